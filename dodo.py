@@ -1,0 +1,63 @@
+"""nf-airlock's build graph. What can be built, and from what, stands in tasks/*/graph.py.
+
+    ./doit                        the local site, both sides of the air gap
+    doit pipeline=hello           the online flow of one pipeline
+    doit list                     what is fresh, stale, and behind something stale
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+
+from doit import get_var
+from doit.doit_cmd import _CMDLINE_VARS
+from doit.exceptions import InvalidDodoFile
+
+from tasks.core.config import Config, load
+from tasks.core.errors import AirlockError
+from tasks.core.graph import Task
+from tasks.core.layout import SiteLayout
+from tasks.core.reporter import Reporter
+
+ROOMS = {
+    "online": ("sandbox", "runtime", "code", "images", "data", "plugins", "offline", "dev",
+               "release", "test"),
+    "prod": ("prod",),
+}
+
+
+def _config() -> Config:
+    try:
+        return load({name: get_var(name) for name in _CMDLINE_VARS or {}})
+    except AirlockError as error:
+        raise InvalidDodoFile(str(error)) from None
+
+
+def _defaults(config: Config) -> list[str]:
+    """What plain `doit` builds: the crossing on the local site, else up to the pushed release."""
+    if config.role == "prod":
+        return [f"prod:run:{each.name}" for each in config.pipelines]
+    if config.site.sandbox and "pipeline" not in config.variables:
+        return ["dev:validate", "dev:smoke", "sandbox:cross"]
+    return [f"{verb}:{each.name}" for each in config.pipelines
+            for verb in ("dev:validate", "dev:smoke", "push:smoke", "push:release")]
+
+
+CONFIG = _config()
+DOIT_CONFIG = {
+    "default_tasks": _defaults(CONFIG),
+    "backend": "airlock",
+    "dep_file": str(SiteLayout(site=CONFIG.site.name).state(CONFIG.role)),
+    "reporter": Reporter,
+    "num_process": 4,
+    "par_type": "thread",
+    "subtasks": True,
+    "sort": "definition",
+}
+
+
+def task_airlock() -> Iterator[Task]:
+    """Every room's tasks, for the role."""
+    for room in ROOMS[CONFIG.role]:
+        yield from importlib.import_module(f"tasks.{room}.graph").tasks(CONFIG)

@@ -1,0 +1,41 @@
+process SEQSTATS_COUNTS {
+    tag "$meta.id"
+    label 'process_single'
+
+    container "${ workflow.containerEngine == 'singularity' && !task.ext.singularity_pull_docker_container ?
+        'https://depot.hello.example.org/singularity/airlock-seqstats:1.0' :
+        'airlock/seqstats:1.0' }"
+
+    input:
+    tuple val(meta), path(reads, stageAs: 'run?/*')
+
+    output:
+    tuple val(meta), path("*.counts.tsv"), emit: tsv
+    path "versions.yml"                , emit: versions
+
+    when:
+    task.ext.when == null || task.ext.when
+
+    script:
+    def prefix = task.ext.prefix ?: "${meta.id}"
+    def layout = meta.single_end ? 'single' : 'paired'
+    """
+    seqstats counts ${meta.id} ${layout} ${reads} > ${prefix}.counts.tsv
+
+    cat <<-END_VERSIONS > versions.yml
+    "${task.process}":
+        busybox: \$(busybox | sed -n '1s/^BusyBox v\\([^ ]*\\).*/\\1/p')
+    END_VERSIONS
+    """
+
+    stub:
+    def prefix = task.ext.prefix ?: "${meta.id}"
+    """
+    printf 'sample\\tmate\\treads\\tbases\\tgc_bases\\tn_bases\\tmin_length\\tmax_length\\tmean_length\\tgc_percent\\n' > ${prefix}.counts.tsv
+
+    cat <<-END_VERSIONS > versions.yml
+    "${task.process}":
+        busybox: \$(busybox | sed -n '1s/^BusyBox v\\([^ ]*\\).*/\\1/p')
+    END_VERSIONS
+    """
+}

@@ -1,0 +1,1 @@
+"""What all rooms share: errors, configuration, files, processes, the store, the graph's helpers."""

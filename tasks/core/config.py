@@ -1,0 +1,272 @@
+"""The site's and its pipelines' configuration: read once, checked, frozen.
+
+A value comes from the environment, else from `.env`, else from `config/sites/<site>.yml`.
+`.env.template` lists every variable.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files
+from tasks.core.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params")
+ENVIRONMENT = {
+    "AIRLOCK_REGISTRY_HOST": "registry.host",
+    "AIRLOCK_REGISTRY_PORT": "registry.port",
+    "AIRLOCK_REGISTRY_CA": "registry.ca",
+    "AIRLOCK_REGISTRY_AUTHFILE": "registry.authfile",
+    "AIRLOCK_STORE": "store.url",
+    "AIRLOCK_STORE_ENDPOINT": "store.endpoint",
+    "AIRLOCK_STORE_REGION": "store.region",
+    "AIRLOCK_SIGNING_KEY": "signing.key",
+    "AIRLOCK_TRUST": "offline.trust",
+    "AIRLOCK_ENGINE": "engine",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """The organisation's registry: where images are mirrored to, and pulled from offline."""
+
+    host: str
+    port: int
+    prefix: str = ""
+    ca: Path | None = None
+    authfile: Path | None = None
+
+    @property
+    def address(self) -> str:
+        """host:port, as it stands in an image reference."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreAt:
+    """A folder (path or file://…) or a bucket (s3://bucket/prefix) for the carried files."""
+
+    url: str
+    endpoint: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signing:
+    """The SSH key that signs releases, and the name that allowed_signers gives it."""
+
+    key: Path
+    identity: str
+    create: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offline:
+    """What the offline host sees: the store by its address there, and the hand-filled trust."""
+
+    store: StoreAt
+    trust: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """Addresses of the local site's own servers; only a site that has them starts any."""
+
+    registry_port: int
+    files_port: int
+    network: str
+    namespace: str
+    interface: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One organisation's two sides."""
+
+    name: str
+    pipelines: tuple[str, ...]
+    platform: str
+    python: tuple[str, ...]
+    registry: Registry
+    registries: Mapping[str, str]
+    urls: Mapping[str, str]
+    plugin_index: str
+    store: StoreAt
+    signing: Signing
+    offline: Offline
+    engine: str | None = None
+    sandbox: Sandbox | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """One pipeline at one revision, and how its test run is staged."""
+
+    name: str
+    source: str
+    revision: str | None
+    profile: str
+    runtime: str
+    coordinates: tuple[str, ...]
+    rows: int
+    images: Mapping[str, str]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the source is a folder of this machine, not a git repository."""
+        return "://" not in self.source and not self.source.startswith("git@")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that dodo.py hands to the rooms."""
+
+    site: Site
+    pipelines: tuple[Pipeline, ...]
+    role: str
+    variables: Mapping[str, str]
+
+
+def load(given: Mapping[str, str], root: Path = Path()) -> Config:
+    """Read and check the configuration for the variables `given` on the command line.
+
+    Raises ConfigError with every fault of a file at once.
+    """
+    _check_names(given, VARIABLES, kind="variable", show="doit NAME=VALUE")
+    environment = {**_dotenv(root / ".env"), **os.environ}
+    role = given.get("role", "online")
+    _check_names([role], ("online", "prod"), kind="role", show="role=prod, or leave it out")
+    name = given.get("site") or environment.get("AIRLOCK_SITE") or "local"
+    sites = sorted(path.stem for path in (root / "config/sites").glob("*.yml"))
+    _check_names([name], sites, kind="site", show="config/sites/<site>.yml")
+    stamp = root / "build" / name / "config.checked"
+    raw_site = _overlay(_read(root / f"config/sites/{name}.yml"), environment)
+    wanted = [given["pipeline"]] if "pipeline" in given else list(raw_site.get("pipelines") or [])
+    _check_names(wanted, raw_site.get("pipelines") or [], kind="pipeline",
+                 show=f"`pipelines` in config/sites/{name}.yml")
+    raw_pipelines = {each: _read(root / f"config/pipelines/{each}.yml") for each in wanted}
+    _validate(name, raw_site, raw_pipelines, stamp)
+    return Config(site=_site(name, raw_site), role=role, variables=dict(given),
+                  pipelines=tuple(_pipeline(key, raw) for key, raw in raw_pipelines.items()))
+
+
+def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str], *, kind: str,
+                 show: str) -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"there is no {kind} {name!r}{hint}", where=show,
+                              todo=f"known: {', '.join(known) or 'none'}")
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+    return {key: value for key, value in dotenv_values(path).items() if value is not None}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        loaded = yaml.load(path.read_text(), loader)  # noqa: S506 - a safe loader, in C
+    except FileNotFoundError as error:
+        raise ConfigError("a configuration file is missing", where=path) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"this is not YAML: {error}", where=path) from error
+    if not isinstance(loaded, dict):
+        raise ConfigError("this must be a mapping of keys", where=path)
+    return loaded
+
+
+def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """`raw` with the environment's values in their places."""
+    for variable, key in ENVIRONMENT.items():
+        value: Any = environment.get(variable)
+        if not value:
+            continue
+        *parents, last = key.split(".")
+        place = raw
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = int(value) if value.isdecimal() else value
+    return raw
+
+
+def _validate(site: str, raw_site: dict[str, Any], raw_pipelines: dict[str, dict[str, Any]],
+              stamp: Path) -> None:
+    """Hold all against the schemas; skipped where the same bytes have passed before.
+
+    jsonschema takes longer to import than the whole graph to build, hence the stamp.
+    """
+    parts = [files.json_bytes([raw_site, raw_pipelines])]
+    parts += [(ROOT / f"schemas/{name}.schema.json").read_bytes() for name in ("site", "pipeline")]
+    passed = hashlib.sha256(b"\0".join(parts)).hexdigest()
+    if stamp.is_file() and stamp.read_text() == passed:
+        return
+    from tasks.core.schema import check
+    faults = []
+    for value, name, where in [
+            (raw_site, "site", f"config/sites/{site}.yml"),
+            *((raw, "pipeline", f"config/pipelines/{key}.yml")
+              for key, raw in raw_pipelines.items())]:
+        try:
+            check(value, name, where=where)
+        except ConfigError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigError("\n".join(faults))
+    files.write_text(stamp, passed)
+
+
+def _site(name: str, raw: dict[str, Any]) -> Site:
+    registry = raw["registry"]
+    store = StoreAt(**raw["store"])
+    offline = raw.get("offline", {})
+    hosts = raw.get("hosts", {})
+    return Site(
+        name=name,
+        pipelines=tuple(raw["pipelines"]),
+        platform=raw["platform"],
+        python=tuple(raw["python"]),
+        registry=Registry(host=registry["host"], port=registry["port"],
+                          prefix=registry.get("prefix", ""), ca=_path(registry.get("ca")),
+                          authfile=_path(registry.get("authfile"))),
+        registries=dict(hosts.get("registries", {})),
+        urls=dict(hosts.get("urls", {})),
+        plugin_index=raw["plugins"]["index"],
+        store=store,
+        signing=Signing(key=Path(raw["signing"]["key"]).expanduser(),
+                        identity=raw["signing"]["identity"],
+                        create=raw["signing"].get("create", False)),
+        offline=Offline(store=StoreAt(**{**raw["store"], **offline.get("store", {})}),
+                        trust=Path(offline["trust"])),
+        engine=raw.get("engine"),
+        sandbox=Sandbox(**raw["sandbox"]) if "sandbox" in raw else None,
+    )
+
+
+def _path(value: str | None) -> Path | None:
+    return None if value is None else Path(value).expanduser()
+
+
+def _pipeline(name: str, raw: dict[str, Any]) -> Pipeline:
+    return Pipeline(
+        name=name,
+        source=raw["source"],
+        revision=raw.get("revision"),
+        profile=raw["profile"],
+        runtime=raw["nextflow"]["version"],
+        coordinates=tuple(raw["nextflow"]["coordinates"]),
+        rows=raw["data"]["rows"],
+        images=dict(raw.get("images", {})),
+    )

@@ -1,0 +1,222 @@
+"""Files: atomic writes, digests, normalised archives, paths from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from tasks.core.errors import IntegrityError
+
+CHUNK = 1 << 20
+
+
+@contextlib.contextmanager
+def atomic(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """Yield a temporary file in `path`'s folder that replaces `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(mode)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write `data` whole or not at all."""
+    with atomic(path, mode=mode) as stream:
+        stream.write(data)
+
+
+def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    write_bytes(path, text.encode(), mode=mode)
+
+
+def json_bytes(value: Any) -> bytes:
+    """The project's one form of JSON: sorted keys, two spaces, a newline at the end."""
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
+    """Write `value` as JSON, whole or not at all."""
+    write_bytes(path, json_bytes(value), mode=mode)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_bytes(data: bytes) -> str:
+    """The SHA-256 of `data`, 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def inside(root: Path, relative: str) -> Path:
+    """`root/relative`, or IntegrityError where `relative` would leave `root`.
+
+    Also refuses control characters: a newline in a name would forge a line of SHA256SUMS.
+    """
+    pure = PurePosixPath(relative)
+    if (not relative or pure.is_absolute() or ".." in pure.parts
+            or any(ord(character) < 32 or ord(character) == 127 for character in relative)):
+        raise IntegrityError(f"the path {relative!r} is not allowed here", where=root,
+                             todo="it must be relative, without '..' and control characters")
+    return root / pure
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file whole or not at all."""
+    with source.open("rb") as reader, atomic(target) as writer:
+        shutil.copyfileobj(reader, writer, CHUNK)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, by hard link where the file system can."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{os.getpid()}.link"
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        copy(source, target)
+    else:
+        os.replace(temporary, target)
+        temporary.unlink(missing_ok=True)  # rename() of two links to one file leaves both
+
+
+def tree(root: Path) -> list[Path]:
+    """All files and symbolic links below `root`, sorted, without version control's own folder."""
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if name != ".git")
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        found += [Path(folder) / name for name in [*names, *links]]
+    return sorted(found)
+
+
+def write_tar(target: Path, root: Path, paths: Iterable[Path], *, mtime: int = 0,
+              prefix: str = "", extra: dict[str, bytes] | None = None) -> None:
+    """Write an uncompressed tar of `paths` (below `root`) whose bytes depend on content alone.
+
+    Sorted names, `mtime` (seconds since 1970) for all, owner 0, modes 0644 or 0755 (after the
+    owner's execute bit). `extra` adds files from memory. GNU format, so long names are whole.
+    """
+    extra = extra or {}
+    members = {f"{prefix}{path.relative_to(root).as_posix()}": path for path in paths}
+    with atomic(target) as stream, \
+            tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name in sorted({*members, *(f"{prefix}{key}" for key in extra)}):
+            path = members.get(name)
+            info = tarfile.TarInfo(name)
+            info.mtime = mtime
+            if path is None:
+                data = extra[name[len(prefix):]]
+                info.size, info.mode = len(data), 0o644
+                _add_bytes(archive, info, data)
+            elif path.is_symlink():
+                info.type, info.linkname, info.mode = tarfile.SYMTYPE, os.readlink(path), 0o777
+                archive.addfile(info)
+            else:
+                status = path.stat()
+                info.size = status.st_size
+                info.mode = 0o755 if status.st_mode & 0o100 else 0o644
+                with path.open("rb") as reader:
+                    archive.addfile(info, reader)
+
+
+def _add_bytes(archive: tarfile.TarFile, info: tarfile.TarInfo, data: bytes) -> None:
+    import io
+    archive.addfile(info, io.BytesIO(data))
+
+
+def unpack_tar(archive: Path, folder: Path) -> None:
+    """Unpack into `folder`, which appears whole or not at all; IntegrityError on a hostile member.
+
+    Members that leave the folder, and links that point out of it, devices and pipes are refused.
+    """
+    def build(temporary: Path) -> None:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                target = inside(temporary, member.name.rstrip("/"))
+                if member.issym():
+                    end = os.path.normpath(os.path.join(os.path.dirname(member.name),
+                                                        member.linkname))
+                    if os.path.isabs(member.linkname) or end.startswith(".."):
+                        raise IntegrityError(f"the link {member.name!r} points out of the archive",
+                                             where=archive)
+                elif not (member.isfile() or member.isdir()):
+                    raise IntegrityError(f"{member.name!r} is neither file, folder nor link",
+                                         where=archive)
+                _refuse_through_link(temporary, target, archive)
+                _unpack_member(tar, member, target)
+
+    atomic_folder(folder, build)
+
+
+def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if member.issym():
+        target.symlink_to(member.linkname)
+        return
+    reader = tar.extractfile(member)
+    assert reader is not None  # a regular file always has content
+    with reader, target.open("xb") as writer:
+        shutil.copyfileobj(reader, writer, CHUNK)
+    target.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _refuse_through_link(root: Path, target: Path, archive: Path) -> None:
+    for parent in target.parents:
+        if parent == root:
+            return
+        if parent.is_symlink():
+            raise IntegrityError(f"{target.name!r} would be written through a link", where=archive)
+
+
+def atomic_folder(folder: Path, build: Callable[[Path], None]) -> None:
+    """Fill a temporary folder by `build`, then let it take the place of `folder`."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part",
+                                      dir=folder.parent))
+    try:
+        temporary.chmod(0o755)
+        build(temporary)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def human_size(count: int) -> str:
+    """Bytes for people, in powers of 1000: 38.4 kB."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,152 @@
+"""How a room says what can be built: one step, with its settings, inputs and outputs.
+
+A step's action gets one frozen dataclass, its spec, and nothing else; the same spec, digested by
+field, is what doit compares. So a step cannot read a setting that it doesn't declare.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tasks.core import files
+from tasks.core.errors import AirlockError
+from tasks.core.layout import SiteLayout
+
+Spec = TypeVar("Spec")
+Task = dict[str, Any]
+
+
+class Settings:
+    """doit's question whether a step's settings are those of its last success.
+
+    Its text, shown by `doit info`, names the settings that changed.
+    """
+
+    def __init__(self, spec: object) -> None:
+        self._now = {field.name: _digest(getattr(spec, field.name))
+                     for field in dataclasses.fields(spec)}  # type: ignore[arg-type]
+        self._changed: list[str] = []
+
+    def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
+        task.value_savers.append(lambda: {"settings": self._now})
+        before = values.get("settings", {})
+        self._changed = sorted(key for key in {*before, *self._now}
+                               if before.get(key) != self._now.get(key))
+        return not self._changed
+
+    def __repr__(self) -> str:
+        return f"settings changed: {', '.join(self._changed) or 'none'}"
+
+
+class Kept:
+    """doit's question whether files that a step both reads and writes are as it left them.
+
+    For locks: a colleague's new lock makes the step stale, the step's own writing doesn't.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = list(paths)
+
+    def _state(self) -> dict[str, str]:
+        return {str(path): files.sha256(path) for path in self._paths if path.is_file()}
+
+    def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
+        task.value_savers.append(lambda: {"kept": self._state()})
+        return bool(values.get("kept") == self._state())
+
+    def __repr__(self) -> str:
+        return f"changed or missing: {', '.join(map(str, self._paths))}"
+
+
+def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, *,
+         needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
+         always: bool = False, look: bool = False, after: Iterable[str] = (),
+         servers: Iterable[str] = ()) -> Task:
+    """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
+
+    `needs` and `makes` are the files read and written, `keeps` the locks that are both. `always`
+    runs it each time; `look` says that it changes nothing, so it never counts as stale. `after`
+    are tasks that must be done first, `servers` those that are started only when this one runs.
+    """
+    makes, keeps = list(makes), list(keeps)
+    verb, _, last = name.rpartition(":")
+    task: Task = {
+        "basename": name,
+        "doc": doc,
+        "actions": [(perform, [name, action, spec])],
+        "file_dep": sorted({str(path) for path in [*needs, *_code_of(action)]}),
+        "targets": [str(path) for path in makes],
+        "uptodate": [Settings(spec), Kept(keeps)] if not (always or look) else [False],
+        "task_dep": list(after),
+        "setup": list(servers),
+        "clean": [(remove, [makes])],
+        "verbosity": 2,
+        "io": {"capture": False},
+        "meta": {"look": look or always},
+    }
+    if look or always:
+        task["file_dep"] = sorted(str(path) for path in needs)
+    if hasattr(spec, "pipeline"):
+        task |= {"basename": verb, "name": last}
+    return task
+
+
+def group(name: str, doc: str, members: Iterable[str] = ()) -> Task:
+    """A name for several tasks; without members, for all tasks `<name>:<pipeline>`."""
+    return {"basename": name, "name": None, "doc": doc, "task_dep": list(members)}
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """What `doit clean` does to a step: its outputs go, its locks stay."""
+    for path in paths:
+        if path.exists():
+            print(f"remove {path}")
+            path.unlink()
+
+
+def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
+    """Run an action; faults become doit's TaskFailed, the one place where they do."""
+    from doit.exceptions import TaskFailed
+    try:
+        return action(spec)
+    except AirlockError as error:
+        return TaskFailed(str(error))
+    except OSError as error:
+        return TaskFailed(str(AirlockError(
+            f"{error.strerror or type(error).__name__}", where=error.filename,
+            todo="free space or mend the rights there, then run the same command again")))
+    except Exception as error:
+        trace = SiteLayout(site="faults").logs / f"{name.replace(':', '-')}.txt"
+        files.write_text(trace, traceback.format_exc())
+        return TaskFailed(str(AirlockError(
+            f"a fault of nf-airlock itself: {type(error).__name__}: {error}", where=trace,
+            todo="please report it with that file, which holds the traceback")))
+
+
+def _digest(value: object) -> str:
+    return files.sha256_bytes(files.json_bytes(_plain(value)))[:16]
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name))
+                for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _code_of(action: Callable[..., object]) -> list[Path]:
+    """The modules of the action's room: a step is stale when its own logic has changed."""
+    module = sys.modules[action.__module__]
+    if not module.__file__:
+        return []
+    room = Path(module.__file__).parent
+    return sorted(path for path in room.glob("*.py") if path.name not in ("graph.py", "__init__.py"))

@@ -1,0 +1,138 @@
+"""Where everything built lies: one name for each file, relative to the project's folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteLayout:
+    """Files that belong to a site."""
+
+    site: str
+
+    @property
+    def root(self) -> Path:
+        return Path("build") / self.site
+
+    def state(self, role: str) -> Path:
+        """doit's own database."""
+        return self.root / f"{role}.db"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def blobs(self) -> Path:
+        """Carried files by content, laid out as in the store: <sha256>/<basename>."""
+        return self.root / "blobs/sha256"
+
+    @property
+    def sandbox(self) -> Path:
+        return self.root / "sandbox"
+
+    @property
+    def tool(self) -> Path:
+        """This project as the offline host gets it."""
+        return self.root / "tool"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Files that belong to one pipeline of a site."""
+
+    site: str
+    pipeline: str
+
+    @property
+    def of_site(self) -> SiteLayout:
+        return SiteLayout(site=self.site)
+
+    @property
+    def root(self) -> Path:
+        return self.of_site.root / self.pipeline
+
+    def lock(self, kind: str) -> Path:
+        """A lock (code, images, data, plugins, runtime): the same for all sites."""
+        return Path("config/locks") / self.pipeline / f"{kind}.json"
+
+    def log(self, step: str) -> Path:
+        return self.of_site.logs / f"{step.replace(':', '-')}.log"
+
+    def runtime(self, version: str) -> Path:
+        """The runtime's archive: nextflow-<version>/{nextflow,lib/*.jar}."""
+        return self.root / f"nextflow-{version}.tar"
+
+    @property
+    def code(self) -> Path:
+        return self.root / "code.tar"
+
+    @property
+    def code_manifest(self) -> Path:
+        return self.root / "manifest.json"
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images.txt"
+
+    @property
+    def images_scan(self) -> Path:
+        """Processes with their containers, files and lines."""
+        return self.root / "images.json"
+
+    @property
+    def images_pinned(self) -> Path:
+        return self.root / "images.pinned.txt"
+
+    @property
+    def images_receipt(self) -> Path:
+        return self.root / "images.receipt.json"
+
+    @property
+    def data_manifest(self) -> Path:
+        return self.root / "data.manifest.json"
+
+    @property
+    def data_sums(self) -> Path:
+        """SHA256SUMS over the data alone, in the release's own paths."""
+        return self.root / "data.SHA256SUMS"
+
+    @property
+    def inputs(self) -> Path:
+        """The samplesheet with cells relative to the release: data/<sha256>/<basename>."""
+        return self.root / "inputs.csv"
+
+    @property
+    def inputs_store(self) -> Path:
+        """The samplesheet with the store's URLs."""
+        return self.root / "inputs3.csv"
+
+    @property
+    def plugins_list(self) -> Path:
+        return self.root / "plugins.txt"
+
+    @property
+    def plugins(self) -> Path:
+        return self.root / "plugins.tar"
+
+    @property
+    def offline_config(self) -> Path:
+        return self.root / "offline.config"
+
+    @property
+    def smoke(self) -> Path:
+        return self.root / "smoke"
+
+    @property
+    def release(self) -> Path:
+        return self.root / "release"
+
+    def push_receipt(self, part: str) -> Path:
+        return self.root / "push" / f"{part}.receipt.json"
+
+    @property
+    def crossing(self) -> Path:
+        """What came of the run on the sandbox's offline host."""
+        return self.root / "crossing.json"

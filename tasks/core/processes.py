@@ -1,0 +1,92 @@
+"""Programs: started without a shell, logged, and ended when the build ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tasks.core.errors import CommandError, HostError
+
+_running: set[subprocess.Popen[bytes]] = set()
+_lock = threading.Lock()
+
+
+def find(program: str, *, todo: str) -> str:
+    """The path of `program`, or HostError with what to do."""
+    path = shutil.which(program)
+    if path is None:
+        raise HostError(f"the program {program!r} is not on the PATH", todo=todo)
+    return path
+
+
+def run(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None,
+        env: Mapping[str, str] | None = None, stdin: bytes | None = None,
+        todo: str | None = None, timeout: float | None = None) -> str:
+    """Run `command` to its end and return its standard output.
+
+    With `log`, both streams go to that file instead, and the result is empty. `env` replaces the
+    environment. CommandError names the program, its status and the last lines that it wrote;
+    arguments are not shown. An interrupt ends the program's whole process group.
+    """
+    words = [os.fspath(word) for word in command]
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+    sink = log.open("wb") if log is not None else None
+    try:
+        process = subprocess.Popen(
+            words, cwd=cwd, env=None if env is None else dict(env), start_new_session=True,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=sink or subprocess.PIPE, stderr=subprocess.STDOUT if sink else subprocess.PIPE)
+    except FileNotFoundError as error:
+        raise HostError(f"cannot start {words[0]}: {error.strerror}", todo=todo) from error
+    finally:
+        if sink:
+            sink.close()
+    with _lock:
+        _running.add(process)
+    try:
+        out, err = process.communicate(stdin, timeout=timeout)
+    except BaseException:
+        end(process)
+        raise
+    finally:
+        with _lock:
+            _running.discard(process)
+    if process.returncode:
+        text = log.read_bytes() if log is not None else (err or out or b"")
+        raise CommandError(f"{Path(words[0]).name} ended with status {process.returncode}",
+                           status=process.returncode, tail=tail(text), where=log, todo=todo)
+    return out.decode(errors="replace") if out else ""
+
+
+def tail(text: bytes, count: int = 12) -> list[str]:
+    """The last `count` lines that say something."""
+    lines = [line.rstrip() for line in text.decode(errors="replace").splitlines()]
+    return [line for line in lines if line][-count:]
+
+
+def end(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
+    """Terminate a program's process group; after `grace` seconds, kill it."""
+    for number, wait in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
+        try:
+            os.killpg(process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            break
+        try:
+            process.wait(wait)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def end_all() -> None:
+    """End every program that is still running: called when the build is interrupted."""
+    with _lock:
+        left = list(_running)
+    for process in left:
+        end(process)

@@ -1,0 +1,69 @@
+"""What a run prints: a line for each step, and at the end how long each took."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from doit.reporter import ConsoleReporter
+
+
+class Reporter(ConsoleReporter):  # type: ignore[misc]
+    """Steps on standard output, faults on standard error."""
+
+    desc = "a line for each step, and a summary with times"
+
+    def __init__(self, outstream: Any, options: dict[str, Any]) -> None:
+        super().__init__(outstream, options)
+        self._begun = time.monotonic()
+        self._started: dict[str, float] = {}
+        self._took: dict[str, float] = {}
+        self._fresh = 0
+
+    def execute_task(self, task: Any) -> None:
+        self._started[task.name] = time.monotonic()
+        if task.actions:
+            self._line("start", task.name, task.doc or "")
+
+    def add_success(self, task: Any) -> None:
+        if task.actions:
+            took = self._took[task.name] = time.monotonic() - self._started[task.name]
+            said = task.result if isinstance(task.result, str) else ""
+            self._line("done", task.name, f"{took:.1f} s" + (f"  {said}" if said else ""))
+
+    def skip_uptodate(self, task: Any) -> None:
+        if task.actions:
+            self._fresh += 1
+            self._line("fresh", task.name, "")
+
+    def skip_ignore(self, task: Any) -> None:
+        self._line("ignore", task.name, "")
+
+    def _line(self, mark: str, name: str, text: str) -> None:
+        first, *rest = text.splitlines() or [""]
+        self.write(f"{mark:<6} {name}  {first}".rstrip() + "\n")
+        for line in rest:
+            self.write(f"       {line}\n")
+        self.outstream.flush()
+
+    def _write_failure(self, result: dict[str, Any], write_exception: bool = True) -> None:
+        sys.stdout.flush()
+        message = result["exception"].get_msg().strip()
+        sys.stderr.write(f"FAILED {result['task'].name}: {message}\n")
+
+    def complete_run(self) -> None:
+        for message in self.runtime_errors:
+            sys.stderr.write(f"ERROR: {message}\n")
+        if not self._took:
+            if self._fresh:
+                self.write(f"all fresh: {self._fresh} steps, nothing to do\n")
+            return
+        total = time.monotonic() - self._begun
+        self.write(f"\n{len(self._took)} steps ran, {self._fresh} were fresh, "
+                   f"in {total:.1f} s; the longest:\n")
+        longest = sorted(self._took.items(), key=lambda item: -item[1])
+        for name, took in longest[:12]:
+            if took >= 0.05:
+                self.write(f"  {took:7.1f} s  {name}\n")
+        self.outstream.flush()

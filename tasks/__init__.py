@@ -1,1 +1,1 @@
-"""The rooms: one package per kind of artifact. Each `graph.py` says what can be built and from what."""
+"""The rooms: one package per artifact; each `graph.py` says what can be built, from what."""

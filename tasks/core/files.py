@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -132,9 +133,9 @@ def write_tar(target: Path, root: Path, paths: Iterable[Path], *, mtime: int = 0
             if path is None:
                 data = extra[name[len(prefix):]]
                 info.size, info.mode = len(data), 0o644
-                _add_bytes(archive, info, data)
+                archive.addfile(info, io.BytesIO(data))
             elif path.is_symlink():
-                info.type, info.linkname, info.mode = tarfile.SYMTYPE, os.readlink(path), 0o777
+                info.type, info.linkname, info.mode = tarfile.SYMTYPE, str(path.readlink()), 0o777
                 archive.addfile(info)
             else:
                 status = path.stat()
@@ -142,11 +143,6 @@ def write_tar(target: Path, root: Path, paths: Iterable[Path], *, mtime: int = 0
                 info.mode = 0o755 if status.st_mode & 0o100 else 0o644
                 with path.open("rb") as reader:
                     archive.addfile(info, reader)
-
-
-def _add_bytes(archive: tarfile.TarFile, info: tarfile.TarInfo, data: bytes) -> None:
-    import io
-    archive.addfile(info, io.BytesIO(data))
 
 
 def unpack_tar(archive: Path, folder: Path) -> None:
@@ -159,9 +155,8 @@ def unpack_tar(archive: Path, folder: Path) -> None:
             for member in tar:
                 target = inside(temporary, member.name.rstrip("/"))
                 if member.issym():
-                    end = os.path.normpath(os.path.join(os.path.dirname(member.name),
-                                                        member.linkname))
-                    if os.path.isabs(member.linkname) or end.startswith(".."):
+                    end = os.path.normpath(Path(member.name).parent / member.linkname)
+                    if member.linkname.startswith("/") or end.startswith(".."):
                         raise IntegrityError(f"the link {member.name!r} points out of the archive",
                                              where=archive)
                 elif not (member.isfile() or member.isdir()):
@@ -182,7 +177,8 @@ def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) 
         target.symlink_to(member.linkname)
         return
     reader = tar.extractfile(member)
-    assert reader is not None  # a regular file always has content
+    if reader is None:
+        raise IntegrityError(f"{member.name!r} has no content", where=tar.name)
     with reader, target.open("xb") as writer:
         shutil.copyfileobj(reader, writer, CHUNK)
     target.chmod(0o755 if member.mode & 0o100 else 0o644)

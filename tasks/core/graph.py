@@ -149,4 +149,5 @@ def _code_of(action: Callable[..., object]) -> list[Path]:
     if not module.__file__:
         return []
     room = Path(module.__file__).parent
-    return sorted(path for path in room.glob("*.py") if path.name not in ("graph.py", "__init__.py"))
+    return sorted(path for path in room.glob("*.py")
+                  if path.name not in ("graph.py", "__init__.py"))

@@ -105,7 +105,7 @@ def without_network() -> tuple[str, ...]:
     """The words that start a command in a network namespace of its own, or none."""
     for words in (("unshare", "--net"), ("unshare", "--map-root-user", "--net")):
         try:
-            if subprocess.run([*words, "true"], capture_output=True).returncode == 0:
+            if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
                 return words
         except OSError:
             break
@@ -129,5 +129,6 @@ def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
     try:
         resolved: dict[str, Any] = json.loads(told[start:])
     except ValueError as error:
-        raise SourceError(f"`nextflow config` did not answer in JSON: {error}", where=log) from error
+        raise SourceError(f"`nextflow config` did not answer in JSON: {error}",
+                          where=log) from error
     return resolved

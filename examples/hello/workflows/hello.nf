@@ -19,11 +19,8 @@ workflow HELLO {
     // The mark of the run is computed by the plugin from all samples' read counts.
     ch_mark = SEQSTATS_COUNTS.out.tsv
         .map { meta, tsv -> [meta.id, countReads(tsv)] }
-        .toList()
+        .collect(flat: false)
         .map { counts -> airlockMark(counts.collectEntries()) }
-
-    ch_stats_versions = SEQSTATS_COUNTS.out.versions
-        .mix(SEQSTATS_LENGTHS.out.versions, SEQSTATS_QUALITY.out.versions)
 
     // Sorted by name, so that a resumed run finds the same inputs in the same order.
     REPORT_SUMMARY(
@@ -34,9 +31,9 @@ workflow HELLO {
         params.title
     )
 
-    ch_stats_versions
-        .mix(REPORT_SUMMARY.out.versions)
-        .map { it.text.trim() }
+    SEQSTATS_COUNTS.out.versions
+        .mix(SEQSTATS_LENGTHS.out.versions, SEQSTATS_QUALITY.out.versions, REPORT_SUMMARY.out.versions)
+        .map { yaml -> yaml.text.trim().replaceFirst(/"(\w+:)*(\w+)":/, '$2:') }
         .mix(channel.of(workflowVersions()))
         .unique()
         .collectFile(

@@ -34,14 +34,16 @@ workflow PIPELINE_COMPLETION {
 // their reads come in one list. All faults are reported at once.
 def readSamplesheet(input) {
     def sheet = file(input, checkIfExists: true, glob: false)
+    def lines = sheet.splitCsv(strip: true, quote: '"')
     // Spreadsheet programs put a byte order mark before the first column's name.
-    def rows = sheet.text.replaceFirst('^\uFEFF', '').splitCsv(header: true, strip: true)
+    def header = lines ? lines.head().collect { name -> name?.replaceFirst('^\uFEFF', '') } : []
+    def missing = ['sample', 'fastq_1', 'fastq_2'] - header
+    if (missing) {
+        error("Samplesheet ${input}: the header must name sample,fastq_1,fastq_2; it lacks ${missing.join(', ')}")
+    }
+    def rows = lines.tail().collect { line -> [header, line].transpose().collectEntries() }
     if (!rows) {
         error("Samplesheet ${input}: there are no rows below the header")
-    }
-    def missing = ['sample', 'fastq_1', 'fastq_2'] - rows[0].keySet()
-    if (missing) {
-        error("Samplesheet ${input}: column ${missing.join(', ')} is missing; the header must name sample,fastq_1,fastq_2")
     }
 
     def samples = rows.groupBy { row -> row.sample }

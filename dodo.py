@@ -22,7 +22,7 @@ from tasks.core.reporter import Reporter
 
 ROOMS = {
     "online": ("sandbox", "runtime", "code", "images", "data", "plugins", "offline", "dev",
-               "release", "test"),
+               "release"),
     "prod": ("prod",),
 }
 

@@ -27,6 +27,7 @@ class CommittingDB(SqliteDB):  # type: ignore[misc]
     """doit's sqlite3 state, written at each task's success: a killed run keeps what it finished."""
 
     desc = "sqlite3, one commit per task"
+    _dirty: set[str]
 
     def commit(self) -> None:
         """Write what has changed; the connection stays open."""

@@ -28,6 +28,9 @@ ENVIRONMENT = {
     "AIRLOCK_STORE_ENDPOINT": "store.endpoint",
     "AIRLOCK_STORE_REGION": "store.region",
     "AIRLOCK_SIGNING_KEY": "signing.key",
+    "AIRLOCK_OFFLINE_STORE": "offline.store.url",
+    "AIRLOCK_OFFLINE_STORE_ENDPOINT": "offline.store.endpoint",
+    "AIRLOCK_OFFLINE_STORE_REGION": "offline.store.region",
     "AIRLOCK_TRUST": "offline.trust",
     "AIRLOCK_ENGINE": "engine",
 }

@@ -26,11 +26,11 @@ def find(program: str, *, todo: str) -> str:
 
 def run(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None,
         env: Mapping[str, str] | None = None, stdin: bytes | None = None,
-        todo: str | None = None, timeout: float | None = None) -> str:
+        todo: str | None = None, timeout: float | None = None, show: bool = False) -> str:
     """Run `command` to its end and return its standard output.
 
-    With `log`, both streams go to that file instead, and the result is empty. `env` replaces the
-    environment. CommandError names the program, its status and the last lines that it wrote;
+    With `log`, both streams go to that file instead, and with `show` to our own standard output
+    and error; then the result is empty. `env` replaces the environment. CommandError names the program, its status and the last lines that it wrote;
     arguments are not shown. An interrupt ends the program's whole process group.
     """
     words = [os.fspath(word) for word in command]
@@ -41,7 +41,8 @@ def run(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | N
         process = subprocess.Popen(
             words, cwd=cwd, env=None if env is None else dict(env), start_new_session=True,
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=sink or subprocess.PIPE, stderr=subprocess.STDOUT if sink else subprocess.PIPE)
+            stdout=None if show else sink or subprocess.PIPE,
+            stderr=None if show else subprocess.STDOUT if sink else subprocess.PIPE)
     except FileNotFoundError as error:
         raise HostError(f"cannot start {words[0]}: {error.strerror}", todo=todo) from error
     finally:

@@ -1,13 +1,25 @@
-"""What this room builds."""
+"""`config`: offline.config, from the mirror's receipt and the hand-written toggles."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from tasks.core.config import Config
-from tasks.core.graph import Task
+from tasks.core.graph import Task, group, step
+from tasks.core.layout import Layout
+from tasks.offline import render
+
+TOGGLES = Path("config/offline.config")
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """The room's tasks."""
-    yield from ()
+    """`config:<pipeline>`."""
+    yield group("config", "offline.config: images by digest, for every process")
+    for pipeline in config.pipelines:
+        at = Layout(site=config.site.name, pipeline=pipeline.name)
+        spec = render.RenderSpec(pipeline=pipeline.name, scan=at.images_scan,
+                                 receipt=at.images_receipt, toggles=TOGGLES,
+                                 output=at.offline_config)
+        yield step(f"config:{pipeline.name}", "offline.config: images by digest", render.build,
+                   spec, needs=[spec.scan, spec.receipt, spec.toggles], makes=[spec.output])

@@ -1,0 +1,82 @@
+"""Reading the configuration: what wins, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks.core.config import ENVIRONMENT, load
+from tasks.core.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_local_site_is_the_default(project: Path) -> None:
+    config = load({})
+    assert config.site.name == "local"
+    assert [pipeline.name for pipeline in config.pipelines] == ["hello"]
+
+
+@pytest.mark.parametrize(("given", "expected"), [
+    ({"pipeline": "helo"}, "did you mean 'hello'"),
+    ({"site": "locl"}, "did you mean 'local'"),
+    ({"pipline": "hello"}, "did you mean 'pipeline'"),
+    ({"role": "production"}, "there is no role 'production'"),
+])
+def test_an_unknown_name_is_answered_with_the_nearest(project: Path, given: dict[str, str],
+                                                      expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        load(given)
+
+
+def test_environment_beats_dotenv_beats_the_file(project: Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load({}).site.store.url == "build/local/store"
+    (project / ".env").write_text("AIRLOCK_STORE=/from/dotenv\nAIRLOCK_REGISTRY_PORT=8443\n")
+    assert load({}).site.store.url == "/from/dotenv"
+    monkeypatch.setenv("AIRLOCK_STORE", "s3://from/environment")
+    config = load({})
+    assert config.site.store.url == "s3://from/environment"
+    assert config.site.registry.port == 8443
+
+
+def test_every_fault_of_every_file_is_told_at_once(project: Path) -> None:
+    site = project / "config/sites/local.yml"
+    raw = yaml.safe_load(site.read_text())
+    raw["registry"]["port"] = "https"
+    raw["colour"] = "blue"
+    site.write_text(yaml.safe_dump(raw))
+    pipeline = project / "config/pipelines/hello.yml"
+    pipeline.write_text(pipeline.read_text().replace("rows: 2", "rows: -1"))
+    with pytest.raises(ConfigError) as caught:
+        load({})
+    told = str(caught.value)
+    assert "config/sites/local.yml" in told
+    assert "registry.port: 'https' is not of type 'integer'" in told
+    assert "'colour' was unexpected" in told
+    assert "config/pipelines/hello.yml" in told
+    assert "data.rows: -1 is less than the minimum of 0" in told
+
+
+def test_a_fault_is_told_again_on_the_second_try(project: Path) -> None:
+    load({})
+    pipeline = project / "config/pipelines/hello.yml"
+    pipeline.write_text(pipeline.read_text().replace("rows: 2", "rows: many"))
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="'many' is not of type 'integer'"):
+            load({})
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: [", ""])
+def test_what_is_no_mapping_is_refused(project: Path, text: str) -> None:
+    (project / "config/sites/local.yml").write_text(text)
+    with pytest.raises(ConfigError, match="local.yml|YAML|mapping"):
+        load({})
+
+
+def test_the_template_lists_every_variable() -> None:
+    template = (ROOT / ".env.template").read_text()
+    for name in [*ENVIRONMENT, "AIRLOCK_SITE"]:
+        assert f"#{name}=" in template

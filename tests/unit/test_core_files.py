@@ -1,0 +1,108 @@
+"""Atomic writes, deterministic archives, and paths from outside."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.core import files
+from tasks.core.errors import IntegrityError
+
+NAMES = st.text(alphabet="abcXYZ09._-", min_size=1, max_size=120).filter(
+    lambda name: name not in (".", ".."))
+
+
+def test_a_failed_write_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "lock.json"
+    files.write_text(target, "before")
+    with pytest.raises(RuntimeError), files.atomic(target) as stream:
+        stream.write(b"half")
+        raise RuntimeError
+    assert target.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@given(st.dictionaries(NAMES, st.binary(max_size=300), min_size=1, max_size=5))
+def test_a_tar_depends_on_content_alone(tmp_path_factory: pytest.TempPathFactory,
+                                        content: dict[str, bytes]) -> None:
+    made = []
+    for mtime in (1, 10**9):
+        folder = tmp_path_factory.mktemp("tree")
+        for name in sorted(content, reverse=mtime == 1):
+            (folder / name).write_bytes(content[name])
+            os.utime(folder / name, (mtime, mtime))
+        target = tmp_path_factory.mktemp("out") / "code.tar"
+        files.write_tar(target, folder, files.tree(folder))
+        made.append(target.read_bytes())
+    assert made[0] == made[1]
+    unpacked = target.parent / "again"
+    files.unpack_tar(target, unpacked)
+    assert {path.name: path.read_bytes() for path in unpacked.iterdir()} == content
+
+
+def hostile(path: Path, name: str, **fields: object) -> Path:
+    with tarfile.open(path, "w") as archive:
+        info = tarfile.TarInfo(name)
+        for field, value in fields.items():
+            setattr(info, field, value)
+        archive.addfile(info, io.BytesIO(b"\0" * info.size))
+    return path
+
+
+@pytest.mark.parametrize(("name", "fields"), [
+    ("../out", {"size": 3}),
+    ("/etc/out", {"size": 3}),
+    ("a/../../out", {"size": 3}),
+    ("line\nbreak", {"size": 3}),
+    ("link", {"type": tarfile.SYMTYPE, "linkname": "../../etc/passwd"}),
+    ("link", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}),
+    ("hard", {"type": tarfile.LNKTYPE, "linkname": "/etc/passwd"}),
+    ("pipe", {"type": tarfile.FIFOTYPE}),
+    ("device", {"type": tarfile.CHRTYPE}),
+])
+def test_a_hostile_member_is_refused_and_nothing_appears(tmp_path: Path, name: str,
+                                                         fields: dict[str, object]) -> None:
+    archive = hostile(tmp_path / "bad.tar", name, **fields)
+    with pytest.raises(IntegrityError):
+        files.unpack_tar(archive, tmp_path / "folder")
+    assert {path.name for path in tmp_path.iterdir()} == {"bad.tar"}
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+        inner = tarfile.TarInfo("real")
+        inner.type = tarfile.DIRTYPE
+        archive.addfile(inner)
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "real"
+        archive.addfile(link)
+        through = tarfile.TarInfo("link/file")
+        archive.addfile(through)
+    with pytest.raises(IntegrityError, match="through a link"):
+        files.unpack_tar(tmp_path / "bad.tar", tmp_path / "folder")
+
+
+@given(st.text(max_size=40))
+def test_a_path_from_outside_stays_inside(relative: str) -> None:
+    root = Path("/root/of/all")
+    try:
+        result = files.inside(root, relative)
+    except IntegrityError:
+        return
+    assert Path(os.path.normpath(result)).is_relative_to(root)
+    assert "\n" not in str(result)
+
+
+def test_link_or_copy_leaves_no_temporary_file(tmp_path: Path) -> None:
+    source = tmp_path / "a"
+    source.write_text("x")
+    for _ in range(2):
+        files.link_or_copy(source, tmp_path / "b")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    assert (tmp_path / "b").read_text() == "x"

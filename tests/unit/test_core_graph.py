@@ -1,0 +1,226 @@
+"""The graph is true: who is stale, who is behind, and which settings a step reads."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from doit.control import TaskControl
+from doit.dependency import Dependency, JSONCodec
+from doit.loader import generate_tasks
+
+from tasks.core.commands import CommittingDB, states
+from tasks.core.config import load
+from tasks.core.graph import group, step
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("sandbox", "runtime", "code", "images", "data", "plugins", "offline", "dev", "release")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopySpec:
+    pipeline: str
+    source: Path
+    target: Path
+    suffix: str = ""
+
+
+def copy_file(spec: CopySpec) -> None:
+    spec.target.write_text(spec.source.read_text().strip() + spec.suffix)
+
+
+class Build:
+    """A graph on a real state database, whose steps can be run or declared done."""
+
+    def __init__(self, tasks: list[dict[str, Any]], database: Path) -> None:
+        self.tasks = generate_tasks("airlock", (task for task in tasks))
+        self.control = TaskControl(self.tasks)
+        self.dependency = Dependency(CommittingDB, str(database), codec_cls=JSONCodec)
+
+    def states(self) -> dict[str, str]:
+        return states(self.tasks, self.dependency)
+
+    def succeed(self, name: str) -> None:
+        task = self.control.tasks[name]
+        self.dependency.get_status(task, self.control.tasks)
+        task.save_extra_values()
+        self.dependency.save_success(task)
+        self.dependency.backend.commit()
+
+
+def chain(suffix: str = "") -> list[dict[str, Any]]:
+    return [
+        group("one", "first"),
+        step("one:p", "", copy_file, CopySpec(pipeline="p", source=Path("a"), target=Path("b"),
+                                              suffix=suffix),
+             needs=[Path("a")], makes=[Path("b")]),
+        group("two", "second"),
+        step("two:p", "", copy_file, CopySpec(pipeline="p", source=Path("b"), target=Path("c")),
+             needs=[Path("b")], makes=[Path("c")]),
+        step("look:p", "", copy_file, CopySpec(pipeline="p", source=Path("c"), target=Path("c")),
+             needs=[Path("c")], look=True),
+        group("all", "both", ["one", "two"]),
+    ]
+
+
+@pytest.fixture
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("a").write_text("x")
+    build = Build(chain(), tmp_path / "state.db")
+    for name in ("one:p", "two:p"):
+        task = build.control.tasks[name]
+        copy_file(task.actions[0].args[2])
+        build.succeed(name)
+    return tmp_path
+
+
+def test_all_is_fresh_after_a_build(built: Path) -> None:
+    found = Build(chain(), built / "state.db").states()
+    assert {found[name] for name in ("one:p", "two:p", "one", "two", "all")} == {"fresh"}
+    assert found["look:p"] == "-"
+
+
+def test_what_stands_behind_a_stale_step_is_behind(built: Path) -> None:
+    Path("a").write_text("y")
+    found = Build(chain(), built / "state.db").states()
+    assert (found["one:p"], found["two:p"], found["all"]) == ("stale", "behind", "stale")
+
+
+def test_a_rebuild_to_the_same_bytes_stops_there(built: Path) -> None:
+    Path("a").write_text("x\n")
+    build = Build(chain(), built / "state.db")
+    copy_file(build.control.tasks["one:p"].actions[0].args[2])
+    build.succeed("one:p")
+    assert set(build.states().values()) == {"fresh", "-"}
+
+
+def test_a_changed_setting_is_stale_and_named(built: Path) -> None:
+    build = Build(chain(suffix="!"), built / "state.db")
+    assert build.states()["one:p"] == "stale"
+    reasons = build.dependency.get_status(build.control.tasks["one:p"], build.control.tasks,
+                                          get_log=True).reasons
+    assert "settings changed: suffix" in str(reasons["uptodate_false"])
+
+
+def test_a_lost_target_is_stale(built: Path) -> None:
+    Path("b").unlink()
+    found = Build(chain(), built / "state.db").states()
+    assert (found["one:p"], found["two:p"]) == ("stale", "behind")
+
+
+def all_tasks() -> list[dict[str, Any]]:
+    config = load({})
+    return [task for room in ROOMS
+            for task in importlib.import_module(f"tasks.{room}.graph").tasks(config)]
+
+
+def keys(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in schema.get("properties", {}).items():
+        if "x-readers" in value:
+            yield (*path, key)
+        else:
+            yield from keys(value, (*path, key))
+
+
+def node(schema: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    for key in path:
+        schema = schema["properties"][key]
+    return schema
+
+
+OTHER: dict[tuple[str, ...], Any] = {
+    ("pipelines",): ["hello", "twin"],
+    ("python",): ["3.12"],
+    ("platform",): "linux/arm64",
+    ("hosts", "registries"): {"quay.io": "http://127.0.0.1:1/q"},
+    ("hosts", "urls"): {"https://data.hello.example.org/": "http://127.0.0.1:1/d/"},
+    ("plugins", "index"): "https://elsewhere.example.org/plugins.json",
+    ("store", "endpoint"): "https://s3.example.org",
+    ("offline", "store", "endpoint"): "https://s3.example.org",
+    ("engine",): "unix:///elsewhere.sock",
+    ("sandbox", "network"): "10.89.99.0/30",
+    ("sandbox", "interface"): "veth9",
+    ("signing", "create"): False,
+    ("source",): "examples/other",
+    ("nextflow", "version"): "24.10.4",
+    ("nextflow", "coordinates"): ["io.nextflow:nextflow:24.10.4"],
+    ("images",): {"SEQSTATS_COUNTS": "quay.io/airlock/other:2"},
+    ("registry", "prefix"): "team/mirror",
+}
+"""Another value that is valid, for keys where a changed text or number would not be."""
+
+
+def changed(value: Any, key: tuple[str, ...]) -> Any:
+    if key in OTHER:
+        return OTHER[key]
+    return value + 1 if isinstance(value, int) else f"{value or 'x'}-other"
+
+
+def put(raw: dict[str, Any], key: tuple[str, ...], value: Any) -> None:
+    for part in key[:-1]:
+        raw = raw.setdefault(part, {})
+    raw[key[-1]] = value
+
+
+def get(raw: Any, key: tuple[str, ...]) -> Any:
+    for part in key:
+        raw = raw.get(part) if isinstance(raw, dict) else None
+    return raw
+
+
+CASES = [(kind, key) for kind in ("site", "pipeline")
+         for key in keys(json.loads((ROOT / f"schemas/{kind}.schema.json").read_text()))]
+
+
+@pytest.fixture
+def done(project: Path) -> Path:
+    """The whole graph of the local site, declared done: every target there, every state saved."""
+    (project / "examples/other").mkdir()
+    (project / "examples/other/main.nf").write_text("workflow {}\n")
+    twin = (project / "config/pipelines/hello.yml").read_text()
+    (project / "config/pipelines/twin.yml").write_text(twin)
+    build = Build(all_tasks(), project / "state.db")
+    for task in build.tasks:
+        for target in task.targets:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            Path(target).write_text("made")
+    for task in build.tasks:
+        for needed in task.file_dep:
+            assert Path(needed).exists(), f"{task.name} needs {needed}, which nothing makes"
+        if task.actions and not (task.meta or {}).get("look"):
+            build.succeed(task.name)
+    stale = {name for name, state in build.states().items() if state in ("stale", "behind")}
+    assert not stale
+    return project
+
+
+def test_each_key_of_the_configuration_makes_its_readers_stale_and_no_other(done: Path) -> None:
+    files = {"site": done / "config/sites/local.yml",
+             "pipeline": done / "config/pipelines/hello.yml"}
+    schemas = {kind: json.loads((ROOT / f"schemas/{kind}.schema.json").read_text())
+               for kind in files}
+    wrong = {}
+    for kind, key in CASES:
+        before = files[kind].read_text()
+        raw = yaml.safe_load(before)
+        put(raw, key, changed(copy.deepcopy(get(raw, key)), key))
+        files[kind].write_text(yaml.safe_dump(raw))
+        found = Build(all_tasks(), done / "state.db").states()
+        files[kind].write_text(before)
+        verbs = {name.removesuffix(":hello") for name, state in found.items()
+                 if state == "stale" and name.count(":") and name.endswith(":hello")
+                 or state == "stale" and name in ("tool", "push:tool")}
+        declared = set(node(schemas[kind], key)["x-readers"])
+        if verbs != declared:
+            wrong[f"{kind}: {'.'.join(key)}"] = (sorted(verbs - declared),
+                                                 sorted(declared - verbs))
+    assert not wrong, "key: (stale but not declared, declared but not stale)\n" + "\n".join(
+        f"  {key}: {each}" for key, each in wrong.items())

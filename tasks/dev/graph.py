@@ -1,13 +1,34 @@
-"""What this room builds."""
+"""`dev:*`: looking at what was staged before it is carried; and `test`, for this project itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from tasks.core.config import Config
-from tasks.core.graph import Task
+from tasks.core.graph import Task, group, step
+from tasks.core.layout import Layout
+from tasks.dev import checks, smoke
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """The room's tasks."""
-    yield from ()
+    """`dev:smoke:<pipeline>` and `test`."""
+    site = config.site
+    servers = ["sandbox:up"] if site.sandbox else []
+    yield group("dev", "look at what was staged, before it is carried", ["dev:smoke"])
+    yield group("dev:smoke", "a preview and a stub run on the online side")
+    for pipeline in config.pipelines:
+        at = Layout(site=site.name, pipeline=pipeline.name)
+        smoke_spec = smoke.SmokeSpec(
+            pipeline=pipeline.name, site=site.name, profile=pipeline.profile, engine=site.engine,
+            registry=site.registry, code=at.code, runtime=at.runtime(pipeline.runtime),
+            plugins=at.plugins, config=at.offline_config, data_manifest=at.data_manifest,
+            receipt=at.images_receipt, output=at.smoke)
+        yield step(f"dev:smoke:{pipeline.name}", "a preview and a stub run on the online side",
+                   smoke.smoke, smoke_spec, servers=servers,
+                   needs=[smoke_spec.code, smoke_spec.runtime, smoke_spec.plugins,
+                          smoke_spec.config, smoke_spec.data_manifest, smoke_spec.receipt,
+                          at.inputs],
+                   makes=[at.smoke / name for name in
+                          ("smoke.log", "trace.txt", "report.html", "DAG.svg")])
+    yield step("test", "all checks and tests of this project", checks.run, checks.CheckSpec(),
+               look=True)

@@ -1,0 +1,92 @@
+"""The container engine of this machine: login, pull by digest. Shared by smoke and offline host."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.core.errors import HostError, RegistryError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A Docker-compatible engine: its URL (None: DOCKER_HOST or the usual socket), and logins."""
+
+    url: str | None = None
+    authfile: Path | None = None
+
+
+def connect(engine: Engine) -> DockerClient:
+    """A client whose engine answers, or HostError with what to do."""
+    import docker
+    from docker.errors import DockerException
+    try:
+        client = (docker.DockerClient(base_url=engine.url) if engine.url
+                  else docker.from_env())
+        client.ping()
+    except DockerException as error:
+        raise HostError(f"no container engine answers: {error}",
+                        where=engine.url or "DOCKER_HOST, or /var/run/docker.sock",
+                        todo="start it, or name another by AIRLOCK_ENGINE or DOCKER_HOST") from error
+    return client
+
+
+def pull(client: DockerClient, references: Iterable[str], *, authfile: Path | None) -> int:
+    """Pull each `host:port/repository@digest` that is not there; return how many were pulled.
+
+    One after the other: two pulls of one image at once can fail. The engine checks the digest of
+    what it pulls; afterwards each image must be known to it by that very digest.
+    """
+    from docker.errors import APIError, ImageNotFound
+    pulled = 0
+    for reference in references:
+        try:
+            client.images.get(reference)
+            continue
+        except ImageNotFound:
+            pass
+        repository, _, digest = reference.partition("@")
+        try:
+            client.images.pull(repository, tag=digest, auth_config=login(authfile, repository))
+            client.images.get(reference)
+        except (APIError, ImageNotFound) as error:
+            raise RegistryError(f"the engine cannot pull {reference}: {_reason(error)}",
+                                todo=_remedy(str(error), repository)) from error
+        pulled += 1
+    return pulled
+
+
+def login(authfile: Path | None, repository: str) -> dict[str, str] | None:
+    """User and password for a repository's registry, from a Docker config file."""
+    if authfile is None or not authfile.is_file():
+        return None
+    try:
+        entries: dict[str, Any] = json.loads(authfile.read_text()).get("auths", {})
+        entry = entries.get(repository.partition("/")[0])
+        if not entry:
+            return None
+        user, _, password = b64decode(entry["auth"]).decode().partition(":")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise HostError("this is not a Docker config file with `auths`", where=authfile,
+                        todo="make it by `docker login`") from error
+    return {"username": user, "password": password}
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "explanation", None) or error).strip()
+
+
+def _remedy(reason: str, repository: str) -> str:
+    host = repository.partition("/")[0]
+    if "x509" in reason or "certificate" in reason:
+        return f"put the registry's CA at /etc/docker/certs.d/{host}/ca.crt"
+    if "unauthorized" in reason or "no basic auth" in reason or "denied" in reason:
+        return f"mend the login for {host} in the Docker config file"
+    return f"see that {host} can be reached, and that the mirror holds the image"

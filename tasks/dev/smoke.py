@@ -1,0 +1,61 @@
+"""`dev:smoke`: on the online side, what the offline host will do, without the computing."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.core import engine, files, launch
+from tasks.core.config import Registry
+from tasks.core.layout import Layout, SiteLayout
+from tasks.core.schema import read_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmokeSpec:
+    """What the smoke run reads, and the folder that it writes."""
+
+    pipeline: str
+    site: str
+    profile: str
+    engine: str | None
+    registry: Registry
+    code: Path
+    runtime: Path
+    plugins: Path
+    config: Path
+    data_manifest: Path
+    receipt: Path
+    output: Path
+
+
+def smoke(spec: SmokeSpec) -> str:
+    """A preview with the DAG's picture, then a stub run in the mirror's images."""
+    blobs = SiteLayout(site=spec.site).blobs
+    at = Layout(site=spec.site, pipeline=spec.pipeline)
+    carried = launch.Carried(
+        code=spec.code, runtime=spec.runtime, plugins=spec.plugins, config=spec.config,
+        data_manifest=spec.data_manifest,
+        locate=lambda name: files.inside(blobs, name.removeprefix("data/")))
+    ready = launch.prepare(carried, at.root / "launch")
+    out = spec.output.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    launch.run(ready, profile=spec.profile, log=out / "preview.log", words=["-preview"],
+               options=["-with-dag", out / "DAG.svg", *_outdir(ready)])
+    images = [f"{image['destination']}@{image['digest']}"
+              for image in read_json(spec.receipt, "images-receipt")["images"]]
+    client = engine.connect(engine.Engine(url=spec.engine))
+    pulled = engine.pull(client, images, authfile=spec.registry.authfile)
+    with tempfile.TemporaryDirectory() as docker_config:
+        environment = {"DOCKER_CONFIG": docker_config}  # the images are there: no login is needed
+        if spec.engine:
+            environment["DOCKER_HOST"] = spec.engine
+        launch.run(ready, profile=spec.profile, log=out / "smoke.log", words=["-stub-run"],
+                   options=["-with-trace", out / "trace.txt", "-with-report", out / "report.html",
+                            *_outdir(ready)], env=environment)
+    return f"preview and stub run ended well, {pulled} images pulled; {spec.output}/DAG.svg"
+
+
+def _outdir(ready: launch.Launch) -> list[str | Path]:
+    return ["--outdir", ready.folder / "results", "-work-dir", ready.folder / "work"]

@@ -34,7 +34,8 @@ def connect(engine: Engine) -> DockerClient:
     except DockerException as error:
         raise HostError(f"no container engine answers: {error}",
                         where=engine.url or "DOCKER_HOST, or /var/run/docker.sock",
-                        todo="start it, or name another by AIRLOCK_ENGINE or DOCKER_HOST") from error
+                        todo="start it, or name another in AIRLOCK_ENGINE or DOCKER_HOST"
+                        ) from error
     return client
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,14 +23,15 @@ Task = dict[str, Any]
 
 
 class Settings:
-    """doit's question whether a step's settings are those of its last success.
+    """doit's question whether a step's settings and logic are those of its last success.
 
     Its text, shown by `doit info`, names the settings that changed.
     """
 
-    def __init__(self, spec: object) -> None:
+    def __init__(self, spec: object, action: Callable[..., object]) -> None:
         self._now = {field.name: _digest(getattr(spec, field.name))
                      for field in dataclasses.fields(spec)}  # type: ignore[arg-type]
+        self._now["logic"] = _logic(action.__module__)
         self._changed: list[str] = []
 
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
@@ -79,9 +81,9 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "basename": name,
         "doc": doc,
         "actions": [(perform, [name, action, spec])],
-        "file_dep": sorted({str(path) for path in [*needs, *_code_of(action)]}),
+        "file_dep": sorted({str(path) for path in needs}),
         "targets": [str(path) for path in makes],
-        "uptodate": [Settings(spec), Kept(keeps)] if not (always or look) else [False],
+        "uptodate": [False] if always or look else [Settings(spec, action), Kept(keeps)],
         "task_dep": list(after),
         "setup": list(servers),
         "clean": [(remove, [makes])],
@@ -89,8 +91,6 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "io": {"capture": False},
         "meta": {"look": look or always},
     }
-    if look or always:
-        task["file_dep"] = sorted(str(path) for path in needs)
     if hasattr(spec, "pipeline"):
         task |= {"basename": verb, "name": last}
     return task
@@ -143,11 +143,9 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _code_of(action: Callable[..., object]) -> list[Path]:
-    """The modules of the action's room: a step is stale when its own logic has changed."""
-    module = sys.modules[action.__module__]
-    if not module.__file__:
-        return []
-    room = Path(module.__file__).parent
-    return sorted(path for path in room.glob("*.py")
-                  if path.name not in ("graph.py", "__init__.py"))
+@cache
+def _logic(module: str) -> str:
+    """A digest of the modules in the action's room: a step is stale when its logic has changed."""
+    room = Path(sys.modules[module].__file__ or "").parent
+    return files.sha256_bytes(b"\0".join(
+        path.read_bytes() for path in sorted(room.glob("*.py")) if path.name != "graph.py"))[:16]

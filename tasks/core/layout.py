@@ -65,6 +65,15 @@ class Layout:
         """The runtime's archive: nextflow-<version>/{nextflow,lib/*.jar}."""
         return self.root / f"nextflow-{version}.tar"
 
+    def runtime_sums(self, version: str) -> Path:
+        """The archive's SHA-256, as `sha256sum` writes it."""
+        return self.root / f"nextflow-{version}.tar.sha256"
+
+    @property
+    def git_cache(self) -> Path:
+        """A bare repository with what was fetched of a git source."""
+        return self.root / ".git-cache"
+
     @property
     def code(self) -> Path:
         return self.root / "code.tar"

@@ -30,8 +30,9 @@ def run(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | N
     """Run `command` to its end and return its standard output.
 
     With `log`, both streams go to that file instead, and with `show` to our own standard output
-    and error; then the result is empty. `env` replaces the environment. CommandError names the program, its status and the last lines that it wrote;
-    arguments are not shown. An interrupt ends the program's whole process group.
+    and error; then the result is empty. `env` replaces the environment. CommandError names the
+    program, its status and the last lines that it wrote; arguments are not shown. An interrupt
+    ends the program's whole process group.
     """
     words = [os.fspath(word) for word in command]
     if log is not None:

@@ -136,6 +136,11 @@ class Config:
     role: str
     variables: Mapping[str, str]
 
+    @property
+    def relock(self) -> bool:
+        """Whether the user asked to take what differs from the locks (relock=1)."""
+        return self.variables.get("relock", "0") not in ("", "0")
+
 
 def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     """Read and check the configuration for the variables `given` on the command line.

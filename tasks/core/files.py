@@ -85,6 +85,12 @@ def inside(root: Path, relative: str) -> Path:
     return root / pure
 
 
+def points_inside(name: str, link: str) -> bool:
+    """Whether the symbolic link `name` of an archive or tree, to `link`, stays inside it."""
+    end = PurePosixPath(os.path.normpath(PurePosixPath(name).parent / link))
+    return not end.is_absolute() and ".." not in end.parts
+
+
 def copy(source: Path, target: Path) -> None:
     """Copy a file whole or not at all."""
     with source.open("rb") as reader, atomic(target) as writer:
@@ -155,8 +161,7 @@ def unpack_tar(archive: Path, folder: Path) -> None:
             for member in tar:
                 target = inside(temporary, member.name.rstrip("/"))
                 if member.issym():
-                    end = os.path.normpath(Path(member.name).parent / member.linkname)
-                    if member.linkname.startswith("/") or end.startswith(".."):
+                    if not points_inside(member.name, member.linkname):
                         raise IntegrityError(f"the link {member.name!r} points out of the archive",
                                              where=archive)
                 elif not (member.isfile() or member.isdir()):

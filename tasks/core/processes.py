@@ -27,6 +27,14 @@ def find(program: str, *, todo: str) -> str:
 def run(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None,
         env: Mapping[str, str] | None = None, stdin: bytes | None = None,
         todo: str | None = None, timeout: float | None = None, show: bool = False) -> str:
+    """Run `command` to its end and return its standard output as text; the rest is as read()."""
+    return read(command, log=log, cwd=cwd, env=env, stdin=stdin, todo=todo, timeout=timeout,
+                show=show).decode(errors="replace")
+
+
+def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None,
+         env: Mapping[str, str] | None = None, stdin: bytes | None = None,
+         todo: str | None = None, timeout: float | None = None, show: bool = False) -> bytes:
     """Run `command` to its end and return its standard output.
 
     With `log`, both streams go to that file instead, and with `show` to our own standard output
@@ -63,7 +71,7 @@ def run(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | N
         text = log.read_bytes() if log is not None else (err or out or b"")
         raise CommandError(f"{Path(words[0]).name} ended with status {process.returncode}",
                            status=process.returncode, tail=tail(text), where=log, todo=todo)
-    return out.decode(errors="replace") if out else ""
+    return out or b""
 
 
 def tail(text: bytes, count: int = 12) -> list[str]:

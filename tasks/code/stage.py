@@ -1,0 +1,129 @@
+"""The pipeline's code in one archive, whose bytes depend on the files alone."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from tasks.code import folder, git
+from tasks.core import files, locks, urls
+from tasks.core.errors import ConfigError, SourceError
+
+LFS = b"version https://git-lfs.github.com/spec/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderStage:
+    """What `stage` reads for a folder. `listing` is folder.listing() as the graph saw it."""
+
+    pipeline: str
+    source: str
+    revision: str | None
+    listing: Mapping[str, str]
+    archive: Path
+    manifest: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitStage:
+    """What `stage` reads for a git repository at a revision."""
+
+    pipeline: str
+    source: str
+    revision: str | None
+    urls: Mapping[str, str]
+    cache: Path
+    archive: Path
+    manifest: Path
+    lock: Path
+    log: Path
+    relock: bool
+
+
+def from_folder(spec: FolderStage) -> str:
+    """Stage a folder as it is; a source that changes meanwhile is an error, and nothing is built.
+    """
+    root = folder.root(spec.source)
+    if not root.is_dir():
+        raise SourceError("the pipeline's folder is not there", where=spec.source,
+                          todo=f"look at `source` in config/pipelines/{spec.pipeline}.yml")
+    before = folder.digests(root, spec.listing)
+    paths = [root / name for name in spec.listing]
+    _refuse_odd(root, paths)
+    fresh = spec.archive.with_name(f".{spec.archive.name}.fresh")
+    try:
+        files.write_tar(fresh, root, paths)
+        packed = folder.packed(fresh)
+        if not (before == packed == folder.digests(root, folder.listing(root))):
+            raise SourceError("the source changed while it was staged", where=spec.source,
+                              todo="wait until it rests, then run the same command again")
+        fresh.replace(spec.archive)
+    finally:
+        fresh.unlink(missing_ok=True)
+    _write_manifest(spec, revision=spec.revision or "dev", commit=None, seconds=None,
+                    count=len(paths))
+    left = folder.left_out(root)
+    return f"{len(paths)} files" + (f"; left out: {', '.join(left)}" if left else "")
+
+
+def from_git(spec: GitStage) -> str:
+    """Stage a commit's tree: what the revision means now, which must be what the lock says.
+
+    Raises IntegrityError where the revision has moved, SourceError where repository or revision
+    are not there, or the tree needs what a plain tree does not hold (submodules, git-lfs).
+    """
+    if spec.revision is None:
+        raise ConfigError("a git source needs a revision: a tag, a branch or a commit",
+                          where=f"`revision` in config/pipelines/{spec.pipeline}.yml")
+    url = urls.mapped(spec.source, spec.urls)
+    commit, seconds = git.resolve(spec.cache, url, spec.revision, log=spec.log)
+    lock = locks.read(spec.lock, "code-lock")
+    if lock and (lock["source"], lock["revision"]) == (spec.source, spec.revision):
+        what = f"{spec.source} at {spec.revision}"
+        locks.compare({what: lock["commit"]}, {what: commit}, lock=spec.lock, relock=spec.relock)
+    with tempfile.TemporaryDirectory(prefix=".code.", dir=spec.archive.parent) as temporary:
+        root = Path(temporary)
+        git.write_tree(spec.cache, commit, root)
+        paths = files.tree(root)
+        _refuse_odd(root, paths)
+        files.write_tar(spec.archive, root, paths, mtime=seconds)
+    _write_manifest(spec, revision=spec.revision, commit=commit, seconds=seconds,
+                    count=len(paths))
+    files.write_json(spec.lock, {"source": spec.source, "revision": spec.revision,
+                                 "commit": commit})
+    return f"{len(paths)} files of commit {commit[:12]}"
+
+
+def _write_manifest(spec: FolderStage | GitStage, *, revision: str, commit: str | None,
+                    seconds: int | None, count: int) -> None:
+    date = None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc).isoformat()
+    files.write_json(spec.manifest, {
+        "pipeline": spec.pipeline, "source": spec.source, "revision": revision, "commit": commit,
+        "date": date, "sha256": files.sha256(spec.archive), "files": count})
+
+
+def _refuse_odd(root: Path, paths: list[Path]) -> None:
+    """Refuse, all at once, what the far side could not unpack or would find empty."""
+    faults = []
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        if any(ord(character) < 32 or ord(character) == 127 for character in name):
+            faults.append(f"{name!r}: control characters in a file's name")
+        elif path.is_symlink():
+            if not files.points_inside(name, str(path.readlink())):
+                faults.append(f"{name}: the link points out of the pipeline, to {path.readlink()}")
+        elif not path.is_file():
+            faults.append(f"{name}: neither a file nor a link")
+        else:
+            with path.open("rb") as stream:
+                if stream.read(len(LFS)) == LFS:
+                    faults.append(f"{name}: a git-lfs pointer, whose content lies elsewhere")
+    if not paths:
+        faults.append("there is no file at all")
+    if faults:
+        raise SourceError("the pipeline's code can't be carried as it is:\n"
+                          + "\n".join(f"    {fault}" for fault in faults),
+                          todo="mend the source; git-lfs and submodules are not supported")

@@ -1,0 +1,48 @@
+"""URLs: where a site reaches them, and how they are shown without their secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+_SECRET = re.compile(r"token|signature|secret|passw|credential|^sig$", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_USER = re.compile(r"(?<=://)[^/?#\s]*@")
+
+
+def is_url(text: str) -> bool:
+    """Whether `text` starts with a scheme and `://`."""
+    return _SCHEME.match(text) is not None
+
+
+def mapped(url: str, prefixes: Mapping[str, str]) -> str:
+    """`url` with the longest of the `prefixes` that it starts with replaced."""
+    fitting = [prefix for prefix in prefixes if url.startswith(prefix)]
+    if not fitting:
+        return url
+    longest = max(fitting, key=len)
+    return prefixes[longest] + url[len(longest):]
+
+
+def redact(url: str) -> str:
+    """`url` without user, password and the values of query parameters that hold secrets.
+
+    This form stands in locks, manifests, logs and errors.
+    """
+    shown = _USER.sub("", url)
+    try:
+        parts = urlsplit(shown)
+    except ValueError:  # such as an open bracket in the host
+        return shown.partition("?")[0]
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    if not any(_SECRET.search(name) for name, _ in pairs):
+        return shown
+    hidden = [(name, "hidden" if _SECRET.search(name) else value) for name, value in pairs]
+    return urlunsplit(parts._replace(query=urlencode(hidden)))
+
+
+def has_password(url: str) -> bool:
+    """Whether the URL holds a password, or a user name where that may be a token."""
+    user = _USER.search(url)
+    return user is not None and (":" in user[0] or not url.startswith("ssh://"))

@@ -37,7 +37,7 @@ def _config() -> Config:
 def _defaults(config: Config) -> list[str]:
     """What plain `doit` builds: the crossing on the local site, else up to the pushed release."""
     if config.role == "prod":
-        return [f"prod:run:{each.name}" for each in config.pipelines]
+        return [f"prod:run:{name}" for name in config.names]
     if config.site.sandbox and "pipeline" not in config.variables:
         return ["dev:validate", "dev:smoke", "sandbox:cross"]
     return [f"{verb}:{each.name}" for each in config.pipelines

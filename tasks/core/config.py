@@ -120,6 +120,7 @@ class Pipeline:
     coordinates: tuple[str, ...]
     rows: int
     images: Mapping[str, str]
+    run: str = "test"
 
     @property
     def is_folder(self) -> bool:
@@ -129,9 +130,14 @@ class Pipeline:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that dodo.py hands to the rooms."""
+    """Everything that dodo.py hands to the rooms.
+
+    `names` are the pipelines asked for. `pipelines` are their settings, which the offline host
+    does not have: there, all that a pipeline needs is told by its release.
+    """
 
     site: Site
+    names: tuple[str, ...]
     pipelines: tuple[Pipeline, ...]
     role: str
     variables: Mapping[str, str]
@@ -159,9 +165,11 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     wanted = [given["pipeline"]] if "pipeline" in given else list(raw_site.get("pipelines") or [])
     _check_names(wanted, raw_site.get("pipelines") or [], kind="pipeline",
                  show=f"`pipelines` in config/sites/{name}.yml")
-    raw_pipelines = {each: _read(root / f"config/pipelines/{each}.yml") for each in wanted}
+    raw_pipelines = ({} if role == "prod" else
+                     {each: _read(root / f"config/pipelines/{each}.yml") for each in wanted})
     _validate(name, raw_site, raw_pipelines, stamp)
     return Config(site=_site(name, raw_site), role=role, variables=dict(given),
+                  names=tuple(wanted),
                   pipelines=tuple(_pipeline(key, raw) for key, raw in raw_pipelines.items()))
 
 
@@ -277,4 +285,5 @@ def _pipeline(name: str, raw: dict[str, Any]) -> Pipeline:
         coordinates=tuple(raw["nextflow"]["coordinates"]),
         rows=raw["data"]["rows"],
         images=dict(raw.get("images", {})),
+        run=raw.get("run", "test"),
     )

@@ -38,6 +38,10 @@ class SiteLayout:
         """This project as the offline host gets it."""
         return self.root / "tool"
 
+    @property
+    def tool_receipt(self) -> Path:
+        return self.tool / "push.receipt.json"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:

@@ -1,13 +1,92 @@
-"""What this room builds."""
+"""`release`, `push` and `tool`: what is carried, signed, and brought into the store."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from tasks.core.config import Config
-from tasks.core.graph import Task
+from tasks.core.config import Config, Pipeline, Site, StoreAt
+from tasks.core.graph import Task, group, step
+from tasks.core.layout import Layout, SiteLayout
+from tasks.release import contents, push, release, tool
+
+PARTS = {
+    "code": "the pipeline's code",
+    "data": "test data and samplesheets",
+    "plugins": "Nextflow's plugins",
+    "runtime": "Nextflow itself",
+    "smoke": "what the smoke run wrote",
+    "release": "the signed list, then the pointer to it",
+}
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """The room's tasks."""
-    yield from ()
+    """`release:<pipeline>`, `push:<part>:<pipeline>`, `tool` and `push:tool`."""
+    yield group("release", "the list of all that is carried, signed")
+    for pipeline in config.pipelines:
+        yield _release(config.site, pipeline)
+    yield group("push", "the release into the store", [f"push:{part}" for part in PARTS])
+    for part, doc in PARTS.items():
+        yield group(f"push:{part}", f"into the store: {doc}")
+        for pipeline in config.pipelines:
+            yield _push(config.site, pipeline, part, doc)
+    yield from _tool(config.site)
+
+
+def _release(site: Site, pipeline: Pipeline) -> Task:
+    at = Layout(site=site.name, pipeline=pipeline.name)
+    spec = release.ReleaseSpec(
+        pipeline=pipeline.name, layout=at, runtime=pipeline.runtime, profile=pipeline.profile,
+        run=pipeline.run, platform=site.platform, signing=site.signing)
+    carried = [place for _, place in contents.fixed(at, pipeline.runtime).values()]
+    return step(f"release:{pipeline.name}", "the list of all that is carried, signed",
+                release.make, spec,
+                needs=[*carried, at.data_sums, at.runtime_sums(pipeline.runtime),
+                       at.lock("plugins")],
+                makes=[at.release / name for name in push.SEALED])
+
+
+def _push(site: Site, pipeline: Pipeline, part: str, doc: str) -> Task:
+    at = Layout(site=site.name, pipeline=pipeline.name)
+    spec = push.PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
+    needs = [at.release / name for name in push.SEALED]
+    action = push.push
+    if part == "release":
+        action = push.push_release
+        needs += [at.push_receipt(each) for each in push.BEFORE_RELEASE]
+    elif part == "smoke":
+        action = push.push_smoke
+        needs += [at.smoke / name for name in push.SMOKE]
+    return step(f"push:{part}:{pipeline.name}", f"into the store: {doc}", action, spec,
+                needs=needs, makes=[at.push_receipt(part)])
+
+
+def _tool(site: Site) -> Iterator[Task]:
+    at = SiteLayout(site=site.name)
+    spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
+                         config=offline_site(site), signing=site.signing)
+    made = [at.tool / name for name in ("airlock.tar", "SHA256SUMS", "SHA256SUMS.sig")]
+    yield step("tool", "this project and its wheels, signed", tool.make, spec,
+               needs=tool.sources(), makes=made)
+    yield step("push:tool", "into the store: this project and its wheels", tool.push,
+               tool.PushToolSpec(layout=at, store=site.store), needs=made,
+               makes=[at.tool_receipt])
+
+
+def offline_site(site: Site) -> dict[str, Any]:
+    """The keys of the site's file that role=prod reads, or that its schema demands."""
+    return {
+        "pipelines": list(site.pipelines),
+        "platform": site.platform,
+        "python": list(site.python),
+        "registry": {"host": site.registry.host, "port": site.registry.port},
+        "plugins": {"index": site.plugin_index},
+        "store": _store(site.offline.store),
+        "signing": {"key": str(site.signing.key), "identity": site.signing.identity},
+        "offline": {"trust": str(site.offline.trust)},
+    }
+
+
+def _store(at: StoreAt) -> dict[str, str]:
+    told = {"url": at.url, "endpoint": at.endpoint, "region": at.region}
+    return {key: value for key, value in told.items() if value is not None}

@@ -1,0 +1,203 @@
+"""A bucket as the store. Credentials come by boto3's own chain and are never shown."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tasks.core import files
+from tasks.core.config import StoreAt
+from tasks.core.errors import AirlockError, IntegrityError, StoreError
+from tasks.core.store import THREADS, Stored, is_immutable
+
+SINGLE = 5 * 10**9
+"""The largest file that goes in one PutObject, in bytes (S3 allows 5 GiB)."""
+
+PART = 256 * 2**20
+"""Bytes of a part above that; 10,000 parts are allowed, so 2.6 TB."""
+
+KNOWN = {
+    "NoSuchBucket": ("the bucket does not exist", "create it, or correct store.url"),
+    "InvalidAccessKeyId": ("the credentials are wrong", "correct AWS_PROFILE or the access key"),
+    "SignatureDoesNotMatch": ("the credentials are wrong", "correct the secret access key"),
+    "ExpiredToken": ("the credentials have expired", "log in again"),
+    "RequestTimeTooSkewed": ("this machine's clock is wrong", "set the clock"),
+    "AccessDenied": ("access is denied", "allow s3:GetObject, s3:PutObject and s3:ListBucket "
+                     "there; a bucket policy may also demand a VPC endpoint (aws:SourceVpce)"),
+    "PermanentRedirect": ("the bucket lies in another region", "correct store.region"),
+    "AuthorizationHeaderMalformed": ("the bucket lies in another region", "correct store.region"),
+    "NoSuchKey": ("the store lacks a file", "push the release again"),
+}
+REFUSED_BYTES = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch",
+                 "XAmzContentChecksumMismatch"}
+"""What S3 servers answer where the bytes do not have the checksum that was sent."""
+
+
+class S3Store:
+    """A bucket, by boto3. Each file is sent with its SHA-256, which the server checks and keeps.
+
+    SHA-256 has no full-object form for multipart uploads, so above `single` bytes each part is
+    sent with its own, and the file's stands in the object's metadata; it is hashed once more
+    while the parts are read, and the upload is abandoned if it differs.
+    """
+
+    def __init__(self, at: StoreAt, *, single: int = SINGLE, part: int = PART) -> None:
+        import boto3
+        from botocore.config import Config
+
+        address = urlsplit(at.url)
+        self.url = at.url.rstrip("/")
+        self._bucket, self._prefix = address.netloc, address.path.strip("/")
+        self._at, self._single, self._part = at, single, part
+        with self._faults(""):
+            self._client = boto3.session.Session().client(
+                "s3", endpoint_url=at.endpoint, verify=None,
+                region_name=at.region or ("us-east-1" if at.endpoint else None),
+                config=Config(s3={"addressing_style": "path" if at.endpoint else "auto"},
+                              max_pool_connections=THREADS, connect_timeout=10,
+                              retries={"mode": "standard", "max_attempts": 4}))
+
+    def _key(self, key: str) -> str:
+        files.inside(Path(), key)
+        return f"{self._prefix}/{key}" if self._prefix else key
+
+    def head(self, key: str) -> Stored | None:
+        from botocore.exceptions import ClientError
+        with self._faults(key):
+            try:
+                told = self._client.head_object(Bucket=self._bucket, Key=self._key(key),
+                                                ChecksumMode="ENABLED")
+            except ClientError as error:
+                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+                if status not in (403, 404):
+                    raise
+                # A HEAD has no body, so its error has no code: a listing tells which it is.
+                self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._key(key), MaxKeys=1)
+                if status == 404:
+                    return None
+                raise
+        return Stored(key=key, size=told["ContentLength"], sha256=_sha256_of(told))
+
+    def put(self, key: str, path: Path, sha256: str) -> None:
+        if path.stat().st_size > self._single:
+            self._put_parts(key, path, sha256)
+            return
+        with path.open("rb") as body, self._faults(key):
+            self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=body,
+                                    ChecksumSHA256=_base64(bytes.fromhex(sha256)),
+                                    **_only_once(key))
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        with self._faults(key):
+            self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=data,
+                                    ChecksumSHA256=_base64(hashlib.sha256(data).digest()),
+                                    **_only_once(key))
+
+    def _put_parts(self, key: str, path: Path, sha256: str) -> None:
+        place = {"Bucket": self._bucket, "Key": self._key(key)}
+        with self._faults(key):
+            upload = self._client.create_multipart_upload(
+                **place, ChecksumAlgorithm="SHA256", Metadata={"sha256": sha256})["UploadId"]
+            try:
+                parts: list[Any] = []
+                whole = hashlib.sha256()
+                with path.open("rb") as reader:
+                    while block := reader.read(self._part):
+                        whole.update(block)
+                        digest = _base64(hashlib.sha256(block).digest())
+                        told = self._client.upload_part(
+                            **place, UploadId=upload, PartNumber=len(parts) + 1, Body=block,
+                            ChecksumSHA256=digest)
+                        parts.append({"PartNumber": len(parts) + 1, "ETag": told["ETag"],
+                                      "ChecksumSHA256": digest})
+                if whole.hexdigest() != sha256:
+                    raise IntegrityError(f"a file has changed: sha256 {whole.hexdigest()}, "
+                                         f"expected {sha256}", where=path)
+                self._client.complete_multipart_upload(
+                    **place, UploadId=upload, MultipartUpload={"Parts": parts}, **_only_once(key))
+            except BaseException:
+                self._client.abort_multipart_upload(**place, UploadId=upload)
+                raise
+
+    def get(self, key: str, path: Path) -> None:
+        with self._faults(key):
+            body = self._client.get_object(Bucket=self._bucket, Key=self._key(key))["Body"]
+            with contextlib.closing(body), files.atomic(path) as writer:
+                shutil.copyfileobj(body, writer, files.CHUNK)
+
+    def list(self, prefix: str) -> Sequence[str]:
+        skip = len(self._prefix) + 1 if self._prefix else 0
+        with self._faults(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=f"{self._prefix}/{prefix}" if skip else prefix)
+            return sorted(entry["Key"][skip:] for page in pages
+                          for entry in page.get("Contents", []))
+
+    @contextlib.contextmanager
+    def _faults(self, key: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError
+        where = f"{self.url}: {key}" + (f" at {self._at.endpoint}" if self._at.endpoint else "")
+        try:
+            yield
+        except AirlockError:
+            raise
+        except ClientError as error:
+            raise _explain(error.response.get("Error", {}), where) from error
+        except BotoCoreError as error:
+            raise _explain_local(error, where) from error
+
+
+def _only_once(key: str) -> dict[str, Any]:
+    return {"IfNoneMatch": "*"} if is_immutable(key) else {}
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
+
+
+def _sha256_of(told: Any) -> str | None:
+    """The SHA-256 that the server checked, or where the file came in parts, the one noted."""
+    checksum = told.get("ChecksumSHA256")
+    if checksum and "-" not in checksum:
+        return base64.b64decode(checksum).hex()
+    noted = told.get("Metadata", {}).get("sha256")
+    return noted if checksum and isinstance(noted, str) else None
+
+
+def _explain(error: Any, where: str) -> AirlockError:
+    code, message = str(error.get("Code")), str(error.get("Message", ""))
+    if code in REFUSED_BYTES:
+        return IntegrityError(f"the store refused a file whose bytes are not what its checksum says"
+                              f" ({code})", where=where,
+                              todo="remove the local file, so that the step that makes it runs")
+    if code in ("PreconditionFailed", "412"):
+        return StoreError("the store holds this file already, and it never changes", where=where,
+                          todo="somebody pushed it at the same time; run this again")
+    if code in ("403", "Forbidden"):
+        code = "AccessDenied"
+    what, todo = KNOWN.get(code, (f"the store refused: {code} {message}".rstrip(),
+                                  "look up the code in the S3 documentation"))
+    return StoreError(f"{what} ({code})" if code in KNOWN else what, where=where, todo=todo)
+
+
+def _explain_local(error: Exception, where: str) -> StoreError:
+    from botocore import exceptions
+    if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError,
+                          exceptions.ProfileNotFound, exceptions.TokenRetrievalError)):
+        return StoreError("there are no credentials for the store", where=where,
+                          todo="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                               "or give this machine a role")
+    if isinstance(error, exceptions.NoRegionError):
+        return StoreError("the store's region is not known", where=where,
+                          todo="set store.region, or AIRLOCK_STORE_REGION")
+    if isinstance(error, exceptions.SSLError):
+        return StoreError("the store's certificate is not trusted", where=where,
+                          todo="set AWS_CA_BUNDLE to the CA's certificate (PEM)")
+    return StoreError(f"no connection to the store ({type(error).__name__})", where=where,
+                      todo="check the network, store.endpoint and store.region, then try again")

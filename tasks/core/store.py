@@ -1,0 +1,221 @@
+"""The store: a folder or a bucket that holds the carried files, behind one interface."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from tasks.core import files
+from tasks.core.config import StoreAt
+from tasks.core.errors import IntegrityError, StoreError
+
+THREADS = 16
+"""Transfers at a time, for the whole process: parts of a push run in parallel."""
+
+_slots = threading.BoundedSemaphore(THREADS)
+_key_locks: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
+_key_locks_guard = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What the store says of one key. `sha256` is None where it holds no such checksum."""
+
+    key: str
+    size: int
+    sha256: str | None
+
+
+class Store(Protocol):
+    """A place for files by key. All raise StoreError with the place, the key and what to do."""
+
+    url: str
+
+    def head(self, key: str) -> Stored | None:
+        """Size and SHA-256 as the store holds them, or None where the key is missing."""
+
+    def put(self, key: str, path: Path, sha256: str) -> None:
+        """Send a file; IntegrityError where its bytes do not have this SHA-256."""
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        """Send a small file from memory."""
+
+    def get(self, key: str, path: Path) -> None:
+        """Bring a file to `path`, whole or not at all. The caller verifies its bytes."""
+
+    def list(self, prefix: str) -> Sequence[str]:
+        """All keys that start with `prefix`, sorted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """One file on its way to the store."""
+
+    key: str
+    path: Path
+    sha256: str
+    size: int
+
+
+def open_store(at: StoreAt) -> Store:
+    """The store at an address: a path, file:///folder or s3://bucket/prefix."""
+    address = urlsplit(at.url)
+    if address.scheme == "s3":
+        from tasks.core.s3 import S3Store
+        return S3Store(at)
+    if address.scheme == "file":
+        if address.netloc not in ("", "localhost"):
+            raise StoreError("a file:// address names a folder of this machine", where=at.url,
+                             todo="write file:///folder, with three slashes")
+        return FolderStore(at.url, Path(unquote(address.path)))
+    if "://" in at.url:
+        raise StoreError(f"stores of the kind {address.scheme}:// are not known", where=at.url,
+                         todo="give a folder, file:///folder or s3://bucket/prefix")
+    return FolderStore(at.url, Path(at.url).expanduser())
+
+
+class FolderStore:
+    """A folder, also the form for a carry by disk.
+
+    A folder keeps no checksums, so `head` reads the file: a push reads what is there already
+    once, at the disk's speed, and thereby finds what has rotted.
+    """
+
+    def __init__(self, url: str, root: Path) -> None:
+        self.url = url
+        self._root = root
+
+    def _path(self, key: str) -> Path:
+        return files.inside(self._root, key)
+
+    def head(self, key: str) -> Stored | None:
+        path = self._path(key)
+        try:
+            return Stored(key=key, size=path.stat().st_size, sha256=files.sha256(path))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._fault(error, key) from error
+
+    def put(self, key: str, path: Path, sha256: str) -> None:
+        digest = hashlib.sha256()
+        try:
+            with path.open("rb") as reader, files.atomic(self._path(key)) as writer:
+                while block := reader.read(files.CHUNK):
+                    digest.update(block)
+                    writer.write(block)
+                _expect(digest.hexdigest(), sha256, path)
+        except OSError as error:
+            raise self._fault(error, key) from error
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        try:
+            files.write_bytes(self._path(key), data)
+        except OSError as error:
+            raise self._fault(error, key) from error
+
+    def get(self, key: str, path: Path) -> None:
+        try:
+            reader = self._path(key).open("rb")
+        except OSError as error:
+            raise self._fault(error, key) from error
+        with reader, files.atomic(path) as writer:
+            shutil.copyfileobj(reader, writer, files.CHUNK)
+
+    def list(self, prefix: str) -> Sequence[str]:
+        if not self._root.is_dir():
+            raise self._fault(FileNotFoundError(2, "No such file or directory"), prefix)
+        below = self._path(prefix).parent if prefix else self._root
+        keys = (path.relative_to(self._root).as_posix() for path in files.tree(below))
+        return [key for key in sorted(keys) if key.startswith(prefix)]
+
+    def _fault(self, error: OSError, key: str) -> StoreError:
+        if isinstance(error, FileNotFoundError):
+            if not self._root.is_dir():
+                return StoreError("the store's folder is missing", where=self._root,
+                                  todo="mount the disk that holds it, or correct store.url")
+            return StoreError("the store lacks a file", where=self._root / key,
+                              todo="push the release again, or carry the whole store")
+        return StoreError(f"the store's folder: {error.strerror}", where=self._root / key,
+                          todo="free space or mend the rights there, then run this again")
+
+
+def _expect(found: str, wanted: str, path: Path) -> None:
+    if found != wanted:
+        raise IntegrityError(f"a file has changed: sha256 {found}, expected {wanted}", where=path,
+                             todo="remove it, so that the step that makes it runs again")
+
+
+def send(store: Store, uploads: Iterable[Upload], *, title: str = "") -> list[Stored]:
+    """Bring files into the store and return what it then holds, read back key by key.
+
+    What is there with the same checksum is not sent. 16 at a time, the largest first, and one at
+    a time for each key. Below releases/ and tool/ nothing is ever replaced by other bytes.
+    """
+    waiting = sorted(uploads, key=lambda each: -each.size)
+    progress = _Progress(title, sum(each.size for each in waiting))
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="store") as pool:
+        futures = {pool.submit(_send_one, store, each, progress): each for each in waiting}
+        done, left = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in left:
+            future.cancel()
+        faults = [error for future in done if (error := future.exception())]
+        if faults:
+            raise faults[0]
+    return sorted((future.result() for future in futures), key=lambda each: each.key)
+
+
+def _send_one(store: Store, upload: Upload, progress: _Progress) -> Stored:
+    with _key_locks_guard:
+        lock = _key_locks[store.url, upload.key]
+    with lock, _slots:
+        there = store.head(upload.key)
+        wanted = Stored(key=upload.key, size=upload.size, sha256=upload.sha256)
+        if there != wanted:
+            if there is not None and is_immutable(upload.key):
+                raise StoreError("the store holds this file with other bytes, and it never changes",
+                                 where=f"{store.url}: {upload.key}",
+                                 todo="find out who wrote it; if it is damaged, remove it there")
+            store.put(upload.key, upload.path, upload.sha256)
+            there = store.head(upload.key)
+        if there != wanted:
+            raise IntegrityError(f"the store does not hold what was sent: {there}, sent {wanted}",
+                                 where=f"{store.url}: {upload.key}",
+                                 todo="run this again; if it stays, look at the store's disks")
+    progress.add(upload.size)
+    return wanted
+
+
+def is_immutable(key: str) -> bool:
+    """Whether a key is never written again: all of releases/<pipeline>/<id>/ and tool/<id>/."""
+    parts = key.split("/")
+    return parts[0] == "tool" or (parts[0] == "releases" and len(parts) > 3)
+
+
+class _Progress:
+    """A line on standard error every five seconds, so that long work shows that it lives."""
+
+    def __init__(self, title: str, total: int) -> None:
+        self._title, self._total, self._done = title, total, 0
+        self._told = time.monotonic()
+        self._lock = threading.Lock()
+
+    def add(self, size: int) -> None:
+        with self._lock:
+            self._done += size
+            if time.monotonic() - self._told < 5:
+                return
+            self._told = time.monotonic()
+            sys.stderr.write(f"       {self._title} {files.human_size(self._done)} of "
+                             f"{files.human_size(self._total)}{os.linesep}")

@@ -1,0 +1,178 @@
+"""What a release carries: every file by its path there, hashed and held against what claims it."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files
+from tasks.core.errors import ConfigError, IntegrityError
+from tasks.core.layout import Layout
+from tasks.core.schema import read_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """One file of a release. `path` is its place there, `source` its place here."""
+
+    path: str
+    source: Path
+    kind: str
+    sha256: str
+    size: int
+
+
+def fixed(layout: Layout, runtime: str) -> dict[str, tuple[str, Path]]:
+    """Path in the release to kind and place here, of all but the data files themselves."""
+    return {
+        "code.tar": ("code", layout.code),
+        "manifest.json": ("code", layout.code_manifest),
+        "images.json": ("images", layout.images_scan),
+        "images.lock.json": ("images", layout.lock("images")),
+        "images.txt": ("images", layout.images),
+        "images.pinned.txt": ("images", layout.images_pinned),
+        "images.receipt.json": ("images", layout.images_receipt),
+        "data.manifest.json": ("data", layout.data_manifest),
+        "inputs.csv": ("data", layout.inputs),
+        "inputs3.csv": ("data", layout.inputs_store),
+        "plugins.txt": ("plugins", layout.plugins_list),
+        "plugins.tar": ("plugins", layout.plugins),
+        f"nextflow-{runtime}.tar": ("runtime", layout.runtime(runtime)),
+        "offline.config": ("config", layout.offline_config),
+    }
+
+
+def source_of(layout: Layout, runtime: str, path: str) -> Path:
+    """Where a carried file lies on this side."""
+    if path == "release.json":
+        return layout.release / path
+    if path.startswith("data/"):
+        return files.inside(layout.of_site.blobs, path.removeprefix("data/"))
+    return fixed(layout, runtime)[path][1]
+
+
+def collect(layout: Layout, runtime: str) -> list[Carried]:
+    """Hash every carried file, and hold it against manifests, locks and receipts.
+
+    IntegrityError names every file that is not what is claimed.
+    """
+    data = read_json(layout.data_manifest, "data-manifest")
+    places = fixed(layout, runtime)
+    places |= {each["path"]: ("data", source_of(layout, runtime, each["path"]))
+               for each in data["files"]}
+    carried, missing = [], []
+    for path, (kind, source) in sorted(places.items()):
+        if source.is_file():
+            carried.append(Carried(path=path, source=source, kind=kind, size=source.stat().st_size,
+                                   sha256=files.sha256(source)))
+        else:
+            missing.append(f"{source} is missing")
+    _refuse(missing)
+    found = {each.path: each for each in carried}
+    _refuse([*_code(layout, found), *_runtime(layout, runtime, found), *_data(layout, data, found),
+             *_images(layout), *_plugins(layout)])
+    return carried
+
+
+def _refuse(faults: Iterable[str]) -> None:
+    listed = list(faults)
+    if listed:
+        raise IntegrityError("a release can't be made of these files:\n"
+                             + "\n".join(f"  {fault}" for fault in listed),
+                             todo="remove the files named, so that the steps that make them run")
+
+
+def _differs(where: object, found: object, claimed: object, by: object) -> str:
+    return f"{where}: {found}, but {by} says {claimed}"
+
+
+def _code(layout: Layout, found: Mapping[str, Carried]) -> list[str]:
+    manifest = read_json(layout.code_manifest, "code-manifest")
+    faults = []
+    if manifest["sha256"] != found["code.tar"].sha256:
+        faults.append(_differs(layout.code, found["code.tar"].sha256, manifest["sha256"],
+                               layout.code_manifest))
+    if manifest["pipeline"] != layout.pipeline:
+        faults.append(_differs(layout.code_manifest, manifest["pipeline"], layout.pipeline,
+                               "the configuration"))
+    return faults
+
+
+def _runtime(layout: Layout, version: str, found: Mapping[str, Carried]) -> list[str]:
+    path = layout.runtime_sums(version)
+    try:
+        claimed = path.read_text().split()[0]
+    except (OSError, IndexError):
+        return [f"{path} is missing or empty"]
+    digest = found[f"nextflow-{version}.tar"].sha256
+    return [] if digest == claimed else [_differs(layout.runtime(version), digest, claimed, path)]
+
+
+def _data(layout: Layout, data: Mapping[str, Any], found: Mapping[str, Carried]) -> list[str]:
+    faults = []
+    for each in data["files"]:
+        carried = found[each["path"]]
+        if (carried.sha256, carried.size) != (each["sha256"], each["size"]):
+            faults.append(_differs(carried.source, f"{carried.sha256}, {carried.size} bytes",
+                                   f"{each['sha256']}, {each['size']} bytes",
+                                   layout.data_manifest))
+    faults += [f"{layout.data_manifest}: the param {name!r} names {value['path']}, which is not "
+               "carried" for name, value in data["params"].items() if value["path"] not in found]
+    return faults
+
+
+def _images(layout: Layout) -> list[str]:
+    """The receipt and the pinned list must be what the lock says, image by image."""
+    lock = read_json(layout.lock("images"), "images-lock")
+    receipt = read_json(layout.images_receipt, "images-receipt")
+    locked = {each["source"]: each["manifest"] for each in lock["images"]}
+    mirrored = {each["source"]: each["digest"] for each in receipt["images"]}
+    faults = [_differs(f"{layout.images_receipt}: {source}", mirrored.get(source, "absent"),
+                       locked.get(source, "absent"), layout.lock("images"))
+              for source in sorted({*locked, *mirrored})
+              if locked.get(source) != mirrored.get(source)]
+    listed = set(layout.images.read_text().split())
+    faults += [f"{layout.lock('images')}: {source} of {layout.images} is not locked"
+               for source in sorted(listed - set(locked))]
+    pinned = {line.rpartition("@")[2] for line in layout.images_pinned.read_text().split()}
+    if pinned != set(locked.values()):
+        faults.append(f"{layout.images_pinned}: its digests are not those of "
+                      f"{layout.lock('images')}")
+    return faults
+
+
+def _plugins(layout: Layout) -> list[str]:
+    lock = read_json(layout.lock("plugins"), "plugins-lock")
+    locked = {f"{each['id']}@{each['version']}" for each in lock["plugins"]}
+    listed = set(layout.plugins_list.read_text().split())
+    faults = []
+    if listed != locked:
+        faults.append(_differs(layout.plugins_list, sorted(listed), sorted(locked),
+                               layout.lock("plugins")))
+    try:
+        with tarfile.open(layout.plugins) as tar:
+            folders = {name.split("/")[0] for name in tar.getnames()}
+    except (tarfile.TarError, OSError) as error:
+        return [*faults, f"{layout.plugins}: {error}"]
+    wanted = {each.replace("@", "-") for each in listed}
+    if folders != wanted:
+        faults.append(_differs(layout.plugins, sorted(folders), sorted(wanted),
+                               layout.plugins_list))
+    return faults
+
+
+def registry_of(layout: Layout) -> str:
+    """host:port of the registry that holds the images, as the mirror's receipt tells."""
+    return str(read_json(layout.images_receipt, "images-receipt")["registry"])
+
+
+def check_platform(layout: Layout, platform: str) -> None:
+    """ConfigError where the images were locked for another platform than the site's."""
+    locked = read_json(layout.lock("images"), "images-lock")["platform"]
+    if locked != platform:
+        raise ConfigError(f"the images are locked for {locked}, the site is {platform}",
+                          where=layout.lock("images"),
+                          todo="run `doit relock=1 images:lock`, then mirror again")

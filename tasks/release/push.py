@@ -1,0 +1,135 @@
+"""`push:*`: the release's files into the store, each part with a receipt of what it then holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files, sums
+from tasks.core.config import StoreAt
+from tasks.core.errors import IntegrityError
+from tasks.core.layout import Layout
+from tasks.core.schema import check, read_json
+from tasks.core.store import Stored, Upload, open_store, send
+from tasks.release.contents import source_of
+from tasks.release.release import release_id
+
+KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
+         "release": ("images", "config")}
+"""Which kinds of a release's files each part brings to the store."""
+
+BEFORE_RELEASE = ("code", "data", "plugins", "runtime")
+SEALED = ("release.json", "SHA256SUMS", "SHA256SUMS.sig")
+SMOKE = ("smoke.log", "trace.txt", "report.html", "DAG.svg")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushSpec:
+    """One part of one pipeline's release, and where it goes."""
+
+    pipeline: str
+    part: str
+    layout: Layout
+    store: StoreAt
+
+
+def push(spec: PushSpec) -> str:
+    """Send the part's files and write the receipt from what the store holds."""
+    release = read_json(spec.layout.release / "release.json", "release")
+    return _finish(spec.part, spec.store, _blobs(spec, release),
+                   spec.layout.push_receipt(spec.part))
+
+
+def push_release(spec: PushSpec) -> str:
+    """Send the rest, then the signed list, then the pointer that makes this the current release.
+
+    IntegrityError where a listed file is not in the store yet: no pointer to a torn release.
+    """
+    folder = spec.layout.release
+    release = read_json(folder / "release.json", "release")
+    listed = (folder / "SHA256SUMS").read_bytes()
+    name = release_id(release["revision"], listed)
+    store = open_store(spec.store)
+    title = f"push:release:{spec.pipeline}"
+    blobs = [*_blobs(spec, release), _upload(sums.blob_key("release.json", files.sha256(
+        folder / "release.json")), folder / "release.json")]
+    stored = send(store, blobs, title=title)
+    _see_that_all_is_there(spec, listed, stored)
+    place = f"releases/{spec.pipeline}/{name}"
+    stored += send(store, [_upload(f"{place}/{each}", folder / each) for each in SEALED],
+                   title=title)
+    pointer = check({"pipeline": spec.pipeline, "id": name, "created": release["created"]},
+                    "current", where="current.json")
+    stored.append(_point(store, f"releases/{spec.pipeline}/current.json", pointer))
+    write_receipt(spec.layout.push_receipt("release"), "release", spec.store, stored)
+    return (f"{name} is the current release in {spec.store.url}\n"
+            f"on the offline host: ./doit role=prod site={spec.layout.site} "
+            f"pipeline={spec.pipeline}")
+
+
+def push_smoke(spec: PushSpec) -> str:
+    """Send what the smoke run wrote: evidence beside the release, not part of it."""
+    folder = spec.layout.release
+    release = read_json(folder / "release.json", "release")
+    name = release_id(release["revision"], (folder / "SHA256SUMS").read_bytes())
+    uploads = [_upload(f"smoke/{spec.pipeline}/{name}/{each}", spec.layout.smoke / each)
+               for each in SMOKE]
+    return _finish(spec.part, spec.store, uploads, spec.layout.push_receipt(spec.part))
+
+
+def _finish(part: str, at: StoreAt, uploads: Sequence[Upload], receipt: Path) -> str:
+    stored = send(open_store(at), uploads, title=f"push:{part}")
+    write_receipt(receipt, part, at, stored)
+    size = files.human_size(sum(each.size for each in stored))
+    return f"{len(stored)} files, {size} in {at.url}"
+
+
+def _blobs(spec: PushSpec, release: dict[str, Any]) -> list[Upload]:
+    """The part's files, each content once, with digest and size as the release lists them."""
+    uploads = {}
+    for each in release["files"]:
+        if each["kind"] in KINDS[spec.part]:
+            key = sums.blob_key(each["path"], each["sha256"])
+            uploads[key] = Upload(key=key, sha256=each["sha256"], size=each["size"],
+                                  path=source_of(spec.layout, release["nextflow"], each["path"]))
+    return list(uploads.values())
+
+
+def _upload(key: str, path: Path) -> Upload:
+    return Upload(key=key, path=path, sha256=files.sha256(path), size=path.stat().st_size)
+
+
+def _see_that_all_is_there(spec: PushSpec, listed: bytes, stored: Iterable[Stored]) -> None:
+    there = {each.key for each in stored}
+    for part in BEFORE_RELEASE:
+        receipt = read_json(spec.layout.push_receipt(part), "push-receipt")
+        there |= {each["key"] for each in receipt["objects"]}
+    missing = [path for path, digest in sums.parse_sums(listed, where="SHA256SUMS").items()
+               if sums.blob_key(path, digest) not in there]
+    if missing:
+        raise IntegrityError(f"no receipt tells of these files: {', '.join(missing)}",
+                             where=spec.store.url,
+                             todo=f"run `doit forget push:data:{spec.pipeline}` and its like, "
+                                  "then push again")
+
+
+def _point(store: Any, key: str, pointer: dict[str, Any]) -> Stored:
+    data = files.json_bytes(pointer)
+    wanted = Stored(key=key, size=len(data), sha256=files.sha256_bytes(data))
+    if store.head(key) != wanted:
+        store.put_bytes(key, data)
+        there = store.head(key)
+        if there != wanted:
+            raise IntegrityError(f"the store does not hold what was sent: {there}, sent {wanted}",
+                                 where=f"{store.url}: {key}", todo="run this again")
+    return wanted
+
+
+def write_receipt(path: Path, part: str, at: StoreAt, stored: Iterable[Stored]) -> None:
+    """What the store holds of a part, as read back from it."""
+    told = {"store": at.url, "part": part,
+            "objects": [{"key": each.key, "size": each.size, "sha256": each.sha256}
+                        for each in sorted(stored, key=lambda each: each.key)]}
+    files.write_json(path, check(told, "push-receipt", where=path))

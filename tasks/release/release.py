@@ -1,0 +1,102 @@
+"""`release`: release.json, SHA256SUMS over every carried file, and its signature."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files, signature, sums
+from tasks.core.config import Signing
+from tasks.core.errors import AirlockError
+from tasks.core.layout import Layout
+from tasks.core.schema import check, read_json
+from tasks.release import contents
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseSpec:
+    """What a release is made from."""
+
+    pipeline: str
+    layout: Layout
+    runtime: str
+    profile: str
+    run: str
+    platform: str
+    signing: Signing
+
+
+def make(spec: ReleaseSpec) -> str:
+    """Write the release folder; IntegrityError where a file is not what was claimed."""
+    signature.ready(spec.signing.key, create=spec.signing.create, identity=spec.signing.identity)
+    contents.check_platform(spec.layout, spec.platform)
+    carried = contents.collect(spec.layout, spec.runtime)
+    folder = spec.layout.release
+    told = describe(spec, carried, before=_before(folder / "release.json"))
+    check(told, "release", where=folder / "release.json")
+    files.write_json(folder / "release.json", told)
+    digests = {each.path: each.sha256 for each in carried}
+    digests["release.json"] = files.sha256(folder / "release.json")
+    listed = sums.format_sums(digests)
+    seal(folder, listed, spec.signing)
+    size = sum(each.size for each in carried)
+    return f"{release_id(told['revision'], listed)}: {len(digests)} files, " \
+           f"{files.human_size(size)}, signed as {spec.signing.identity}"
+
+
+def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
+             before: dict[str, Any]) -> dict[str, Any]:
+    """What release.json says. `created` stays as it was `before` where nothing else differs."""
+    manifest = read_json(spec.layout.code_manifest, "code-manifest")
+    told = {
+        "pipeline": spec.pipeline,
+        "revision": safe_revision(manifest["revision"] or "dev"),
+        "commit": manifest["commit"],
+        "nextflow": spec.runtime,
+        "profile": spec.profile,
+        "run": spec.run,
+        "platform": spec.platform,
+        "registry": contents.registry_of(spec.layout),
+        "files": [{"path": each.path, "sha256": each.sha256, "size": each.size, "kind": each.kind}
+                  for each in carried],
+    }
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    same = {key: value for key, value in before.items() if key != "created"} == told
+    return {**told, "created": before["created"] if same else now}
+
+
+def _before(path: Path) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = check(json.loads(path.read_bytes()), "release", where=path)
+    except (OSError, ValueError, AirlockError):
+        return {}
+    return told
+
+
+def safe_revision(revision: str) -> str:
+    """A revision as part of a folder's name: of a branch feature/x, feature-x."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", revision).lstrip(".-") or "dev"
+
+
+def release_id(revision: str, listed: bytes) -> str:
+    """`<revision>-<12 of the SHA-256 of SHA256SUMS>`."""
+    return f"{revision}-{files.sha256_bytes(listed)[:12]}"
+
+
+def seal(folder: Path, listed: bytes, signing: Signing) -> None:
+    """Write SHA256SUMS and its signature; both stay as they are where they still fit."""
+    target, seal_at = folder / "SHA256SUMS", folder / "SHA256SUMS.sig"
+    if (target.is_file() and target.read_bytes() == listed and seal_at.is_file()
+            and signature.is_own(signing.key, listed, seal_at.read_bytes(),
+                                 identity=signing.identity)):
+        return
+    signed = signature.sign(signing.key, listed, identity=signing.identity)
+    # A list without its signature counts as not made; the other order would leave a false pair.
+    seal_at.unlink(missing_ok=True)
+    files.write_bytes(target, listed)
+    files.write_bytes(seal_at, signed)

@@ -1,0 +1,121 @@
+"""`tool`: this project and its Python wheels, as the offline host gets them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files, processes, signature, sums
+from tasks.core.config import Signing, StoreAt
+from tasks.core.errors import CommandError, SourceError
+from tasks.core.layout import SiteLayout
+from tasks.core.store import Upload, open_store, send
+from tasks.release.push import write_receipt
+from tasks.release.release import seal
+
+TOP = ("doit", "dodo.py", "requirements.txt", "pyproject.toml", "README.md", "LICENSE",
+       ".env.template")
+FOLDERS = ("schemas", "tasks")
+
+MANYLINUX = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5", "2014", "2010", "1")
+"""glibc versions up to Debian 12's that wheels may ask for (PEP 600 and its forerunners)."""
+
+MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolSpec:
+    """What the tool's archive is made from. `config` is the site's file for the offline host."""
+
+    layout: SiteLayout
+    platform: str
+    python: tuple[str, ...]
+    config: Mapping[str, Any]
+    signing: Signing
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushToolSpec:
+    """Where the tool goes."""
+
+    layout: SiteLayout
+    store: StoreAt
+
+
+def sources(root: Path = Path()) -> list[Path]:
+    """The project's own files that are carried, without what was built."""
+    found = [root / name for name in TOP if (root / name).is_file()]
+    for folder in FOLDERS:
+        found += [path for path in files.tree(root / folder)
+                  if "__pycache__" not in path.parts and path.suffix != ".pyc"]
+    return found
+
+
+def make(spec: ToolSpec) -> str:
+    """Write airlock.tar, wheels/, SHA256SUMS and its signature."""
+    signature.ready(spec.signing.key, create=spec.signing.create, identity=spec.signing.identity)
+    folder = spec.layout.tool
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_tar(folder / "airlock.tar", Path(), sources(),
+                    extra={f"config/sites/{spec.layout.site}.yml": site_file(spec.config)})
+    files.atomic_folder(folder / "wheels", lambda place: _download(spec, place))
+    listed = [folder / "airlock.tar", *sorted((folder / "wheels").iterdir())]
+    digests = {path.relative_to(folder).as_posix(): files.sha256(path) for path in listed}
+    seal(folder, sums.format_sums(digests), spec.signing)
+    size = sum(path.stat().st_size for path in listed)
+    return f"{len(listed) - 1} wheels for Python {', '.join(spec.python)}; " \
+           f"{files.human_size(size)}, signed as {spec.signing.identity}"
+
+
+def site_file(config: Mapping[str, Any]) -> bytes:
+    """The site's file for the offline host; JSON is YAML too."""
+    return (b"# The site as its offline hosts need it. What the online side alone reads is left "
+            b"out.\n" + json.dumps(config, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def _download(spec: ToolSpec, place: Path) -> None:
+    """Wheels of every requirement, for each Python version of the site.
+
+    pip evaluates environment markers for the Python that runs it, not for the one asked for, so
+    they are taken off: a wheel that only an older version needs comes along for all.
+    """
+    requirements = place / "requirements.txt"
+    lines = Path("requirements.txt").read_text().splitlines()
+    requirements.write_text("".join(f"{line.partition(';')[0].strip()}\n" for line in lines))
+    machine = MACHINES[spec.platform]
+    platforms = [word for version in MANYLINUX
+                 for word in ("--platform", f"manylinux{'' if version.isdecimal() else '_'}"
+                                            f"{version}_{machine}")]
+    for version in spec.python:
+        try:
+            processes.run(
+                [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps",
+                 "--disable-pip-version-check", "--only-binary=:all:", "--implementation", "cp",
+                 "--python-version", version, *platforms, "-r", requirements, "-d", place],
+                env={**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"})
+        except CommandError as error:
+            raise SourceError(f"pip could not fetch the wheels for Python {version}:\n"
+                              + "\n".join(f"    | {line}" for line in error.tail),
+                              where="requirements.txt",
+                              todo="check the network and pip's index (PIP_INDEX_URL, pip.conf)"
+                              ) from error
+    requirements.unlink()
+
+
+def push(spec: PushToolSpec) -> str:
+    """Bring the tool into the store, below tool/<id>/, and write the receipt."""
+    folder = spec.layout.tool
+    data = (folder / "SHA256SUMS").read_bytes()
+    digests = sums.parse_sums(data, where=folder / "SHA256SUMS")
+    name = files.sha256_bytes(data)[:12]
+    digests |= {each: files.sha256(folder / each) for each in ("SHA256SUMS", "SHA256SUMS.sig")}
+    uploads = [Upload(key=f"tool/{name}/{path}", path=folder / path, sha256=digest,
+                      size=(folder / path).stat().st_size) for path, digest in digests.items()]
+    stored = send(open_store(spec.store), uploads, title="push:tool")
+    write_receipt(spec.layout.tool_receipt, "tool", spec.store, stored)
+    return f"{len(stored)} files in {spec.store.url}: tool/{name}/"

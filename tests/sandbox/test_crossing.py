@@ -1,0 +1,148 @@
+"""The whole way of the bundled pipeline: from its source to results on the offline host."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox.project import Project, copy, steps
+
+READS = Path("/usr/share/doc/seqkit-examples/tests")
+LOOKS = {"dev:validate:hello"}
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project in which plain `doit` has done its work once."""
+    project = copy(tmp_path_factory.mktemp("crossing"), number=1)
+    try:
+        project.doit()
+        yield project
+    finally:
+        project.doit("sandbox:down", check=False)
+
+
+def results(project: Project) -> Path:
+    found: Path = project.root / "build/local/sandbox/host/disk/hello/results/hello"
+    return found
+
+
+def test_the_results_hold_the_true_numbers_of_reads(crossed: Project) -> None:
+    def count(name: str) -> int:
+        with gzip.open(READS / name, "rt") as stream:
+            return sum(1 for _ in stream) // 4
+
+    with (results(crossed) / "summary/summary.tsv").open() as stream:
+        told = {(row["sample"], row["mate"]): int(row["reads"])
+                for row in csv.DictReader(stream, delimiter="\t")}
+    first, second = count("reads_1.fq.gz"), count("reads_2.fq.gz")
+    assert told == {("hiseq_paired", "1"): first, ("hiseq_paired", "2"): second,
+                    ("hiseq_single", "1"): first}
+
+
+def test_the_results_hold_the_plugins_mark(crossed: Project) -> None:
+    lines = "hiseq_paired\t5000\nhiseq_single\t2500\n"
+    mark = "airlock:" + hashlib.sha256(lines.encode()).hexdigest()[:16]
+    assert (results(crossed) / "summary/airlock_mark.txt").read_text().strip() == mark
+    assert mark in (results(crossed) / "summary/summary.html").read_text()
+
+
+def test_the_offline_host_reached_nothing_else(crossed: Project) -> None:
+    receipt = json.loads((crossed.root / "build/local/hello/crossing.json").read_text())
+    assert receipt["isolated"] is True
+    assert len(receipt["probes"]) >= 5
+    assert all(probe["refused"] for probe in receipt["probes"]), receipt["probes"]
+
+
+def test_a_second_run_only_looks(crossed: Project) -> None:
+    states = crossed.states()
+    assert set(states.values()) <= {"fresh", "-"}
+    assert steps(crossed.doit().stdout) <= LOOKS | {"sandbox:up"}
+
+
+def test_the_graph_of_the_second_run_is_quick_to_say_so(crossed: Project) -> None:
+    told = crossed.doit("release", "config", "push").stdout
+    assert not steps(told)
+    assert "nothing to do" in told
+
+
+def test_the_dag_has_a_picture(crossed: Project) -> None:
+    picture = (crossed.root / "build/local/hello/smoke/DAG.svg").read_text()
+    assert "<svg" in picture
+    assert "SEQSTATS_COUNTS" in picture
+
+
+def test_no_secret_stands_where_it_must_not(crossed: Project) -> None:
+    sandbox = crossed.root / "build/local/sandbox"
+    config = json.loads((sandbox / "auth/config.json").read_text())
+    encoded = next(iter(config["auths"].values()))["auth"]
+    password = base64.b64decode(encoded).decode().partition(":")[2]
+    assert len(password) >= 16
+    allowed = {"config.json"}
+    told = subprocess.run(
+        ["grep", "-rlaF", "-e", password, "-e", encoded, "build", "config"],
+        cwd=crossed.root, capture_output=True, text=True, check=False).stdout
+    assert {Path(line).name for line in told.splitlines()} <= allowed, told
+
+
+def test_the_carried_files_satisfy_the_standard_tools(crossed: Project) -> None:
+    store = crossed.root / "build/local/store"
+    pointer = json.loads((store / "releases/hello/current.json").read_text())
+    folder = store / "releases/hello" / pointer["id"]
+    sums = (folder / "SHA256SUMS").read_bytes()
+    allowed = crossed.root / "build/local/sandbox/host/trust/allowed_signers"
+    subprocess.run(["ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "airlock", "-n", "airlock",
+                    "-s", folder / "SHA256SUMS.sig"], input=sums, check=True, capture_output=True)
+    assert pointer["id"].endswith(hashlib.sha256(sums).hexdigest()[:12])
+    for line in sums.decode().splitlines():
+        digest, _, name = line.partition("  ")
+        blob = store / "blobs/sha256" / digest / Path(name).name
+        assert hashlib.sha256(blob.read_bytes()).hexdigest() == digest
+
+
+def test_a_comment_in_the_source_goes_as_far_as_bytes_differ(crossed: Project) -> None:
+    main = crossed.root / "examples/hello/main.nf"
+    before = main.read_text()
+    try:
+        main.write_text(before + "\n// a comment\n")
+        states = crossed.states()
+        assert states["stage:hello"] == "stale"
+        for name in ("images:list:hello", "images:lock:hello", "images:mirror:hello",
+                     "mirror:data:hello", "config:hello", "release:hello", "dev:smoke:hello",
+                     "push:release:hello", "sandbox:cross:hello"):
+            assert states[name] == "behind", name
+        assert states["runtime:hello"] == "fresh"
+        ran = steps(crossed.doit("config", "images:mirror", "mirror:data", "plugins:cache").stdout)
+        assert {"stage:hello", "images:list:hello"} <= ran
+        assert not ran & {"images:lock:hello", "images:mirror:hello", "config:hello"}
+    finally:
+        main.write_text(before)
+
+
+def test_a_changed_byte_in_the_store_is_refused_and_named(crossed: Project) -> None:
+    store = crossed.root / "build/local/store"
+    blob = next((store / "blobs/sha256").glob("*/plugins.tar"))
+    before = blob.read_bytes()
+    receipt = crossed.root / "build/local/hello/crossing.json"
+    try:
+        changed = bytearray(before)
+        changed[len(changed) // 2] ^= 1
+        blob.chmod(0o644)
+        blob.write_bytes(changed)
+        receipt.unlink()
+        done = crossed.doit("sandbox:cross:hello", check=False)
+        assert done.returncode == 1
+        assert "plugins.tar" in done.stdout
+        assert not receipt.exists()
+    finally:
+        blob.write_bytes(before)
+    crossed.doit("sandbox:cross:hello")
+    assert receipt.exists()

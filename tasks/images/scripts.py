@@ -1,0 +1,238 @@
+"""Processes of the scripts that a pipeline includes: their containers, labels and aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tasks.core.errors import ImageError
+from tasks.images.expression import (
+    PROJECT,
+    Values,
+    assignment,
+    branches,
+    evaluate,
+    skip_statement,
+)
+from tasks.images.sources import Sources, beside
+from tasks.images.tokens import NAME, NEWLINE, STRING, Token, closing
+
+SECTIONS = ("input", "output", "when", "script", "shell", "exec", "stub", "topic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """The possible values of one `container` directive, and where it stands."""
+
+    values: Values
+    file: str
+    line: int
+
+
+@dataclass(kw_only=True)
+class Process:
+    """A process as it is defined; `containers` are those that can hold, the usual case is one."""
+
+    name: str
+    file: str
+    line: int
+    containers: list[Container] = field(default_factory=list)
+    labels: set[str] = field(default_factory=set)
+    aliases: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Include:
+    """`include { name as alias } from path`."""
+
+    name: str
+    alias: str
+    path: str
+    line: int
+
+
+@dataclass(kw_only=True)
+class Script:
+    """What one file defines and includes."""
+
+    processes: dict[str, Process] = field(default_factory=dict)
+    includes: list[Include] = field(default_factory=list)
+
+
+def read(sources: Sources, main: str) -> list[Process]:
+    """All processes of the scripts that `main` includes, itself among them, with their aliases."""
+    scripts: dict[str, Script] = {}
+    waiting = [main]
+    while waiting:
+        path = waiting.pop()
+        if path in scripts:
+            continue
+        script = scripts[path] = parse(sources, path)
+        waiting += [each.path for each in script.includes]
+    for script in scripts.values():
+        for include in script.includes:
+            process = _resolve(scripts, include.path, include.name, set())
+            if process is not None and include.alias != process.name:
+                process.aliases.add(include.alias)
+    return [process for path in sorted(scripts) for process in scripts[path].processes.values()]
+
+
+def _resolve(scripts: dict[str, Script], path: str, name: str,
+             seen: set[tuple[str, str]]) -> Process | None:
+    """The process that `name` means in a file: its own, or one that the file includes."""
+    script = scripts[path]
+    if name in script.processes:
+        return script.processes[name]
+    if (path, name) in seen:
+        return None
+    seen.add((path, name))
+    for include in script.includes:
+        if include.alias == name:
+            return _resolve(scripts, include.path, include.name, seen)
+    return None
+
+
+def parse(sources: Sources, path: str) -> Script:
+    """Read one script file."""
+    tokens = sources.tokens(path)
+    script = Script()
+    names: dict[str, Values] = {}
+    at, fresh = 0, True
+    while at < len(tokens):
+        token = tokens[at]
+        if token.kind == NEWLINE or token.is_op(";", "{", "}"):
+            at, fresh = at + 1, True
+            continue
+        begun, fresh = fresh, False
+        if begun and token.is_name("process") and _opens_process(tokens, at):
+            brace = next(i for i in range(at, len(tokens)) if tokens[i].is_op("{"))
+            end = closing(tokens, brace)
+            process = _process(tokens[at + 1], tokens[brace + 1:end], path, names)
+            script.processes[process.name] = process
+            at, fresh = end + 1, True
+        elif begun and token.is_name("include"):
+            found, at = _includes(sources, tokens, at, path)
+            script.includes += found
+        elif begun and token.is_name("workflow", "class", "enum"):
+            at = _behind_block(tokens, at)
+        elif begun and (value := assignment(tokens, at)):
+            names[value[0]], end = evaluate(tokens, value[1], names)
+            at = skip_statement(tokens, value[1])
+        elif token.is_op("(", "["):
+            at = closing(tokens, at) + 1
+        else:
+            at += 1
+    return script
+
+
+def _behind_block(tokens: Sequence[Token], at: int) -> int:
+    """The index behind the braces of a definition whose first word stands at `at`."""
+    for index in range(at, min(at + 6, len(tokens))):
+        if tokens[index].is_op("{"):
+            return closing(tokens, index) + 1
+    return at + 1
+
+
+def _opens_process(tokens: Sequence[Token], at: int) -> bool:
+    following = [each for each in tokens[at + 1:at + 4] if each.kind != NEWLINE]
+    return (len(following) > 1 and following[0].kind in (NAME, STRING)
+            and following[1].is_op("{"))
+
+
+def _process(name: Token, body: Sequence[Token], path: str, names: dict[str, Values]) -> Process:
+    process = Process(name=name.text, file=path, line=name.line)
+    _directives(process, body, dict(names), sure=True)
+    return process
+
+
+def _directives(process: Process, tokens: Sequence[Token], names: dict[str, Values], *,
+                sure: bool) -> None:
+    """Read directives up to the first section; a later sure one replaces what stood before."""
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        following = tokens[at + 1] if at + 1 < len(tokens) else None
+        if token.kind == NEWLINE or token.is_op(";"):
+            at += 1
+        elif token.is_name(*SECTIONS) and following is not None and following.is_op(":"):
+            return
+        elif token.is_name("if") and following is not None and following.is_op("("):
+            ways, then, otherwise, at = branches(tokens, at, names)
+            for way, body in ((True, then), (False, otherwise)):
+                if way in ways:
+                    _directives(process, body, names, sure=sure and len(ways) == 1)
+        elif (token.is_name("container", "label") and following is not None
+              and not following.is_op(":", ".", "=")):
+            values, end = evaluate(tokens, at + 1, names)
+            if token.text == "label":
+                process.labels |= {each for each in values if isinstance(each, str)}
+            else:
+                kept = [] if sure else process.containers
+                process.containers = [*kept, Container(values=values, file=process.file,
+                                                       line=token.line)]
+            at = max(skip_statement(tokens, end), at + 1)
+        elif value := assignment(tokens, at):
+            names[value[0]], end = evaluate(tokens, value[1], names)
+            at = skip_statement(tokens, end)
+        else:
+            at = max(skip_statement(tokens, at), at + 1)
+
+
+def _includes(sources: Sources, tokens: Sequence[Token], at: int, file: str,
+              ) -> tuple[list[Include], int]:
+    """The includes of one statement at `at`, and the index behind it."""
+    line = tokens[at].line
+    if at + 1 < len(tokens) and tokens[at + 1].is_op("{"):
+        end = closing(tokens, at + 1)
+        words = tokens[at + 2:end]
+        at = end + 1
+    else:
+        end = at + 1
+        while end < len(tokens) and not tokens[end].is_name("from") and tokens[end].kind == NAME:
+            end += 1
+        words, at = tokens[at + 1:end], end
+    while at < len(tokens) and tokens[at].kind == NEWLINE:
+        at += 1
+    if at >= len(tokens) or not tokens[at].is_name("from"):
+        return [], at
+    values, end = evaluate(tokens, at + 1, {})
+    at = skip_statement(tokens, end)
+    return [Include(name=name, alias=alias, path=path, line=line)
+            for path in _scripts(sources, values, file, line)
+            for name, alias in _names(words)], at
+
+
+def _names(words: Sequence[Token]) -> list[tuple[str, str]]:
+    """`A`, `B as C`, … with the names by which they are known."""
+    found: list[tuple[str, str]] = []
+    at = 0
+    while at < len(words):
+        if words[at].kind == NAME:
+            renamed = at + 2 < len(words) and words[at + 1].is_name("as")
+            found.append((words[at].text, words[at + 2].text if renamed else words[at].text))
+            at += 3 if renamed else 1
+        else:
+            at += 1
+    return found
+
+
+def _scripts(sources: Sources, values: Values, file: str, line: int) -> list[str]:
+    """The script files that an include names; plugins are none."""
+    found = []
+    for value in values:
+        if not isinstance(value, str):
+            raise ImageError(f"it can't be known which file is included here: it hangs on "
+                             f"{value.why if hasattr(value, 'why') else value!r}",
+                             where=f"{file}:{line}",
+                             todo="include files by a fixed path")
+        if value.startswith("plugin/"):
+            continue
+        path = value[len(PROJECT) + 1:] if value.startswith(PROJECT) else beside(file, value)
+        names = [path, f"{path}.nf", f"{path}/main.nf"]
+        name = next((each for each in names if sources.has(each)), None)
+        if name is None:
+            raise ImageError(f"the included file {value!r} is not in the pipeline's code",
+                             where=f"{file}:{line}", todo="correct the include, then stage again")
+        found.append(name)
+    return found
+

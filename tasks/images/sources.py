@@ -1,0 +1,77 @@
+"""The files of a pipeline, read from its folder or straight from code.tar."""
+
+from __future__ import annotations
+
+import posixpath
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tasks.core.errors import ImageError, SourceError
+from tasks.images.tokens import Token, tokenize
+
+
+class Sources:
+    """Text files by their path from the pipeline's folder, tokenized once."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._archive = None if place.is_dir() else tarfile.open(place)  # noqa: SIM115 - closed by opened()
+        self._members = ({} if self._archive is None
+                         else {posixpath.normpath(each.name): each for each in self._archive})
+        self._tokens: dict[str, list[Token]] = {}
+
+    def close(self) -> None:
+        """Let go of the archive."""
+        if self._archive is not None:
+            self._archive.close()
+
+    def has(self, path: str) -> bool:
+        """Whether this is a file of the pipeline; what lies outside of it never is."""
+        if path.startswith(("../", "/")) or path == "..":
+            return False
+        if self._archive is None:
+            return (self.place / path).is_file()
+        member = self._members.get(path)
+        return member is not None and not member.isdir()
+
+    def tokens(self, path: str) -> list[Token]:
+        """The file's tokens."""
+        if path not in self._tokens:
+            try:
+                text = self._read(path).decode()
+            except UnicodeDecodeError as error:
+                raise ImageError(f"this is not UTF-8: {error}", where=path) from error
+            self._tokens[path] = tokenize(text.replace("\r\n", "\n"), path)
+        return self._tokens[path]
+
+    def _read(self, path: str) -> bytes:
+        if self._archive is None:
+            return (self.place / path).read_bytes()
+        try:
+            reader = self._archive.extractfile(self._members[path])
+        except KeyError:
+            reader = None
+        if reader is None:
+            raise SourceError(f"{path} is a link to nothing in the archive", where=self.place)
+        return reader.read()
+
+
+@contextmanager
+def opened(place: Path) -> Iterator[Sources]:
+    """Sources of a folder or of a tar archive; SourceError where it is neither."""
+    try:
+        sources = Sources(place)
+    except (OSError, tarfile.TarError) as error:
+        raise SourceError(f"the pipeline's code cannot be read: {error}", where=place,
+                          todo="remove the file, and it is staged again") from error
+    try:
+        yield sources
+    finally:
+        sources.close()
+
+
+def beside(file: str, path: str) -> str:
+    """`path`, as it stands in `file`, from the pipeline's folder."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(file), path))

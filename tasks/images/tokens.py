@@ -1,0 +1,212 @@
+"""Groovy's tokens, as far as Nextflow scripts and configs need them.
+
+Comments, all kinds of strings with their nested expressions, names, numbers and operators, after
+the Groovy language documentation, "Syntax".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.core.errors import ImageError
+
+NAME, NUMBER, STRING, GSTRING, OP, NEWLINE = "name", "number", "string", "gstring", "op", "newline"
+OPERATORS = sorted(
+    ("<=>", "==~", "===", "!==", "...", "..<", "**=", ">>>", "?.", "?:", "*.", ".&", "::", "->",
+     "==", "!=", "=~", "<=", ">=", "&&", "||", "++", "--", "+=", "-=", "*=", "/=", "%=", "<<",
+     ">>", "..", "**", "?="), key=len, reverse=True)
+CLOSING = {"(": ")", "[": "]", "{": "}"}
+SPACE = re.compile(r"(?:[ \t\r\f\ufeff]|\\\r?\n)+")
+WORD = re.compile(r"[^\W\d]\w*|\$\w[\w$]*")
+DIGITS = re.compile(r"\d[\w]*(?:\.\d\w*)?")
+DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "s": " "}
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token; `text` is a string's value, and `parts` what a GString is made of."""
+
+    kind: str
+    text: str
+    line: int
+    parts: tuple[str | tuple[Token, ...], ...] = ()
+
+    def is_op(self, *texts: str) -> bool:
+        """Whether this is one of these operators or brackets."""
+        return self.kind == OP and self.text in texts
+
+    def is_name(self, *texts: str) -> bool:
+        """Whether this is one of these names."""
+        return self.kind == NAME and self.text in texts
+
+
+def tokenize(text: str, file: str) -> list[Token]:
+    """Tokens of a whole file; ImageError with file and line where a string or comment never ends."""
+    return _Tokenizer(text, file).tokens()
+
+
+def closing(tokens: Sequence[Token], start: int) -> int:
+    """Index of the bracket that closes the one at `start`, or the end of the tokens."""
+    depth = 0
+    for index in range(start, len(tokens)):
+        if tokens[index].is_op(*CLOSING):
+            depth += 1
+        elif tokens[index].is_op(*CLOSING.values()):
+            depth -= 1
+            if depth == 0:
+                return index
+    return len(tokens)
+
+
+class _Tokenizer:
+    def __init__(self, text: str, file: str) -> None:
+        self.text, self.file = text, file
+        self.at, self.line = 0, 1
+        if text.startswith("#!"):
+            self.at = (text + "\n").index("\n")
+
+    def tokens(self, *, nested: bool = False) -> list[Token]:
+        """Read to the end, or in a string's `${…}` to its closing brace."""
+        found: list[Token] = []
+        depth = 0
+        while self._skip_blanks(found):
+            token = self._next(found)
+            if nested and token.is_op("}"):
+                if depth == 0:
+                    return found
+                depth -= 1
+            elif token.is_op("{"):
+                depth += 1
+            found.append(token)
+        if nested:
+            raise self._unfinished("an expression in a string", self.line)
+        return found
+
+    def _skip_blanks(self, found: list[Token]) -> bool:
+        """Pass blanks and comments; line ends become tokens. False at the end of the text."""
+        while self.at < len(self.text):
+            blank = SPACE.match(self.text, self.at)
+            if blank:
+                self._advance(blank.end())
+            elif self.text.startswith("//", self.at):
+                end = self.text.find("\n", self.at)
+                self.at = len(self.text) if end < 0 else end
+            elif self.text.startswith("/*", self.at):
+                end = self.text.find("*/", self.at + 2)
+                if end < 0:
+                    raise self._unfinished("a comment", self.line)
+                self._advance(end + 2)
+            elif self.text[self.at] == "\n":
+                found.append(Token(NEWLINE, "\n", self.line))
+                self._advance(self.at + 1)
+            else:
+                return True
+        return False
+
+    def _next(self, found: list[Token]) -> Token:
+        text, at, line = self.text, self.at, self.line
+        for quote in ('"""', "'''", '"', "'"):
+            if text.startswith(quote, at):
+                self._advance(at + len(quote))
+                return self._string(quote, interpolated=quote[0] == '"', line=line)
+        if text.startswith("$/", at) and not _ends_operand(found):
+            self._advance(at + 2)
+            return self._string("/$", interpolated=True, line=line)
+        if text[at] == "/" and self._starts_slashy(found):
+            self._advance(at + 1)
+            return self._string("/", interpolated=True, line=line)
+        for kind, pattern in ((NAME, WORD), (NUMBER, DIGITS)):
+            match = pattern.match(text, at)
+            if match:
+                self._advance(match.end())
+                return Token(kind, match[0], line)
+        operator = next((each for each in OPERATORS if text.startswith(each, at)), text[at])
+        self._advance(at + len(operator))
+        return Token(OP, operator, line)
+
+    def _starts_slashy(self, found: list[Token]) -> bool:
+        """Whether a slash begins a string: not after an operand, where it divides.
+
+        After a name it is the argument of a command (`split /,/`) when only the name's side has
+        a blank and the line closes it.
+        """
+        if not _ends_operand(found):
+            return True
+        rest = self.text[self.at + 1:(self.text + "\n").index("\n", self.at)]
+        return (found[-1].kind == NAME and self.text[self.at - 1] in " \t"
+                and rest[:1] not in ("", " ", "\t", "=") and "/" in rest)
+
+    def _string(self, end: str, *, interpolated: bool, line: int) -> Token:
+        """A string whose opening quote has been read, up to and with its `end`."""
+        parts: list[str | tuple[Token, ...]] = []
+        literal: list[str] = []
+        while not self.text.startswith(end, self.at):
+            if self.at >= len(self.text) or (end in ("'", '"') and self.text[self.at] == "\n"):
+                raise self._unfinished("a string", line)
+            nested = self._interpolation() if interpolated else None
+            if nested is None:
+                literal.append(self._character(end))
+            else:
+                parts += ["".join(literal), nested]
+                literal = []
+        self._advance(self.at + len(end))
+        value = "".join(literal)
+        if not parts:
+            return Token(STRING, value, line)
+        return Token(GSTRING, "", line, tuple(part for part in [*parts, value] if part != ""))
+
+    def _interpolation(self) -> tuple[Token, ...] | None:
+        """The tokens of `${…}` or `$name.name` at this place, or None where there is none."""
+        if self.text.startswith("${", self.at):
+            self._advance(self.at + 2)
+            return tuple(self.tokens(nested=True))
+        if not self.text.startswith("$", self.at):
+            return None
+        dotted = DOTTED.match(self.text, self.at + 1)
+        if not dotted:
+            return None
+        self._advance(dotted.end())
+        words = dotted[0].split(".")
+        found = [Token(NAME, words[0], self.line)]
+        for word in words[1:]:
+            found += [Token(OP, ".", self.line), Token(NAME, word, self.line)]
+        return tuple(found)
+
+    def _character(self, end: str) -> str:
+        """One character of a string, its escapes undone."""
+        text, at = self.text, self.at
+        if end == "/$":
+            escaped = text.startswith(("$$", "$/"), at)
+            self._advance(at + 1 + escaped)
+            return text[at + escaped]
+        if text[at] != "\\" or (end == "/" and not text.startswith("\\/", at)):
+            self._advance(at + 1)
+            return text[at]
+        following = text[at + 1:at + 2]
+        code = re.compile(r"\\u+([0-9a-fA-F]{4})").match(text, at)
+        if code:
+            self._advance(code.end())
+            return chr(int(code[1], 16))
+        self._advance(at + 2)
+        return "" if following == "\n" else ESCAPES.get(following, following)
+
+    def _advance(self, to: int) -> None:
+        self.line += self.text.count("\n", self.at, to)
+        self.at = min(to, len(self.text))
+
+    def _unfinished(self, what: str, line: int) -> ImageError:
+        return ImageError(f"{what} never ends", where=f"{self.file}:{line}",
+                          todo="the file is no valid Groovy from there on; correct the source")
+
+
+def _ends_operand(found: list[Token]) -> bool:
+    """Whether the last token can be the left side of a division."""
+    if not found:
+        return False
+    last = found[-1]
+    if last.kind == NAME:
+        return last.text not in ("return", "in", "case", "assert", "else")
+    return last.kind in (NUMBER, STRING, GSTRING) or last.is_op(")", "]", "}")

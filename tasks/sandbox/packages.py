@@ -1,0 +1,143 @@
+"""Debian packages that the sandbox needs: named first, then installed, and nobody's replaced."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.core import processes
+from tasks.core.errors import CommandError, HostError
+
+LISTS = Path("/var/lib/apt/lists")
+LISTS_LAST = 24 * 3600
+"""Seconds after which apt's lists are fetched anew."""
+
+PROGRAMS = {
+    "apache2-utils": "htpasswd",
+    "default-jdk-headless": "javac",
+    "docker-registry": "docker-registry",
+    "docker.io": "dockerd",
+    "git": "git",
+    "graphviz": "dot",
+    "iproute2": "ip",
+    "maven": "mvn",
+    "openssh-client": "ssh-keygen",
+    "openssl": "openssl",
+    "skopeo": "skopeo",
+    "util-linux": "unshare",
+}
+"""What is installed, and the program that shows that it is there, whoever brought it."""
+
+CARRIED = {
+    "bash-static": ("bin/bash-static", "usr/bin/bash-static"),
+    "busybox-static": ("bin/busybox", "usr/bin/busybox"),
+    "seqkit-examples": ("usr/share/doc/seqkit-examples/tests/reads_1.fq.gz",),
+}
+"""What is only unpacked into the sandbox's folder, for some files' sake: busybox-static would
+replace busybox, and container images of Debian drop all documentation when they install."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagesSpec:
+    """Where packages that are only unpacked go."""
+
+    unpacked: Path
+
+
+def provide(spec: PackagesSpec) -> str:
+    """Install and unpack what is missing; HostError names all of it where that can't be done."""
+    missing = [package for package, program in PROGRAMS.items() if find_program(program) is None]
+    absent = [package for package in CARRIED if not _holds(spec.unpacked / package, package)]
+    if missing or absent:
+        _demand_apt(missing, absent)
+    if missing:
+        ensure(missing)
+    if absent:
+        _unpack(absent, spec.unpacked)
+    return ", ".join([*(f"{each} installed" for each in missing),
+                      *(f"{each} unpacked" for each in absent)]) or "all there"
+
+
+def ensure(names: Sequence[str]) -> None:
+    """Install Debian packages as root, without removing any; their names are printed first."""
+    if os.geteuid() != 0:
+        raise HostError(f"packages are missing: {' '.join(names)}",
+                        where="only root may install them", todo=_command(names))
+    print(f"installing Debian packages: {' '.join(names)}", flush=True)
+    _update()
+    _apt("apt-get", "install", "--no-remove", "--no-install-recommends", "-y", *names,
+         todo=_command(names))
+
+
+def find_program(name: str) -> Path | None:
+    """A program on the PATH or where only root's PATH leads."""
+    path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
+    found = shutil.which(name, path=path)
+    return Path(found) if found else None
+
+
+def carried(unpacked: Path, package: str) -> Path:
+    """The first of a carried package's files that is there."""
+    root = unpacked / package
+    for name in CARRIED[package]:
+        if (root / name).is_file():
+            return root / name
+    raise HostError(f"the Debian package {package} is not unpacked", where=root,
+                    todo="`doit sandbox:packages` fetches it")
+
+
+def _holds(root: Path, package: str) -> bool:
+    return any((root / name).is_file() for name in CARRIED[package])
+
+
+def _command(names: Sequence[str]) -> str:
+    return f"apt-get install --no-remove --no-install-recommends {' '.join(names)}"
+
+
+def _demand_apt(missing: Sequence[str], absent: Sequence[str]) -> None:
+    if shutil.which("apt-get") and shutil.which("dpkg-deb"):
+        return
+    wanted = [f"{PROGRAMS[each]} (Debian package {each})" for each in missing]
+    wanted += [f"files of the Debian package {each}" for each in absent]
+    raise HostError("the local site needs what is not here, and this is not a Debian or Ubuntu "
+                    "that could install it: " + ", ".join(wanted),
+                    todo="install these programs, or use a site without a sandbox")
+
+
+def _update() -> None:
+    newest = max((each.stat().st_mtime for each in LISTS.glob("*_Packages*")), default=0.0)
+    if time.time() - newest > LISTS_LAST:
+        _apt("apt-get", "update", todo="check the network, and /etc/apt/sources.list")
+
+
+def _unpack(names: Sequence[str], folder: Path) -> None:
+    from tasks.core.files import atomic_folder
+    print(f"unpacking Debian packages below {folder}: {' '.join(names)}", flush=True)
+    if os.geteuid() == 0:
+        _update()
+    for name in names:
+        atomic_folder(folder / name, _downloader(name))
+
+
+def _downloader(name: str) -> Callable[[Path], None]:
+    def download(place: Path) -> None:
+        _apt("apt-get", "download", name, cwd=place,
+             todo=f"`apt-get update` as root, then again: apt-get download {name}")
+        archive, = place.glob("*.deb")
+        processes.run(["dpkg-deb", "-x", archive, place])
+        archive.unlink()
+    return download
+
+
+def _apt(*words: str, todo: str, cwd: Path | None = None) -> None:
+    try:
+        processes.run(words, cwd=cwd, todo=todo,
+                      env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    except CommandError as error:
+        raise HostError(f"{' '.join(words[:2])} failed:\n"
+                        + "\n".join(f"    | {line}" for line in error.tail),
+                        todo=todo) from error

@@ -1,0 +1,149 @@
+"""Where the parts of a sandbox lie and listen: derived from the site's configuration alone."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.core.config import Site
+from tasks.core.errors import ConfigError
+from tasks.core.layout import SiteLayout
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteSpec:
+    """What the steps of the whole sandbox read."""
+
+    site: Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One sandbox; all paths are absolute, since its servers run elsewhere than in the project.
+
+    `address` is the registry's, on the host's end of the wire; `peer_address` the offline host's.
+    `engine` is the socket of the online engine that the sandbox starts, or None where the site
+    names another engine. `store` is None where the store is a bucket.
+    """
+
+    site: str
+    root: Path
+    registry_port: int
+    files_port: int
+    address: str
+    peer_address: str
+    prefix_length: int
+    namespace: str
+    interface: str
+    registry_host: str
+    nexus_port: int
+    engine: Path | None
+    store: Path | None
+    store_inside: Path | None
+    trust_inside: Path
+    python: tuple[str, ...]
+
+    def folder(self, part: str) -> Path:
+        """A part's own folder, with its log and pid file."""
+        return self.root / part
+
+    @property
+    def files(self) -> Path:
+        """What the internet's file server serves."""
+        return self.root / "internet/files"
+
+    @property
+    def ca(self) -> Path:
+        """The private CA's certificate."""
+        return self.root / "trust/ca.crt"
+
+    @property
+    def secrets(self) -> Path:
+        """Keys and passwords; nobody else may enter this folder."""
+        return self.root / "auth"
+
+    @property
+    def authfile(self) -> Path:
+        """A Docker config file with the registry's login."""
+        return self.secrets / "config.json"
+
+    @property
+    def trust(self) -> Path:
+        """What the offline host sees as its folder of trust."""
+        return self.root / "host/trust"
+
+    @property
+    def disk(self) -> Path:
+        """The offline host's own disk, /home/airlock there."""
+        return self.root / "host/disk"
+
+    @property
+    def state(self) -> Path:
+        """What `sandbox:up` found out: whether the offline host is isolated, and its Python."""
+        return self.root / "sandbox.json"
+
+    @property
+    def registry_address(self) -> str:
+        """The registry as image references name it."""
+        return f"{self.registry_host}:{self.nexus_port}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the registry listens on loopback, out of reach of an isolated host."""
+        return ipaddress.ip_address(self.registry_host).is_loopback
+
+    @property
+    def cgroup(self) -> str:
+        """The control group of this sandbox's containers."""
+        return f"{self.namespace}-sandbox"
+
+
+def plan(site: Site) -> Plan:
+    """The sandbox of a site; ConfigError names the keys that contradict each other."""
+    where = f"config/sites/{site.name}.yml"
+    if site.sandbox is None:
+        raise ConfigError(f"the site {site.name!r} has no sandbox", where=where,
+                          todo="only a site with the key `sandbox` has servers of its own")
+    try:
+        network = ipaddress.ip_network(site.sandbox.network)
+    except ValueError as error:
+        raise ConfigError(f"sandbox.network: {error}", where=where) from error
+    address, peer = (str(each) for each in network.hosts())
+    host = site.registry.host
+    if host != address and not _is_loopback(host):
+        raise ConfigError(f"registry.host is {host}, but the sandbox's registry listens on the "
+                          f"first address of sandbox.network, {address}", where=where,
+                          todo=f"set registry.host to {address}")
+    store = local_folder(site.store.url)
+    return Plan(
+        site=site.name, root=SiteLayout(site=site.name).sandbox.absolute(),
+        registry_port=site.sandbox.registry_port, files_port=site.sandbox.files_port,
+        address=address, peer_address=peer, prefix_length=network.prefixlen,
+        namespace=site.sandbox.namespace, interface=site.sandbox.interface,
+        registry_host=host, nexus_port=site.registry.port,
+        engine=_own_engine(site.engine),
+        store=store and store.absolute(),
+        store_inside=local_folder(site.offline.store.url) if store else None,
+        trust_inside=site.offline.trust, python=site.python)
+
+
+def local_folder(url: str) -> Path | None:
+    """The folder that a store's URL names, or None for a bucket."""
+    if url.startswith("s3://"):
+        return None
+    return Path(url.removeprefix("file://"))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _own_engine(url: str | None) -> Path | None:
+    """The socket, where it lies in a folder of the sandbox's own: /run/airlock-…/…"""
+    if url is None or not url.startswith("unix:///run/airlock-"):
+        return None
+    return Path(url.removeprefix("unix://"))

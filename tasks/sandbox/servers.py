@@ -1,0 +1,122 @@
+"""The sandbox as a whole: up, down, status."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tasks.core import files
+from tasks.core.errors import HostError
+from tasks.sandbox import content, daemons, engines, host, images, network, registries, trust
+from tasks.sandbox.daemons import Daemon
+from tasks.sandbox.plan import Plan, SiteSpec, plan
+
+PARTS = {"internet/registry": "internet registry", "internet/server": "internet files",
+         "nexus": "organisation's registry", "engine": "online engine", "host": "offline host"}
+"""The folders of the parts that run, with their names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What `up` found out, for the steps that use the sandbox."""
+
+    isolated: bool
+    why_not: str | None
+    python: str
+    python_prefix: str
+
+
+def up(spec: SiteSpec) -> str:
+    """Start what is not running; HostError where a part cannot, with the reason."""
+    part = plan(spec.site)
+    why_not = _isolation(part)
+    python = host.find_python(part.python)
+    part.root.mkdir(parents=True, exist_ok=True)
+    if trust.prepare(part):
+        daemons.stop(part.folder("nexus"))
+    content.fill(part)
+    started: list[str] = []
+    if why_not is None:
+        if network.up(part):
+            daemons.stop(part.folder("host"))
+            started.append("network")
+        host.prepare(part)
+    servers = _servers(part, python, isolated=why_not is None)
+    started += [each.name for each in servers if daemons.start(each)]
+    for each in servers:
+        daemons.await_ready(each)
+    started += images.fill(part)
+    files.write_json(part.state, asdict(State(
+        isolated=why_not is None, why_not=why_not, python=str(python.path),
+        python_prefix=str(python.prefix))))
+    said = f"started: {', '.join(started)}" if started else "all running"
+    return said if why_not is None else f"{said}\nNOT ISOLATED, {why_not}: {_WITHOUT}"
+
+
+_WITHOUT = "the offline host is a folder on this host, with its engine and its network"
+
+
+def down(spec: SiteSpec) -> str:
+    """End this sandbox's own processes; remove its namespace, interface and sockets."""
+    part = plan(spec.site)
+    ended = [PARTS[each] for each in ("host", "internet/server", "internet/registry", "nexus")
+             if daemons.stop(part.folder(each))]
+    if engines.stop(part):
+        ended.append(PARTS["engine"])
+    if network.down(part):
+        ended.append("network")
+    engines.remove_cgroups(part)
+    part.state.unlink(missing_ok=True)
+    return f"ended: {', '.join(ended)}" if ended else "nothing was running"
+
+
+def status(spec: SiteSpec) -> str:
+    """One line for each part."""
+    part = plan(spec.site)
+    where = {"internet/registry": f"127.0.0.1:{part.registry_port}",
+             "internet/server": f"127.0.0.1:{part.files_port}", "nexus": part.registry_address,
+             "engine": str(part.engine or "another engine is configured"),
+             "host": f"{part.peer_address} in namespace {part.namespace}"}
+    lines = [_line("network", "up" if network.is_up(part) else "down",
+                   f"{part.interface} {part.address}/{part.prefix_length}")]
+    for folder, name in PARTS.items():
+        pid = daemons.running(part.folder(folder))
+        lines.append(_line(name, f"running, process {pid}" if pid else "stopped", where[folder]))
+    return "\n".join(lines)
+
+
+def read_state(root: Path) -> State:
+    """What `up` left below the sandbox's folder; HostError where it is down."""
+    try:
+        return State(**json.loads((root / "sandbox.json").read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise HostError("the sandbox is not up", where=root, todo="doit sandbox:up") from error
+
+
+def _line(name: str, state: str, where: str) -> str:
+    return f"{name:<24} {state:<24} {where}"
+
+
+def _isolation(part: Plan) -> str | None:
+    """Why there will be no isolated host, or None; HostError where even the rest can't start."""
+    why = host.denied()
+    if why is None and part.loopback:
+        return "the registry listens on loopback, which an isolated host could not reach"
+    if why is not None and not part.loopback:
+        raise HostError(
+            f"the registry's address {part.address} and the offline host need namespaces, but "
+            f"{why}",
+            todo="run as root; or go on without isolation, on loopback and with this host's "
+                 "engine:\n    AIRLOCK_REGISTRY_HOST=127.0.0.1 "
+                 "AIRLOCK_ENGINE=unix:///var/run/docker.sock ./doit")
+    return why
+
+
+def _servers(part: Plan, python: host.Python, *, isolated: bool) -> list[Daemon]:
+    servers = [registries.internet(part), content.server(part), registries.nexus(part)]
+    if isolated:
+        servers.append(host.offline(part, python))
+        if part.engine:
+            servers.append(engines.online(part))
+    return servers

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from tasks.core import files, processes
-from tasks.core.errors import HostError, SourceError
+from tasks.core.errors import CommandError, HostError, SourceError
 
 JAVA_VERSIONS = {"23": (11, 21), "24.04": (11, 22), "24.10": (11, 23), "25.04": (17, 24),
                  "25.10": (17, 25), "26.04": (17, 26)}
@@ -132,3 +134,24 @@ def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
         raise SourceError(f"`nextflow config` did not answer in JSON: {error}",
                           where=log) from error
     return resolved
+
+
+@contextlib.contextmanager
+def resolved(code: Path, runtime: Path, *, profile: str,
+             log: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The folder of the unpacked `code` and its resolved config; gone when the block ends.
+
+    Raises SourceError with Nextflow's own words where the config does not resolve.
+    """
+    with tempfile.TemporaryDirectory(prefix=".config.", dir=code.parent) as temporary:
+        folder = Path(temporary).absolute()
+        files.unpack_tar(code, folder / "code")
+        nextflow = install(runtime, folder / "runtime", home=folder / "home")
+        try:
+            found = config(nextflow, folder / "code", profile=profile, log=log)
+        except CommandError as error:
+            said = "\n".join(f"    | {line}" for line in error.tail)
+            raise SourceError(f"the config does not resolve with profile {profile!r}:\n{said}",
+                              where=log, todo="mend the pipeline's config, or `profile` in ours"
+                              ) from error
+        yield folder / "code", found

@@ -1,13 +1,32 @@
-"""What this room builds."""
+"""The pipelines' plugins."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from tasks.core.config import Config
-from tasks.core.graph import Task
+from tasks.core.graph import Task, group, step
+from tasks.core.layout import Layout
+from tasks.plugins.cache import Plugins, cache
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """The room's tasks."""
-    yield from ()
+    """`plugins:cache:<pipeline>`: the pinned plugins in one archive, and their list."""
+    yield group("plugins", "the pipelines' plugins", ["plugins:cache"])
+    yield group("plugins:cache", "the pipelines' plugins, fetched and locked")
+    sandbox = config.site.sandbox is not None
+    # The local site serves hello's plugin, which is built on this machine.
+    served = sandbox and any(pipeline.name == "hello" for pipeline in config.pipelines)
+    for pipeline in config.pipelines:
+        layout = Layout(site=config.site.name, pipeline=pipeline.name)
+        spec = Plugins(
+            pipeline=pipeline.name, profile=pipeline.profile, nextflow=pipeline.runtime,
+            index=config.site.plugin_index, code=layout.code,
+            runtime=layout.runtime(pipeline.runtime), listed=layout.plugins_list,
+            archive=layout.plugins, lock=layout.lock("plugins"),
+            log=layout.log(f"plugins:cache:{pipeline.name}"), relock=config.relock)
+        yield step(f"plugins:cache:{pipeline.name}", "the plugins, fetched and locked",
+                   cache, spec, needs=[spec.code, spec.runtime],
+                   makes=[spec.archive, spec.listed], keeps=[spec.lock], always=config.relock,
+                   after=["sandbox:plugin"] if served else [],
+                   servers=["sandbox:up"] if sandbox else [])

@@ -124,15 +124,21 @@ class Run(DoitRun):  # type: ignore[misc]
                  auto_delayed_regex: bool = False, force_verbosity: bool = False,
                  failure_verbosity: int = 0, pdb: bool = False) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        save = self.dep_manager.save_success
+        save, forget = self.dep_manager.save_success, self.dep_manager.remove_success
         backend = self.dep_manager.backend
 
         def save_and_commit(task: Any, result_hash: str | None = None) -> None:
-            save(task, result_hash)
-            if isinstance(backend, CommittingDB):
-                backend.commit()
+            if is_recorded(task):
+                save(task, result_hash)
+                if isinstance(backend, CommittingDB):
+                    backend.commit()
+
+        def forget_recorded(task: Any) -> None:
+            if is_recorded(task):
+                forget(task)
 
         self.dep_manager.save_success = save_and_commit
+        self.dep_manager.remove_success = forget_recorded
         try:
             with alone(Path(self.dep_manager.name).with_suffix(".lock")):
                 status: int = super()._execute(
@@ -152,6 +158,11 @@ class Run(DoitRun):  # type: ignore[misc]
             # Steps that compute in threads can't be stopped; all they write is renamed into
             # place when whole, so the process may end now.
             os._exit(130)
+
+
+def is_recorded(task: Any) -> bool:
+    """Whether a run of the task counts: not where a switch makes it do something else."""
+    return bool((task.meta or {}).get("recorded", True))
 
 
 class Busy(Exception):

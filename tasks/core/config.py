@@ -157,8 +157,9 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     environment = {**_dotenv(root / ".env"), **os.environ}
     role = given.get("role", "online")
     _check_names([role], ("online", "prod"), kind="role", show="role=prod, or leave it out")
-    name = given.get("site") or environment.get("AIRLOCK_SITE") or "local"
     sites = sorted(path.stem for path in (root / "config/sites").glob("*.yml"))
+    only = sites[0] if len(sites) == 1 else "local"  # an offline host is given one site alone
+    name = given.get("site") or environment.get("AIRLOCK_SITE") or only
     _check_names([name], sites, kind="site", show="config/sites/<site>.yml")
     stamp = root / "build" / name / "config.checked"
     raw_site = _overlay(_read(root / f"config/sites/{name}.yml"), environment)

@@ -67,13 +67,15 @@ class Kept:
 
 def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, *,
          needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
-         always: bool = False, look: bool = False, after: Iterable[str] = (),
-         servers: Iterable[str] = ()) -> Task:
+         always: bool = False, look: bool = False, recorded: bool = True,
+         after: Iterable[str] = (), servers: Iterable[str] = ()) -> Task:
     """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
 
     `needs` and `makes` are the files read and written, `keeps` the locks that are both. `always`
-    runs it each time; `look` says that it changes nothing, so it never counts as stale. `after`
-    are tasks that must be done first, `servers` those that are started only when this one runs.
+    runs it each time; `look` says that it changes nothing, so it never counts as stale. Without
+    `recorded` the run leaves the step's state as it was: for a switch that makes the step do
+    something else. `after` are tasks that must be done first, `servers` those that are started
+    only when this one runs.
     """
     makes, keeps = list(makes), list(keeps)
     verb, _, last = name.rpartition(":")
@@ -89,7 +91,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "clean": [(remove, [makes])],
         "verbosity": 2,
         "io": {"capture": False},
-        "meta": {"look": look or always},
+        "meta": {"look": look or always, "recorded": recorded},
     }
     if hasattr(spec, "pipeline"):
         task |= {"basename": verb, "name": last}

@@ -47,16 +47,20 @@ class Launch:
 
 def prepare(carried: Carried, folder: Path) -> Launch:
     """Unpack and render everything below `folder`; what is there is replaced whole."""
+    ready = prepared(carried, folder)
+    files.unpack_tar(carried.plugins, ready.nextflow.home / "plugins")
+    files.unpack_tar(carried.code, ready.code)
+    files.write_json(ready.params, render_params(carried, ready.folder))
+    files.write_text(ready.configs[-1], host_config())
+    return ready
+
+
+def prepared(carried: Carried, folder: Path) -> Launch:
+    """What `prepare` made below `folder`."""
     folder = folder.absolute()
     runtime = nextflow.install(carried.runtime, folder / "runtime", home=folder / "nxf")
-    files.unpack_tar(carried.plugins, runtime.home / "plugins")
-    files.unpack_tar(carried.code, folder / "code")
-    params = folder / "params.json"
-    files.write_json(params, render_params(carried, folder))
-    host = folder / "host.config"
-    files.write_text(host, host_config())
-    return Launch(nextflow=runtime, code=folder / "code", params=params, folder=folder,
-                  configs=(carried.config.absolute(), host))
+    return Launch(nextflow=runtime, code=folder / "code", params=folder / "params.json",
+                  folder=folder, configs=(carried.config.absolute(), folder / "host.config"))
 
 
 def render_params(carried: Carried, folder: Path) -> dict[str, Any]:
@@ -100,13 +104,14 @@ def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path
     """`nextflow run WORDS CODE OPTIONS`, its output into `log`; CommandError with its last words.
 
     `words` stand directly before the project: after another option, `-stub-run` and `-preview`
-    would swallow an argument (notes of Nextflow 24.10).
+    would swallow an argument (notes of Nextflow 24.10). An empty `profile` leaves the pipeline's
+    own settings, with those of offline.config.
     """
     detail = log.with_suffix(".nextflow.log").absolute()
     configs = [word for path in launch.configs for word in ("-c", str(path))]
     command = launch.nextflow.command(
-        "-log", detail, "run", *configs, "-profile", f"{profile},offline", "-params-file",
-        launch.params, "-ansi-log", "false", *options, *words, launch.code)
+        "-log", detail, "run", *configs, "-profile", f"{profile},offline".lstrip(","),
+        "-params-file", launch.params, "-ansi-log", "false", *options, *words, launch.code)
     try:
         processes.run(command, log=log, cwd=launch.folder, env=launch.nextflow.environment(env))
     except CommandError as error:

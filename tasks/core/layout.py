@@ -149,3 +149,54 @@ class Layout:
     def crossing(self) -> Path:
         """What came of the run on the sandbox's offline host."""
         return self.root / "crossing.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProdLayout:
+    """Files of one pipeline on the offline host."""
+
+    site: str
+    pipeline: str
+
+    @property
+    def of_site(self) -> SiteLayout:
+        return SiteLayout(site=self.site)
+
+    @property
+    def root(self) -> Path:
+        return self.of_site.root / "prod" / self.pipeline
+
+    @property
+    def blobs(self) -> Path:
+        """Fetched files by content, for all pipelines: <sha256>/<basename>."""
+        return self.of_site.root / "prod/blobs/sha256"
+
+    @property
+    def current(self) -> Path:
+        """Which release is in place."""
+        return self.root / "current.json"
+
+    def release(self, name: str) -> Path:
+        """A release's own layout, as its SHA256SUMS tells."""
+        return self.root / "releases" / name
+
+    @property
+    def launch(self) -> Path:
+        """Code, runtime, plugins and params, unpacked; Nextflow is launched here."""
+        return self.root / "launch"
+
+    @property
+    def bootstrap(self) -> Path:
+        return self.root / "bootstrap.json"
+
+    @property
+    def run(self) -> Path:
+        """What came of the test run, with its results' digests."""
+        return self.root / "run.json"
+
+    def results(self, run: str) -> Path:
+        """What a run publishes: the user's, so outside of build/."""
+        return Path("results") / self.pipeline / run
+
+    def log(self, step: str) -> Path:
+        return self.of_site.logs / f"{step.replace(':', '-')}.log"

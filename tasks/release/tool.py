@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,8 +95,7 @@ def _download(spec: ToolSpec, place: Path) -> None:
             processes.run(
                 [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps",
                  "--disable-pip-version-check", "--only-binary=:all:", "--implementation", "cp",
-                 "--python-version", version, *platforms, "-r", requirements, "-d", place],
-                env={**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"})
+                 "--python-version", version, *platforms, "-r", requirements, "-d", place])
         except CommandError as error:
             raise SourceError(f"pip could not fetch the wheels for Python {version}:\n"
                               + "\n".join(f"    | {line}" for line in error.tail),

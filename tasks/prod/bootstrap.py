@@ -1,0 +1,139 @@
+"""`prod:bootstrap`: all that a fetched release needs here; what is lacking is said at once."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core import engine, files, launch, nextflow, processes
+from tasks.core.errors import AirlockError, HostError, RegistryError
+from tasks.core.layout import ProdLayout
+from tasks.core.schema import check, read_json
+
+_pulling = threading.Lock()
+"""Two tasks that pull the same image at once can fail."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootstrapSpec:
+    """The release in place, and the folder with the registry's CA and login."""
+
+    pipeline: str
+    layout: ProdLayout
+    trust: Path
+
+    @property
+    def ca(self) -> Path | None:
+        """The registry's CA, where the trust folder has one; else the system's are trusted."""
+        return path if (path := self.trust / "ca.crt").is_file() else None
+
+    @property
+    def authfile(self) -> Path:
+        """The registry's login: a Docker config file."""
+        return self.trust / "config.json"
+
+
+def bootstrap(spec: BootstrapSpec) -> str:
+    """Unpack code, runtime and plugins, render the params, pull the images, write bootstrap.json.
+
+    HostError with all that this host lacks.
+    """
+    name = read_json(spec.layout.current, "current")["id"]
+    folder = spec.layout.release(name)
+    release = read_json(folder / "release.json", "release")
+    images = sorted(f"{image['destination']}@{image['digest']}"
+                    for image in read_json(folder / "images.receipt.json",
+                                           "images-receipt")["images"])
+    lacks = lacking(spec, release, folder)
+    if lacks:
+        raise HostError("this host can't run the release yet:\n"
+                        + "\n".join(_indent(lack) for lack in lacks),
+                        todo="mend these, then run the same command again")
+    ready = launch.prepare(carried(folder, release["nextflow"]), spec.layout.launch)
+    with _pulling:
+        pulled = engine.pull(engine.connect(engine.Engine()), images, authfile=spec.authfile)
+    told = {"pipeline": spec.pipeline, "release": name, "nextflow": release["nextflow"],
+            "java": str(ready.nextflow.java), "profile": release["profile"],
+            "run": release["run"], "images": images}
+    files.write_json(spec.layout.bootstrap, check(told, "bootstrap", where=spec.layout.bootstrap))
+    return f"{name}: {len(images)} images, {pulled} of them pulled now; " \
+           f"Nextflow {release['nextflow']} on {ready.nextflow.java}"
+
+
+def carried(folder: Path, version: str) -> launch.Carried:
+    """The files of a release that is laid out in `folder`."""
+    return launch.Carried(
+        code=folder / "code.tar", runtime=folder / f"nextflow-{version}.tar",
+        plugins=folder / "plugins.tar", config=folder / "offline.config",
+        data_manifest=folder / "data.manifest.json",
+        locate=lambda path: files.inside(folder, path))
+
+
+def _indent(lack: AirlockError) -> str:
+    return "\n".join(f"  {line}" for line in str(lack).splitlines())
+
+
+def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[AirlockError]:
+    """Everything that this host lacks for the release."""
+    lacks = []
+    for see in (lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it"),
+                lambda: nextflow.find_java(release["nextflow"]),
+                lambda: engine.connect(engine.Engine()),
+                lambda: see_registry(release["registry"], spec.ca, spec.authfile),
+                lambda: _see_space(folder, spec.layout.root)):
+        try:
+            see()
+        except AirlockError as error:
+            lacks.append(error)
+    return lacks
+
+
+def _see_space(folder: Path, place: Path) -> None:
+    """Room to unpack what is carried: as much again as its archives."""
+    needed = sum(path.stat().st_size for path in folder.glob("*.tar"))
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise HostError(f"the disk has {files.human_size(free)} left, "
+                        f"{files.human_size(needed)} are needed", where=place,
+                        todo="free space there")
+
+
+def see_registry(address: str, ca: Path | None, authfile: Path) -> None:
+    """RegistryError where the registry can't be reached, trusted or logged in to.
+
+    Asks `GET /v2/`, the API's version check (OCI distribution specification).
+    """
+    import urllib3
+    from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
+
+    user = engine.login(authfile, address)
+    headers = (urllib3.make_headers(basic_auth=f"{user['username']}:{user['password']}")
+               if user else {})
+    pool = urllib3.PoolManager(cert_reqs="CERT_REQUIRED", ca_certs=str(ca) if ca else None,
+                               timeout=10, retries=1)
+    try:
+        answer = pool.request("GET", f"https://{address}/v2/", headers=headers, redirect=False)
+    except MaxRetryError as error:
+        if isinstance(error.reason, SSLError):
+            raise RegistryError(
+                "the registry's certificate is not by a CA that we trust", where=address,
+                todo=f"put the CA's certificate at {authfile.with_name('ca.crt')} and at "
+                     f"/etc/docker/certs.d/{address}/ca.crt") from error
+        raise RegistryError("the registry can't be reached", where=address,
+                            todo="check the network and the firewall") from error
+    except HTTPError as error:
+        raise RegistryError(f"the registry does not answer: {type(error).__name__}", where=address,
+                            todo="check the network and the firewall") from error
+    scheme = answer.headers.get("WWW-Authenticate", "").partition(" ")[0].lower()
+    if answer.status == 401 and scheme == "bearer":
+        return  # the engine fetches the token that it asks for
+    if answer.status in (401, 403):
+        raise RegistryError("the registry refuses the login" if user else
+                            "the registry asks for a login", where=address,
+                            todo=f"mend it in {authfile} (as `docker login` writes it)")
+    if answer.status >= 400:
+        raise RegistryError(f"the registry answers {answer.status}", where=f"{address}/v2/",
+                            todo="ask those who run it")

@@ -66,14 +66,23 @@ def running(folder: Path) -> int | None:
 
 
 def start(daemon: Daemon) -> bool:
-    """Start the server unless it runs; True where it was started. `await_ready` comes after."""
+    """Start the server unless it runs as it should; True where it was started.
+
+    One that was started with other settings is ended first. `await_ready` comes after.
+    """
+    made_from = daemon.folder / "made-from"
+    digest = files.sha256_bytes(files.json_bytes(
+        [list(daemon.command), dict(daemon.environment), dict(daemon.settings)]))
     if running(daemon.folder) is not None:
-        return False
+        if made_from.is_file() and made_from.read_text() == digest:
+            return False
+        stop(daemon.folder)
     if daemon.listens:
         refuse_taken(daemon.name, *daemon.listens)
     daemon.folder.mkdir(parents=True, exist_ok=True)
     for name, text in daemon.settings.items():
         files.write_text(daemon.folder / name, text)
+    files.write_text(made_from, digest)
     base = {"PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin", "HOME": "/nonexistent"}
     with daemon.log.open("ab") as log:
         process = subprocess.Popen(

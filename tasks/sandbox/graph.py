@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tasks.core.config import Config
 from tasks.core.graph import Task, group, step
 from tasks.core.layout import Layout, SiteLayout
-from tasks.sandbox import packages, plugin, servers
+from tasks.sandbox import cross, packages, plugin, servers
 from tasks.sandbox.plan import SiteSpec
 
 
@@ -21,15 +21,31 @@ def tasks(config: Config) -> Iterator[Task]:
     yield step("sandbox:packages", "Debian packages of the local site, installed or unpacked",
                packages.provide, packages.PackagesSpec(unpacked=sandbox / "packages"), always=True)
     yield step("sandbox:up", "start the local site's servers that are not running", servers.up,
-               SiteSpec(site=site), always=True, after=["sandbox:packages"])
+               SiteSpec(site=site), always=True)
     yield step("sandbox:down", "end the local site's servers", servers.down, SiteSpec(site=site),
                always=True)
     yield step("sandbox:status", "what of the local site is running", servers.status,
                SiteSpec(site=site), look=True)
-    for each in config.pipelines:
-        if each.name == "hello":
-            served = sandbox / "internet/files/plugins"
-            runtime = Layout(site=site.name, pipeline=each.name).runtime(each.runtime)
+    yield from _plugin(config)
+    yield group("sandbox:cross", "the whole way: from the store to results on the offline host")
+    for pipeline in config.pipelines:
+        at = Layout(site=site.name, pipeline=pipeline.name)
+        spec = cross.CrossSpec(
+            pipeline=pipeline.name, layout=at, key=site.signing.key,
+            identity=site.signing.identity, store=site.store, offline_store=site.offline.store,
+            trust=site.offline.trust)
+        yield step(f"sandbox:cross:{pipeline.name}", "run the release on the offline host",
+                   cross.cross, spec, makes=[at.crossing], servers=["sandbox:up"],
+                   needs=[at.push_receipt("release"), at.of_site.tool_receipt])
+
+
+def _plugin(config: Config) -> Iterator[Task]:
+    """hello's plugin, compiled against hello's runtime, where the site has that pipeline."""
+    at = SiteLayout(site=config.site.name)
+    served = at.sandbox / "internet/files/plugins"
+    for pipeline in config.pipelines:
+        if pipeline.name == "hello":
+            runtime = Layout(site=at.site, pipeline=pipeline.name).runtime(pipeline.runtime)
             yield step("sandbox:plugin", "hello's plugin and its index, on the local internet",
                        plugin.build, plugin.PluginSpec(runtime=runtime, folder=served),
                        needs=[runtime, *plugin.sources()], makes=[plugin.index(served)],

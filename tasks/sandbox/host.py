@@ -215,6 +215,12 @@ def run_inside(site: Site | str, command: Sequence[str | Path], *, cwd: Path = H
                          env={"PATH": PATH, "HOME": str(HOME), "LANG": "C.UTF-8", **(env or {})})
 
 
+def path_with(prefix: Path) -> str:
+    """The offline host's PATH, with the Python below `prefix` in it."""
+    programs = str(prefix / "bin")
+    return PATH if programs in PATH.split(":") else f"{programs}:{PATH}"
+
+
 @contextmanager
 def shown(log: Path, prefix: str) -> Iterator[None]:
     """Print what is added to a log, line by line with a prefix, while the block runs."""

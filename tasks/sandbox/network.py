@@ -18,9 +18,12 @@ def up(plan: Plan) -> bool:
     or an address of the sandbox's is in somebody else's use.
     """
     made = plan.folder("network") / "made"
+    wanted = f"{plan.namespace} {plan.interface} {plan.address}/{plan.prefix_length}\n"
+    if made.is_file() and made.read_text() != wanted:
+        down(plan)
     if not made.is_file():
         _refuse_foreign(plan)
-        files.write_text(made, f"{plan.namespace} {plan.interface}\n")
+        files.write_text(made, wanted)
     changed = False
     if not namespace(plan).exists():
         _ip("netns", "add", plan.namespace)
@@ -42,7 +45,7 @@ def down(plan: Plan) -> bool:
     if not made.is_file():
         return False
     # What stands in the file counts, since the configuration may have changed in between.
-    name, interface = made.read_text().split()
+    name, interface = made.read_text().split()[:2]
     if Path("/sys/class/net", interface).exists():
         _ip("link", "delete", interface)
     if Path("/run/netns", name).exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from tasks.core import processes
 from tasks.core.errors import CommandError, HostError
+
+_alone = threading.Lock()
 
 LISTS = Path("/var/lib/apt/lists")
 LISTS_LAST = 24 * 3600
@@ -50,6 +53,11 @@ class PackagesSpec:
 
 def provide(spec: PackagesSpec) -> str:
     """Install and unpack what is missing; HostError names all of it where that can't be done."""
+    with _alone:
+        return _provide(spec)
+
+
+def _provide(spec: PackagesSpec) -> str:
     missing = [package for package, program in PROGRAMS.items() if find_program(program) is None]
     absent = [package for package in CARRIED if not _holds(spec.unpacked / package, package)]
     if missing or absent:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from tasks.core import files
 from tasks.core.config import Site
-from tasks.core.errors import ConfigError
+from tasks.core.errors import ConfigError, HostError
 from tasks.core.layout import SiteLayout
+
+STATE = "sandbox.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +21,32 @@ class SiteSpec:
     """What the steps of the whole sandbox read."""
 
     site: Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What `sandbox:up` found out and set up, for the steps that use the sandbox."""
+
+    isolated: bool
+    why_not: str | None
+    python: str
+    python_prefix: str
+    registry_port: int
+    files_port: int
+    engine: str | None
+
+    def write(self, root: Path) -> None:
+        """Leave it in the sandbox's folder: the last thing that `up` does."""
+        files.write_json(root / STATE, asdict(self))
+
+    @classmethod
+    def read(cls, root: Path) -> State:
+        """What `up` left in the sandbox's folder; HostError where it is down."""
+        try:
+            return cls(**json.loads((root / STATE).read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            raise HostError("the sandbox is not up", where=root,
+                            todo="doit sandbox:up") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +110,6 @@ class Plan:
         return self.root / "host/disk"
 
     @property
-    def state(self) -> Path:
-        """What `sandbox:up` found out: whether the offline host is isolated, and its Python."""
-        return self.root / "sandbox.json"
-
-    @property
     def registry_address(self) -> str:
         """The registry as image references name it."""
         return f"{self.registry_host}:{self.nexus_port}"
@@ -132,7 +158,7 @@ def local_folder(url: str) -> Path | None:
     """The folder that a store's URL names, or None for a bucket."""
     if url.startswith("s3://"):
         return None
-    return Path(url.removeprefix("file://"))
+    return Path(unquote(urlsplit(url).path) if "://" in url else url)
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-
-from tasks.core import files
 from tasks.core.errors import HostError
-from tasks.sandbox import content, daemons, engines, host, images, network, registries, trust
+from tasks.sandbox import (
+    content,
+    daemons,
+    engines,
+    host,
+    images,
+    network,
+    packages,
+    registries,
+    trust,
+)
 from tasks.sandbox.daemons import Daemon
-from tasks.sandbox.plan import Plan, SiteSpec, plan
+from tasks.sandbox.plan import STATE, Plan, SiteSpec, State, plan
 
 PARTS = {"internet/registry": "internet registry", "internet/server": "internet files",
          "nexus": "organisation's registry", "engine": "online engine", "host": "offline host"}
 """The folders of the parts that run, with their names."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """What `up` found out, for the steps that use the sandbox."""
-
-    isolated: bool
-    why_not: str | None
-    python: str
-    python_prefix: str
 
 
 def up(spec: SiteSpec) -> str:
@@ -32,7 +27,7 @@ def up(spec: SiteSpec) -> str:
     part = plan(spec.site)
     why_not = _isolation(part)
     python = host.find_python(part.python)
-    part.root.mkdir(parents=True, exist_ok=True)
+    packages.provide(packages.PackagesSpec(unpacked=part.folder("packages")))
     if trust.prepare(part):
         daemons.stop(part.folder("nexus"))
     content.fill(part)
@@ -47,9 +42,10 @@ def up(spec: SiteSpec) -> str:
     for each in servers:
         daemons.await_ready(each)
     started += images.fill(part)
-    files.write_json(part.state, asdict(State(
-        isolated=why_not is None, why_not=why_not, python=str(python.path),
-        python_prefix=str(python.prefix))))
+    State(isolated=why_not is None, why_not=why_not, python=str(python.path),
+          python_prefix=str(python.prefix), registry_port=part.registry_port,
+          files_port=part.files_port, engine=str(part.engine) if part.engine else None,
+          ).write(part.root)
     said = f"started: {', '.join(started)}" if started else "all running"
     return said if why_not is None else f"{said}\nNOT ISOLATED, {why_not}: {_WITHOUT}"
 
@@ -67,7 +63,7 @@ def down(spec: SiteSpec) -> str:
     if network.down(part):
         ended.append("network")
     engines.remove_cgroups(part)
-    part.state.unlink(missing_ok=True)
+    (part.root / STATE).unlink(missing_ok=True)
     return f"ended: {', '.join(ended)}" if ended else "nothing was running"
 
 
@@ -84,14 +80,6 @@ def status(spec: SiteSpec) -> str:
         pid = daemons.running(part.folder(folder))
         lines.append(_line(name, f"running, process {pid}" if pid else "stopped", where[folder]))
     return "\n".join(lines)
-
-
-def read_state(root: Path) -> State:
-    """What `up` left below the sandbox's folder; HostError where it is down."""
-    try:
-        return State(**json.loads((root / "sandbox.json").read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
-        raise HostError("the sandbox is not up", where=root, todo="doit sandbox:up") from error
 
 
 def _line(name: str, state: str, where: str) -> str:

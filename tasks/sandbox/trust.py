@@ -45,18 +45,17 @@ def prepare(plan: Plan) -> bool:
     return made
 
 
-def fill(plan: Plan, signer: Path | None = None, identity: str = "") -> None:
-    """Put into the offline host's folder of trust what an administrator carries there by hand.
-
-    `signer` is the public key that signs, `identity` its name in allowed_signers.
-    """
+def fill(plan: Plan) -> None:
+    """Put into the offline host's folder of trust what an administrator carries there by hand."""
     plan.trust.mkdir(parents=True, exist_ok=True)
     files.copy(plan.ca, plan.trust / "ca.crt")
     files.write_bytes(plan.trust / "config.json", plan.authfile.read_bytes(), mode=0o600)
-    if signer is not None:
-        kind, key = signer.read_text().split()[:2]
-        files.write_text(plan.trust / "allowed_signers",
-                         f'{identity} namespaces="airlock" {kind} {key}\n')
+
+
+def allow(folder: Path, public_key: str, identity: str) -> None:
+    """Name the key that signs releases in the folder of trust: allowed_signers (ssh-keygen(1))."""
+    files.write_text(folder / "allowed_signers",
+                     f'{identity} namespaces="airlock" {public_key}\n')
 
 
 def _lasts(certificate: Path, address: str | None = None) -> bool:

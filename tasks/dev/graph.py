@@ -7,14 +7,23 @@ from collections.abc import Iterator
 from tasks.core.config import Config
 from tasks.core.graph import Task, group, step
 from tasks.core.layout import Layout
-from tasks.dev import checks, smoke
+from tasks.dev import checks, smoke, validate
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`dev:smoke:<pipeline>` and `test`."""
+    """`dev:validate:<pipeline>`, `dev:smoke:<pipeline>` and `test`."""
     site = config.site
     servers = ["sandbox:up"] if site.sandbox else []
-    yield group("dev", "look at what was staged, before it is carried", ["dev:smoke"])
+    yield group("dev", "look at what was staged, before it is carried", ["dev:validate", "dev:smoke"])
+    yield group("dev:validate", "registry, images, store and inputs, one line each")
+    for pipeline in config.pipelines:
+        at = Layout(site=site.name, pipeline=pipeline.name)
+        validate_spec = validate.ValidateSpec(
+            pipeline=pipeline.name, site=site.name, registry=site.registry, store=site.store,
+            receipt=at.images_receipt, data_manifest=at.data_manifest)
+        yield step(f"dev:validate:{pipeline.name}", "registry, images, store and inputs",
+                   validate.validate, validate_spec, look=True, servers=servers,
+                   needs=[at.images_receipt, at.data_manifest])
     yield group("dev:smoke", "a preview and a stub run on the online side")
     for pipeline in config.pipelines:
         at = Layout(site=site.name, pipeline=pipeline.name)

@@ -1,0 +1,98 @@
+"""`dev:validate`: one line each for registry, images, store and inputs, before they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.core import files
+from tasks.core.config import Registry, StoreAt
+from tasks.core.errors import AirlockError, IntegrityError, RegistryError
+from tasks.core.layout import SiteLayout
+from tasks.core.schema import read_json
+from tasks.core.store import open_store
+from tasks.images.registry import Access, Registries
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateSpec:
+    """What the look is taken at."""
+
+    pipeline: str
+    site: str
+    registry: Registry
+    store: StoreAt
+    receipt: Path
+    data_manifest: Path
+
+
+def validate(spec: ValidateSpec) -> str:
+    """Print a line for each subject; AirlockError with every fault, after all were looked at."""
+    subjects: dict[str, Callable[[ValidateSpec], str]] = {
+        "registry": registry, "images": images, "store": store, "inputs": inputs}
+    faults = []
+    lines = []
+    for name, look in subjects.items():
+        try:
+            lines.append(f"ok      {name}: {look(spec)}")
+        except AirlockError as error:
+            faults.append(name)
+            lines.append(f"FAILED  {name}: {error}")
+    print("\n".join(lines), flush=True)
+    if faults:
+        raise AirlockError(f"{spec.pipeline} can't be carried yet: {', '.join(faults)}",
+                           todo="mend what is printed above, then run the same command again")
+    return f"{len(lines)} subjects, all well"
+
+
+def registry(spec: ValidateSpec) -> str:
+    """The registry answers, by a trusted certificate, and takes our login."""
+    _client(spec).at(spec.registry.address).ping()
+    return f"{spec.registry.address} answers and takes the login"
+
+
+def images(spec: ValidateSpec) -> str:
+    """Every image of the receipt is there by its digest."""
+    held = read_json(spec.receipt, "images-receipt")["images"]
+    client = _client(spec).at(spec.registry.address)
+
+    def missing(image: dict[str, str]) -> str | None:
+        path = image["destination"].partition("/")[2]
+        found = client.manifest_digest(path, image["digest"])
+        return None if found == image["digest"] else image["source"]
+
+    with ThreadPoolExecutor(8) as pool:
+        lost = [each for each in pool.map(missing, held) if each]
+    if lost:
+        raise RegistryError(f"the registry lacks {', '.join(lost)}", where=spec.registry.address,
+                            todo=f"`doit images:verify:{spec.pipeline}`, then "
+                                 f"`doit images:mirror:{spec.pipeline}`")
+    return f"{len(held)} there by digest"
+
+
+def store(spec: ValidateSpec) -> str:
+    """The store answers; a folder that is not there yet is made by the first push."""
+    there = open_store(spec.store).head(f"releases/{spec.pipeline}/current.json")
+    return f"{spec.store.url} {'holds a release' if there else 'holds no release yet'}"
+
+
+def inputs(spec: ValidateSpec) -> str:
+    """Every staged file is there with its promised bytes."""
+    staged = read_json(spec.data_manifest, "data-manifest")["files"]
+    blobs = SiteLayout(site=spec.site).blobs
+    wrong = []
+    for each in staged:
+        path = files.inside(blobs, each["path"].removeprefix("data/"))
+        if not path.is_file() or files.sha256(path) != each["sha256"]:
+            wrong.append(str(path))
+    if wrong:
+        raise IntegrityError(f"missing or changed: {', '.join(wrong)}", where=blobs,
+                             todo=f"`doit forget mirror:data:{spec.pipeline}`, then "
+                                  f"`doit mirror:data:{spec.pipeline}`")
+    return f"{len(staged)} files, {files.human_size(sum(each['size'] for each in staged))}"
+
+
+def _client(spec: ValidateSpec) -> Registries:
+    return Registries(Access(registries={}, ca=spec.registry.ca, authfile=spec.registry.authfile))

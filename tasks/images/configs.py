@@ -186,7 +186,8 @@ class _Reader:
 def _path(tokens: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:
     """The name that a setting begins with, in parts, and the index behind it."""
     token = tokens[at]
-    if token.is_name("withName", "withLabel") and at + 1 < len(tokens) and tokens[at + 1].is_op(":"):
+    following = tokens[at + 1] if at + 1 < len(tokens) else None
+    if token.is_name("withName", "withLabel") and following is not None and following.is_op(":"):
         at += 2
         pattern = ""
         while at < len(tokens) and not tokens[at].is_op("{", ";") and tokens[at].kind != NEWLINE:
@@ -203,6 +204,7 @@ def _path(tokens: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:
         break
     if parts and parts[0] == "catch" and at < len(tokens) and tokens[at].is_op("("):
         at = closing(tokens, at) + 1
-    while parts and at + 1 < len(tokens) and tokens[at].kind == NEWLINE and tokens[at + 1].is_op("{"):
+    while (parts and at + 1 < len(tokens) and tokens[at].kind == NEWLINE
+           and tokens[at + 1].is_op("{")):
         at += 1
     return tuple(parts), at

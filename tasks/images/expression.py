@@ -6,7 +6,7 @@ count, since a run may take either. What can't be known at all is an Unknown tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ class Unknown:
     why: str
 
 
+COMPARISONS = ("==", "!=", "<", ">", "<=", ">=", "=~", "==~")
 Values = frozenset[Any]
 Names = Mapping[str, Values]
 TRUE: Values = frozenset([True])
@@ -34,6 +35,13 @@ KNOWN: Names = {
     "baseDir": frozenset([PROJECT]),
     "workflow.projectDir": frozenset([PROJECT]),
 }
+
+PLAIN_METHODS: Mapping[str, Callable[[str], str]] = {
+    "toString": str, "trim": str.strip, "toLowerCase": str.lower}
+ASKING_METHODS: Mapping[str, Callable[[str, str], bool]] = {
+    "startsWith": lambda text, given: text.startswith(given),
+    "endsWith": lambda text, given: text.endswith(given),
+    "contains": lambda text, given: given in text}
 
 
 def evaluate(tokens: Sequence[Token], start: int, names: Names) -> tuple[Values, int]:
@@ -99,7 +107,7 @@ class _Reader:
             operator = self._peek()
             if operator is None:
                 return values
-            if operator.is_op("==", "!=", "<", ">", "<=", ">=", "=~", "==~") or operator.is_name("in"):
+            if operator.is_op(*COMPARISONS) or operator.is_name("in"):
                 self._skip_newlines()
                 self.at += 1
                 values = _combine(operator.text, values, self._sum())
@@ -131,29 +139,27 @@ class _Reader:
             return self._unknown("nothing where a value must stand"), None
         token = self.tokens[self.at]
         self.at += 1
-        if token.kind == STRING:
-            return frozenset([token.text]), None
-        if token.kind == GSTRING:
-            return self._gstring(token), None
-        if token.kind == NUMBER:
-            return frozenset([int(token.text) if token.text.isdecimal() else token.text]), None
         if token.kind == NAME:
             return self._named(token.text)
-        if token.is_op("("):
+        values = self._unknown(f"{token.text!r}")
+        if token.kind == STRING:
+            values = frozenset([token.text])
+        elif token.kind == GSTRING:
+            values = self._gstring(token)
+        elif token.kind == NUMBER:
+            values = frozenset([int(token.text) if token.text.isdecimal() else token.text])
+        elif token.is_op("["):
+            values = self._list()
+        elif token.is_op("(", "{"):
             end = closing(self.tokens, self.at - 1)
-            values = self.expression()
-            if not self._take(")"):
-                values = self._unknown("an expression too hard to read")
+            if token.text == "{":
+                values = block(self.tokens[self.at:end], self.names)
+            else:
+                values = self.expression()
+                if not self._take(")"):
+                    values = self._unknown("an expression too hard to read")
             self.at = end + 1
-            return values, None
-        if token.is_op("["):
-            return self._list(), None
-        if token.is_op("{"):
-            end = closing(self.tokens, self.at - 1)
-            values = block(self.tokens[self.at:end], self.names)
-            self.at = end + 1
-            return values, None
-        return self._unknown(f"{token.text!r}"), None
+        return values, None
 
     def _named(self, name: str) -> tuple[Values, str | None]:
         constants: dict[str, Values] = {"true": TRUE, "false": FALSE, "null": frozenset([None])}
@@ -192,16 +198,16 @@ class _Reader:
         inner = self.tokens[self.at + 1:end]
         self.at = end + 1
         given, _ = evaluate(inner, 0, self.names) if inner else (frozenset([None]), 0)
-        simple = {"toString": str, "trim": str.strip, "toLowerCase": str.lower}
-        asking = {"startsWith": str.startswith, "endsWith": str.endswith,
-                  "contains": str.__contains__}
         found: set[Any] = set()
         for value in values:
             for argument in given:
-                if isinstance(value, str) and method in simple and not inner:
-                    found.add(simple[method](value))
-                elif isinstance(value, str) and isinstance(argument, str) and method in asking:
-                    found.add(asking[method](value, argument))
+                if isinstance(value, Unknown):
+                    found.add(value)
+                elif isinstance(value, str) and method in PLAIN_METHODS and not inner:
+                    found.add(PLAIN_METHODS[method](value))
+                elif isinstance(value, str) and method in ASKING_METHODS and isinstance(
+                        argument, str):
+                    found.add(ASKING_METHODS[method](value, argument))
                 else:
                     found |= self._unknown(f"{method}(…)")
         return frozenset(found)
@@ -217,11 +223,11 @@ class _Reader:
             values = self.expression()
             self._skip_newlines()
             if len(values) != 1 or not (self.at >= end or self._take(",")):
-                items = [Unknown("a list or map")]
-                break
+                self.at = end + 1
+                return self._unknown("a list or map")
             items += values
         self.at = end + 1
-        return frozenset([tuple(items)]) if Unknown("a list or map") not in items else frozenset(items)
+        return frozenset([tuple(items)])
 
     def _gstring(self, token: Token) -> Values:
         texts: set[str | Unknown] = {""}
@@ -316,7 +322,9 @@ def branches(tokens: Sequence[Token], at: int, names: Names,
     end = closing(tokens, start)
     values, read = evaluate(tokens[start + 1:end], 0, names)
     rest = tokens[start + 1 + read:end]
-    ways = truths(values) if all(each.kind == NEWLINE for each in rest) else frozenset({True, False})
+    ways = truths(values)
+    if any(each.kind != NEWLINE for each in rest):
+        ways = frozenset({True, False})
     then, at = _body(tokens, end + 1)
     otherwise: Sequence[Token] = []
     following = at

@@ -86,9 +86,8 @@ def _of_process(process: Process, settings: configs.Settings, resolver: _Resolve
     uses = [use for container in own
             for use in resolver.uses(process, process.name, process.aliases, container)]
     for rule in settings.rules:
-        if rule.kind == "withLabel" and any(rule.fits(label) for label in process.labels):
-            uses += resolver.uses(process, process.name, process.aliases, rule.container)
-        elif rule.kind == "withName" and rule.fits(process.name):
+        named = process.labels if rule.kind == "withLabel" else [process.name]
+        if rule.kind and any(rule.fits(name) for name in named):
             uses += resolver.uses(process, process.name, process.aliases, rule.container)
         elif rule.kind == "withName":
             for alias in sorted(filter(rule.fits, process.aliases)):

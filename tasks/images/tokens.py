@@ -44,7 +44,7 @@ class Token:
 
 
 def tokenize(text: str, file: str) -> list[Token]:
-    """Tokens of a whole file; ImageError with file and line where a string or comment never ends."""
+    """Tokens of a whole file; ImageError with file and line if a string or comment never ends."""
     return _Tokenizer(text, file).tokens()
 
 

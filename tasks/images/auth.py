@@ -1,0 +1,154 @@
+"""Authentication to registries: basic, and bearer tokens that are kept and renewed.
+
+After the distribution project's token specification and RFC 7235.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.core.errors import RegistryError
+from tasks.images import credentials
+from tasks.images.credentials import Login
+from tasks.images.transport import Transport
+
+PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+LIFETIME = 60.0
+"""Seconds that a token lives when its server doesn't say (token specification)."""
+MARGIN = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenge:
+    """What a registry's WWW-Authenticate asks for."""
+
+    scheme: str
+    parameters: Mapping[str, str]
+
+
+def challenges(headers: Sequence[str]) -> list[Challenge]:
+    """The challenges of WWW-Authenticate headers."""
+    found = []
+    for header in headers:
+        for match in re.finditer(r"\b(Basic|Bearer)\b(?!\s*=)\s*(.*?)(?=,\s*(?:Basic|Bearer)\s|$)",
+                                 header, re.IGNORECASE):
+            found.append(Challenge(
+                scheme=match[1].lower(),
+                parameters={name.lower(): quoted or plain
+                            for name, quoted, plain in PARAMETER.findall(match[2])}))
+    return found
+
+
+class Authenticator:
+    """The Authorization of requests to one registry."""
+
+    def __init__(self, base: str, authfile: Path | None, transport: Transport) -> None:
+        self._base, self._authfile, self._transport = base, authfile, transport
+        self._host = urllib.parse.urlsplit(base).netloc
+        self._challenge: Challenge | None = None
+        self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
+        self._lock = threading.RLock()
+        self._login: Login | None = None
+        self._login_read = False
+
+    def header(self, scopes: Sequence[str]) -> dict[str, str]:
+        """The Authorization for these scopes; nothing before the registry has asked for it."""
+        challenge = self._challenge
+        if challenge is None:
+            return {}
+        if challenge.scheme == "basic":
+            login = self.login
+            return {"Authorization": login.basic} if login else {}
+        return {"Authorization": f"Bearer {self._token(challenge, tuple(sorted(scopes)))}"}
+
+    def learn(self, headers: Sequence[str], scopes: Sequence[str], sent: str | None) -> bool:
+        """Take the challenge of a 401 to a request with the Authorization `sent`.
+
+        False where another attempt is of no use, since the same login has been refused.
+        """
+        offered = {each.scheme: each for each in challenges(headers)}
+        if not offered:
+            raise RegistryError(f"{self._host} asks for a login in a way that isn't known",
+                                where=self._host,
+                                todo="in Nexus, activate the Docker Bearer Token Realm or allow "
+                                     "basic authentication on the connector")
+        with self._lock:
+            self._challenge = offered.get("bearer") or offered["basic"]
+            if self._challenge.scheme == "basic":
+                return sent is None and self.login is not None
+            key = tuple(sorted(scopes))
+            if sent == f"Bearer {self._tokens.get(key, ('', 0.0))[0]}":
+                del self._tokens[key]
+            return True
+
+    @property
+    def login(self) -> Login | None:
+        """The login for this registry, read once."""
+        with self._lock:
+            if not self._login_read:
+                self._login = credentials.find(self._host, self._authfile)
+                self._login_read = True
+            return self._login
+
+    def refused(self, what: str) -> RegistryError:
+        """The error for a registry that will not let us do `what`."""
+        file = self._authfile or credentials.default_file()
+        if self.login is None:
+            return RegistryError(
+                f"{self._host} refuses {what} without a login, and none is known", where=file,
+                todo=f"check the name, or log in with `docker login {self._host}`, and set "
+                     "registry.authfile to the file that it writes")
+        return RegistryError(
+            f"{self._host} refuses {what}: wrong user or password, or no right to it", where=file,
+            todo=f"correct the login there with `docker login {self._host}`, or ask the "
+                 "registry's administrator for the right")
+
+    def _token(self, challenge: Challenge, scopes: tuple[str, ...]) -> str:
+        with self._lock:
+            token, until = self._tokens.get(scopes, ("", 0.0))
+            if time.monotonic() >= until:
+                token, lifetime = self._fetch(challenge, scopes)
+                self._tokens[scopes] = (token, time.monotonic() + max(lifetime - MARGIN, 1.0))
+            return token
+
+    def _fetch(self, challenge: Challenge, scopes: tuple[str, ...]) -> tuple[str, float]:
+        realm = challenge.parameters.get("realm", "")
+        allowed = ("https",) if self._base.startswith("https:") else ("https", "http")
+        if urllib.parse.urlsplit(realm).scheme not in allowed:
+            raise RegistryError(f"{self._host} names {realm!r} as its token server, which can't "
+                                "be used", where=f"{self._base}/v2/",
+                                todo="set the registry's external address to its https URL (in "
+                                     "Nexus: base URL, and the Docker Bearer Token Realm)")
+        fields = [(name, challenge.parameters[name]) for name in ("service",)
+                  if name in challenge.parameters] + [("scope", scope) for scope in scopes]
+        login = self.login
+        if login and login.is_token:
+            form = [*fields, ("grant_type", "refresh_token"), ("client_id", "nf-airlock"),
+                    ("refresh_token", login.password)]
+            response = self._transport.send(
+                "POST", realm, {"Content-Type": "application/x-www-form-urlencoded"},
+                urllib.parse.urlencode(form).encode())
+        else:
+            joint = "&" if "?" in realm else "?"
+            response = self._transport.send(
+                "GET", f"{realm}{joint}{urllib.parse.urlencode(fields)}",
+                {"Authorization": login.basic} if login else {})
+        body = response.read()
+        response.release_conn()
+        if response.status in (401, 403):
+            raise self.refused("a token")
+        try:
+            answer = json.loads(body)
+            token = str(answer.get("token") or answer["access_token"])
+            return token, float(answer.get("expires_in") or LIFETIME)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise RegistryError(f"the token server of {self._host} answered {response.status} "
+                                "without a token", where=realm.partition("?")[0],
+                                todo="try again later, or ask its administrator") from None

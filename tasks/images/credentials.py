@@ -1,0 +1,121 @@
+"""Logins from a Docker config file, its credential helpers among them.
+
+The file's form is that of the Docker CLI (docs.docker.com, "docker login"). Nothing of it is ever
+shown: not in errors, logs or argument lists.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tasks.core.errors import RegistryError
+
+HUB = ("https://index.docker.io/v1/", "docker.io", "index.docker.io", "registry-1.docker.io")
+TOKEN_USER = "<token>"  # noqa: S105 - the user name by which helpers mark an identity token
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """A user with a password, or an identity token that is exchanged for access tokens."""
+
+    user: str
+    password: str = field(repr=False)
+
+    @property
+    def is_token(self) -> bool:
+        return self.user == TOKEN_USER
+
+    @property
+    def basic(self) -> str:
+        """The value of an Authorization header."""
+        return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+
+
+def default_file() -> Path:
+    """Where `docker login` writes: $DOCKER_CONFIG/config.json, else ~/.docker/config.json."""
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+
+
+def find(host: str, file: Path | None) -> Login | None:
+    """The login for `host` (with its port) in `file`, or in Docker's own where none is named.
+
+    Raises RegistryError where a named file is missing or not of Docker's form.
+    """
+    if file is None and not default_file().is_file():
+        return None
+    config = _read(file or default_file())
+    names = HUB if host in HUB else (host, f"https://{host}", f"https://{host}/v1/",
+                                     f"https://{host}/v2/", f"https://{host}/")
+    helpers = _mapping(config.get("credHelpers"))
+    for name in names:
+        entry = _mapping(_mapping(config.get("auths")).get(name))
+        login = _entry(entry, file or default_file(), name) if entry else None
+        helper = helpers.get(name) or (None if login else config.get("credsStore"))
+        if isinstance(helper, str) and helper:
+            login = _ask(helper, name) or login
+        if login:
+            return login
+    return None
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        return _mapping(json.loads(file.read_bytes()))
+    except FileNotFoundError as error:
+        raise RegistryError("the file with the registry's login is missing", where=file,
+                            todo="set registry.authfile (AIRLOCK_REGISTRY_AUTHFILE) to a Docker "
+                                 "config file, as `docker login` writes it") from error
+    except ValueError:
+        raise RegistryError("the file with the registry's login is not JSON", where=file,
+                            todo="make it anew with `docker login`") from None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _entry(entry: Mapping[str, Any], file: Path, name: str) -> Login | None:
+    if entry.get("identitytoken"):
+        return Login(user=TOKEN_USER, password=str(entry["identitytoken"]))
+    if entry.get("username"):
+        return Login(user=str(entry["username"]), password=str(entry.get("password", "")))
+    if not entry.get("auth"):
+        return None
+    try:
+        decoded = base64.b64decode(entry["auth"], validate=True).decode()
+        user, colon, password = decoded.partition(":")
+    except (binascii.Error, UnicodeDecodeError, TypeError):
+        colon = ""
+    if not colon:
+        raise RegistryError(f"`auth` of {name} is not user:password in base64", where=file,
+                            todo="make it anew with `docker login`") from None
+    return Login(user=user, password=password.rstrip("\0"))
+
+
+def _ask(helper: str, name: str) -> Login | None:
+    """What docker-credential-HELPER answers; the name goes in by standard input."""
+    program = f"docker-credential-{helper}"
+    if "/" in helper or shutil.which(program) is None:
+        raise RegistryError(f"the credential helper {program} is not on the PATH",
+                            where=f"login for {name}",
+                            todo="install it, or take it out of the Docker config file")
+    try:
+        told = subprocess.run([program, "get"], input=name.encode(), capture_output=True,
+                              timeout=60, check=False)
+        answer = json.loads(told.stdout) if told.returncode == 0 else None
+    except (subprocess.TimeoutExpired, ValueError):
+        raise RegistryError(f"the credential helper {program} gave no usable answer",
+                            where=f"login for {name}",
+                            todo=f"try `{program} get` by hand") from None
+    if not isinstance(answer, dict) or not answer.get("Secret"):
+        return None
+    return Login(user=str(answer.get("Username", "")), password=str(answer["Secret"]))

@@ -121,12 +121,13 @@ def certificates(folder: Path) -> tuple[Path, Path, Path]:
                    "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
                    "keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n")
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    for command in (
-            ["req", "-x509", *curve, "-days", "30", "-subj", "/CN=test CA", "-keyout", ca_key,
-             "-out", ca, "-addext", "keyUsage=critical,keyCertSign"],
-            ["req", *curve, "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", csr],
-            ["x509", "-req", "-in", csr, "-CA", ca, "-CAkey", ca_key, "-days", "30",
-             "-extfile", ext, "-out", crt]):
+    commands: list[list[str | Path]] = [
+        ["req", "-x509", *curve, "-days", "30", "-subj", "/CN=test CA", "-keyout", ca_key,
+         "-out", ca, "-addext", "keyUsage=critical,keyCertSign"],
+        ["req", *curve, "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", csr],
+        ["x509", "-req", "-in", csr, "-CA", ca, "-CAkey", ca_key, "-days", "30",
+         "-extfile", ext, "-out", crt]]
+    for command in commands:
         subprocess.run(["openssl", *command], check=True, capture_output=True)
     return ca, crt, key
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +28,8 @@ from tasks.images.verify import VerifySpec, verify_images
 from tests.sandbox import images_servers as servers
 from tests.sandbox.images_servers import Layout, Server
 
-SHARED = random.Random(1).randbytes(300_000)  # noqa: S311 - a layer that all images have
+# A layer that all images have.
+SHARED = random.Random(1).randbytes(300_000)
 PREFIX = "mirror/bio"
 
 
@@ -78,8 +81,8 @@ def _fill(source: Server, folder: Path) -> None:
     """fastqc as OCI, multiqc as Docker v2s2, busybox as an index of two platforms."""
     for name, content in (("fastqc", b"one"), ("multiqc", b"two"), ("big", b"")):
         layout = Layout(folder / name)
-        layers = [SHARED, servers.layer({"bin/tool": content or random.Random(7).randbytes(5 << 20)})]
-        layout.finish([layout.image(layers)])
+        tool = content or random.Random(7).randbytes(5 << 20)
+        layout.finish([layout.image([SHARED, servers.layer({"bin/tool": tool})])])
     layout = Layout(folder / "busybox")
     layout.finish([layout.image([SHARED, servers.layer({"bin/sh": each.encode()})],
                                 architecture=each) for each in ("amd64", "arm64")])
@@ -103,7 +106,7 @@ def steps(world: World, folder: Path, images: list[str], *, prefix: str = "",
                               prefix=prefix or f"t{abs(hash(str(folder))) % 10**8}")
     lock, receipt = folder / "lock.json", folder / "images.receipt.json"
     access = access or world.access
-    common = {"pipeline": "test", "lock": lock, "access": access}
+    common: dict[str, Any] = {"pipeline": "test", "lock": lock, "access": access}
     return Steps(
         lock=LockSpec(**common, images=folder / "images.txt", pinned=folder / "pinned.txt",
                       platform="linux/amd64", relock=False),
@@ -317,7 +320,6 @@ def test_a_killed_mirror_records_nothing_and_the_next_one_completes(
                 "        time.sleep(0.2)\n"
                 "mirror._counted = slow\n"
                 "mirror.mirror_images(pickle.load(sys.stdin.buffer))\n")
-        import pickle
         process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
                                    env={**os.environ, "PYTHONPATH": str(Path.cwd())})
         assert process.stdin is not None

@@ -14,7 +14,8 @@ def tasks(config: Config) -> Iterator[Task]:
     """`dev:validate:<pipeline>`, `dev:smoke:<pipeline>` and `test`."""
     site = config.site
     servers = ["sandbox:up"] if site.sandbox else []
-    yield group("dev", "look at what was staged, before it is carried", ["dev:validate", "dev:smoke"])
+    yield group("dev", "look at what was staged, before it is carried",
+                ["dev:validate", "dev:smoke"])
     yield group("dev:validate", "registry, images, store and inputs, one line each")
     for pipeline in config.pipelines:
         at = Layout(site=site.name, pipeline=pipeline.name)
@@ -29,7 +30,7 @@ def tasks(config: Config) -> Iterator[Task]:
         at = Layout(site=site.name, pipeline=pipeline.name)
         smoke_spec = smoke.SmokeSpec(
             pipeline=pipeline.name, site=site.name, profile=pipeline.profile, engine=site.engine,
-            registry=site.registry, code=at.code, runtime=at.runtime(pipeline.runtime),
+            authfile=site.registry.authfile, code=at.code, runtime=at.runtime(pipeline.runtime),
             plugins=at.plugins, config=at.offline_config, data_manifest=at.data_manifest,
             receipt=at.images_receipt, output=at.smoke)
         yield step(f"dev:smoke:{pipeline.name}", "a preview and a stub run on the online side",

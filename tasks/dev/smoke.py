@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import engine, files, launch
-from tasks.core.config import Registry
 from tasks.core.layout import Layout, SiteLayout
 from tasks.core.schema import read_json
 
@@ -20,7 +19,7 @@ class SmokeSpec:
     site: str
     profile: str
     engine: str | None
-    registry: Registry
+    authfile: Path | None
     code: Path
     runtime: Path
     plugins: Path
@@ -46,7 +45,7 @@ def smoke(spec: SmokeSpec) -> str:
     images = [f"{image['destination']}@{image['digest']}"
               for image in read_json(spec.receipt, "images-receipt")["images"]]
     client = engine.connect(engine.Engine(url=spec.engine))
-    pulled = engine.pull(client, images, authfile=spec.registry.authfile)
+    pulled = engine.pull(client, images, authfile=spec.authfile)
     with tempfile.TemporaryDirectory() as docker_config:
         environment = {"DOCKER_CONFIG": docker_config}  # the images are there: no login is needed
         if spec.engine:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import dodo
 from doit.control import TaskControl
 from doit.dependency import Dependency, JSONCodec
 from doit.loader import generate_tasks
 
+import dodo
 from tasks.core.commands import CommittingDB
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     """Write each target that is missing, then save each task as succeeded."""
     tasks = generate_tasks("airlock", dodo.task_airlock())
     control = TaskControl(tasks)
-    state = Path(dodo.DOIT_CONFIG["dep_file"])
+    state = Path(str(dodo.DOIT_CONFIG["dep_file"]))
     state.parent.mkdir(parents=True, exist_ok=True)
     dependency = Dependency(CommittingDB, str(state), codec_cls=JSONCodec)
     for task in tasks:

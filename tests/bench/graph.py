@@ -24,13 +24,17 @@ DOIT = [sys.executable, "-m", "doit"]
 ROUNDS = 7
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Ours, with the project in `folder` and its site."""
+    return {**os.environ, "PYTHONPATH": str(folder), "AIRLOCK_SITE": "bench"}
+
+
 def median_ms(command: list[str], folder: Path) -> float:
     """Milliseconds of one call, process start included."""
-    environment = {**os.environ, "PYTHONPATH": str(folder), "AIRLOCK_SITE": "bench"}
     took = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True,
+        done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True,
                               text=True, check=False)
         took.append((time.perf_counter() - begun) * 1000)
         if done.returncode:
@@ -57,16 +61,14 @@ def airlock(folder: Path, tasks: int) -> int:
         (folder / "config/sites/bench.yml").write_text(
             site.replace("pipelines: [hello]", f"pipelines: [{', '.join(names)}]"))
         told = subprocess.run([*DOIT, "list", "-q"], cwd=folder, text=True, check=True,
-                              env={**os.environ, "PYTHONPATH": str(folder), "AIRLOCK_SITE": "bench"},
-                              stdout=subprocess.PIPE).stdout
+                              env=environment(folder), stdout=subprocess.PIPE).stdout
         return len(told.splitlines())
 
     one, two = write(1), write(2)
     count = max(1, round((tasks - one) / (two - one)) + 1)
     total = write(count)
     subprocess.run([sys.executable, str(Path(__file__).with_name("declare_done.py"))], cwd=folder,
-                   env={**os.environ, "PYTHONPATH": str(folder), "AIRLOCK_SITE": "bench"},
-                   check=True)
+                   env=environment(folder), check=True)
     return total
 
 

@@ -31,8 +31,9 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 def results(project: Project) -> Path:
-    found: Path = project.root / "build/local/sandbox/host/disk/hello/results/hello"
-    return found
+    disk = project.root / "build/local/sandbox/host/disk"
+    release = json.loads((project.root / "build/local/hello/crossing.json").read_text())["release"]
+    return disk / "hello/results/hello" / release / "test"
 
 
 def test_the_results_hold_the_true_numbers_of_reads(crossed: Project) -> None:

@@ -180,7 +180,7 @@ def test_its_sheet_is_trimmed_and_staged(crossed: Project) -> None:
 def test_it_ran_on_the_offline_host(crossed: Project) -> None:
     receipt = json.loads(built(crossed, "crossing.json").read_text())
     assert receipt["isolated"] is True
-    results = crossed.root / "build/local/sandbox/host/disk/foreign/results/foreign"
+    results = crossed.root / "build/local/sandbox/host/disk/foreign/results"
     names = {path.name for path in results.rglob("*") if path.is_file()}
     assert {"multiqc_report.html", "one.html", "two.html"} <= names
     versions = next(results.rglob("*versions.yml")).read_text()

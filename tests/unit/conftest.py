@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("config", "schemas", "examples"):
         shutil.copytree(ROOT / name, tmp_path / name,
                         ignore=shutil.ignore_patterns("locks", "work", ".nextflow*"))
-    for name in [key for key in __import__("os").environ if key.startswith("AIRLOCK_")]:
+    for name in [key for key in os.environ if key.startswith("AIRLOCK_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     return tmp_path

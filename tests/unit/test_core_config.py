@@ -72,7 +72,7 @@ def test_a_fault_is_told_again_on_the_second_try(project: Path) -> None:
 @pytest.mark.parametrize("text", ["[1, 2]", "a: [", ""])
 def test_what_is_no_mapping_is_refused(project: Path, text: str) -> None:
     (project / "config/sites/local.yml").write_text(text)
-    with pytest.raises(ConfigError, match="local.yml|YAML|mapping"):
+    with pytest.raises(ConfigError, match=r"local\.yml|YAML|mapping"):
         load({})
 
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from tasks.core import files, processes, urls
-from tasks.core.errors import CommandError, ConfigError, IntegrityError, SourceError
+from tasks.core.errors import CommandError, IntegrityError, SourceError
 
 INSTALL_GIT = "install git (on Debian: apt-get install git)"
 SUBMODULE, LINK, EXECUTABLE = "160000", "120000", "100755"
@@ -21,10 +21,6 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
     A revision is a tag, else a branch, else a commit's digits (seven or more). The time is the
     committer's, in seconds since 1970.
     """
-    if urls.has_password(url):
-        raise ConfigError("the source's URL holds a user name or password", where=urls.redact(url),
-                          todo="take it out; git asks its credential helper (git help "
-                               "credentials)")
     _git(cache, "init", "--quiet", "--bare", str(cache.absolute()), at=False)
     for stale in cache.rglob("*.lock"):  # of a fetch that was killed; no other run is at work
         stale.unlink()

@@ -45,7 +45,9 @@ def online(plan: Plan) -> Daemon:
         command=("unshare", *NAMESPACES, "--propagation", "slave", "sh", str(folder / "start.sh")),
         environment={"SSL_CERT_DIR": f"{plan.ca.parent}:/etc/ssl/certs"},
         settings={"daemon.json": json.dumps(settings, indent=2) + "\n",
-                  "start.sh": script(["mkdir", "-p", "-m", "0700", str(run)], *hide)
+                  # A killed engine's pid would be taken for the new one's own.
+                  "start.sh": script(["rm", "-rf", str(run)], ["mkdir", "-m", "0700", str(run)],
+                                     *hide)
                   + wait_for("dockerd", "--config-file", str(folder / "daemon.json"))},
         ready=lambda: plan.engine is not None and answers(plan.engine))
 

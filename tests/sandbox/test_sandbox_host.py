@@ -1,0 +1,327 @@
+"""The local site's servers and its offline host, with all real parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from tasks.core import config, files
+from tasks.core.errors import CommandError, HostError
+from tasks.core.layout import Layout
+from tasks.sandbox import cross, daemons, host, images, network, servers
+from tasks.sandbox.plan import Plan, SiteSpec, State, plan
+from tests.sandbox.project import copy
+
+pytestmark = pytest.mark.skipif(host.denied() is not None, reason=f"{host.denied()}")
+
+SERVERS = tuple(servers.PARTS)
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteSpec]:
+    """A sandbox of our own, up; the current folder is its project."""
+    project = copy(tmp_path_factory.mktemp("host"), number=41)
+    before = Path.cwd()
+    os.chdir(project.root)
+    try:
+        # The tests' own interpreter is looked for too, whatever its version.
+        site = replace(config.load({}).site, python=("3.10", "3.11", "3.12", "3.13"))
+        made = SiteSpec(site=site)
+        servers.up(made)
+        yield made
+    finally:
+        servers.down(made)
+        os.chdir(before)
+
+
+@pytest.fixture
+def part(spec: SiteSpec) -> Plan:
+    """The plan of the running sandbox: what an earlier test broke is mended."""
+    servers.up(spec)
+    return plan(spec.site)
+
+
+def pids(part: Plan) -> dict[str, int | None]:
+    return {name: daemons.running(part.folder(name)) for name in SERVERS}
+
+
+def inside(spec: SiteSpec, script: str) -> str:
+    return host.run_inside(spec.site, ["sh", "-ec", script])
+
+
+def test_up_again_changes_nothing(spec: SiteSpec, part: Plan) -> None:
+    before = pids(part)
+    assert all(before.values())
+    assert servers.up(spec) == "all running"
+    assert pids(part) == before
+    for name in SERVERS:
+        assert str(before[name]) in servers.status(spec)
+
+
+@pytest.mark.parametrize("name", ["nexus", "engine", "host"])
+def test_a_killed_server_is_started_again_and_the_others_stay(spec: SiteSpec, part: Plan,
+                                                              name: str) -> None:
+    before = pids(part)
+    victim = before[name]
+    assert victim
+    os.kill(victim, signal.SIGKILL)
+    while daemons.start_time(victim) is not None:
+        time.sleep(0.02)
+    assert "stopped" in servers.status(spec)
+    assert servers.up(spec) == f"started: {servers.PARTS[name]}"
+    after = pids(part)
+    assert after.pop(name) not in (None, before.pop(name))
+    assert after == before
+
+
+def test_a_stale_pid_file_is_noticed_and_its_process_left_alone(spec: SiteSpec,
+                                                                part: Plan) -> None:
+    bystander = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        daemons.stop(part.folder("internet/server"))
+        files.write_text(daemons.pid_file(part.folder("internet/server")), f"{bystander.pid} 1\n")
+        assert servers.up(spec) == "started: internet files"
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_server_whose_pid_file_was_never_written_is_found(spec: SiteSpec, part: Plan) -> None:
+    before = pids(part)
+    daemons.pid_file(part.folder("internet/registry")).unlink()
+    daemons.pid_file(part.folder("host")).unlink()
+    assert servers.up(spec) == "all running"
+    assert pids(part) == before
+
+
+def test_the_port_of_somebody_else_is_named_with_its_process(spec: SiteSpec, part: Plan) -> None:
+    daemons.stop(part.folder("internet/server"))
+    with (socket.create_server(("127.0.0.1", part.files_port)),
+          pytest.raises(HostError, match=rf"127\.0\.0\.1:{part.files_port}.*{os.getpid()}")):
+        servers.up(spec)
+    assert "internet files" in servers.up(spec)
+
+
+def test_a_half_started_sandbox_is_completed(spec: SiteSpec, part: Plan) -> None:
+    for name in ("host", "engine"):
+        daemons.stop(part.folder(name))
+    subprocess.run(["ip", "link", "delete", part.interface], check=True)
+    told = servers.up(spec)
+    assert "network" in told
+    assert "offline host" in told
+    assert "online engine" in told
+    assert "quay.io" not in told
+
+
+def test_a_network_of_somebody_else_is_refused(spec: SiteSpec, part: Plan) -> None:
+    assert spec.site.sandbox is not None
+    other = replace(spec.site, name="other",
+                    sandbox=replace(spec.site.sandbox, namespace="airlock-t41b",
+                                    interface="airtest41b"))
+    with pytest.raises(HostError, match=f"in use by the interface {part.interface}"):
+        network.up(plan(other))
+    taken = replace(other, sandbox=spec.site.sandbox)
+    with pytest.raises(HostError, match="did not make it"):
+        network.up(plan(taken))
+    assert network.down(plan(other)) is False
+
+
+def test_the_internet_serves_reads_by_ranges_and_images_by_name(part: Plan) -> None:
+    url = f"http://127.0.0.1:{part.files_port}/data/hello/reads_1.fq.gz"
+    whole = urllib3.request("GET", url)
+    some = urllib3.request("GET", url, headers={"Range": "bytes=10-99"})
+    assert (whole.status, some.status, some.data) == (200, 206, whole.data[10:100])
+    assert "GET /data/hello/reads_1.fq.gz" in (part.folder("internet/server") / "log").read_text()
+    for image in images.IMAGES:
+        manifest = json.loads(subprocess.run(
+            ["skopeo", "inspect", "--raw", "--tls-verify=false",
+             f"docker://127.0.0.1:{part.registry_port}/{image.reference}"],
+            capture_output=True, check=True).stdout)
+        assert ("manifests" in manifest) == (image.form == "index")
+
+
+def test_git_clones_the_bundled_pipeline_over_http(part: Plan, tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", "--branch", "1.0.0",
+                    f"http://127.0.0.1:{part.files_port}/git/hello.git", tmp_path / "clone"],
+                   check=True, capture_output=True)
+    assert (tmp_path / "clone/main.nf").is_file()
+
+
+def test_secrets_are_for_their_owner_alone(part: Plan) -> None:
+    assert part.secrets.stat().st_mode & 0o777 == 0o700
+    for path in (part.authfile, part.trust / "config.json", part.secrets / "server.key"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_certificate_holds_under_strict_verification(part: Plan) -> None:
+    subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", part.ca,
+                    "-verify_ip", part.registry_host, part.secrets / "server.crt"],
+                   check=True, capture_output=True)
+
+
+def test_the_offline_host_runs_an_image_of_the_registry_and_of_no_other(spec: SiteSpec,
+                                                                       part: Plan) -> None:
+    reference = f"{part.registry_address}/quay.io/airlock/seqstats"
+    subprocess.run(
+        ["skopeo", "copy", "--quiet", "--src-tls-verify=false", "--dest-authfile", part.authfile,
+         "--dest-cert-dir", part.ca.parent, "--digestfile", part.root / "digest",
+         f"docker://127.0.0.1:{part.registry_port}/quay.io/airlock/seqstats:1.0",
+         f"docker://{reference}:1.0"], check=True, capture_output=True)
+    pinned = f"{reference}@{(part.root / 'digest').read_text()}"
+    with pytest.raises(CommandError) as refused:
+        inside(spec, f"docker pull {pinned}")
+    assert "no basic auth credentials" in str(refused.value)
+    subprocess.run(["docker", "--host", f"unix://{part.engine}", "--config", part.secrets,
+                    "pull", "--quiet", pinned], check=True, capture_output=True)
+    # Docker writes beside its configuration, and the folder of trust is read-only.
+    assert inside(spec, "mkdir -p .docker && cp /etc/airlock/config.json .docker/ && "
+                        f"docker run --rm {pinned} bash -c 'echo 6*7 | bc'").split()[-1] == "42"
+    with pytest.raises(CommandError):
+        inside(spec, f"docker pull 127.0.0.1:{part.registry_port}/quay.io/airlock/seqstats:1.0")
+
+
+def test_the_offline_host_reaches_nothing_else(spec: SiteSpec, part: Plan) -> None:
+    state = State.read(part.root)
+    asked = cross.targets(state)
+    script = Path(cross.__file__).with_name("inside.py").read_bytes()
+    told = json.loads(host.run_inside(
+        spec.site, [state.python, "-I", "-", "probe", json.dumps(asked)], stdin=script))
+    assert len(told) >= 7
+    assert [each for each in told if not each["refused"]] == []
+    # The same question is answered otherwise on this side, so it can tell the difference.
+    here = json.loads(subprocess.run(
+        [sys.executable, "-", "probe", json.dumps(asked)], input=script, capture_output=True,
+        check=True).stdout)
+    reached = {each["what"] for each in here if not each["refused"]}
+    assert {"the internet's file server", "the internet's registry", "the checkout",
+            "the online engine's socket"} <= reached
+
+
+def test_the_offline_host_sees_store_and_trust_but_cannot_write_there(spec: SiteSpec,
+                                                                      part: Plan) -> None:
+    assert part.store
+    (part.store / "carried").write_text("carried")
+    assert inside(spec, f"cat {part.store_inside}/carried") == "carried"
+    for folder in (part.store_inside, part.trust_inside, "/usr"):
+        with pytest.raises(CommandError, match="status"):
+            inside(spec, f"touch {folder}/new")
+    assert inside(spec, "hostname; ip route").split()[:2] == ["offline", str(part_network(part))]
+    assert inside(spec, "env").count("AIRLOCK") == 0
+
+
+def part_network(part: Plan) -> str:
+    return f"{part.address.rpartition('.')[0]}.0/{part.prefix_length}"
+
+
+def test_a_store_that_was_made_anew_is_seen(spec: SiteSpec, part: Plan) -> None:
+    assert part.store
+    part.store.rename(part.store.with_name("old"))
+    part.store.mkdir()
+    (part.store / "fresh").write_text("fresh")
+    assert "offline host" in servers.up(spec)
+    assert inside(spec, f"cat {part.store_inside}/fresh") == "fresh"
+
+
+def dummy_tool(spec: SiteSpec, part: Plan, doit: str) -> cross.CrossSpec:
+    """A signed tool in the store whose ./doit is `doit`, and the receipts of its push."""
+    site, at = spec.site, Layout(site=spec.site.name, pipeline="hello")
+    place = Path(site.store.url) / "tool/abc"
+    place.mkdir(parents=True, exist_ok=True)
+    program = part.root / "doit"
+    program.write_text(f"#!/bin/sh\nset -eu\n{doit}\n")
+    program.chmod(0o755)
+    with tarfile.open(place / "airlock.tar", "w") as archive:
+        archive.add(program, "doit")
+    sums = place / "SHA256SUMS"
+    sums.write_text(f"{files.sha256(place / 'airlock.tar')}  airlock.tar\n")
+    if not site.signing.key.exists():
+        site.signing.key.parent.mkdir(parents=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", site.signing.key],
+                       check=True)
+    (place / "SHA256SUMS.sig").unlink(missing_ok=True)
+    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-f", site.signing.key, "-n", "airlock",
+                    sums], check=True, capture_output=True)
+    for path, name, keys in (
+            (at.of_site.tool_receipt, "tool", ("tool/abc/SHA256SUMS",)),
+            (at.push_receipt("release"), "release", ("releases/hello/dev-1/SHA256SUMS",
+                                                     "releases/hello/current.json"))):
+        files.write_json(path, {"store": site.store.url, "part": name, "objects": [
+            {"key": key, "size": 1, "sha256": "0" * 64} for key in keys]})
+    return cross.CrossSpec(
+        pipeline="hello", layout=at, key=site.signing.key, identity=site.signing.identity,
+        store=site.store, offline_store=site.offline.store, trust=site.offline.trust)
+
+
+def test_a_crossing_leaves_results_and_what_was_out_of_reach(
+        spec: SiteSpec, part: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = dummy_tool(spec, part, 'mkdir -p results/a work; echo "$@" > work/told; pwd; '
+                                   'ln -s "$PWD/work/told" results/a/told')
+    said = cross.cross(asked)
+    assert "1 results in build/local/sandbox/host/disk/hello/results" in said
+    receipt = json.loads(asked.layout.crossing.read_bytes())
+    text = b"role=prod site=local pipeline=hello\n"
+    assert receipt["results"] == [{"path": "a/told", "sha256": files.sha256_bytes(text),
+                                   "size": len(text)}]
+    assert (receipt["isolated"], receipt["release"], receipt["tool"]) == (True, "dev-1", "abc")
+    assert all(each["refused"] for each in receipt["probes"])
+    shown = capsys.readouterr().out
+    assert "hello offline | airlock.tar: OK" in shown
+    assert "hello offline | /home/airlock/hello" in shown
+
+
+def test_a_failure_on_the_other_side_is_shown_and_leaves_no_receipt(spec: SiteSpec,
+                                                                   part: Plan) -> None:
+    asked = dummy_tool(spec, part, "echo the disk is full >&2; exit 7")
+    asked.layout.crossing.unlink(missing_ok=True)
+    with pytest.raises(CommandError, match="failed on the offline host") as failed:
+        cross.cross(asked)
+    assert failed.value.status == 7
+    assert "the disk is full" in str(failed.value)
+    assert not asked.layout.crossing.exists()
+
+
+def test_a_changed_tool_and_a_foreign_key_are_refused(spec: SiteSpec, part: Plan,
+                                                      tmp_path: Path) -> None:
+    asked = dummy_tool(spec, part, "touch /home/airlock/it-ran")
+    with (Path(spec.site.store.url) / "tool/abc/airlock.tar").open("ab") as stream:
+        stream.write(b"\0")
+    with pytest.raises(CommandError, match=r"airlock\.tar: FAILED"):
+        cross.cross(asked)
+    foreign = tmp_path / "foreign"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", foreign], check=True)
+    with pytest.raises(CommandError, match="Could not verify signature"):
+        cross.cross(replace(asked, key=foreign))
+    assert not (part.disk / "it-ran").exists()
+
+
+def test_down_ends_all_and_only_its_own(spec: SiteSpec, part: Plan) -> None:
+    before = [pid for pid in pids(part).values() if pid]
+    inner = daemons.child_of(before[-1])
+    assert inner
+    with subprocess.Popen(["sleep", "60"], start_new_session=True,
+                          env={daemons.MARK: f"{part.folder('nexus')}-of-another"}) as bystander:
+        assert "offline host" in servers.down(spec)
+        assert bystander.poll() is None
+        bystander.kill()
+    assert [pid for pid in [*before, inner] if daemons.start_time(pid)] == []
+    assert not network.is_up(part)
+    assert part.engine
+    assert not part.engine.parent.exists()
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/{part.cgroup}"))
+    assert servers.down(spec) == "nothing was running"
+    assert servers.status(spec).count("stopped") == len(SERVERS)
+    with pytest.raises(HostError, match="not running"):
+        inside(spec, "true")

@@ -25,6 +25,7 @@ PART = 256 * 2**20
 KNOWN = {
     "NoSuchBucket": ("the bucket does not exist", "create it, or correct store.url"),
     "InvalidAccessKeyId": ("the credentials are wrong", "correct AWS_PROFILE or the access key"),
+    "XAdminUserNotFound": ("the credentials are wrong", "correct AWS_PROFILE or the access key"),
     "SignatureDoesNotMatch": ("the credentials are wrong", "correct the secret access key"),
     "ExpiredToken": ("the credentials have expired", "log in again"),
     "RequestTimeTooSkewed": ("this machine's clock is wrong", "set the clock"),

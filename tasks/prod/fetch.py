@@ -113,6 +113,9 @@ def _release(store: Store, spec: FetchSpec, name: str, listed: bytes,
     where = _where(spec, name, "release.json")
     if "release.json" not in digests:
         raise IntegrityError("the signed list names no release.json", where=where, todo=AGAIN)
+    shown = _bring(store, f"releases/{spec.pipeline}/{name}/release.json")
+    if files.sha256_bytes(shown) != digests["release.json"]:
+        raise IntegrityError("its bytes have changed", where=where, todo=AGAIN)
     path = _blob(spec, "release.json", digests)
     fault = _fetch_one(store, "release.json", digests["release.json"], None, path)
     if isinstance(fault, AirlockError):

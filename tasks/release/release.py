@@ -55,7 +55,7 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
     manifest = read_json(spec.layout.code_manifest, "code-manifest")
     told = {
         "pipeline": spec.pipeline,
-        "revision": safe_revision(manifest["revision"] or "dev"),
+        "revision": safe_revision(manifest["revision"]),
         "commit": manifest["commit"],
         "nextflow": spec.runtime,
         "profile": spec.profile,

@@ -1,0 +1,174 @@
+"""The doit script: from a fresh copy to a task, and what it says where it can't."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tasks.core import signature
+from tasks.core.config import Signing, StoreAt, load
+from tasks.core.layout import SiteLayout
+from tasks.core.nextflow import without_network
+from tasks.release import graph, tool
+
+ROOT = Path(__file__).resolve().parents[2]
+DOIT = next(line for line in (ROOT / "requirements.txt").read_text().splitlines()
+            if line.startswith("doit=="))
+DODO = """
+from beside import WORD
+def task_say():
+    return {"actions": [f"echo {WORD}"], "verbosity": 2}
+def task_test():
+    return {"actions": ["python3 -c 'import sys; print(sys.prefix)'"], "verbosity": 2}
+"""
+
+
+def run(folder: Path, *words: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+        ) -> subprocess.CompletedProcess[str]:
+    kept = {key: value for key, value in os.environ.items()
+            if not key.startswith(("AIRLOCK_", "PYTHON")) and key != "VIRTUAL_ENV"}
+    return subprocess.run([folder / "doit", *words], cwd=cwd or folder, text=True, check=False,
+                          capture_output=True, env=dict(env or kept), timeout=300)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """The script beside a project that needs doit alone."""
+    folder = tmp_path / "a project"
+    folder.mkdir()
+    shutil.copy(ROOT / "doit", folder)
+    (folder / "requirements.txt").write_text(f"{DOIT}\n")
+    (folder / "dodo.py").write_text(DODO)
+    (folder / "beside.py").write_text("WORD = 'said'\n")
+    return folder
+
+
+def test_the_environment_is_made_once_and_anew_when_it_is_old_or_torn(small: Path) -> None:
+    first = run(small, "say", cwd=Path("/"))
+    assert (first.returncode, "said" in first.stdout) == (0, True), first.stderr
+    assert first.stderr == "making .venv from requirements.txt\n"
+
+    begun = time.monotonic()
+    second = run(small, "say")
+    assert (second.returncode, second.stderr) == (0, "")
+    assert time.monotonic() - begun < 2
+
+    # With the environment active, plain doit finds the project's modules too.
+    active = {**os.environ, "PATH": f"{small}/.venv/bin:{os.environ['PATH']}"}
+    plain = subprocess.run(["doit", "say"], cwd=small, env=active, text=True, check=True,
+                           capture_output=True)
+    assert "said" in plain.stdout
+    (small / ".venv/made-from").unlink()  # as after a kill: torn, so not taken for done
+    shutil.rmtree(next((small / ".venv/lib").glob("python3*/site-packages/doit")))
+    assert run(small, "say").stderr == "making .venv from requirements.txt\n"
+
+    (small / "requirements.txt").write_text(f"{DOIT}\nsix==1.17.0\n")
+    assert run(small, "say").stderr == "making .venv from requirements.txt\n"
+    assert list((small / ".venv/lib").glob("python3*/site-packages/six.py"))
+
+
+def test_the_tests_tools_are_added_for_test_alone(small: Path) -> None:
+    (small / "requirements-dev.txt").write_text("-r requirements.txt\nsix==1.17.0\n")
+    assert run(small, "say").returncode == 0
+    assert not list((small / ".venv/lib").glob("python3*/site-packages/six.py"))
+    added = run(small, "test")
+    assert added.stderr == "adding requirements-dev.txt to .venv\n"
+    assert list((small / ".venv/lib").glob("python3*/site-packages/six.py"))
+    assert run(small, "test").stderr == run(small, "say").stderr == ""
+
+
+def test_a_requirement_that_is_not_to_be_had(small: Path) -> None:
+    (small / "requirements.txt").write_text("doit==0.0.1\n")
+    failed = run(small, "say")
+    assert failed.returncode == 3
+    assert "ERROR: pip could not install what requirements.txt names" in failed.stderr
+    assert "No matching distribution" in failed.stderr
+    assert failed.stdout == ""
+    assert not (small / ".venv/made-from").exists()
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """A PATH with coreutils and without Python; `id` and `apt-get` are stand-ins."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("sh", "dirname", "readlink", "sha256sum", "cat", "mkdir", "find", "sed", "sort",
+                 "tr", "tail", "flock"):
+        (folder / name).symlink_to(shutil.which(name) or name)
+    return folder
+
+
+def stand_in(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def test_without_python_and_root_it_says_what_is_missing(small: Path, bare: Path) -> None:
+    stand_in(bare / "id", "echo 1000")
+    stand_in(bare / "apt-get", "exit 9")
+    failed = run(small, "say", env={"PATH": str(bare)})
+    assert failed.returncode == 3
+    assert "missing: Python 3.10 or later" in failed.stderr
+    if Path("/etc/debian_version").exists():
+        assert "as root: apt-get install --no-remove python3 python3-venv" in failed.stderr
+
+
+@pytest.mark.skipif(not Path("/etc/debian_version").exists(), reason="only on Debian")
+def test_root_on_debian_gets_the_packages_named_and_installed(small: Path, bare: Path) -> None:
+    stand_in(bare / "id", "echo 0")
+    stand_in(bare / "apt-get", f'echo "$@" >>"{small}/asked"\n[ "$1" = update ] || '
+                               f'ln -s "{Path(sys.executable).resolve()}" "{bare}/python3"')
+    (bare / "ln").symlink_to(shutil.which("ln") or "ln")
+    done = run(small, "say", env={"PATH": f"{bare}"})
+    assert done.stderr.startswith("installing the Debian packages python3 python3-venv\n")
+    assert (small / "asked").read_text() == ("update\n"
+                                             "install --yes --no-remove python3 python3-venv\n")
+    assert (done.returncode, "said" in done.stdout) == (0, True), done.stderr
+
+
+@pytest.mark.skipif(not Path("/etc/debian_version").exists(), reason="only on Debian")
+def test_packages_that_cannot_be_installed(small: Path, bare: Path) -> None:
+    stand_in(bare / "id", "echo 0")
+    stand_in(bare / "apt-get", "echo E: no network; exit 100")
+    failed = run(small, "say", env={"PATH": str(bare)})
+    assert failed.returncode == 3
+    assert "E: no network" in failed.stderr
+    assert "ERROR: apt-get could not install" in failed.stderr
+
+
+def test_the_tool_starts_from_an_empty_folder_without_a_network(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made here, pushed to a folder, then the three commands of the offline host."""
+    monkeypatch.chdir(ROOT)
+    key, build = tmp_path / "keys/id", SiteLayout(site="local")
+    signing = Signing(key=key, identity="airlock", create=True)
+    monkeypatch.setattr(SiteLayout, "root", property(lambda self: tmp_path / "build" / self.site))
+    site = load({}).site
+    minor = f"3.{sys.version_info.minor}"
+    spec = tool.ToolSpec(layout=build, platform=site.platform, python=(minor,),
+                         config=graph.offline_site(site), signing=signing)
+    tool.make(spec)
+    tool.push(tool.PushToolSpec(layout=build, store=StoreAt(url=str(tmp_path / "store"))))
+
+    host = tmp_path / "host"
+    shutil.copytree(next((tmp_path / "store/tool").iterdir()), host)
+    allowed = tmp_path / "allowed_signers"
+    allowed.write_text(f"airlock {signature.public_key(key)}\n")
+    with (host / "SHA256SUMS").open("rb") as listed:
+        subprocess.run(["ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "airlock", "-n",
+                        "airlock", "-s", "SHA256SUMS.sig"], cwd=host, stdin=listed, check=True)
+    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=host, check=True)
+    subprocess.run(["tar", "xf", "airlock.tar"], cwd=host, check=True)
+    listed_tasks = subprocess.run([*without_network(), "./doit", "role=prod", "list"], cwd=host,
+                                  text=True, check=False, capture_output=True, env={
+                                      "PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+    assert listed_tasks.returncode == 0, listed_tasks.stderr
+    assert "prod:run:hello" in listed_tasks.stdout
+    assert not [name for name in ("push", "stage", "sandbox") if name in listed_tasks.stdout]

@@ -1,0 +1,64 @@
+"""versitygw, an S3 server over a folder that refuses wrong checksums; started by the tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+VERSION = "v1.7.0"
+ACCESS, SECRET = "testaccess", "testsecretkey0123"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """A running server; a folder below `root` is a bucket."""
+
+    endpoint: str
+    root: Path
+
+
+def program() -> Path:
+    """The server's program, built once (about a minute) and kept in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / f"nf-airlock/versitygw-{VERSION.removeprefix('v')}"
+    if not (folder / "versitygw").is_file():
+        if shutil.which("go") is None:
+            pytest.skip("versitygw, the S3 server of this test, is built by Go, which is not here")
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["go", "install", f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"],
+                       check=True, env={**os.environ, "GOBIN": str(folder)})
+    return folder / "versitygw"
+
+
+@contextmanager
+def gateway(root: Path, *, host: str = "127.0.0.1") -> Iterator[Gateway]:
+    """A server on a free port, ended by its process id."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port = probe.getsockname()[1]
+    data, log = root / "buckets", root / "versitygw.log"
+    data.mkdir(parents=True)
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [program(), "--port", f"{host}:{port}", "posix", data], stdout=sink, stderr=sink,
+            env={**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET})
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex((host, port)) == 0:
+                    break
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        yield Gateway(endpoint=f"http://{host}:{port}", root=data)
+    finally:
+        process.terminate()
+        process.wait(10)

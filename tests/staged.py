@@ -1,0 +1,132 @@
+"""What the rooms before the release have built of a pipeline, small, for tests of what follows."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.core import files
+from tasks.core.config import Signing, StoreAt
+from tasks.core.layout import Layout, ProdLayout
+from tasks.prod.fetch import FetchSpec
+from tasks.release import push, release
+
+VERSION = "24.10.5"
+IMAGE = "sha256:" + "a" * 64
+DATA = {"reads_1.fq": b"@r\nACGT\n+\nIIII\n", "reads_2.fq": b"@r\nTTTT\n+\nIIII\n"}
+CODE = {"main.nf": b"workflow {}\n"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """A pipeline of the site `here`, staged below the current folder, with a key and a store."""
+
+    layout: Layout
+    prod: ProdLayout
+    signing: Signing
+    store: StoreAt
+    trust: Path
+
+    def release_spec(self) -> release.ReleaseSpec:
+        return release.ReleaseSpec(pipeline=self.layout.pipeline, layout=self.layout,
+                                   runtime=VERSION, profile="test", run="test",
+                                   platform="linux/amd64", signing=self.signing)
+
+    def push_spec(self, part: str) -> push.PushSpec:
+        return push.PushSpec(pipeline=self.layout.pipeline, part=part, layout=self.layout,
+                             store=self.store)
+
+    def fetch_spec(self, name: str | None = None) -> FetchSpec:
+        return FetchSpec(pipeline=self.prod.pipeline, layout=self.prod, store=self.store,
+                         trust=self.trust, identity=self.signing.identity, release=name)
+
+    def publish(self) -> str:
+        """Make the release and push it; return its id."""
+        release.make(self.release_spec())
+        for part in push.BEFORE_RELEASE:
+            push.push(self.push_spec(part))
+        push.push_release(self.push_spec("release"))
+        return self.id()
+
+    def id(self) -> str:
+        listed = (self.layout.release / "SHA256SUMS").read_bytes()
+        return release.release_id("dev", listed)
+
+
+def stage(pipeline: str = "hello") -> Staged:
+    """Write the files that a release is made from."""
+    layout = Layout(site="here", pipeline=pipeline)
+    _code(layout)
+    _data(layout)
+    _images(layout)
+    _plugins(layout)
+    runtime = layout.runtime(VERSION)
+    _tar(runtime, {f"nextflow-{VERSION}/nextflow": b"#!/bin/sh\n"})
+    files.write_text(layout.runtime_sums(VERSION), f"{files.sha256(runtime)}  {runtime.name}\n")
+    files.write_text(layout.offline_config, "profiles { offline {} }\n")
+    return Staged(
+        layout=layout, prod=ProdLayout(site="there", pipeline=pipeline),
+        signing=Signing(key=Path("keys/id_ed25519"), identity="airlock", create=True),
+        store=StoreAt(url="store"), trust=Path("trust"))
+
+
+def change_code(staged: Staged, text: bytes) -> None:
+    """Another revision of the code."""
+    _code(staged.layout, {"main.nf": text})
+
+
+def _tar(path: Path, contents: dict[str, bytes]) -> None:
+    files.write_tar(path, Path(), [], extra=contents)
+
+
+def _code(layout: Layout, contents: dict[str, bytes] | None = None) -> None:
+    _tar(layout.code, contents or CODE)
+    files.write_json(layout.code_manifest, {
+        "pipeline": layout.pipeline, "source": "examples/hello", "revision": "dev",
+        "commit": None, "date": None, "sha256": files.sha256(layout.code), "files": 1})
+
+
+def _data(layout: Layout) -> None:
+    listed = []
+    for name, data in DATA.items():
+        digest = files.sha256_bytes(data)
+        files.write_bytes(layout.of_site.blobs / digest / name, data)
+        listed.append({"url": f"https://data.example.org/{name}", "sha256": digest,
+                       "size": len(data), "path": f"data/{digest}/{name}"})
+    cells = [str(each["path"]) for each in listed]
+    files.write_text(layout.inputs, f"sample,fastq_1,fastq_2\na,{','.join(cells)}\n")
+    files.write_text(layout.inputs_store, "sample,fastq_1,fastq_2\n")
+    files.write_text(layout.data_sums,
+                     "".join(f"{each['sha256']}  {each['path']}\n" for each in listed))
+    files.write_json(layout.data_manifest, {
+        "pipeline": layout.pipeline, "profile": "test", "files": listed,
+        "params": {"input": {"path": "inputs.csv", "kind": "sheet"}}})
+
+
+def _images(layout: Layout) -> None:
+    source, place = "quay.io/airlock/tool:1", "10.0.0.1:5443/quay.io/airlock/tool"
+    files.write_text(layout.images, f"{source}\n")
+    files.write_text(layout.images_pinned, f"quay.io/airlock/tool@{IMAGE}\n")
+    files.write_json(layout.images_scan, {
+        "images": [source], "processes": [{"name": "TOOL", "aliases": [], "container": source,
+                                           "file": "main.nf", "line": 1}]})
+    files.write_json(layout.lock("images"), {
+        "platform": "linux/amd64", "images": [{
+            "source": source, "index": None, "manifest": IMAGE, "platform": "linux/amd64",
+            "media_type": "application/vnd.oci.image.manifest.v1+json", "size": 3,
+            "layers": [{"digest": IMAGE, "size": 2,
+                        "media_type": "application/vnd.oci.image.layer.v1.tar+gzip"}],
+            "config": {"digest": IMAGE, "size": 1}, "resolved": "2026-01-01T00:00:00Z"}]})
+    files.write_json(layout.images_receipt, {
+        "registry": "10.0.0.1:5443", "images": [{
+            "source": source, "destination": place, "digest": IMAGE, "platform": "linux/amd64",
+            "size": 3}]})
+
+
+def _plugins(layout: Layout) -> None:
+    files.write_text(layout.plugins_list, "nf-hello@1.0.0\n")
+    _tar(layout.plugins, {"nf-hello-1.0.0/classes/META-INF/MANIFEST.MF": b"Plugin-Id: nf-hello\n"})
+    files.write_json(layout.lock("plugins"), {"plugins": [{
+        "id": "nf-hello", "version": "1.0.0", "url": "https://p.example.org/nf-hello-1.0.0.zip",
+        "sha512": hashlib.sha512(b"").hexdigest(), "sha256": files.sha256_bytes(b"")}]})

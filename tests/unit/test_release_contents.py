@@ -1,0 +1,130 @@
+"""A release is made of files that are what manifests, locks and receipts say, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tasks.core import files
+from tasks.core.errors import ConfigError, IntegrityError
+from tasks.release import contents
+from tests import staged
+from tests.staged import VERSION, Staged, stage
+
+
+@pytest.fixture
+def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
+    monkeypatch.chdir(tmp_path)
+    return stage()
+
+
+def test_every_file_is_listed_with_its_kind(ready: Staged) -> None:
+    found = {each.path: each for each in contents.collect(ready.layout, VERSION)}
+    data = [path for path in found if path.startswith("data/")]
+    assert len(data) == len(staged.DATA)
+    assert set(found) - set(data) == {
+        "code.tar", "manifest.json", "images.json", "images.lock.json", "images.txt",
+        "images.pinned.txt", "images.receipt.json", "data.manifest.json", "inputs.csv",
+        "inputs3.csv", "plugins.txt", "plugins.tar", f"nextflow-{VERSION}.tar", "offline.config"}
+    for each in found.values():
+        assert each.sha256 == files.sha256(each.source)
+        assert each.source == contents.source_of(ready.layout, VERSION, each.path)
+
+
+def blob(ready: Staged) -> Path:
+    return next(ready.layout.of_site.blobs.glob("*/reads_1.fq"))
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+FAULTS: dict[str, Callable[[Staged], Path]] = {}
+
+
+def fault(act: Callable[[Staged], Path]) -> Callable[[Staged], Path]:
+    FAULTS[act.__name__] = act
+    return act
+
+
+@fault
+def code_changed(ready: Staged) -> Path:
+    with ready.layout.code.open("ab") as stream:
+        stream.write(b"x")
+    return ready.layout.code
+
+
+@fault
+def runtime_changed(ready: Staged) -> Path:
+    with ready.layout.runtime(VERSION).open("ab") as stream:
+        stream.write(b"x")
+    return ready.layout.runtime(VERSION)
+
+
+@fault
+def data_changed(ready: Staged) -> Path:
+    blob(ready).write_bytes(b"changed")
+    return blob(ready)
+
+
+@fault
+def data_gone(ready: Staged) -> Path:
+    path = blob(ready)
+    path.unlink()
+    return path
+
+
+@fault
+def receipt_of_another_digest(ready: Staged) -> Path:
+    replace(ready.layout.images_receipt, staged.IMAGE, "sha256:" + "b" * 64)
+    return ready.layout.images_receipt
+
+
+@fault
+def pinned_list_of_another_digest(ready: Staged) -> Path:
+    replace(ready.layout.images_pinned, staged.IMAGE, "sha256:" + "b" * 64)
+    return ready.layout.images_pinned
+
+
+@fault
+def image_that_is_not_locked(ready: Staged) -> Path:
+    with ready.layout.images.open("a") as stream:
+        stream.write("quay.io/airlock/more:1\n")
+    return ready.layout.images
+
+
+@fault
+def plugin_that_is_not_locked(ready: Staged) -> Path:
+    ready.layout.plugins_list.write_text("nf-hello@1.0.1\n")
+    return ready.layout.plugins_list
+
+
+@fault
+def plugins_archive_is_broken(ready: Staged) -> Path:
+    ready.layout.plugins.write_bytes(b"not a tar")
+    return ready.layout.plugins
+
+
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_a_file_that_is_not_what_is_claimed_is_named(ready: Staged, name: str) -> None:
+    path = FAULTS[name](ready)
+    with pytest.raises(IntegrityError) as caught:
+        contents.collect(ready.layout, VERSION)
+    assert str(path) in str(caught.value)
+
+
+def test_all_faults_are_named_at_once(ready: Staged) -> None:
+    paths = [code_changed(ready), data_changed(ready), receipt_of_another_digest(ready)]
+    with pytest.raises(IntegrityError) as caught:
+        contents.collect(ready.layout, VERSION)
+    assert all(str(path) in str(caught.value) for path in paths)
+
+
+def test_images_of_another_platform(ready: Staged) -> None:
+    contents.check_platform(ready.layout, "linux/amd64")
+    with pytest.raises(ConfigError, match="linux/arm64"):
+        contents.check_platform(ready.layout, "linux/arm64")

@@ -1,0 +1,159 @@
+"""The folder store, and what every store is sent through."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tasks.core import files
+from tasks.core.config import StoreAt
+from tasks.core.errors import IntegrityError, StoreError
+from tasks.core.store import Store, Stored, Upload, is_immutable, open_store, send
+
+
+def upload(path: Path, data: bytes, key: str) -> Upload:
+    path.write_bytes(data)
+    return Upload(key=key, path=path, sha256=files.sha256_bytes(data), size=len(data))
+
+
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_there_and_back(tmp_path: Path, form: str) -> None:
+    store = open_store(StoreAt(url=form.format(tmp_path / "a store")))
+    sent = upload(tmp_path / "f", b"abc", "blobs/x/f")
+    assert store.head(sent.key) is None
+    assert send(store, [sent]) == [Stored(key=sent.key, size=3, sha256=sent.sha256)]
+    store.get(sent.key, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"abc"
+    assert store.list("blobs/") == ["blobs/x/f"]
+    assert store.list("blobs/y") == []
+
+
+def test_what_is_there_is_not_sent_and_what_has_rotted_is(tmp_path: Path) -> None:
+    store = open_store(StoreAt(url=str(tmp_path / "store")))
+    sent = upload(tmp_path / "f", b"abc", "blobs/x/f")
+    send(store, [sent])
+    place = tmp_path / "store/blobs/x/f"
+    before = place.stat().st_ino
+    send(store, [sent])
+    assert place.stat().st_ino == before
+    place.write_bytes(b"abd")
+    send(store, [sent])
+    assert place.read_bytes() == b"abc"
+
+
+def test_a_file_that_changed_since_is_not_sent(tmp_path: Path) -> None:
+    store = open_store(StoreAt(url=str(tmp_path / "store")))
+    sent = upload(tmp_path / "f", b"abc", "blobs/x/f")
+    sent.path.write_bytes(b"abd")
+    with pytest.raises(IntegrityError, match="has changed"):
+        send(store, [sent])
+    assert store.list("") == []
+
+
+@pytest.mark.parametrize(("key", "fixed"), [
+    ("releases/p/id/SHA256SUMS", True), ("releases/p/current.json", False),
+    ("tool/id/airlock.tar", True), ("blobs/sha256/x/f", False), ("smoke/p/id/smoke.log", False)])
+def test_what_never_changes(key: str, fixed: bool, tmp_path: Path) -> None:
+    store = open_store(StoreAt(url=str(tmp_path / "store")))
+    send(store, [upload(tmp_path / "f", b"first", key)])
+    second = upload(tmp_path / "g", b"second", key)
+    assert is_immutable(key) is fixed
+    if fixed:
+        with pytest.raises(StoreError, match="never changes"):
+            send(store, [second])
+    else:
+        assert send(store, [second])[0].sha256 == second.sha256
+
+
+@pytest.mark.parametrize("key", ["../out", "/etc/passwd", "a/../../b", "a\nb"])
+def test_a_key_cannot_leave_the_store(key: str, tmp_path: Path) -> None:
+    store = open_store(StoreAt(url=str(tmp_path / "store")))
+    with pytest.raises(IntegrityError):
+        store.put_bytes(key, b"")
+    with pytest.raises(IntegrityError):
+        store.get(key, tmp_path / "x")
+
+
+def test_errors_say_what_to_do(tmp_path: Path) -> None:
+    store = open_store(StoreAt(url=str(tmp_path / "none")))
+    with pytest.raises(StoreError, match="folder is missing") as caught:
+        store.get("blobs/f", tmp_path / "x")
+    assert "mount the disk" in str(caught.value)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(StoreError, match="lacks a file"):
+        store.get("blobs/f", tmp_path / "x")
+    (tmp_path / "none/blobs").write_text("a file where a folder should be")
+    with pytest.raises(StoreError, match=r"Not a directory|File exists"):
+        store.put_bytes("blobs/f", b"")
+
+
+@pytest.mark.parametrize("url", ["ftp://host/x", "file://host/x"])
+def test_an_unknown_address(url: str) -> None:
+    with pytest.raises(StoreError):
+        open_store(StoreAt(url=url))
+
+
+class Counting:
+    """A store that notes how many transfers run at a time, in all and for one key."""
+
+    url = "counting:"
+
+    def __init__(self) -> None:
+        self.held: dict[str, Stored] = {}
+        self.running: list[str] = []
+        self.most = self.most_of_a_key = self.puts = 0
+        self.order: list[int] = []
+        self._lock = threading.Lock()
+
+    def head(self, key: str) -> Stored | None:
+        return self.held.get(key)
+
+    def put(self, key: str, path: Path, sha256: str) -> None:
+        with self._lock:
+            self.running.append(key)
+            self.puts += 1
+            self.order.append(path.stat().st_size)
+            self.most = max(self.most, len(self.running))
+            self.most_of_a_key = max(self.most_of_a_key, self.running.count(key))
+        time.sleep(0.01)
+        with self._lock:
+            self.running.remove(key)
+            self.held[key] = Stored(key=key, size=path.stat().st_size, sha256=sha256)
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        raise NotImplementedError
+
+    def get(self, key: str, path: Path) -> None:
+        raise NotImplementedError
+
+    def list(self, prefix: str) -> Sequence[str]:
+        return [key for key in self.held if key.startswith(prefix)]
+
+
+def test_sixteen_at_a_time_for_the_process_and_one_for_a_key(tmp_path: Path) -> None:
+    counting = Counting()
+    store: Store = counting
+    uploads = [upload(tmp_path / f"f{n}", b"x" * n, f"blobs/{n}/f") for n in range(1, 61)]
+    threads = [threading.Thread(target=send, args=(store, uploads)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 < counting.most <= 16
+    assert counting.most_of_a_key == 1
+    assert counting.puts == 60
+    assert min(counting.order[:5]) > max(counting.order[-5:])
+
+
+def test_a_store_that_loses_what_it_was_sent_is_found_out(tmp_path: Path) -> None:
+    class Losing(Counting):
+        def head(self, key: str) -> Stored | None:
+            held = super().head(key)
+            return held and Stored(key=key, size=held.size - 1, sha256=held.sha256)
+
+    with pytest.raises(IntegrityError, match="does not hold what was sent"):
+        send(Losing(), [upload(tmp_path / "f", b"abc", "blobs/x/f")])

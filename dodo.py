@@ -35,13 +35,11 @@ def _config() -> Config:
 
 
 def _defaults(config: Config) -> list[str]:
-    """What plain `doit` builds: the crossing on the local site, else up to the pushed release."""
+    """What plain `doit` builds: the pushed releases; on the local site, the crossing as well."""
     if config.role == "prod":
-        return [f"prod:run:{name}" for name in config.names]
-    if config.site.sandbox and "pipeline" not in config.variables:
-        return ["dev:validate", "dev:smoke", "sandbox:cross"]
-    return [f"{verb}:{each.name}" for each in config.pipelines
-            for verb in ("dev:validate", "dev:smoke", "push:smoke", "push:release")]
+        return ["prod:run"]
+    crosses = config.site.sandbox is not None and "pipeline" not in config.variables
+    return ["dev:validate", "push", "push:tool", *(["sandbox:cross"] if crosses else [])]
 
 
 CONFIG = _config()

@@ -80,9 +80,10 @@ def from_git(spec: GitStage) -> str:
                           where=f"`revision` in config/pipelines/{spec.pipeline}.yml")
     url = urls.mapped(spec.source, spec.urls)
     if urls.has_password(spec.source) or urls.has_password(url):
-        raise ConfigError("the source's URL holds a user name or password", where=urls.redact(url),
-                          todo="take it out; git asks its credential helper (git help "
-                               "credentials)")
+        raise ConfigError("the source's URL holds a user name or password",
+                          where=urls.redact(spec.source),
+                          todo="take it out of `source` and hosts.urls; git asks its credential "
+                               "helper (git help credentials)")
     commit, seconds = git.resolve(spec.cache, url, spec.revision, log=spec.log)
     lock = locks.read(spec.lock, "code-lock")
     if lock and (lock["source"], lock["revision"]) == (spec.source, spec.revision):

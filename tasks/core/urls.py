@@ -17,12 +17,16 @@ def is_url(text: str) -> bool:
 
 
 def mapped(url: str, prefixes: Mapping[str, str]) -> str:
-    """`url` with the longest of the `prefixes` that it starts with replaced."""
-    fitting = [prefix for prefix in prefixes if url.startswith(prefix)]
+    """`url` with the longest of the `prefixes` that it starts with replaced.
+
+    A login in the URL counts for nothing here, and does not go along to another address.
+    """
+    public = _USER.sub("", url, count=1)
+    fitting = [prefix for prefix in prefixes if public.startswith(prefix)]
     if not fitting:
         return url
     longest = max(fitting, key=len)
-    return prefixes[longest] + url[len(longest):]
+    return prefixes[longest] + public[len(longest):]
 
 
 def redact(url: str) -> str:

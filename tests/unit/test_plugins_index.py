@@ -1,0 +1,75 @@
+"""The plugin index: what a config asks for, which version fits, what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.core.errors import SourceError
+from tasks.plugins import index
+
+URL = "https://plugins.example.org/plugins.json"
+VERSIONS = st.lists(st.integers(0, 30), min_size=3, max_size=3)
+
+
+def catalogue(*releases: tuple[str, str | None], url: str = "x.zip") -> list[Any]:
+    return [{"id": "nf-x", "releases": [
+        {"version": version, "url": url, "requires": requires, "sha512sum": "0" * 128}
+        for version, requires in releases]}]
+
+
+def test_a_config_s_plugins_are_read() -> None:
+    assert index.wanted(["nf-a@1.2.0", "nf-b", "nf-a@1.2.0"]) == {"nf-a": "1.2.0", "nf-b": None}
+    assert index.wanted(None) == {}
+
+
+@pytest.mark.parametrize("plugins", [["nf-a@~1.2"], ["../x@1"], [3.5, "a b"], ["a@1", "a@2"],
+                                     ["a@1/../.."], ["-a@1"]])
+def test_odd_plugins_are_refused(plugins: list[Any]) -> None:
+    with pytest.raises(SourceError):
+        index.wanted(plugins)
+
+
+def test_an_unpinned_plugin_gets_the_newest_that_fits() -> None:
+    known = catalogue(("1.9.0", ">=23.04.0"), ("1.10.0", ">=24.04.0"), ("2.0.0", ">=25.04.0"),
+                      ("1.11.0-beta1", ">=23.04.0"))
+    chosen = index.choose(known, URL, "nf-x", None, "24.10.5")
+    assert (chosen.name, chosen.url) == ("nf-x@1.10.0", "https://plugins.example.org/x.zip")
+
+
+def test_a_pinned_one_is_taken_as_it_is() -> None:
+    known = catalogue(("1.9.0", ">=99"), ("1.10.0", None))
+    assert index.choose(known, URL, "nf-x", "1.9.0", "24.10.5").version == "1.9.0"
+
+
+@pytest.mark.parametrize(("plugin", "version", "said"), [
+    ("nf-x", "3.0.0", "but 1.9.0"), ("nf-y", "1.0.0", "did you mean 'nf-x'"),
+    ("nf-x", None, "fits Nextflow 24.10.5")])
+def test_what_is_missing_is_said(plugin: str, version: str | None, said: str) -> None:
+    with pytest.raises(SourceError, match=said):
+        index.choose(catalogue(("1.9.0", ">=99")), URL, plugin, version, "24.10.5")
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y.zip"])
+def test_an_index_of_the_web_may_not_name_local_files(url: str) -> None:
+    with pytest.raises(SourceError, match="not on the web"):
+        index.choose(catalogue(("1.0", None), url=url), URL, "nf-x", "1.0", "24.10.5")
+
+
+@given(VERSIONS, VERSIONS)
+def test_conditions_agree_with_the_numbers(here: list[int], there: list[int]) -> None:
+    nextflow, bound = (".".join(map(str, each)) for each in (here, there))
+    assert index.fits(nextflow, f">={bound}") is (here >= there)
+    assert index.fits(nextflow, f">= {bound}, <99") is (here >= there)
+    assert index.fits(nextflow, f"<{bound}") is (here < there)
+    assert index.fits(nextflow, bound) is (here == there)
+
+
+@pytest.mark.parametrize(("requires", "met"), [
+    (None, True), ("", True), ("*", True), (">=24.10", True), (">=24.11.0-edge", False),
+    ("nextflow@>=23.04.0", True), ("~1", False), (">=23.04.0 & <24", False)])
+def test_other_forms_of_conditions(requires: str | None, met: bool) -> None:
+    assert index.fits("24.10.5", requires) is met

@@ -41,4 +41,4 @@ def _git(config: Config, pipeline: Pipeline, layout: Layout) -> Task:
         log=layout.log(f"stage:{pipeline.name}"), relock=config.relock)
     return step(f"stage:{pipeline.name}", "the pipeline's code, from git",
                 stage.from_git, spec, makes=[spec.archive, spec.manifest], keeps=[spec.lock],
-                always=config.relock, servers=["sandbox:up"] if config.site.sandbox else [])
+                always=config.relock, servers=config.site.servers)

@@ -107,6 +107,16 @@ class Site:
     engine: str | None = None
     sandbox: Sandbox | None = None
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The step that brings programs, before a step that starts any: the local site's alone."""
+        return ("sandbox:packages",) if self.sandbox else ()
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The step that starts servers, before a step that asks any: the local site's alone."""
+        return ("sandbox:up",) if self.sandbox else ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:

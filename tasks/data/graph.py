@@ -26,4 +26,4 @@ def tasks(config: Config) -> Iterator[Task]:
                    mirror, spec, needs=[spec.code, spec.runtime],
                    makes=[spec.manifest, spec.sums, spec.inputs, spec.inputs_store],
                    keeps=[spec.lock], always=config.relock,
-                   servers=["sandbox:up"] if config.site.sandbox else [])
+                   servers=config.site.servers)

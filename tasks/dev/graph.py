@@ -13,7 +13,6 @@ from tasks.dev import checks, smoke, validate
 def tasks(config: Config) -> Iterator[Task]:
     """`dev:validate:<pipeline>`, `dev:smoke:<pipeline>` and `test`."""
     site = config.site
-    servers = ["sandbox:up"] if site.sandbox else []
     yield group("dev", "look at what was staged, before it is carried",
                 ["dev:validate", "dev:smoke"])
     yield group("dev:validate", "registry, images, store and inputs, one line each")
@@ -23,7 +22,7 @@ def tasks(config: Config) -> Iterator[Task]:
             pipeline=pipeline.name, site=site.name, registry=site.registry, store=site.store,
             receipt=at.images_receipt, data_manifest=at.data_manifest)
         yield step(f"dev:validate:{pipeline.name}", "registry, images, store and inputs",
-                   validate.validate, validate_spec, look=True, servers=servers,
+                   validate.validate, validate_spec, look=True, servers=site.servers,
                    needs=[at.images_receipt, at.data_manifest])
     yield group("dev:smoke", "a preview and a stub run on the online side")
     for pipeline in config.pipelines:
@@ -34,7 +33,7 @@ def tasks(config: Config) -> Iterator[Task]:
             plugins=at.plugins, config=at.offline_config, data_manifest=at.data_manifest,
             receipt=at.images_receipt, output=at.smoke)
         yield step(f"dev:smoke:{pipeline.name}", "a preview and a stub run on the online side",
-                   smoke.smoke, smoke_spec, servers=servers,
+                   smoke.smoke, smoke_spec, servers=site.servers,
                    needs=[smoke_spec.code, smoke_spec.runtime, smoke_spec.plugins,
                           smoke_spec.config, smoke_spec.data_manifest, smoke_spec.receipt,
                           at.inputs],

@@ -38,7 +38,6 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     at = Layout(site=site.name, pipeline=pipeline.name)
     name, doc = f"{verb}:{pipeline.name}", VERBS[verb]
     lock = at.lock("images")
-    servers = ["sandbox:up"] if site.sandbox else []
     access = Access(registries=site.registries, ca=site.registry.ca,
                     authfile=site.registry.authfile)
     destination = Destination(address=site.registry.address, prefix=site.registry.prefix)
@@ -52,16 +51,16 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
             pipeline=pipeline.name, images=at.images, lock=lock, pinned=at.images_pinned,
             platform=site.platform, access=access, relock=config.relock),
             needs=[at.images], makes=[at.images_pinned], keeps=[lock],
-            always=config.relock, servers=servers)
+            always=config.relock, servers=site.servers)
     if verb == "images:plan":
         return step(name, doc, show_plan, PlanSpec(
             pipeline=pipeline.name, lock=lock, destination=destination, access=access),
-            needs=[at.images_pinned], look=True, servers=servers)
+            needs=[at.images_pinned], look=True, servers=site.servers)
     if verb == "images:mirror":
         return step(name, doc, mirror_images, MirrorSpec(
             pipeline=pipeline.name, lock=lock, receipt=at.images_receipt,
             destination=destination, access=access),
-            needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=servers)
+            needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers)
     return step(name, doc, verify_images, VerifySpec(
         pipeline=pipeline.name, lock=lock, receipt=at.images_receipt, destination=destination,
-        access=access), needs=[at.images_receipt], look=True, servers=servers)
+        access=access), needs=[at.images_receipt], look=True, servers=site.servers)

@@ -29,4 +29,4 @@ def tasks(config: Config) -> Iterator[Task]:
                    cache, spec, needs=[spec.code, spec.runtime],
                    makes=[spec.archive, spec.listed], keeps=[spec.lock], always=config.relock,
                    after=["sandbox:plugin"] if served else [],
-                   servers=["sandbox:up"] if sandbox else [])
+                   servers=config.site.servers)

@@ -43,7 +43,7 @@ def _release(site: Site, pipeline: Pipeline) -> Task:
                 release.make, spec,
                 needs=[*carried, at.data_sums, at.runtime_sums(pipeline.runtime),
                        at.lock("plugins")],
-                makes=[at.release / name for name in push.SEALED])
+                makes=[at.release / name for name in push.SEALED], servers=site.packages)
 
 
 def _push(site: Site, pipeline: Pipeline, part: str, doc: str) -> Task:
@@ -67,7 +67,7 @@ def _tool(site: Site) -> Iterator[Task]:
                          config=offline_site(site), signing=site.signing)
     made = [at.tool / name for name in ("airlock.tar", "SHA256SUMS", "SHA256SUMS.sig")]
     yield step("tool", "this project and its wheels, signed", tool.make, spec,
-               needs=tool.sources(), makes=made)
+               needs=tool.sources(), makes=made, servers=site.packages)
     yield step("push:tool", "into the store: this project and its wheels", tool.push,
                tool.PushToolSpec(layout=at, store=site.store), needs=made,
                makes=[at.tool_receipt])

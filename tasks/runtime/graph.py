@@ -22,4 +22,5 @@ def tasks(config: Config) -> Iterator[Task]:
             relock=config.relock)
         yield step(f"runtime:{pipeline.name}", f"Nextflow {pipeline.runtime}, from Maven",
                    maven.build, spec, needs=[maven.LAUNCHER], makes=[spec.archive, spec.sums],
-                   keeps=[spec.lock], always=config.relock)
+                   keeps=[spec.lock], always=config.relock,
+                   servers=config.site.packages)

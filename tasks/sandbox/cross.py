@@ -91,7 +91,8 @@ def cross(spec: CrossSpec) -> str:
     if place.store is None:
         _copy_from_bucket(spec, place.here)
     log = spec.layout.log(f"sandbox:cross:{spec.pipeline}")
-    with host.shown(log, f"{spec.pipeline} offline | "):
+    with (host.at_work(place.here.parents[1], spec.pipeline),
+          host.shown(log, f"{spec.pipeline} offline | ")):
         _run(place, script(spec, place, tool), log)
     probes = place.look("probe", json.dumps(targets(state))) if state.isolated else []
     results = place.look("list", str(place.there / "results"))

@@ -57,12 +57,26 @@ def start_time(pid: int) -> int | None:
 
 def running(folder: Path) -> int | None:
     """The pid of the part's server, or None; a pid that another process got since is noticed."""
-    pid = _recorded(folder)
+    pid = recorded(folder)
     if pid is None:
         pid = _marked(folder)
         if pid is not None:
-            _record(folder, pid)
+            record(folder, pid)
     return pid
+
+
+def record(folder: Path, pid: int) -> None:
+    """Write a process's pid and start time into the part's pid file."""
+    files.write_text(pid_file(folder), f"{pid} {start_time(pid)}\n")
+
+
+def recorded(folder: Path) -> int | None:
+    """The process in the part's pid file, or None where it has ended since."""
+    try:
+        pid, begun = map(int, pid_file(folder).read_text().split())
+    except (OSError, ValueError):
+        return None
+    return pid if start_time(pid) == begun else None
 
 
 def start(daemon: Daemon) -> bool:
@@ -89,7 +103,7 @@ def start(daemon: Daemon) -> bool:
             daemon.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
             start_new_session=True,
             env={**base, **daemon.environment, MARK: str(daemon.folder)})
-    _record(daemon.folder, process.pid)
+    record(daemon.folder, process.pid)
     return True
 
 
@@ -168,18 +182,6 @@ def _gone(pid: int, patience: float) -> bool:
             return False
         time.sleep(STEP)
     return True
-
-
-def _record(folder: Path, pid: int) -> None:
-    files.write_text(pid_file(folder), f"{pid} {start_time(pid)}\n")
-
-
-def _recorded(folder: Path) -> int | None:
-    try:
-        pid, begun = map(int, pid_file(folder).read_text().split())
-    except (OSError, ValueError):
-        return None
-    return pid if start_time(pid) == begun else None
 
 
 def _marked(folder: Path) -> int | None:

@@ -169,15 +169,39 @@ def _kernel(root: Path) -> Iterator[list[str]]:
 
 
 def prepare(plan: Plan) -> None:
-    """Make the folders that the host sees; end a host that sees folders which are no more."""
+    """Make the folders that the host sees; end a host that can't be used as it is.
+
+    It may see folders which are no more, or still be at work on a crossing that was killed here.
+    """
     for each in (plan.folder("host") / "root", plan.folder("host") / "docker", plan.disk,
                  plan.store):
         if each:
             each.mkdir(parents=True, exist_ok=True)
-    outer = daemons.running(plan.folder("host"))
+    folder = plan.folder("host")
+    outer = daemons.running(folder)
     inner = outer and daemons.child_of(outer)
-    if inner and _is_ready(plan) and not _sees(plan, inner):
-        daemons.stop(plan.folder("host"))
+    if cut_off(folder) or (inner and _is_ready(plan) and not _sees(plan, inner)):
+        daemons.stop(folder)
+
+
+@contextmanager
+def at_work(folder: Path, pipeline: str) -> Iterator[None]:
+    """Note in the host's folder that this process is at a pipeline's crossing."""
+    note = folder / "crossing" / pipeline
+    daemons.record(note, os.getpid())
+    try:
+        yield
+    finally:
+        daemons.pid_file(note).unlink(missing_ok=True)
+
+
+def cut_off(folder: Path) -> bool:
+    """Whether a crossing's process ended without its `at_work`; tells so once."""
+    notes = [note for note in (folder / "crossing").glob("*/pid")
+             if daemons.recorded(note.parent) is None]
+    for note in notes:
+        note.unlink()
+    return bool(notes)
 
 
 def _sees(plan: Plan, inner: int) -> bool:

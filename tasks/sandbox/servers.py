@@ -25,7 +25,7 @@ PARTS = {"internet/registry": "internet registry", "internet/server": "internet 
 def up(spec: SiteSpec) -> str:
     """Start what is not running; HostError where a part cannot, with the reason."""
     part = plan(spec.site)
-    why_not = _isolation(part)
+    why_not = isolation(part)
     python = host.find_python(part.python)
     packages.provide(packages.PackagesSpec(unpacked=part.folder("packages")))
     if trust.prepare(part):
@@ -86,7 +86,7 @@ def _line(name: str, state: str, where: str) -> str:
     return f"{name:<24} {state:<24} {where}"
 
 
-def _isolation(part: Plan) -> str | None:
+def isolation(part: Plan) -> str | None:
     """Why there will be no isolated host, or None; HostError where even the rest can't start."""
     why = host.denied()
     if why is None and part.loopback:

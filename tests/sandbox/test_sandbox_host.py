@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -305,6 +306,27 @@ def test_a_changed_tool_and_a_foreign_key_are_refused(spec: SiteSpec, part: Plan
     with pytest.raises(CommandError, match="Could not verify signature"):
         cross.cross(replace(asked, key=foreign))
     assert not (part.disk / "it-ran").exists()
+
+
+def test_a_crossing_that_was_killed_leaves_nothing_at_work(spec: SiteSpec, part: Plan) -> None:
+    asked = dummy_tool(spec, part, "touch started; exec sleep 4321")
+    asked.layout.crossing.unlink(missing_ok=True)
+    with subprocess.Popen(
+            [sys.executable, "-c", "import pickle, sys; from tasks.sandbox import cross; "
+                                   "cross.cross(pickle.load(sys.stdin.buffer))"],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())}) as process:
+        assert process.stdin
+        process.stdin.write(pickle.dumps(asked))
+        process.stdin.close()
+        while not (part.disk / "hello/started").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    assert "4321" in inside(spec, "ps ax")
+    assert servers.up(spec) == "started: offline host"
+    assert "4321" not in inside(spec, "ps ax")
+    assert not asked.layout.crossing.exists()
 
 
 def test_down_ends_all_and_only_its_own(spec: SiteSpec, part: Plan) -> None:

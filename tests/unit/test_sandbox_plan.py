@@ -19,8 +19,8 @@ from tasks.core import config, files
 from tasks.core.config import Registry, Site
 from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.layout import Layout
-from tasks.sandbox import cross, engines, host, images, packages
-from tasks.sandbox.plan import Plan, State, local_folder, plan
+from tasks.sandbox import cross, engines, host, images, packages, servers
+from tasks.sandbox.plan import Plan, SiteSpec, State, local_folder, plan
 
 STATE = State(isolated=True, why_not=None, python="/usr/bin/python3", python_prefix="/usr",
               registry_port=5580, files_port=5581, engine="/run/airlock-local/docker.sock")
@@ -67,6 +67,19 @@ def test_an_engine_of_somebody_elses_is_never_started(site: Site, url: str | Non
     ("file:///srv/my%20store", Path("/srv/my store")), ("s3://bucket/prefix", None)])
 def test_the_stores_folder(url: str, folder: Path | None) -> None:
     assert local_folder(url) == folder
+
+
+def test_without_namespaces_the_way_round_is_named(site: Site,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "denied", lambda: "this user is not root")
+    with pytest.raises(HostError, match="this user is not root") as told:
+        servers.up(SiteSpec(site=site))
+    assert "AIRLOCK_REGISTRY_HOST=127.0.0.1" in str(told.value.todo)
+    loopback = plan(replace(site, registry=Registry(host="127.0.0.1", port=5443)))
+    assert servers.isolation(loopback) == "this user is not root"
+    monkeypatch.setattr(host, "denied", lambda: None)
+    assert "loopback" in str(servers.isolation(loopback))
+    assert servers.isolation(plan(site)) is None
 
 
 def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:

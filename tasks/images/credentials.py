@@ -11,7 +11,6 @@ import binascii
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +102,7 @@ def _entry(entry: Mapping[str, Any], file: Path, name: str) -> Login | None:
 
 def _ask(helper: str, name: str) -> Login | None:
     """What docker-credential-HELPER answers; the name goes in by standard input."""
+    import subprocess
     program = f"docker-credential-{helper}"
     if "/" in helper or shutil.which(program) is None:
         raise RegistryError(f"the credential helper {program} is not on the PATH",

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import email.utils
 import ipaddress
-import random
-import ssl
 import threading
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +14,8 @@ from typing import TYPE_CHECKING
 from tasks.core.errors import RegistryError
 
 if TYPE_CHECKING:
+    import ssl
+
     import urllib3
 
 Body = bytes | Iterable[bytes] | None
@@ -178,6 +176,7 @@ class Transport:
 
 def backoff(attempt: int) -> float:
     """Seconds to wait after an attempt that failed, with jitter so that threads spread."""
+    import random
     return float(min(LONGEST_WAIT, 0.25 * 2 ** attempt) * random.uniform(0.5, 1.0))  # noqa: S311
 
 
@@ -190,6 +189,7 @@ def origin(url: str) -> tuple[str, str, int]:
 
 def proxy_for(url: str) -> str | None:
     """The proxy by HTTP_PROXY, HTTPS_PROXY and NO_PROXY; loopback is never asked through one."""
+    import urllib.request
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or ""
     try:
@@ -206,6 +206,7 @@ def proxy_for(url: str) -> str | None:
 
 def _context(ca: Path | None) -> ssl.SSLContext:
     """The system's CAs, and `ca` beside them."""
+    import ssl
     context = ssl.create_default_context()
     if ca is not None:
         try:
@@ -220,12 +221,13 @@ def _context(ca: Path | None) -> ssl.SSLContext:
 
 def _retry_after(response: urllib3.BaseHTTPResponse, url: str) -> float | None:
     """Seconds by the Retry-After header, a number or a date (RFC 9110, 10.2.3)."""
+    from email.utils import parsedate_to_datetime
     told = response.headers.get("Retry-After", "")
     if told.isdecimal():
         seconds = float(told)
     else:
         try:
-            seconds = email.utils.parsedate_to_datetime(told).timestamp() - time.time()
+            seconds = parsedate_to_datetime(told).timestamp() - time.time()
         except (TypeError, ValueError):
             return None
     if seconds > LONGEST_WAIT:

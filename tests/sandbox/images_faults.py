@@ -1,0 +1,148 @@
+"""A small registry in memory whose answers a test can spoil, one request at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+Answer = tuple[int, dict[str, str], bytes]
+Spoil = Callable[["Request"], "Answer | None"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a client sent."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+
+
+@dataclass(kw_only=True)
+class Memory:
+    """What the registry holds and has seen; `spoil` may answer in its place."""
+
+    url: str = ""
+    blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    manifests: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
+    seen: list[Request] = field(default_factory=list)
+    spoil: Spoil = lambda request: None
+    mounts: bool = True
+    absolute: bool = False
+    lock: AbstractContextManager[object] = field(default_factory=threading.Lock)
+
+    def add_blob(self, repository: str, data: bytes) -> str:
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        self.blobs[repository, digest] = data
+        return digest
+
+    def add_manifest(self, repository: str, reference: str, media_type: str, data: bytes) -> str:
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        for name in (reference, digest):
+            self.manifests[repository, name] = (media_type, data)
+        return digest
+
+    def count(self, method: str, pattern: str) -> int:
+        """How many requests there were."""
+        return sum(each.method == method and re.search(pattern, each.path) is not None
+                   for each in self.seen)
+
+    def repeated(self) -> list[tuple[str, str]]:
+        """Requests that came more than once."""
+        return [key for key, times in Counter((e.method, e.path) for e in self.seen).items()
+                if times > 1]
+
+    def answer(self, request: Request, body: bytes) -> Answer:
+        if request.path == "/v2/":
+            return 200, {}, b"{}"
+        match = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/(uploads/.*|[^/]+)", request.path)
+        if not match:
+            return 404, {}, b""
+        repository, kind, name = match.groups()
+        if kind == "manifests":
+            return self._manifest(request, repository, name, body)
+        if name.startswith("uploads/"):
+            return self._upload(request, repository, body)
+        data = self.blobs.get((repository, name))
+        return (404, {}, b"") if data is None else (200, {}, data)
+
+    def _manifest(self, request: Request, repository: str, name: str, body: bytes) -> Answer:
+        if request.method == "PUT":
+            digest = self.add_manifest(repository, name, request.headers["content-type"], body)
+            return 201, {"Docker-Content-Digest": digest}, b""
+        if (repository, name) not in self.manifests:
+            return 404, {}, b""
+        media_type, data = self.manifests[repository, name]
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        return 200, {"Content-Type": media_type, "Docker-Content-Digest": digest}, data
+
+    def _upload(self, request: Request, repository: str, body: bytes) -> Answer:
+        if request.method == "PUT":
+            digest = request.query["digest"][0]
+            if "sha256:" + hashlib.sha256(body).hexdigest() != digest:
+                return 400, {}, b'{"errors":[{"code":"DIGEST_INVALID"}]}'
+            self.blobs[repository, digest] = body
+            return 201, {}, b""
+        if request.method == "DELETE":
+            return 204, {}, b""
+        mount = request.query.get("mount", [""])[0]
+        source = (request.query.get("from", [""])[0], mount)
+        if mount and self.mounts and source in self.blobs:
+            self.blobs[repository, mount] = self.blobs[source]
+            return 201, {}, b""
+        place = f"/v2/{repository}/blobs/uploads/1?state=a%2Bb"
+        return 202, {"Location": self.url + place if self.absolute else place}, b""
+
+
+@contextmanager
+def serve(memory: Memory) -> Iterator[Memory]:
+    """The registry on a free port of loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            request = Request(method=self.command, path=parts.path, query=parse_qs(parts.query),
+                              headers={name.lower(): value for name, value in self.headers.items()})
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            with memory.lock:
+                memory.seen.append(request)
+                status, headers, data = (memory.spoil(request)
+                                         or memory.answer(request, body))
+            self.send_response(status)
+            if "Content-Length" not in headers:
+                self.send_header("Content-Length", str(len(data)))
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(data)
+            if headers.get("Content-Length", str(len(data))) != str(len(data)):
+                self.close_connection = True
+
+        do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *args: None  # type: ignore[method-assign]  # clients hang up
+    memory.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield memory
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -56,6 +56,7 @@ class S3Store:
         self.url = at.url.rstrip("/")
         self._bucket, self._prefix = address.netloc, address.path.strip("/")
         self._at, self._single, self._part = at, single, part
+        self._seen = False
         with self._faults(""):
             self._client = boto3.session.Session().client(
                 "s3", endpoint_url=at.endpoint, verify=None,
@@ -78,8 +79,11 @@ class S3Store:
                 status = error.response["ResponseMetadata"]["HTTPStatusCode"]
                 if status not in (403, 404):
                     raise
-                # A HEAD has no body, so its error has no code: a listing tells which it is.
-                self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._key(key), MaxKeys=1)
+                if status == 403 or not self._seen:
+                    # A HEAD has no body, so its error has no code: a listing tells which it is.
+                    self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._key(key),
+                                                 MaxKeys=1)
+                    self._seen = True
                 if status == 404:
                     return None
                 raise

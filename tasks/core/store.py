@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import sys
 import threading
@@ -137,7 +136,8 @@ class FolderStore:
         if not self._root.is_dir():
             raise self._fault(FileNotFoundError(2, "No such file or directory"), prefix)
         below = self._path(prefix).parent if prefix else self._root
-        keys = (path.relative_to(self._root).as_posix() for path in files.tree(below))
+        keys = (path.relative_to(self._root).as_posix() for path in files.tree(below)
+                if path.suffix != ".part")  # what a killed push left
         return [key for key in sorted(keys) if key.startswith(prefix)]
 
     def _fault(self, error: OSError, key: str) -> StoreError:
@@ -164,7 +164,7 @@ def send(store: Store, uploads: Iterable[Upload], *, title: str = "") -> list[St
     a time for each key. Below releases/ and tool/ nothing is ever replaced by other bytes.
     """
     waiting = sorted(uploads, key=lambda each: -each.size)
-    progress = _Progress(title, sum(each.size for each in waiting))
+    progress = Progress(title, sum(each.size for each in waiting))
     with ThreadPoolExecutor(THREADS, thread_name_prefix="store") as pool:
         futures = {pool.submit(_send_one, store, each, progress): each for each in waiting}
         done, left = wait(futures, return_when=FIRST_EXCEPTION)
@@ -176,7 +176,7 @@ def send(store: Store, uploads: Iterable[Upload], *, title: str = "") -> list[St
     return sorted((future.result() for future in futures), key=lambda each: each.key)
 
 
-def _send_one(store: Store, upload: Upload, progress: _Progress) -> Stored:
+def _send_one(store: Store, upload: Upload, progress: Progress) -> Stored:
     with _key_locks_guard:
         lock = _key_locks[store.url, upload.key]
     with lock, _slots:
@@ -198,12 +198,17 @@ def _send_one(store: Store, upload: Upload, progress: _Progress) -> Stored:
 
 
 def is_immutable(key: str) -> bool:
-    """Whether a key is never written again: all of releases/<pipeline>/<id>/ and tool/<id>/."""
+    """Whether a key is never written again: all of releases/<pipeline>/<id>/ and tool/<id>/.
+
+    Only the tool's signature may be replaced: by that of another key, over the same files.
+    """
     parts = key.split("/")
-    return parts[0] == "tool" or (parts[0] == "releases" and len(parts) > 3)
+    if parts[0] == "tool":
+        return parts[-1] != "SHA256SUMS.sig"
+    return parts[0] == "releases" and len(parts) > 3
 
 
-class _Progress:
+class Progress:
     """A line on standard error every five seconds, so that long work shows that it lives."""
 
     def __init__(self, title: str, total: int) -> None:
@@ -218,4 +223,4 @@ class _Progress:
                 return
             self._told = time.monotonic()
             sys.stderr.write(f"       {self._title} {files.human_size(self._done)} of "
-                             f"{files.human_size(self._total)}{os.linesep}")
+                             f"{files.human_size(self._total)}\n")

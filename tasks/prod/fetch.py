@@ -16,7 +16,7 @@ from tasks.core.config import StoreAt
 from tasks.core.errors import AirlockError, ConfigError, IntegrityError, StoreError
 from tasks.core.layout import ProdLayout
 from tasks.core.schema import read_json
-from tasks.core.store import THREADS, Store, open_store
+from tasks.core.store import THREADS, Progress, Store, open_store
 
 AGAIN = "carry it again; if it stays so, ask those who pushed it"
 
@@ -157,7 +157,11 @@ def _fetch_all(store: Store, spec: FetchSpec, digests: Mapping[str, str],
                sizes: Mapping[str, int]) -> int:
     """Bring and check every file; IntegrityError that names all that are not as signed."""
     def one(path: str) -> AirlockError | bool:
-        return _fetch_one(store, path, digests[path], sizes.get(path), _blob(spec, path, digests))
+        told = _fetch_one(store, path, digests[path], sizes.get(path), _blob(spec, path, digests))
+        progress.add(sizes.get(path, 0))
+        return told
+
+    progress = Progress(f"prod:fetch:{spec.pipeline}", sum(sizes.values()))
 
     # One content under two paths is one file here, so it is fetched once.
     once = {_blob(spec, path, digests): path for path in sorted(digests)}

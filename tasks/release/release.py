@@ -37,7 +37,7 @@ def make(spec: ReleaseSpec) -> str:
     contents.check_platform(spec.layout, spec.platform)
     carried = contents.collect(spec.layout, spec.runtime)
     folder = spec.layout.release
-    told = describe(spec, carried, before=_before(folder / "release.json"))
+    told = describe(spec, carried, before=_before(folder, spec.signing))
     check(told, "release", where=folder / "release.json")
     files.write_json(folder / "release.json", told)
     digests = {each.path: each.sha256 for each in carried}
@@ -70,12 +70,17 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
     return {**told, "created": before["created"] if same else now}
 
 
-def _before(path: Path) -> dict[str, Any]:
+def _before(folder: Path, signing: Signing) -> dict[str, Any]:
+    """The last release.json; none where another key signed it: that makes another release."""
+    path = folder / "release.json"
     try:
         told: dict[str, Any] = check(json.loads(path.read_bytes()), "release", where=path)
+        listed, signed = ((folder / name).read_bytes() for name in ("SHA256SUMS",
+                                                                    "SHA256SUMS.sig"))
     except (OSError, ValueError, AirlockError):
         return {}
-    return told
+    return told if signature.is_own(signing.key, listed, signed,
+                                    identity=signing.identity) else {}
 
 
 def safe_revision(revision: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -114,15 +116,17 @@ def test_what_a_signature_is_refused_for(ready: Staged) -> None:
         signature.verify(b"data", signed, allowed=Path("none"), identity="airlock", where="here")
 
 
-def test_another_key_signs_anew(ready: Staged) -> None:
-    release.make(ready.release_spec())
-    seal = ready.layout.release / "SHA256SUMS.sig"
-    before, listed = seal.read_bytes(), (ready.layout.release / "SHA256SUMS").read_bytes()
+def test_another_key_makes_another_release(ready: Staged) -> None:
+    first = ready.publish()
+    path = ready.layout.release / "release.json"
+    files.write_json(path, {**json.loads(path.read_text()), "created": "2001-01-01T00:00:00Z"})
     other = Signing(key=Path("keys/other"), identity="airlock", create=True)
-    signature.ready(other.key, create=True, identity="airlock")
-    release.seal(ready.layout.release, listed, other)
-    assert seal.read_bytes() != before
-    assert signature.is_own(other.key, listed, seal.read_bytes(), identity="airlock")
+    rotated = dataclasses.replace(ready, signing=other)
+    second = rotated.publish()
+    assert second != first
+    listed, seal = ((Path("store/releases/hello") / second / name).read_bytes()
+                    for name in ("SHA256SUMS", "SHA256SUMS.sig"))
+    assert signature.is_own(other.key, listed, seal, identity="airlock")
 
 
 def test_a_push_ends_with_the_pointer_and_tells_what_the_store_holds(ready: Staged) -> None:

@@ -193,7 +193,7 @@ def _path(tokens: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:
         while at < len(tokens) and not tokens[at].is_op("{", ";") and tokens[at].kind != NEWLINE:
             pattern += tokens[at].text
             at += 1
-        return (f"{token.text}:{pattern}",), at
+        return (f"{token.text}:{pattern}",), _to_brace(tokens, at)
     parts: list[str] = []
     while at < len(tokens) and tokens[at].kind in (NAME, STRING, GSTRING):
         parts.append(tokens[at].text)
@@ -204,7 +204,12 @@ def _path(tokens: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:
         break
     if parts and parts[0] == "catch" and at < len(tokens) and tokens[at].is_op("("):
         at = closing(tokens, at) + 1
-    while (parts and at + 1 < len(tokens) and tokens[at].kind == NEWLINE
-           and tokens[at + 1].is_op("{")):
-        at += 1
-    return tuple(parts), at
+    return tuple(parts), _to_brace(tokens, at)
+
+
+def _to_brace(tokens: Sequence[Token], at: int) -> int:
+    """The index of an opening brace that only line ends keep from `at`, else `at`."""
+    end = at
+    while end < len(tokens) and tokens[end].kind == NEWLINE:
+        end += 1
+    return end if end < len(tokens) and tokens[end].is_op("{") else at

@@ -1,0 +1,273 @@
+"""The images of a pipeline's processes, in every form in which sources name them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.core import files
+from tasks.core.errors import ImageError
+from tasks.core.schema import read_json
+from tasks.images.scan import ListSpec, list_images, scan
+
+Pipeline = Callable[..., Path]
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    """Writes files given as path='text' (with __ for /, and _nf or _config for the suffix)."""
+    def write(contents: Mapping[str, str]) -> Path:
+        for path, text in contents.items():
+            place = tmp_path / "code" / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(textwrap.dedent(text))
+        return tmp_path / "code"
+    return write
+
+
+def directive(container: str, config: str = "docker.registry = 'quay.io'") -> dict[str, str]:
+    return {"main.nf": f"process A {{\n    tag \"x\"\n{container}\n\n    input:\n    val x\n\n"
+                       "    script:\n    \"\"\"\n    container 'no'\n    \"\"\"\n}\n",
+            "nextflow.config": config}
+
+
+FORMS = {
+    "plain": ('container "quay.io/a/b:1"', ["quay.io/a/b:1"]),
+    "unqualified": ("container 'biocontainers/b:1'", ["quay.io/biocontainers/b:1"]),
+    "call": ("container('a/b:1')", ["quay.io/a/b:1"]),
+    "ternary": ('''container "${ workflow.containerEngine == 'singularity' && !task.ext.x ?
+        'https://depot.example.org/b' :
+        'biocontainers/b:1' }"''', ["quay.io/biocontainers/b:1"]),
+    "operators lead": ('''container "${ workflow.containerEngine == 'singularity'
+        && !task.ext.singularity_pull_docker_container
+        ? 'https://depot.example.org/b'
+        : 'biocontainers/b:1' }"''', ["quay.io/biocontainers/b:1"]),
+    "in a list": ('''container "${workflow.containerEngine in ['singularity', 'x'] && !task.ext.s
+        ? 'oras://community.wave.seqera.io/library/b:1'
+        : 'community.wave.seqera.io/library/b:1--x'}"''',
+                  ["community.wave.seqera.io/library/b:1--x"]),
+    "outside a string": ('''container workflow.containerEngine == 'singularity' ?
+        'https://x' : 'a/b:1\'''', ["quay.io/a/b:1"]),
+    "negated": ('''container "${ workflow.containerEngine != 'docker' ? 'x/y:1' : 'a/b:1' }"''',
+                ["quay.io/a/b:1"]),
+    "nested": ('''container "${ workflow.containerEngine == 'singularity' ? 'https://x' :
+        (workflow.containerEngine == 'docker' ? 'a/b:1' : 'a/c:1') }"''', ["quay.io/a/b:1"]),
+    "if and else": ('''if (workflow.containerEngine == 'singularity' && !params.pull) {
+        container "https://depot.example.org/b"
+    } else {
+        container "quay.io/biocontainers/b:1"
+    }''', ["quay.io/biocontainers/b:1"]),
+    "variable": ('''def version = '1.2'
+    container "quay.io/a/b:${version}"''', ["quay.io/a/b:1.2"]),
+    "dollar": ('''version = '1.2'
+    container "quay.io/a/b:$version"''', ["quay.io/a/b:1.2"]),
+    "sum": ("container 'quay.io/a/' + 'b:1'", ["quay.io/a/b:1"]),
+    "closure": ("container { workflow.containerEngine == 'docker' ? 'a/b:1' : 'a/c:1' }",
+                ["quay.io/a/b:1"]),
+    "closure with statements": ('''container {
+        if (workflow.containerEngine == 'singularity') { return 'https://x' }
+        def name = 'b'
+        "a/${name}:1"
+    }''', ["quay.io/a/b:1"]),
+    "trailing blank": ("container 'quay.io/a/b:1 '", ["quay.io/a/b:1"]),
+    "both branches of what only a run knows": (
+        '''container "${ params.gpu ? 'a/gpu:1' : 'a/cpu:1' }"''',
+        ["quay.io/a/cpu:1", "quay.io/a/gpu:1"]),
+    "the last one holds": ("container 'a/b:1'\n    container 'a/c:1'", ["quay.io/a/c:1"]),
+    "commented": ("// container 'a/x:1'\n    /* container 'a/y:1' */ container 'a/b:1'",
+                  ["quay.io/a/b:1"]),
+    "none": ("", []),
+    "digest": (f"container 'quay.io/a/b@sha256:{'a' * 64}'", [f"quay.io/a/b@sha256:{'a' * 64}"]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_of_the_directive(pipeline: Pipeline, form: str) -> None:
+    container, wanted = FORMS[form]
+    uses = scan(pipeline(directive(f"    {container}")), {})
+    assert sorted(use.container for use in uses) == wanted
+    assert {use.name for use in uses} <= {"A"}
+
+
+@pytest.mark.parametrize(("container", "why"), [
+    ('container "a/b:${params.version}"', "params.version"),
+    ("container params.image", "params.image"),
+    ('container "${task.ext.image}"', "task.ext.image"),
+    ("container chosen('x')", "chosen"),
+    ("container 'a/B B:1'", "not an image reference"),
+])
+def test_what_only_a_run_can_tell_is_named_with_file_and_line(
+        pipeline: Pipeline, container: str, why: str) -> None:
+    code = pipeline(directive(f"    {container}"))
+    with pytest.raises(ImageError) as caught:
+        scan(code, {})
+    assert "main.nf:3: A: " in str(caught.value)
+    assert why in str(caught.value)
+    uses = scan(code, {"A": "a/by-hand:1"})
+    assert [use.container for use in uses] == ["quay.io/a/by-hand:1"]
+
+
+def test_a_hand_given_name_that_is_no_process(pipeline: Pipeline) -> None:
+    with pytest.raises(ImageError, match="did you mean 'A'"):
+        scan(pipeline(directive("container 'a/b:1'")), {"AB": "x/y:1"})
+
+
+def test_included_processes_and_their_aliases(pipeline: Pipeline) -> None:
+    code = pipeline({
+        "main.nf": """
+            include { FLOW } from './workflows/flow'
+            workflow { FLOW() }
+        """,
+        "workflows/flow.nf": """
+            include { SORT as SORT_BAM; SORT as SORT_CRAM } from "../modules/sort/main"
+            include { SORT as SORT_AGAIN
+            } from '../modules/sort'
+            include { INNER } from "$projectDir/subworkflows/inner.nf"
+            include { fromPlugin } from 'plugin/nf-schema'
+        """,
+        "subworkflows/inner.nf": """
+            include { COUNT as COUNT_ALL } from '../modules/count.nf'
+            workflow INNER { }
+        """,
+        "modules/sort/main.nf": "process SORT {\n container 'a/sort:1'\n script:\n ''\n}\n",
+        "modules/count.nf": "process COUNT { container 'a/count:1'; script: '' }\n",
+        "modules/unused.nf": "process UNUSED { container 'a/unused:1'; script: '' }\n",
+    })
+    uses = {use.name: use for use in scan(code, {})}
+    assert sorted(uses) == ["COUNT", "SORT"]
+    assert uses["SORT"].aliases == ("SORT_AGAIN", "SORT_BAM", "SORT_CRAM")
+    assert uses["COUNT"].aliases == ("COUNT_ALL",)
+    assert (uses["SORT"].file, uses["SORT"].line) == ("modules/sort/main.nf", 2)
+    assert uses["SORT"].container == "docker.io/a/sort:1"
+
+
+def test_an_alias_of_an_alias(pipeline: Pipeline) -> None:
+    code = pipeline({
+        "main.nf": "include { B as C } from './b'\n",
+        "b.nf": "include { A as B } from './a'\n",
+        "a.nf": "process A { container 'x/a:1'; script: '' }\n"})
+    assert scan(code, {})[0].aliases == ("B", "C")
+
+
+def test_a_missing_include_is_named(pipeline: Pipeline) -> None:
+    code = pipeline({"main.nf": "\ninclude { X } from './nosuch'\n"})
+    with pytest.raises(ImageError, match="nosuch") as caught:
+        scan(code, {})
+    assert caught.value.where == "main.nf:2"
+
+
+MODULES = {"main.nf": """
+    include { STAR as STAR_OLD } from './star'
+    include { STAR } from './star'
+    process OTHER { container 'a/other:1'; label 'gpu'; script: '' }
+    process BARE { script: '' }
+""", "star.nf": "process STAR {\n container 'a/star:1'\n script:\n ''\n}\n"}
+
+
+@pytest.mark.parametrize(("config", "extra"), [
+    ("process { withName: 'STAR' { container = 'a/x:1' } }", [("STAR", "docker.io/a/x:1")]),
+    ("process { withName: STAR {\n container = { workflow.containerEngine == 'singularity' ?\n"
+     " 'https://x' : 'a/x:1' }\n } }", [("STAR", "docker.io/a/x:1")]),
+    ("process {\n withName: '.*:PREPARE:STAR_OLD'\n {\n ext.args = '}'\n container = 'a/x:1'\n}}",
+     [("STAR_OLD", "docker.io/a/x:1")]),
+    ("process { withName: '.*:(STAR|OTHER)' { container = 'a/x:1' } }",
+     [("OTHER", "docker.io/a/x:1"), ("STAR", "docker.io/a/x:1")]),
+    ("process { withName: 'P:STAR|Q:OTH.*' { container = 'a/x:1' } }",
+     [("OTHER", "docker.io/a/x:1"), ("STAR", "docker.io/a/x:1")]),
+    ("process { withLabel: 'gpu' { container = 'a/x:1' } }", [("OTHER", "docker.io/a/x:1")]),
+    ("process { 'withName:STAR' { container = 'a/x:1' } }", [("STAR", "docker.io/a/x:1")]),
+    ("process.container = 'a/all:1'", [("BARE", "docker.io/a/all:1")]),
+    ("process { container = 'a/all:1' }", [("BARE", "docker.io/a/all:1")]),
+    ("if (params.x) { process { withName: STAR { container = 'a/x:1' } } } else { }",
+     [("STAR", "docker.io/a/x:1")]),
+    ("try { includeConfig 'more.config' } catch (Exception e) { System.err.println('x') }",
+     [("STAR", "docker.io/a/more:1")]),
+    ("includeConfig \"${projectDir}/more.config\"", [("STAR", "docker.io/a/more:1")]),
+    ("params.base = 'https://host'\nincludeConfig params.base ? \"${params.base}/x.config\" : 'n'",
+     []),
+    ("profiles { test { includeConfig 'more.config' } }", [("STAR", "docker.io/a/more:1")]),
+    ("profiles { arm { includeConfig 'more.config' } }", []),
+    ("profiles.arm.process.container = 'a/arm:1'", []),
+    ("def f(x) { process.container = 'a/no:1' }\nenv { container = 'x' }", []),
+    ("params { container = 'a/no:1'; process = [container: 'a/no:1'] }", []),
+])
+def test_configured_containers(pipeline: Pipeline, config: str,
+                               extra: list[tuple[str, str]]) -> None:
+    code = pipeline({**MODULES, "nextflow.config": config,
+                     "more.config": "process { withName: STAR { container = 'a/more:1' } }",
+                     "conf/containers_conda_lock_files.config":
+                         "process { withName: STAR { container = 'modules/x.txt' } }"})
+    uses = [(use.name, use.container) for use in scan(code, {}, profiles=["test"])]
+    modules = [("OTHER", "docker.io/a/other:1"), ("STAR", "docker.io/a/star:1")]
+    assert sorted(uses) == sorted([*modules, *extra])
+
+
+@pytest.mark.parametrize(("config", "image"), [
+    ("docker.registry = 'quay.io'", "quay.io/a/b:1"),
+    ("docker { enabled = true; registry = 'quay.io' }", "quay.io/a/b:1"),
+    ("profiles { docker { docker.registry = 'quay.io' } }", "quay.io/a/b:1"),
+    ("docker.registry = 'quay.io'\nprofiles { other { docker.registry = 'x.io' } }",
+     "quay.io/a/b:1"),
+    ("params.r = 'quay.io'\ndocker.registry = params.r", "quay.io/a/b:1"),
+    ("podman.registry = 'quay.io'", "docker.io/a/b:1"),
+    ("", "docker.io/a/b:1"),
+])
+def test_the_registry_of_unqualified_names(pipeline: Pipeline, config: str, image: str) -> None:
+    code = pipeline(directive("container 'a/b:1'", config))
+    assert [use.container for use in scan(code, {})] == [image]
+
+
+def test_a_registry_that_only_a_run_knows_is_an_error(pipeline: Pipeline) -> None:
+    code = pipeline(directive("container 'a/b:1'", "\ndocker.registry = System.getenv('R')"))
+    with pytest.raises(ImageError) as caught:
+        scan(code, {})
+    assert caught.value.where == "nextflow.config:2"
+
+
+def test_a_tar_is_read_as_its_folder_and_the_outputs_fit_their_schema(
+        pipeline: Pipeline, tmp_path: Path) -> None:
+    code = pipeline({**MODULES, "nextflow.config": "docker.registry = 'quay.io'"})
+    archive = tmp_path / "code.tar"
+    files.write_tar(archive, code, files.tree(code))
+    assert scan(archive, {}) == scan(code, {})
+    spec = ListSpec(pipeline="x", code=archive, profile="test", given={},
+                    images=tmp_path / "images.txt", scan=tmp_path / "images.json")
+    list_images(spec)
+    first = spec.scan.read_bytes()
+    assert spec.images.read_text() == "quay.io/a/other:1\nquay.io/a/star:1\n"
+    assert read_json(spec.scan, "images-scan")["images"] == ["quay.io/a/other:1",
+                                                             "quay.io/a/star:1"]
+    list_images(spec)
+    assert spec.scan.read_bytes() == first
+
+
+def test_includes_never_leave_the_pipeline(pipeline: Pipeline, tmp_path: Path) -> None:
+    (tmp_path / "outside.nf").write_text("process X { container 'a/b:1'; script: '' }")
+    code = pipeline({"main.nf": "include { X } from '../outside.nf'\n"})
+    with pytest.raises(ImageError, match="outside"):
+        scan(code, {})
+
+
+NAMES = st.from_regex(r"[a-z]{1,6}/[a-z]{1,6}:[a-z0-9]{1,4}", fullmatch=True)
+CONDITIONS = st.sampled_from([
+    "workflow.containerEngine == 'singularity'", "workflow.containerEngine in ['singularity', 'x']",
+    "workflow.containerEngine == 'singularity' && !task.ext.pull",
+    "!(workflow.containerEngine == 'docker')", "workflow.containerEngine != 'docker'"])
+BREAKS = st.sampled_from([" ", "\n        ", " /* ' */ ", " // \"\n  "])
+
+
+@settings(deadline=None)
+@given(NAMES, CONDITIONS, BREAKS, BREAKS, BREAKS, st.sampled_from(["'", '"', "'''", '"""']))
+def test_ternaries_with_any_breaks_and_quotes(name: str, condition: str, one: str, two: str,
+                                              three: str, quote: str) -> None:
+    from tasks.images.expression import evaluate
+    from tasks.images.tokens import tokenize
+    text = (f'"${{ {condition}{one}?{two}{quote}https://x{quote}{three}:{one}'
+            f'{quote}{name}{quote} }}"')
+    values, _ = evaluate(tokenize(text, "x"), 0, {})
+    assert values == frozenset([name])

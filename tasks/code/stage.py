@@ -72,8 +72,8 @@ def from_folder(spec: FolderStage) -> str:
 def from_git(spec: GitStage) -> str:
     """Stage a commit's tree: what the revision means now, which must be what the lock says.
 
-    Raises IntegrityError where the revision has moved, SourceError where repository or revision
-    are not there, or the tree needs what a plain tree does not hold (submodules, git-lfs).
+    Raises SourceError where the revision has moved, where repository or revision are not there,
+    or where the tree needs what a plain tree does not hold (submodules, git-lfs).
     """
     if spec.revision is None:
         raise ConfigError("a git source needs a revision: a tag, a branch or a commit",

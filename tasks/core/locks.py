@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import schema
-from tasks.core.errors import IntegrityError
+from tasks.core.errors import SourceError
 
 
 def read(path: Path, name: str) -> Any | None:
@@ -19,12 +19,12 @@ def compare(locked: Mapping[str, str], found: Mapping[str, str], *, lock: Path,
             relock: bool) -> None:
     """Refuse what differs from the lock; both map a thing's name to its digest or commit.
 
-    Things that stand in one of the two alone are no difference. Raises IntegrityError that lists
+    Things that stand in one of the two alone are no difference. Raises SourceError that lists
     every difference with both values, unless the user asked to take what is found.
     """
     changed = [f"{name}\n      locked: {locked[name]}\n      found:  {found[name]}"
                for name in sorted({*locked} & {*found}) if locked[name] != found[name]]
     if changed and not relock:
-        raise IntegrityError("what the lock holds has changed at its source:\n"
+        raise SourceError("what the lock holds has changed at its source:\n"
                              + "\n".join(f"    {each}" for each in changed), where=lock,
                              todo="find out why; to take what is there now, add relock=1")

@@ -60,8 +60,8 @@ class Staged:
 def mirror(spec: Mirror) -> str:
     """Stage the data of the pipeline's profile.
 
-    Raises SourceError with all files that can't be had, and where each is named; IntegrityError
-    where a file's bytes are not those of the lock.
+    Raises SourceError with all files that can't be had, and where each is named, or whose
+    bytes are not those of the lock.
     """
     lock = locks.read(spec.lock, "data-lock")
     known = {each["url"]: each["sha256"] for each in lock["files"]} if lock else {}

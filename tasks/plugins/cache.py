@@ -19,7 +19,6 @@ class Plugins:
     """What `plugins:cache` reads, and where its files go. `nextflow` is the runtime's version."""
 
     pipeline: str
-    profile: str
     nextflow: str
     index: str
     code: Path
@@ -37,7 +36,8 @@ def cache(spec: Plugins) -> str:
     Raises SourceError where a plugin can't be had, IntegrityError where its bytes are not what
     the index or the lock says, or its zip is hostile.
     """
-    with nextflow.resolved(spec.code, spec.runtime, profile=spec.profile,
+    # Nextflow allows plugins at the config's top only, so no profile changes them.
+    with nextflow.resolved(spec.code, spec.runtime, profile="standard",
                            log=spec.log) as (_, config):
         wanted = index.wanted(config.get("plugins"))
     lock = locks.read(spec.lock, "plugins-lock")

@@ -20,10 +20,9 @@ def tasks(config: Config) -> Iterator[Task]:
     for pipeline in config.pipelines:
         layout = Layout(site=config.site.name, pipeline=pipeline.name)
         spec = Plugins(
-            pipeline=pipeline.name, profile=pipeline.profile, nextflow=pipeline.runtime,
-            index=config.site.plugin_index, code=layout.code,
-            runtime=layout.runtime(pipeline.runtime), listed=layout.plugins_list,
-            archive=layout.plugins, lock=layout.lock("plugins"),
+            pipeline=pipeline.name, nextflow=pipeline.runtime, index=config.site.plugin_index,
+            code=layout.code, runtime=layout.runtime(pipeline.runtime),
+            listed=layout.plugins_list, archive=layout.plugins, lock=layout.lock("plugins"),
             log=layout.log(f"plugins:cache:{pipeline.name}"), relock=config.relock)
         yield step(f"plugins:cache:{pipeline.name}", "the plugins, fetched and locked",
                    cache, spec, needs=[spec.code, spec.runtime],

@@ -38,7 +38,7 @@ def build(spec: Runtime) -> str:
     """Make the runtime's archive, its SHA-256 and its lock.
 
     Maven reads the user's settings.xml, so a proxy or mirror that stands there is used. Raises
-    HostError without Maven, CommandError when it fails, IntegrityError when a jar's bytes are
+    HostError without Maven, CommandError when it fails, SourceError when a jar's bytes are
     not those of the lock.
     """
     maven = processes.find("mvn", todo=INSTALL_MAVEN)

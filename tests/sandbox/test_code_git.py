@@ -14,7 +14,7 @@ import pytest
 
 from tasks.code import stage
 from tasks.core import schema
-from tasks.core.errors import ConfigError, IntegrityError, SourceError
+from tasks.core.errors import ConfigError, SourceError
 from tests.sandbox.web import Web
 
 SOURCE = "https://git.example.org/hello.git"
@@ -118,7 +118,7 @@ def test_a_moved_tag_is_refused_with_both_commits_until_relock(repository: Repos
     second = repository.commit(**{"main.nf": "workflow { evil }\n"})
     repository.git("tag", "--force", "v1")
     repository.push()
-    with pytest.raises(IntegrityError) as caught:
+    with pytest.raises(SourceError) as caught:
         stage.from_git(local(tmp_path))
     assert all(each in str(caught.value) for each in (first, second, "relock=1"))
     assert (tmp_path / "out/code.tar").read_bytes() == before

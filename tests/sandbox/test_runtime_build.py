@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files, nextflow
-from tasks.core.errors import CommandError, HostError, IntegrityError
+from tasks.core.errors import CommandError, HostError, SourceError
 from tasks.runtime import maven
 
 
@@ -39,7 +39,7 @@ def test_a_changed_jar_is_refused_with_both_digests_until_relock(
     true, lock["jars"][0]["sha256"] = lock["jars"][0]["sha256"], "0" * 64
     dropped = lock["jars"].pop(1)["name"]
     files.write_json(again.lock, lock)
-    with pytest.raises(IntegrityError) as caught:
+    with pytest.raises(SourceError) as caught:
         maven.build(again)
     assert all(each in str(caught.value) for each in (true, "0" * 64, dropped, "relock=1"))
     assert not again.archive.exists()

@@ -11,8 +11,6 @@ from typing import Any
 from tasks.images.expression import (
     ENGINE,
     PROJECT,
-    Unknown,
-    Values,
     branches,
     evaluate,
     skip_statement,
@@ -20,6 +18,7 @@ from tasks.images.expression import (
 from tasks.images.scripts import Container
 from tasks.images.sources import Sources, beside
 from tasks.images.tokens import GSTRING, NAME, NEWLINE, STRING, Token, closing
+from tasks.images.values import Unknown, Values
 
 MAIN = "nextflow.config"
 SELECTOR = re.compile(r"(withName|withLabel)\s*:\s*(.*)", re.DOTALL)

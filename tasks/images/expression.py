@@ -7,28 +7,18 @@ count, since a run may take either. What can't be known at all is an Unknown tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tasks.images.tokens import GSTRING, NAME, NEWLINE, NUMBER, STRING, Token, closing
+from tasks.images.values import Unknown, Values, combine, elvis, joined, truths
 
 ENGINE = "docker"
 PROJECT = "\0"
 """Stands for the pipeline's own folder in a path."""
 
 
-@dataclass(frozen=True)
-class Unknown:
-    """A value that only a run knows; `why` names what it hangs on."""
-
-    why: str
-
-
 COMPARISONS = ("==", "!=", "<", ">", "<=", ">=", "=~", "==~")
-Values = frozenset[Any]
 Names = Mapping[str, Values]
-TRUE: Values = frozenset([True])
-FALSE: Values = frozenset([False])
 KNOWN: Names = {
     "workflow.containerEngine": frozenset([ENGINE]),
     "projectDir": frozenset([PROJECT]),
@@ -50,14 +40,6 @@ def evaluate(tokens: Sequence[Token], start: int, names: Names) -> tuple[Values,
     return reader.expression(), reader.at
 
 
-def truths(values: Values) -> frozenset[bool]:
-    """Which ways a condition with these values can go."""
-    found: set[bool] = set()
-    for value in values:
-        found |= {True, False} if isinstance(value, Unknown) else {bool(value)}
-    return frozenset(found)
-
-
 def ends_statement(tokens: Sequence[Token], at: int) -> bool:
     """Whether a statement is over at `at`."""
     return at >= len(tokens) or tokens[at].kind == NEWLINE or tokens[at].is_op(";", "}")
@@ -72,7 +54,7 @@ class _Reader:
     def expression(self) -> Values:
         condition = self._either()
         if self._take("?:"):
-            return _elvis(condition, self.expression())
+            return elvis(condition, self.expression())
         if not self._take("?"):
             return condition
         then = self.expression()
@@ -110,7 +92,7 @@ class _Reader:
             if operator.is_op(*COMPARISONS) or operator.is_name("in"):
                 self._skip_newlines()
                 self.at += 1
-                values = _combine(operator.text, values, self._sum())
+                values = combine(operator.text, values, self._sum())
             else:
                 return values
 
@@ -119,7 +101,7 @@ class _Reader:
         while self._here("+", "-", "*", "/", "%", "<<"):
             operator = self.tokens[self.at].text
             self.at += 1
-            values = _combine(operator, values, self._unary())
+            values = combine(operator, values, self._unary())
         return values
 
     def _unary(self) -> Values:
@@ -162,7 +144,8 @@ class _Reader:
         return values, None
 
     def _named(self, name: str) -> tuple[Values, str | None]:
-        constants: dict[str, Values] = {"true": TRUE, "false": FALSE, "null": frozenset([None])}
+        constants: dict[str, Values] = {"true": frozenset([True]), "false": frozenset([False]),
+                                       "null": frozenset([None])}
         if name in constants:
             return constants[name], None
         if name == "new":
@@ -238,7 +221,7 @@ class _Reader:
             values, end = evaluate(part, 0, self.names) if part else (frozenset([None]), 0)
             if any(each.kind != NEWLINE for each in part[end:]):
                 values = block(part, self.names)
-            texts = {_joined(text, value) for text in texts for value in values}
+            texts = {joined(text, value) for text in texts for value in values}
         return frozenset(texts)
 
     def _peek(self) -> Token | None:
@@ -355,45 +338,3 @@ def skip_statement(tokens: Sequence[Token], at: int) -> int:
     while not ends_statement(tokens, at):
         at = closing(tokens, at) + 1 if tokens[at].is_op("(", "[", "{") else at + 1
     return min(at, len(tokens))
-
-
-def _elvis(left: Values, right: Values) -> Values:
-    found: set[Any] = set()
-    for value in left:
-        found |= {value} if isinstance(value, Unknown) or value else set(right)
-        if isinstance(value, Unknown):
-            found |= right
-    return frozenset(found)
-
-
-def _combine(operator: str, left: Values, right: Values) -> Values:
-    return frozenset(_combined(operator, one, other) for one in left for other in right)
-
-
-def _combined(operator: str, one: Any, other: Any) -> Any:
-    for value in (one, other):
-        if isinstance(value, Unknown):
-            return value
-    if operator == "==":
-        return one == other
-    if operator == "!=":
-        return one != other
-    if operator == "in" and isinstance(other, tuple):
-        unknown = next((each for each in other if isinstance(each, Unknown)), False)
-        return one in other or unknown
-    if operator == "+" and isinstance(one, str):
-        return _joined(one, other)
-    return Unknown(f"an expression with {operator!r}")
-
-
-def _joined(text: str | Unknown, value: Any) -> str | Unknown:
-    """A string with a value put behind it, as Groovy prints it."""
-    if isinstance(text, Unknown):
-        return text
-    if isinstance(value, Unknown):
-        return value
-    if isinstance(value, tuple):
-        return Unknown("a list in a string")
-    if isinstance(value, bool) or value is None:
-        return text + {True: "true", False: "false", None: "null"}[value]
-    return text + str(value)

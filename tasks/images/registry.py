@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tasks.core.errors import IntegrityError, RegistryError
 from tasks.images.auth import Authenticator
 from tasks.images.reference import DOCKER_HUB
+from tasks.images.streams import checked, chunks_of
 from tasks.images.transport import ATTEMPTS, Body, Broken, Transport, backoff, slot
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ SCHEMA1 = ("application/vnd.docker.distribution.manifest.v1+prettyjws",
            "application/vnd.docker.distribution.manifest.v1+json")
 ACCEPT = ", ".join((*INDEXES, *MANIFESTS, *SCHEMA1))
 HUB_ADDRESS = "registry-1.docker.io"
-CHUNK = 1 << 18
 LARGEST_MANIFEST = 4 << 20
 """Bytes; the specification asks registries to take no more."""
 
@@ -170,7 +170,7 @@ class Registry:
             if response.status != 200:
                 raise self._unexpected(response, name, url)
             try:
-                yield checked(_chunks(response, name), digest, size, name, url)
+                yield checked(chunks_of(response, name), digest, size, name, url)
             finally:
                 response.close()
                 response.release_conn()
@@ -299,7 +299,7 @@ class Registry:
                                   "again: what was moved is kept")
 
     def _read(self, response: urllib3.BaseHTTPResponse, most: int, name: str) -> bytes:
-        data = b"".join(_chunks(response, name, most))
+        data = b"".join(chunks_of(response, name, most))
         response.release_conn()
         return data
 
@@ -317,39 +317,3 @@ class Registry:
 
     def _push(self, path: str) -> tuple[str, ...]:
         return (f"repository:{self._inner(path)}:pull,push",)
-
-
-def checked(chunks: Iterator[bytes], digest: str, size: int, name: str,
-            where: str) -> Iterator[bytes]:
-    """Pass bytes on, each chunk when the next has come: the last only if digest and size agree."""
-    found, count, held = hashlib.sha256(), 0, b""
-    for chunk in chunks:
-        if held:
-            yield held
-        found.update(chunk)
-        count, held = count + len(chunk), chunk
-        if count > size:
-            break
-    if count != size or f"sha256:{found.hexdigest()}" != digest:
-        raise IntegrityError(f"the bytes of {name} are not what its digest says: {count} bytes "
-                             f"with sha256:{found.hexdigest()}, for {size} bytes", where=where,
-                             todo="the registry's data are damaged, or were changed; nothing of "
-                                  "this image was recorded. Ask the registry's administrator")
-    if held:
-        yield held
-
-
-def _chunks(response: urllib3.BaseHTTPResponse, name: str, most: int | None = None,
-            ) -> Iterator[bytes]:
-    """A response's body; RegistryError if it is longer than `most`, Broken if it ends early."""
-    import urllib3
-    count = 0
-    try:
-        for chunk in response.stream(CHUNK, decode_content=False):
-            count += len(chunk)
-            if most is not None and count > most:
-                raise RegistryError(f"the answer for {name} is longer than {most} bytes")
-            yield chunk
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise Broken(f"the transfer of {name} ended early: {type(error).__name__}",
-                     todo="run the same command again") from None

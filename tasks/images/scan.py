@@ -10,10 +10,10 @@ from pathlib import Path
 from tasks.core import files
 from tasks.core.errors import ImageError
 from tasks.images import configs, scripts
-from tasks.images.expression import Unknown
 from tasks.images.reference import Reference, complete
 from tasks.images.scripts import Container, Process
 from tasks.images.sources import opened
+from tasks.images.values import Unknown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from tasks.core.errors import ImageError
 from tasks.images.expression import (
     PROJECT,
-    Values,
     assignment,
     branches,
     evaluate,
@@ -16,6 +15,7 @@ from tasks.images.expression import (
 )
 from tasks.images.sources import Sources, beside
 from tasks.images.tokens import NAME, NEWLINE, STRING, Token, closing
+from tasks.images.values import Values
 
 SECTIONS = ("input", "output", "when", "script", "shell", "exec", "stub", "topic")
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tasks.core import files
+from tasks.core import files, signature
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.s3 import S3Store
 from tasks.core.store import Stored, Upload, open_store, send
+from tasks.prod.fetch import fetch
 from tests.sandbox import versity
+from tests.staged import stage
 
 SMALL = b"a small file\n"
 
@@ -117,3 +120,22 @@ def test_a_missing_key_and_a_missing_server(at: StoreAt, tmp_path: Path) -> None
     assert not (tmp_path / "b").exists()
     with pytest.raises(StoreError, match="no connection"):
         open_store(StoreAt(url="s3://bucket", endpoint="http://127.0.0.1:9")).head("k")
+
+
+def test_a_release_goes_into_a_bucket_and_comes_out_checked(
+        at: StoreAt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    staged = dataclasses.replace(stage(), store=at)
+    name = staged.publish()
+    assert staged.publish() == name  # pushed again: all is there, nothing is refused
+    staged.trust.mkdir()
+    (staged.trust / "allowed_signers").write_text(
+        f"airlock {signature.public_key(staged.signing.key)}\n")
+    fetch(staged.fetch_spec())
+    folder = staged.prod.release(name)
+    assert files.sha256(folder / "code.tar") == files.sha256(staged.layout.code)
+    assert f"releases/hello/{name}/SHA256SUMS.sig" in open_store(at).list("releases/hello/")
+    open_store(at).put_bytes(f"blobs/sha256/{files.sha256(staged.layout.code)}/code.tar", b"evil")
+    next(staged.prod.blobs.rglob("code.tar")).unlink()
+    with pytest.raises(IntegrityError, match=r"code\.tar: its bytes have changed"):
+        fetch(staged.fetch_spec())

@@ -6,15 +6,13 @@ A value comes from the environment, else from `.env`, else from `config/sites/<s
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
+from tasks.core.config_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,14 +169,19 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     only = sites[0] if len(sites) == 1 else "local"  # an offline host is given one site alone
     name = given.get("site") or environment.get("AIRLOCK_SITE") or only
     _check_names([name], sites, kind="site", show="config/sites/<site>.yml")
-    stamp = root / "build" / name / "config.checked"
-    raw_site = _overlay(_read(root / f"config/sites/{name}.yml"), environment)
-    wanted = [given["pipeline"]] if "pipeline" in given else list(raw_site.get("pipelines") or [])
-    _check_names(wanted, raw_site.get("pipelines") or [], kind="pipeline",
+    read = ConfigFiles(root / "build" / name / "config.json")
+    given_here = {key: environment[key] for key in ENVIRONMENT if environment.get(key)}
+    raw_site = read.read(root / f"config/sites/{name}.yml", "site",
+                         lambda raw: _overlay(raw, given_here), given_here)
+    if not isinstance(raw_site.get("pipelines"), list):
+        read.finish()
+    wanted = [given["pipeline"]] if "pipeline" in given else raw_site["pipelines"]
+    _check_names(wanted, raw_site["pipelines"], kind="pipeline",
                  show=f"`pipelines` in config/sites/{name}.yml")
     raw_pipelines = ({} if role == "prod" else
-                     {each: _read(root / f"config/pipelines/{each}.yml") for each in wanted})
-    _validate(name, raw_site, raw_pipelines, stamp)
+                     {each: read.read(root / f"config/pipelines/{each}.yml", "pipeline")
+                      for each in wanted})
+    read.finish()
     return Config(site=_site(name, raw_site), role=role, variables=dict(given),
                   names=tuple(wanted),
                   pipelines=tuple(_pipeline(key, raw) for key, raw in raw_pipelines.items()))
@@ -188,6 +191,7 @@ def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str],
                  show: str) -> None:
     for name in names:
         if name not in known:
+            import difflib
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"there is no {kind} {name!r}{hint}", where=show,
@@ -201,58 +205,16 @@ def _dotenv(path: Path) -> dict[str, str]:
     return {key: value for key, value in dotenv_values(path).items() if value is not None}
 
 
-def _read(path: Path) -> dict[str, Any]:
-    import yaml
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        loaded = yaml.load(path.read_text(), loader)  # noqa: S506 - a safe loader, in C
-    except FileNotFoundError as error:
-        raise ConfigError("a configuration file is missing", where=path) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"this is not YAML: {error}", where=path) from error
-    if not isinstance(loaded, dict):
-        raise ConfigError("this must be a mapping of keys", where=path)
-    return loaded
-
-
-def _overlay(raw: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+def _overlay(raw: Raw, environment: Mapping[str, str]) -> Raw:
     """`raw` with the environment's values in their places."""
-    for variable, key in ENVIRONMENT.items():
-        value: Any = environment.get(variable)
-        if not value:
-            continue
-        *parents, last = key.split(".")
+    for variable, given in environment.items():
+        *parents, last = ENVIRONMENT[variable].split(".")
         place = raw
         for parent in parents:
             place = place.setdefault(parent, {})
-        place[last] = int(value) if value.isdecimal() else value
+        if isinstance(place, dict):  # else the schema has something to say
+            place[last] = int(given) if given.isdecimal() else given
     return raw
-
-
-def _validate(site: str, raw_site: dict[str, Any], raw_pipelines: dict[str, dict[str, Any]],
-              stamp: Path) -> None:
-    """Hold all against the schemas; skipped where the same bytes have passed before.
-
-    jsonschema takes longer to import than the whole graph to build, hence the stamp.
-    """
-    parts = [files.json_bytes([raw_site, raw_pipelines])]
-    parts += [(ROOT / f"schemas/{name}.schema.json").read_bytes() for name in ("site", "pipeline")]
-    passed = hashlib.sha256(b"\0".join(parts)).hexdigest()
-    if stamp.is_file() and stamp.read_text() == passed:
-        return
-    from tasks.core.schema import check
-    faults = []
-    for value, name, where in [
-            (raw_site, "site", f"config/sites/{site}.yml"),
-            *((raw, "pipeline", f"config/pipelines/{key}.yml")
-              for key, raw in raw_pipelines.items())]:
-        try:
-            check(value, name, where=where)
-        except ConfigError as error:
-            faults.append(str(error))
-    if faults:
-        raise ConfigError("\n".join(faults))
-    files.write_text(stamp, passed)
 
 
 def _site(name: str, raw: dict[str, Any]) -> Site:

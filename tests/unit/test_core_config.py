@@ -60,6 +60,18 @@ def test_every_fault_of_every_file_is_told_at_once(project: Path) -> None:
     assert "data.rows: -1 is less than the minimum of 0" in told
 
 
+@pytest.mark.parametrize(("key", "value"), [("pipelines", "hello"), ("pipelines", None),
+                                            ("pipelines", [1]), ("store", "a folder"),
+                                            ("registry", [])])
+def test_a_key_of_the_wrong_kind_is_a_fault(project: Path, monkeypatch: pytest.MonkeyPatch,
+                                            key: str, value: object) -> None:
+    monkeypatch.setenv("AIRLOCK_STORE", "/elsewhere")
+    site = project / "config/sites/local.yml"
+    site.write_text(yaml.safe_dump({**yaml.safe_load(site.read_text()), key: value}))
+    with pytest.raises(ConfigError, match=key):
+        load({})
+
+
 def test_a_fault_is_told_again_on_the_second_try(project: Path) -> None:
     load({})
     pipeline = project / "config/pipelines/hello.yml"

@@ -69,8 +69,8 @@ class Image:
 def lock_images(spec: LockSpec) -> str:
     """Bring the lock up to `images.txt`: new images are resolved, those no longer listed go."""
     wanted = [parse(line) for line in spec.images.read_text().split()]
-    kept = {} if spec.relock or not spec.lock.is_file() else {
-        image.source: image for image in _kept(spec)}
+    before = read_lock(spec.lock) if spec.lock.is_file() else []
+    kept = {} if spec.relock else {image.source: image for image in _kept(before, spec)}
     waiting = [each for each in wanted if each not in kept]
     registries = Registries(spec.access)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -79,13 +79,21 @@ def lock_images(spec: LockSpec) -> str:
     files.write_json(spec.lock, as_json(spec.platform, images))
     files.write_text(spec.pinned, "".join(f"{line}\n" for line in sorted(
         {image.source.at(image.manifest) for image in images})))
-    return (f"{len(images)} images, {len(waiting)} resolved now, "
-            f"{files.human_size(sum(each.size for each in distinct(images)))} in "
-            f"{len(distinct(images))} blobs")
+    return "\n".join([
+        f"{len(images)} images, {len(waiting)} resolved now, "
+        f"{files.human_size(sum(each.size for each in distinct(images)))} in "
+        f"{len(distinct(images))} blobs", *moved(before, images)])
 
 
-def _kept(spec: LockSpec) -> list[Image]:
-    images = read_lock(spec.lock)
+def moved(before: Sequence[Image], now: Sequence[Image]) -> list[str]:
+    """A line for each image that means another digest than before."""
+    known = {image.source: image.manifest for image in before}
+    return [f"moved: {image.source} from {known[image.source]} to {image.manifest}"
+            for image in now if known.get(image.source, image.manifest) != image.manifest]
+
+
+def _kept(images: list[Image], spec: LockSpec) -> list[Image]:
+    """The lock's entries, where they are for the site's platform."""
     if any(image.platform != spec.platform for image in images):
         raise ImageError(f"the lock is for {images[0].platform}, the site's platform is "
                          f"{spec.platform}", where=spec.lock,

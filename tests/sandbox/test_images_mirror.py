@@ -162,6 +162,25 @@ def test_the_lock_keeps_what_it_holds_and_drops_what_is_no_longer_listed(
     assert all(each["resolved"] != "2001-01-01T00:00:00Z" for each in third)
 
 
+def test_a_moved_tag_is_taken_and_told_only_when_asked(world: World, tmp_path: Path) -> None:
+    for content in (b"first", b"second"):
+        layout = Layout(tmp_path / content.decode())
+        layout.finish([layout.image([content])])
+        servers.push(world.source, "quay.io/biocontainers/moved", "1", layout.folder)
+        if content == b"first":
+            at = steps(world, tmp_path, ["quay.io/biocontainers/moved:1"])
+            at.all()
+            first = read_lock(at.lock.lock)[0].manifest
+    assert "moved" not in lock_images(at.lock)
+    assert read_lock(at.lock.lock)[0].manifest == first
+    said = lock_images(replace(at.lock, relock=True))
+    second = read_lock(at.lock.lock)[0].manifest
+    assert f"moved: quay.io/biocontainers/moved:1 from {first} to {second}" in said
+    mirror_images(at.mirror)
+    path = f"{at.mirror.destination.prefix}/quay.io/biocontainers/moved:1"
+    assert servers.inspect(world.target, path, world.authfile)["Digest"] == second
+
+
 def test_a_kept_lock_needs_no_network(world: World, tmp_path: Path, three: list[str]) -> None:
     at = steps(world, tmp_path, three)
     lock_images(at.lock)

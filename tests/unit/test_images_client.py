@@ -1,0 +1,129 @@
+"""The registry client's parts that need no registry: logins, challenges, addresses, proxies."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.core.errors import RegistryError
+from tasks.images import credentials
+from tasks.images.auth import challenges
+from tasks.images.credentials import Login
+from tasks.images.registry import endpoint
+from tasks.images.transport import origin, proxy_for, slot
+
+SECRET = "pa:ss word"
+AUTH = base64.b64encode(f"me:{SECRET}".encode()).decode()
+
+
+def write(folder: Path, value: Any) -> Path:
+    path = folder / "config.json"
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return path
+
+
+@pytest.mark.parametrize(("host", "config"), [
+    ("nexus:5443", {"auths": {"nexus:5443": {"auth": AUTH}}}),
+    ("nexus:5443", {"auths": {"https://nexus:5443": {"auth": AUTH}}}),
+    ("nexus:5443", {"auths": {"https://nexus:5443/v2/": {"username": "me", "password": SECRET}}}),
+    ("registry-1.docker.io", {"auths": {"https://index.docker.io/v1/": {"auth": AUTH}}}),
+])
+def test_logins_are_found(tmp_path: Path, host: str, config: dict[str, Any]) -> None:
+    assert credentials.find(host, write(tmp_path, config)) == Login(user="me", password=SECRET)
+
+
+@pytest.mark.parametrize("config", [
+    {}, {"auths": {}}, {"auths": {"other": {"auth": AUTH}}}, {"auths": []},
+    {"auths": {"nexus": {"auth": AUTH}}}, {"auths": {"nexus:5443": {}}}])
+def test_another_hosts_login_is_never_used(tmp_path: Path, config: dict[str, Any]) -> None:
+    assert credentials.find("nexus:5443", write(tmp_path, config)) is None
+
+
+@pytest.mark.parametrize("config", [
+    "{", {"auths": {"nexus:5443": {"auth": "hidden-word"}}},
+    {"auths": {"nexus:5443": {"auth": base64.b64encode(b"hidden-word").decode()}}},
+    {"credHelpers": {"nexus:5443": "no-such-helper"}}, {"credsStore": "../../bin/sh"}])
+def test_bad_files_are_clear_errors_without_their_content(tmp_path: Path, config: Any) -> None:
+    with pytest.raises(RegistryError) as caught:
+        credentials.find("nexus:5443", write(tmp_path, config))
+    assert "hidden-word" not in str(caught.value)
+    assert caught.value.todo
+
+
+def test_a_missing_file_that_was_named_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="missing"):
+        credentials.find("nexus:5443", tmp_path / "nosuch.json")
+
+
+def test_dockers_own_file_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    assert credentials.find("nexus:5443", None) is None
+    write(tmp_path, {"auths": {"nexus:5443": {"auth": AUTH}}})
+    assert credentials.find("nexus:5443", None) == Login(user="me", password=SECRET)
+
+
+def test_a_login_does_not_show_its_password() -> None:
+    assert SECRET not in repr(Login(user="me", password=SECRET))
+
+
+@pytest.mark.parametrize(("headers", "found"), [
+    (['Basic realm="Sonatype, Nexus"'], [("basic", {"realm": "Sonatype, Nexus"})]),
+    (['Bearer realm="https://a/t",service="s",scope="repository:x:pull,push"'],
+     [("bearer", {"realm": "https://a/t", "service": "s", "scope": "repository:x:pull,push"})]),
+    (['BASIC realm="a", Bearer realm="https://b"', "Negotiate"],
+     [("basic", {"realm": "a"}), ("bearer", {"realm": "https://b"})]),
+    (["Basic"], [("basic", {})]),
+    (["Negotiate"], []),
+])
+def test_challenges(headers: list[str], found: list[tuple[str, dict[str, str]]]) -> None:
+    assert [(each.scheme, dict(each.parameters)) for each in challenges(headers)] == found
+
+
+def test_endpoints() -> None:
+    mapped = {"quay.io": "http://127.0.0.1:5580/quay.io/"}
+    assert endpoint("quay.io", mapped) == "http://127.0.0.1:5580/quay.io"
+    assert endpoint("docker.io", mapped) == "https://registry-1.docker.io"
+    assert endpoint("nexus:5443", mapped) == "https://nexus:5443"
+
+
+@pytest.mark.parametrize(("url", "proxy"), [
+    ("https://quay.io/v2/", "http://proxy:3128"),
+    ("http://quay.io/v2/", None),
+    ("https://nexus.inside.example.org:5443/v2/", None),
+    ("https://127.0.0.1:5000/v2/", None),
+    ("https://localhost:5000/v2/", None),
+    ("https://[::1]:5000/v2/", None),
+])
+def test_proxies(url: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "proxy:3128")
+    monkeypatch.setenv("NO_PROXY", ".inside.example.org")
+    assert proxy_for(url) == proxy
+
+
+def test_origins() -> None:
+    assert origin("https://A.example.org/x") == origin("https://a.example.org:443/y")
+    assert origin("https://a.example.org") != origin("http://a.example.org")
+    assert origin("https://a.example.org") != origin("https://a.example.org:8443")
+
+
+def test_a_thread_shares_its_slot_with_itself() -> None:
+    """Else eight threads that copy within one registry would wait for each other for ever."""
+    done = []
+
+    def work() -> None:
+        with slot("one.example.org"), slot("one.example.org"):
+            done.append(True)
+
+    threads = [threading.Thread(target=work) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert len(done) == 20

@@ -7,6 +7,8 @@ field, is what doit compares. So a step cannot read a setting that it doesn't de
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import json
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -22,30 +24,38 @@ Spec = TypeVar("Spec")
 Task = dict[str, Any]
 
 
-class Settings:
+class _Question:
+    """doit passes `task` and `values` by name, and would look for the names at each call."""
+
+    __signature__ = inspect.Signature([
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        for name in ("task", "values")])
+
+
+class Settings(_Question):
     """doit's question whether a step's settings and logic are those of its last success.
 
     Its text, shown by `doit info`, names the settings that changed.
     """
 
     def __init__(self, spec: object, action: Callable[..., object]) -> None:
-        self._now = {field.name: _digest(getattr(spec, field.name))
-                     for field in dataclasses.fields(spec)}  # type: ignore[arg-type]
-        self._now["logic"] = _logic(action.__module__)
+        self._now = json.dumps({"logic": _logic(action.__module__), **_plain(spec)},
+                               sort_keys=True, default=_plain)
         self._changed: list[str] = []
 
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
         task.value_savers.append(lambda: {"settings": self._now})
-        before = values.get("settings", {})
-        self._changed = sorted(key for key in {*before, *self._now}
-                               if before.get(key) != self._now.get(key))
-        return not self._changed
+        before = values.get("settings", "{}")
+        if before != self._now:
+            old, new = json.loads(before), json.loads(self._now)
+            self._changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+        return bool(before == self._now)
 
     def __repr__(self) -> str:
         return f"settings changed: {', '.join(self._changed) or 'none'}"
 
 
-class Kept:
+class Kept(_Question):
     """doit's question whether files that a step both reads and writes are as it left them.
 
     For locks: a colleague's new lock makes the step stale, the step's own writing doesn't.
@@ -85,7 +95,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "actions": [(perform, [name, action, spec])],
         "file_dep": sorted({str(path) for path in needs}),
         "targets": [str(path) for path in makes],
-        "uptodate": [False] if always or look else [Settings(spec, action), Kept(keeps)],
+        "uptodate": _questions(spec, action, keeps) if not (always or look) else [False],
         "task_dep": list(after),
         "setup": list(servers),
         "clean": [(remove, [makes])],
@@ -96,6 +106,10 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     if hasattr(spec, "pipeline"):
         task |= {"basename": verb, "name": last}
     return task
+
+
+def _questions(spec: object, action: Callable[..., object], keeps: list[Path]) -> list[Any]:
+    return [Settings(spec, action), *([Kept(keeps)] if keeps else [])]
 
 
 def group(name: str, doc: str, members: Iterable[str] = ()) -> Task:
@@ -130,19 +144,11 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
             todo="please report it with that file, which holds the traceback")))
 
 
-def _digest(value: object) -> str:
-    return files.sha256_bytes(files.json_bytes(_plain(value)))[:16]
-
-
 def _plain(value: Any) -> Any:
+    """What JSON does not know: a dataclass as its fields, a path as text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name))
-                for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 
@@ -12,7 +13,7 @@ class SiteLayout:
 
     site: str
 
-    @property
+    @cached_property
     def root(self) -> Path:
         return Path("build") / self.site
 
@@ -54,7 +55,7 @@ class Layout:
     def of_site(self) -> SiteLayout:
         return SiteLayout(site=self.site)
 
-    @property
+    @cached_property
     def root(self) -> Path:
         return self.of_site.root / self.pipeline
 
@@ -162,7 +163,7 @@ class ProdLayout:
     def of_site(self) -> SiteLayout:
         return SiteLayout(site=self.site)
 
-    @property
+    @cached_property
     def root(self) -> Path:
         return self.of_site.root / "prod" / self.pipeline
 

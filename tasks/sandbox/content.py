@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import shutil
 import sys
 import tempfile
@@ -30,6 +29,7 @@ TAG = "1.0.0"
 def server(plan: Plan) -> Daemon:
     """The file server on loopback: /data, /plugins and /git."""
     def ready() -> bool:
+        import http.client
         connection = http.client.HTTPConnection("127.0.0.1", plan.files_port, timeout=2)
         try:
             connection.request("HEAD", "/")

@@ -7,7 +7,6 @@ content alone: bash and busybox, linked under the names of all its applets.
 from __future__ import annotations
 
 import gzip
-import http.client
 import io
 import json
 import subprocess
@@ -197,6 +196,7 @@ def _static(plan: Plan, package: str) -> Path:
 
 def _digest(plan: Plan, image: Image) -> str | None:
     """What the internet's registry says of an image's tag, or None."""
+    import http.client
     connection = http.client.HTTPConnection("127.0.0.1", plan.registry_port, timeout=10)
     try:
         connection.request("HEAD", f"/v2/{image.repository}/manifests/{image.tag}",

@@ -117,19 +117,19 @@ class _Mirror:
         each_of(self._image, [move for move in plan.images if move.put])
 
     def _blob(self, move: BlobMove) -> None:
-        with uploading(self._target, move.digest):
-            self._blob_alone(move)
+        """Upload once, then mount into the other repositories.
 
-    def _blob_alone(self, move: BlobMove) -> None:
-        """Upload once, then mount into the other repositories."""
-        holder = move.held_by
-        for repository in move.repositories:
-            if holder is not None and self._target.mount(repository, move.digest, holder):
-                continue
-            # Another pipeline's mirror may have brought it since the survey.
-            if self._target.blob_size(repository, move.digest) != move.size:
-                self._upload(repository, move, None if move.held_by else self._progress)
-            holder = holder or repository
+        Another pipeline's mirror, under way at the same time, may have brought the blob since the
+        survey, into this repository or into another one.
+        """
+        with uploading(self._target, move.digest) as known:
+            holder = move.held_by or known.held_by
+            for repository in move.repositories:
+                if holder is None or not self._target.mount(repository, move.digest, holder):
+                    if self._target.blob_size(repository, move.digest) != move.size:
+                        self._upload(repository, move, None if move.held_by else self._progress)
+                    holder = repository
+            known.held_by = holder
 
     def _upload(self, repository: str, move: BlobMove, progress: Progress | None) -> None:
         registry = self._registries.at(move.source.host)

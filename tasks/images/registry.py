@@ -33,7 +33,17 @@ LARGEST_MANIFEST = 4 << 20
 
 Opener = Callable[[], AbstractContextManager[Iterable[bytes]]]
 
-_uploads: dict[tuple[str, str], threading.Lock] = {}
+
+
+class Upload:
+    """What this process knows of one blob at one registry: a repository that has it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.held_by: str | None = None
+
+
+_uploads: dict[tuple[str, str], Upload] = {}
 _uploads_lock = threading.Lock()
 
 
@@ -83,15 +93,15 @@ def endpoint(host: str, registries: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def uploading(registry: Registry, digest: str) -> Iterator[None]:
+def uploading(registry: Registry, digest: str) -> Iterator[Upload]:
     """Hold the right to upload this blob: one at a time for the whole process.
 
     Two uploads of one new layer make Nexus refuse both (nexus-public#967).
     """
     with _uploads_lock:
-        lock = _uploads.setdefault((registry.address, digest), threading.Lock())
-    with lock:
-        yield
+        upload = _uploads.setdefault((registry.address, digest), Upload())
+    with upload.lock:
+        yield upload
 
 
 class Registry:

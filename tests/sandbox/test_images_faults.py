@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,14 +64,14 @@ def locked(known: Registries) -> list[Image]:
             for name in ("one", "two")]
 
 
-def carry(far: Memory, near: Memory) -> list[Image]:
+def carry(far: Memory, near: Memory, home: Destination = HOME) -> list[Image]:
     """Lock, mirror and read back both images."""
     known = registries(far, near)
-    images, target = locked(known), known.at(HOME.address)
-    made = plan.make(images, mirror.survey(target, images, HOME), HOME)
-    mirror._Mirror(known, target, HOME).carry_out(made, title="test")
+    images, target = locked(known), known.at(home.address)
+    made = plan.make(images, mirror.survey(target, images, home), home)
+    mirror._Mirror(known, target, home).carry_out(made, title="test")
     for image in images:
-        mirror.read_back(target, image, HOME)
+        mirror.read_back(target, image, home)
     return images
 
 
@@ -102,6 +103,38 @@ def test_each_blob_is_uploaded_once_then_mounted(far: Memory, near: Memory, *,
     digests = [each.path for each in far.seen if "/blobs/" in each.path and each.method == "GET"]
     configs = 2  # read once more at the lock, to learn the platform
     assert len(digests) == 5 + configs
+
+
+def test_two_mirrors_at_once_move_a_shared_blob_once(far: Memory, near: Memory) -> None:
+    """Two uploads of one new layer at once make Nexus refuse both (nexus-public#967)."""
+    surveyed = threading.Barrier(2)
+
+    def spoil(request: Request) -> Answer | None:
+        if request.method == "GET" and far.blobs.get(
+                ("a/one", request.path.rpartition("/")[2])) == LAYER:
+            time.sleep(0.1)
+        return None
+
+    far.spoil = spoil
+    faults: list[BaseException] = []
+
+    def run(prefix: str) -> None:
+        try:
+            surveyed.wait()
+            carry(far, near, replace(HOME, prefix=prefix))
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=run, args=(prefix,)) for prefix in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    shared = [each for each in far.seen if each.method == "GET" and far.blobs.get(
+        ("a/one", each.path.rpartition("/")[2])) == LAYER]
+    assert len(shared) == 1
+    assert sum(data == LAYER for data in near.blobs.values()) == 4
 
 
 def test_refused_mounts_become_uploads(far: Memory, near: Memory) -> None:

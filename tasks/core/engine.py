@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64decode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks.core.errors import HostError, RegistryError
+from tasks.core.registry import credentials
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -65,19 +64,15 @@ def pull(client: DockerClient, references: Iterable[str], *, authfile: Path | No
 
 
 def login(authfile: Path | None, repository: str) -> dict[str, str] | None:
-    """User and password for a repository's registry, from a Docker config file."""
+    """The login for a repository's registry in docker-py's form, from a Docker config file."""
     if authfile is None or not authfile.is_file():
         return None
-    try:
-        entries: dict[str, Any] = json.loads(authfile.read_text()).get("auths", {})
-        entry = entries.get(repository.partition("/")[0])
-        if not entry:
-            return None
-        user, _, password = b64decode(entry["auth"]).decode().partition(":")
-    except (ValueError, KeyError, AttributeError) as error:
-        raise HostError("this is not a Docker config file with `auths`", where=authfile,
-                        todo="make it by `docker login`") from error
-    return {"username": user, "password": password}
+    found = credentials.find(repository.partition("/")[0], authfile)
+    if found is None:
+        return None
+    if found.is_token:
+        return {"identitytoken": found.password}
+    return {"username": found.user, "password": found.password}
 
 
 def _reason(error: Exception) -> str:

@@ -11,9 +11,9 @@ from tasks.core import files
 from tasks.core.config import Registry, StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, RegistryError
 from tasks.core.layout import SiteLayout
+from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
 from tasks.core.store import open_store
-from tasks.images.registry import Access, Registries
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from tasks.core.config import Config, Pipeline
 from tasks.core.graph import Task, group, step
 from tasks.core.layout import Layout
+from tasks.core.registry.client import Access
 from tasks.images.lock import LockSpec, lock_images
 from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
 from tasks.images.reference import Destination
-from tasks.images.registry import Access
 from tasks.images.scan import ListSpec, list_images
 from tasks.images.verify import VerifySpec, verify_images
 

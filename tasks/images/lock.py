@@ -12,9 +12,9 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.errors import AirlockError, ImageError
+from tasks.core.registry.client import INDEXES, MANIFESTS, SCHEMA1, Access, Manifest, Registries
 from tasks.core.schema import read_json
 from tasks.images.reference import DIGEST, Reference, parse
-from tasks.images.registry import INDEXES, MANIFESTS, SCHEMA1, Access, Manifest, Registries
 
 THREADS = 8
 LARGEST_CONFIG = 8 << 20

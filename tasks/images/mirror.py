@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 from tasks.core import files
 from tasks.core.errors import ImageError, RegistryError
+from tasks.core.registry.client import Access, Registries, Registry, uploading
 from tasks.images import plan as planning
 from tasks.images.lock import Image, read_lock
 from tasks.images.plan import BlobMove, ImageMove, Plan, Present
 from tasks.images.progress import Progress
 from tasks.images.reference import Destination
-from tasks.images.registry import Access, Registries, Registry, uploading
 
 THREADS = 8
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from tasks.core.errors import ImageError
+from tasks.core.registry.client import DOCKER_HUB
 
-DOCKER_HUB = "docker.io"
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 PATH = re.compile(rf"{_PART}(?:/{_PART})*")

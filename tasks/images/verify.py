@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import ImageError, IntegrityError
+from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
 from tasks.images.lock import Image, read_lock
 from tasks.images.mirror import differences, each_of, receipt
 from tasks.images.reference import Destination
-from tasks.images.registry import Access, Registries
 
 
 @dataclass(frozen=True, kw_only=True)

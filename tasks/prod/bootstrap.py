@@ -11,6 +11,7 @@ from typing import Any
 from tasks.core import engine, files, launch, nextflow, processes
 from tasks.core.errors import AirlockError, HostError, RegistryError
 from tasks.core.layout import ProdLayout
+from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import check, read_json
 
 _pulling = threading.Lock()
@@ -102,38 +103,13 @@ def _see_space(folder: Path, place: Path) -> None:
 
 
 def see_registry(address: str, ca: Path | None, authfile: Path) -> None:
-    """RegistryError where the registry can't be reached, trusted or logged in to.
-
-    Asks `GET /v2/`, the API's version check (OCI distribution specification).
-    """
-    import urllib3
-    from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
-
-    user = engine.login(authfile, address)
-    headers = (urllib3.make_headers(basic_auth=f"{user['username']}:{user['password']}")
-               if user else {})
-    pool = urllib3.PoolManager(cert_reqs="CERT_REQUIRED", ca_certs=str(ca) if ca else None,
-                               timeout=10, retries=1)
+    """RegistryError where the registry can't be reached, trusted or logged in to."""
+    access = Access(registries={}, ca=ca, authfile=authfile if authfile.is_file() else None)
     try:
-        answer = pool.request("GET", f"https://{address}/v2/", headers=headers, redirect=False)
-    except MaxRetryError as error:
-        if isinstance(error.reason, SSLError):
-            raise RegistryError(
-                "the registry's certificate is not by a CA that we trust", where=address,
-                todo=f"put the CA's certificate at {authfile.with_name('ca.crt')} and at "
-                     f"/etc/docker/certs.d/{address}/ca.crt") from error
-        raise RegistryError("the registry can't be reached", where=address,
-                            todo="check the network and the firewall") from error
-    except HTTPError as error:
-        raise RegistryError(f"the registry does not answer: {type(error).__name__}", where=address,
-                            todo="check the network and the firewall") from error
-    scheme = answer.headers.get("WWW-Authenticate", "").partition(" ")[0].lower()
-    if answer.status == 401 and scheme == "bearer":
-        return  # the engine fetches the token that it asks for
-    if answer.status in (401, 403):
-        raise RegistryError("the registry refuses the login" if user else
-                            "the registry asks for a login", where=address,
-                            todo=f"mend it in {authfile} (as `docker login` writes it)")
-    if answer.status >= 400:
-        raise RegistryError(f"the registry answers {answer.status}", where=f"{address}/v2/",
-                            todo="ask those who run it")
+        Registries(access).at(address).ping()
+    except RegistryError as error:
+        raise RegistryError(
+            error.what, where=address,
+            todo=f"see that it can be reached, that the CA's certificate stands at "
+                 f"{authfile.with_name('ca.crt')} and /etc/docker/certs.d/{address}/ca.crt, and "
+                 f"the login in {authfile} (as `docker login` writes it)") from error

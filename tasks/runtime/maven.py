@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 import threading
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
-from html import escape
 
 from tasks.core import files, locks, processes
 from tasks.core.errors import SourceError

@@ -32,7 +32,8 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 def results(project: Project) -> Path:
     disk = project.root / "build/local/sandbox/host/disk"
-    release = json.loads((project.root / "build/local/hello/crossing.json").read_text())["release"]
+    release: str = json.loads(
+        (project.root / "build/local/hello/crossing.json").read_text())["release"]
     return disk / "hello/results/hello" / release / "test"
 
 

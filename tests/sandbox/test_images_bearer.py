@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tasks.core.errors import RegistryError
+from tasks.core.registry.client import Access, Registries
 from tasks.images.reference import Destination
-from tasks.images.registry import Access, Registries
 from tests.sandbox import images_servers as servers
 from tests.sandbox.images_servers import PASSWORD, USER, Layout, Server
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import ImageError, IntegrityError, RegistryError
+from tasks.core.registry.client import MANIFESTS, SCHEMA1, Access, Registries
 from tasks.images import mirror, plan
 from tasks.images.lock import Image, resolve
 from tasks.images.reference import Destination, parse
-from tasks.images.registry import MANIFESTS, SCHEMA1, Access, Registries
 from tests.sandbox.images_faults import Answer, Memory, Request, serve
 
 LAYER = bytes(range(256)) * 3000
@@ -27,8 +27,8 @@ HOME = Destination(address="nexus.example.org", prefix="in")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of milliseconds, so that five attempts take no time."""
-    monkeypatch.setattr("tasks.images.transport.backoff", lambda attempt: 0.005)
-    monkeypatch.setattr("tasks.images.registry.backoff", lambda attempt: 0.005)
+    monkeypatch.setattr("tasks.core.registry.transport.backoff", lambda attempt: 0.005)
+    monkeypatch.setattr("tasks.core.registry.client.backoff", lambda attempt: 0.005)
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import AirlockError, ImageError, IntegrityError, RegistryError
+from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.images.lock import LockSpec, lock_images, read_lock
 from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
 from tasks.images.reference import Destination
-from tasks.images.registry import Access
 from tasks.images.verify import VerifySpec, verify_images
 from tests.sandbox import images_servers as servers
 from tests.sandbox.images_servers import Layout, Server
@@ -295,7 +295,7 @@ def test_verify_finds_drift_between_lock_and_receipt(
 
 def test_verify_keeps_the_receipt_where_the_registry_is_down(
         world: World, tmp_path: Path, three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.images.transport.backoff", lambda attempt: 0.0)
+    monkeypatch.setattr("tasks.core.registry.transport.backoff", lambda attempt: 0.0)
     at = steps(world, tmp_path, three[:1])
     at.all()
     address = f"127.0.0.1:{servers.free_port()}"
@@ -331,7 +331,7 @@ def test_a_killed_mirror_records_nothing_and_the_next_one_completes(
         at = steps(world, tmp_path, images, access=access, address=fresh.address)
         lock_images(at.lock)
         code = ("import sys, time, pickle\n"
-                "from tasks.images import mirror, registry\n"
+                "from tasks.images import mirror\n"
                 "counted = mirror._counted\n"
                 "def slow(chunks, progress):\n"
                 "    for chunk in counted(chunks, progress):\n"

@@ -27,14 +27,12 @@ USER, PASSWORD = "reader", "a-secret-word"
 class Registry(BaseHTTPRequestHandler):
     """Answers `GET /v2/` as a registry with a password does."""
 
-    scheme = "Basic"
-
     def do_GET(self) -> None:
         wanted = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         good = self.headers.get("Authorization") == f"Basic {wanted}"
         self.send_response(200 if good else 401)
         if not good:
-            self.send_header("WWW-Authenticate", f'{self.scheme} realm="x"')
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -74,23 +72,20 @@ def login(folder: Path, address: str, password: str) -> Path:
     return path
 
 
-def test_the_registry_is_seen_over_verified_tls(registry: str, tmp_path: Path,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_registry_is_seen_over_verified_tls(registry: str, tmp_path: Path) -> None:
     ca = tmp_path / "registry.crt"
     see_registry(registry, ca, login(tmp_path, registry, PASSWORD))
     _, wrong = certificate(tmp_path, "wrong")
     for distrusted in (wrong, None):
-        with pytest.raises(RegistryError, match="certificate is not by a CA that we trust") as told:
+        with pytest.raises(RegistryError, match=r"certificate of .* is not trusted") as told:
             see_registry(registry, distrusted, tmp_path / "config.json")
         assert f"/etc/docker/certs.d/{registry}/ca.crt" in str(told.value)
-    with pytest.raises(RegistryError, match="asks for a login"):
+    with pytest.raises(RegistryError, match="without a login, and none is known"):
         see_registry(registry, ca, tmp_path / "none")
-    with pytest.raises(RegistryError, match="refuses the login") as told:
+    with pytest.raises(RegistryError, match="wrong user or password") as told:
         see_registry(registry, ca, login(tmp_path, registry, "a-wrong-word"))
     assert "a-wrong-word" not in str(told.value)
-    monkeypatch.setattr(Registry, "scheme", "Bearer")
-    see_registry(registry, ca, tmp_path / "config.json")
-    with pytest.raises(RegistryError, match="can't be reached"):
+    with pytest.raises(RegistryError, match="Connection refused"):
         see_registry("127.0.0.1:9", ca, tmp_path / "config.json")
 
 
@@ -118,7 +113,7 @@ def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
     said = "\n".join(map(str, lacking(spec, release, folder)))
     assert "'bash' is not on the PATH" in said
     assert "no container engine answers" in said
-    assert "the registry can't be reached" in said
+    assert "no answer from 127.0.0.1:9: Connection refused" in said
 
     monkeypatch.setattr(shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(1, 1, 0))
     monkeypatch.setattr("tasks.prod.bootstrap.see_registry", lambda *rest: None)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import RegistryError
-from tasks.images import credentials
-from tasks.images.auth import challenges
-from tasks.images.credentials import Login
-from tasks.images.registry import endpoint
-from tasks.images.transport import origin, proxy_for, slot
+from tasks.core.registry import credentials
+from tasks.core.registry.auth import challenges
+from tasks.core.registry.client import endpoint
+from tasks.core.registry.credentials import Login
+from tasks.core.registry.transport import origin, proxy_for, slot
 
 SECRET = "pa:ss word"
 AUTH = base64.b64encode(f"me:{SECRET}".encode()).decode()

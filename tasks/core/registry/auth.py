@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.errors import RegistryError
-from tasks.images import credentials
-from tasks.images.credentials import Login
-from tasks.images.transport import Transport
+from tasks.core.registry import credentials
+from tasks.core.registry.credentials import Login
+from tasks.core.registry.transport import Transport
 
 PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 LIFETIME = 60.0

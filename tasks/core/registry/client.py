@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import IntegrityError, RegistryError
-from tasks.images.auth import Authenticator
-from tasks.images.reference import DOCKER_HUB
-from tasks.images.streams import checked, chunks_of
-from tasks.images.transport import ATTEMPTS, Body, Broken, Transport, backoff, slot
+from tasks.core.registry.auth import Authenticator
+from tasks.core.registry.streams import checked, chunks_of
+from tasks.core.registry.transport import ATTEMPTS, Body, Broken, Transport, backoff, slot
 
 if TYPE_CHECKING:
     import urllib3
@@ -27,7 +26,8 @@ MANIFESTS = ("application/vnd.oci.image.manifest.v1+json",
 SCHEMA1 = ("application/vnd.docker.distribution.manifest.v1+prettyjws",
            "application/vnd.docker.distribution.manifest.v1+json")
 ACCEPT = ", ".join((*INDEXES, *MANIFESTS, *SCHEMA1))
-HUB_ADDRESS = "registry-1.docker.io"
+DOCKER_HUB, HUB_ADDRESS = "docker.io", "registry-1.docker.io"
+"""Docker Hub as references name it, and where it answers."""
 LARGEST_MANIFEST = 4 << 20
 """Bytes; the specification asks registries to take no more."""
 

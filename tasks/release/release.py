@@ -65,7 +65,7 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
         "files": [{"path": each.path, "sha256": each.sha256, "size": each.size, "kind": each.kind}
                   for each in carried],
     }
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     same = {key: value for key, value in before.items() if key != "created"} == told
     return {**told, "created": before["created"] if same else now}
 

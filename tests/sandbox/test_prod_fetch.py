@@ -168,7 +168,7 @@ def older(ready: Staged) -> tuple[str, str]:
     place_of_clock = ready.layout.release / "release.json"
     release.make(ready.release_spec())
     told = json.loads(place_of_clock.read_text())
-    files.write_json(place_of_clock, {**told, "created": "2999-01-01T00:00:00Z"})
+    files.write_json(place_of_clock, {**told, "created": "2999-01-01T00:00:00.000000Z"})
     second = ready.publish()
     fetch(ready.fetch_spec())
     pointer.write_bytes(before)

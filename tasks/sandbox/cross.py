@@ -8,24 +8,18 @@ import shlex
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.core import files, processes, schema, signature
 from tasks.core.config import StoreAt
-from tasks.core.errors import CommandError, HostError, IntegrityError
-from tasks.core.layout import Layout
+from tasks.core.errors import CommandError, HostError
+from tasks.core.layout import Layout, ProdLayout
 from tasks.core.store import open_store
-from tasks.sandbox import host, trust
+from tasks.sandbox import host, probes, trust
 from tasks.sandbox.plan import State, local_folder
-
-PUBLIC = "198.41.0.4:53"
-"""A root name server (https://root-servers.org): an address that any network with a way out has."""
-
-PASSED_TO_BUCKETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-                     "AWS_CA_BUNDLE")
-"""What an offline host with a bucket has of its own; a host with a disk gets none of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,23 +82,23 @@ def cross(spec: CrossSpec) -> str:
     if place.here.exists():
         shutil.rmtree(place.here)
     place.here.mkdir(parents=True)
-    if place.store is None:
-        _copy_from_bucket(spec, place.here)
+    copied = [_copy_from_bucket(spec, place.here)] if place.store is None else []
     log = spec.layout.log(f"sandbox:cross:{spec.pipeline}")
     with (host.at_work(place.here.parents[1], spec.pipeline),
-          host.shown(log, f"{spec.pipeline} offline | ")):
+          host.shown(log, f"{spec.pipeline} offline | "),
+          _probing(spec, place) as probed):
         _run(place, script(spec, place, tool), log)
-    probes = place.look("probe", json.dumps(targets(state))) if state.isolated else []
     results = place.look("list", str(place.there / "results"))
-    _refuse_reached(probes)
+    probes.refuse_reached(probed.attempts)
     taken = time.monotonic() - begun
     files.write_json(spec.layout.crossing, schema.check(
         {"pipeline": spec.pipeline, "isolated": state.isolated, "why_not": state.why_not,
-         "release": release, "tool": tool, "seconds": round(taken, 1), "probes": probes,
+         "release": release, "tool": tool, "seconds": round(taken, 1),
+         "probed_during_run": probed.during_run, "probes": probed.attempts,
          "results": results}, "crossing", where=spec.layout.crossing))
     shown = os.path.relpath(place.here / "results")
-    said = f"{release} ran on the offline host; {len(results)} results in {shown}"
-    return said if state.isolated else f"{said}\nNOT ISOLATED: {state.why_not}"
+    return "\n".join([f"{release} ran on the offline host; {len(results)} results in {shown}",
+                      *copied, *_of_probes(probed), *state.shortcomings()])
 
 
 def script(spec: CrossSpec, place: Place, tool: str) -> str:
@@ -119,29 +113,6 @@ def script(spec: CrossSpec, place: Place, tool: str) -> str:
         f"tar xf airlock.tar && ./doit role=prod site={spec.layout.site} pipeline={spec.pipeline}",
     ]
     return "\n".join(lines)
-
-
-def targets(state: State) -> list[dict[str, str]]:
-    """What must be out of the offline host's reach: the internet, and this side's files."""
-    found = [
-        ("the internet's file server", "tcp", f"127.0.0.1:{state.files_port}"),
-        ("the internet's registry", "tcp", f"127.0.0.1:{state.registry_port}"),
-        ("an address of the internet", "tcp", PUBLIC),
-        ("a name of the internet", "name", "quay.io"),
-        ("the checkout", "path", str(Path.cwd())),
-        *(("the home folder", "path", str(each)) for each in _home(Path(state.python_prefix))),
-    ]
-    if state.engine:
-        found.append(("the online engine's socket", "path", state.engine))
-    return [{"what": what, "kind": kind, "target": target} for what, kind, target in found]
-
-
-def _home(python: Path) -> list[Path]:
-    """The home folder, or its entries where it holds the Python that the offline host shares."""
-    home = Path.home()
-    if home not in python.parents:
-        return [home]
-    return [each for each in sorted(home.iterdir()) if each not in (python, *python.parents)]
 
 
 def _carried(spec: CrossSpec) -> tuple[str, str]:
@@ -164,8 +135,6 @@ def _place(spec: CrossSpec, state: State) -> Place:
     here = sandbox / "disk" / spec.pipeline
     store, inside = local_folder(spec.store.url), local_folder(spec.offline_store.url)
     environment = {"PATH": host.path_with(Path(state.python_prefix))}
-    if store is None:
-        environment |= {name: os.environ[name] for name in PASSED_TO_BUCKETS if name in os.environ}
     if state.isolated:
         return Place(state=state, site=spec.layout.site, here=here,
                      there=host.HOME / spec.pipeline, trust=spec.trust,
@@ -180,12 +149,48 @@ def _place(spec: CrossSpec, state: State) -> Place:
                  environment=environment)
 
 
-def _copy_from_bucket(spec: CrossSpec, folder: Path) -> None:
-    """What `aws s3 cp --recursive` does on a host that has it."""
+def _probing(spec: CrossSpec, place: Place) -> AbstractContextManager[probes.Probed]:
+    """Try what must be out of reach, while the pipeline runs; nothing where it isn't isolated."""
+    if not place.state.isolated:
+        return nullcontext(probes.Probed())
+    site = spec.layout.of_site
+    own = {"the checkout": Path.cwd(), "the cache of carried files": site.blobs.absolute(),
+           "the signing key": spec.key.absolute(),
+           "the registry's keys": (site.sandbox / "auth").absolute()}
+    bootstrap = place.here / ProdLayout(site=spec.layout.site, pipeline=spec.pipeline).bootstrap
+
+    def attempt() -> list[probes.Attempt]:
+        images = schema.read_json(bootstrap, "bootstrap")["images"] if bootstrap.is_file() else []
+        return probes.attempt(place.state, place.look, own=own, image=next(iter(images), None))
+
+    return probes.during_run(place.site, place.there, attempt)
+
+
+def _of_probes(probed: probes.Probed) -> list[str]:
+    if not probed.attempts:
+        return []
+    when = "during its run" if probed.during_run else "after its run, which was too short"
+    refused = sum(1 for each in probed.attempts if each["refused"])
+    return [f"{refused} of {len(probed.attempts)} attempts to get out, made {when}, were refused"]
+
+
+def _copy_from_bucket(spec: CrossSpec, folder: Path) -> str:
+    """What `aws s3 cp --recursive` does on a host that has it.
+
+    HostError where the offline host was given no credentials of its own for the bucket.
+    """
+    credentials = folder.parent / ".aws"
+    if local_folder(spec.offline_store.url) is None and not credentials.is_dir():
+        raise HostError(
+            "the offline host has no credentials for the bucket", where=credentials,
+            todo="put them there by hand, as for any user of AWS: a file `credentials`, and where "
+                 "it takes more, `config`")
     store = open_store(spec.store)
     for each in schema.read_json(spec.layout.of_site.tool_receipt, "push-receipt")["objects"]:
         _, _, name = each["key"].removeprefix("tool/").partition("/")
         store.get(each["key"], files.inside(folder, name))
+    return (f"this side copied the tool out of {spec.store.url} into the empty folder, in place of "
+            "`aws s3 cp --recursive`")
 
 
 def _run(place: Place, text: str, log: Path) -> None:
@@ -195,11 +200,3 @@ def _run(place: Place, text: str, log: Path) -> None:
         raise CommandError("the crossing failed on the offline host", status=error.status,
                            tail=error.tail, where=log,
                            todo=f"the folder there is {place.there}, here {place.here}") from error
-
-
-def _refuse_reached(probes: list[dict[str, Any]]) -> None:
-    reached = [f"  {each['what']}: {each['target']}: {each['detail']}" for each in probes
-               if not each["refused"]]
-    if reached:
-        raise IntegrityError("the offline host reaches what it must not:\n" + "\n".join(reached),
-                             todo="`doit sandbox:down`, then the same command again")

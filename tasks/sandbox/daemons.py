@@ -139,7 +139,7 @@ def stop(folder: Path) -> bool:
 
 def child_of(pid: int) -> int | None:
     """The first child of a process: PID 1 of the namespace that `unshare --fork` made."""
-    for each in _pids():
+    for each in pids():
         stat = _stat(each)
         if stat and int(stat[1]) == pid:
             return each
@@ -185,22 +185,28 @@ def _gone(pid: int, patience: float) -> bool:
 
 
 def _marked(folder: Path) -> int | None:
-    """The leader of a session that carries the part's mark."""
+    """The leader of a session that carries the part's mark.
+
+    Not one of a namespace below: those are the server's children, which may outlive it shortly.
+    """
     mark = f"{MARK}={folder}".encode()
-    for pid in _pids():
+    own = Path("/proc/self/ns/pid").stat().st_ino
+    for pid in pids():
         stat = _stat(pid)
         if not stat or int(stat[3]) != pid or stat[0] in ("Z", "X"):
             continue
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
+            namespace = Path(f"/proc/{pid}/ns/pid").stat().st_ino
         except OSError:
             continue
-        if mark in environment.split(b"\0"):
+        if namespace == own and mark in environment.split(b"\0"):
             return pid
     return None
 
 
-def _pids() -> list[int]:
+def pids() -> list[int]:
+    """All processes that this one may see."""
     return sorted(int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal())
 
 

@@ -227,16 +227,21 @@ def run_inside(site: Site | str, command: Sequence[str | Path], *, cwd: Path = H
 
     Its environment is PATH and HOME, with `env` added. HostError where the host isn't up.
     """
-    name = site if isinstance(site, str) else site.name
-    folder = SiteLayout(site=name).sandbox.absolute() / "host"
-    outer = daemons.running(folder)
-    inner = outer and daemons.child_of(outer)
-    if not inner:
-        raise HostError("the offline host is not running", where=folder, todo="doit sandbox:up")
+    inner = first_process(site if isinstance(site, str) else site.name)
     enter = ["nsenter", "--target", str(inner), "--mount", "--uts", "--ipc", "--net", "--pid",
              "--root", "env", f"--chdir={cwd}"]
     return processes.run([*enter, *command], log=log, stdin=stdin, timeout=timeout,
                          env={"PATH": PATH, "HOME": str(HOME), "LANG": "C.UTF-8", **(env or {})})
+
+
+def first_process(site: str) -> int:
+    """PID 1 of the offline host, as it is called here; HostError where the host isn't up."""
+    folder = SiteLayout(site=site).sandbox.absolute() / "host"
+    outer = daemons.running(folder)
+    inner = outer and daemons.child_of(outer)
+    if not inner:
+        raise HostError("the offline host is not running", where=folder, todo="doit sandbox:up")
+    return inner
 
 
 def path_with(prefix: Path) -> str:

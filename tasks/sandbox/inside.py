@@ -1,6 +1,6 @@
 """What is looked at from within the offline host: stands alone, and is fed to its Python.
 
-    python - probe '[{"kind": "tcp", "target": "127.0.0.1:80"}, …]'
+    python - probe '[{"kind": "tcp", "target": "127.0.0.1:80", "image": null}, …]'
     python - list FOLDER
 """
 
@@ -10,12 +10,25 @@ import hashlib
 import json
 import os
 import socket
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 PATIENCE = 3.0
 """Seconds after which an address that does not answer counts as out of reach."""
+
+IN_CONTAINER = """\
+for address; do
+    said=$(timeout 3 bash -c "exec 3<>/dev/tcp/${address%:*}/${address##*:}" 2>&1)
+    echo "$? ${said%%$'\\n'*}"
+done
+"""
+"""Status and first words of each attempt, by bash's own sockets: Nextflow needs bash anyway."""
+
+TIMED_OUT = (124, 143)
+"""What `timeout` of coreutils and of busybox ends with."""
 
 
 def probe(asked: dict[str, Any]) -> dict[str, Any]:
@@ -45,6 +58,39 @@ def _path(asked: dict[str, Any]) -> str:
 ATTEMPTS = {"tcp": _tcp, "name": _name, "path": _path}
 
 
+def probe_in_container(image: str, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same for addresses and names, from a container as Nextflow starts them."""
+    addresses = [each["target"] if each["kind"] == "tcp" else f"{each['target']}:443"
+                 for each in asked]
+    told = subprocess.run(
+        ["docker", "run", "--rm", "--pull", "never", "--entrypoint", "bash", image, "-c",
+         IN_CONTAINER, "bash", *addresses], capture_output=True, text=True, check=False)
+    lines = told.stdout.splitlines()
+    if told.returncode or len(lines) != len(asked):
+        sys.exit(f"the container ended with {told.returncode}: {told.stderr}{told.stdout}")
+    return [{**each, **_met(line)} for each, line in zip(asked, lines, strict=True)]
+
+
+def _met(line: str) -> dict[str, Any]:
+    status, _, said = line.partition(" ")
+    if int(status) in (126, 127):
+        sys.exit(f"the image cannot try to connect: {said}")
+    if int(status) in TIMED_OUT:
+        return {"refused": True, "detail": "timed out"}
+    return {"refused": status != "0", "detail": said.removeprefix("bash: ") or "connected"}
+
+
+def probe_all(asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every attempt, at once, those of an image from one container."""
+    here = [each for each in asked if not each["image"]]
+    images = dict.fromkeys(each["image"] for each in asked if each["image"])
+    with ThreadPoolExecutor(16) as pool:
+        met = list(pool.map(probe, here))
+    for image in images:
+        met += probe_in_container(image, [each for each in asked if each["image"] == image])
+    return met
+
+
 def listing(folder: Path) -> list[dict[str, Any]]:
     """Path, SHA-256 and size of every file below `folder`, sorted; links are followed."""
     found = []
@@ -60,6 +106,5 @@ def listing(folder: Path) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     verb, argument = sys.argv[1:]
-    answer = ([probe(each) for each in json.loads(argument)] if verb == "probe"
-              else listing(Path(argument)))
+    answer = probe_all(json.loads(argument)) if verb == "probe" else listing(Path(argument))
     print(json.dumps(answer))

@@ -7,8 +7,19 @@ import json
 from pathlib import Path
 
 from tasks.core import files, processes
-from tasks.core.errors import HostError
+from tasks.core.errors import CommandError, HostError
+from tasks.sandbox import packages
 from tasks.sandbox.plan import Plan
+
+LOCAL_ONLY = """\
+*filter
+:INPUT ACCEPT
+:FORWARD DROP
+:OUTPUT DROP
+-A OUTPUT -o lo -j ACCEPT
+{allowed}COMMIT
+"""
+"""iptables-restore(8): it replaces the whole table at once."""
 
 
 def up(plan: Plan) -> bool:
@@ -37,6 +48,28 @@ def up(plan: Plan) -> bool:
     _ip(*inside, "link", "set", "lo", "up")
     _address(peer(plan), f"{plan.peer_address}/{plan.prefix_length}", *inside)
     return changed
+
+
+def close(plan: Plan) -> str | None:
+    """Let the offline host send to `plan.ports` of `plan.address` alone; why not, or None.
+
+    The rules stand in the offline host's own namespace, so no other firewall is touched.
+    """
+    allowed = "".join(f"-A OUTPUT -d {plan.address} -p tcp --dport {port} -j ACCEPT\n"
+                      for port in plan.ports)
+    tables = {"iptables-restore": allowed}
+    if Path("/proc/net/if_inet6").exists():
+        tables["ip6tables-restore"] = ""
+    for name, lines in tables.items():
+        program = packages.find_program(name)
+        if program is None:
+            return f"{name} is not here"
+        try:
+            processes.run(["nsenter", f"--net={namespace(plan)}", program],
+                          stdin=LOCAL_ONLY.format(allowed=lines).encode())
+        except CommandError as error:
+            return f"{name}: {' '.join(error.tail)}"
+    return None
 
 
 def down(plan: Plan) -> bool:

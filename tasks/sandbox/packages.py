@@ -27,6 +27,7 @@ PROGRAMS = {
     "git": "git",
     "graphviz": "dot",
     "iproute2": "ip",
+    "iptables": "iptables-restore",
     "maven": "mvn",
     "openssh-client": "ssh-keygen",
     "openssl": "openssl",

@@ -25,15 +25,32 @@ class SiteSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What `sandbox:up` found out and set up, for the steps that use the sandbox."""
+    """What `sandbox:up` found out and set up, for the steps that use the sandbox.
+
+    `address` is the one of this machine that the offline host reaches. `open_because` says why
+    all its ports are within that host's reach, or is None where only those that it needs are.
+    """
 
     isolated: bool
     why_not: str | None
+    address: str
+    open_because: str | None
     python: str
     python_prefix: str
     registry_port: int
     files_port: int
     engine: str | None
+
+    def shortcomings(self) -> list[str]:
+        """What keeps the offline host from being what it should be, a line each."""
+        lines = []
+        if self.why_not:
+            lines.append(f"NOT ISOLATED, {self.why_not}: the offline host is a folder on this "
+                         "host, with its engine and its network")
+        if self.open_because:
+            lines.append(f"NOT CLOSED, {self.open_because}: the offline host reaches every port "
+                         f"of {self.address}")
+        return lines
 
     def write(self, root: Path) -> None:
         """Leave it in the sandbox's folder: the last thing that `up` does."""
@@ -54,8 +71,9 @@ class Plan:
     """One sandbox; all paths are absolute, since its servers run elsewhere than in the project.
 
     `address` is the registry's, on the host's end of the wire; `peer_address` the offline host's.
-    `engine` is the socket of the online engine that the sandbox starts, or None where the site
-    names another engine. `store` is None where the store is a bucket.
+    `ports` are those of `address` that the offline host needs: the registry's, and the bucket's
+    where it is served there. `engine` is the socket of the online engine that the sandbox starts,
+    or None where the site names another engine. `store` is None where the store is a bucket.
     """
 
     site: str
@@ -64,6 +82,7 @@ class Plan:
     files_port: int
     address: str
     peer_address: str
+    ports: tuple[int, ...]
     prefix_length: int
     namespace: str
     interface: str
@@ -145,13 +164,21 @@ def plan(site: Site) -> Plan:
     return Plan(
         site=site.name, root=SiteLayout(site=site.name).sandbox.absolute(),
         registry_port=site.sandbox.registry_port, files_port=site.sandbox.files_port,
-        address=address, peer_address=peer, prefix_length=network.prefixlen,
+        address=address, peer_address=peer, ports=_ports(site, address),
+        prefix_length=network.prefixlen,
         namespace=site.sandbox.namespace, interface=site.sandbox.interface,
         registry_host=host, nexus_port=site.registry.port,
         engine=_own_engine(site.engine),
         store=store and store.absolute(),
         store_inside=local_folder(site.offline.store.url) if store else None,
         trust_inside=site.offline.trust, python=site.python)
+
+
+def _ports(site: Site, address: str) -> tuple[int, ...]:
+    endpoint = urlsplit(site.offline.store.endpoint or "")
+    if endpoint.hostname != address:
+        return (site.registry.port,)
+    return (site.registry.port, endpoint.port or (443 if endpoint.scheme == "https" else 80))
 
 
 def local_folder(url: str) -> Path | None:

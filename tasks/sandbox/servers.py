@@ -32,25 +32,25 @@ def up(spec: SiteSpec) -> str:
         daemons.stop(part.folder("nexus"))
     content.fill(part)
     started: list[str] = []
+    open_because = None
     if why_not is None:
         if network.up(part):
             daemons.stop(part.folder("host"))
             started.append("network")
+        open_because = network.close(part)
         host.prepare(part)
     servers = _servers(part, python, isolated=why_not is None)
     started += [each.name for each in servers if daemons.start(each)]
     for each in servers:
         daemons.await_ready(each)
     started += images.fill(part)
-    State(isolated=why_not is None, why_not=why_not, python=str(python.path),
-          python_prefix=str(python.prefix), registry_port=part.registry_port,
-          files_port=part.files_port, engine=str(part.engine) if part.engine else None,
-          ).write(part.root)
-    said = f"started: {', '.join(started)}" if started else "all running"
-    return said if why_not is None else f"{said}\nNOT ISOLATED, {why_not}: {_WITHOUT}"
-
-
-_WITHOUT = "the offline host is a folder on this host, with its engine and its network"
+    state = State(isolated=why_not is None, why_not=why_not, address=part.address,
+                  open_because=open_because, python=str(python.path),
+                  python_prefix=str(python.prefix), registry_port=part.registry_port,
+                  files_port=part.files_port, engine=str(part.engine) if part.engine else None)
+    state.write(part.root)
+    return "\n".join([f"started: {', '.join(started)}" if started else "all running",
+                      *state.shortcomings()])
 
 
 def down(spec: SiteSpec) -> str:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import urllib3
 
 from tasks.core import config, files
-from tasks.core.errors import CommandError, HostError
+from tasks.core.errors import CommandError, HostError, IntegrityError
 from tasks.core.layout import Layout
-from tasks.sandbox import cross, daemons, host, images, network, servers
+from tasks.sandbox import cross, daemons, host, images, network, packages, probes, servers
+from tasks.sandbox import inside as inside_script
 from tasks.sandbox.plan import Plan, SiteSpec, State, plan
 from tests.sandbox.project import copy
 
@@ -173,15 +176,20 @@ def test_the_certificate_holds_under_strict_verification(part: Plan) -> None:
                    check=True, capture_output=True)
 
 
-def test_the_offline_host_runs_an_image_of_the_registry_and_of_no_other(spec: SiteSpec,
-                                                                       part: Plan) -> None:
+def pinned_image(part: Plan) -> str:
+    """seqstats in the organisation's registry, by its digest."""
     reference = f"{part.registry_address}/quay.io/airlock/seqstats"
     subprocess.run(
         ["skopeo", "copy", "--quiet", "--src-tls-verify=false", "--dest-authfile", part.authfile,
          "--dest-cert-dir", part.ca.parent, "--digestfile", part.root / "digest",
          f"docker://127.0.0.1:{part.registry_port}/quay.io/airlock/seqstats:1.0",
          f"docker://{reference}:1.0"], check=True, capture_output=True)
-    pinned = f"{reference}@{(part.root / 'digest').read_text()}"
+    return f"{reference}@{(part.root / 'digest').read_text()}"
+
+
+def test_the_offline_host_runs_an_image_of_the_registry_and_of_no_other(spec: SiteSpec,
+                                                                       part: Plan) -> None:
+    pinned = pinned_image(part)
     with pytest.raises(CommandError) as refused:
         inside(spec, f"docker pull {pinned}")
     assert "no basic auth credentials" in str(refused.value)
@@ -194,21 +202,68 @@ def test_the_offline_host_runs_an_image_of_the_registry_and_of_no_other(spec: Si
         inside(spec, f"docker pull 127.0.0.1:{part.registry_port}/quay.io/airlock/seqstats:1.0")
 
 
-def test_the_offline_host_reaches_nothing_else(spec: SiteSpec, part: Plan) -> None:
-    state = State.read(part.root)
-    asked = cross.targets(state)
-    script = Path(cross.__file__).with_name("inside.py").read_bytes()
-    told = json.loads(host.run_inside(
-        spec.site, [state.python, "-I", "-", "probe", json.dumps(asked)], stdin=script))
-    assert len(told) >= 7
+def look(spec: SiteSpec, part: Plan) -> Callable[[str, str], Any]:
+    """inside.py's answer on the offline host."""
+    python = State.read(part.root).python
+    script = Path(inside_script.__file__ or "").read_bytes()
+    return lambda verb, argument: json.loads(host.run_inside(
+        spec.site, [python, "-I", "-", verb, argument], stdin=script))
+
+
+def attempts(spec: SiteSpec, part: Plan, image: str | None = None) -> list[probes.Attempt]:
+    return probes.attempt(State.read(part.root), look(spec, part),
+                          own={"the checkout": Path.cwd()}, image=image)
+
+
+def test_neither_the_offline_host_nor_its_containers_reach_anything_else(spec: SiteSpec,
+                                                                        part: Plan) -> None:
+    image = pinned_image(part)
+    inside(spec, f"mkdir -p .docker && cp /etc/airlock/config.json .docker/ && docker pull {image}")
+    told = attempts(spec, part, image)
     assert [each for each in told if not each["refused"]] == []
+    assert {each["what"] for each in told if each["image"]} == {
+        each["what"] for each in told if each["kind"] != "path"}
     # The same question is answered otherwise on this side, so it can tell the difference.
-    here = json.loads(subprocess.run(
-        [sys.executable, "-", "probe", json.dumps(asked)], input=script, capture_output=True,
-        check=True).stdout)
-    reached = {each["what"] for each in here if not each["refused"]}
+    reached = {each["what"] for each in probes.attempt(
+        State.read(part.root), lambda _, argument: inside_script.probe_all(json.loads(argument)),
+        own={"the checkout": Path.cwd()}, image=None) if not each["refused"]}
     assert {"the internet's file server", "the internet's registry", "the checkout",
-            "the online engine's socket"} <= reached
+            "another port of the registry's address", "the online engine's socket"} <= reached
+
+
+def test_a_container_that_could_get_out_would_tell(spec: SiteSpec, part: Plan) -> None:
+    image = pinned_image(part)
+    inside(spec, f"mkdir -p .docker && cp /etc/airlock/config.json .docker/ && docker pull {image}")
+    out = inside(spec, f"docker run --rm --network host --entrypoint bash {image} -c "
+                       f"{shlex.quote(inside_script.IN_CONTAINER)} bash {part.registry_address} "
+                       f"{part.address}:1")
+    reached, refused = (inside_script._met(line) for line in out.splitlines())
+    assert reached == {"refused": False, "detail": "connected"}
+    assert refused == {"refused": True, "detail": "timed out"}
+
+
+def test_every_port_but_the_registrys_is_closed_and_an_open_wire_is_noticed(
+        spec: SiteSpec, part: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)"
+    python = State.read(part.root).python
+    host.run_inside(spec.site, [python, "-c", script, part.address, str(part.nexus_port)])
+    subprocess.run(["nsenter", f"--net={network.namespace(part)}", "iptables", "-P", "OUTPUT",
+                    "ACCEPT"], check=True)
+    with pytest.raises(IntegrityError, match="another port of the registry's address"):
+        probes.refuse_reached(attempts(spec, part))
+    # Without the program for the rules, that is told, and nothing is pretended.
+    with monkeypatch.context() as lacking:
+        lacking.setattr(packages, "PROGRAMS", {})
+        lacking.setattr(packages, "find_program", lambda _: None)
+        told = servers.up(spec)
+        assert "NOT CLOSED, iptables-restore is not here: the offline host reaches every port of " \
+            in told
+        met = attempts(spec, part)
+    assert [each["open_because"] for each in met if not each["refused"]] == [
+        "iptables-restore is not here"]
+    probes.refuse_reached(met)
+    assert "NOT CLOSED" not in servers.up(spec)
+    probes.refuse_reached(attempts(spec, part))
 
 
 def test_the_offline_host_sees_store_and_trust_but_cannot_write_there(spec: SiteSpec,
@@ -277,7 +332,10 @@ def test_a_crossing_leaves_results_and_what_was_out_of_reach(
     assert receipt["results"] == [{"path": "a/told", "sha256": files.sha256_bytes(text),
                                    "size": len(text)}]
     assert (receipt["isolated"], receipt["release"], receipt["tool"]) == (True, "dev-1", "abc")
+    assert receipt["probes"]
     assert all(each["refused"] for each in receipt["probes"])
+    assert receipt["probed_during_run"] is False  # no Nextflow was at work
+    assert "made after its run, which was too short, were refused" in said
     shown = capsys.readouterr().out
     assert "hello offline | airlock.tar: OK" in shown
     assert "hello offline | /home/airlock/hello" in shown

@@ -40,10 +40,11 @@ def program() -> Path:
 
 
 @contextmanager
-def gateway(root: Path, *, host: str = "127.0.0.1") -> Iterator[Gateway]:
-    """A server on a free port, ended by its process id."""
+def gateway(root: Path, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[Gateway]:
+    """A server on the port, 0 being a free one; ended by its process id."""
     with socket.socket() as probe:
-        probe.bind((host, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
         port = probe.getsockname()[1]
     data, log = root / "buckets", root / "versitygw.log"
     data.mkdir(parents=True)

@@ -16,13 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core import config, files
-from tasks.core.config import Registry, Site
+from tasks.core.config import Registry, Site, StoreAt
 from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.layout import Layout
-from tasks.sandbox import cross, engines, host, images, packages, servers
+from tasks.sandbox import cross, engines, host, images, packages, probes, servers
 from tasks.sandbox.plan import Plan, SiteSpec, State, local_folder, plan
 
-STATE = State(isolated=True, why_not=None, python="/usr/bin/python3", python_prefix="/usr",
+STATE = State(isolated=True, why_not=None, address="10.89.7.1", open_because=None,
+              python="/usr/bin/python3", python_prefix="/usr",
               registry_port=5580, files_port=5581, engine="/run/airlock-local/docker.sock")
 
 
@@ -50,6 +51,16 @@ def test_a_registry_off_the_wire_is_an_error_with_the_right_address(site: Site) 
     with pytest.raises(ConfigError, match=r"10\.1\.2\.3"):
         plan(wrong)
     assert plan(replace(site, registry=Registry(host="127.0.0.1", port=5443))).loopback
+
+
+@pytest.mark.parametrize(("endpoint", "ports"), [
+    (None, [5443]), ("https://s3.example.org", [5443]), ("http://10.89.7.1:9000", [5443, 9000]),
+    ("https://10.89.7.1", [5443, 443])])
+def test_the_offline_host_needs_the_registry_and_a_bucket_that_is_there(
+        site: Site, endpoint: str | None, ports: list[int]) -> None:
+    store = StoreAt(url="s3://bucket", endpoint=endpoint)
+    bucket = replace(site, store=store, offline=replace(site.offline, store=store))
+    assert list(plan(bucket).ports) == ports
 
 
 def test_a_site_without_servers_has_no_plan(site: Site) -> None:
@@ -216,7 +227,8 @@ def test_the_home_folder_is_asked_for_even_where_python_lies_in_it(
     (tmp_path / ".bashrc").touch()
 
     def homes(prefix: Path) -> list[str]:
-        asked = cross.targets(replace(STATE, python_prefix=str(prefix)))
+        asked = probes.targets(replace(STATE, python_prefix=str(prefix)), own={}, other_port=1,
+                               image=None)
         return [each["target"] for each in asked if each["what"] == "the home folder"]
 
     assert homes(Path("/usr")) == [str(tmp_path)]
@@ -224,10 +236,31 @@ def test_the_home_folder_is_asked_for_even_where_python_lies_in_it(
 
 
 def test_what_was_reached_is_an_error_that_names_it() -> None:
-    probe = {"what": "the checkout", "target": "/project", "detail": "it is there"}
-    cross._refuse_reached([{**probe, "refused": True}])
+    probe = {"what": "the checkout", "target": "/project", "detail": "it is there", "image": None,
+             "open_because": None}
+    probes.refuse_reached([{**probe, "refused": True}])
     with pytest.raises(IntegrityError, match="the checkout: /project: it is there"):
-        cross._refuse_reached([{**probe, "refused": False}, {**probe, "refused": True}])
+        probes.refuse_reached([{**probe, "refused": False}, {**probe, "refused": True}])
+    with pytest.raises(IntegrityError, match="from a container of quay"):
+        probes.refuse_reached([{**probe, "refused": False, "image": "quay.io/a/b"}])
+    probes.refuse_reached([{**probe, "refused": False, "open_because": "iptables is not here"}])
+
+
+def test_the_caches_are_asked_for_by_name_where_they_are(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("NXF_HOME", "PIP_CACHE_DIR", "XDG_CACHE_HOME", "DOCKER_CONFIG"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "pip"))
+    for folder in ("home/.m2", "pip"):
+        (tmp_path / folder).mkdir(parents=True)
+    asked = probes.targets(STATE, own={"the checkout": tmp_path}, other_port=1, image="quay.io/a/b")
+    paths = {each["what"]: each["target"] for each in asked if each["kind"] == "path"}
+    assert paths["Maven's cache"] == str(tmp_path / "home/.m2")
+    assert paths["pip's cache"] == str(tmp_path / "pip")
+    assert "the user's caches" not in paths
+    network = [each["image"] for each in asked if each["kind"] != "path"]
+    assert network.count(None) == network.count("quay.io/a/b") > 0
 
 
 @pytest.mark.parametrize("keys", [[], ["tool/a/SHA256SUMS", "tool/b/SHA256SUMS"]])

@@ -7,7 +7,8 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.core.errors import CommandError, HostError
@@ -72,6 +73,35 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
         raise CommandError(f"{Path(words[0]).name} ended with status {process.returncode}",
                            status=process.returncode, tail=tail(text), where=log, todo=todo)
     return out or b""
+
+
+@contextmanager
+def following(log: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """While the block runs, give each line that a program adds to `log` to `say`.
+
+    The log is emptied first, so that it holds this run alone.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"")
+    done = threading.Event()
+
+    def follow() -> None:
+        with log.open(errors="replace") as stream:
+            while True:
+                ended = done.is_set()
+                while line := stream.readline():
+                    say(line.rstrip())
+                if ended:
+                    return
+                done.wait(0.2)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def tail(text: bytes, count: int = 12) -> list[str]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, launch
+from tasks.core import files, launch, processes
 from tasks.core.errors import CommandError, ConfigError, HostError
 from tasks.core.layout import ProdLayout
 from tasks.core.schema import check, read_json
@@ -124,7 +122,7 @@ def _run(layout: ProdLayout, ready: launch.Launch, *, profile: str, out: Path,
         "-with-report", reports / "report.html", "-with-timeline", reports / "timeline.html",
         "-with-trace", reports / "trace.txt", "-with-dag", reports / "dag.html"]
     try:
-        with echoing(log, step):
+        with processes.following(log, tell(step)):
             launch.run(ready, profile=profile, log=log, options=options, words=words,
                        env=environment)
     except CommandError as error:
@@ -152,28 +150,9 @@ def file_system(place: Path, mounts: str) -> str:
     return kind
 
 
-@contextmanager
-def echoing(log: Path, step: str) -> Iterator[None]:
-    """While the block runs, print each step that Nextflow notes in its log."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_bytes(b"")
-    ended = threading.Event()
-
-    def follow() -> None:
-        with log.open(errors="replace") as stream:
-            while True:
-                last = ended.is_set()
-                while line := stream.readline():
-                    if match := STEP.search(line):
-                        print(f"       {step}  {match[1].lower()}: {match[2].rstrip()}", flush=True)
-                if last:
-                    return
-                ended.wait(0.5)
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+def tell(step: str) -> Callable[[str], None]:
+    """Prints what a line of Nextflow's log says of a process."""
+    def say(line: str) -> None:
+        if match := STEP.search(line):
+            print(f"       {step}  {match[1].lower()}: {match[2].rstrip()}", flush=True)
+    return say

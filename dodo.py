@@ -48,10 +48,8 @@ DOIT_CONFIG = {
     "backend": "airlock",
     "dep_file": str(SiteLayout(site=CONFIG.site.name).state(CONFIG.role)),
     "reporter": Reporter,
-    "num_process": 4,
-    "par_type": "thread",
-    "subtasks": True,
-    "sort": "definition",
+    "continue": True, "num_process": 4, "par_type": "thread",
+    "subtasks": True, "sort": "definition",
 }
 
 

@@ -17,7 +17,7 @@ from doit.cmd_run import Run as DoitRun
 from doit.control import TaskControl
 from doit.dependency import SqliteDB
 
-from tasks.core import processes
+from tasks.core import processes, runner
 
 FRESH, STALE, BEHIND, LOOK = "fresh", "stale", "behind", "-"
 COLOURS = {FRESH: "32", STALE: "31", BEHIND: "33", LOOK: "2"}
@@ -124,6 +124,7 @@ class Run(DoitRun):  # type: ignore[misc]
                  auto_delayed_regex: bool = False, force_verbosity: bool = False,
                  failure_verbosity: int = 0, pdb: bool = False) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        runner.use()
         save, forget = self.dep_manager.save_success, self.dep_manager.remove_success
         backend = self.dep_manager.backend
 

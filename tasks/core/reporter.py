@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+from doit.exceptions import UnmetDependency
 from doit.reporter import ConsoleReporter
 
 
@@ -20,6 +21,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self._started: dict[str, float] = {}
         self._took: dict[str, float] = {}
         self._fresh = 0
+        self._not_run: list[str] = []
 
     def execute_task(self, task: Any) -> None:
         self._started[task.name] = time.monotonic()
@@ -36,6 +38,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if task.actions:
             self._fresh += 1
             self._line("fresh", task.name, "")
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        if not isinstance(fail, UnmetDependency):
+            super().add_failure(task, fail)
+        elif task.actions:
+            self._not_run.append(task.name)
 
     def skip_ignore(self, task: Any) -> None:
         self._line("ignore", task.name, "")
@@ -55,8 +63,17 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def complete_run(self) -> None:
         for message in self.runtime_errors:
             sys.stderr.write(f"ERROR: {message}\n")
+        self._sum_up()
+        self.outstream.flush()
+        if self.failures:
+            names = ", ".join(each["task"].name for each in self.failures)
+            sys.stderr.write(f"\nFAILED, as told above: {names}\n")
+        if self._not_run:
+            sys.stderr.write(f"not run, since that comes before: {', '.join(self._not_run)}\n")
+
+    def _sum_up(self) -> None:
         if not self._took:
-            if self._fresh:
+            if self._fresh and not self.failures:
                 self.write(f"all fresh: {self._fresh} steps, nothing to do\n")
             return
         total = time.monotonic() - self._begun
@@ -66,4 +83,3 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         for name, took in longest[:12]:
             if took >= 0.05:
                 self.write(f"  {took:7.1f} s  {name}\n")
-        self.outstream.flush()

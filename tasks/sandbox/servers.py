@@ -96,7 +96,8 @@ def isolation(part: Plan) -> str | None:
             f"the registry's address {part.address} and the offline host need namespaces, but "
             f"{why}",
             todo="run as root; or go on without isolation, on loopback and with this host's "
-                 "engine:\n    AIRLOCK_REGISTRY_HOST=127.0.0.1 "
+                 "engine, if this user may use one (`docker info` tells):\n"
+                 "    AIRLOCK_REGISTRY_HOST=127.0.0.1 "
                  "AIRLOCK_ENGINE=unix:///var/run/docker.sock ./doit")
     return why
 

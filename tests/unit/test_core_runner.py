@@ -1,0 +1,78 @@
+"""A run that goes on after a failure: what is run, what is not, and what is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doit import cmd_run
+from doit.cmd_base import ModuleTaskLoader
+from doit.doit_cmd import DoitMain
+from doit.exceptions import TaskFailed
+
+from tasks.core import runner
+from tasks.core.reporter import Reporter
+
+
+@pytest.fixture(params=["0", "3"])
+def parallel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How many threads; doit's own runners are put back afterwards."""
+    monkeypatch.setattr(cmd_run, "Runner", cmd_run.Runner)
+    monkeypatch.setattr(cmd_run, "MThreadRunner", cmd_run.MThreadRunner)
+    runner.use()
+    return str(request.param)
+
+
+def run(folder: Path, parallel: str, ran: list[str], fails: set[str]) -> int:
+    """Run servers <- images <- release, and code beside them; `fails` fail."""
+    def act(name: str) -> Any:
+        ran.append(name)
+        if name in fails:
+            return TaskFailed(f"{name} is broken")
+        (folder / name).write_text(name)
+        return True
+
+    def step(name: str, needs: tuple[str, ...] = (), setup: tuple[str, ...] = ()) -> dict[str, Any]:
+        return {"basename": name, "actions": [(act, [name])], "setup": list(setup),
+                "file_dep": [str(folder / each) for each in needs], "targets": [str(folder / name)],
+                "uptodate": [True] if name != "servers" else [False], "io": {"capture": False}}
+
+    def task_all() -> Iterator[dict[str, Any]]:
+        yield step("servers")
+        yield step("images", setup=("servers",))
+        yield step("release", needs=("images",))
+        yield step("code")
+
+    settings = {"dep_file": str(folder / "state.db"), "backend": "sqlite3", "continue": True,
+                "reporter": Reporter, "par_type": "thread",
+                "default_tasks": ["release", "images", "code"]}
+    loader = ModuleTaskLoader({"task_all": task_all, "DOIT_CONFIG": settings})
+    return int(DoitMain(loader).run(["run", "-n", parallel]))
+
+
+def test_what_needs_a_failed_server_is_not_run_and_the_rest_is(
+        tmp_path: Path, parallel: str, capsys: pytest.CaptureFixture[str]) -> None:
+    ran: list[str] = []
+    assert run(tmp_path, parallel, ran, {"servers"}) == 1
+    assert sorted(ran) == ["code", "servers"]
+    told = capsys.readouterr().err
+    assert "FAILED servers: servers is broken" in told
+    assert told.splitlines()[-2:] == ["FAILED, as told above: servers",
+                                      "not run, since that comes before: images, release"]
+
+
+def test_a_step_that_was_not_run_is_as_fresh_as_before(tmp_path: Path, parallel: str,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    ran: list[str] = []
+    assert run(tmp_path, parallel, ran, set()) == 0
+    assert sorted(ran) == ["code", "images", "release", "servers"]
+    (tmp_path / "images").unlink()
+    ran.clear()
+    assert run(tmp_path, parallel, ran, {"images"}) == 1
+    assert sorted(ran) == ["images", "servers"]
+    assert "not run, since that comes before: release" in capsys.readouterr().err
+    ran.clear()
+    assert run(tmp_path, parallel, ran, set()) == 0
+    assert sorted(ran) == ["images", "servers"]  # the same bytes again: the release stays

@@ -20,12 +20,6 @@ from tasks.core.graph import Task
 from tasks.core.layout import SiteLayout
 from tasks.core.reporter import Reporter
 
-ROOMS = {
-    "online": ("sandbox", "runtime", "code", "images", "data", "plugins", "offline", "dev",
-               "release"),
-    "prod": ("prod",),
-}
-
 
 def _config() -> Config:
     try:
@@ -34,26 +28,28 @@ def _config() -> Config:
         raise InvalidDodoFile(str(error)) from None
 
 
-def _defaults(config: Config) -> list[str]:
-    """What plain `doit` builds: the pushed releases; on the local site, the crossing as well."""
-    if config.role == "prod":
-        return ["prod:run"]
-    crosses = config.site.sandbox is not None and "pipeline" not in config.variables
-    return ["dev:validate", "push", "push:tool", *(["sandbox:cross"] if crosses else [])]
-
-
 CONFIG = _config()
+OFFLINE = CONFIG.role == "prod"
+LOCAL = CONFIG.site.sandbox is not None
+ROOMS = ["prod"] if OFFLINE else [
+    *(["sandbox"] if LOCAL else []), "runtime", "code", "images", "data", "plugins", "offline",
+    "dev", "release"]
+# Plain `doit` goes up to the pushed releases; on the local site, all the way across.
+CROSSING = ["sandbox:cross"] if LOCAL and "pipeline" not in CONFIG.variables else []
 DOIT_CONFIG = {
-    "default_tasks": _defaults(CONFIG),
+    "default_tasks": ["prod:run"] if OFFLINE else ["dev:validate", "push", "push:tool", *CROSSING],
     "backend": "airlock",
     "dep_file": str(SiteLayout(site=CONFIG.site.name).state(CONFIG.role)),
     "reporter": Reporter,
-    "continue": True, "num_process": 4, "par_type": "thread",
-    "subtasks": True, "sort": "definition",
+    "continue": True,
+    "num_process": 4,
+    "par_type": "thread",
+    "subtasks": True,
+    "sort": "definition",
 }
 
 
 def task_airlock() -> Iterator[Task]:
     """Every room's tasks, for the role."""
-    for room in ROOMS[CONFIG.role]:
+    for room in ROOMS:
         yield from importlib.import_module(f"tasks.{room}.graph").tasks(CONFIG)

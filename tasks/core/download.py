@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import ssl
 import threading
 import time
-import urllib.request
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
@@ -187,6 +185,7 @@ def _proxy(url: str) -> str | None:
     # Programs on this machine are never behind a proxy.
     if host == "localhost" or host.startswith("127.") or host == "::1":
         return None
+    import urllib.request
     if urllib.request.proxy_bypass(parts.netloc):
         return None
     proxies = urllib.request.getproxies()
@@ -195,6 +194,8 @@ def _proxy(url: str) -> str | None:
 
 @lru_cache
 def _pool(proxy: str | None) -> urllib3.PoolManager:
+    import ssl
+
     import urllib3
     options: dict[str, Any] = {
         "maxsize": PER_HOST, "timeout": urllib3.Timeout(connect=15, read=60),

@@ -46,6 +46,8 @@ class Settings(_Question):
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
         task.value_savers.append(lambda: {"settings": self._now})
         before = values.get("settings", "{}")
+        if not isinstance(before, str):  # of an earlier form
+            before = "{}"
         if before != self._now:
             old, new = json.loads(before), json.loads(self._now)
             self._changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import threading
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +77,7 @@ def resolve(maven: str, coordinates: tuple[str, ...], target: Path, *, log: Path
 
 def pom(coordinates: tuple[str, ...]) -> str:
     """A Maven project that depends on `coordinates` (group:artifact:version) alone."""
+    from xml.sax.saxutils import escape
     wanted = "".join(
         "<dependency>"
         f"<groupId>{escape(group)}</groupId><artifactId>{escape(artifact)}</artifactId>"

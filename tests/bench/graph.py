@@ -61,7 +61,8 @@ def airlock(folder: Path, tasks: int) -> int:
         for name in names:
             (folder / f"config/pipelines/{name}.yml").write_text(hello)
         (folder / "config/sites/bench.yml").write_text(
-            site.replace("pipelines: [hello]", f"pipelines: [{', '.join(names)}]"))
+            site.partition("\nsandbox:")[0].replace("pipelines: [hello]",
+                                                    f"pipelines: [{', '.join(names)}]"))
         told = subprocess.run([*DOIT, "list", "-q"], cwd=folder, text=True, check=True,
                               env=environment(folder), stdout=subprocess.PIPE).stdout
         return len(told.splitlines())

@@ -119,7 +119,8 @@ def test_what_a_signature_is_refused_for(ready: Staged) -> None:
 def test_another_key_makes_another_release(ready: Staged) -> None:
     first = ready.publish()
     path = ready.layout.release / "release.json"
-    files.write_json(path, {**json.loads(path.read_text()), "created": "2001-01-01T00:00:00.000000Z"})
+    files.write_json(path, {**json.loads(path.read_text()),
+                            "created": "2001-01-01T00:00:00.000000Z"})
     other = Signing(key=Path("keys/other"), identity="airlock", create=True)
     rotated = dataclasses.replace(ready, signing=other)
     second = rotated.publish()

@@ -85,7 +85,8 @@ def cross(spec: CrossSpec) -> str:
     copied = [_copy_from_bucket(spec, place.here)] if place.store is None else []
     log = spec.layout.log(f"sandbox:cross:{spec.pipeline}")
     with (host.at_work(place.here.parents[1], spec.pipeline),
-          host.shown(log, f"{spec.pipeline} offline | "),
+          processes.following(log, lambda line: print(f"{spec.pipeline} offline | {line}",
+                                                      flush=True)),
           _probing(spec, place) as probed):
         _run(place, script(spec, place, tool), log)
     results = place.look("list", str(place.there / "results"))

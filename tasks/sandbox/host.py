@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -248,34 +247,6 @@ def path_with(prefix: Path) -> str:
     """The offline host's PATH, with the Python below `prefix` in it."""
     programs = str(prefix / "bin")
     return PATH if programs in PATH.split(":") else f"{programs}:{PATH}"
-
-
-@contextmanager
-def shown(log: Path, prefix: str) -> Iterator[None]:
-    """Print what is added to a log, line by line with a prefix, while the block runs."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_bytes(b"")
-    done = threading.Event()
-
-    def follow() -> None:
-        with log.open("rb") as stream:
-            while True:
-                ended = done.is_set()
-                while line := stream.readline():
-                    text = line.decode(errors="replace").rstrip()
-                    sys.stdout.write(f"{prefix}{text}\n")
-                sys.stdout.flush()
-                if ended:
-                    return
-                done.wait(0.1)
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def denied() -> str | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tasks.core import files
 from tasks.core.errors import ImageError, RegistryError
-from tasks.core.registry.client import Access, Registries, Registry, uploading
+from tasks.core.registry.client import Access, Manifest, Registries, Registry, uploading
 from tasks.images import plan as planning
 from tasks.images.lock import Image, read_lock
 from tasks.images.plan import BlobMove, ImageMove, Plan, Present
@@ -21,6 +21,23 @@ from tasks.images.reference import Destination
 THREADS = 8
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Source(Protocol):
+    """What holds images by repository: a registry, or a layout on disk."""
+
+    def blob(self, path: str, digest: str, size: int) -> AbstractContextManager[Iterator[bytes]]:
+        """The blob's bytes as they come; they end with IntegrityError where they aren't it."""
+
+    def manifest(self, path: str, reference: str) -> Manifest:
+        """A manifest by its digest."""
+
+
+class Sources(Protocol):
+    """Where images come from, by the host in their references."""
+
+    def at(self, host: str) -> Source:
+        """What holds the images of this host."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +77,7 @@ def mirror_images(spec: MirrorSpec) -> str:
     target = registries.at(spec.destination.address)
     target.ping()
     made = planning.make(images, survey(target, images, spec.destination), spec.destination)
-    _Mirror(registries, target, spec.destination).carry_out(made, title=f"mirror {spec.pipeline}")
+    Mirror(registries, target, spec.destination).carry_out(made, title=f"mirror {spec.pipeline}")
     each_of(lambda image: read_back(target, image, spec.destination), images)
     files.write_json(spec.receipt, receipt(images, spec.destination))
     moved = sum(not move.held_by for move in made.blobs)
@@ -104,11 +121,11 @@ def survey(target: Registry, images: Sequence[Image], destination: Destination) 
         blobs={pair: size for pair, size in zip(wanted, sizes, strict=True) if size is not None})
 
 
-class _Mirror:
+class Mirror:
     """Carries out a plan: blobs first, then manifests, so that no manifest is ever incomplete."""
 
-    def __init__(self, registries: Registries, target: Registry, destination: Destination) -> None:
-        self._registries, self._target, self._destination = registries, target, destination
+    def __init__(self, sources: Sources, target: Registry, destination: Destination) -> None:
+        self._sources, self._target, self._destination = sources, target, destination
 
     def carry_out(self, plan: Plan, *, title: str) -> None:
         with Progress(title, plan.size) as progress:
@@ -132,11 +149,11 @@ class _Mirror:
             known.held_by = holder
 
     def _upload(self, repository: str, move: BlobMove, progress: Progress | None) -> None:
-        registry = self._registries.at(move.source.host)
+        source_at = self._sources.at(move.source.host)
 
         @contextmanager
         def source() -> Iterator[Iterator[bytes]]:
-            with registry.blob(move.source.path, move.digest, move.size) as chunks:
+            with source_at.blob(move.source.path, move.digest, move.size) as chunks:
                 yield _counted(chunks, progress)
 
         self._target.upload(repository, move.digest, move.size, source)
@@ -144,8 +161,7 @@ class _Mirror:
     def _image(self, move: ImageMove) -> None:
         """Put the manifest by digest and tag, with the source's own bytes."""
         image = move.image
-        manifest = self._registries.at(image.source.host).manifest(image.source.path,
-                                                                   image.manifest)
+        manifest = self._sources.at(image.source.host).manifest(image.source.path, image.manifest)
         for reference in move.put:
             if self._target.put_manifest(move.repository, reference, manifest):
                 continue

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,8 +15,17 @@ from typing import TYPE_CHECKING
 
 from tasks.core.errors import IntegrityError, RegistryError
 from tasks.core.registry.auth import Authenticator
+from tasks.core.registry.jws import payload
 from tasks.core.registry.streams import checked, chunks_of
-from tasks.core.registry.transport import ATTEMPTS, Body, Broken, Transport, backoff, slot
+from tasks.core.registry.transport import (
+    ATTEMPTS,
+    Body,
+    Broken,
+    Transport,
+    backoff,
+    origin,
+    slot,
+)
 
 if TYPE_CHECKING:
     import urllib3
@@ -30,6 +41,10 @@ DOCKER_HUB, HUB_ADDRESS = "docker.io", "registry-1.docker.io"
 """Docker Hub as references name it, and where it answers."""
 LARGEST_MANIFEST = 4 << 20
 """Bytes; the specification asks registries to take no more."""
+
+LARGEST_LIST = 16 << 20
+NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
+"""The next page's address in a Link header (RFC 8288)."""
 
 Opener = Callable[[], AbstractContextManager[Iterable[bytes]]]
 
@@ -65,7 +80,8 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        return "sha256:" + hashlib.sha256(self.data).hexdigest()
+        signed = payload(self.data) if self.media_type == SCHEMA1[0] else self.data
+        return "sha256:" + hashlib.sha256(signed).hexdigest()
 
 
 class Registries:
@@ -158,6 +174,38 @@ class Registry:
             raise self._unexpected(response, self._name(path, reference), url)
         return (response.headers.get("Docker-Content-Digest")
                 or self.manifest(path, reference).digest)
+
+    def tags(self, path: str) -> list[str]:
+        """A repository's tags; none where there is no such repository."""
+        return self._list(self._url(path, "tags/list"), "tags", self._pull(path), path)
+
+    def repositories(self) -> list[str]:
+        """The paths of all repositories; RegistryError where that may not be asked."""
+        names = self._list(f"{self.base}/v2/_catalog", "repositories", ("registry:catalog:*",),
+                           "its list of repositories")
+        below = f"{self._below}/" if self._below else ""
+        return [name.removeprefix(below) for name in names if name.startswith(below)]
+
+    def _list(self, url: str, key: str, scopes: tuple[str, ...], name: str) -> list[str]:
+        """A list that comes in pages, each linked from the one before."""
+        found: list[str] = []
+        while True:
+            response = self._send("GET", url, scopes, name)
+            if response.status == 404:
+                response.drain_conn()
+                return found
+            if response.status != 200:
+                raise self._unexpected(response, name, url)
+            try:
+                found += map(str, json.loads(self._read(response, LARGEST_LIST, name))[key] or [])
+            except (ValueError, KeyError, TypeError):
+                raise RegistryError(f"{self.host} answered nonsense for {name}",
+                                    where=url) from None
+            link = NEXT.search(response.headers.get("Link", ""))
+            following = urllib.parse.urljoin(url, link[1]) if link else url
+            if following == url or origin(following) != origin(url):
+                return found
+            url = following
 
     def blob_size(self, path: str, digest: str) -> int | None:
         """A blob's size in bytes, or None where the repository doesn't have it."""

@@ -1,0 +1,52 @@
+"""What the docs show is true: their YAML fits the schemas, their links and tasks are there."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks.core.config import load
+from tasks.core.schema import check
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ["README.md", "CONTRIBUTING.md"]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of a language, those in lists too, without their indentation."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", (ROOT / page).read_text(),
+                       re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
+
+
+@pytest.mark.parametrize(("page", "schema"), [("README.md", "site"),
+                                              ("CONTRIBUTING.md", "pipeline")])
+def test_the_configurations_that_are_shown_fit_their_schemas(page: str, schema: str) -> None:
+    shown = blocks(page, "yaml")
+    assert shown
+    for text in shown:
+        check(yaml.safe_load(text), schema, where=page)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_tasks_that_are_named_can_be_typed(project: Path) -> None:
+    names = set()
+    for given in ({}, {"role": "prod"}):
+        config = load(given)
+        rooms = (["prod"] if given else
+                 [path.parent.name for path in sorted((ROOT / "tasks").glob("*/graph.py"))
+                  if path.parent.name not in ("core", "prod")])
+        names |= {task["basename"] for room in rooms
+                  for task in importlib.import_module(f"tasks.{room}.graph").tasks(config)}
+    text = "\n".join((ROOT / page).read_text() for page in PAGES)
+    for name in re.findall(r"`(?:\./)?doit (?:[a-z]+=\w+ )*([a-z]+:[a-z]+)", text):
+        assert name in names, name

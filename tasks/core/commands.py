@@ -83,6 +83,7 @@ class List(DoitList):  # type: ignore[misc]
     def _execute(self, subtasks: bool = False, quiet: bool = True, private: bool = False,
                  sort: str = "name", json: bool = False,
                  pos_args: list[str] | None = None) -> int:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `doit list | head` ends as `ls | head` does
         control = TaskControl(self.task_list)
         known = states(self.task_list, self.dep_manager)
         chosen = (self._list_filtered(control.tasks, pos_args, subtasks) if pos_args

@@ -1,54 +1,76 @@
-"""images:verify: whether the destination still holds what the receipt says."""
+"""images:verify: lock, source and destination side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core.errors import ImageError, IntegrityError
+from tasks.core.errors import ImageError, IntegrityError, RegistryError
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
-from tasks.images.lock import Image, read_lock
+from tasks.images import convert, outdated, plan
+from tasks.images.locked import Image, read_lock
 from tasks.images.mirror import differences, each_of, receipt
-from tasks.images.reference import Destination
+from tasks.images.reference import Destination, Reference
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifySpec:
-    """What images:verify reads; it removes the receipt where it isn't true any more."""
+    """What images:verify reads; it removes the receipt where it isn't true any more.
+
+    `locks` are those of all pipelines of the site: what none of them names is extra.
+    """
 
     pipeline: str
     lock: Path
+    locks: tuple[Path, ...]
     receipt: Path
     destination: Destination
     access: Access
 
 
 def verify_images(spec: VerifySpec) -> str:
-    """Print a line for each image; ImageError where any differs, and the receipt is gone then."""
-    images = read_lock(spec.lock)
-    target = Registries(spec.access).at(spec.destination.address)
+    """Print what is ok, differs, is extra or has moved; ImageError where the destination differs.
+
+    The receipt is gone then. What is extra there, and a source that has moved on, is gone or
+    can't be reached, is told and is no fault: what is carried is what the lock says.
+    """
+    locked = read_lock(spec.lock)
+    registries = Registries(spec.access)
+    for address in plan.addresses(locked, spec.destination):
+        registries.at(address).ping()
+    images = convert.as_held(registries, locked, spec.destination, spec.receipt)
     drift = compare(read_json(spec.receipt, "images-receipt"), receipt(images, spec.destination))
 
     def look(image: Image) -> list[str]:
+        if image.convert and not image.converted_from:
+            return [f"{image.manifest} is not converted there"]
         try:
-            return differences(target, image, spec.destination)
+            return differences(registries, image, spec.destination)
         except IntegrityError as error:
             return [error.what]
 
     found = each_of(look, images)
-    lines = [f"{'differs' if faults else 'ok':<8}{image.source}"
-             + "".join(f"\n        {fault}" for fault in faults)
+    lines = [f"{'differs' if faults else 'ok':<9}{image.source}"
+             + "".join(f"\n         {fault}" for fault in faults)
              for image, faults in zip(images, found, strict=True)]
-    print("\n".join([*lines, *(f"differs {each}" for each in drift)]), flush=True)
+    lines += [f"differs  {each}" for each in drift]
+    everything = [*locked, *(image for path in spec.locks if path.is_file() and path != spec.lock
+                             for image in read_lock(path))]
+    lines += [f"extra    {each}" for each in extra(registries, everything, spec.destination)]
+    lines += [f"source   {each.source}: {each.said}" for each in outdated.look(registries, locked)
+              if each.state not in (outdated.CURRENT, outdated.PINNED)]
+    print("\n".join(lines), flush=True)
     count = sum(bool(faults) for faults in found) + len(drift)
     if count:
         spec.receipt.unlink(missing_ok=True)
         raise ImageError(f"{count} of what the receipt says is not true any more; it was removed",
                          where=spec.destination.address,
                          todo=f"run `doit images:mirror:{spec.pipeline}` again, which repairs it")
-    return f"{len(images)} images whole at {spec.destination.address}"
+    return (f"{len(images)} images whole at "
+            f"{' and '.join(plan.addresses(locked, spec.destination))}")
 
 
 def compare(written: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -63,6 +85,50 @@ def compare(written: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
         elif source not in other:
             found.append(f"{source} is in the receipt, not in the lock")
         elif one[source] != other[source]:
-            keys = [key for key in one[source] if one[source][key] != other[source][key]]
+            keys = sorted(key for key in {*one[source], *other[source]}
+                          if one[source].get(key) != other[source].get(key))
             found.append(f"{source}: receipt and lock differ in {', '.join(keys)}")
     return found
+
+
+def extra(registries: Registries, images: Sequence[Image], destination: Destination) -> list[str]:
+    """What the destination holds below our paths that no image names: tags, then repositories."""
+    named: dict[str, set[str]] = {}
+    for image in images:
+        tags = named.setdefault(destination.repository(image.source), set())
+        tags |= {image.source.tag} if image.source.tag else set()
+
+    def tags_of(name: str) -> list[str]:
+        address, _, path = name.partition("/")
+        return [f"{name}:{tag}" for tag in sorted({*registries.at(address).tags(path)}
+                                                  - named[name])]
+
+    found: list[str] = []
+    for name in sorted(named):
+        found += _told(lambda name=name: tags_of(name), f"the tags of {name}")  # type: ignore[misc]
+    ours = owned([image.source for image in images], destination)
+    for address in sorted(ours):
+        found += _told(lambda address=address: [  # type: ignore[misc]
+            f"{address}/{path}" for path in sorted(registries.at(address).repositories())
+            if f"{address}/{path}" not in named
+            and any(path.startswith(below) for below in ours[address])], f"all of {address}")
+    return found
+
+
+def owned(sources: Iterable[Reference], destination: Destination) -> dict[str, set[str]]:
+    """By registry, the beginnings of the repositories that the mirror alone fills."""
+    found: dict[str, set[str]] = {}
+    for source in sources:
+        below = destination.below(source.host)
+        found.setdefault(destination.registry(source), set()).add(f"{below}/" if below else "")
+    if destination.prefix and destination.address in found:
+        found[destination.address].add(f"{destination.prefix}/")
+    return found
+
+
+def _told(ask: Callable[[], list[str]], what: str) -> list[str]:
+    """The answer, or why there is none: many registries let nobody list them."""
+    try:
+        return ask()
+    except RegistryError as error:
+        return [f"can't be known for {what}: {error.what}"]

@@ -15,7 +15,8 @@ import pytest
 from tasks.core.errors import ImageError, IntegrityError, RegistryError
 from tasks.core.registry.client import MANIFESTS, SCHEMA1, Access, Registries
 from tasks.images import mirror, plan
-from tasks.images.lock import Image, resolve
+from tasks.images.lock import resolve
+from tasks.images.locked import Image
 from tasks.images.reference import Destination, parse
 from tests.sandbox.images_faults import Answer, Memory, Request, serve
 
@@ -67,11 +68,11 @@ def locked(known: Registries) -> list[Image]:
 def carry(far: Memory, near: Memory, home: Destination = HOME) -> list[Image]:
     """Lock, mirror and read back both images."""
     known = registries(far, near)
-    images, target = locked(known), known.at(home.address)
-    made = plan.make(images, mirror.survey(target, images, home), home)
-    mirror._Mirror(known, target, home).carry_out(made, title="test")
+    images = locked(known)
+    made = plan.make(images, mirror.survey(known, images, home), home)
+    mirror.Mirror(known, known, home).carry_out(made, title="test")
     for image in images:
-        mirror.read_back(target, image, home)
+        mirror.read_back(known, image, home)
     return images
 
 

@@ -21,7 +21,8 @@ import pytest
 from tasks.core.errors import AirlockError, ImageError, IntegrityError, RegistryError
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
-from tasks.images.lock import LockSpec, lock_images, read_lock
+from tasks.images.lock import LockSpec, lock_images
+from tasks.images.locked import read_lock
 from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
 from tasks.images.reference import Destination
 from tasks.images.verify import VerifySpec, verify_images
@@ -110,9 +111,10 @@ def steps(world: World, folder: Path, images: list[str], *, prefix: str = "",
     return Steps(
         lock=LockSpec(**common, images=folder / "images.txt", pinned=folder / "pinned.txt",
                       platform="linux/amd64", relock=False),
-        plan=PlanSpec(**common, destination=destination),
+        plan=PlanSpec(**common, destination=destination, locks=(lock,), receipt=receipt,
+                      report=folder / "images.plan.json"),
         mirror=MirrorSpec(**common, receipt=receipt, destination=destination),
-        verify=VerifySpec(**common, receipt=receipt, destination=destination))
+        verify=VerifySpec(**common, locks=(lock,), receipt=receipt, destination=destination))
 
 
 def test_images_of_all_kinds_arrive_whole_and_only_once(

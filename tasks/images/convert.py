@@ -1,0 +1,88 @@
+"""Images whose own bytes no current engine takes: put at the destination in another format.
+
+The destination's digest is another one then. The receipt holds both, and while the destination
+still has what the receipt tells of, nothing is converted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.core.errors import RegistryError
+from tasks.core.registry.client import Manifest, Opener, Registries, Registry, uploading
+from tasks.core.schema import read_json
+from tasks.images import schema1
+from tasks.images.lock import read_manifest
+from tasks.images.locked import Image
+from tasks.images.reference import Destination
+
+if TYPE_CHECKING:
+    from tasks.images.mirror import Source
+
+CHUNK = 1 << 18
+
+
+def as_held(registries: Registries, images: Sequence[Image], destination: Destination,
+            receipt: Path) -> list[Image]:
+    """The images, those to convert in the form that the destination holds by the receipt.
+
+    One that was never converted, or that the destination has lost, stays as the lock has it.
+    """
+    if not any(image.convert for image in images) or not receipt.is_file():
+        return list(images)
+    told = {(each["source"], each["destination"]): each
+            for each in read_json(receipt, "images-receipt")["images"] if "converted" in each}
+
+    def held(image: Image) -> Image:
+        place = (str(image.source), destination.repository(image.source))
+        entry: dict[str, Any] | None = told.get(place) if image.convert else None
+        if entry is None or entry["converted"]["from"] != image.manifest:
+            return image
+        registry = registries.at(destination.registry(image.source))
+        path = destination.path(image.source)
+        if registry.manifest_digest(path, entry["digest"]) is None:
+            return image
+        return _as(image, registry.manifest(path, entry["digest"]))
+
+    return [held(image) for image in images]
+
+
+def carry(source: Source, target: Registry, image: Image, path: str, folder: Path) -> Image:
+    """Convert an image, put it into the repository `path`, and return it as it is there.
+
+    `folder` is made, and removed afterwards.
+    """
+    with schema1.converted(source, image, folder) as made:
+        result = _as(image, made.manifest)
+        schema1.check_layers(image, result.layers)
+        for blob in result.blobs:
+            with uploading(target, blob.digest) as known:
+                if target.blob_size(path, blob.digest) != blob.size:
+                    target.upload(path, blob.digest, blob.size, _opener(made.file(blob.digest)))
+                known.held_by = known.held_by or path
+        for reference in (result.manifest, image.source.tag):
+            if reference and not target.put_manifest(path, reference, made.manifest):
+                raise RegistryError(f"{target.host} has no place for {image.source}: it misses a "
+                                    "blob that was just uploaded", where=path,
+                                    todo="see the registry's log; its blob store may be damaged")
+        return result
+
+
+def _as(image: Image, manifest: Manifest) -> Image:
+    """The image with another manifest in place of the source's own."""
+    variant = read_manifest(manifest, image.source, image.platform)
+    return replace(image, manifest=variant.manifest, media_type=variant.media_type,
+                   config=variant.config, layers=variant.layers, converted_from=image.manifest)
+
+
+def _opener(file: Path) -> Opener:
+    @contextmanager
+    def source() -> Iterator[Iterator[bytes]]:
+        with file.open("rb") as stream:
+            yield iter(partial(stream.read, CHUNK), b"")
+    return source

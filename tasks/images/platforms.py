@@ -1,0 +1,78 @@
+"""Which of an index's manifests are carried: pure, by the image index of the OCI image format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.core.errors import ImageError
+from tasks.images.reference import DIGEST, Reference
+
+ALL = "all"
+UNKNOWN = "unknown/unknown"
+"""What BuildKit writes for attestations, which stand in an index beside the images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Digests of an index's manifests.
+
+    `first` is that of the offline hosts' platform, `others` are the further ones with their
+    platforms, and `whole` says that these are all.
+    """
+
+    first: str
+    others: tuple[tuple[str, str], ...]
+    whole: bool
+
+
+def name(entry: Mapping[str, Any]) -> str:
+    """os/architecture[/variant] of an entry of an index."""
+    at = entry.get("platform")
+    if not isinstance(at, dict) or not at.get("os") or not at.get("architecture"):
+        return UNKNOWN
+    variant = f"/{at['variant']}" if at.get("variant") else ""
+    return f"{at['os']}/{at['architecture']}{variant}"
+
+
+def fits(offered: str, wanted: str) -> bool:
+    """Whether a platform is the one wanted; a variant is left open by a name without one."""
+    return offered == wanted or offered.startswith(f"{wanted}/")
+
+
+def choose(index: Mapping[str, Any], reference: Reference, platform: str,
+           further: Sequence[str]) -> Chosen:
+    """What is carried of an index for the offline hosts' `platform` and `further` ones.
+
+    A further platform that the index lacks is left out. Where all platforms are carried, so are
+    attestations, for registries refuse an index that names what they lack. ImageError where
+    `platform` itself is missing.
+    """
+    listed = [each for each in index.get("manifests", []) if isinstance(each, dict)]
+    usable = [(name(each), str(each["digest"])) for each in listed
+              if DIGEST.fullmatch(str(each.get("digest")))]
+    first = _best(usable, platform)
+    if first is None:
+        raise ImageError(f"{reference} has no image for {platform}; it has "
+                         f"{', '.join(sorted({one for one, _ in usable} - {UNKNOWN})) or 'none'}",
+                         todo="use an image that has this platform, given by hand under `images` "
+                              "in the pipeline's file")
+    picked = dict.fromkeys([first, *(found for wanted in further
+                                     if (found := _best(usable, wanted)) is not None)])
+    if ALL in further:
+        picked |= dict.fromkeys(usable)
+    whole = (len(usable) == len(index.get("manifests", []))
+             and all(each in picked or each[0] == UNKNOWN for each in usable))
+    if whole:
+        picked |= dict.fromkeys(usable)
+    others = {digest: one for one, digest in picked if digest != first[1]}
+    return Chosen(first=first[1], whole=whole,
+                  others=tuple((one, digest) for digest, one in others.items()))
+
+
+def _best(usable: Sequence[tuple[str, str]], wanted: str) -> tuple[str, str] | None:
+    """The entry with this very name, else the first that leaves its variant open."""
+    exact = [each for each in usable if each[0] == wanted]
+    near = [each for each in usable if fits(each[0], wanted)]
+    return next(iter([*exact, *near]), None)

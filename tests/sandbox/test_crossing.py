@@ -8,7 +8,9 @@ import gzip
 import hashlib
 import json
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,37 @@ READS = Path("/usr/share/doc/seqkit-examples/tests")
 LOOKS = {"dev:validate:hello"}
 
 
+COMMANDS: set[bytes] = set()
+"""The command lines of all processes that were seen while the fixture's `doit` ran."""
+
+
+@contextmanager
+def watching_commands() -> Iterator[None]:
+    """Collect every process's command line, some 50 times a second."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    COMMANDS.add(path.read_bytes())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 @pytest.fixture(scope="module")
 def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project in which plain `doit` has done its work once."""
     project = copy(tmp_path_factory.mktemp("crossing"), number=1)
     try:
-        project.doit()
+        with watching_commands():
+            project.doit()
         yield project
     finally:
         project.doit("sandbox:down", check=False)
@@ -88,6 +115,9 @@ def test_no_secret_stands_where_it_must_not(crossed: Project) -> None:
     encoded = next(iter(config["auths"].values()))["auth"]
     password = base64.b64decode(encoded).decode().partition(":")[2]
     assert len(password) >= 16
+    assert any(b"docker-registry" in command for command in COMMANDS)
+    assert not [command for command in COMMANDS
+                if password.encode() in command or encoded.encode() in command]
     allowed = {"config.json"}
     told = subprocess.run(
         ["grep", "-rlaF", "-e", password, "-e", encoded, "build", "config"],

@@ -48,25 +48,29 @@ def validate(spec: ValidateSpec) -> str:
 
 
 def registry(spec: ValidateSpec) -> str:
-    """The registry answers, by a trusted certificate, and takes our login."""
-    _client(spec).at(spec.registry.address).ping()
-    return f"{spec.registry.address} answers and takes the login"
+    """Each registry that holds images answers, by a trusted certificate, and takes our login."""
+    held = read_json(spec.receipt, "images-receipt")["images"]
+    addresses = sorted({each["destination"].partition("/")[0] for each in held}
+                       or {spec.registry.address})
+    for address in addresses:
+        _client(spec).at(address).ping()
+    return f"{' and '.join(addresses)}: there, and the login is taken"
 
 
 def images(spec: ValidateSpec) -> str:
     """Every image of the receipt is there by its digest."""
     held = read_json(spec.receipt, "images-receipt")["images"]
-    client = _client(spec).at(spec.registry.address)
+    client = _client(spec)
 
     def missing(image: dict[str, str]) -> str | None:
-        path = image["destination"].partition("/")[2]
-        found = client.manifest_digest(path, image["digest"])
+        address, _, path = image["destination"].partition("/")
+        found = client.at(address).manifest_digest(path, image["digest"])
         return None if found == image["digest"] else image["source"]
 
     with ThreadPoolExecutor(8) as pool:
         lost = [each for each in pool.map(missing, held) if each]
     if lost:
-        raise RegistryError(f"the registry lacks {', '.join(lost)}", where=spec.registry.address,
+        raise RegistryError(f"the registry lacks {', '.join(lost)}", where=spec.receipt,
                             todo=f"`doit images:verify:{spec.pipeline}`, then "
                                  f"`doit images:mirror:{spec.pipeline}`")
     return f"{len(held)} there by digest"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,7 @@ def bootstrap(spec: BootstrapSpec) -> str:
     name = read_json(spec.layout.current, "current")["id"]
     folder = spec.layout.release(name)
     release = read_json(folder / "release.json", "release")
-    images = sorted(f"{image['destination']}@{image['digest']}"
-                    for image in read_json(folder / "images.receipt.json",
-                                           "images-receipt")["images"])
+    images = sorted(f"{image['destination']}@{image['digest']}" for image in held_images(folder))
     lacks = lacking(spec, release, folder)
     if lacks:
         raise HostError("this host can't run the release yet:\n"
@@ -62,6 +61,13 @@ def bootstrap(spec: BootstrapSpec) -> str:
     files.write_json(spec.layout.bootstrap, check(told, "bootstrap", where=spec.layout.bootstrap))
     return f"{name}: {len(images)} images, {pulled} of them pulled now; " \
            f"Nextflow {release['nextflow']} on {ready.nextflow.java}"
+
+
+def held_images(folder: Path) -> list[dict[str, Any]]:
+    """The images that a release says its registries hold."""
+    held: list[dict[str, Any]] = read_json(folder / "images.receipt.json",
+                                           "images-receipt")["images"]
+    return held
 
 
 def carried(folder: Path, version: str) -> launch.Carried:
@@ -80,10 +86,12 @@ def _indent(lack: AirlockError) -> str:
 def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[AirlockError]:
     """Everything that this host lacks for the release."""
     lacks = []
+    addresses = sorted({image["destination"].partition("/")[0] for image in held_images(folder)})
     for see in (lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it"),
                 lambda: nextflow.find_java(release["nextflow"]),
                 lambda: engine.connect(engine.Engine()),
-                lambda: see_registry(release["registry"], spec.ca, spec.authfile),
+                *(partial(see_registry, address, spec.ca, spec.authfile)
+                  for address in addresses),
                 lambda: _see_space(folder, spec.layout.root)):
         try:
             see()

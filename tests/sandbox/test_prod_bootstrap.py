@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import signature
+from tasks.core import files, signature
 from tasks.core.errors import HostError, RegistryError
 from tasks.core.schema import read_json
 from tasks.prod.bootstrap import BootstrapSpec, bootstrap, lacking, see_registry
@@ -109,7 +109,10 @@ def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     spec = BootstrapSpec(pipeline="hello", layout=fetched.prod, trust=fetched.trust)
     folder = fetched.prod.release(fetched.id())
-    release = {**read_json(folder / "release.json", "release"), "registry": "127.0.0.1:9"}
+    release = read_json(folder / "release.json", "release")
+    receipt = read_json(folder / "images.receipt.json", "images-receipt")
+    receipt["images"][0]["destination"] = "127.0.0.1:9/quay.io/airlock/tool"
+    files.write_json(folder / "images.receipt.json", receipt)
     said = "\n".join(map(str, lacking(spec, release, folder)))
     assert "'bash' is not on the PATH" in said
     assert "no container engine answers" in said

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.core.errors import RegistryError
-from tasks.core.registry.client import Manifest, Opener, Registries, Registry, uploading
+from tasks.core.registry.client import Manifest, Registries, Registry
+from tasks.core.registry.uploads import Opener, uploading
 from tasks.core.schema import read_json
 from tasks.images import schema1
 from tasks.images.lock import read_manifest
@@ -61,7 +62,7 @@ def carry(source: Source, target: Registry, image: Image, path: str, folder: Pat
         result = _as(image, made.manifest)
         schema1.check_layers(image, result.layers)
         for blob in result.blobs:
-            with uploading(target, blob.digest) as known:
+            with uploading(target.address, blob.digest) as known:
                 if target.blob_size(path, blob.digest) != blob.size:
                     target.upload(path, blob.digest, blob.size, _opener(made.file(blob.digest)))
                 known.held_by = known.held_by or path

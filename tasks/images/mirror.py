@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
@@ -11,7 +12,8 @@ from typing import Any, Protocol, TypeVar
 
 from tasks.core import files
 from tasks.core.errors import ImageError, RegistryError
-from tasks.core.registry.client import Access, Manifest, Registries, Registry, uploading
+from tasks.core.registry.client import Access, Manifest, Registries, Registry, seen
+from tasks.core.registry.uploads import uploading
 from tasks.images import convert
 from tasks.images import plan as planning
 from tasks.images.locked import Image, read_lock
@@ -74,7 +76,8 @@ def show_plan(spec: PlanSpec) -> str:
     images = convert.as_held(registries, read_lock(spec.lock), spec.destination, spec.receipt)
     elsewhere = [image for path in spec.locks if path.is_file() for image in read_lock(path)]
     refuse_shared_homes([image.source for image in (*images, *elsewhere)], spec.destination)
-    made = planning.make(images, survey(registries, images, spec.destination), spec.destination)
+    present = survey(registries, images, spec.destination, every=True)
+    made = planning.make(images, present, spec.destination)
     files.write_json(spec.report, planning.as_json(made, spec.destination))
     print(planning.table(made, spec.destination), end="", flush=True)
     return planning.summary(made, spec.destination)
@@ -93,7 +96,7 @@ def mirror_images(spec: MirrorSpec) -> str:
     mirror.carry_out(made, title=f"mirror {spec.pipeline}")
     converted = mirror.convert(made, locked, spec.receipt.parent)
     images = [converted.get(image.source, image) for image in images]
-    each_of(lambda image: read_back(registries, image, spec.destination), images)
+    each_of(mirror.confirm, images)
     files.write_json(spec.receipt, receipt(images, spec.destination))
     moved = sum(not move.held_by for move in made.blobs)
     return (f"{len(images)} images at {' and '.join(addresses)}; {files.human_size(made.size)} "
@@ -117,8 +120,13 @@ def each_of(function: Callable[[T], R], values: Sequence[T]) -> list[R]:
     return [future.result() for future in futures]
 
 
-def survey(registries: Registries, images: Sequence[Image], destination: Destination) -> Present:
-    """What the destination holds of these images, by HEAD requests alone."""
+def survey(registries: Registries, images: Sequence[Image], destination: Destination, *,
+           every: bool = False) -> Present:
+    """What the destination holds of these images, by HEAD requests alone.
+
+    Without `every`, no more is asked than what must be known to bring them: of an image whose
+    manifest is missing no tag, and each blob in one repository, since mounts bring the others.
+    """
     def ask(name: str) -> tuple[Registry, str]:
         address, _, path = name.partition("/")
         return registries.at(address), path
@@ -132,15 +140,22 @@ def survey(registries: Registries, images: Sequence[Image], destination: Destina
         return target.blob_size(path, pair[1])
 
     names = [(destination.repository(image.source), image) for image in images]
-    manifests = sorted({(name, each) for name, image in names for each in image.manifests})
-    tags = sorted({(name, image.source.tag) for name, image in names if image.source.tag})
-    blobs = sorted({(name, blob.digest) for name, image in names for blob in image.all_blobs})
-    found = each_of(digest, [*manifests, *tags])
-    digests, means = found[:len(manifests)], found[len(manifests):]
+    asked = sorted({(name, each) for name, image in names for each in image.manifests})
+    manifests = frozenset(pair for pair, found in zip(asked, each_of(digest, asked), strict=True)
+                          if pair[1] == found)
+    whole = [(name, image) for name, image in names
+             if every or manifests.issuperset((name, each) for each in image.manifests)]
+    tags = sorted({(name, image.source.tag) for name, image in whole if image.source.tag})
+    means = each_of(digest, tags)
+    wanted = {(name, blob.digest) for name, image in whole for blob in image.all_blobs}
+    once: dict[tuple[str, str], tuple[str, str]] = {}
+    for name, image in names:
+        for blob in image.all_blobs:
+            once.setdefault((destination.registry(image.source), blob.digest), (name, blob.digest))
+    blobs = sorted(wanted.union(once.values()))
     sizes = each_of(size, blobs)
     return Present(
-        manifests=frozenset(pair for pair, digest in zip(manifests, digests, strict=True)
-                            if pair[1] == digest),
+        manifests=manifests,
         tags={pair: digest for pair, digest in zip(tags, means, strict=True) if digest},
         blobs={pair: size for pair, size in zip(blobs, sizes, strict=True) if size is not None})
 
@@ -152,10 +167,26 @@ class Mirror:
         self._sources, self._targets, self._destination = sources, targets, destination
 
     def carry_out(self, plan: Plan, *, title: str) -> None:
-        with Progress(title, sum(move.moved for move in plan.blobs)) as progress:
+        sizes: Counter[str] = Counter()
+        for move in plan.blobs:
+            sizes[str(move.source)] += move.moved
+        with Progress(title, sizes) as progress:
             self._progress = progress
             each_of(self._blob, plan.blobs)
         each_of(self._image, [move for move in plan.images if move.put])
+
+    def confirm(self, image: Image) -> None:
+        """Read an image back; what is missing in spite of all is uploaded once more, by force."""
+        found = differences(self._targets, image, self._destination)
+        if found and not image.converted_from:
+            target = self._targets.at(self._destination.registry(image.source))
+            self._restore(image, target)
+            for digest in image.manifests:
+                tag = image.source.tag if digest == image.tagged else None
+                target.put_manifest(self._destination.path(image.source), tag or digest,
+                                    self._manifest(image, digest))
+        if found:
+            read_back(self._targets, image, self._destination)
 
     def convert(self, plan: Plan, locked: Sequence[Image], folder: Path) -> dict[Reference, Image]:
         """Put the images that can't stay as they are, and return them as the far side has them."""
@@ -179,53 +210,60 @@ class Mirror:
         survey, into this repository or into another one.
         """
         target = self._targets.at(move.address)
-        with uploading(target, move.digest) as known:
+        with uploading(target.address, move.digest) as known:
             holder = move.held_by or known.held_by
             for repository in move.repositories:
-                if holder is None or not target.mount(repository, move.digest, holder):
-                    if target.blob_size(repository, move.digest) != move.size:
-                        self._upload(repository, move, None if move.held_by else self._progress)
-                    holder = repository
+                if holder is None:
+                    self._upload(target, repository, move, self._progress)
+                elif not (repository == holder or target.mount(repository, move.digest, holder)
+                          or target.blob_size(repository, move.digest) == move.size):
+                    self._upload(target, repository, move, None)
+                holder = repository
             known.held_by = holder
 
-    def _upload(self, repository: str, move: BlobMove, progress: Progress | None) -> None:
-        source_at = self._sources.at(move.source.host)
-
+    def _upload(self, target: Registry, repository: str, move: BlobMove,
+                progress: Progress | None) -> None:
         @contextmanager
         def source() -> Iterator[Iterator[bytes]]:
-            with source_at.blob(move.source.path, move.digest, move.size) as chunks:
-                yield _counted(chunks, progress)
+            with self._sources.at(move.source.host).blob(
+                    move.source.path, move.digest, move.size) as chunks:
+                yield _counted(chunks, progress.of(str(move.source)) if progress else None)
 
-        self._targets.at(move.address).upload(repository, move.digest, move.size, source)
+        target.upload(repository, move.digest, move.size, source)
 
     def _image(self, move: ImageMove) -> None:
-        """Put the manifests by digest and tag, with the source's own bytes."""
+        """Put the manifests, with the source's own bytes; a tag's put is by digest as well."""
         image, target = move.image, self._target(move)
         for digest, references in move.put:
             manifest = (target.manifest(move.repository, digest) if image.converted_from else
-                        self._sources.at(image.source.host).manifest(image.source.path, digest))
-            for reference in references:
-                if target.put_manifest(move.repository, reference, manifest):
-                    continue
-                self._repair(move, target)
-                if not target.put_manifest(move.repository, reference, manifest):
-                    raise RegistryError(f"{target.host} has no place for {image.source}: it "
-                                        "misses a blob that was just uploaded",
-                                        where=move.repository, todo="see the registry's log; its "
-                                        "blob store may be damaged")
+                        self._manifest(image, digest))
+            if target.put_manifest(move.repository, references[-1], manifest):
+                continue
+            self._restore(image, target)
+            if not target.put_manifest(move.repository, references[-1], manifest):
+                raise RegistryError(f"{target.host} has no place for {image.source}: it "
+                                    "misses a blob that was just uploaded",
+                                    where=move.repository, todo="see the registry's log; its "
+                                    "blob store may be damaged")
 
-    def _repair(self, move: ImageMove, target: Registry) -> None:
+    def _manifest(self, image: Image, digest: str) -> Manifest:
+        return seen(digest) or self._sources.at(image.source.host).manifest(image.source.path,
+                                                                            digest)
+
+    def _restore(self, image: Image, target: Registry) -> None:
         """Upload everything: a HEAD said that a blob is there, and the registry lacks it."""
-        for blob in move.image.all_blobs:
-            self._upload(move.repository, BlobMove(
-                digest=blob.digest, size=blob.size, source=move.image.source,
-                address=target.host, repositories=(move.repository,), held_by=None), None)
+        path = self._destination.path(image.source)
+        for blob in image.all_blobs:
+            with uploading(target.address, blob.digest):
+                self._upload(target, path, BlobMove(
+                    digest=blob.digest, size=blob.size, source=image.source,
+                    address=target.host, repositories=(path,), held_by=None), None)
 
 
-def _counted(chunks: Iterator[bytes], progress: Progress | None) -> Iterator[bytes]:
+def _counted(chunks: Iterator[bytes], count: Callable[[int], None] | None) -> Iterator[bytes]:
     for chunk in chunks:
-        if progress is not None:
-            progress.add(len(chunk))
+        if count is not None:
+            count(len(chunk))
         yield chunk
 
 
@@ -233,16 +271,13 @@ def differences(registries: Registries, image: Image, destination: Destination) 
     """What the destination lacks of an image, or holds otherwise: manifests, tag and blobs."""
     path = destination.path(image.source)
     target = registries.at(destination.registry(image.source))
-    found = []
-    for each in image.manifests:
-        if target.manifest_digest(path, each) is None:
-            found.append(f"manifest {each} is missing")
-        else:
-            target.manifest(path, each)
+    found = [f"manifest {each} is missing" for each in image.manifests
+             if target.find_manifest(path, each) is None]
     if image.source.tag:
-        digest = target.manifest_digest(path, image.source.tag)
-        if digest != image.tagged:
-            found.append(f"tag {image.source.tag} is {digest or 'missing'}, not {image.tagged}")
+        tagged = target.find_manifest(path, image.source.tag)
+        if tagged is None or tagged.digest != image.tagged:
+            found.append(f"tag {image.source.tag} is {tagged.digest if tagged else 'missing'}, "
+                         f"not {image.tagged}")
     for blob in image.all_blobs:
         size = target.blob_size(path, blob.digest)
         if size != blob.size:

@@ -1,10 +1,14 @@
-"""How far a transfer is: a bar on a terminal, else a plain line every few seconds."""
+"""How far a transfer is: bars on a terminal, else plain lines.
+
+For each image under way and for all: bytes, rate and time left.
+"""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -14,48 +18,75 @@ if TYPE_CHECKING:
     import rich.progress
 
 INTERVAL = 5.0
+"""Seconds between plain lines."""
 
 
 class Progress:
-    """Counts bytes from any thread, and shows them on standard error."""
+    """Counts bytes from any thread, and shows them on standard error.
 
-    def __init__(self, title: str, total: int) -> None:
-        self._title, self._total, self._done = title, total, 0
+    `sizes` are the bytes that will move, by image.
+    """
+
+    def __init__(self, title: str, sizes: Mapping[str, int]) -> None:
+        self._title, self._sizes, self._total = title, sizes, sum(sizes.values())
+        self._done = dict.fromkeys(sizes, 0)
         self._lock = threading.Lock()
-        self._shown = time.monotonic()
-        self._bar = self._make_bar() if sys.stderr.isatty() and total else None
+        self._begun = self._shown = time.monotonic()
+        self._bars = _Bars(title, self._total) if sys.stderr.isatty() and self._total else None
 
     def __enter__(self) -> Progress:
-        if self._bar is not None:
-            self._bar.start()
+        if self._bars is not None:
+            self._bars.shown.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if self._bars is not None:
+            self._bars.shown.stop()
 
-    def add(self, count: int) -> None:
-        """Count more bytes."""
+    def of(self, image: str) -> Callable[[int], None]:
+        """What counts more bytes of this image."""
+        return lambda count: self._add(image, count)
+
+    def _add(self, image: str, count: int) -> None:
         with self._lock:
-            self._done += count
-            if self._bar is not None:
-                self._bar.update(self._bar.task_ids[0], completed=self._done)
+            self._done[image] += count
+            if self._bars is not None:
+                self._bars.update(image, self._done[image], self._sizes[image],
+                                  sum(self._done.values()))
             elif time.monotonic() - self._shown > INTERVAL:
                 self._shown = time.monotonic()
-                sys.stderr.write(f"{self._title}: {files.human_size(self._done)} of "
-                                 f"{files.human_size(self._total)}\n")
+                sys.stderr.write(self._lines())
 
-    def _make_bar(self) -> rich.progress.Progress:
+    def _lines(self) -> str:
+        """All, then what is under way."""
+        done = sum(self._done.values())
+        rate = done / max(self._shown - self._begun, 0.001)
+        left = max(0.0, self._total - done) / max(rate, 1.0)
+        whole = sum(self._done[name] >= size for name, size in self._sizes.items())
+        return "".join([
+            f"{self._title}: {whole} of {len(self._sizes)} images, {files.human_size(done)} of "
+            f"{files.human_size(self._total)}, {files.human_size(round(rate))}/s, "
+            f"{left:.0f} s left\n",
+            *(f"  {name}: {files.human_size(self._done[name])} of {files.human_size(size)}\n"
+              for name, size in self._sizes.items() if 0 < self._done[name] < size)])
+
+
+class _Bars:
+    """A bar for all, and one below it for each image under way."""
+
+    def __init__(self, title: str, total: int) -> None:
+        from rich import progress
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TransferSpeedColumn,
-        )
-        bar = Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(),
-                  TransferSpeedColumn(), console=Console(stderr=True), transient=True)
-        bar.add_task(self._title, total=self._total)
-        return bar
+        self.shown: rich.progress.Progress = progress.Progress(
+            progress.TextColumn("{task.description}"), progress.BarColumn(bar_width=20),
+            progress.DownloadColumn(), progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+        self._all = self.shown.add_task(title, total=total)
+        self._rows: dict[str, rich.progress.TaskID] = {}
+
+    def update(self, image: str, done: int, size: int, total_done: int) -> None:
+        self.shown.update(self._all, completed=total_done)
+        if image not in self._rows:
+            self._rows[image] = self.shown.add_task(f"  {image}", total=size)
+        self.shown.update(self._rows[image], completed=done, visible=done < size)

@@ -29,7 +29,6 @@ HOME = Destination(address="nexus.example.org", prefix="in")
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of milliseconds, so that five attempts take no time."""
     monkeypatch.setattr("tasks.core.registry.transport.backoff", lambda attempt: 0.005)
-    monkeypatch.setattr("tasks.core.registry.client.backoff", lambda attempt: 0.005)
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from tasks.core.registry import credentials
 from tasks.core.registry.auth import challenges
 from tasks.core.registry.client import endpoint
 from tasks.core.registry.credentials import Login
-from tasks.core.registry.transport import origin, proxy_for, slot
+from tasks.core.registry.limits import slot
+from tasks.core.registry.transport import origin, proxy_for
 
 SECRET = "pa:ss word"
 AUTH = base64.b64encode(f"me:{SECRET}".encode()).decode()

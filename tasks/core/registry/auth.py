@@ -13,16 +13,22 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.core.errors import RegistryError
 from tasks.core.registry import credentials
 from tasks.core.registry.credentials import Login
-from tasks.core.registry.transport import Transport
+from tasks.core.registry.streams import chunks_of
+from tasks.core.registry.transport import ATTEMPTS, Broken, Transport
+
+if TYPE_CHECKING:
+    import urllib3
 
 PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 LIFETIME = 60.0
 """Seconds that a token lives when its server doesn't say (token specification)."""
 MARGIN = 10.0
+LARGEST_TOKEN = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,16 +138,14 @@ class Authenticator:
         if login and login.is_token:
             form = [*fields, ("grant_type", "refresh_token"), ("client_id", "nf-airlock"),
                     ("refresh_token", login.password)]
-            response = self._transport.send(
+            response, body = self._whole(
                 "POST", realm, {"Content-Type": "application/x-www-form-urlencoded"},
                 urllib.parse.urlencode(form).encode())
         else:
             joint = "&" if "?" in realm else "?"
-            response = self._transport.send(
+            response, body = self._whole(
                 "GET", f"{realm}{joint}{urllib.parse.urlencode(fields)}",
                 {"Authorization": login.basic} if login else {})
-        body = response.read()
-        response.release_conn()
         if response.status in (401, 403):
             raise self.refused("a token")
         try:
@@ -152,3 +156,19 @@ class Authenticator:
             raise RegistryError(f"the token server of {self._host} answered {response.status} "
                                 "without a token", where=realm.partition("?")[0],
                                 todo="try again later, or ask its administrator") from None
+
+    def _whole(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None,
+               ) -> tuple[urllib3.BaseHTTPResponse, bytes]:
+        """The token server's answer, asked for again where the connection breaks."""
+        for attempt in range(1, ATTEMPTS + 1):
+            response = self._transport.send(method, url, headers, body)
+            try:
+                data = b"".join(chunks_of(response, f"a token for {self._host}", LARGEST_TOKEN))
+            except Broken:
+                if attempt == ATTEMPTS:
+                    raise
+                self._transport.rest(url, attempt)
+            else:
+                response.release_conn()
+                return response, data
+        raise AssertionError(f"no outcome for a token of {self._host}")

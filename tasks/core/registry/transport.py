@@ -1,17 +1,16 @@
-"""HTTP to registries: connections, proxies, TLS, limits per host, retries and redirects."""
+"""HTTP to registries: connections, proxies, TLS, retries and redirects, within hosts' limits."""
 
 from __future__ import annotations
 
 import ipaddress
 import threading
-import time
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import RegistryError
+from tasks.core.registry.limits import CONNECTIONS, backoff, host, pause, slot
 
 if TYPE_CHECKING:
     import ssl
@@ -19,52 +18,16 @@ if TYPE_CHECKING:
     import urllib3
 
 Body = bytes | Iterable[bytes] | None
-CONNECTIONS = 8
-"""Requests under way at once to one host, by this whole process."""
 ATTEMPTS = 5
-LONGEST_WAIT = 60.0
-"""Seconds that a server's Retry-After is obeyed for; more is an error that says so."""
+"""How often a request is sent; twice that for 429, which says that it will be answered."""
 RETRIED = (408, 429, 500, 502, 503, 504)
 REDIRECTS = 5
 TIMEOUT = 60.0
+"""Seconds without a byte until a connection counts as broken."""
 
 
 class Broken(RegistryError):
     """A connection that failed or ended early: worth another attempt."""
-
-
-class _Host:
-    """What this process owes to one host: few connections, and a rest when it asks for one."""
-
-    def __init__(self) -> None:
-        self.slots = threading.BoundedSemaphore(CONNECTIONS)
-        self.rest_until = 0.0
-        self.held = threading.local()
-
-
-_hosts: dict[str, _Host] = {}
-_hosts_lock = threading.Lock()
-
-
-def _host(address: str) -> _Host:
-    with _hosts_lock:
-        return _hosts.setdefault(address, _Host())
-
-
-@contextmanager
-def slot(address: str) -> Iterator[None]:
-    """One of the host's connections; a thread that has one already shares it with itself."""
-    host = _host(address)
-    depth = getattr(host.held, "depth", 0)
-    if depth == 0:
-        host.slots.acquire()
-    host.held.depth = depth + 1
-    try:
-        yield
-    finally:
-        host.held.depth = depth
-        if depth == 0:
-            host.slots.release()
 
 
 class Transport:
@@ -84,22 +47,23 @@ class Transport:
         growing pause with jitter. Redirects of GET and HEAD are followed, without Authorization
         to another origin. Raises RegistryError at last.
         """
-        for attempt in range(1, attempts + 1):
-            last = attempt == attempts
+        attempt = 0
+        while True:
+            attempt += 1
+            asked: float | None = None
             try:
                 response = self._follow(method, url, headers, body)
             except Broken:
-                if last:
+                if attempt >= attempts:
                     raise
-                pause = None
             else:
-                if response.status not in RETRIED or last:
+                most = 2 * attempts if response.status == 429 and attempts > 1 else attempts
+                if response.status not in RETRIED or attempt >= most:
                     return response
-                pause = _retry_after(response, url)
+                asked = pause(response.headers, _shown(url))
                 response.drain_conn()
                 response.release_conn()
-            self.rest(url, pause if pause is not None else backoff(attempt))
-        raise AssertionError("unreachable")
+            self.rest(url, attempt, asked)
 
     def _follow(self, method: str, url: str, headers: Mapping[str, str],
                 body: Body) -> urllib3.BaseHTTPResponse:
@@ -123,21 +87,21 @@ class Transport:
               body: Body) -> urllib3.BaseHTTPResponse:
         import urllib3
         address = urllib.parse.urlsplit(url).netloc
-        with slot(address):
-            wait = _host(address).rest_until - time.monotonic()
-            if wait > 0:
-                time.sleep(wait)
+        with slot(address) as limits:
+            limits.wait()
             try:
-                return self._pool(url).request(
+                response = self._pool(url).request(
                     method, url, body=body, headers=dict(headers), redirect=False, retries=False,
                     preload_content=False, decode_content=False,
-                    timeout=urllib3.Timeout(connect=10.0, read=TIMEOUT))
+                    timeout=urllib3.Timeout(connect=min(10.0, TIMEOUT), read=TIMEOUT))
             except urllib3.exceptions.SSLError as error:
                 raise self._untrusted(address, error) from None
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 raise Broken(f"no answer from {address}: {_reason(error)}", where=_shown(url),
                              todo="check that the host is up and reachable from here, and "
                                   "HTTPS_PROXY and NO_PROXY") from None
+            limits.learn(response.status, response.headers)
+            return response
 
     def _untrusted(self, address: str, error: Exception) -> RegistryError:
         if "CERTIFICATE_VERIFY_FAILED" not in str(error):
@@ -151,10 +115,10 @@ class Transport:
                  "signed it; verification is never switched off")
 
     @staticmethod
-    def rest(url: str, seconds: float) -> None:
-        """Let the host alone for a while: every thread of this process."""
-        host = _host(urllib.parse.urlsplit(url).netloc)
-        host.rest_until = max(host.rest_until, time.monotonic() + seconds)
+    def rest(url: str, attempt: int, seconds: float | None = None) -> None:
+        """Let the host alone after a failed attempt: as long as it asked for, or a growing time."""
+        host(urllib.parse.urlsplit(url).netloc).rest(
+            backoff(attempt) if seconds is None else seconds)
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         import urllib3
@@ -172,12 +136,6 @@ class Transport:
                         proxy, proxy_headers=headers, ssl_context=self._context,
                         maxsize=CONNECTIONS)
             return self._pools[proxy]
-
-
-def backoff(attempt: int) -> float:
-    """Seconds to wait after an attempt that failed, with jitter so that threads spread."""
-    import random
-    return float(min(LONGEST_WAIT, 0.25 * 2 ** attempt) * random.uniform(0.5, 1.0))  # noqa: S311
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -217,24 +175,6 @@ def _context(ca: Path | None) -> ssl.SSLContext:
                                 todo="set registry.ca (AIRLOCK_REGISTRY_CA) to the CA's "
                                      "certificate in PEM form") from None
     return context
-
-
-def _retry_after(response: urllib3.BaseHTTPResponse, url: str) -> float | None:
-    """Seconds by the Retry-After header, a number or a date (RFC 9110, 10.2.3)."""
-    from email.utils import parsedate_to_datetime
-    told = response.headers.get("Retry-After", "")
-    if told.isdecimal():
-        seconds = float(told)
-    else:
-        try:
-            seconds = parsedate_to_datetime(told).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return None
-    if seconds > LONGEST_WAIT:
-        raise RegistryError(f"the registry asks to wait {seconds:.0f} seconds (its rate limit)",
-                            where=_shown(url), todo="run the same command again after that time; "
-                            "what was moved is kept. A login often has a higher limit")
-    return max(0.0, seconds)
 
 
 def _shown(url: str) -> str:

@@ -1,0 +1,99 @@
+"""Where one registry is asked: its addresses, what lets us in, and what its refusals mean."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.core.errors import RegistryError
+from tasks.core.registry.auth import Authenticator
+from tasks.core.registry.transport import ATTEMPTS, Body, Transport
+
+if TYPE_CHECKING:
+    import urllib3
+
+
+class Endpoint:
+    """Requests to one registry; `path` is always a repository's path, without the host."""
+
+    def __init__(self, host: str, url: str, authfile: Path | None, transport: Transport) -> None:
+        self.host = host
+        parts = urllib.parse.urlsplit(url)
+        self.base = f"{parts.scheme}://{parts.netloc}"
+        self.address = parts.netloc
+        self.transport = transport
+        self._below = parts.path.strip("/")
+        self._auth = Authenticator(self.base, authfile, transport)
+
+    def ask(self, method: str, url: str, scopes: tuple[str, ...], name: str,
+            headers: Mapping[str, str] | None = None, body: Body = None, *,
+            attempts: int = ATTEMPTS) -> urllib3.BaseHTTPResponse:
+        """A request with what it takes to be let in; 403, and 401 in spite of that, are errors."""
+        once = not (body is None or isinstance(body, bytes))
+        for _ in range(3):
+            permit = self._auth.header(scopes)
+            response = self.transport.send(
+                method, url, {"Accept-Encoding": "identity", "User-Agent": "nf-airlock",
+                              **(headers or {}), **permit},
+                body, attempts=1 if once else attempts)
+            if method == "HEAD" or response.status in (401, 403):
+                response.drain_conn()
+                response.release_conn()
+            if response.status == 403:
+                raise self._auth.refused(name)
+            if response.status != 401:
+                return response
+            if not self._auth.learn(response.headers.getlist("WWW-Authenticate"), scopes,
+                                    permit.get("Authorization")):
+                break
+            if once:
+                return response
+        raise self._auth.refused(name)
+
+    def unexpected(self, response: urllib3.BaseHTTPResponse, name: str, url: str) -> RegistryError:
+        """An error with the registry's own words."""
+        import urllib3
+        try:
+            said = response.read(2000) if response.status >= 400 else b""
+        except (urllib3.exceptions.HTTPError, OSError):
+            said = b""
+        response.close()
+        words = " ".join(said.decode(errors="replace").split())[:300]
+        return RegistryError(f"{self.host} answered {response.status} for {name}"
+                             + (f": {words}" if words else ""), where=url.partition("?")[0],
+                             todo="see the registry's log; if it was busy, run the same command "
+                                  "again: what was moved is kept")
+
+    def location(self, start: str, response: urllib3.BaseHTTPResponse) -> str:
+        """The address of an upload, which may be relative, and must be the registry's own."""
+        location = urllib.parse.urljoin(start, response.headers.get("Location", ""))
+        response.drain_conn()
+        if urllib.parse.urlsplit(location).netloc != self.address or (
+                self.base.startswith("https:") and not location.startswith("https:")):
+            shown = urllib.parse.urlsplit(location)
+            raise RegistryError(f"{self.host} wants uploads at {shown.scheme}://{shown.netloc}",
+                                where=self.base, todo="set the registry's external address (in "
+                                "Nexus: base URL and the proxy's X-Forwarded headers)")
+        return location
+
+    def inner(self, path: str) -> str:
+        """The repository's path at this address, below the endpoint's own."""
+        return f"{self._below}/{path}" if self._below else path
+
+    def url(self, path: str, rest: str) -> str:
+        """The URL of something in a repository."""
+        return f"{self.base}/v2/{self.inner(path)}/{rest}"
+
+    def name(self, path: str, reference: str) -> str:
+        """What an image or blob is called in messages."""
+        return f"{self.host}/{path}{'@' if ':' in reference else ':'}{reference}"
+
+    def pull(self, path: str) -> tuple[str, ...]:
+        """The scope of a token to read a repository."""
+        return (f"repository:{self.inner(path)}:pull",)
+
+    def push(self, path: str) -> tuple[str, ...]:
+        """The scope of a token to write into a repository."""
+        return (f"repository:{self.inner(path)}:pull,push",)

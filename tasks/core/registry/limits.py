@@ -1,0 +1,165 @@
+"""What this process owes to each host: few connections, a pace, and a rest when it asks for one.
+
+All of it holds for the whole process, whatever the number of tasks, clients and threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from tasks.core.errors import RegistryError
+
+CONNECTIONS = 8
+"""Requests under way at once to one host."""
+RATES = {"quay.io": 8.0}
+"""Requests a second to begin with, where a host is known to refuse more; it answers 429 then."""
+LONGEST_WAIT = 60.0
+"""Seconds that a server's wish for a pause is obeyed for; more is an error that says so."""
+SLOWEST = 2.0
+"""Seconds between requests to a host, at most, by what its 429s have taught."""
+LESSON, TRUST = 1.0, 10.0
+"""Seconds for which further 429s teach nothing new, and without any until the pace grows."""
+
+
+class Pace:
+    """Seconds between the starts of requests to one host, learnt from its refusals.
+
+    A 429 makes it half of what was sent in the last moments; time without one makes it faster.
+    """
+
+    def __init__(self, rate: float | None = None) -> None:
+        self.interval = 1 / rate if rate else 0.0
+        self._next = 0.0
+        self._changed = 0.0
+        self._starts: deque[float] = deque(maxlen=16)
+        self._lock = threading.Lock()
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next request may start; it counts as started then."""
+        with self._lock:
+            start = max(now, self._next)
+            self._next = start + self.interval
+            self._starts.append(start)
+            return start - now
+
+    def refused(self, now: float) -> None:
+        """Take a 429 into account."""
+        with self._lock:
+            if now - self._changed < LESSON and self.interval:
+                return
+            spent = max(now - self._starts[0], 0.001) if self._starts else 1.0
+            observed = spent / max(len(self._starts), 1)
+            self.interval = min(SLOWEST, 2 * max(observed, self.interval))
+            self._changed = now
+
+    def accepted(self, now: float) -> None:
+        """Take another answer into account."""
+        if self.interval and now - self._changed > TRUST:
+            with self._lock:
+                self.interval = self.interval * 0.8 if self.interval > 0.005 else 0.0
+                self._changed = now
+
+
+class Host:
+    """The limits of one host."""
+
+    def __init__(self, address: str) -> None:
+        self.slots = threading.BoundedSemaphore(CONNECTIONS)
+        self.held = threading.local()
+        self.rest_until = 0.0
+        self.pace = Pace(RATES.get(address.partition(":")[0]))
+
+    def wait(self) -> None:
+        """Sleep until the next request may start."""
+        now = time.monotonic()
+        pause = max(self.rest_until - now, self.pace.delay(now))
+        if pause > 0:
+            time.sleep(pause)
+
+    def rest(self, seconds: float) -> None:
+        """Let the host alone for a while: every thread of this process."""
+        self.rest_until = max(self.rest_until, time.monotonic() + seconds)
+
+    def learn(self, status: int, headers: Mapping[str, str]) -> None:
+        """What an answer tells of the host's limits."""
+        if status == 429:
+            self.pace.refused(time.monotonic())
+            return
+        self.pace.accepted(time.monotonic())
+        reset = headers.get("ratelimit-reset", "")
+        if remaining(headers) == 0 and reset.isdecimal() and int(reset) <= LONGEST_WAIT:
+            self.rest(int(reset))
+
+
+_hosts: dict[str, Host] = {}
+_hosts_lock = threading.Lock()
+
+
+def host(address: str) -> Host:
+    """The limits of `host[:port]`."""
+    with _hosts_lock:
+        if address not in _hosts:
+            _hosts[address] = Host(address)
+        return _hosts[address]
+
+
+@contextmanager
+def slot(address: str) -> Iterator[Host]:
+    """One of the host's connections; a thread that has one already shares it with itself."""
+    at = host(address)
+    depth = getattr(at.held, "depth", 0)
+    if depth == 0:
+        at.slots.acquire()
+    at.held.depth = depth + 1
+    try:
+        yield at
+    finally:
+        at.held.depth = depth
+        if depth == 0:
+            at.slots.release()
+
+
+def remaining(headers: Mapping[str, str]) -> int | None:
+    """Requests that are left, by `ratelimit-remaining: 76;w=21600` (docs.docker.com)."""
+    told = headers.get("ratelimit-remaining", "").partition(";")[0].strip()
+    return int(told) if told.isdecimal() else None
+
+
+def pause(headers: Mapping[str, str], where: str) -> float | None:
+    """Seconds that a refusing server asks to wait: Retry-After, or its limit's reset.
+
+    None where it doesn't say; RegistryError where it is longer than anyone would wait for.
+    """
+    seconds = _retry_after(headers.get("Retry-After", ""))
+    window = headers.get("ratelimit-limit", "").partition(";w=")
+    if seconds is None and remaining(headers) == 0:
+        reset = headers.get("ratelimit-reset", "") or window[2]
+        seconds = float(reset) if reset.isdecimal() else None
+    if seconds is not None and seconds > LONGEST_WAIT:
+        limit = f"of {window[0]} in {window[2]} seconds " if window[2] else ""
+        raise RegistryError(f"the registry asks to wait {seconds:.0f} seconds (its rate limit "
+                            f"{limit}is used up)", where=where,
+                            todo="run the same command again after that time; what was moved is "
+                                 "kept. A login often has a higher limit")
+    return seconds
+
+
+def _retry_after(told: str) -> float | None:
+    """Seconds by Retry-After, a number or a date (RFC 9110, 10.2.3)."""
+    from email.utils import parsedate_to_datetime
+    if told.isdecimal():
+        return float(told)
+    try:
+        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+def backoff(attempt: int) -> float:
+    """Seconds to wait after an attempt that failed, with jitter so that threads spread."""
+    import random
+    return float(min(LONGEST_WAIT, 0.25 * 2 ** attempt) * random.uniform(0.5, 1.0))  # noqa: S311

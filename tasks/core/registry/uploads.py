@@ -1,0 +1,201 @@
+"""Uploads of blobs: in one piece, or in chunks where that fails or would lose too much.
+
+After the OCI distribution specification 1.1, "Pushing blobs".
+"""
+
+from __future__ import annotations
+
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tasks.core.errors import RegistryError
+from tasks.core.registry.endpoint import Endpoint
+from tasks.core.registry.transport import ATTEMPTS, Broken
+
+if TYPE_CHECKING:
+    import urllib3
+
+CHUNK = 8 << 20
+"""Bytes of a chunk, which are kept so that it can be sent again: one for each upload."""
+LARGE = 1 << 30
+"""Bytes from which a blob goes in chunks: a broken connection then costs one of them."""
+NO_WHOLE = (405, 411, 413, 415, 501)
+"""Answers of registries and of proxies before them that take no blob in one piece."""
+PASSING = (400, 401, 404, 408, 416, 429)
+"""Refusals that another upload may not meet: an upload that was lost, or met another's."""
+
+Opener = Callable[[], AbstractContextManager[Iterable[bytes]]]
+
+
+class Known:
+    """What this process knows of one blob at one registry: a repository that has it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.held_by: str | None = None
+
+
+_known: dict[tuple[str, str], Known] = {}
+_known_lock = threading.Lock()
+
+
+@contextmanager
+def uploading(address: str, digest: str) -> Iterator[Known]:
+    """Hold the right to upload this blob to this registry: one at a time for the whole process.
+
+    Two uploads of one new layer make Nexus refuse both (nexus-public#967).
+    """
+    with _known_lock:
+        known = _known.setdefault((address, digest), Known())
+    with known.lock:
+        yield known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """An upload that the registry didn't take, and whether another attempt makes sense."""
+
+    error: RegistryError
+    status: int
+
+    @property
+    def passes(self) -> bool:
+        return self.status in (*PASSING, *NO_WHOLE) or self.status >= 500
+
+
+class Uploads:
+    """Uploads to one registry."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._at = endpoint
+        self._refuses_whole = False
+
+    def send(self, path: str, digest: str, size: int, source: Opener,
+             present: Callable[[], bool]) -> None:
+        """Send a blob; `source` is opened anew for each attempt.
+
+        `present` tells whether the repository has it: a refusal may mean that another process
+        has just finished the same blob.
+        """
+        breaks = 0
+        for attempt in range(1, ATTEMPTS + 1):
+            whole = not self._refuses_whole and size < LARGE and breaks < 2
+            try:
+                refusal = (self._whole if whole else self._chunked)(path, digest, size, source)
+            except Broken:
+                if attempt == ATTEMPTS:
+                    raise
+                breaks += 1
+            else:
+                if refusal is None or present():
+                    return
+                if attempt == ATTEMPTS or not refusal.passes:
+                    raise refusal.error
+                if whole and refusal.status in NO_WHOLE:
+                    self._refuses_whole = True
+                    continue
+            self._at.transport.rest(self._at.base, attempt)
+
+    def _start(self, path: str, name: str) -> tuple[str, int]:
+        """Open an upload: where it goes on, and the smallest chunk that is taken."""
+        start = self._at.url(path, "blobs/uploads/")
+        response = self._at.ask("POST", start, self._at.push(path), name,
+                                {"Content-Length": "0"}, b"")
+        if response.status != 202:
+            raise self._at.unexpected(response, name, start)
+        least = response.headers.get("OCI-Chunk-Min-Length", "")
+        return self._at.location(start, response), int(least) if least.isdecimal() else 0
+
+    def _whole(self, path: str, digest: str, size: int, source: Opener) -> Refusal | None:
+        """One PUT with the blob as it comes from the source."""
+        location, _ = self._start(path, self._at.name(path, digest))
+        with source() as chunks:
+            return self._finish(path, digest, location, chunks, size)
+
+    def _chunked(self, path: str, digest: str, size: int, source: Opener) -> Refusal | None:
+        """A PATCH for each chunk, and a PUT without a body."""
+        name = self._at.name(path, digest)
+        location, least = self._start(path, name)
+        offset = 0
+        with source() as chunks:
+            for chunk in _pieces(chunks, max(CHUNK, least)):
+                answer = self._patch(path, name, location, offset, chunk)
+                if isinstance(answer, Refusal):
+                    return answer
+                location, offset = answer, offset + len(chunk)
+        return self._finish(path, digest, location, b"", 0)
+
+    def _finish(self, path: str, digest: str, location: str, body: bytes | Iterable[bytes],
+                size: int) -> Refusal | None:
+        name = self._at.name(path, digest)
+        joint = "&" if "?" in location else "?"
+        response = self._at.ask(
+            "PUT", f"{location}{joint}{urllib.parse.urlencode({'digest': digest})}",
+            self._at.push(path), name,
+            {"Content-Type": "application/octet-stream", "Content-Length": str(size)}, body,
+            attempts=1)
+        if response.status == 201:
+            response.drain_conn()
+            return None
+        return self._refusal(response, name, location)
+
+    def _patch(self, path: str, name: str, location: str, offset: int,
+               chunk: bytes) -> str | Refusal:
+        """Send one chunk, again where it broke: the rest of what has not arrived."""
+        end = offset + len(chunk)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                response = self._at.ask(
+                    "PATCH", location, self._at.push(path), name,
+                    {"Content-Type": "application/octet-stream", "Content-Length": str(len(chunk)),
+                     "Content-Range": f"{offset}-{end - 1}"}, chunk, attempts=1)
+            except Broken:
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                if response.status in (202, 204):
+                    return self._at.location(location, response)
+                refusal = self._refusal(response, name, location)
+                if attempt == ATTEMPTS or not (response.status >= 500 or
+                                               response.status in (408, 416, 429)):
+                    return refusal
+            self._at.transport.rest(self._at.base, attempt)
+            location, held = self._status(path, name, location)
+            if not offset <= held <= end:
+                raise Broken(f"{self._at.host} has lost a part of {name} in its upload",
+                             where=self._at.base, todo="run the same command again")
+            chunk, offset = chunk[held - offset:], held
+            if not chunk:
+                return location
+        raise AssertionError(f"no outcome for {name}")
+
+    def _status(self, path: str, name: str, location: str) -> tuple[str, int]:
+        """Where an upload goes on, and how many bytes it has."""
+        response = self._at.ask("GET", location, self._at.push(path), name)
+        first, _, last = response.headers.get("Range", "").removeprefix("bytes=").partition("-")
+        if response.status != 204 or first != "0" or not last.isdecimal():
+            response.close()
+            raise Broken(f"{self._at.host} has lost the upload of {name}", where=self._at.base,
+                         todo="run the same command again")
+        # Registries say 0-0 of an upload without bytes; no chunk is a single byte.
+        return self._at.location(location, response), int(last) + 1 if last != "0" else 0
+
+    def _refusal(self, response: urllib3.BaseHTTPResponse, name: str, location: str) -> Refusal:
+        return Refusal(status=response.status,
+                       error=self._at.unexpected(response, name, location))
+
+
+def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in pieces of `size`, the last one smaller."""
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        while len(held) >= size:
+            yield bytes(held[:size])
+            del held[:size]
+    if held:
+        yield bytes(held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,12 +88,13 @@ def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[
     """Everything that this host lacks for the release."""
     lacks = []
     addresses = sorted({image["destination"].partition("/")[0] for image in held_images(folder)})
-    for see in (lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it"),
-                lambda: nextflow.find_java(release["nextflow"]),
-                lambda: engine.connect(engine.Engine()),
-                *(partial(see_registry, address, spec.ca, spec.authfile)
-                  for address in addresses),
-                lambda: _see_space(folder, spec.layout.root)):
+    looks: list[Callable[[], object]] = [
+        lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it"),
+        lambda: nextflow.find_java(release["nextflow"]),
+        lambda: engine.connect(engine.Engine()),
+        *(partial(see_registry, address, spec.ca, spec.authfile) for address in addresses),
+        lambda: _see_space(folder, spec.layout.root)]
+    for see in looks:
         try:
             see()
         except AirlockError as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.core.schema import check
 from tasks.images import plan
-from tasks.images.lock import Blob, Image
+from tasks.images.locked import Blob, Image, Variant
 from tasks.images.plan import Present
 from tasks.images.reference import Destination, parse
 
@@ -28,13 +30,14 @@ def image(name: str, *layers: str) -> Image:
                  resolved="2026-01-01T00:00:00Z")
 
 
-def present(*images: Image) -> Present:
+def present(*images: Image, to: Destination = TO) -> Present:
     """What the destination holds once these are there."""
     return Present(
-        manifests=frozenset((TO.path(each.source), each.manifest) for each in images),
-        tags={(TO.path(each.source), "1"): each.manifest for each in images},
-        blobs={(TO.path(each.source), one.digest): one.size for each in images
-               for one in each.blobs})
+        manifests=frozenset((to.repository(each.source), digest) for each in images
+                            for digest in each.manifests),
+        tags={(to.repository(each.source), "1"): each.tagged for each in images},
+        blobs={(to.repository(each.source), one.digest): one.size for each in images
+               for one in each.all_blobs})
 
 
 ONE, TWO = image("one", "base", "x"), image("two", "base", "yy", "yy")
@@ -45,7 +48,9 @@ def test_an_empty_destination_gets_each_blob_once() -> None:
     assert made.size == sum(each.size for each in {*ONE.blobs, *TWO.blobs})
     shared = next(move for move in made.blobs if move.digest == blob("base").digest)
     assert shared.repositories == ("in/quay.io/a/one", "in/quay.io/a/two")
-    assert [move.put for move in made.images] == [(ONE.manifest, "1"), (TWO.manifest, "1")]
+    assert [move.put for move in made.images] == [
+        ((ONE.manifest, (ONE.manifest, "1")),), ((TWO.manifest, (TWO.manifest, "1")),)]
+    assert made.images[0].why == ("manifest missing", "3 blobs missing")
     shown = plan.table(made, TO)
     assert "0 of 2 images present at nexus:5443" in shown
     assert "quay.io/a/two:1" in shown
@@ -63,13 +68,17 @@ def test_what_is_in_another_repository_is_mounted_not_moved() -> None:
 def test_a_tag_that_means_something_else_is_put_anew() -> None:
     there = present(ONE)
     moved = Present(manifests=there.manifests, blobs=there.blobs,
-                    tags={("in/quay.io/a/one", "1"): TWO.manifest})
-    assert plan.make([ONE], moved, TO).images[0].put == ("1",)
+                    tags={("nexus:5443/in/quay.io/a/one", "1"): TWO.manifest})
+    move = plan.make([ONE], moved, TO).images[0]
+    assert move.put == ((ONE.manifest, ("1",)),)
+    assert move.why == (f"tag points to {TWO.manifest}",)
+    assert plan.make([ONE], Present(manifests=there.manifests, blobs=there.blobs, tags={}),
+                     TO).images[0].why == ("tag missing",)
 
 
 def test_a_blob_of_another_size_is_not_taken_for_present() -> None:
     there = present(ONE)
-    key = ("in/quay.io/a/one", blob("x").digest)
+    key = ("nexus:5443/in/quay.io/a/one", blob("x").digest)
     made = plan.make([ONE], Present(manifests=there.manifests, tags=there.tags,
                                     blobs={**there.blobs, key: 1}), TO)
     assert [move.digest for move in made.blobs] == [blob("x").digest]
@@ -94,7 +103,68 @@ def test_after_the_plan_all_is_there_and_nothing_moved_twice(
     for move in made.blobs:
         holds = any(key[1] == move.digest for key in there.blobs)
         assert (move.moved == 0) == holds
-        after |= {(repository, move.digest): move.size for repository in move.repositories}
+        after |= {(f"{move.address}/{path}", move.digest): move.size
+                  for path in move.repositories}
     assert after == present(*images, *known).blobs
     assert plan.make(images, present(*images), TO).size == 0
     assert all(move.is_present for move in plan.make(images, present(*images), TO).images)
+
+
+def variant(name: str, *layers: str) -> Variant:
+    return Variant(manifest=blob(f"manifest {name}").digest, media_type="m", platform=name,
+                   config=blob(f"config {name}"), layers=tuple(blob(each) for each in layers))
+
+
+def test_an_index_that_is_whole_is_put_last_and_is_what_the_tag_means() -> None:
+    arm, index = variant("linux/arm64", "base", "arm"), blob("index").digest
+    both = replace(ONE, others=(arm,), index=index)
+    move = plan.make([both], EMPTY, TO).images[0]
+    assert move.put == ((ONE.manifest, (ONE.manifest, "1")), (arm.manifest, (arm.manifest,)))
+    whole = replace(both, whole=True)
+    move = plan.make([whole], EMPTY, TO).images[0]
+    assert move.put == ((ONE.manifest, (ONE.manifest,)), (arm.manifest, (arm.manifest,)),
+                        (index, (index, "1")))
+    assert move.why == ("3 manifests missing", "5 blobs missing")
+    assert plan.make([whole], present(whole), TO).images[0].is_present
+    assert plan.make([whole], present(both), TO).images[0].put == ((index, (index, "1")),)
+
+
+OLD = Image(source=parse("quay.io/a/old:1"), index=None, platform="linux/amd64", media_type="m",
+            manifest=blob("old").digest, config=None, layers=(blob("o1"), blob("o2")),
+            resolved="2026-01-01T00:00:00Z", convert="docker schema 1")
+
+
+def test_an_image_to_convert_moves_by_itself_and_only_once() -> None:
+    made = plan.make([OLD], EMPTY, TO)
+    assert (made.images[0].state, made.blobs, made.size) == ("converts", (), OLD.size)
+    assert "1 to convert" in plan.summary(made, TO)
+    held = replace(OLD, manifest=blob("new").digest, config=blob("config new"),
+                   converted_from=OLD.manifest)
+    assert plan.make([held], present(held), TO).images[0].state == "present"
+    there = present(held)
+    lost = Present(manifests=there.manifests, tags=there.tags, blobs={})
+    assert plan.make([held], lost, TO).images[0].is_to_convert
+    retagged = Present(manifests=there.manifests, tags={}, blobs=there.blobs)
+    assert plan.make([held], retagged, TO).images[0].put == ((held.manifest, ("1",)),)
+
+
+def test_two_registries_get_a_shared_layer_each() -> None:
+    two = replace(TWO, source=parse("docker.io/a/two:1"))
+    to = replace(TO, repositories={"docker.io": "hub:1"})
+    made = plan.make([ONE, two], EMPTY, to)
+    shared = [move for move in made.blobs if move.digest == blob("base").digest]
+    assert {(move.address, move.repositories, move.held_by) for move in shared} == {
+        ("nexus:5443", ("in/quay.io/a/one",), None), ("hub:1", ("a/two",), None)}
+    assert plan.make([ONE, two], present(ONE, to=to), to).size == two.size
+    assert "hub:1 and nexus:5443" in plan.summary(made, to)
+
+
+def test_the_plan_for_programs_says_the_same() -> None:
+    paid = replace(ONE, licence="Sentieon")
+    made = plan.make([paid, TWO, OLD], present(TWO), TO)
+    told = check(plan.as_json(made, TO), "images-plan", where="plan")
+    assert [(each["state"], bool(each["why"])) for each in told["images"]] == [
+        ("moves", True), ("present", False), ("converts", True)]
+    assert sum(each["bytes"] for each in told["images"]) == told["bytes"] == made.size
+    assert told["images"][0]["licence"] == "Sentieon"
+    assert "needs a licence: Sentieon" in plan.table(made, TO)

@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import ImageError
-from tasks.images.reference import Destination, Reference, complete, parse, refuse_collisions
+from tasks.images.reference import (
+    Destination,
+    Reference,
+    complete,
+    parse,
+    refuse_collisions,
+    refuse_shared_homes,
+)
 
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
@@ -81,9 +88,41 @@ def test_collisions_are_refused_all_at_once() -> None:
     with pytest.raises(ImageError) as caught:
         refuse_collisions([(one, DIGEST), (two, DIGEST), (tag, DIGEST), (same, OTHER)], to)
     assert "h.x-5000/a:1 would both go" in str(caught.value)
-    assert "would both be quay.io/a:1" in str(caught.value)
+    assert "would both be n:1/quay.io/a:1" in str(caught.value)
     refuse_collisions([(tag, DIGEST), (parse("quay.io/a:1"), DIGEST),
                        (parse("quay.io/a:2"), OTHER)], to)
+
+
+def test_each_source_host_may_have_a_place_of_its_own() -> None:
+    to = Destination(address="nexus:5443", prefix="in", repositories={
+        "quay.io": "nexus:8443/quay", "docker.io": "hub.example.org:8444"})
+    assert to.repository(parse("quay.io/a/b:1")) == "nexus:8443/quay/a/b"
+    assert to.repository(parse("ubuntu:22.04")) == "hub.example.org:8444/library/ubuntu"
+    assert to.repository(parse("ghcr.io/a/b:1")) == "nexus:5443/in/ghcr.io/a/b"
+
+
+def test_one_place_for_two_hosts_is_refused_only_where_names_meet() -> None:
+    to = Destination(address="n:1", repositories={"quay.io": "n:2/x", "docker.io": "n:2/x"})
+    mine, theirs = parse("quay.io/a/b:1"), parse("docker.io/a/b:2")
+    refuse_shared_homes([mine, parse("docker.io/a/c:1")], to)
+    with pytest.raises(ImageError, match=r"would both go to n:2/x/a/b"):
+        refuse_shared_homes([mine, theirs], to)
+
+
+@settings(deadline=None)
+@given(st.lists(REFERENCES, max_size=6, unique=True), st.dictionaries(
+    st.sampled_from(["quay.io", "localhost:5000", "localhost"]),
+    st.sampled_from(["n:1/p", "n:2", "n:2/x", "n:1/p/quay.io"])))
+def test_collisions_are_found_where_places_are_shared(references: list[Reference],
+                                                      places: dict[str, str]) -> None:
+    to = Destination(address="n:1", prefix="p", repositories=places)
+    homes = {to.repository(each) for each in references}
+    repositories = {each.repository for each in references}
+    if len(homes) < len(repositories):
+        with pytest.raises(ImageError, match="collide"):
+            refuse_shared_homes(references, to)
+    else:
+        refuse_shared_homes(references, to)
 
 
 @settings(deadline=None)

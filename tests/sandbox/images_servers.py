@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import json
@@ -70,10 +71,11 @@ def free_port() -> int:
 
 @contextmanager
 def registry(root: Path, *, tls: tuple[Path, Path] | None = None, htpasswd: Path | None = None,
-             token: dict[str, str] | None = None) -> Iterator[Server]:
+             token: dict[str, str] | None = None, schema1: bool = False) -> Iterator[Server]:
     """docker-registry on a free port, ended by its process id.
 
-    `tls` are certificate and key; `token` are the settings of token authentication.
+    `tls` are certificate and key; `token` are the settings of token authentication. With
+    `schema1` it takes Docker's oldest format, as quay.io did.
     """
     port = free_port()
     auth: dict[str, Any] = {}
@@ -87,7 +89,8 @@ def registry(root: Path, *, tls: tuple[Path, Path] | None = None, htpasswd: Path
               "http": {"addr": f"127.0.0.1:{port}", "secret": "test",
                        **({"tls": {"certificate": str(tls[0]), "key": str(tls[1])}}
                           if tls else {})},
-              **({"auth": auth} if auth else {})}
+              **({"auth": auth} if auth else {}),
+              **({"compatibility": {"schema1": {"enabled": True}}} if schema1 else {})}
     root.mkdir(parents=True, exist_ok=True)
     (root / "config.yml").write_text(json.dumps(config))  # JSON is YAML
     with (root / "log").open("wb") as log:
@@ -187,6 +190,21 @@ class Layout:
         return {**self.add(json.dumps(manifest).encode(), OCI),
                 "platform": {"os": "linux", "architecture": architecture}}
 
+    def with_history(self, layers: Sequence[bytes]) -> dict[str, Any]:
+        """An image that can be pushed as schema 1: gzipped layers, one empty, and a history."""
+        when = "2016-01-01T00:00:00Z"
+        config = {"os": "linux", "architecture": "amd64", "config": {"Cmd": ["sh"]},
+                  "created": when,
+                  "rootfs": {"type": "layers", "diff_ids": [
+                      f"sha256:{hashlib.sha256(each).hexdigest()}" for each in layers]},
+                  "history": [*({"created": when, "created_by": "add"} for _ in layers),
+                              {"created": when, "created_by": "env", "empty_layer": True}]}
+        manifest = {"schemaVersion": 2, "mediaType": OCI,
+                    "config": self.add(json.dumps(config).encode(), OCI_CONFIG),
+                    "layers": [self.add(gzip.compress(each, mtime=0), f"{OCI_LAYER}+gzip")
+                               for each in layers]}
+        return self.add(json.dumps(manifest).encode(), OCI)
+
     def finish(self, manifests: Sequence[dict[str, Any]]) -> None:
         """Write index.json: of one image, or of an index of several."""
         if len(manifests) > 1:
@@ -199,7 +217,7 @@ class Layout:
 
 def push(server: Server, repository: str, tag: str, folder: Path, *, form: str = "oci",
          login: bool = False) -> None:
-    """Push an image layout with skopeo, as OCI or as Docker's own v2s2."""
+    """Push an image layout with skopeo, as OCI or as Docker's own v2s2 or v2s1."""
     words = ["skopeo", "--insecure-policy", "copy", "--quiet", "--format", form,
              "--dest-tls-verify=false"]
     if form == "oci":

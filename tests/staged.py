@@ -110,7 +110,9 @@ def _images(layout: Layout) -> None:
     files.write_text(layout.images_pinned, f"quay.io/airlock/tool@{IMAGE}\n")
     files.write_json(layout.images_scan, {
         "images": [source], "processes": [{"name": "TOOL", "aliases": [], "container": source,
-                                           "file": "main.nf", "line": 1}]})
+                                           "file": "main.nf", "line": 1}],
+        "selectors": [{"pattern": "(.*:)?(TOOL)", "choice": None,
+                       "images": [{"name": source, "container": source}]}]})
     files.write_json(layout.lock("images"), {
         "platform": "linux/amd64", "images": [{
             "source": source, "index": None, "manifest": IMAGE, "platform": "linux/amd64",

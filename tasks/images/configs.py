@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tasks.images.expression import (
-    ENGINE,
-    PROJECT,
-    branches,
-    evaluate,
-    skip_statement,
-)
+from tasks.images.choice import guard, portable
+from tasks.images.expression import PROJECT, branches, evaluate, known
 from tasks.images.scripts import Container
 from tasks.images.sources import Sources, beside
+from tasks.images.syntax import skip_newlines, skip_statement
 from tasks.images.tokens import GSTRING, NAME, NEWLINE, STRING, Token, closing
-from tasks.images.values import Unknown, Values
+from tasks.images.values import Default, Unknown, Values, unwrapped
 
 MAIN = "nextflow.config"
 SELECTOR = re.compile(r"(withName|withLabel)\s*:\s*(.*)", re.DOTALL)
@@ -34,6 +30,14 @@ class Rule:
     kind: str
     pattern: str
     container: Container
+
+    def matches(self, name: str) -> bool:
+        """Whether the selector holds for this very name, as Nextflow asks it."""
+        try:
+            found = bool(re.fullmatch(self.pattern.removeprefix("!"), name))
+        except re.error:
+            return False
+        return found != self.pattern.startswith("!")
 
     def fits(self, name: str) -> bool:
         """Whether a process, alias or label of this plain name can be meant.
@@ -53,22 +57,25 @@ class Rule:
 
 @dataclass(kw_only=True)
 class Settings:
-    """Everything read from the configuration."""
+    """Everything read from the configuration; `names` are the values of dotted names."""
 
     rules: list[Rule] = field(default_factory=list)
-    params: dict[str, Values] = field(default_factory=dict)
+    names: dict[str, Values] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
     registry: Container | None = None
     main: str = "main.nf"
 
 
-def read(sources: Sources, profiles: Collection[str]) -> Settings:
+def read(sources: Sources, profiles: Collection[str], engine: str) -> Settings:
     """Follow `includeConfig` from nextflow.config, into those of its profiles that are used.
 
     Other profiles count for nothing: nf-core's `arm`, say, sets another platform's images.
     """
-    settings = Settings()
+    settings = Settings(names=known(engine))
     if sources.has(MAIN):
-        _Reader(sources, settings, {*profiles, ENGINE}).file(MAIN, ())
+        reader = _Reader(sources, settings, profiles, engine)
+        reader.file(MAIN, ())
+        reader.finish()
     return settings
 
 
@@ -86,9 +93,21 @@ def _alternatives(pattern: str) -> list[str]:
 
 
 class _Reader:
-    def __init__(self, sources: Sources, settings: Settings, profiles: Collection[str]) -> None:
+    def __init__(self, sources: Sources, settings: Settings, profiles: Collection[str],
+                 engine: str) -> None:
         self.sources, self.settings, self.profiles = sources, settings, profiles
+        self.engine, self.names = engine, settings.names
         self.open: list[str] = []
+        self.guards: list[str | None] = []
+        self.closures: list[tuple[int, Sequence[Token], int]] = []
+
+    def finish(self) -> None:
+        """Ask the closures for their values, as a run does: when all is read."""
+        for index, tokens, at in self.closures:
+            rule = self.settings.rules[index]
+            values = evaluate(tokens, at, self.names)[0]
+            self.settings.rules[index] = replace(rule, container=replace(
+                rule.container, values=values))
 
     def file(self, path: str, scope: tuple[str, ...]) -> None:
         """Read one file as if it stood in the blocks `scope`."""
@@ -98,9 +117,13 @@ class _Reader:
         self.statements(self.sources.tokens(path), scope)
         self.open.pop()
 
-    @property
-    def names(self) -> dict[str, Values]:
-        return {f"params.{name}": values for name, values in self.settings.params.items()}
+    @contextmanager
+    def guarded(self, guards: tuple[str | None, ...]) -> Iterator[None]:
+        """Conditions hold for what is read in the block."""
+        before = len(self.guards)
+        self.guards += guards
+        yield
+        del self.guards[before:]
 
     def statements(self, tokens: Sequence[Token], scope: tuple[str, ...]) -> None:
         at = 0
@@ -111,10 +134,11 @@ class _Reader:
             elif token.is_name("includeConfig"):
                 at = self._include(tokens, at, scope)
             elif token.is_name("if") and at + 1 < len(tokens) and tokens[at + 1].is_op("("):
-                ways, then, otherwise, at = branches(tokens, at, self.names)
-                for way, body in ((True, then), (False, otherwise)):
-                    if way in ways:
+                branch = branches(tokens, at, self.names)
+                for way, body in branch.bodies():
+                    with self.guarded(guard(branch, way)):
                         self.statements(body, scope)
+                at = branch.end
             elif token.is_name("def", "class", "function"):
                 at = max(skip_statement(tokens, at), at + 1)
             else:
@@ -140,46 +164,80 @@ class _Reader:
 
     def _assign(self, path: tuple[str, ...], tokens: Sequence[Token], at: int) -> None:
         in_profile = path[0] == "profiles"
-        if in_profile and path[1] not in self.profiles:
+        if in_profile and path[1:2] and path[1] not in self.profiles:
             return
         own = path[2:] if in_profile else path
-        if len(own) == 2 and own[0] == "params" and not in_profile:
-            self.settings.params[own[1]] = evaluate(tokens, at, self.names)[0]
-        elif own == ("docker", "registry"):
-            found = self._container(tokens, at, self.names)
+        if len(own) > 1 and own[0] == "params":
+            self._param(".".join(own), tokens, at)
+        elif own == (self.engine, "registry"):
+            found = self._container(tokens, at)
             if not in_profile or self.settings.registry is None:
                 self.settings.registry = found
         elif own == ("manifest", "mainScript") and not in_profile:
             for value in evaluate(tokens, at, self.names)[0]:
                 self.settings.main = value if isinstance(value, str) else self.settings.main
+        elif own[:1] == ("process",) and "ext" in own:
+            self._extensions(own, tokens, at)
         elif own[:1] == ("process",) and own[-1] == "container":
             selector = next((SELECTOR.fullmatch(each) for each in reversed(own[1:-1])), None)
+            if at < len(tokens) and tokens[at].is_op("{"):
+                self.closures.append((len(self.settings.rules), tokens, at))
             self.settings.rules.append(Rule(
                 kind=selector[1] if selector else "", pattern=selector[2] if selector else "",
-                container=self._container(tokens, at, {})))
+                container=self._container(tokens, at)))
 
-    def _container(self, tokens: Sequence[Token], at: int, names: dict[str, Values]) -> Container:
-        values, _ = evaluate(tokens, at, names)
-        return Container(values=values, file=self.open[-1], line=tokens[at - 1].line)
+    def _param(self, name: str, tokens: Sequence[Token], at: int) -> None:
+        values = evaluate(tokens, at, self.names)[0]
+        self.names[name] = frozenset(
+            value if isinstance(value, Unknown) else Default(unwrapped(value), name)
+            for value in values)
+
+    def _extensions(self, own: tuple[str, ...], tokens: Sequence[Token], at: int) -> None:
+        """Remember which `task.ext.NAME` can have a value: `ext.NAME = …` or `ext = [NAME: …]`."""
+        names = [own[-1]] if own[-1] != "ext" else [
+            each.text for each in tokens[at:skip_statement(tokens, at)] if each.kind == NAME]
+        for name in names:
+            self.names[f"task.ext.{name}"] = frozenset([Unknown(f"task.ext.{name}")])
+
+    def _container(self, tokens: Sequence[Token], at: int) -> Container:
+        values, end = evaluate(tokens, at, self.names)
+        return Container(values=values, file=self.open[-1], line=tokens[at - 1].line,
+                         guards=tuple(self.guards), text=portable(tokens[at:end]))
 
     def _include(self, tokens: Sequence[Token], at: int, scope: tuple[str, ...]) -> int:
         values, end = evaluate(tokens, at + 1, self.names)
-        for value in sorted(values, key=str):
-            path = self._local(value, tokens[at].line)
-            if path is not None and self.sources.has(path):
-                self.file(path, scope)
+        place = f"{self.open[-1]}:{tokens[at].line}"
+        text = portable(tokens[at + 1:end])
+        for value in sorted(map(unwrapped, values), key=str):
+            path = self._local(value, place)
+            if path is not None:
+                with self.guarded(() if len(values) == 1 else (_chosen(text, value),)):
+                    self.file(path, scope)
         return max(skip_statement(tokens, end), at + 1)
 
-    def _local(self, value: Any, line: int) -> str | None:
-        """The included file's path in the pipeline; None where it lies elsewhere."""
-        if isinstance(value, Unknown):
-            sys.stderr.write(f"{self.open[-1]}:{line}: which file is included here hangs on "
-                             f"{value.why}; containers that it sets are not listed\n")
-        if not isinstance(value, str) or "://" in value:
-            return None
-        if value.startswith(PROJECT):
-            return value[len(PROJECT) + 1:]
-        return beside(self.open[-1], value)
+    def _local(self, value: Any, place: str) -> str | None:
+        """The included file's path in the pipeline; None where it lies elsewhere, with a notice."""
+        if isinstance(value, str) and value.startswith(PROJECT):
+            path = value[len(PROJECT) + 1:]
+        elif isinstance(value, str) and "://" not in value:
+            path = beside(self.open[-1], value)
+        else:
+            path = ""
+        if path and self.sources.has(path):
+            return path
+        if value != "/dev/null":
+            named = (f"whose path hangs on {value.why}," if isinstance(value, Unknown)
+                     else str(value).replace(PROJECT, "$projectDir"))
+            self.settings.notices.append(
+                f"{place}: the config {named} is not in the pipeline's code; "
+                "images that it sets are not listed")
+        return None
+
+
+def _chosen(text: str | None, value: str) -> str | None:
+    """The condition under which the expression `text` names this file."""
+    end = value.removeprefix(PROJECT).replace("\\", "\\\\").replace("'", "\\'")
+    return None if text is None else f"{text}.toString().endsWith('{end}')"
 
 
 def _path(tokens: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:
@@ -208,7 +266,5 @@ def _path(tokens: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:
 
 def _to_brace(tokens: Sequence[Token], at: int) -> int:
     """The index of an opening brace that only line ends keep from `at`, else `at`."""
-    end = at
-    while end < len(tokens) and tokens[end].kind == NEWLINE:
-        end += 1
+    end = skip_newlines(tokens, at)
     return end if end < len(tokens) and tokens[end].is_op("{") else at

@@ -1,4 +1,4 @@
-"""The values that a Groovy expression can have when images are pulled by the Docker engine.
+"""The values that a Groovy expression can have, as far as the sources tell.
 
 An expression has a *set* of possible values: where a condition can't be known, both branches
 count, since a run may take either. What can't be known at all is an Unknown that says why.
@@ -6,43 +6,40 @@ count, since a run may take either. What can't be known at all is an Unknown tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from tasks.images.syntax import assignment, ends_statement, skip_newlines, skip_statement
 from tasks.images.tokens import GSTRING, NAME, NEWLINE, NUMBER, STRING, Token, closing
-from tasks.images.values import Unknown, Values, combine, elvis, joined, truths
+from tasks.images.values import Unknown, Unset, Values, called, combine, elvis, joined, truths
 
-ENGINE = "docker"
 PROJECT = "\0"
 """Stands for the pipeline's own folder in a path."""
 
-
 COMPARISONS = ("==", "!=", "<", ">", "<=", ">=", "=~", "==~")
-Names = Mapping[str, Values]
-KNOWN: Names = {
-    "workflow.containerEngine": frozenset([ENGINE]),
-    "projectDir": frozenset([PROJECT]),
-    "baseDir": frozenset([PROJECT]),
-    "workflow.projectDir": frozenset([PROJECT]),
-}
+CONSTANTS: Mapping[str, Values] = {"true": frozenset([True]), "false": frozenset([False]),
+                                   "null": frozenset([None])}
+CLOSURE = "{}"
+"""Stands for the name of a closure, whose value is taken to be what it returns."""
 
-PLAIN_METHODS: Mapping[str, Callable[[str], str]] = {
-    "toString": str, "trim": str.strip, "toLowerCase": str.lower}
-ASKING_METHODS: Mapping[str, Callable[[str, str], bool]] = {
-    "startsWith": lambda text, given: text.startswith(given),
-    "endsWith": lambda text, given: text.endswith(given),
-    "contains": lambda text, given: given in text}
+Names = Mapping[str, Values]
+
+
+def known(engine: str) -> dict[str, Values]:
+    """The names whose values hold in every script and config, where `engine` pulls the images."""
+    project = frozenset([PROJECT])
+    return {"workflow.containerEngine": frozenset([engine]), "projectDir": project,
+            "baseDir": project, "workflow.projectDir": project}
 
 
 def evaluate(tokens: Sequence[Token], start: int, names: Names) -> tuple[Values, int]:
-    """The values of the expression that begins at `start`, and the index behind it."""
-    reader = _Reader(tokens, start, {**KNOWN, **names})
+    """The values of the expression that begins at `start`, and the index behind it.
+
+    `names` holds the values of names, dotted ones among them; those of `known` are its base.
+    """
+    reader = _Reader(tokens, start, names)
     return reader.expression(), reader.at
-
-
-def ends_statement(tokens: Sequence[Token], at: int) -> bool:
-    """Whether a statement is over at `at`."""
-    return at >= len(tokens) or tokens[at].kind == NEWLINE or tokens[at].is_op(";", "}")
 
 
 class _Reader:
@@ -134,6 +131,8 @@ class _Reader:
             values = self._list()
         elif token.is_op("(", "{"):
             end = closing(self.tokens, self.at - 1)
+            closure = self.tokens[skip_newlines(self.tokens, self.at - 1 + (token.text == "("))]
+            name = CLOSURE if closure.is_op("{") else None
             if token.text == "{":
                 values = block(self.tokens[self.at:end], self.names)
             else:
@@ -141,13 +140,12 @@ class _Reader:
                 if not self._take(")"):
                     values = self._unknown("an expression too hard to read")
             self.at = end + 1
+            return values, name
         return values, None
 
     def _named(self, name: str) -> tuple[Values, str | None]:
-        constants: dict[str, Values] = {"true": frozenset([True]), "false": frozenset([False]),
-                                       "null": frozenset([None])}
-        if name in constants:
-            return constants[name], None
+        if name in CONSTANTS:
+            return CONSTANTS[name], None
         if name == "new":
             while self.at < len(self.tokens) and (
                     self.tokens[self.at].kind == NAME or self._here(".")):
@@ -168,32 +166,30 @@ class _Reader:
                     values, name = self._call(values, member), None
                 else:
                     name = f"{name}.{member}" if name else None
-                    values = self.names.get(name or "", self._unknown(name or f".{member}"))
+                    values = self._member(name, member)
+            elif name == CLOSURE and self._here("("):
+                self.at, name = closing(self.tokens, self.at) + 1, None
             elif self._here("(", "["):
                 self.at = closing(self.tokens, self.at) + 1
                 values, name = self._unknown(f"{name or 'a value'}(…)"), None
             else:
                 return values
 
+    def _member(self, name: str | None, member: str) -> Values:
+        """The value of a dotted name; a task's `ext` that no config sets is unset in every run."""
+        if name is not None and name in self.names:
+            return self.names[name]
+        if name and name.startswith("task.ext."):
+            return frozenset([Unset(name)])
+        return self._unknown(name or f".{member}")
+
     def _call(self, values: Values, method: str) -> Values:
         """What a method of strings answers; other methods are unknown."""
         end = closing(self.tokens, self.at)
         inner = self.tokens[self.at + 1:end]
         self.at = end + 1
-        given, _ = evaluate(inner, 0, self.names) if inner else (frozenset([None]), 0)
-        found: set[Any] = set()
-        for value in values:
-            for argument in given:
-                if isinstance(value, Unknown):
-                    found.add(value)
-                elif isinstance(value, str) and method in PLAIN_METHODS and not inner:
-                    found.add(PLAIN_METHODS[method](value))
-                elif isinstance(value, str) and method in ASKING_METHODS and isinstance(
-                        argument, str):
-                    found.add(ASKING_METHODS[method](value, argument))
-                else:
-                    found |= self._unknown(f"{method}(…)")
-        return frozenset(found)
+        given = [evaluate(inner, 0, self.names)[0]] if inner else []
+        return called(values, method, *given)
 
     def _list(self) -> Values:
         """A list literal whose items have one value each; maps are unknown."""
@@ -213,10 +209,10 @@ class _Reader:
         return frozenset([tuple(items)])
 
     def _gstring(self, token: Token) -> Values:
-        texts: set[str | Unknown] = {""}
+        texts: set[Any] = {""}
         for part in token.parts:
             if isinstance(part, str):
-                texts = {text if isinstance(text, Unknown) else text + part for text in texts}
+                texts = {joined(text, part) for text in texts}
                 continue
             values, end = evaluate(part, 0, self.names) if part else (frozenset([None]), 0)
             if any(each.kind != NEWLINE for each in part[end:]):
@@ -226,8 +222,8 @@ class _Reader:
 
     def _peek(self) -> Token | None:
         """The next token that isn't a line end: an operator may stand on the next line."""
-        return next((each for each in self.tokens[self.at:self.at + 200] if each.kind != NEWLINE),
-                    None)
+        at = skip_newlines(self.tokens, self.at)
+        return self.tokens[at] if at < len(self.tokens) else None
 
     def _here(self, *operators: str) -> bool:
         return self.at < len(self.tokens) and self.tokens[self.at].is_op(*operators)
@@ -241,8 +237,7 @@ class _Reader:
         return True
 
     def _skip_newlines(self) -> None:
-        while self.at < len(self.tokens) and self.tokens[self.at].kind == NEWLINE:
-            self.at += 1
+        self.at = skip_newlines(self.tokens, self.at)
 
     @staticmethod
     def _unknown(why: str) -> Values:
@@ -258,24 +253,30 @@ def block(tokens: Sequence[Token], names: Names) -> Values:
 def _statements(tokens: Sequence[Token], names: dict[str, Values]) -> tuple[Values, bool]:
     """The values of the last statement or of a `return`, and whether one surely returned."""
     values: Values = frozenset([None])
+    returns: Values = frozenset()
     at = 0
     while at < len(tokens):
         token = tokens[at]
         if token.kind == NEWLINE or token.is_op(";"):
             at += 1
         elif token.is_name("if"):
-            ways, then, otherwise, at = branches(tokens, at, names)
-            found: Values = frozenset()
-            for way, body in ((True, then), (False, otherwise)):
-                if way in ways:
-                    more, returned = _statements(body, names)
-                    found |= more
-                    if returned and len(ways) == 1:
-                        return more, True
-            values = found
+            branch = branches(tokens, at, names)
+            at = branch.end
+            before, values = returns, frozenset()
+            outcomes: list[dict[str, Values]] = []
+            for _, body in branch.bodies():
+                outcomes.append(dict(names))
+                more, returned = _statements(body, outcomes[-1])
+                if returned and len(branch.ways) == 1:
+                    return before | more, True
+                if returned:
+                    returns |= more
+                else:
+                    values |= more
+            names.update(merged(outcomes))
         elif token.is_name("return"):
             values, _ = evaluate(tokens, at + 1, names)
-            return values, True
+            return returns | values, True
         else:
             assigned = assignment(tokens, at)
             result, end = evaluate(tokens, assigned[1] if assigned else at, names)
@@ -284,23 +285,35 @@ def _statements(tokens: Sequence[Token], names: dict[str, Values]) -> tuple[Valu
             if assigned:
                 names[assigned[0]] = result
             values, at = result, max(end, at + 1)
-    return values, False
+    return returns | values, False
 
 
-def assignment(tokens: Sequence[Token], at: int) -> tuple[str, int] | None:
-    """Name and index of the value where `[def|final|Type] name = …` begins at `at`."""
-    found = at
-    while found + 1 < len(tokens) and tokens[found].kind == NAME and tokens[found + 1].kind == NAME:
-        found += 1
-    if (found + 1 < len(tokens) and tokens[found].kind == NAME and tokens[found + 1].is_op("=")
-            and found - at <= 2):
-        return tokens[found].text, found + 2
-    return None
+def merged(outcomes: Sequence[Names]) -> dict[str, Values]:
+    """The values that names can have after one of several ways was taken."""
+    return {name: frozenset().union(*(each.get(name, frozenset()) for each in outcomes))
+            for name in {name for each in outcomes for name in each}}
 
 
-def branches(tokens: Sequence[Token], at: int, names: Names,
-             ) -> tuple[frozenset[bool], Sequence[Token], Sequence[Token], int]:
-    """An `if` at `at`: the ways that it can go, its two bodies, and the index behind it."""
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """An `if`: its condition, the ways that it can go, its two bodies, and the index behind it."""
+
+    condition: Sequence[Token]
+    ways: frozenset[bool]
+    then: Sequence[Token]
+    otherwise: Sequence[Token]
+    end: int
+
+    def bodies(self) -> Iterator[tuple[bool, Sequence[Token]]]:
+        """What can be run, with the way that the condition went."""
+        if True in self.ways:
+            yield True, self.then
+        if False in self.ways:
+            yield False, self.otherwise
+
+
+def branches(tokens: Sequence[Token], at: int, names: Names) -> Branch:
+    """The `if` that stands at `at`."""
     start = at + 1
     end = closing(tokens, start)
     values, read = evaluate(tokens[start + 1:end], 0, names)
@@ -316,7 +329,8 @@ def branches(tokens: Sequence[Token], at: int, names: Names,
         following += 1
     if following < len(tokens) and tokens[following].is_name("else"):
         otherwise, at = _body(tokens, following + 1)
-    return ways, then, otherwise, at
+    return Branch(condition=tokens[start + 1:end], ways=ways, then=then, otherwise=otherwise,
+                  end=at)
 
 
 def _body(tokens: Sequence[Token], at: int) -> tuple[Sequence[Token], int]:
@@ -327,14 +341,7 @@ def _body(tokens: Sequence[Token], at: int) -> tuple[Sequence[Token], int]:
         end = closing(tokens, at)
         return tokens[at + 1:end], end + 1
     if at < len(tokens) and tokens[at].is_name("if"):
-        _, _, _, end = branches(tokens, at, {})
+        end = branches(tokens, at, {}).end
         return tokens[at:end], end
     end = skip_statement(tokens, at)
     return tokens[at:end], end
-
-
-def skip_statement(tokens: Sequence[Token], at: int) -> int:
-    """The index behind the statement at `at`: its line's end outside of all brackets."""
-    while not ends_statement(tokens, at):
-        at = closing(tokens, at) + 1 if tokens[at].is_op("(", "[", "{") else at + 1
-    return min(at, len(tokens))

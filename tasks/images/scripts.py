@@ -6,27 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tasks.core.errors import ImageError
-from tasks.images.expression import (
-    PROJECT,
-    assignment,
-    branches,
-    evaluate,
-    skip_statement,
-)
+from tasks.images.choice import guard, portable
+from tasks.images.expression import PROJECT, Names, branches, evaluate, merged
 from tasks.images.sources import Sources, beside
+from tasks.images.syntax import assignment, behind_braces, skip_newlines, skip_statement
 from tasks.images.tokens import NAME, NEWLINE, STRING, Token, closing
-from tasks.images.values import Values
+from tasks.images.values import Unknown, Values, unwrapped
 
 SECTIONS = ("input", "output", "when", "script", "shell", "exec", "stub", "topic")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """The possible values of one `container` directive, and where it stands."""
+    """The possible values of one `container` directive, and where it stands.
+
+    `guards` are the conditions that must hold for it to count, and `text` the expression itself,
+    as Groovy for another config; None where it hangs on names that only its file knows.
+    """
 
     values: Values
     file: str
     line: int
+    guards: tuple[str | None, ...] = ()
+    text: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -59,15 +61,18 @@ class Script:
     includes: list[Include] = field(default_factory=list)
 
 
-def read(sources: Sources, main: str) -> list[Process]:
-    """All processes of the scripts that `main` includes, itself among them, with their aliases."""
+def read(sources: Sources, main: str, names: Names) -> list[Process]:
+    """All processes of the scripts that `main` includes, itself among them, with their aliases.
+
+    `names` are the values that hold in every script: the engine's, and the params.
+    """
     scripts: dict[str, Script] = {}
     waiting = [main]
     while waiting:
         path = waiting.pop()
         if path in scripts:
             continue
-        script = scripts[path] = parse(sources, path)
+        script = scripts[path] = parse(sources, path, names)
         waiting += [each.path for each in script.includes]
     for script in scripts.values():
         for include in script.includes:
@@ -92,15 +97,16 @@ def _resolve(scripts: dict[str, Script], path: str, name: str,
     return None
 
 
-def parse(sources: Sources, path: str) -> Script:
+def parse(sources: Sources, path: str, known: Names) -> Script:
     """Read one script file."""
     tokens = sources.tokens(path)
     script = Script()
-    names: dict[str, Values] = {}
-    at, fresh = 0, True
+    names = dict(known)
+    at, fresh, depth = 0, True, 0
     while at < len(tokens):
         token = tokens[at]
         if token.kind == NEWLINE or token.is_op(";", "{", "}"):
+            depth += token.is_op("{") - token.is_op("}")
             at, fresh = at + 1, True
             continue
         begun, fresh = fresh, False
@@ -110,13 +116,19 @@ def parse(sources: Sources, path: str) -> Script:
             process = _process(tokens[at + 1], tokens[brace + 1:end], path, names)
             script.processes[process.name] = process
             at, fresh = end + 1, True
-        elif begun and token.is_name("include"):
-            found, at = _includes(sources, tokens, at, path)
+        elif token.is_name("include") and (begun or tokens[at + 1:at + 2][0].is_op("{")):
+            found, at = _includes(sources, tokens, at, path, names)
             script.includes += found
-        elif begun and token.is_name("workflow", "class", "enum"):
-            at = _behind_block(tokens, at)
+        elif begun and token.is_name("class", "enum"):
+            at = behind_braces(tokens, at)
+        elif begun and token.is_name("workflow"):
+            end = behind_braces(tokens, at)
+            script.includes += _inner_includes(sources, tokens, at, end, path, names)
+            at = end
         elif begun and (value := assignment(tokens, at)):
-            names[value[0]], end = evaluate(tokens, value[1], names)
+            values, _ = evaluate(tokens, value[1], names)
+            # Within braces it may or may not be reached: then the values before it hold too.
+            names[value[0]] = values | (names.get(value[0], values) if depth else values)
             at = skip_statement(tokens, value[1])
         elif token.is_op("(", "["):
             at = closing(tokens, at) + 1
@@ -125,12 +137,14 @@ def parse(sources: Sources, path: str) -> Script:
     return script
 
 
-def _behind_block(tokens: Sequence[Token], at: int) -> int:
-    """The index behind the braces of a definition whose first word stands at `at`."""
-    for index in range(at, min(at + 6, len(tokens))):
-        if tokens[index].is_op("{"):
-            return closing(tokens, index) + 1
-    return at + 1
+def _inner_includes(sources: Sources, tokens: Sequence[Token], at: int, end: int, path: str,
+                    names: Names) -> list[Include]:
+    """Includes within a workflow's body, as the first releases of DSL 2 had them."""
+    found: list[Include] = []
+    for index in range(at, end - 1):
+        if tokens[index].is_name("include") and tokens[index + 1].is_op("{"):
+            found += _includes(sources, tokens, index, path, names)[0]
+    return found
 
 
 def _opens_process(tokens: Sequence[Token], at: int) -> bool:
@@ -141,13 +155,34 @@ def _opens_process(tokens: Sequence[Token], at: int) -> bool:
 
 def _process(name: Token, body: Sequence[Token], path: str, names: dict[str, Values]) -> Process:
     process = Process(name=name.text, file=path, line=name.line)
-    _directives(process, body, dict(names), sure=True)
+    _directives(process, body, dict(names), set())
+    if any(isinstance(value, Unknown) for each in process.containers for value in each.values):
+        # Nextflow asks a directive for its value when a task is made, after the script has
+        # set the variables that the directive may name.
+        process.containers.clear()
+        variables = _variables(body, names)
+        _directives(process, body, {**names, **variables}, set(variables))
     return process
 
 
-def _directives(process: Process, tokens: Sequence[Token], names: dict[str, Values], *,
-                sure: bool) -> None:
-    """Read directives up to the first section; a later sure one replaces what stood before."""
+def _variables(body: Sequence[Token], names: Names) -> dict[str, Values]:
+    """What any line of a process's body sets its variables to."""
+    found: dict[str, Values] = {}
+    fresh = True
+    for at, token in enumerate(body):
+        if fresh and (value := assignment(body, at)):
+            found[value[0]] = (found.get(value[0], frozenset())
+                               | evaluate(body, value[1], {**names, **found})[0])
+        fresh = token.kind == NEWLINE or token.is_op(";", "{", "}", ":")
+    return found
+
+
+def _directives(process: Process, tokens: Sequence[Token], names: dict[str, Values],
+                local: set[str], guards: tuple[str | None, ...] = ()) -> None:
+    """Read directives up to the first section; a later sure one replaces what stood before.
+
+    `local` are the names that a task knows, `guards` the conditions around.
+    """
     at = 0
     while at < len(tokens):
         token = tokens[at]
@@ -157,19 +192,25 @@ def _directives(process: Process, tokens: Sequence[Token], names: dict[str, Valu
         elif token.is_name(*SECTIONS) and following is not None and following.is_op(":"):
             return
         elif token.is_name("if") and following is not None and following.is_op("("):
-            ways, then, otherwise, at = branches(tokens, at, names)
-            for way, body in ((True, then), (False, otherwise)):
-                if way in ways:
-                    _directives(process, body, names, sure=sure and len(ways) == 1)
+            branch = branches(tokens, at, names)
+            outcomes = []
+            for way, body in branch.bodies():
+                outcomes.append(dict(names))
+                _directives(process, body, outcomes[-1], local,
+                            (*guards, *guard(branch, way, local)))
+            names.update(merged(outcomes))
+            at = branch.end
         elif (token.is_name("container", "label") and following is not None
-              and not following.is_op(":", ".", "=")):
-            values, end = evaluate(tokens, at + 1, names)
+              and not following.is_op(":", ".")):
+            start = at + 1 + following.is_op("=")
+            values, end = evaluate(tokens, start, names)
             if token.text == "label":
                 process.labels |= {each for each in values if isinstance(each, str)}
             else:
-                kept = [] if sure else process.containers
-                process.containers = [*kept, Container(values=values, file=process.file,
-                                                       line=token.line)]
+                kept = process.containers if guards else []
+                process.containers = [*kept, Container(
+                    values=values, file=process.file, line=token.line, guards=guards,
+                    text=portable(tokens[start:end], local))]
             at = max(skip_statement(tokens, end), at + 1)
         elif value := assignment(tokens, at):
             names[value[0]], end = evaluate(tokens, value[1], names)
@@ -179,7 +220,7 @@ def _directives(process: Process, tokens: Sequence[Token], names: dict[str, Valu
 
 
 def _includes(sources: Sources, tokens: Sequence[Token], at: int, file: str,
-              ) -> tuple[list[Include], int]:
+              names: Names) -> tuple[list[Include], int]:
     """The includes of one statement at `at`, and the index behind it."""
     line = tokens[at].line
     if at + 1 < len(tokens) and tokens[at + 1].is_op("{"):
@@ -191,11 +232,10 @@ def _includes(sources: Sources, tokens: Sequence[Token], at: int, file: str,
         while end < len(tokens) and not tokens[end].is_name("from") and tokens[end].kind == NAME:
             end += 1
         words, at = tokens[at + 1:end], end
-    while at < len(tokens) and tokens[at].kind == NEWLINE:
-        at += 1
+    at = skip_newlines(tokens, at)
     if at >= len(tokens) or not tokens[at].is_name("from"):
         return [], at
-    values, end = evaluate(tokens, at + 1, {})
+    values, end = evaluate(tokens, at + 1, names)
     at = skip_statement(tokens, end)
     return [Include(name=name, alias=alias, path=path, line=line)
             for path in _scripts(sources, values, file, line)
@@ -219,7 +259,7 @@ def _names(words: Sequence[Token]) -> list[tuple[str, str]]:
 def _scripts(sources: Sources, values: Values, file: str, line: int) -> list[str]:
     """The script files that an include names; plugins are none."""
     found = []
-    for value in values:
+    for value in map(unwrapped, values):
         if not isinstance(value, str):
             raise ImageError(f"it can't be known which file is included here: it hangs on "
                              f"{value.why if hasattr(value, 'why') else value!r}",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from tasks.core import files
 from tasks.core.errors import ImageError
 from tasks.core.schema import read_json
 
-NAME = re.compile(r"[A-Za-z_]\w*\Z")
 REFERENCE = re.compile(r"[A-Za-z0-9.:/_@-]+\Z")
 
 
@@ -28,65 +26,107 @@ class RenderSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Process:
-    """A process, the other names that it is included under, and the image that it names."""
+class LoadedSpec:
+    """What `config:load` reads: the scan, the layout's index and the hand-written toggles."""
 
-    name: str
-    aliases: tuple[str, ...]
-    container: str
+    pipeline: str
+    scan: Path
+    index: Path
+    toggles: Path
+    output: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selector:
+    """A selector of the scan: complete images by the names that the sources give them."""
+
+    pattern: str
+    images: Mapping[str, str]
+    choice: str | None
 
 
 def build(spec: RenderSpec) -> str:
     """Write offline.config; ImageError where an image of the scan is not in the receipt."""
-    scan = read_json(spec.scan, "images-scan")
     receipt = read_json(spec.receipt, "images-receipt")
-    processes = [Process(name=each["name"], aliases=tuple(each["aliases"]),
-                         container=each["container"]) for each in scan["processes"]]
     mirrored = {image["source"]: f"{image['destination']}@{image['digest']}"
                 for image in receipt["images"]}
-    text = render(spec.pipeline, processes, mirrored, spec.toggles.read_text())
+    return _write(spec, mirrored, f"{len(mirrored)} images by digest")
+
+
+def build_loaded(spec: LoadedSpec) -> str:
+    """Write offline.load.config: images by the names that an engine has loaded them under."""
+    index = read_json(spec.index, "oci-index")
+    named = [each["annotations"] for each in index["manifests"] if "annotations" in each]
+    loaded = {each["org.opencontainers.image.ref.name"]: each["io.containerd.image.name"]
+              for each in named}
+    return _write(spec, loaded, f"{len(loaded)} images by name")
+
+
+def _write(spec: RenderSpec | LoadedSpec, mirrored: Mapping[str, str], told: str) -> str:
+    scan = read_json(spec.scan, "images-scan")
+    selectors = [Selector(pattern=each["pattern"], choice=each["choice"], images={
+        image["name"]: image["container"] for image in each["images"]})
+        for each in scan["selectors"]]
+    text = render(spec.pipeline, selectors, mirrored, spec.toggles.read_text())
     files.write_text(spec.output, text)
-    return f"{len(processes)} processes by digest"
+    return f"{told}, {len(selectors)} selectors"
 
 
-def render(pipeline: str, processes: Iterable[Process], mirrored: Mapping[str, str],
+def render(pipeline: str, selectors: Sequence[Selector], mirrored: Mapping[str, str],
            toggles: str) -> str:
     """The text of offline.config for Nextflow 24.10.
 
-    One selector per process, `(.*:)?(NAME|ALIAS)`: a regular expression that matches the fully
-    qualified name is of the highest precedence, and stands in the last config given by -c, so it
-    beats the pipeline's own. The plain name loses to a pipeline's qualified selector, and one
+    The selectors are regular expressions that match the fully qualified name: those are of the
+    highest precedence, and stand in the last config given by -c, so they beat the pipeline's own;
+    among them the later one holds. A plain name loses to a pipeline's qualified selector, and one
     that leaves out an alias loses to the alias. `profiles.offline` must exist, since
     `-profile test,offline` asks for it; the settings stand outside it, where order is no matter.
     """
+    _refuse_faults(selectors, mirrored)
     lines = [f"// Made by nf-airlock for {pipeline}; edit config/offline.config instead.", "",
              "profiles {", "    offline {}", "}", "", toggles.strip(), "", "process {"]
-    for process, image in sorted(_pinned(processes, mirrored).items()):
-        lines.append(f"    withName: '(.*:)?({process})' {{ container = '{image}' }}")
+    for selector in selectors:
+        container = (_chosen(selector.images, selector.choice, mirrored) if selector.choice
+                     else _quoted(mirrored[next(iter(selector.images.values()))]))
+        lines.append(f"    withName: {_quoted(selector.pattern)} {{ container = {container} }}")
     return "\n".join([*lines, "}", ""])
 
 
-def _pinned(processes: Iterable[Process], mirrored: Mapping[str, str]) -> dict[str, str]:
-    """Selector's names to image; every fault at once."""
-    names: defaultdict[str, set[str]] = defaultdict(set)
-    images: defaultdict[str, set[str]] = defaultdict(set)
+def _chosen(images: Mapping[str, str], choice: str, mirrored: Mapping[str, str]) -> str:
+    """A closure that makes the pipeline's own choice, and gives the mirrored image for it.
+
+    Nextflow asks it once for each task, when the params of the run are known.
+    """
+    pairs = ", ".join(f"{_quoted(name)}: {_quoted(mirrored[image])}"
+                      for name, image in sorted(images.items()))
+    return (f"{{\n        def named = ({choice}).toString().trim()\n"
+            f"        def mirrored = [{pairs}]\n"
+            "        if (!mirrored[named]) { throw new IllegalStateException(\"nf-airlock: these "
+            "params ask for the image ${named}, which was not mirrored\") }\n"
+            "        mirrored[named]\n    }")
+
+
+def _refuse_faults(selectors: Sequence[Selector], mirrored: Mapping[str, str]) -> None:
+    """Raise ImageError with every fault at once."""
     faults = []
-    for process in processes:
-        names[process.name] |= {process.name, *process.aliases}
-        image = mirrored.get(process.container)
-        if image is None:
-            faults.append(f"{process.name}: {process.container} is not in the mirror's receipt")
-        elif not REFERENCE.match(image):
-            faults.append(f"{process.name}: {image!r} is not an image reference")
-        else:
-            images[process.name].add(image)
-    faults += [f"{name!r} is not a process name" for each in names.values() for name in each
-               if not NAME.match(name)]
-    faults += [f"{name}: it may use several images ({', '.join(sorted(several))})"
-               for name, several in images.items() if len(several) > 1]
+    for selector in selectors:
+        for image in sorted(set(selector.images.values())):
+            if image not in mirrored:
+                faults.append(f"{selector.pattern}: {image} is not in the mirror's receipt")
+            elif not REFERENCE.match(mirrored[image]):
+                faults.append(f"{selector.pattern}: {mirrored[image]!r} is not an image reference")
+        if selector.choice is None and len(set(selector.images.values())) > 1:
+            faults.append(f"{selector.pattern}: it may use several images "
+                          f"({', '.join(sorted(set(selector.images.values())))}), by a choice "
+                          "that can't be made in offline.config")
     if faults:
-        raise ImageError("not every process has its one mirrored image:\n"
-                         + "\n".join(f"  {fault}" for fault in faults),
+        raise ImageError("not every process has its mirrored image:\n"
+                         + "\n".join(f"  {fault}" for fault in dict.fromkeys(faults)),
                          todo="run `doit images:mirror`, or name the process's image under "
                               "`images:` in the pipeline's config")
-    return {"|".join(sorted(names[name])): image.pop() for name, image in images.items()}
+
+
+def _quoted(text: str) -> str:
+    """A Groovy string of this text."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return f"'{escaped}'"

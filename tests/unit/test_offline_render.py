@@ -1,46 +1,56 @@
-"""offline.config's text: selectors, and what is refused."""
+"""offline.config's text: selectors, choices, and what is refused."""
 
 from __future__ import annotations
 
 import pytest
 
 from tasks.core.errors import ImageError
-from tasks.offline.render import Process, render
+from tasks.offline.render import Selector, render
 
 DIGEST = "sha256:" + "0" * 64
-MIRRORED = {"quay.io/a/b:1": f"nexus:8443/quay.io/a/b@{DIGEST}"}
+MIRRORED = {"quay.io/a/b:1": f"nexus:8443/quay.io/a/b@{DIGEST}",
+            "quay.io/a/c:1": f"nexus:8443/quay.io/a/c@{DIGEST}"}
 
 
-def process(name: str, *aliases: str, container: str = "quay.io/a/b:1") -> Process:
-    return Process(name=name, aliases=aliases, container=container)
+def selector(pattern: str, *images: str, choice: str | None = None) -> Selector:
+    return Selector(pattern=pattern, choice=choice,
+                    images={each.removeprefix("quay.io/"): each for each in images})
 
 
 def test_one_selector_holds_a_process_and_its_aliases() -> None:
-    text = render("x", [process("FASTQC", "FASTQC_TRIM")], MIRRORED, "docker.enabled = true")
+    text = render("x", [selector("(.*:)?(FASTQC|FASTQC_TRIM)", "quay.io/a/b:1")], MIRRORED,
+                  "docker.enabled = true")
     assert ("    withName: '(.*:)?(FASTQC|FASTQC_TRIM)' "
             f"{{ container = 'nexus:8443/quay.io/a/b@{DIGEST}' }}") in text.splitlines()
     assert "    offline {}" in text.splitlines()
     assert "docker.enabled = true" in text.splitlines()
 
 
-def test_the_order_of_the_scan_does_not_matter() -> None:
-    both = [process("A"), process("B")]
-    assert render("x", both, MIRRORED, "") == render("x", both[::-1], MIRRORED, "")
+def test_the_order_of_the_scan_is_kept() -> None:
+    both = [selector("(.*:)?(A)", "quay.io/a/b:1"), selector("(?=P)(.*:)?(A)", "quay.io/a/c:1")]
+    text = render("x", both, MIRRORED, "")
+    assert text.index("a/b@") < text.index("a/c@")
 
 
 def test_every_fault_is_told_at_once() -> None:
     with pytest.raises(ImageError) as caught:
-        render("x", [process("A", container="quay.io/no:1"), process("B", "it's")], MIRRORED, "")
-    assert "quay.io/no:1 is not in the mirror's receipt" in str(caught.value)
-    assert '"it\'s" is not a process name' in str(caught.value)
+        render("x", [selector("A", "quay.io/no:1"), selector("B", *MIRRORED)], MIRRORED, "")
+    assert "A: quay.io/no:1 is not in the mirror's receipt" in str(caught.value)
+    assert "B: it may use several images" in str(caught.value)
 
 
-def test_a_process_with_two_images_is_refused() -> None:
-    mirrored = {**MIRRORED, "quay.io/a/c:1": f"nexus:8443/quay.io/a/c@{DIGEST}"}
-    with pytest.raises(ImageError, match="several images"):
-        render("x", [process("A"), process("A", container="quay.io/a/c:1")], mirrored, "")
+def test_a_choice_stands_as_a_closure_over_the_mirrored_names() -> None:
+    text = render("x", [selector("A", *MIRRORED, choice="(params.c ? 'a/c:1' : 'a/b:1')")],
+                  MIRRORED, "")
+    assert "(params.c ? 'a/c:1' : 'a/b:1')" in text
+    assert f"'a/b:1': 'nexus:8443/quay.io/a/b@{DIGEST}'" in text
+
+
+def test_a_pattern_is_quoted() -> None:
+    text = render("x", [selector(r"A'\d", "quay.io/a/b:1")], MIRRORED, "")
+    assert r"withName: 'A\'\\d' {" in text
 
 
 def test_an_image_that_would_end_the_string_is_refused() -> None:
     with pytest.raises(ImageError, match="not an image reference"):
-        render("x", [process("A")], {"quay.io/a/b:1": "x' }; evil('"}, "")
+        render("x", [selector("A", "quay.io/a/b:1")], {"quay.io/a/b:1": "x' }; evil('"}, "")

@@ -1,0 +1,126 @@
+"""Which process uses which image: what a scan finds, and how names become complete."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.core.errors import ImageError
+from tasks.images.reference import complete
+from tasks.images.scripts import Container, Process
+from tasks.images.values import Default, Unknown, Unset, unwrapped
+
+DOCKER, PODMAN, APPTAINER = "docker", "podman", "apptainer"
+FILE = re.compile(r"(https?|oras|library|shub|file)://[^\s'\"]+|/[^\s'\"]+")
+"""What Apptainer takes as it stands: an image file's address or path, or a library's."""
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Use:
+    """A process and one image that it can use, by the file and line that say so."""
+
+    name: str
+    aliases: tuple[str, ...]
+    container: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selector:
+    """`withName: 'pattern'`: the images by the names that the sources give them.
+
+    `choice` is Groovy whose value is one of these names; None where it is always the same image,
+    or where the choice can't be told outside of the pipeline's files.
+    """
+
+    pattern: str
+    images: tuple[tuple[str, str], ...]
+    choice: str | None
+
+    def as_json(self) -> dict[str, object]:
+        """The form in images.json."""
+        return {"pattern": self.pattern, "choice": self.choice,
+                "images": [{"name": name, "container": image} for name, image in self.images]}
+
+
+@dataclass(kw_only=True)
+class Scan:
+    """What was found.
+
+    `faults` are images that can't be told, `notices` what was not followed; both one a line with
+    file and line before them.
+    """
+
+    uses: list[Use] = field(default_factory=list)
+    selectors: list[Selector] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def images(self) -> list[str]:
+        """Every image once, sorted."""
+        return sorted({use.container for use in self.uses})
+
+    def as_json(self) -> dict[str, object]:
+        """The form of images.json (schemas/images-scan.schema.json)."""
+        return {"images": self.images,
+                "processes": [{"name": use.name, "aliases": list(use.aliases), "file": use.file,
+                               "line": use.line, "container": use.container}
+                              for use in self.uses],
+                "selectors": [each.as_json() for each in self.selectors]}
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Turns values into complete references; what can't be becomes a fault."""
+
+    found: Scan
+    engine: str
+    registry: str | None
+
+    def add(self, process: Process, name: str, aliases: Iterable[str],
+            container: Container) -> None:
+        """Note each image that the container can be, or why it can't be told."""
+        place = f"{container.file}:{container.line}: {process.name}"
+        for value, _, image in self.images(container, faults=(place, self.found.faults)):
+            if isinstance(value, Default):
+                self.found.notices.append(f"{place}: {image} is listed as {value.name} is by "
+                                          "default; a run that sets it takes another")
+            self.found.uses.append(Use(
+                name=name, aliases=tuple(sorted(aliases)), container=image,
+                file=container.file, line=container.line))
+
+    def images(self, container: Container, *, faults: tuple[str, list[str]] = ("", []),
+               ) -> list[tuple[Any, str, str]]:
+        """Each value that names an image, with the plain name and the complete one."""
+        place, lines = faults
+        found = []
+        for value in sorted(container.values, key=str):
+            plain = unwrapped(value)
+            if isinstance(plain, Unknown | Unset):
+                why = plain.why if isinstance(plain, Unknown) else plain.name
+                lines.append(f"{place}: the image hangs on {why}")
+            elif isinstance(plain, str) and plain.strip():
+                try:
+                    found.append((value, plain.strip(), self.name(plain)))
+                except ImageError as error:
+                    lines.append(f"{place}: {error.what}")
+            elif plain not in (None, False, ""):
+                lines.append(f"{place}: {plain!r} is no image")
+        return found
+
+    def name(self, value: str) -> str:
+        """The image's complete name, as the engine asks for it.
+
+        Apptainer pulls plain names from registries too; `docker://` before one stays.
+        """
+        text = value.strip()
+        if self.engine == APPTAINER:
+            if FILE.fullmatch(text):
+                return text
+            if text.startswith("docker://"):
+                return f"docker://{complete(text.removeprefix('docker://'), None)}"
+        return str(complete(text, self.registry))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,15 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """The organisation's registry: where images are mirrored to, and pulled from offline."""
+    """The organisation's registry: where images are mirrored to, and pulled from offline.
+
+    `repositories` maps a source host to a place of its own, host:port[/path].
+    """
 
     host: str
     port: int
     prefix: str = ""
+    repositories: Mapping[str, str] = field(default_factory=dict)
     ca: Path | None = None
     authfile: Path | None = None
 
@@ -89,7 +93,11 @@ class Sandbox:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One organisation's two sides."""
+    """One organisation's two sides.
+
+    `platform` is that of the offline hosts; `image_platforms` are those that images are carried
+    for besides, or `all`. `licences` maps patterns of repositories to what their images need.
+    """
 
     name: str
     pipelines: tuple[str, ...]
@@ -102,6 +110,8 @@ class Site:
     store: StoreAt
     signing: Signing
     offline: Offline
+    image_platforms: tuple[str, ...] = ()
+    licences: Mapping[str, str] = field(default_factory=dict)
     engine: str | None = None
     sandbox: Sandbox | None = None
 
@@ -222,13 +232,16 @@ def _site(name: str, raw: dict[str, Any]) -> Site:
     store = StoreAt(**raw["store"])
     offline = raw.get("offline", {})
     hosts = raw.get("hosts", {})
+    images = raw.get("images", {})
     return Site(
         name=name,
         pipelines=tuple(raw["pipelines"]),
         platform=raw["platform"],
         python=tuple(raw["python"]),
         registry=Registry(host=registry["host"], port=registry["port"],
-                          prefix=registry.get("prefix", ""), ca=_path(registry.get("ca")),
+                          prefix=registry.get("prefix", ""),
+                          repositories=dict(registry.get("repositories", {})),
+                          ca=_path(registry.get("ca")),
                           authfile=_path(registry.get("authfile"))),
         registries=dict(hosts.get("registries", {})),
         urls=dict(hosts.get("urls", {})),
@@ -239,9 +252,16 @@ def _site(name: str, raw: dict[str, Any]) -> Site:
                         create=raw["signing"].get("create", False)),
         offline=Offline(store=StoreAt(**{**raw["store"], **offline.get("store", {})}),
                         trust=Path(offline["trust"])),
+        image_platforms=_further(images.get("platforms", []), raw["platform"]),
+        licences=dict(images.get("licences", {})),
         engine=raw.get("engine"),
         sandbox=Sandbox(**raw["sandbox"]) if "sandbox" in raw else None,
     )
+
+
+def _further(given: str | list[str], own: str) -> tuple[str, ...]:
+    """The platforms of `images.platforms` (one, several or `all`) besides the hosts' own."""
+    return tuple(each for each in ([given] if isinstance(given, str) else given) if each != own)
 
 
 def _path(value: str | None) -> Path | None:

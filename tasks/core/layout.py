@@ -105,6 +105,11 @@ class Layout:
         return self.root / "images.receipt.json"
 
     @property
+    def images_plan(self) -> Path:
+        """What images:plan said last, for programs."""
+        return self.root / "images.plan.json"
+
+    @property
     def data_manifest(self) -> Path:
         return self.root / "data.manifest.json"
 

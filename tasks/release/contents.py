@@ -129,7 +129,8 @@ def _images(layout: Layout) -> list[str]:
     lock = read_json(layout.lock("images"), "images-lock")
     receipt = read_json(layout.images_receipt, "images-receipt")
     locked = {each["source"]: each["manifest"] for each in lock["images"]}
-    mirrored = {each["source"]: each["digest"] for each in receipt["images"]}
+    mirrored = {each["source"]: each.get("converted", {}).get("from", each["digest"])
+                for each in receipt["images"]}
     faults = [_differs(f"{layout.images_receipt}: {source}", mirrored.get(source, "absent"),
                        locked.get(source, "absent"), layout.lock("images"))
               for source in sorted({*locked, *mirrored})

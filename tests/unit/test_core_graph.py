@@ -133,6 +133,9 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("nextflow", "coordinates"): ["io.nextflow:nextflow:24.10.4"],
     ("images",): {"SEQSTATS_COUNTS": "quay.io/airlock/other:2"},
     ("registry", "prefix"): "team/mirror",
+    ("registry", "repositories"): {"quay.io": "127.0.0.1:8443/quay"},
+    ("images", "platforms"): ["linux/amd64", "linux/arm64"],
+    ("images", "licences"): {"*/airlock/*": "ours"},
     ("run",): "stub",
 }
 """Another value that is valid, for keys where a changed text or number would not be."""

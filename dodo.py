@@ -31,7 +31,7 @@ def _config() -> Config:
 CONFIG = _config()
 OFFLINE = CONFIG.role == "prod"
 LOCAL = CONFIG.site.sandbox is not None
-ROOMS = ["prod"] if OFFLINE else [
+ROOMS = ["images", "prod"] if OFFLINE else [
     *(["sandbox"] if LOCAL else []), "runtime", "code", "images", "data", "plugins", "offline",
     "dev", "release"]
 # Plain `doit` goes up to the pushed releases; on the local site, all the way across.

@@ -95,6 +95,8 @@ class Sandbox:
 class Site:
     """One organisation's two sides.
 
+    `carry` is what takes the images across: the `registry`, which spans the gap, or the `store`;
+    then the registry is reached from the offline side alone, and images:load fills it there.
     `platform` is that of the offline hosts; `image_platforms` are those that images are carried
     for besides, or `all`. `licences` maps patterns of repositories to what their images need.
     """
@@ -110,6 +112,7 @@ class Site:
     store: StoreAt
     signing: Signing
     offline: Offline
+    carry: str = "registry"
     image_platforms: tuple[str, ...] = ()
     licences: Mapping[str, str] = field(default_factory=dict)
     engine: str | None = None
@@ -252,6 +255,7 @@ def _site(name: str, raw: dict[str, Any]) -> Site:
                         create=raw["signing"].get("create", False)),
         offline=Offline(store=StoreAt(**{**raw["store"], **offline.get("store", {})}),
                         trust=Path(offline["trust"])),
+        carry=images.get("carry", "registry"),
         image_platforms=_further(images.get("platforms", []), raw["platform"]),
         licences=dict(images.get("licences", {})),
         engine=raw.get("engine"),

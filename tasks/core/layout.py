@@ -141,6 +141,25 @@ class Layout:
         return self.root / "offline.config"
 
     @property
+    def oci_index(self) -> Path:
+        """The index of the images' OCI layout; its blobs are the site's."""
+        return self.root / "oci/index.json"
+
+    @property
+    def oci_marker(self) -> Path:
+        return self.root / "oci/oci-layout"
+
+    @property
+    def archives(self) -> Path:
+        """One archive per image for `docker load`, their SHA256SUMS and offline.load.config."""
+        return self.root / "images"
+
+    @property
+    def load_config(self) -> Path:
+        """offline.config for engines that have loaded the archives."""
+        return self.archives / "offline.load.config"
+
+    @property
     def smoke(self) -> Path:
         return self.root / "smoke"
 
@@ -190,6 +209,11 @@ class ProdLayout:
     def launch(self) -> Path:
         """Code, runtime, plugins and params, unpacked; Nextflow is launched here."""
         return self.root / "launch"
+
+    @property
+    def images_receipt(self) -> Path:
+        """What images:load has put into the registry, read back from it."""
+        return self.root / "images.receipt.json"
 
     @property
     def bootstrap(self) -> Path:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.core.config import Config, Pipeline
+from tasks.core.config import Config, Pipeline, Site
 from tasks.core.graph import Task, group, step
-from tasks.core.layout import Layout
+from tasks.core.layout import Layout, ProdLayout
 from tasks.core.registry.client import Access
+from tasks.images.layout import LayoutSpec, lay_out
+from tasks.images.load import LoadSpec, load_images
 from tasks.images.lock import LockSpec, lock_images
 from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
 from tasks.images.outdated import OutdatedSpec, show_outdated
 from tasks.images.reference import Destination
+from tasks.images.save import SaveSpec, save_images
 from tasks.images.scan import ListSpec, list_images
 from tasks.images.verify import VerifySpec, verify_images
 
@@ -22,17 +25,44 @@ VERBS = {
     "images:plan": "what the registry holds, and what would move",
     "images:mirror": "the locked images in the organisation's registry",
     "images:verify": "whether the registry still holds them",
+    "images:layout": "the locked images on disk, as an OCI image layout",
+    "images:save": "an archive of each image, for `docker load` and `podman load`",
 }
+ACROSS = ("images:plan", "images:mirror", "images:verify")
+"""What asks the organisation's registry, where it spans the gap."""
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """The room's tasks."""
-    yield group("images", "images: list, lock and mirror",
-                ["images:list", "images:lock", "images:mirror"])
+    """The room's tasks; on the offline host images:load alone, where releases carry images."""
+    in_store = config.site.carry == "store"
+    if config.role == "prod":
+        if in_store:
+            yield from _load(config)
+        return
+    last = "images:layout" if in_store else "images:mirror"
+    yield group("images", "images: list, lock and what carries them across",
+                ["images:list", "images:lock", last])
     for verb, doc in VERBS.items():
+        if in_store and verb in ACROSS:
+            continue
         yield group(verb, doc)
         for pipeline in config.pipelines:
-            yield _step(verb, config, pipeline)
+            yield ON_DISK.get(verb, _step)(verb, config, pipeline)
+
+
+def _load(config: Config) -> Iterator[Task]:
+    doc = "the registry filled from the release"
+    yield group("images:load", doc)
+    for name in config.names:
+        at = ProdLayout(site=config.site.name, pipeline=name)
+        yield step(f"images:load:{name}", doc, load_images,
+                   LoadSpec(pipeline=name, layout=at, trust=config.site.offline.trust),
+                   needs=[at.current], makes=[at.images_receipt])
+
+
+def _destination(site: Site) -> Destination:
+    return Destination(address=site.registry.address, prefix=site.registry.prefix,
+                       repositories=site.registry.repositories)
 
 
 def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
@@ -42,8 +72,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     lock = at.lock("images")
     access = Access(registries=site.registries, ca=site.registry.ca,
                     authfile=site.registry.authfile)
-    destination = Destination(address=site.registry.address, prefix=site.registry.prefix,
-                              repositories=site.registry.repositories)
+    destination = _destination(site)
     locks = tuple(Layout(site=site.name, pipeline=each).lock("images") for each in site.pipelines)
     if verb == "images:list":
         return step(name, doc, list_images, ListSpec(
@@ -75,3 +104,31 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,
         destination=destination, access=access),
         needs=[at.images_receipt], look=True, servers=site.servers)
+
+
+def _layout(verb: str, config: Config, pipeline: Pipeline) -> Task:
+    site, in_store = config.site, config.site.carry == "store"
+    at = Layout(site=site.name, pipeline=pipeline.name)
+    lock = at.lock("images")
+    return step(f"{verb}:{pipeline.name}", VERBS[verb], lay_out, LayoutSpec(
+        pipeline=pipeline.name, lock=lock, index=at.oci_index, marker=at.oci_marker,
+        blobs=at.of_site.blobs, receipt=at.images_receipt,
+        access=Access(registries=site.registries, ca=site.registry.ca,
+                      authfile=site.registry.authfile),
+        destination=_destination(site) if in_store else None),
+        needs=[lock, at.images_pinned], servers=site.servers,
+        makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
+
+
+def _save(verb: str, config: Config, pipeline: Pipeline) -> Task:
+    """Which archives there are is known only once the images are locked, so each run looks."""
+    at = Layout(site=config.site.name, pipeline=pipeline.name)
+    lock = at.lock("images")
+    return step(f"{verb}:{pipeline.name}", VERBS[verb], save_images, SaveSpec(
+        pipeline=pipeline.name, lock=lock, index=at.oci_index, blobs=at.of_site.blobs,
+        config=at.load_config, folder=at.archives), always=True,
+        needs=[lock, at.oci_index, at.load_config],
+        makes=[at.archives / "SHA256SUMS", *sorted(at.archives.glob("*.tar"))])
+
+
+ON_DISK = {"images:layout": _layout, "images:save": _save}

@@ -1,4 +1,7 @@
-"""`config`: offline.config, from the mirror's receipt and the hand-written toggles."""
+"""`config`: offline.config, from the mirror's receipt and the hand-written toggles.
+
+`config:load` is the same for engines that have loaded what images:save writes.
+"""
 
 from __future__ import annotations
 
@@ -23,3 +26,11 @@ def tasks(config: Config) -> Iterator[Task]:
                                  output=at.offline_config)
         yield step(f"config:{pipeline.name}", "offline.config: images by digest", render.build,
                    spec, needs=[spec.scan, spec.receipt, spec.toggles], makes=[spec.output])
+    yield group("config:load", "offline.load.config: images by the names of loaded archives")
+    for pipeline in config.pipelines:
+        at = Layout(site=config.site.name, pipeline=pipeline.name)
+        loaded = render.LoadedSpec(pipeline=pipeline.name, scan=at.images_scan,
+                                   index=at.oci_index, toggles=TOGGLES, output=at.load_config)
+        yield step(f"config:load:{pipeline.name}", "offline.load.config: images by name",
+                   render.build_loaded, loaded,
+                   needs=[loaded.scan, loaded.index, loaded.toggles], makes=[loaded.output])

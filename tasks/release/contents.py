@@ -12,6 +12,10 @@ from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.layout import Layout
 from tasks.core.schema import read_json
+from tasks.release import oci
+
+OCI_BLOBS = "oci/blobs/sha256/"
+"""Where a release has the images' blobs, in a site whose releases carry them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +29,12 @@ class Carried:
     size: int
 
 
-def fixed(layout: Layout, runtime: str) -> dict[str, tuple[str, Path]]:
-    """Path in the release to kind and place here, of all but the data files themselves."""
+def fixed(layout: Layout, runtime: str, carry: str = "registry") -> dict[str, tuple[str, Path]]:
+    """Path in the release to kind and place here, of all but data files and images' blobs."""
+    oci = {"oci/index.json": ("images", layout.oci_index),
+           "oci/oci-layout": ("images", layout.oci_marker)}
     return {
+        **(oci if carry == "store" else {}),
         "code.tar": ("code", layout.code),
         "manifest.json": ("code", layout.code_manifest),
         "images.json": ("images", layout.images_scan),
@@ -51,18 +58,24 @@ def source_of(layout: Layout, runtime: str, path: str) -> Path:
         return layout.release / path
     if path.startswith("data/"):
         return files.inside(layout.of_site.blobs, path.removeprefix("data/"))
-    return fixed(layout, runtime)[path][1]
+    if path.startswith(OCI_BLOBS):
+        digest = path.removeprefix(OCI_BLOBS)
+        return files.inside(layout.of_site.blobs, f"{digest}/{digest}")
+    return fixed(layout, runtime, "store")[path][1]
 
 
-def collect(layout: Layout, runtime: str) -> list[Carried]:
+def collect(layout: Layout, runtime: str, carry: str = "registry") -> list[Carried]:
     """Hash every carried file, and hold it against manifests, locks and receipts.
 
     IntegrityError names every file that is not what is claimed.
     """
     data = read_json(layout.data_manifest, "data-manifest")
-    places = fixed(layout, runtime)
+    places = fixed(layout, runtime, carry)
     places |= {each["path"]: ("data", source_of(layout, runtime, each["path"]))
                for each in data["files"]}
+    blobs = oci.blobs(layout.oci_index, layout.of_site.blobs) if carry == "store" else []
+    places |= {f"{OCI_BLOBS}{digest}": ("images", source_of(layout, runtime, OCI_BLOBS + digest))
+               for digest in blobs}
     carried, missing = [], []
     for path, (kind, source) in sorted(places.items()):
         if source.is_file():
@@ -73,7 +86,10 @@ def collect(layout: Layout, runtime: str) -> list[Carried]:
     _refuse(missing)
     found = {each.path: each for each in carried}
     _refuse([*_code(layout, found), *_runtime(layout, runtime, found), *_data(layout, data, found),
-             *_images(layout), *_plugins(layout)])
+             *_images(layout), *_plugins(layout),
+             *(_differs(found[OCI_BLOBS + digest].source, found[OCI_BLOBS + digest].sha256, digest,
+                        layout.oci_index)
+               for digest in blobs if found[OCI_BLOBS + digest].sha256 != digest)])
     return carried
 
 

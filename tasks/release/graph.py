@@ -37,8 +37,8 @@ def _release(site: Site, pipeline: Pipeline) -> Task:
     at = Layout(site=site.name, pipeline=pipeline.name)
     spec = release.ReleaseSpec(
         pipeline=pipeline.name, layout=at, runtime=pipeline.runtime, profile=pipeline.profile,
-        run=pipeline.run, platform=site.platform, signing=site.signing)
-    carried = [place for _, place in contents.fixed(at, pipeline.runtime).values()]
+        run=pipeline.run, platform=site.platform, signing=site.signing, carry=site.carry)
+    carried = [place for _, place in contents.fixed(at, pipeline.runtime, site.carry).values()]
     return step(f"release:{pipeline.name}", "the list of all that is carried, signed",
                 release.make, spec,
                 needs=[*carried, at.data_sums, at.runtime_sums(pipeline.runtime),
@@ -84,6 +84,7 @@ def offline_site(site: Site) -> dict[str, Any]:
         "store": _store(site.offline.store),
         "signing": {"key": str(site.signing.key), "identity": site.signing.identity},
         "offline": {"trust": str(site.offline.trust)},
+        "images": {"carry": site.carry},
     }
 
 

@@ -20,7 +20,7 @@ from tasks.release import contents
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseSpec:
-    """What a release is made from."""
+    """What a release is made from; with `carry` at `store`, of the images themselves too."""
 
     pipeline: str
     layout: Layout
@@ -29,13 +29,14 @@ class ReleaseSpec:
     run: str
     platform: str
     signing: Signing
+    carry: str = "registry"
 
 
 def make(spec: ReleaseSpec) -> str:
     """Write the release folder; IntegrityError where a file is not what was claimed."""
     signature.ready(spec.signing.key, create=spec.signing.create, identity=spec.signing.identity)
     contents.check_platform(spec.layout, spec.platform)
-    carried = contents.collect(spec.layout, spec.runtime)
+    carried = contents.collect(spec.layout, spec.runtime, spec.carry)
     folder = spec.layout.release
     told = describe(spec, carried, before=_before(folder, spec.signing))
     check(told, "release", where=folder / "release.json")

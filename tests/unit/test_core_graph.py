@@ -97,7 +97,8 @@ def test_a_lost_target_is_stale(built: Path) -> None:
 def all_tasks() -> list[dict[str, Any]]:
     """The rooms of both roles; their task names and files are apart."""
     online, offline = load({}), load({"role": "prod"})
-    return [task for room, config in [*((room, online) for room in ROOMS), ("prod", offline)]
+    return [task for room, config in [*((room, online) for room in ROOMS),
+                                 ("images", offline), ("prod", offline)]
             for task in importlib.import_module(f"tasks.{room}.graph").tasks(config)]
 
 
@@ -119,6 +120,7 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("pipelines",): ["hello", "twin"],
     ("python",): ["3.12"],
     ("platform",): "linux/arm64",
+    ("images", "carry"): "store",
     ("hosts", "registries"): {"quay.io": "http://127.0.0.1:1/q"},
     ("hosts", "urls"): {"https://data.hello.example.org/": "http://127.0.0.1:1/d/"},
     ("plugins", "index"): "https://elsewhere.example.org/plugins.json",

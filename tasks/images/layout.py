@@ -1,0 +1,172 @@
+"""images:layout: the locked images as an OCI image layout, whose blobs the store shares.
+
+The layout is an index and blobs by digest (OCI image specification, "Image Layout"). A blob is
+fetched once for all images, pipelines and releases; images:save makes archives of it, and where
+no registry spans the gap, a release carries it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files
+from tasks.core.errors import AirlockError, IntegrityError
+from tasks.core.registry.client import Access, Manifest, Registries
+from tasks.core.schema import read_json
+from tasks.images import archive, schema1
+from tasks.images.blobs import Blobs
+from tasks.images.lock import read_manifest
+from tasks.images.locked import Blob, Image, distinct, read_lock
+from tasks.images.mirror import each_of, receipt
+from tasks.images.progress import Progress
+from tasks.images.reference import Destination, Reference, refuse_collisions
+
+AGAIN = "run `doit images:layout` again, which fetches it anew"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutSpec:
+    """What images:layout reads and writes.
+
+    With `destination`, the registry that images:load fills behind the gap, it also writes the
+    `receipt` that tells where each image is pulled from there.
+    """
+
+    pipeline: str
+    lock: Path
+    index: Path
+    marker: Path
+    blobs: Path
+    access: Access
+    destination: Destination | None
+    receipt: Path
+
+
+def lay_out(spec: LayoutSpec) -> str:
+    """Fetch what is not there yet, and write the index of it, last."""
+    locked = read_lock(spec.lock)
+    if spec.destination is not None:
+        refuse_collisions([(each.source, each.tagged) for each in locked], spec.destination)
+    fetch = _Fetch(spec, locked)
+    images = fetch.all()
+    files.write_bytes(spec.marker, archive.MARKER)
+    if spec.destination is not None:
+        files.write_json(spec.receipt, receipt(images, spec.destination))
+    files.write_json(spec.index, index(images, fetch.blobs))
+    return (f"{len(images)} images in {len(distinct(images))} blobs, "
+            f"{files.human_size(sum(each.size for each in distinct(images)))}; "
+            f"{files.human_size(fetch.fetched)} fetched now")
+
+
+def index(images: Sequence[Image], blobs: Blobs) -> dict[str, Any]:
+    """index.json over all images; further platforms stand in it without a name."""
+    listed = []
+    for image in images:
+        if image.tagged != image.manifest:
+            listed.append(archive.descriptor(image.tagged, blobs.manifest(image.tagged).media_type,
+                                             blobs.size(image.tagged), source=image.source))
+            continue
+        for each in image.variants:
+            first = each.manifest == image.manifest
+            listed.append(archive.descriptor(
+                each.manifest, each.media_type, blobs.size(each.manifest), platform=each.platform,
+                source=image.source if first else None,
+                converted_from=image.converted_from if first else None))
+    return archive.index(listed)
+
+
+def laid_out(locked: Sequence[Image], index_file: Path, blobs: Blobs) -> list[Image]:
+    """The locked images as the layout has them: those in Docker's schema 1 are schema 2 there.
+
+    IntegrityError where the layout has none for the lock's.
+    """
+    listed = {each["annotations"][archive.SOURCE]: each
+              for each in read_json(index_file, "oci-index")["manifests"] if "annotations" in each}
+    images = []
+    for image in locked:
+        entry = listed.get(str(image.source))
+        held = entry and (entry["annotations"].get(archive.CONVERTED) if image.convert
+                          else entry["digest"])
+        if entry is None or held != (image.manifest if image.convert else image.tagged):
+            raise IntegrityError(f"the layout has not the {image.source} of the lock",
+                                 where=index_file, todo=blobs.todo)
+        images.append(_converted(image, blobs.manifest(entry["digest"])) if image.convert
+                      else image)
+    return images
+
+
+def _converted(image: Image, manifest: Manifest) -> Image:
+    variant = read_manifest(manifest, image.source, image.platform)
+    return replace(image, manifest=variant.manifest, media_type=variant.media_type,
+                   config=variant.config, layers=variant.layers, converted_from=image.manifest)
+
+
+class _Fetch:
+    """Brings manifests and blobs from the source registries into the folder."""
+
+    def __init__(self, spec: LayoutSpec, locked: Sequence[Image]) -> None:
+        self._spec, self._locked = spec, locked
+        self._registries = Registries(spec.access)
+        self.blobs = Blobs(root=spec.blobs, todo=AGAIN)
+        self.fetched = 0
+
+    def all(self) -> list[Image]:
+        """The images as they are on disk. What is there is hashed, and kept if it is whole."""
+        plain = [image for image in self._locked if not image.convert]
+        wanted = sorted(distinct(plain), key=lambda each: -each.size)
+        home = {blob.digest: image.source for image in reversed(plain)
+                for blob in image.all_blobs}
+        sizes: Counter[str] = Counter()
+        for blob in wanted:
+            sizes[str(home[blob.digest])] += blob.size
+        with Progress(f"fetch {self._spec.pipeline}", sizes) as progress:
+            self._progress = progress
+            self.fetched = sum(each_of(lambda blob: self._blob(blob, home[blob.digest]), wanted))
+        manifests = {digest: image.source for image in plain for digest in image.manifests}
+        each_of(lambda each: self._manifest(*each), sorted(manifests.items()))
+        return [self._convert(image) if image.convert else image for image in self._locked]
+
+    def _blob(self, blob: Blob, source: Reference) -> int:
+        registry = self._registries.at(source.host)
+        with self.blobs.keeping(blob.digest):
+            if self.blobs.holds(blob.digest, blob.size):
+                self._progress.of(str(source))(blob.size)
+                return 0
+            with registry.blob(source.path, blob.digest, blob.size) as chunks:
+                self.blobs.write(blob.digest, self._counted(chunks, str(source)))
+            return blob.size
+
+    def _counted(self, chunks: Iterator[bytes], image: str) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._progress.of(image)(len(chunk))
+            yield chunk
+
+    def _manifest(self, digest: str, source: Reference) -> None:
+        with self.blobs.keeping(digest) as path:
+            if path.is_file() and self.blobs.holds(digest, path.stat().st_size):
+                return
+            manifest = self._registries.at(source.host).manifest(source.path, digest)
+            self.blobs.write(digest, iter([manifest.data]))
+
+    def _convert(self, image: Image) -> Image:
+        """A schema 1 image as schema 2, unless the last run has converted it already."""
+        with suppress(AirlockError):
+            known = laid_out([image], self._spec.index, self.blobs)[0]
+            if all(self.blobs.holds(blob.digest, blob.size) for blob in known.blobs):
+                return known
+        folder = self._spec.index.parent / f"converting-{image.manifest[-12:]}"
+        with schema1.converted(self._registries.at(image.source.host), image, folder) as made:
+            result = _converted(image, made.manifest)
+            schema1.check_layers(image, result.layers)
+            for digest in (blob.digest for blob in result.blobs):
+                with self.blobs.keeping(digest), made.file(digest).open("rb") as stream:
+                    self.blobs.write(digest, iter(lambda: stream.read(files.CHUNK), b""))
+            with self.blobs.keeping(result.manifest):
+                self.blobs.write(result.manifest, iter([made.manifest.data]))
+        self.fetched += image.size
+        return result

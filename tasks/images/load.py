@@ -1,0 +1,111 @@
+"""images:load: on the offline side, a registry filled from the layout that a release carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files
+from tasks.core.errors import HostError, IntegrityError
+from tasks.core.layout import ProdLayout
+from tasks.core.registry.client import Access, Manifest, Registries
+from tasks.core.schema import read_json
+from tasks.images import plan as planning
+from tasks.images.blobs import FlatBlobs
+from tasks.images.layout import laid_out
+from tasks.images.locked import Image, read_lock
+from tasks.images.mirror import Mirror, each_of, receipt, survey
+from tasks.images.reference import Destination, Reference, parse
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadSpec:
+    """The release in place, and the folder with the registry's CA and login."""
+
+    pipeline: str
+    layout: ProdLayout
+    trust: Path
+
+    @property
+    def access(self) -> Access:
+        """How the registry is reached: by what an administrator put into the trust folder."""
+        ca, authfile = self.trust / "ca.crt", self.trust / "config.json"
+        return Access(registries={}, ca=ca if ca.is_file() else None,
+                      authfile=authfile if authfile.is_file() else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promised(Destination):
+    """Where the signed release says that each image is pulled from: host:port/path."""
+
+    places: Mapping[Reference, str]
+
+    def registry(self, source: Reference) -> str:
+        return self.places[source].partition("/")[0]
+
+    def path(self, source: Reference) -> str:
+        return self.places[source].partition("/")[2]
+
+
+def load_images(spec: LoadSpec) -> str:
+    """Put what the registry lacks, read everything back, and write the receipt of it."""
+    name = read_json(spec.layout.current, "current")["id"]
+    folder = spec.layout.release(name)
+    if not (folder / "oci/index.json").is_file():
+        raise HostError(f"the release {name} carries no images", where=folder,
+                        todo="set `images: {carry: store}` in the site's file on the online side "
+                             "and release again; or `carry: registry` here, where a registry "
+                             "spans the gap")
+    layout = Layout(folder / "oci", spec.pipeline)
+    images = laid_out(read_lock(folder / "images.lock.json"), folder / "oci/index.json",
+                      layout.blobs)
+    destination = promised(read_json(folder / "images.receipt.json", "images-receipt"), images)
+    # What was converted already is an image as any other here.
+    carried = [replace(image, convert=None, converted_from=None) for image in images]
+    registries = Registries(spec.access)
+    addresses = planning.addresses(carried, destination)
+    for address in addresses:
+        registries.at(address).ping()
+    made = planning.make(carried, survey(registries, carried, destination), destination)
+    mirror = Mirror(layout, registries, destination)
+    mirror.carry_out(made, title=f"load {spec.pipeline}")
+    each_of(mirror.confirm, carried)
+    files.write_json(spec.layout.images_receipt, receipt(images, destination))
+    moved = sum(not move.held_by for move in made.blobs)
+    return (f"{len(images)} images at {' and '.join(addresses)}; {files.human_size(made.size)} "
+            f"put there in {moved} blobs")
+
+
+def promised(told: Mapping[str, Any], images: Sequence[Image]) -> Promised:
+    """The destination by a release's receipt; IntegrityError where it isn't one for the lock."""
+    places = {parse(each["source"]): each["destination"] for each in told["images"]}
+    lost = [str(image.source) for image in images if image.source not in places]
+    if lost:
+        raise IntegrityError(f"the release's receipt doesn't say where {', '.join(lost)} goes",
+                             where="images.receipt.json", todo="ask those who made the release")
+    return Promised(address=told["registry"], places=places)
+
+
+class Layout:
+    """An OCI layout on disk as a source of images, whatever host their references name."""
+
+    def __init__(self, folder: Path, pipeline: str) -> None:
+        self.blobs = FlatBlobs(
+            root=folder / "blobs/sha256",
+            todo=f"run `./doit role=prod prod:fetch:{pipeline}`, which fetches it anew, then the "
+                 "same command again")
+
+    def at(self, host: str) -> Layout:
+        """All hosts' images are here."""
+        return self
+
+    def blob(self, path: str, digest: str, size: int) -> AbstractContextManager[Iterator[bytes]]:
+        """A blob's bytes; before the last of them IntegrityError where they aren't it."""
+        return self.blobs.reading(digest, size)
+
+    def manifest(self, path: str, reference: str) -> Manifest:
+        """A manifest by its digest."""
+        return self.blobs.manifest(reference)

@@ -143,16 +143,15 @@ def sizes(plan: Plan, destination: Destination) -> list[int]:
 
 
 def table(plan: Plan, destination: Destination) -> str:
-    """The plan for people: a line for each image with what moves and why, and a sum."""
+    """The plan for people: a line for each image with what moves and why."""
     rows = []
     for move, size in zip(plan.images, sizes(plan, destination), strict=True):
         licence = [f"needs a licence: {move.image.licence}"] if move.image.licence else []
         rows.append((move.state, "" if move.is_present else files.human_size(size),
                      str(move.image.source), "; ".join([*move.why, *licence])))
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
-    shown = "".join(f"{state:<{widths[0]}}  {size:>{widths[1]}}  {source:<{widths[2]}}  {why}"
-                    .rstrip() + "\n" for state, size, source, why in rows)
-    return shown + summary(plan, destination) + "\n"
+    return "".join(f"{state:<{widths[0]}}  {size:>{widths[1]}}  {source:<{widths[2]}}  {why}"
+                   .rstrip() + "\n" for state, size, source, why in rows)
 
 
 def summary(plan: Plan, destination: Destination) -> str:

@@ -121,8 +121,8 @@ def test_images_of_all_kinds_arrive_whole_and_only_once(
         world: World, tmp_path: Path, three: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     at = steps(world, tmp_path, three, prefix=PREFIX)
     lock_images(at.lock)
-    show_plan(at.plan)
-    assert "0 of 3 images present" in capsys.readouterr().out
+    assert "0 of 3 images present" in show_plan(at.plan)
+    assert "manifest missing; " in capsys.readouterr().out
     mirror_images(at.mirror)
     receipt = read_json(at.mirror.receipt, "images-receipt")
     assert [each["source"] for each in receipt["images"]] == three
@@ -142,8 +142,7 @@ def test_images_of_all_kinds_arrive_whole_and_only_once(
     before = servers.writes(world.target)
     assert "0 B moved in 0 blobs" in mirror_images(at.mirror)
     assert servers.writes(world.target) == before
-    show_plan(at.plan)
-    assert "3 of 3 images present" in capsys.readouterr().out
+    assert "3 of 3 images present" in show_plan(at.plan)
     assert "3 images whole" in verify_images(at.verify)
 
 

@@ -92,3 +92,29 @@ def test_the_template_lists_every_variable() -> None:
     template = (ROOT / ".env.template").read_text()
     for name in [*ENVIRONMENT, "AIRLOCK_SITE"]:
         assert f"#{name}=" in template
+
+
+@pytest.mark.parametrize(("given", "further"), [
+    ("all", ("all",)), ("linux/arm64", ("linux/arm64",)), ("linux/amd64", ()),
+    (["linux/amd64", "linux/arm64", "linux/arm/v7"], ("linux/arm64", "linux/arm/v7"))])
+def test_platforms_of_images_are_one_several_or_all(project: Path, given: object,
+                                                    further: tuple[str, ...]) -> None:
+    path = project / "config/sites/local.yml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()),
+                                    "images": {"platforms": given}}))
+    assert load({}).site.image_platforms == further
+
+
+def test_a_place_needs_a_host_that_can_be_told_from_a_path(project: Path) -> None:
+    path = project / "config/sites/local.yml"
+    raw = yaml.safe_load(path.read_text())
+    raw["registry"]["repositories"] = {"quay.io": "nexus:8443/quay", "docker.io": "hub.example.org"}
+    path.write_text(yaml.safe_dump(raw))
+    assert load({}).site.registry.repositories["quay.io"] == "nexus:8443/quay"
+    raw["registry"]["repositories"] = {"quay.io": "nexus/quay"}
+    raw["images"] = {"platforms": "amd64"}
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ConfigError) as caught:
+        load({})
+    assert "nexus/quay" in str(caught.value)
+    assert "images.platforms" in str(caught.value)

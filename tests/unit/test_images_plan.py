@@ -52,7 +52,7 @@ def test_an_empty_destination_gets_each_blob_once() -> None:
         ((ONE.manifest, (ONE.manifest, "1")),), ((TWO.manifest, (TWO.manifest, "1")),)]
     assert made.images[0].why == ("manifest missing", "3 blobs missing")
     shown = plan.table(made, TO)
-    assert "0 of 2 images present at nexus:5443" in shown
+    assert "0 of 2 images present at nexus:5443" in plan.summary(made, TO)
     assert "quay.io/a/two:1" in shown
 
 

@@ -8,6 +8,7 @@ from tasks.core.config import Config, Pipeline, Site
 from tasks.core.graph import Task, group, step
 from tasks.core.layout import Layout, ProdLayout
 from tasks.core.registry.client import Access
+from tasks.images.inspect import InspectSpec, inspect_images
 from tasks.images.layout import LayoutSpec, lay_out
 from tasks.images.load import LoadSpec, load_images
 from tasks.images.lock import LockSpec, lock_images
@@ -20,6 +21,7 @@ from tasks.images.verify import VerifySpec, verify_images
 
 VERBS = {
     "images:list": "every image that a process can use",
+    "images:inspect": "what the real `nextflow inspect` says beside the list",
     "images:lock": "tags resolved to digests, once",
     "images:outdated": "which tags have moved at their source since they were locked",
     "images:plan": "what the registry holds, and what would move",
@@ -47,7 +49,7 @@ def tasks(config: Config) -> Iterator[Task]:
             continue
         yield group(verb, doc)
         for pipeline in config.pipelines:
-            yield ON_DISK.get(verb, _step)(verb, config, pipeline)
+            yield MAKERS.get(verb, _step)(verb, config, pipeline)
 
 
 def _load(config: Config) -> Iterator[Task]:
@@ -131,4 +133,16 @@ def _save(verb: str, config: Config, pipeline: Pipeline) -> Task:
         makes=[at.archives / "SHA256SUMS", *sorted(at.archives.glob("*.tar"))])
 
 
-ON_DISK = {"images:layout": _layout, "images:save": _save}
+def _inspect(verb: str, config: Config, pipeline: Pipeline) -> Task:
+    at = Layout(site=config.site.name, pipeline=pipeline.name)
+    spec = InspectSpec(
+        pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
+        runtime=at.runtime(pipeline.runtime), plugins=at.plugins, scan=at.images_scan,
+        data_manifest=at.data_manifest, blobs=at.of_site.blobs,
+        log=at.log(f"images:inspect:{pipeline.name}"))
+    return step(f"{verb}:{pipeline.name}", VERBS[verb], inspect_images, spec, look=True,
+                needs=[spec.code, spec.runtime, spec.plugins, spec.data_manifest, at.inputs,
+                       spec.scan])
+
+
+MAKERS = {"images:inspect": _inspect, "images:layout": _layout, "images:save": _save}

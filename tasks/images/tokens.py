@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tasks.core.errors import ImageError
 
@@ -18,15 +18,27 @@ OPERATORS = sorted(
      "==", "!=", "=~", "<=", ">=", "&&", "||", "++", "--", "+=", "-=", "*=", "/=", "%=", "<<",
      ">>", "..", "**", "?="), key=len, reverse=True)
 CLOSING = {"(": ")", "[": "]", "{": "}"}
-SPACE = re.compile(r"(?:[ \t\r\f\ufeff]|\\\r?\n)+")
-WORD = re.compile(r"[^\W\d]\w*|\$\w[\w$]*")
-DIGITS = re.compile(r"\d[\w]*(?:\.\d\w*)?")
+PIECE = re.compile(
+    r"(?P<blank>(?:[ \t\r\f\ufeff]|\\\r?\n)+|//[^\n]*)"
+    r"|(?P<newline>\n)"
+    r"|(?P<name>[^\W\d]\w*|\$\w[\w$]*)"
+    r"|(?P<plain>'(?!'')[^'\\\n]*'|\"(?!\"\")[^\"\\\n$]*\")"
+    r"|(?P<quote>\"\"\"|'''|\"|')"
+    r"|(?P<comment>/\*)"
+    r"|(?P<slash>\$?/)"
+    r"|(?P<number>\d\w*(?:\.\d\w*)?)"
+    r"|(?P<op>.)", re.DOTALL)
+OPERATOR = re.compile("|".join(map(re.escape, OPERATORS)) + "|.", re.DOTALL)
+CHUNKS = {"'": re.compile(r"[^'\\\n]+"), '"': re.compile(r'[^"\\\n$]+'),
+          "'''": re.compile(r"[^'\\]+"), '"""': re.compile(r'[^"\\$]+'),
+          "/": re.compile(r"[^/\\$]+"), "/$": re.compile(r"[^/$]+")}
+"""What may stand in a string, by its end, without meaning anything but itself."""
+UNICODE = re.compile(r"\\u+([0-9a-fA-F]{4})")
 DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "s": " "}
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """One token; `text` is a string's value, and `parts` what a GString is made of."""
 
     kind: str
@@ -52,12 +64,14 @@ def closing(tokens: Sequence[Token], start: int) -> int:
     """Index of the bracket that closes the one at `start`, or the end of the tokens."""
     depth = 0
     for index in range(start, len(tokens)):
-        if tokens[index].is_op(*CLOSING):
-            depth += 1
-        elif tokens[index].is_op(*CLOSING.values()):
-            depth -= 1
-            if depth == 0:
-                return index
+        if tokens[index].kind == OP:
+            text = tokens[index].text
+            if text in CLOSING:
+                depth += 1
+            elif text in ")]}":
+                depth -= 1
+                if depth == 0:
+                    return index
     return len(tokens)
 
 
@@ -72,69 +86,53 @@ class _Tokenizer:
         """Read to the end, or in a string's `${…}` to its closing brace."""
         found: list[Token] = []
         depth = 0
-        while self._skip_blanks(found):
-            token = self._next(found)
-            if nested and token.is_op("}"):
-                if depth == 0:
+        while match := PIECE.match(self.text, self.at):
+            kind, word = match.lastgroup, match[0]
+            if kind == "blank":
+                self.line += word.count("\n") if "\\" in word else 0
+                self.at = match.end()
+            elif kind == "newline":
+                found.append(Token(NEWLINE, "\n", self.line))
+                self.line += 1
+                self.at = match.end()
+            elif kind in (NAME, NUMBER):
+                found.append(Token(kind, word, self.line))
+                self.at = match.end()
+            elif kind == "plain":
+                found.append(Token(STRING, word[1:-1], self.line))
+                self.at = match.end()
+            elif kind == "comment":
+                self._comment()
+            elif kind == "quote" or (kind == "slash" and self._starts_slashy(word, found)):
+                line = self.line
+                self.at = match.end()
+                found.append(self._string({"$/": "/$"}.get(word, word),
+                                          interpolated=word[0] != "'", line=line))
+            else:
+                operator = (OPERATOR.match(self.text, self.at) or match)[0]
+                self.at += len(operator)
+                if nested and operator == "}" and depth == 0:
                     return found
-                depth -= 1
-            elif token.is_op("{"):
-                depth += 1
-            found.append(token)
+                depth += (operator == "{") - (operator == "}")
+                found.append(Token(OP, operator, self.line))
         if nested:
             raise self._unfinished("an expression in a string", self.line)
         return found
 
-    def _skip_blanks(self, found: list[Token]) -> bool:
-        """Pass blanks and comments; line ends become tokens. False at the end of the text."""
-        while self.at < len(self.text):
-            blank = SPACE.match(self.text, self.at)
-            if blank:
-                self._advance(blank.end())
-            elif self.text.startswith("//", self.at):
-                end = self.text.find("\n", self.at)
-                self.at = len(self.text) if end < 0 else end
-            elif self.text.startswith("/*", self.at):
-                end = self.text.find("*/", self.at + 2)
-                if end < 0:
-                    raise self._unfinished("a comment", self.line)
-                self._advance(end + 2)
-            elif self.text[self.at] == "\n":
-                found.append(Token(NEWLINE, "\n", self.line))
-                self._advance(self.at + 1)
-            else:
-                return True
-        return False
+    def _comment(self) -> None:
+        end = self.text.find("*/", self.at + 2)
+        if end < 0:
+            raise self._unfinished("a comment", self.line)
+        self._advance(end + 2)
 
-    def _next(self, found: list[Token]) -> Token:
-        text, at, line = self.text, self.at, self.line
-        for quote in ('"""', "'''", '"', "'"):
-            if text.startswith(quote, at):
-                self._advance(at + len(quote))
-                return self._string(quote, interpolated=quote[0] == '"', line=line)
-        if text.startswith("$/", at) and not _ends_operand(found):
-            self._advance(at + 2)
-            return self._string("/$", interpolated=True, line=line)
-        if text[at] == "/" and self._starts_slashy(found):
-            self._advance(at + 1)
-            return self._string("/", interpolated=True, line=line)
-        for kind, pattern in ((NAME, WORD), (NUMBER, DIGITS)):
-            match = pattern.match(text, at)
-            if match:
-                self._advance(match.end())
-                return Token(kind, match[0], line)
-        operator = next((each for each in OPERATORS if text.startswith(each, at)), text[at])
-        self._advance(at + len(operator))
-        return Token(OP, operator, line)
-
-    def _starts_slashy(self, found: list[Token]) -> bool:
+    def _starts_slashy(self, word: str, found: list[Token]) -> bool:
         """Whether a slash begins a string: not after an operand, where it divides.
 
         After a name it is the argument of a command (`split /,/`) when only the name's side has
         a blank and the line closes it.
         """
-        if not _ends_operand(found):
-            return True
+        if not _ends_operand(found) or word == "$/":
+            return not _ends_operand(found)
         rest = self.text[self.at + 1:(self.text + "\n").index("\n", self.at)]
         return (found[-1].kind == NAME and self.text[self.at - 1] in " \t"
                 and rest[:1] not in ("", " ", "\t", "=") and "/" in rest)
@@ -143,7 +141,14 @@ class _Tokenizer:
         """A string whose opening quote has been read, up to and with its `end`."""
         parts: list[str | tuple[Token, ...]] = []
         literal: list[str] = []
-        while not self.text.startswith(end, self.at):
+        chunk = CHUNKS[end]
+        while True:
+            plain = chunk.match(self.text, self.at)
+            if plain:
+                literal.append(plain[0])
+                self._advance(plain.end())
+            if self.text.startswith(end, self.at):
+                break
             if self.at >= len(self.text) or (end in ("'", '"') and self.text[self.at] == "\n"):
                 raise self._unfinished("a string", line)
             nested = self._interpolation() if interpolated else None
@@ -186,7 +191,7 @@ class _Tokenizer:
             self._advance(at + 1)
             return text[at]
         following = text[at + 1:at + 2]
-        code = re.compile(r"\\u+([0-9a-fA-F]{4})").match(text, at)
+        code = UNICODE.match(text, at)
         if code:
             self._advance(code.end())
             return chr(int(code[1], 16))

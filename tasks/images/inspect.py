@@ -1,0 +1,151 @@
+"""images:inspect: what the real `nextflow inspect` says, held against the scan.
+
+Nextflow 24.10 runs the entry workflow for it and lists the processes that are called; so it needs
+the staged inputs, and says nothing of branches that these inputs and params don't take.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files, launch, nextflow, processes
+from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
+from tasks.core.schema import check, read_json
+from tasks.images.reference import complete
+
+AGREES, OURS, THEIRS, DIFFERS = "agrees", "only ours", "only inspect's", "differs"
+CONFIG = "docker.enabled = true\nprofiles { offline {} }\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectSpec:
+    """What the look is taken at; `blobs` holds the staged data by digest."""
+
+    pipeline: str
+    profile: str
+    code: Path
+    runtime: Path
+    plugins: Path
+    data_manifest: Path
+    blobs: Path
+    scan: Path
+    log: Path
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Finding:
+    """One process by its qualified name, what came of the comparison, and why."""
+
+    process: str
+    outcome: str
+    why: str
+
+
+def inspect_images(spec: InspectSpec) -> str:
+    """Print a line for each process.
+
+    ImageError where inspect names an image that the scan lacks, SourceError with Nextflow's own
+    words where it cannot run: a look that could not look is no success.
+    """
+    scan = read_json(spec.scan, "images-scan")
+    found = compare(scan, ask(spec))
+    print("\n".join(f"{each.outcome:<14}  {each.process}: {each.why}" for each in found),
+          flush=True)
+    counts = {outcome: sum(each.outcome == outcome for each in found)
+              for outcome in (AGREES, OURS, THEIRS, DIFFERS)}
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    if counts[THEIRS] or counts[DIFFERS]:
+        raise ImageError(f"`nextflow inspect` names images that the scan doesn't: {told}",
+                         where=spec.log,
+                         todo="a config outside of the pipeline's code may set them: name the "
+                              "process's image under `images:` in the pipeline's config")
+    return told
+
+
+def ask(spec: InspectSpec) -> list[dict[str, Any]]:
+    """The processes that `nextflow inspect` lists: [{name, container}]."""
+    spec.log.parent.mkdir(parents=True, exist_ok=True)
+    carried = launch.Carried(
+        code=spec.code, runtime=spec.runtime, plugins=spec.plugins, config=spec.log,
+        data_manifest=spec.data_manifest,
+        locate=lambda name: files.inside(spec.blobs, name.removeprefix("data/")))
+    with tempfile.TemporaryDirectory(prefix=".inspect.", dir=spec.code.parent) as temporary:
+        folder = Path(temporary).absolute()
+        runtime = nextflow.install(spec.runtime, folder / "runtime", home=folder / "nxf")
+        files.unpack_tar(spec.plugins, runtime.home / "plugins")
+        files.unpack_tar(spec.code, folder / "code")
+        files.write_json(folder / "params.json", {
+            **launch.render_params(carried, folder), "outdir": str(folder / "results")})
+        files.write_text(folder / "engine.config", CONFIG)
+        command = runtime.command(
+            "-log", spec.log.absolute(), "inspect", "-c", folder / "engine.config", "-profile",
+            spec.profile, "-params-file", folder / "params.json", "-format", "json",
+            folder / "code")
+        try:
+            told = processes.run([*nextflow.without_network(), *command], cwd=folder,
+                                 env=runtime.environment())
+        except CommandError as error:
+            said = "\n".join(f"    | {line}" for line in error.tail)
+            raise SourceError(
+                f"`nextflow inspect` could not look, so nothing was compared:\n{said}",
+                where=spec.log, todo="the list of images doesn't hang on this look; what it "
+                                     "reports shows a run's first fault") from error
+    return _processes(told, spec.log)
+
+
+def _processes(told: str, log: Path) -> list[dict[str, Any]]:
+    """The answer, which plain warnings and the pipeline's own output may stand before."""
+    for start in (match.start() for match in re.finditer(r"^\{", told, re.MULTILINE)):
+        try:
+            answer, _ = json.JSONDecoder().raw_decode(told, start)
+        except ValueError:
+            continue
+        if "processes" in answer:
+            listed: list[dict[str, Any]] = check(answer, "images-inspect", where=log)["processes"]
+            return listed
+    raise SourceError("`nextflow inspect` did not answer in JSON", where=log)
+
+
+def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Each process of either side, once, sorted by name."""
+    selectors = [(re.compile(each["pattern"]),
+                  [image["container"] for image in each["images"]]) for each in scan["selectors"]]
+    found = {_compared(each["name"], each["container"], selectors) for each in listed}
+    called = {each["name"].rpartition(":")[2] for each in listed}
+    for process in scan["processes"]:
+        for name in {process["name"], *process["aliases"]} - called:
+            aliases = {process["name"], *process["aliases"]} & called
+            why = (f"called as {', '.join(sorted(aliases))} alone" if aliases
+                   else "not called with this profile and these params")
+            found.add(Finding(process=name, outcome=OURS, why=f"{why}; {process['container']}"))
+    return sorted(found)
+
+
+def _compared(name: str, container: str | None,
+              selectors: Iterable[tuple[re.Pattern[str], list[str]]]) -> Finding:
+    ours = next((images for pattern, images in reversed(list(selectors))
+                 if pattern.fullmatch(name)), [])
+    if not container:
+        outcome = DIFFERS if ours else AGREES
+        return Finding(process=name, outcome=outcome, why=f"no image here, ours: "
+                       f"{', '.join(ours)}" if ours else "no image")
+    theirs = _complete(container)
+    if theirs in ours:
+        choice = f", one of {len(ours)} that a run may choose" if len(ours) > 1 else ""
+        return Finding(process=name, outcome=AGREES, why=f"{theirs}{choice}")
+    if not ours:
+        return Finding(process=name, outcome=THEIRS, why=f"{theirs}; the scan has no such process")
+    return Finding(process=name, outcome=DIFFERS, why=f"{theirs}; ours: {', '.join(ours)}")
+
+
+def _complete(container: str) -> str:
+    try:
+        return str(complete(container, None))
+    except AirlockError:
+        return container

@@ -265,7 +265,7 @@ def _site(name: str, raw: dict[str, Any]) -> Site:
 
 def _further(given: str | list[str], own: str) -> tuple[str, ...]:
     """The platforms of `images.platforms` (one, several or `all`) besides the hosts' own."""
-    return tuple(each for each in ([given] if isinstance(given, str) else given) if each != own)
+    return tuple(sorted({*([given] if isinstance(given, str) else given)} - {own}))
 
 
 def _path(value: str | None) -> Path | None:

@@ -142,7 +142,9 @@ def test_schema_1_is_told_converted_once_and_held_against_its_source(
     assert "converted" not in mirror_images(at.mirror)
     assert (servers.writes(world.one), at.mirror.receipt.read_bytes()) == (before, receipt)
     assert "2 images whole" in verify_images(at.verify)
-    assert "differs" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "differs" not in out
+    assert "source   " not in out
 
 
 def test_a_lost_conversion_is_seen_and_made_again(world: World, tmp_path: Path,

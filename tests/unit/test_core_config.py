@@ -96,7 +96,7 @@ def test_the_template_lists_every_variable() -> None:
 
 @pytest.mark.parametrize(("given", "further"), [
     ("all", ("all",)), ("linux/arm64", ("linux/arm64",)), ("linux/amd64", ()),
-    (["linux/amd64", "linux/arm64", "linux/arm/v7"], ("linux/arm64", "linux/arm/v7"))])
+    (["linux/amd64", "linux/arm64", "linux/arm/v7"], ("linux/arm/v7", "linux/arm64"))])
 def test_platforms_of_images_are_one_several_or_all(project: Path, given: object,
                                                     further: tuple[str, ...]) -> None:
     path = project / "config/sites/local.yml"

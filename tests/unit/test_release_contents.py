@@ -9,6 +9,7 @@ import pytest
 
 from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError
+from tasks.core.schema import read_json
 from tasks.release import contents
 from tests import staged
 from tests.staged import VERSION, Staged, stage
@@ -31,6 +32,20 @@ def test_every_file_is_listed_with_its_kind(ready: Staged) -> None:
     for each in found.values():
         assert each.sha256 == files.sha256(each.source)
         assert each.source == contents.source_of(ready.layout, VERSION, each.path)
+
+
+def test_a_converted_image_is_held_against_the_digest_that_it_came_from(ready: Staged) -> None:
+    receipt = read_json(ready.layout.images_receipt, "images-receipt")
+    told = receipt["images"][0]
+    locked, made = told["digest"], "sha256:" + "c" * 64
+    for origin, fits in ((locked, True), ("sha256:" + "d" * 64, False)):
+        told |= {"digest": made, "converted": {"from": origin, "reason": "docker schema 1"}}
+        files.write_json(ready.layout.images_receipt, receipt)
+        if fits:
+            contents.collect(ready.layout, VERSION)
+        else:
+            with pytest.raises(IntegrityError, match="d{64}"):
+                contents.collect(ready.layout, VERSION)
 
 
 def blob(ready: Staged) -> Path:

@@ -44,7 +44,7 @@ def test_a_converted_image_is_held_against_the_digest_that_it_came_from(ready: S
         if fits:
             contents.collect(ready.layout, VERSION)
         else:
-            with pytest.raises(IntegrityError, match="d{64}"):
+            with pytest.raises(IntegrityError, match="sha256:dddd"):
                 contents.collect(ready.layout, VERSION)
 
 

@@ -380,3 +380,24 @@ def test_a_large_layer_takes_little_memory(tmp_path: Path) -> None:
                               input=pickle.dumps((at.layout, at.save)), capture_output=True)
         assert int(done.stdout) < 150_000, f"{int(done.stdout)} kB"
         assert next(at.save.folder.glob("*.tar")).stat().st_size > 400_000_000
+
+
+def test_schema_1_is_saved_converted_and_only_once(tmp_path: Path) -> None:
+    with servers.registry(tmp_path / "registry", schema1=True) as server:
+        layout = Layout(tmp_path / "old")
+        layout.finish([layout.with_history([SHARED, b"old"])])
+        servers.push(server, "quay.io/bio/old", "0.7", layout.folder, form="v2s1")
+        at = steps(tmp_path / "p", server.url, ["quay.io/bio/old:0.7"])
+        at.all()
+        locked = read_lock(at.lock.lock)[0]
+        entry = read_json(at.layout.index, "oci-index")["manifests"][0]
+        assert entry["annotations"]["airlock.converted-from"] == locked.manifest
+        assert entry["digest"] != locked.manifest
+        before = at.archives()
+        assert "0 B fetched now" in lay_out(at.layout)
+    told = subprocess.run(["skopeo", "inspect",
+                           f"oci-archive:{next(at.save.folder.glob('*.tar'))}"],
+                          check=True, capture_output=True).stdout
+    assert json.loads(told)["Digest"] == entry["digest"]
+    assert [each.digest for each in locked.layers[:2]] == json.loads(told)["Layers"]
+    assert "0 of them written" in save_images(at.save) and at.archives() == before

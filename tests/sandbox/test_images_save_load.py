@@ -86,7 +86,7 @@ def gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gap]:
     staged = stage()
     ca, certificate, key = servers.certificates(tmp_path / "tls")
     with ExitStack() as stack:
-        source = stack.enter_context(servers.registry(tmp_path / "source"))
+        source = stack.enter_context(servers.registry(tmp_path / "source", schema1=True))
         target = stack.enter_context(servers.registry(
             tmp_path / "target", tls=(certificate, key), htpasswd=servers.passwords(tmp_path)))
         for name, tag in (("one", "1.0"), ("two", "2--0")):
@@ -150,6 +150,23 @@ def test_all_platforms_come_along_with_their_index(gap: Gap) -> None:
                           f"docker://{gap.target.address}/in/{BOTH}"], check=True,
                          capture_output=True).stdout
     assert len(json.loads(raw)["manifests"]) == 2
+
+
+def test_a_converted_image_is_loaded_as_the_receipt_says(gap: Gap, tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "old")
+    layout.finish([layout.with_history([SHARED, b"old"])])
+    servers.push(gap.source, "quay.io/bio/old", "0.7", layout.folder, form="v2s1")
+    name = gap.release(["quay.io/bio/old:0.7", ONE])
+    fetch(gap.staged.fetch_spec())
+    load_images(gap.load_spec())
+    told = read_json(gap.staged.prod.images_receipt, "images-receipt")
+    assert told == read_json(gap.staged.prod.release(name) / "images.receipt.json",
+                             "images-receipt")
+    old = next(each for each in told["images"] if "converted" in each)
+    locked = {str(image.source): image.manifest
+              for image in read_lock(gap.staged.layout.lock("images"))}
+    assert old["converted"]["from"] == locked["quay.io/bio/old:0.7"]
+    assert gap.see("quay.io/bio/old:0.7")["Digest"] == old["digest"]
 
 
 def test_a_second_release_moves_only_what_is_new(gap: Gap) -> None:

@@ -36,6 +36,9 @@ class Memory:
     seen: list[Request] = field(default_factory=list)
     spoil: Spoil = lambda request: None
     mounts: bool = True
+    ranges: bool = False
+    least_chunk: int = 0
+    parts: dict[str, bytearray] = field(default_factory=dict)
     absolute: bool = False
     lock: AbstractContextManager[object] = field(default_factory=threading.Lock)
 
@@ -71,8 +74,16 @@ class Memory:
             return self._manifest(request, repository, name, body)
         if name.startswith("uploads/"):
             return self._upload(request, repository, body)
-        data = self.blobs.get((repository, name))
-        return (404, {}, b"") if data is None else (200, {}, data)
+        return self._blob(request, self.blobs.get((repository, name)))
+
+    def _blob(self, request: Request, data: bytes | None) -> Answer:
+        if data is None:
+            return 404, {}, b""
+        start = int(request.headers.get("range", "bytes=0-")[6:-1])
+        if self.ranges and start:
+            told = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            return 206, {"Content-Range": told}, data[start:]
+        return 200, {}, data
 
     def _manifest(self, request: Request, repository: str, name: str, body: bytes) -> Answer:
         if request.method == "PUT":
@@ -85,12 +96,28 @@ class Memory:
         return 200, {"Content-Type": media_type, "Docker-Content-Digest": digest}, data
 
     def _upload(self, request: Request, repository: str, body: bytes) -> Answer:
+        place = f"/v2/{repository}/blobs/uploads/1?state=a%2Bb"
+        held = self.parts.setdefault(repository, bytearray())
+        if request.method in ("PATCH", "GET"):
+            return self._part(request, held, body, place)
         if request.method == "PUT":
             digest = request.query["digest"][0]
+            body = bytes(held) + body
             if "sha256:" + hashlib.sha256(body).hexdigest() != digest:
                 return 400, {}, b'{"errors":[{"code":"DIGEST_INVALID"}]}'
             self.blobs[repository, digest] = body
             return 201, {}, b""
+        return self._start(request, repository, place)
+
+    def _part(self, request: Request, held: bytearray, body: bytes, place: str) -> Answer:
+        start = request.headers.get("content-range", f"{len(held)}-").partition("-")[0]
+        if int(start) != len(held):
+            return 416, {}, b""
+        held += body
+        return (202 if request.method == "PATCH" else 204), {
+            "Location": place, "Range": f"0-{max(len(held) - 1, 0)}"}, b""
+
+    def _start(self, request: Request, repository: str, place: str) -> Answer:
         if request.method == "DELETE":
             return 204, {}, b""
         mount = request.query.get("mount", [""])[0]
@@ -98,8 +125,10 @@ class Memory:
         if mount and self.mounts and source in self.blobs:
             self.blobs[repository, mount] = self.blobs[source]
             return 201, {}, b""
-        place = f"/v2/{repository}/blobs/uploads/1?state=a%2Bb"
-        return 202, {"Location": self.url + place if self.absolute else place}, b""
+        self.parts[repository] = bytearray()
+        return 202, {"Location": self.url + place if self.absolute else place,
+                     **({"OCI-Chunk-Min-Length": str(self.least_chunk)} if self.least_chunk
+                        else {})}, b""
 
 
 @contextmanager
@@ -130,7 +159,7 @@ def serve(memory: Memory) -> Iterator[Memory]:
             if headers.get("Content-Length", str(len(data))) != str(len(data)):
                 self.close_connection = True
 
-        do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
+        do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
 
         def log_message(self, *args: object) -> None:
             pass

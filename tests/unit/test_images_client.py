@@ -15,7 +15,7 @@ from tasks.core.registry import credentials
 from tasks.core.registry.auth import challenges
 from tasks.core.registry.client import endpoint
 from tasks.core.registry.credentials import Login
-from tasks.core.registry.limits import slot
+from tasks.core.registry.limits import Host, Pace, pause, slot
 from tasks.core.registry.transport import origin, proxy_for
 
 SECRET = "pa:ss word"
@@ -128,3 +128,45 @@ def test_a_thread_shares_its_slot_with_itself() -> None:
     for thread in threads:
         thread.join(5)
     assert len(done) == 20
+
+
+def test_a_pace_is_learnt_from_refusals_and_forgotten_with_time() -> None:
+    pace = Pace()
+    assert [pace.delay(now / 100) for now in range(10)] == [0.0] * 10  # a hundred a second
+    pace.refused(0.1)
+    learnt = pace.interval
+    assert 0.019 <= learnt <= 0.021
+    pace.refused(0.2)  # of the same moment: eight threads are refused at once
+    assert pace.interval == learnt
+    assert pace.delay(5.0) == 0.0
+    assert pace.delay(5.0) == pytest.approx(learnt)
+    pace.refused(5.1)
+    assert pace.interval > learnt
+    for _ in range(100):
+        pace.refused(pace._changed + 2)
+    assert pace.interval == 2.0
+    for _ in range(100):
+        pace.accepted(pace._changed + 11)
+    assert pace.interval == 0.0
+
+
+def test_a_host_known_for_its_limit_is_asked_slowly_from_the_start() -> None:
+    assert Host("quay.io").pace.interval == pytest.approx(1 / 8)
+    assert Host("nexus:5443").pace.interval == 0.0
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [
+    ({}, None), ({"Retry-After": "7"}, 7.0), ({"Retry-After": "soon"}, None),
+    ({"Retry-After": "Fri, 01 Jan 2021 00:00:00 GMT"}, 0.0),
+    ({"ratelimit-remaining": "76;w=21600", "ratelimit-limit": "100;w=21600"}, None),
+    ({"ratelimit-remaining": "0", "ratelimit-reset": "20"}, 20.0),
+    ({"ratelimit-remaining": "0;w=30", "ratelimit-limit": "100;w=30"}, 30.0),
+])
+def test_pauses(headers: dict[str, str], seconds: float | None) -> None:
+    assert pause(headers, "here") == seconds
+
+
+def test_a_limit_of_hours_is_told_at_once() -> None:
+    """Docker Hub's own headers (docs.docker.com, Pull usage and limits)."""
+    with pytest.raises(RegistryError, match="100 in 21600 seconds is used up"):
+        pause({"ratelimit-remaining": "0;w=21600", "ratelimit-limit": "100;w=21600"}, "here")

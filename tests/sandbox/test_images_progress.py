@@ -1,0 +1,68 @@
+"""What is shown while images move: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+SHOWN = """
+import time
+from tasks.images import progress
+progress.INTERVAL = 0.2
+sizes = {"quay.io/a/one:1": 4_000_000, "quay.io/a/two:2": 1_000_000, "docker.io/b:3": 0}
+with progress.Progress("mirror sarek", sizes) as shown:
+    for name, size in sizes.items():
+        for _ in range(10):
+            shown.of(name)(size // 10)
+            time.sleep(0.1)
+print("done")
+"""
+
+
+def start(stderr: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", SHOWN], cwd=Path(__file__).parents[2],
+                            env={**os.environ, "TERM": "xterm-256color"},
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
+
+
+def test_a_terminal_gets_bars_for_each_image_and_for_all() -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+    process = start(theirs)
+    os.close(theirs)
+    told = b""
+    try:
+        while piece := os.read(ours, 65536):
+            told += piece
+    except OSError:  # Linux ends a terminal without a writer by EIO
+        pass
+    out, _ = process.communicate()
+    os.close(ours)
+    assert process.returncode == 0
+    assert out == b"done\n"
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", told.decode())
+    rows = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
+    for name, size in (("mirror sarek", "5.0 MB"), ("quay.io/a/one:1", "4.0 MB"),
+                       ("quay.io/a/two:2", "1.0 MB")):
+        mine = [row for row in rows if name in row]
+        assert any(re.search(rf"\d+\.\d/{size}\s+\d+\.\d [kM]B/s\s+0:00:0\d", row)
+                   for row in mine), mine[-3:]
+
+
+def test_elsewhere_lines_tell_the_same() -> None:
+    process = start(subprocess.PIPE)
+    out, told = process.communicate()
+    assert out == b"done\n"
+    lines = told.decode().splitlines()
+    assert b"\x1b" not in told
+    assert 4 <= len(lines) <= 30
+    assert re.fullmatch(r"mirror sarek: [012] of 3 images, \d.* of 5\.0 MB, .*B/s, \d+ s left",
+                        lines[0])
+    assert any(re.fullmatch(r"  quay\.io/a/one:1: .* of 4\.0 MB", line) for line in lines)

@@ -72,12 +72,14 @@ class Proxy:
     asks_token: bool = False
     url: str = ""
     leaked: bool = False
+    seen: int = 0
     tokens: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fault(self, method: str, path: str) -> Fault | None:
         """The first fault that this request meets."""
         with self.lock:
+            self.seen += 1
             asked = classify(method, path)
             return next((each for each in self.faults if each.fits(asked)), None)
 

@@ -188,7 +188,9 @@ def schedule(at: World, number: int) -> Outcome:
         wrong, error = "", None
         try:
             if dice.random() < 0.08:
-                met["kill -9"] += killed(spoiled, dice.uniform(0.2, 0.6))
+                far.faults.clear()
+                near.faults.clear()
+                met["kill -9"] += killed(spoiled, (far, near), dice.randint(1, 90))
             else:
                 spoiled.carry()
         except AirlockError as caught:
@@ -214,8 +216,8 @@ def schedule(at: World, number: int) -> Outcome:
     return Outcome(number=number, ended="complete" if complete else "error", met=met, wrong=wrong)
 
 
-def killed(at: Run, seconds: float) -> bool:
-    """Run in a process of its own, killed after a while; whether it was still at work."""
+def killed(at: Run, proxies: Sequence[Proxy], requests: int) -> bool:
+    """Run in a process of its own, killed after so many requests; whether it was still at work."""
     process = subprocess.Popen(
         [sys.executable, "-c", "import pickle, sys; pickle.load(sys.stdin.buffer).carry()"],
         stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -223,9 +225,8 @@ def killed(at: Run, seconds: float) -> bool:
     if process.stdin is not None:
         process.stdin.write(pickle.dumps(at))
         process.stdin.close()
-    begun = time.monotonic()
-    while process.poll() is None and time.monotonic() - begun < seconds:
-        time.sleep(0.005)
+    while process.poll() is None and sum(each.seen for each in proxies) < requests:
+        time.sleep(0.001)
     at_work = process.poll() is None
     process.kill()
     process.wait()

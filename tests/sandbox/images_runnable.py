@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,16 @@ def docker(root: Path) -> Iterator[Engine]:
         process.terminate()
         process.wait(timeout=30)
         shutil.rmtree(socket.parent, ignore_errors=True)
+        _remove_cgroups(socket.parent.name)
+
+
+def _remove_cgroups(name: str) -> None:
+    """The empty control groups that ended containers leave behind."""
+    root = Path("/sys/fs/cgroup")
+    for top in (root / name, *root.glob(f"*/{name}")):
+        for folder, _, _ in os.walk(top, topdown=False):
+            with suppress(OSError):
+                Path(folder).rmdir()
 
 
 @contextmanager

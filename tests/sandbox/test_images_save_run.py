@@ -1,0 +1,71 @@
+"""Both ways across without a registry that spans the gap, to the pipeline's results."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.core.schema import read_json
+from tests.sandbox.images_runnable import docker
+from tests.sandbox.project import Project, copy, steps
+
+RUN = """\
+import json, sys
+from pathlib import Path
+from tasks.core import files, launch
+from tasks.core.layout import Layout
+at = Layout(site="local", pipeline="hello")
+release = json.loads((at.release / "release.json").read_bytes())
+ready = launch.prepare(launch.Carried(
+    code=at.code, runtime=at.runtime(release["nextflow"]), plugins=at.plugins,
+    config=at.load_config, data_manifest=at.data_manifest,
+    locate=lambda name: files.inside(at.of_site.blobs, name.removeprefix("data/"))),
+    Path(sys.argv[1]) / "launch")
+launch.run(ready, profile="test", log=Path(sys.argv[1]) / "run.log", options=[
+    "-offline", "--outdir", Path(sys.argv[1]) / "results", "-work-dir", Path(sys.argv[1]) / "work"],
+    env={"DOCKER_HOST": sys.argv[2]})
+"""
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
+    """A local site whose releases carry the images, all the way across; what was printed."""
+    project = copy(tmp_path_factory.mktemp("carried"), number=48)
+    project.write_site({**project.site(), "images": {"carry": "store"}})
+    try:
+        yield project, project.doit().stdout
+    finally:
+        project.doit("sandbox:down", check=False)
+
+
+def test_the_offline_registry_is_filled_from_the_store(crossed: tuple[Project, str]) -> None:
+    project, output = crossed
+    assert not steps(output) & {"images:mirror:hello", "dev:smoke:hello"}
+    assert "images:load:hello" in output
+    told = read_json(project.root / "build/local/hello/crossing.json", "crossing")
+    assert told["results"]
+    states = project.states()
+    assert states["release:hello"] == states["sandbox:cross:hello"] == "fresh"
+    assert states["images:save:hello"] == "-"
+
+
+def test_archives_alone_are_enough_to_run(crossed: tuple[Project, str], tmp_path: Path) -> None:
+    project, _ = crossed
+    project.doit("images:save:hello")
+    folder = project.root / "build/local/hello/images"
+    subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=folder, check=True,
+                   capture_output=True)
+    with docker(tmp_path / "docker") as engine:
+        for path in sorted(folder.glob("*.tar")):
+            engine.run("load", "--input", str(path))
+        before = engine.run("images", "--quiet").stdout
+        done = subprocess.run([sys.executable, "-c", RUN, str(tmp_path), engine.command[2]],
+                              cwd=project.root, env=project.environment(), check=False,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert engine.run("images", "--quiet").stdout == before  # nothing was pulled
+    assert list((tmp_path / "results").rglob("summary.html"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -281,3 +284,161 @@ def test_ternaries_with_any_breaks_and_quotes(name: str, condition: str, one: st
             f'{quote}{name}{quote} }}"')
     values, _ = evaluate(tokenize(text, "x"), 0, known("docker"))
     assert values == frozenset([name])
+
+
+SHAPES = {
+    "assigned": ("if (params.gpu) {\n container = 'a/gpu:1'\n } else {\n container = 'a/cpu:1'\n }",
+                 ["quay.io/a/cpu:1", "quay.io/a/gpu:1"]),
+    "set by the script": ('container "quay.io/a/${which}"\n script:\n which = "b:1"\n'
+                          'if (old) {\n which = "b:2"\n }\n ""',
+                          ["quay.io/a/b:1", "quay.io/a/b:2"]),
+    "an early return may not be taken": (
+        "container { if (params.x) { return 'a/b:1' }\n 'a/c:1' }",
+        ["quay.io/a/b:1", "quay.io/a/c:1"]),
+    "a variable may be set anew": (
+        "container { def n = 'a/b:1'\n if (params.x) { n = 'a/c:1' }\n n }",
+        ["quay.io/a/b:1", "quay.io/a/c:1"]),
+    "an ext that nothing sets": (
+        "container \"${ workflow.containerEngine == 'docker' && !task.ext.pull ? 'a/b:1' : "
+        "'https://x' }\"", ["quay.io/a/b:1"]),
+    "a param's default in the name": ('container "a/b:${params.version}"', ["quay.io/a/b:1.5"]),
+    "a param's default in a condition": ("container params.small ? 'a/s:1' : 'a/l:1'",
+                                         ["quay.io/a/l:1", "quay.io/a/s:1"]),
+    "elvis over a param": ("container params.none ?: 'a/b:1'", ["quay.io/a/b:1"]),
+    "a closure that is called": ("container ({ params.small ? 'a/s:1' : 'a/l:1' }())",
+                                 ["quay.io/a/l:1", "quay.io/a/s:1"]),
+    "a commented block before it": ("/* container 'a/old:1' */\n container 'a/b:1'",
+                                    ["quay.io/a/b:1"]),
+}
+
+
+@pytest.mark.parametrize("form", SHAPES)
+def test_forms_of_old_and_new_pipelines(pipeline: Pipeline, form: str) -> None:
+    container, wanted = SHAPES[form]
+    code = pipeline({
+        "main.nf": f"process A {{\n{container}\n\n script:\n ''\n}}\n",
+        "nextflow.config": "docker.registry = 'quay.io'\n"
+                           "params { version = '1.5'; small = true; none = null }\n"})
+    assert sorted({use.container for use in scan(code, {})}) == wanted
+
+
+def test_a_default_that_counts_is_told(pipeline: Pipeline) -> None:
+    found = scanner.scan(pipeline(directive(
+        'container "a/b:${params.version}"', "params.version = '1.5'")), {})
+    assert found.notices == [
+        "main.nf:3: A: docker.io/a/b:1.5 is listed as params.version is by default; a run that "
+        "sets it takes another"]
+
+
+def test_an_ext_that_a_config_sets_is_not_known(pipeline: Pipeline) -> None:
+    code = pipeline(directive("container task.ext.pull ? 'a/b:1' : 'a/c:1'",
+                              "process { withName: A { ext.pull = true } }"))
+    assert sorted(use.container for use in scan(code, {})) == ["docker.io/a/b:1", "docker.io/a/c:1"]
+
+
+@pytest.mark.parametrize("text", [
+    "workflow {\n if (params.x) {\n  include { X } from './x'\n  X()\n }\n}\n",
+    "if (params.x) include { X } from './x'\n",
+    "if (params.x) {\n include { X } from './x'\n}\n",
+    "include { X } from './x' addParams(options: [a: 1])\n",
+    "include { Y; X as Z ; Y as W } from \"${projectDir}/x\"\n",
+    "nextflow.enable.dsl = 2\ninclude {\n  X\n} from './x.nf'\n",
+])
+def test_includes_wherever_they_stand(pipeline: Pipeline, text: str) -> None:
+    code = pipeline({"main.nf": text, "x.nf": "process X { container 'a/x:1'; script: '' }\n"})
+    assert [use.container for use in scan(code, {})] == ["docker.io/a/x:1"]
+
+
+def test_a_script_variable_that_a_branch_sets_has_both_values(pipeline: Pipeline) -> None:
+    code = pipeline({"main.nf": "image = 'a/b:1'\nif (params.x) {\n image = 'a/c:1'\n}\n"
+                                "process A { container image; script: '' }\n"})
+    assert [use.container for use in scan(code, {})] == ["docker.io/a/b:1", "docker.io/a/c:1"]
+
+
+def test_what_is_never_included_is_not_read(pipeline: Pipeline) -> None:
+    code = pipeline(directive("container 'a/b:1'") | {
+        "modules/broken.nf": "process X { container 'never ends\n"})
+    assert [use.container for use in scan(code, {})] == ["quay.io/a/b:1"]
+
+
+TERNARY = """container "${ workflow.containerEngine in ['singularity', 'apptainer'] ?
+    'https://depot.example.org/b' : 'a/b:1' }\""""
+
+
+@pytest.mark.parametrize(("engine", "container", "image"), [
+    ("docker", TERNARY, "quay.io/a/b:1"),
+    ("podman", TERNARY, "pod.example.org/a/b:1"),
+    ("apptainer", TERNARY, "https://depot.example.org/b"),
+    ("apptainer", "container 'oras://x.example.org/a:1'", "oras://x.example.org/a:1"),
+    ("apptainer", "container 'docker://x.example.org/a:1'", "docker://x.example.org/a:1"),
+    ("apptainer", "container 'a/b:1'", "docker.io/a/b:1"),
+    ("apptainer", "container '/images/b.sif'", "/images/b.sif"),
+])
+def test_engines(pipeline: Pipeline, engine: str, container: str, image: str) -> None:
+    code = pipeline(directive(container, "docker.registry = 'quay.io'\n"
+                                         "podman.registry = 'pod.example.org'"))
+    assert [use.container for use in scan(code, {}, engine=engine)] == [image]
+
+
+def test_a_config_by_a_called_closure_and_one_far_away(pipeline: Pipeline) -> None:
+    found = scanner.scan(pipeline({**MODULES, "more.config":
+                                   "process { withName: STAR { container = 'a/more:1' } }",
+                                   "nextflow.config": """
+        params.mode = 'a,b'
+        includeConfig ({
+            if (params.mode.split(',').contains('a')) { return 'more.config' }
+            return '/dev/null'
+        }())
+        includeConfig 'https://configs.example.org/x.config'
+    """}), {})
+    assert "docker.io/a/more:1" in found.images
+    assert found.notices == [
+        "nextflow.config:7: the config https://configs.example.org/x.config is not in the "
+        "pipeline's code; images that it sets are not listed"]
+
+
+def choices(pipeline: Pipeline, files: Mapping[str, str]) -> dict[str, tuple[int, str | None]]:
+    """Each selector's number of images, and its choice."""
+    return {each.pattern: (len(each.images), each.choice)
+            for each in scanner.scan(pipeline(files), {}).selectors}
+
+
+def test_selectors_fold_what_the_config_says(pipeline: Pipeline) -> None:
+    assert choices(pipeline, {**MODULES, "nextflow.config": """
+        if (params.old) { process { withName: 'STAR_OLD' { container = 'a/x:1' } } }
+        process { withName: '.*:SUB:STAR' { container = 'a/y:1' } }
+    """}) == {"(.*:)?(OTHER)": (1, None), "(.*:)?(STAR)": (1, None),
+              "(.*:)?(STAR_OLD)": (2, "((params.old) ? ('a/x:1') : ('a/star:1'))"),
+              "(?=(?:.*:SUB:STAR)$)(.*:)?(STAR)": (1, None)}
+
+
+def test_a_choice_by_what_only_a_file_knows_is_not_carried_over(pipeline: Pipeline) -> None:
+    assert choices(pipeline, {"main.nf": """
+        def which() { true }
+        process A { container which() ? 'a/b:1' : 'a/c:1'; script: '' }
+    """}) == {"(.*:)?(A)": (2, None)}
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "tasks.images.scan", *words], text=True,
+                          capture_output=True, check=False)
+
+
+def test_the_command_line(pipeline: Pipeline) -> None:
+    code = str(pipeline(directive(TERNARY)))
+    done = run(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "quay.io/a/b:1\n", "")
+    assert run(code, "--engine", "apptainer").stdout == "https://depot.example.org/b\n"
+    told = json.loads(run("--json", code).stdout)
+    assert told["processes"][0] | {"line": 3} == {
+        "name": "A", "aliases": [], "container": "quay.io/a/b:1", "file": "main.nf", "line": 3}
+    assert [run(*words).returncode for words in (
+        (), (code, code), (code, "--engine", "x"), (code, "--nosuch"), (f"{code}/none",))] == [2] * 5
+
+
+def test_a_fault_is_told_and_the_rest_is_listed(pipeline: Pipeline) -> None:
+    done = run(str(pipeline({
+        "main.nf": "process A { container 'a/b:1'; script: '' }\n"
+                   "process B { container params.image; script: '' }\n"})))
+    assert (done.returncode, done.stdout) == (1, "docker.io/a/b:1\n")
+    assert done.stderr == "main.nf:2: B: the image hangs on params.image\n"

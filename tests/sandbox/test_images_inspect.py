@@ -53,7 +53,7 @@ PIPELINE = {
         includeConfig params.cache ? 'conf/cache.config' : 'conf/none.config'
         profiles { test { params.title = 'x' } }
     """,
-    "conf/cache.config": "process { withName: 'CHOSEN|.*:NEVER' { container = 'a/chosen-cache:1' } }\n",
+    "conf/cache.config": "process { withName: 'CHOSEN' { container = 'a/chosen-cache:1' } }\n",
     "conf/none.config": "\n",
     "main.nf": """
         include { FLOW as FIRST ; FLOW as SECOND } from './flow'

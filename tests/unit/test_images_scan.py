@@ -432,8 +432,8 @@ def test_the_command_line(pipeline: Pipeline) -> None:
     told = json.loads(run("--json", code).stdout)
     assert told["processes"][0] | {"line": 3} == {
         "name": "A", "aliases": [], "container": "quay.io/a/b:1", "file": "main.nf", "line": 3}
-    assert [run(*words).returncode for words in (
-        (), (code, code), (code, "--engine", "x"), (code, "--nosuch"), (f"{code}/none",))] == [2] * 5
+    for words in ((), (code, code), (code, "--engine", "x"), (code, "--no"), (f"{code}/none",)):
+        assert run(*words).returncode == 2
 
 
 def test_a_fault_is_told_and_the_rest_is_listed(pipeline: Pipeline) -> None:

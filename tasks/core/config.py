@@ -195,6 +195,7 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
                      {each: read.read(root / f"config/pipelines/{each}.yml", "pipeline")
                       for each in wanted})
     read.finish()
+    _refuse_unfit(raw_site, name)
     return Config(site=_site(name, raw_site), role=role, variables=dict(given),
                   names=tuple(wanted),
                   pipelines=tuple(_pipeline(key, raw) for key, raw in raw_pipelines.items()))
@@ -228,6 +229,15 @@ def _overlay(raw: Raw, environment: Mapping[str, str]) -> Raw:
         if isinstance(place, dict):  # else the schema has something to say
             place[last] = int(given) if given.isdecimal() else given
     return raw
+
+
+def _refuse_unfit(raw: Raw, site: str) -> None:
+    """Refuse keys that contradict each other, though each fits its schema."""
+    if raw.get("images", {}).get("carry") == "store" and raw["registry"].get("repositories"):
+        raise ConfigError("images that go by the store are loaded into one registry, so "
+                          "registry.repositories can't be kept",
+                          where=f"images.carry in config/sites/{site}.yml",
+                          todo="remove registry.repositories, or set images.carry to registry")
 
 
 def _site(name: str, raw: dict[str, Any]) -> Site:

@@ -45,8 +45,8 @@ class SiteLayout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """Files that belong to one pipeline of a site."""
+class _OfPipeline:
+    """One pipeline of a site."""
 
     site: str
     pipeline: str
@@ -55,6 +55,14 @@ class Layout:
     def of_site(self) -> SiteLayout:
         return SiteLayout(site=self.site)
 
+    def log(self, step: str) -> Path:
+        return self.of_site.logs / f"{step.replace(':', '-')}.log"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout(_OfPipeline):
+    """Files that belong to one pipeline of a site."""
+
     @cached_property
     def root(self) -> Path:
         return self.of_site.root / self.pipeline
@@ -62,9 +70,6 @@ class Layout:
     def lock(self, kind: str) -> Path:
         """A lock (code, images, data, plugins, runtime): the same for all sites."""
         return Path("config/locks") / self.pipeline / f"{kind}.json"
-
-    def log(self, step: str) -> Path:
-        return self.of_site.logs / f"{step.replace(':', '-')}.log"
 
     def runtime(self, version: str) -> Path:
         """The runtime's archive: nextflow-<version>/{nextflow,lib/*.jar}."""
@@ -177,15 +182,8 @@ class Layout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProdLayout:
+class ProdLayout(_OfPipeline):
     """Files of one pipeline on the offline host."""
-
-    site: str
-    pipeline: str
-
-    @property
-    def of_site(self) -> SiteLayout:
-        return SiteLayout(site=self.site)
 
     @cached_property
     def root(self) -> Path:
@@ -227,6 +225,3 @@ class ProdLayout:
     def results(self, run: str) -> Path:
         """What a run publishes: the user's, so outside of build/."""
         return Path("results") / self.pipeline / run
-
-    def log(self, step: str) -> Path:
-        return self.of_site.logs / f"{step.replace(':', '-')}.log"

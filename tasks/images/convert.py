@@ -48,7 +48,7 @@ def as_held(registries: Registries, images: Sequence[Image], destination: Destin
         path = destination.path(image.source)
         if registry.manifest_digest(path, entry["digest"]) is None:
             return image
-        return _as(image, registry.manifest(path, entry["digest"]))
+        return converted_to(image, registry.manifest(path, entry["digest"]))
 
     return [held(image) for image in images]
 
@@ -59,7 +59,7 @@ def carry(source: Source, target: Registry, image: Image, path: str, folder: Pat
     `folder` is made, and removed afterwards.
     """
     with schema1.converted(source, image, folder) as made:
-        result = _as(image, made.manifest)
+        result = converted_to(image, made.manifest)
         schema1.check_layers(image, result.layers)
         for blob in result.blobs:
             with uploading(target.address, blob.digest) as known:
@@ -74,7 +74,7 @@ def carry(source: Source, target: Registry, image: Image, path: str, folder: Pat
         return result
 
 
-def _as(image: Image, manifest: Manifest) -> Image:
+def converted_to(image: Image, manifest: Manifest) -> Image:
     """The image with another manifest in place of the source's own."""
     variant = read_manifest(manifest, image.source, image.platform)
     return replace(image, manifest=variant.manifest, media_type=variant.media_type,

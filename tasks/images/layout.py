@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.core import files
 from tasks.core.errors import AirlockError, IntegrityError
-from tasks.core.registry.client import Access, Manifest, Registries
+from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
 from tasks.images import archive, schema1
 from tasks.images.blobs import Blobs
-from tasks.images.lock import read_manifest
+from tasks.images.convert import converted_to
 from tasks.images.locked import Blob, Image, distinct, read_lock
 from tasks.images.mirror import each_of, receipt
 from tasks.images.progress import Progress
@@ -95,15 +95,9 @@ def laid_out(locked: Sequence[Image], index_file: Path, blobs: Blobs) -> list[Im
         if entry is None or held != (image.manifest if image.convert else image.tagged):
             raise IntegrityError(f"the layout has not the {image.source} of the lock",
                                  where=index_file, todo=blobs.todo)
-        images.append(_converted(image, blobs.manifest(entry["digest"])) if image.convert
+        images.append(converted_to(image, blobs.manifest(entry["digest"])) if image.convert
                       else image)
     return images
-
-
-def _converted(image: Image, manifest: Manifest) -> Image:
-    variant = read_manifest(manifest, image.source, image.platform)
-    return replace(image, manifest=variant.manifest, media_type=variant.media_type,
-                   config=variant.config, layers=variant.layers, converted_from=image.manifest)
 
 
 class _Fetch:
@@ -161,7 +155,7 @@ class _Fetch:
                 return known
         folder = self._spec.index.parent / f"converting-{image.manifest[-12:]}"
         with schema1.converted(self._registries.at(image.source.host), image, folder) as made:
-            result = _converted(image, made.manifest)
+            result = converted_to(image, made.manifest)
             schema1.check_layers(image, result.layers)
             for digest in (blob.digest for blob in result.blobs):
                 with self.blobs.keeping(digest), made.file(digest).open("rb") as stream:

@@ -72,6 +72,17 @@ def test_a_key_of_the_wrong_kind_is_a_fault(project: Path, monkeypatch: pytest.M
         load({})
 
 
+def test_keys_that_contradict_each_other_are_refused(project: Path) -> None:
+    site = project / "config/sites/local.yml"
+    raw = yaml.safe_load(site.read_text())
+    raw["registry"]["repositories"] = {"quay.io": "nexus.example.org:8443/quay"}
+    site.write_text(yaml.safe_dump(raw))
+    load({})
+    site.write_text(yaml.safe_dump({**raw, "images": {"carry": "store"}}))
+    with pytest.raises(ConfigError, match=r"registry\.repositories can't be kept"):
+        load({})
+
+
 def test_a_fault_is_told_again_on_the_second_try(project: Path) -> None:
     load({})
     pipeline = project / "config/pipelines/hello.yml"

@@ -9,7 +9,9 @@ are measured, process start included; ours is `doit images:mirror:sarek` with no
 lock: it stages and scans the code, resolves every tag as the others do, and reads everything back
 as none of them does. `again` is the same command for the others; for ours it is `doit
 images:verify:sarek`, which asks the destination for every manifest and blob, and the source for
-every tag. Memory is the largest process of the command: of one of the eight where it is eight.
+every tag. CPU is what a cold run takes of the processor, both registries included: the measure
+that other work on the machine disturbs least. Memory is the largest process of the command: of one
+of the eight where it is eight.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -33,9 +36,11 @@ from pathlib import Path
 
 import yaml
 
+from tasks.core.registry import uploads
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.registry.uploads import Opener
 from tests.sandbox import images_servers as servers
+from tests.sandbox import images_streams as streams
 from tests.sandbox.images_servers import Server
 from tests.sandbox.project import copy
 
@@ -49,10 +54,11 @@ PEERS = {"crane": "github.com/google/go-containerregistry/cmd/crane@latest",
 
 @dataclass(kw_only=True)
 class Took:
-    """Seconds and bytes of one command's runs."""
+    """Seconds and bytes of one command's runs; `cpu` are a cold run's, both registries' too."""
 
     cold: list[float] = field(default_factory=list)
     again: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     memory: int = 0
 
 
@@ -90,6 +96,11 @@ def main() -> None:
             table("twice the images, plain", measure(
                 {"nf-airlock": commands["nf-airlock"]}, source, names, root, rounds,
                 tls=None, ca=None))
+        for size, large in ((10 << 30, 11 << 30), (10 << 30, uploads.LARGE)):
+            seconds, memory = streams.carry(size, large)
+            way = "in one piece" if large > size else "in chunks"
+            print(f"one layer of {size >> 30} GiB, {way}: {seconds:.1f} s, "
+                  f"{memory / 1e6:.0f} MB of memory", flush=True)
         print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 
@@ -249,15 +260,26 @@ def measure(commands: dict[str, Command], source: Server, names: Sequence[str], 
                 target = stack.enter_context(servers.registry(folder / "target", tls=tls))
                 place = Place(source=source, target=target, names=names, folder=folder, ca=ca)
                 for runs, again in ((took[name].cold, False), (took[name].again, True)):
-                    seconds, memory = run(*command(place, again))
+                    before = spent(source) + spent(target)
+                    seconds, usage = run(*command(place, again))
                     runs.append(seconds)
-                    took[name].memory = max(took[name].memory, memory)
+                    took[name].memory = max(took[name].memory, usage.ru_maxrss * 1024)
+                    if not again:
+                        took[name].cpu.append(usage.ru_utime + usage.ru_stime + spent(source)
+                                              + spent(target) - before)
                 check(target, len(names))
     return took
 
 
-def run(words: list[str], env: dict[str, str], folder: Path) -> tuple[float, int]:
-    """Seconds of a command, and the bytes of its largest process."""
+def spent(server: Server) -> float:
+    """Seconds of CPU that a registry has used."""
+    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def run(words: list[str], env: dict[str, str],
+        folder: Path) -> tuple[float, resource.struct_rusage]:
+    """Seconds of a command, and what it and its children used."""
     with tempfile.TemporaryFile() as log:
         begun = time.perf_counter()
         process = subprocess.Popen(words, env=env, cwd=folder, stdout=log, stderr=log,
@@ -269,7 +291,7 @@ def run(words: list[str], env: dict[str, str], folder: Path) -> tuple[float, int
             log.seek(0)
             sys.exit(f"{' '.join(words)[:300]} ended with {process.returncode}:\n"
                      f"{log.read().decode()[-3000:]}")
-    return seconds, usage.ru_maxrss * 1024
+    return seconds, usage
 
 
 def check(target: Server, count: int) -> None:
@@ -281,11 +303,14 @@ def check(target: Server, count: int) -> None:
 
 def table(title: str, took: dict[str, Took]) -> None:
     """Medians, and each command's ratio to ours."""
-    ours = statistics.median(took["nf-airlock"].cold)
-    print(f"\n{title:<26}{'cold':>9}{'to ours':>9}{'again':>9}{'memory':>10}")
+    ours, cpu = (statistics.median(each) for each in (took["nf-airlock"].cold,
+                                                      took["nf-airlock"].cpu))
+    print(f"\n{title:<26}{'cold':>9}{'to ours':>9}{'again':>9}"
+          f"{'CPU':>9}{'to ours':>9}{'memory':>10}")
     for name, each in took.items():
-        cold = statistics.median(each.cold)
+        cold, used = statistics.median(each.cold), statistics.median(each.cpu)
         print(f"  {name:<24}{cold:8.2f}s{cold / ours:8.2f}x{statistics.median(each.again):8.2f}s"
+              f"{used:8.2f}s{used / cpu:8.2f}x"
               f"{each.memory / 1e6:7.0f} MB", flush=True)
 
 

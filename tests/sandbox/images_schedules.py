@@ -140,6 +140,7 @@ def hurry() -> None:
     limits.SLOWEST = 0.01
     uploads.CHUNK = 100_000
     client._manifests.clear()
+    client._small.clear()
 
 
 def run(at: World, folder: Path, number: int, near: str, far: str, authfile: Path, *,

@@ -39,6 +39,7 @@ class Server:
 
     port: int
     data: Path
+    pid: int
     tls: bool = False
 
     @property
@@ -98,7 +99,7 @@ def registry(root: Path, *, tls: tuple[Path, Path] | None = None, htpasswd: Path
                                    stdout=log, stderr=log)
     try:
         _await(process, port, root / "log")
-        yield Server(port=port, data=root / "data", tls=tls is not None)
+        yield Server(port=port, data=root / "data", pid=process.pid, tls=tls is not None)
     finally:
         process.kill()
         process.wait()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +15,7 @@ from tasks.core.registry import limits, uploads
 from tasks.core.registry.client import MANIFESTS, Access, Registries, Registry
 from tasks.core.registry.uploads import Opener
 from tests.sandbox import images_servers as servers
+from tests.sandbox import images_streams as streams
 from tests.sandbox.images_faults import Answer, Memory, Request, serve
 
 DATA = bytes(range(256)) * 20_000
@@ -168,6 +166,7 @@ def test_a_refused_rate_slows_all_that_follows(far: Memory, monkeypatch: pytest.
                                                ) -> None:
     """A registry that takes twenty requests a second, as quay.io takes a few."""
     monkeypatch.setattr(limits, "LESSON", 0.05)
+    monkeypatch.setattr("tasks.core.registry.transport.backoff", lambda attempt: 0.1)
     seen: list[float] = []
     refused = []
 
@@ -219,68 +218,8 @@ def test_a_proxy_by_the_environment(far: Memory, monkeypatch: pytest.MonkeyPatch
         client("http://other.test").ping()
 
 
-STREAMS = '''
-import hashlib, re, sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-PIECE = bytes(1 << 20)
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def head(self, status, length, **more):
-        self.send_response(status)
-        self.send_header("Content-Length", str(length))
-        for name, value in more.items():
-            self.send_header(name, value)
-        self.end_headers()
-    def do_GET(self):
-        self.head(200, SIZE)
-        for _ in range(SIZE >> 20):
-            self.wfile.write(PIECE)
-    def do_POST(self):
-        self.head(202, 0, Location=self.path + "1")
-    def do_PATCH(self):
-        left = int(self.headers["Content-Length"])
-        while left:
-            left -= len(self.rfile.read(min(left, 1 << 20)))
-        self.head(202, 0, Location=self.path)
-    def do_PUT(self):
-        left = int(self.headers["Content-Length"])
-        while left:
-            left -= len(self.rfile.read(min(left, 1 << 20)))
-        self.head(201, 0)
-    def log_message(self, *words): pass
-SIZE = int(sys.argv[1])
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-print(server.server_address[1], flush=True)
-server.serve_forever()
-'''
-CARRY = '''
-import json, re, sys
-from pathlib import Path
-from tasks.core.registry import uploads
-from tasks.core.registry.client import Access, Registries
-size, digest, url, uploads.LARGE = json.loads(sys.argv[1])
-registry = Registries(Access(registries={"it": url}, ca=None, authfile=None)).at("it")
-registry.upload("a/b", digest, size, lambda: registry.blob("a/c", digest, size))
-print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10)
-'''
-
-
 @pytest.mark.parametrize(("size", "large"), [(1 << 30, 4 << 30), (128 << 20, 1)])
 def test_a_very_large_layer_takes_little_memory(size: int, large: int) -> None:
     """A generated stream from one server to another; peak memory of a process of its own."""
-    found = hashlib.sha256()
-    for _ in range(size >> 20):
-        found.update(bytes(1 << 20))
-    server = subprocess.Popen([sys.executable, "-c", STREAMS, str(size)], stdout=subprocess.PIPE,
-                              text=True)
-    try:
-        port = int(server.stdout.readline()) if server.stdout else 0
-        told = subprocess.run(
-            [sys.executable, "-c", CARRY, json.dumps(
-                [size, f"sha256:{found.hexdigest()}", f"http://127.0.0.1:{port}", large])],
-            capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
-    finally:
-        server.kill()
-        server.wait()
-    assert not told.stderr
-    assert int(told.stdout) < 100 << 20
+    _, memory = streams.carry(size, large)
+    assert memory < 100 << 20

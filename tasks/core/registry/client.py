@@ -37,6 +37,8 @@ DOCKER_HUB, HUB_ADDRESS = "docker.io", "registry-1.docker.io"
 LARGEST_MANIFEST = 4 << 20
 """Bytes; the specification asks registries to take no more."""
 LARGEST_LIST = 16 << 20
+SMALL, MANY = 1 << 14, 1 << 10
+"""Bytes up to which a blob is kept, and how many: configs are read to be locked and carried."""
 NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 """The next page's address in a Link header (RFC 8288)."""
 
@@ -64,6 +66,8 @@ class Manifest:
 
 
 _manifests: dict[str, Manifest] = {}
+_small: dict[str, bytes] = {}
+"""Small blobs by URL."""
 
 
 def seen(digest: str) -> Manifest | None:
@@ -201,8 +205,15 @@ class Registry(Endpoint):
         """
         url = self.url(path, f"blobs/{digest}")
         name = self.name(path, digest)
+        if url in _small:
+            yield iter((_small[url],))
+            return
         with slot(self.address), Download(self, url, self.pull(path), name) as chunks:
-            yield checked(chunks, digest, size, name, url)
+            good = checked(chunks, digest, size, name, url)
+            if 0 < size <= SMALL and len(_small) < MANY:
+                _small[url] = b"".join(good)
+                good = iter((_small[url],))
+            yield good
 
     def mount(self, path: str, digest: str, source: str) -> bool:
         """Make a blob of repository `source` one of `path` too; False where that is refused."""

@@ -37,6 +37,7 @@ class Transport:
         self._context = _context(ca)
         self._ca = ca
         self._pools: dict[str | None, urllib3.PoolManager] = {}
+        self._ways: dict[str, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: Body = None, *,
@@ -121,8 +122,14 @@ class Transport:
             backoff(attempt) if seconds is None else seconds)
 
     def _pool(self, url: str) -> urllib3.PoolManager:
+        """The connections for a URL; the environment is asked once for each host."""
+        way = "/".join(url.split("/", 3)[:3])
+        if way not in self._ways:
+            self._ways[way] = self._through(proxy_for(url))
+        return self._ways[way]
+
+    def _through(self, proxy: str | None) -> urllib3.PoolManager:
         import urllib3
-        proxy = proxy_for(url)
         with self._lock:
             if proxy not in self._pools:
                 if proxy is None:

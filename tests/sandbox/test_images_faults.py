@@ -144,6 +144,28 @@ def test_refused_mounts_become_uploads(far: Memory, near: Memory) -> None:
     assert near.count("DELETE", "uploads") == 1
 
 
+def test_forbidden_mounts_become_uploads(far: Memory, near: Memory) -> None:
+    """A login may lack the right to read the repository that holds the blob."""
+    near.spoil = lambda request: (403, {}, b"") if "mount" in request.query else None
+    carry(far, near)
+    assert near.count("PUT", "uploads") == 6
+
+
+def test_layers_that_may_not_be_distributed_are_carried(far: Memory, near: Memory) -> None:
+    """docs/decisions/layers-with-a-licence.md says why."""
+    data = far.manifests["a/one", "1"][1]
+    value = json.loads(data)
+    value["layers"][0] |= {"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+                           "urls": ["https://example.org/layer"]}
+    far.add_manifest("a/one", "1", MANIFESTS[0], json.dumps(value).encode())
+    image = carry(far, near)[0]
+    assert all(("in/quay.io/a/one", blob.digest) in near.blobs for blob in image.blobs)
+    del far.blobs["a/one", image.layers[0].digest]
+    near.blobs.clear()
+    with pytest.raises(RegistryError, match=r"404 for quay\.io/a/one@sha256"):
+        carry(far, near, replace(HOME, prefix="again"))
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_passing_faults_are_tried_again(far: Memory, near: Memory, status: int) -> None:
     far.spoil = once(lambda request: True, (status, {"Retry-After": "0"}, b""), 2)

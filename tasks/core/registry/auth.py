@@ -31,6 +31,10 @@ MARGIN = 10.0
 LARGEST_TOKEN = 1 << 20
 
 
+class Refused(RegistryError):
+    """A registry that doesn't let us do something, for want of a login or of the right."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Challenge:
     """What a registry's WWW-Authenticate asks for."""
@@ -103,15 +107,15 @@ class Authenticator:
                 self._login_read = True
             return self._login
 
-    def refused(self, what: str) -> RegistryError:
+    def refused(self, what: str) -> Refused:
         """The error for a registry that will not let us do `what`."""
         file = self._authfile or credentials.default_file()
         if self.login is None:
-            return RegistryError(
+            return Refused(
                 f"{self._host} refuses {what} without a login, and none is known", where=file,
                 todo=f"check the name, or log in with `docker login {self._host}`, and set "
                      "registry.authfile to the file that it writes")
-        return RegistryError(
+        return Refused(
             f"{self._host} refuses {what}: wrong user or password, or no right to it", where=file,
             todo=f"correct the login there with `docker login {self._host}`, or ask the "
                  "registry's administrator for the right")

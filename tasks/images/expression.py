@@ -131,8 +131,9 @@ class _Reader:
             values = self._list()
         elif token.is_op("(", "{"):
             end = closing(self.tokens, self.at - 1)
-            closure = self.tokens[skip_newlines(self.tokens, self.at - 1 + (token.text == "("))]
-            name = CLOSURE if closure.is_op("{") else None
+            inner = skip_newlines(self.tokens, self.at - 1 + (token.text == "("))
+            name = (CLOSURE if inner < len(self.tokens) and self.tokens[inner].is_op("{")
+                    else None)
             if token.text == "{":
                 values = block(self.tokens[self.at:end], self.names)
             else:

@@ -116,7 +116,8 @@ def parse(sources: Sources, path: str, known: Names) -> Script:
             process = _process(tokens[at + 1], tokens[brace + 1:end], path, names)
             script.processes[process.name] = process
             at, fresh = end + 1, True
-        elif token.is_name("include") and (begun or tokens[at + 1:at + 2][0].is_op("{")):
+        elif token.is_name("include") and (
+                begun or any(each.is_op("{") for each in tokens[at + 1:at + 2])):
             found, at = _includes(sources, tokens, at, path, names)
             script.includes += found
         elif begun and token.is_name("class", "enum"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -442,3 +443,25 @@ def test_a_fault_is_told_and_the_rest_is_listed(pipeline: Pipeline) -> None:
                    "process B { container params.image; script: '' }\n"})))
     assert (done.returncode, done.stdout) == (1, "docker.io/a/b:1\n")
     assert done.stderr == "main.nf:2: B: the image hangs on params.image\n"
+
+
+PIECES = st.lists(st.sampled_from([
+    "process A {", "container", "include", "{ X }", "from './x'", "if", "else", "(params.x)", "{",
+    "}", "(", ")", "[", "]", "?", ":", "?:", "=", "'a/b:1'", '"a/${params.v}:1"', "def n", "\n",
+    "return", "script:", "!", "&&", ".", "withName: 'A'", "includeConfig", "process", "params",
+    "task.ext.y", "->", ",", "+", "{ 'a/c:1' }", "()", "workflow {"]), max_size=18).map(" ".join)
+
+
+@settings(deadline=None)
+@given(PIECES, PIECES)
+def test_any_mix_of_pieces_ends_in_a_list_or_a_clear_error(script: str, config: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "main.nf").write_text(script)
+        (Path(folder) / "x.nf").write_text("process X { container 'a/x:1' }")
+        (Path(folder) / "nextflow.config").write_text(config)
+        try:
+            found = scanner.scan(Path(folder), {})
+        except ImageError as error:
+            assert error.where
+        else:
+            assert found.images == sorted(set(found.images))

@@ -42,7 +42,8 @@ def states(tasks: Iterable[Any], dependency: Any) -> dict[str, str]:
     """Each task's state: fresh; stale (it will run); behind (something before it is stale).
 
     `tasks` are doit's, with implicit dependencies already added by TaskControl. A task that only
-    looks has no state, and counts for nothing behind it; a group has its members' worst.
+    looks has no state, and counts for nothing behind it; nor has one that is made on request and
+    never was. A group has its members' worst.
     """
     by_name = {task.name: task for task in tasks}
     known: dict[str, str] = {}
@@ -57,7 +58,7 @@ def states(tasks: Iterable[Any], dependency: Any) -> dict[str, str]:
             before = worst(task.task_dep)
             if not task.actions:
                 known[name] = before
-            elif task.meta and task.meta.get("look"):
+            elif _is_apart(task, dependency):
                 known[name] = LOOK
             else:
                 own = dependency.get_status(task, by_name).status
@@ -69,6 +70,11 @@ def states(tasks: Iterable[Any], dependency: Any) -> dict[str, str]:
     for name in by_name:
         state(name)
     return known
+
+
+def _is_apart(task: Any, dependency: Any) -> bool:
+    meta = task.meta or {}
+    return bool(meta.get("look") or (meta.get("asked") and not dependency.get_values(task.name)))
 
 
 class List(DoitList):  # type: ignore[misc]

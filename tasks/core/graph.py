@@ -79,12 +79,13 @@ class Kept(_Question):
 
 def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, *,
          needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
-         always: bool = False, look: bool = False, recorded: bool = True,
+         always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
          after: Iterable[str] = (), servers: Iterable[str] = ()) -> Task:
     """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
 
     `needs` and `makes` are the files read and written, `keeps` the locks that are both. `always`
-    runs it each time; `look` says that it changes nothing, so it never counts as stale. Without
+    runs it each time; `look` says that it changes nothing, so it never counts as stale; `asked`,
+    that it is made on request only, so it isn't stale before it was made once. Without
     `recorded` the run leaves the step's state as it was: for a switch that makes the step do
     something else. `after` are tasks that must be done first, `servers` those that are started
     only when this one runs.
@@ -103,7 +104,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "clean": [(remove, [makes])],
         "verbosity": 2,
         "io": {"capture": False},
-        "meta": {"look": look or always, "recorded": recorded},
+        "meta": {"look": look or always, "asked": asked, "recorded": recorded},
     }
     if hasattr(spec, "pipeline"):
         task |= {"basename": verb, "name": last}

@@ -118,7 +118,7 @@ def _layout(verb: str, config: Config, pipeline: Pipeline) -> Task:
         access=Access(registries=site.registries, ca=site.registry.ca,
                       authfile=site.registry.authfile),
         destination=_destination(site) if in_store else None),
-        needs=[lock, at.images_pinned], servers=site.servers,
+        needs=[lock, at.images_pinned], servers=site.servers, asked=not in_store,
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
 
 

@@ -32,5 +32,5 @@ def tasks(config: Config) -> Iterator[Task]:
         loaded = render.LoadedSpec(pipeline=pipeline.name, scan=at.images_scan,
                                    index=at.oci_index, toggles=TOGGLES, output=at.load_config)
         yield step(f"config:load:{pipeline.name}", "offline.load.config: images by name",
-                   render.build_loaded, loaded,
+                   render.build_loaded, loaded, asked=True,
                    needs=[loaded.scan, loaded.index, loaded.toggles], makes=[loaded.output])

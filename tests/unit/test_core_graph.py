@@ -42,6 +42,8 @@ def chain(suffix: str = "") -> list[dict[str, Any]]:
         group("two", "second"),
         step("two:p", "", copy_file, CopySpec(pipeline="p", source=Path("b"), target=Path("c")),
              needs=[Path("b")], makes=[Path("c")]),
+        step("asked:p", "", copy_file, CopySpec(pipeline="p", source=Path("c"), target=Path("d")),
+             needs=[Path("c")], makes=[Path("d")], asked=True),
         step("look:p", "", copy_file, CopySpec(pipeline="p", source=Path("c"), target=Path("c")),
              needs=[Path("c")], look=True),
         group("all", "both", ["one", "two"]),
@@ -64,6 +66,16 @@ def test_all_is_fresh_after_a_build(built: Path) -> None:
     found = Build(chain(), built / "state.db").states()
     assert {found[name] for name in ("one:p", "two:p", "one", "two", "all")} == {"fresh"}
     assert found["look:p"] == "-"
+
+
+def test_what_is_made_on_request_has_a_state_from_then_on(built: Path) -> None:
+    build = Build(chain(), built / "state.db")
+    assert build.states()["asked:p"] == "-"
+    Path("d").write_text("x")
+    build.succeed("asked:p")
+    assert build.states()["asked:p"] == "fresh"
+    Path("a").write_text("y")
+    assert Build(chain(), built / "state.db").states()["asked:p"] == "behind"
 
 
 def test_what_stands_behind_a_stale_step_is_behind(built: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from tasks.core import processes
 from tasks.core.errors import AirlockError, CommandError
@@ -12,24 +14,45 @@ from tasks.core.errors import AirlockError, CommandError
 
 @dataclass(frozen=True, kw_only=True)
 class CheckSpec:
-    """The checks, in their order: Python modules with their arguments."""
+    """Python modules with their arguments: those that compute, and one that mostly waits.
 
-    commands: tuple[Sequence[str], ...] = (
+    The tests of real servers are shown as they go; the others run beside them, into `logs`.
+    """
+
+    logs: Path
+    beside: tuple[Sequence[str], ...] = (
         ("ruff", "check", "."),
         ("mypy",),
-        ("pytest", "tests/unit", "tests/sandbox"),
+        ("pytest", "tests/unit"),
     )
+    shown: Sequence[str] = ("pytest", "tests/sandbox")
 
 
 def run(spec: CheckSpec) -> str:
     """Run every check, even after one has failed; AirlockError names those that did."""
-    failed = []
-    for command in spec.commands:
-        print(f"== {' '.join(command)}", flush=True)
-        try:
-            processes.run([sys.executable, "-m", *command], show=True)
-        except CommandError:
-            failed.append(" ".join(command))
+    with ThreadPoolExecutor(1) as pool:
+        quiet = pool.submit(lambda: [_passes(each, spec.logs) for each in spec.beside])
+        passed = {" ".join(spec.shown): _passes(spec.shown)}
+        passed |= {" ".join(each): good
+                   for each, good in zip(spec.beside, quiet.result(), strict=True)}
+    for each in spec.beside:
+        print(f"== {' '.join(each)}\n{_log(each, spec.logs).read_text()}", flush=True)
+    failed = [name for name, good in passed.items() if not good]
     if failed:
         raise AirlockError(f"failed: {', '.join(failed)}", todo="the faults are printed above")
     return "all checks passed"
+
+
+def _log(command: Sequence[str], logs: Path) -> Path:
+    return logs / f"test-{command[0]}.log"
+
+
+def _passes(command: Sequence[str], logs: Path | None = None) -> bool:
+    if logs is None:
+        print(f"== {' '.join(command)}", flush=True)
+    try:
+        processes.run([sys.executable, "-m", *command], show=logs is None,
+                      log=None if logs is None else _log(command, logs))
+    except CommandError:
+        return False
+    return True

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tasks.core.config import Config
 from tasks.core.graph import Task, group, step
-from tasks.core.layout import Layout
+from tasks.core.layout import Layout, SiteLayout
 from tasks.dev import checks, smoke, validate
 
 
@@ -44,5 +44,6 @@ def tasks(config: Config) -> Iterator[Task]:
                           at.inputs],
                    makes=[at.smoke / name for name in
                           ("smoke.log", "trace.txt", "report.html", "DAG.svg")])
-    yield step("test", "all checks and tests of this project", checks.run, checks.CheckSpec(),
+    yield step("test", "all checks and tests of this project", checks.run,
+               checks.CheckSpec(logs=SiteLayout(site=site.name).logs),
                look=True)

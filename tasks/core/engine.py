@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,25 +13,19 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 
-@dataclass(frozen=True, kw_only=True)
-class Engine:
-    """A Docker-compatible engine: its URL (None: DOCKER_HOST or the usual socket), and logins."""
+def connect(url: str | None = None) -> DockerClient:
+    """A client of the engine at `url`, else at DOCKER_HOST or the usual socket; it answers.
 
-    url: str | None = None
-    authfile: Path | None = None
-
-
-def connect(engine: Engine) -> DockerClient:
-    """A client whose engine answers, or HostError with what to do."""
+    Raises HostError with what to do where none does.
+    """
     import docker
     from docker.errors import DockerException
     try:
-        client = (docker.DockerClient(base_url=engine.url) if engine.url
-                  else docker.from_env())
+        client = docker.DockerClient(base_url=url) if url else docker.from_env()
         client.ping()
     except DockerException as error:
         raise HostError(f"no container engine answers: {error}",
-                        where=engine.url or "DOCKER_HOST, or /var/run/docker.sock",
+                        where=url or "DOCKER_HOST, or /var/run/docker.sock",
                         todo="start it, or name another in AIRLOCK_ENGINE or DOCKER_HOST"
                         ) from error
     return client

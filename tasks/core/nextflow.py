@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -114,18 +114,16 @@ def without_network() -> tuple[str, ...]:
     return ()
 
 
-def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
-           extra: Sequence[Path] = ()) -> dict[str, Any]:
+def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path) -> dict[str, Any]:
     """What `nextflow config -o json -profile PROFILE PROJECT` resolves, as nested mappings.
 
     A pipeline's config is Groovy code: it runs without a network, where the system lets us.
     """
-    options = [word for path in extra for word in ("-c", os.fspath(path.absolute()))]
     scratch = log.parent / f".{log.stem}.d"
     scratch.mkdir(parents=True, exist_ok=True)
     told = processes.run(
-        [*without_network(), *nextflow.command("-log", log.absolute(), *options, "config", "-o",
-                                               "json", "-profile", profile, project.absolute())],
+        [*without_network(), *nextflow.command("-log", log.absolute(), "config", "-o", "json",
+                                               "-profile", profile, project.absolute())],
         cwd=scratch, env=nextflow.environment())
     start = told.find("{")  # plain warnings may stand before it
     try:

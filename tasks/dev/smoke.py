@@ -44,7 +44,7 @@ def smoke(spec: SmokeSpec) -> str:
                options=["-with-dag", out / "DAG.svg", *_outdir(ready)])
     images = [f"{image['destination']}@{image['digest']}"
               for image in read_json(spec.receipt, "images-receipt")["images"]]
-    client = engine.connect(engine.Engine(url=spec.engine))
+    client = engine.connect(spec.engine)
     pulled = engine.pull(client, images, authfile=spec.authfile)
     with tempfile.TemporaryDirectory() as docker_config:
         environment = {"DOCKER_CONFIG": docker_config}  # the images are there: no login is needed

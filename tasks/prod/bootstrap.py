@@ -55,7 +55,7 @@ def bootstrap(spec: BootstrapSpec) -> str:
                         todo="mend these, then run the same command again")
     ready = launch.prepare(carried(folder, release["nextflow"]), spec.layout.launch)
     with _pulling:
-        pulled = engine.pull(engine.connect(engine.Engine()), images, authfile=spec.authfile)
+        pulled = engine.pull(engine.connect(), images, authfile=spec.authfile)
     told = {"pipeline": spec.pipeline, "release": name, "nextflow": release["nextflow"],
             "java": str(ready.nextflow.java), "profile": release["profile"],
             "run": release["run"], "images": images}
@@ -91,7 +91,7 @@ def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[
     looks: list[Callable[[], object]] = [
         lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it"),
         lambda: nextflow.find_java(release["nextflow"]),
-        lambda: engine.connect(engine.Engine()),
+        engine.connect,
         *(partial(see_registry, address, spec.ca, spec.authfile) for address in addresses),
         lambda: _see_space(folder, spec.layout.root)]
     for see in looks:

@@ -99,6 +99,8 @@ class Site:
     then the registry is reached from the offline side alone, and images:load fills it there.
     `platform` is that of the offline hosts; `image_platforms` are those that images are carried
     for besides, or `all`. `licences` maps patterns of repositories to what their images need.
+    `buckets` maps a bucket to the S3 server that holds it, where that isn't AWS; `folders` are
+    those that file:// may read below.
     """
 
     name: str
@@ -115,6 +117,8 @@ class Site:
     carry: str = "registry"
     image_platforms: tuple[str, ...] = ()
     licences: Mapping[str, str] = field(default_factory=dict)
+    buckets: Mapping[str, str] = field(default_factory=dict)
+    folders: tuple[Path, ...] = ()
     engine: str | None = None
     sandbox: Sandbox | None = None
 
@@ -258,6 +262,8 @@ def _site(name: str, raw: dict[str, Any]) -> Site:
                           authfile=_path(registry.get("authfile"))),
         registries=dict(hosts.get("registries", {})),
         urls=dict(hosts.get("urls", {})),
+        buckets=dict(hosts.get("buckets", {})),
+        folders=tuple(Path(each) for each in hosts.get("folders", [])),
         plugin_index=raw["plugins"]["index"],
         store=store,
         signing=Signing(key=Path(raw["signing"]["key"]).expanduser(),

@@ -21,12 +21,16 @@ def mapped(url: str, prefixes: Mapping[str, str]) -> str:
 
     A login in the URL counts for nothing here, and does not go along to another address.
     """
-    public = _USER.sub("", url, count=1)
-    fitting = [prefix for prefix in prefixes if public.startswith(prefix)]
-    if not fitting:
+    longest = prefix_of(url, prefixes)
+    if longest is None:
         return url
-    longest = max(fitting, key=len)
-    return prefixes[longest] + public[len(longest):]
+    return prefixes[longest] + _USER.sub("", url, count=1)[len(longest):]
+
+
+def prefix_of(url: str, prefixes: Mapping[str, str]) -> str | None:
+    """The longest of the `prefixes` that `url`, without its login, starts with."""
+    public = _USER.sub("", url, count=1)
+    return max((each for each in prefixes if public.startswith(each)), key=len, default=None)
 
 
 def redact(url: str) -> str:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import re
-import shutil
+import threading
+import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from tasks.core import download, files, urls
-from tasks.core.errors import AirlockError, SourceError
+from tasks.core.errors import SourceError
+from tasks.core.transfer import Body, locked, read_note
+from tasks.data.sources import Reach, at, gather, path_of
 
-THREADS = 8
 LONGEST_NAME = 200
+RECORDED = 16 * 2**20
+"""Bytes from which on it is noted what a URL gave, so that no other pipeline fetches it again."""
+FORGOTTEN = 30 * 24 * 3600
+"""Seconds after which what nobody went on with is removed."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+=@,~-]")
 
 
@@ -35,12 +41,17 @@ class Blob:
 
 @dataclass(frozen=True, kw_only=True)
 class Cache:
-    """Where files go, how URLs are reached, and the digests that are known from the lock."""
+    """Where files go, how URLs are reached, and the digests that are known from the lock.
+
+    `partial` holds what is not whole yet, by URL, also from one run to the next. `limit` is how
+    many bytes one call may bring in all, whatever its servers have said before.
+    """
 
     folder: Path
     partial: Path
-    prefixes: Mapping[str, str]
+    reach: Reach
     known: Mapping[str, str]
+    limit: int | None = None
 
 
 def basename(path: str) -> str:
@@ -56,59 +67,141 @@ def basename(path: str) -> str:
 def fetch_all(wanted: Mapping[str, Iterable[str]], cache: Cache) -> dict[str, Blob]:
     """Fetch each URL once; `wanted` says for each where it stands, for the errors.
 
-    A file that the lock knows and the cache holds is hashed again, not fetched again. Raises
-    SourceError with all faults at once.
+    A file that the lock knows and the cache holds is hashed again, not fetched again. What an
+    earlier run left unfinished goes on where its server can say that the content is the same.
+    Raises SourceError with all faults at once.
     """
-    shutil.rmtree(cache.partial, ignore_errors=True)  # what a killed run left
-    cache.partial.mkdir(parents=True)
-    fetched: dict[str, Blob] = {}
-    faults = []
+    _forget_old(cache.partial)
+    budget = _Budget(cache.limit)
+    return gather(wanted, lambda url: _shared(url, cache, budget))
+
+
+class _Budget:
+    """The bytes that may still come, counted by several threads."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit, self._spent = limit, 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self._spent += count
+            self._check(0)
+
+    def expect(self, further: int) -> None:
+        """Refuse what would not fit, before it comes."""
+        with self._lock:
+            self._check(further)
+
+    def _check(self, further: int) -> None:
+        if self._limit is not None and self._spent + further > self._limit:
+            raise SourceError(f"more would come than the {files.human_size(self._limit)} that "
+                              "data.limit allows")
+
+
+class _Turn:
+    """The threads that want one file at the same time: the first fetches it for all."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.waiting = 0
+        self.blob: Blob | None = None
+
+
+_turns: dict[tuple[Path, str], _Turn] = {}
+_turns_lock = threading.Lock()
+
+
+def _shared(url: str, cache: Cache, budget: _Budget) -> Blob:
+    key = (cache.folder.absolute(), url)
+    with _turns_lock:
+        turn = _turns.setdefault(key, _Turn())
+        turn.waiting += 1
     try:
-        with ThreadPoolExecutor(THREADS) as threads:
-            jobs = [(url, threads.submit(_fetch, url, cache.partial / str(number), cache))
-                    for number, url in enumerate(sorted(wanted))]
-            for url, job in jobs:
-                try:
-                    fetched[url] = job.result()
-                except AirlockError as error:
-                    places = "; ".join(dict.fromkeys(wanted[url]))
-                    faults.append(f"    {urls.redact(url)}: {error.what}\n      in {places}"
-                                  + (f"\n      asked at {error.where}" if error.where else ""))
+        with turn.lock:
+            if turn.blob is None:
+                turn.blob = _fetch(url, cache, budget)
+            else:
+                budget.add(turn.blob.size)
+            return turn.blob
     finally:
-        shutil.rmtree(cache.partial, ignore_errors=True)
-    if faults:
-        raise SourceError(f"{len(faults)} of {len(wanted)} files can't be had:\n"
-                          + "\n".join(faults),
-                          todo="mend the sheet or params, or map the address in hosts.urls of "
-                               "the site's config")
-    return fetched
+        with _turns_lock:
+            turn.waiting -= 1
+            if not turn.waiting:
+                del _turns[key]
 
 
-def _fetch(url: str, partial: Path, cache: Cache) -> Blob:
+def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
     shown = urls.redact(url)
-    if not url.isprintable():
-        raise SourceError("the URL holds control characters")
-    if set(urlsplit(url).path) & set("*{}"):
-        raise SourceError("the URL is a pattern, and HTTP can't list what fits it")
-    name = basename(unquote(urlsplit(url).path))
+    source, reached = at(url, cache.reach)
+    if set(path_of(url)) & set("*{}"):
+        raise SourceError("the URL is a pattern, and stands for no single file")
+    name = basename(path_of(url))
     if not name:
         raise SourceError("the URL ends without a file's name")
     known = cache.known.get(shown)
-    held = cache.folder / known / name if known else None
-    if known and held and held.is_file() and files.sha256(held) == known:
-        return Blob(url=shown, name=name, sha256=known, size=held.stat().st_size)
-    reached = urls.mapped(url, cache.prefixes)
-    scheme = urlsplit(reached).scheme.lower()
-    allowed = ("http", "https") if reached == url else ("http", "https", "file")
-    if scheme not in allowed:
-        raise SourceError(f"{scheme}:// is not supported yet, unless hosts.urls maps it to https")
-    got = download.fetch(reached, partial)
-    target = cache.folder / got.sha256 / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial.chmod(0o644)
-    partial.replace(target)
-    print(f"       fetched {shown}  {files.human_size(got.size)}", flush=True)
-    return Blob(url=shown, name=name, sha256=got.sha256, size=got.size)
+    if known and (blob := _held(cache.folder, shown, name, known)):
+        budget.add(blob.size)
+        return blob
+    part = cache.partial / files.sha256_bytes(urls.redact(reached).encode())
+    note = part.with_suffix(".json")
+    with locked(part) as stream:
+        body = Body(stream, note=note, counted=budget.add, expected=lambda total: budget.expect(
+            total - body.size))
+        before = read_note(note)
+        if before and (blob := _held(cache.folder, shown, name, before.sha256)):
+            found = download.persist(reached, lambda: source.look(reached))
+            if found and (found.validator, found.size) == (before.validator, before.size):
+                part.unlink()
+                budget.add(blob.size)
+                return blob
+        if before:
+            body.resume(before)
+        else:
+            body.restart(None)
+        resumed = body.size
+        try:
+            download.persist(reached, lambda: source.receive(reached, body),
+                             so_far=lambda: body.size)
+        except BaseException:
+            if body.size and body.validator:
+                body.note()
+            else:
+                part.unlink()
+            raise
+        stream.flush()
+        target = cache.folder / body.digest.hexdigest() / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(target)
+        if body.size >= RECORDED:
+            body.note()
+        else:
+            note.unlink(missing_ok=True)
+    print(f"       fetched {shown}  {files.human_size(body.size)}"
+          + (f", {files.human_size(resumed)} of it before" if resumed else ""), flush=True)
+    return Blob(url=shown, name=name, sha256=target.parent.name, size=body.size)
+
+
+def _held(cache: Path, url: str, name: str, sha256: str) -> Blob | None:
+    """A file that the cache holds with this digest, under whatever name; hashed, not believed."""
+    target = cache / sha256 / name
+    if not target.is_file():
+        other = next((each for each in sorted((cache / sha256).glob("*")) if each.is_file()), None)
+        if other is None:
+            return None
+        files.link_or_copy(other, target)
+    if files.sha256(target) != sha256:
+        return None
+    return Blob(url=url, name=name, sha256=sha256, size=target.stat().st_size)
+
+
+def _forget_old(partial: Path) -> None:
+    for path in partial.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > FORGOTTEN:
+                with path.open("rb") as stream, contextlib.suppress(BlockingIOError):
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink(missing_ok=True)
 
 
 def keep(path: Path, root: Path, cache: Path) -> Blob:

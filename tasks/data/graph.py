@@ -8,6 +8,7 @@ from tasks.core.config import Config
 from tasks.core.graph import Task, group, step
 from tasks.core.layout import Layout
 from tasks.data.mirror import Mirror, mirror
+from tasks.data.sources import Reach
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -17,7 +18,9 @@ def tasks(config: Config) -> Iterator[Task]:
         layout = Layout(site=config.site.name, pipeline=pipeline.name)
         spec = Mirror(
             pipeline=pipeline.name, profile=pipeline.profile, rows=pipeline.rows,
-            urls=config.site.urls, store=config.site.store.url, code=layout.code,
+            reach=Reach(prefixes=config.site.urls, buckets=config.site.buckets,
+                        folders=config.site.folders),
+            store=config.site.store.url, code=layout.code,
             runtime=layout.runtime(pipeline.runtime), blobs=layout.of_site.blobs,
             manifest=layout.data_manifest, sums=layout.data_sums, inputs=layout.inputs,
             inputs_store=layout.inputs_store, lock=layout.lock("data"),

@@ -11,6 +11,7 @@ from tasks.core import files, locks, nextflow, sums, urls
 from tasks.core.errors import IntegrityError, SourceError
 from tasks.data import params, sheet
 from tasks.data.blobs import Blob, Cache, fetch_all, keep
+from tasks.data.sources import Reach
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,7 @@ class Mirror:
     pipeline: str
     profile: str
     rows: int
-    urls: Mapping[str, str]
+    reach: Reach
     store: str
     code: Path
     runtime: Path
@@ -65,8 +66,8 @@ def mirror(spec: Mirror) -> str:
     """
     lock = locks.read(spec.lock, "data-lock")
     known = {each["url"]: each["sha256"] for each in lock["files"]} if lock else {}
-    cache = Cache(folder=spec.blobs, partial=spec.blobs / f".{spec.pipeline}.part",
-                  prefixes=spec.urls, known={} if spec.relock else known)
+    cache = Cache(folder=spec.blobs, partial=spec.blobs / ".partial", reach=spec.reach,
+                  known={} if spec.relock else known)
     with nextflow.resolved(spec.code, spec.runtime, profile=spec.profile,
                            log=spec.log) as (project, config):
         staged = stage(params.choose(config.get("params", {}), project), project, cache,

@@ -17,6 +17,7 @@ from tasks.code import folder, stage
 from tasks.core import download, nextflow, schema
 from tasks.core.errors import SourceError
 from tasks.data.mirror import Mirror, mirror
+from tasks.data.sources import Reach
 from tasks.runtime import maven
 from tests.sandbox.project import ROOT
 from tests.sandbox.web import Web
@@ -31,7 +32,8 @@ def sha(data: bytes) -> str:
 
 def spec(root: Path, web: Web, **changes: Any) -> Mirror:
     values: dict[str, Any] = {
-        "pipeline": "p", "profile": "test", "rows": 0, "urls": {PUBLIC: f"{web.url}/"},
+        "pipeline": "p", "profile": "test", "rows": 0,
+        "reach": Reach(prefixes={PUBLIC: f"{web.url}/"}),
         "store": "s3://bucket/prefix/", "code": root / "code.tar", "runtime": root / "runtime.tar",
         "blobs": root / "blobs/sha256", "manifest": root / "data.manifest.json",
         "sums": root / "data.SHA256SUMS", "inputs": root / "inputs.csv",
@@ -83,7 +85,7 @@ def test_params_and_sheet_are_staged(tmp_path: Path, web: Web, params: dict[str,
         "code:assets/local.fa"}
     lock = schema.read_json(tmp_path / "locks/data.json", "data-lock")
     assert f"{PUBLIC}sheet.csv" in {each["url"] for each in lock["files"]}
-    assert not (tmp_path / "blobs/sha256/.p.part").exists()
+    assert not [*(tmp_path / "blobs/sha256/.partial").iterdir()]
     (tmp_path / "data").symlink_to("blobs/sha256")
     done = subprocess.run(["sha256sum", "--check", "--strict", "data.SHA256SUMS"], cwd=tmp_path,
                           check=True, capture_output=True, text=True)
@@ -184,10 +186,10 @@ def test_a_file_is_read_only_where_the_site_maps_to_it(tmp_path: Path, web: Web,
                                                        params: dict[str, Any]) -> None:
     (tmp_path / "a.fa").write_text("x")
     params |= {"fasta": f"{PUBLIC}a.fa"}
-    mirror(spec(tmp_path, web, urls={PUBLIC: f"file://{tmp_path}/"}))
+    mirror(spec(tmp_path, web, reach=Reach(prefixes={PUBLIC: f"file://{tmp_path}/"})))
     assert (tmp_path / "blobs/sha256" / sha(b"x") / "a.fa").is_file()
     params |= {"fasta": f"file://{tmp_path}/a.fa"}
-    with pytest.raises(SourceError, match="file:// is not supported"):
+    with pytest.raises(SourceError, match="below a folder"):
         mirror(spec(tmp_path, web))
 
 
@@ -200,7 +202,8 @@ def test_the_real_nextflow_tells_hello_s_params(tmp_path: Path, web: Web,
     public = "https://data.hello.example.org/"
     web.files = {"/hello/samplesheet.csv": f"sample,fastq_1,fastq_2\na,{public}r.fq,\n".encode(),
                  "/r.fq": READS}
-    hello = spec(tmp_path, web, urls={public: f"{web.url}/"}, runtime=runtime.archive)
+    hello = spec(tmp_path, web, reach=Reach(prefixes={public: f"{web.url}/"}),
+                 runtime=runtime.archive)
     mirror(hello)
     assert (tmp_path / "inputs.csv").read_text().endswith(f"a,data/{sha(READS)}/r.fq,\n")
     with pytest.raises(SourceError, match="'nosuch'") as caught:

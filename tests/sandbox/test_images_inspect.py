@@ -19,6 +19,7 @@ from tasks.code import folder, stage
 from tasks.core import files, nextflow, schema
 from tasks.core.errors import ImageError, SourceError
 from tasks.data.mirror import Mirror, mirror
+from tasks.data.sources import Reach
 from tasks.images.inspect import InspectSpec, inspect_images
 from tasks.images.reference import complete
 from tasks.images.scan import ListSpec, list_images
@@ -181,7 +182,8 @@ def hello(runtime: maven.Runtime, tmp_path_factory: pytest.TempPathFactory) -> I
                      f"sample,fastq_1,fastq_2\na,{public}hello/r.fq.gz,\n".encode(),
                      "/hello/r.fq.gz": gzip.compress(b"@r\nACGT\n+\nIIII\n")}
         mirror(Mirror(
-            pipeline="hello", profile="test", rows=0, urls={public: f"{web.url}/"},
+            pipeline="hello", profile="test", rows=0,
+            reach=Reach(prefixes={public: f"{web.url}/"}),
             store="store", code=root / "code.tar", runtime=runtime.archive,
             blobs=root / "blobs", manifest=root / "data.manifest.json", sums=root / "sums",
             inputs=root / "inputs.csv", inputs_store=root / "inputs3.csv",

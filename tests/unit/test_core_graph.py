@@ -135,6 +135,8 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("images", "carry"): "store",
     ("hosts", "registries"): {"quay.io": "http://127.0.0.1:1/q"},
     ("hosts", "urls"): {"https://data.hello.example.org/": "http://127.0.0.1:1/d/"},
+    ("hosts", "buckets"): {"reads": "https://s3.example.org"},
+    ("hosts", "folders"): ["/srv/reads"],
     ("plugins", "index"): "https://elsewhere.example.org/plugins.json",
     ("store", "endpoint"): "https://s3.example.org",
     ("offline", "store", "endpoint"): "https://s3.example.org",

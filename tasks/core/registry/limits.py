@@ -134,7 +134,7 @@ def pause(headers: Mapping[str, str], where: str) -> float | None:
 
     None where it doesn't say; RegistryError where it is longer than anyone would wait for.
     """
-    seconds = _retry_after(headers.get("Retry-After", ""))
+    seconds = retry_after(headers.get("Retry-After", ""))
     window = headers.get("ratelimit-limit", "").partition(";w=")
     if seconds is None and remaining(headers) == 0:
         reset = headers.get("ratelimit-reset", "") or window[2]
@@ -148,7 +148,7 @@ def pause(headers: Mapping[str, str], where: str) -> float | None:
     return seconds
 
 
-def _retry_after(told: str) -> float | None:
+def retry_after(told: str) -> float | None:
     """Seconds by Retry-After, a number or a date (RFC 9110, 10.2.3)."""
     from email.utils import parsedate_to_datetime
     if told.isdecimal():

@@ -1,0 +1,223 @@
+"""Where files come from: what a URL stands for, how large it is, what lies beside it.
+
+docs/decisions/where-data-comes-from.md has the schemes, their credentials and their limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from tasks.core import download, urls, web
+from tasks.core.errors import AirlockError, SourceError
+from tasks.core.transfer import Body, Denied, Found
+from tasks.data import companions as beside
+from tasks.data import globs
+from tasks.data.folders import Folders
+
+THREADS = 8
+ELSEWHERE = {"gs": "Google Cloud Storage", "az": "Azure Blob Storage",
+             "abfs": "Azure Blob Storage", "ftps": "FTP over TLS", "sftp": "SFTP",
+             "http+unix": "a socket", "oss": "Alibaba's object storage"}
+"""Schemes that pipelines do name, and that nothing here can fetch."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How a site reaches what URLs name.
+
+    `prefixes` are hosts.urls; `buckets` map a bucket's name to the S3 endpoint that holds it,
+    where that isn't AWS; `folders` are those below which file:// may read.
+    """
+
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+    buckets: Mapping[str, str] = field(default_factory=dict)
+    folders: tuple[Path, ...] = ()
+
+
+class Source(Protocol):
+    """What can be asked for a kind of URL. All raise SourceError, or Passing for another try."""
+
+    def look(self, url: str) -> Found | None:
+        """What is known of a file without fetching it; None where there is none."""
+
+    def receive(self, url: str, body: Body) -> None:
+        """Bring what `body` lacks."""
+
+    def names(self, url: str) -> Iterator[str]:
+        """The files below a folder's URL, as they are written in URLs, relative to it."""
+
+
+class _Web:
+    """http:// and https://, which can't be listed."""
+
+    def look(self, url: str) -> Found | None:
+        return web.look(url)
+
+    def receive(self, url: str, body: Body) -> None:
+        web.receive(url, body)
+
+    def names(self, url: str) -> Iterator[str]:
+        raise SourceError("HTTP can't list a folder, nor what fits a pattern",
+                          todo="name the files one by one, or map the address to a folder or "
+                               "bucket")
+
+
+def at(url: str, reach: Reach) -> tuple[Source, str]:
+    """What to ask for a URL, and the address to ask at. Raises SourceError for other schemes."""
+    if not url.isprintable() or not unquote(url).isprintable():
+        raise SourceError("the URL holds control characters")
+    reached = urls.mapped(url, reach.prefixes)
+    scheme = reached.partition("://")[0].lower()
+    if scheme in ("http", "https"):
+        return _Web(), reached
+    if scheme == "file":
+        own = () if reached == url else (_folder_of_map(url, reach.prefixes),)
+        return Folders((*own, *reach.folders)), reached
+    kind = ELSEWHERE.get(scheme)
+    raise SourceError(f"{scheme}:// is not supported" + (f" ({kind})" if kind else "")
+                      + ", unless hosts.urls maps it to https")
+
+
+def _folder_of_map(url: str, prefixes: Mapping[str, str]) -> Path:
+    """The folder that the site's own map leads to, which the rest of a URL must not leave."""
+    target = prefixes[urls.prefix_of(url, prefixes) or ""]
+    path = unquote(urlsplit(target).path)
+    return Path(path if path.endswith("/") else path.rpartition("/")[0] or "/")
+
+
+def path_of(url: str) -> str:
+    """The path in a URL, its quoting undone. S3 has none, nor a query: Nextflow takes it as is."""
+    if url.lower().startswith("s3://"):
+        return url[5:].partition("/")[2]
+    return unquote(urlsplit(url).path)
+
+
+def _has_query(url: str) -> bool:
+    return url.lower().startswith(("http://", "https://"))
+
+
+def _path_as_written(url: str) -> str:
+    return url.partition("?")[0] if _has_query(url) else url
+
+
+def expand(url: str, reach: Reach) -> tuple[str, ...]:
+    """The URLs of the files that a URL stands for, sorted.
+
+    Brace groups are expanded; a path that ends in a slash stands for all files below it, one with
+    `*`, `?` (not in HTTP, where it starts the query) or `**` for those that match. Raises
+    SourceError where that can't be listed, where nothing is found, and for names that could not
+    be laid out as files.
+    """
+    query = url[len(_path_as_written(url)):]
+    found: set[str] = set()
+    for each in globs.braces(_path_as_written(url)):
+        folder = globs.base(each) if globs.is_pattern(each) else each
+        if folder == each and not each.endswith("/"):
+            found.add(each + query)
+            continue
+        source, reached = at(folder, reach)
+        names = download.persist(reached, lambda: list(source.names(reached)))  # noqa: B023
+        pattern = globs.matcher(each[len(folder):] or "**")
+        fitting = [name for name in names if pattern.fullmatch(name)]
+        if not fitting:
+            raise SourceError("nothing is found there", where=urls.redact(reached))
+        _refuse_odd(fitting, folder)
+        found |= {folder + name for name in fitting}
+    return tuple(sorted(found))
+
+
+def _refuse_odd(names: Iterable[str], folder: str) -> None:
+    """Refuse names that a folder of files can't have: a listing is a stranger's word."""
+    listed = set(names)
+    odd = [name for name in listed if not unquote(name).isprintable()
+           or not {"", ".", ".."}.isdisjoint(unquote(name).split("/"))
+           or any(parent in listed for parent in _parents(name))]
+    if odd:
+        raise SourceError("names that can't be laid out as files: "
+                          + ", ".join(repr(name) for name in sorted(odd)[:10]),
+                          where=urls.redact(folder))
+
+
+def _parents(name: str) -> Iterator[str]:
+    while "/" in name:
+        name = name.rpartition("/")[0]
+        yield name
+
+
+def gather(wanted: Mapping[str, Iterable[str]], work: Callable[[str], T]) -> dict[str, T]:
+    """What `work` makes of each URL, several at a time; SourceError with all faults at once.
+
+    `wanted` says for each URL where it stands, for the errors.
+    """
+    done: dict[str, T] = {}
+    faults = []
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="data") as threads:
+        try:
+            jobs = [(url, threads.submit(work, url)) for url in sorted(wanted)]
+            for url, job in jobs:
+                try:
+                    done[url] = job.result()
+                except AirlockError as error:
+                    places = "; ".join(dict.fromkeys(wanted[url]))
+                    faults.append(f"    {urls.redact(url)}: {error.what}\n      in {places}"
+                                  + (f"\n      asked at {error.where}" if error.where else ""))
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    if faults:
+        raise SourceError(f"{len(faults)} of {len(wanted)} files can't be had:\n"
+                          + "\n".join(faults),
+                          todo="mend the sheet or params, or map the address in hosts.urls of "
+                               "the site's config")
+    return done
+
+
+def look(url: str, reach: Reach) -> Found | None:
+    """What is known of a file without fetching it; None where there is none."""
+    source, reached = at(url, reach)
+    return download.persist(reached, lambda: source.look(reached))
+
+
+def sizes(wanted: Mapping[str, Iterable[str]], reach: Reach) -> dict[str, int | None]:
+    """The bytes of each URL without fetching any, None where the server doesn't say.
+
+    Raises SourceError with all faults at once, and where each URL stands.
+    """
+    def size(url: str) -> int | None:
+        found = look(url, reach)
+        if found is None:
+            raise SourceError("there is no such file")
+        return found.size
+
+    return gather(wanted, size)
+
+
+def companions(named: Iterable[str], reach: Reach) -> dict[str, tuple[str, ...]]:
+    """The indexes that lie beside each URL, for those that have any; a missing one is no fault."""
+    wanted = {each: [f"beside {urls.redact(url)}"]
+              for url in named for each in _beside(url)}
+
+    def is_there(url: str) -> bool:
+        try:
+            found = look(url, reach)
+        except Denied:  # what may not be listed is often refused where it is missing
+            return False
+        return found is not None and not found.page
+
+    there = gather(wanted, is_there)
+    return {url: here for url in named if (here := tuple(
+        each for each in _beside(url) if there[each]))}
+
+
+def _beside(url: str) -> list[str]:
+    path = _path_as_written(url)
+    query = url[len(path):]
+    folder, slash, name = path.rpartition("/")
+    return [f"{folder}{slash}{each}{query}" for each in beside.names(name)]

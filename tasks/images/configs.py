@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tasks.core.groovy.expression import PROJECT, branches, evaluate, known
+from tasks.core.groovy.statements import beside, setting
+from tasks.core.groovy.syntax import skip_statement
+from tasks.core.groovy.tokens import NAME, NEWLINE, Token, closing
+from tasks.core.groovy.values import Default, Unknown, Values, unwrapped
 from tasks.images.choice import guard, portable
-from tasks.images.expression import PROJECT, branches, evaluate, known
 from tasks.images.scripts import Container
-from tasks.images.sources import Sources, beside
-from tasks.images.syntax import skip_newlines, skip_statement
-from tasks.images.tokens import GSTRING, NAME, NEWLINE, STRING, Token, closing
-from tasks.images.values import Default, Unknown, Values, unwrapped
+from tasks.images.sources import Sources
 
 MAIN = "nextflow.config"
 SELECTOR = re.compile(r"(withName|withLabel)\s*:\s*(.*)", re.DOTALL)
@@ -146,7 +147,7 @@ class _Reader:
 
     def _setting(self, tokens: Sequence[Token], at: int, scope: tuple[str, ...]) -> int:
         """`a.b = value`, `a { … }` or `withName: 'X' { … }` at `at`."""
-        path, end = _path(tokens, at)
+        path, end = setting(tokens, at)
         if not path:
             return max(skip_statement(tokens, at), at + 1)
         if end < len(tokens) and tokens[end].is_op("{"):
@@ -238,33 +239,3 @@ def _chosen(text: str | None, value: str) -> str | None:
     """The condition under which the expression `text` names this file."""
     end = value.removeprefix(PROJECT).replace("\\", "\\\\").replace("'", "\\'")
     return None if text is None else f"{text}.toString().endsWith('{end}')"
-
-
-def _path(tokens: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:
-    """The name that a setting begins with, in parts, and the index behind it."""
-    token = tokens[at]
-    following = tokens[at + 1] if at + 1 < len(tokens) else None
-    if token.is_name("withName", "withLabel") and following is not None and following.is_op(":"):
-        at += 2
-        pattern = ""
-        while at < len(tokens) and not tokens[at].is_op("{", ";") and tokens[at].kind != NEWLINE:
-            pattern += tokens[at].text
-            at += 1
-        return (f"{token.text}:{pattern}",), _to_brace(tokens, at)
-    parts: list[str] = []
-    while at < len(tokens) and tokens[at].kind in (NAME, STRING, GSTRING):
-        parts.append(tokens[at].text)
-        at += 1
-        if at < len(tokens) and tokens[at].is_op("."):
-            at += 1
-            continue
-        break
-    if parts and parts[0] == "catch" and at < len(tokens) and tokens[at].is_op("("):
-        at = closing(tokens, at) + 1
-    return tuple(parts), _to_brace(tokens, at)
-
-
-def _to_brace(tokens: Sequence[Token], at: int) -> int:
-    """The index of an opening brace that only line ends keep from `at`, else `at`."""
-    end = skip_newlines(tokens, at)
-    return end if end < len(tokens) and tokens[end].is_op("{") else at

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import AirlockError, ImageError, SourceError
+from tasks.core.groovy.values import unwrapped
 from tasks.images import configs, scripts
 from tasks.images.scripts import Container, Process
 from tasks.images.selectors import selectors
 from tasks.images.sources import opened
 from tasks.images.uses import APPTAINER, DOCKER, PODMAN, Resolver, Scan
-from tasks.images.values import unwrapped
 
 ENGINES = (DOCKER, PODMAN, APPTAINER)
 USAGE = f"usage: python -m tasks.images.scan DIR [--engine {'|'.join(ENGINES)}] [--json]\n"

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tasks.core.errors import ImageError
+from tasks.core.groovy.expression import Names, branches, evaluate, merged
+from tasks.core.groovy.statements import candidates, included_by
+from tasks.core.groovy.syntax import assignment, behind_braces, skip_statement
+from tasks.core.groovy.tokens import NAME, NEWLINE, STRING, Token, closing
+from tasks.core.groovy.values import Unknown, Values, unwrapped
 from tasks.images.choice import guard, portable
-from tasks.images.expression import PROJECT, Names, branches, evaluate, merged
-from tasks.images.sources import Sources, beside
-from tasks.images.syntax import assignment, behind_braces, skip_newlines, skip_statement
-from tasks.images.tokens import NAME, NEWLINE, STRING, Token, closing
-from tasks.images.values import Unknown, Values, unwrapped
+from tasks.images.sources import Sources
 
 SECTIONS = ("input", "output", "when", "script", "shell", "exec", "stub", "topic")
 
@@ -224,37 +225,10 @@ def _includes(sources: Sources, tokens: Sequence[Token], at: int, file: str,
               names: Names) -> tuple[list[Include], int]:
     """The includes of one statement at `at`, and the index behind it."""
     line = tokens[at].line
-    if at + 1 < len(tokens) and tokens[at + 1].is_op("{"):
-        end = closing(tokens, at + 1)
-        words = tokens[at + 2:end]
-        at = end + 1
-    else:
-        end = at + 1
-        while end < len(tokens) and not tokens[end].is_name("from") and tokens[end].kind == NAME:
-            end += 1
-        words, at = tokens[at + 1:end], end
-    at = skip_newlines(tokens, at)
-    if at >= len(tokens) or not tokens[at].is_name("from"):
-        return [], at
-    values, end = evaluate(tokens, at + 1, names)
-    at = skip_statement(tokens, end)
+    included, values, at = included_by(tokens, at, names)
     return [Include(name=name, alias=alias, path=path, line=line)
             for path in _scripts(sources, values, file, line)
-            for name, alias in _names(words)], at
-
-
-def _names(words: Sequence[Token]) -> list[tuple[str, str]]:
-    """`A`, `B as C`, … with the names by which they are known."""
-    found: list[tuple[str, str]] = []
-    at = 0
-    while at < len(words):
-        if words[at].kind == NAME:
-            renamed = at + 2 < len(words) and words[at + 1].is_name("as")
-            found.append((words[at].text, words[at + 2].text if renamed else words[at].text))
-            at += 3 if renamed else 1
-        else:
-            at += 1
-    return found
+            for name, alias in included], at
 
 
 def _scripts(sources: Sources, values: Values, file: str, line: int) -> list[str]:
@@ -268,12 +242,9 @@ def _scripts(sources: Sources, values: Values, file: str, line: int) -> list[str
                              todo="include files by a fixed path")
         if value.startswith("plugin/"):
             continue
-        path = value[len(PROJECT) + 1:] if value.startswith(PROJECT) else beside(file, value)
-        names = [path, f"{path}.nf", f"{path}/main.nf"]
-        name = next((each for each in names if sources.has(each)), None)
+        name = next(filter(sources.has, candidates(file, value)), None)
         if name is None:
             raise ImageError(f"the included file {value!r} is not in the pipeline's code",
                              where=f"{file}:{line}", todo="correct the include, then stage again")
         found.append(name)
     return found
-

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from tasks.core.groovy.values import Default
 from tasks.images.configs import Rule
 from tasks.images.scripts import Container, Process
 from tasks.images.uses import Resolver, Selector
-from tasks.images.values import Default
 
 
 def selectors(processes: Iterable[Process], rules: Sequence[Rule], given: Mapping[str, str],

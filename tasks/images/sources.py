@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.core.errors import ImageError, SourceError
-from tasks.images.tokens import Token, tokenize
+from tasks.core.groovy.tokens import Token, tokenize
 
 
 class Sources:
@@ -70,8 +70,3 @@ def opened(place: Path) -> Iterator[Sources]:
         yield sources
     finally:
         sources.close()
-
-
-def beside(file: str, path: str) -> str:
-    """`path`, as it stands in `file`, from the pipeline's folder."""
-    return posixpath.normpath(posixpath.join(posixpath.dirname(file), path))

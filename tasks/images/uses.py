@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.core.errors import ImageError
+from tasks.core.groovy.values import Default, Unknown, Unset, unwrapped
 from tasks.images.reference import complete
 from tasks.images.scripts import Container, Process
-from tasks.images.values import Default, Unknown, Unset, unwrapped
 
 DOCKER, PODMAN, APPTAINER = "docker", "podman", "apptainer"
 FILE = re.compile(r"(https?|oras|library|shub|file)://[^\s'\"]+|/[^\s'\"]+")

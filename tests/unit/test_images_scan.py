@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from tasks.core import files
 from tasks.core.errors import ImageError
+from tasks.core.groovy.expression import evaluate, known
+from tasks.core.groovy.tokens import tokenize
 from tasks.core.schema import read_json
 from tasks.images import scan as scanner
-from tasks.images.expression import evaluate, known
 from tasks.images.scan import ListSpec, list_images
-from tasks.images.tokens import tokenize
 from tasks.images.uses import Use
 
 Pipeline = Callable[..., Path]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tasks.images.tokens import GSTRING, NAME, NEWLINE, STRING, Token, closing
+from tasks.core.groovy.tokens import GSTRING, NAME, NEWLINE, STRING, Token, closing
 
 
 def ends_statement(tokens: Sequence[Token], at: int) -> bool:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.images.syntax import assignment, ends_statement, skip_newlines, skip_statement
-from tasks.images.tokens import GSTRING, NAME, NEWLINE, NUMBER, STRING, Token, closing
-from tasks.images.values import Unknown, Unset, Values, called, combine, elvis, joined, truths
+from tasks.core.groovy.syntax import assignment, ends_statement, skip_newlines, skip_statement
+from tasks.core.groovy.tokens import GSTRING, NAME, NEWLINE, NUMBER, STRING, Token, closing
+from tasks.core.groovy.values import Unknown, Unset, Values, called, combine, elvis, joined, truths
 
 PROJECT = "\0"
 """Stands for the pipeline's own folder in a path."""

@@ -1,0 +1,1 @@
+"""Reading Groovy without running it: tokens, statements, and the values of expressions."""

@@ -7,20 +7,29 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, processes
+from tasks.core import files, isolation, processes
 from tasks.core.errors import CommandError, HostError, SourceError
 
 JAVA_VERSIONS = {"23": (11, 21), "24.04": (11, 22), "24.10": (11, 23), "25.04": (17, 24),
                  "25.10": (17, 25), "26.04": (17, 26)}
 """First and last Java major of each Nextflow release line (Nextflow's documentation)."""
+
+PATIENCE = 300.0
+"""Seconds after which a pipeline's code that is asked something is ended; it takes a few."""
+
+LONGEST_LOG = 64 << 20
+"""Bytes of a log that are kept."""
+
+RESOLVE = Path(__file__).with_name("resolve.nf").absolute()
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
 """What of our environment a pipeline's code may see: no credentials are among these."""
@@ -102,36 +111,77 @@ def java_major(java: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-@lru_cache
-def without_network() -> tuple[str, ...]:
-    """The words that start a command in a network namespace of its own, or none."""
-    for words in (("unshare", "--net"), ("unshare", "--map-root-user", "--net")):
-        try:
-            if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
-                return words
-        except OSError:
-            break
-    return ()
-
-
-def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path) -> dict[str, Any]:
+def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
+           configs: Sequence[Path] = (), params: Mapping[str, Any] | None = None,
+           reads: Sequence[Path] = ()) -> dict[str, Any]:
     """What `nextflow config -o json -profile PROFILE PROJECT` resolves, as nested mappings.
 
-    A pipeline's config is Groovy code: it runs without a network, where the system lets us.
+    `configs` are given by -c, and `reads` are what they and the params name besides. With `params` it is what `nextflow run -params-file` would resolve:
+    `nextflow config` takes none, and they are seen while the pipeline's own config is read, so
+    that includes and values made of them differ. Closures are given as their source.
+
+    A pipeline's config is Groovy code: it runs confined, and for PATIENCE seconds at most.
+    Raises SourceError with Nextflow's own words where the config does not resolve.
     """
-    scratch = log.parent / f".{log.stem}.d"
-    scratch.mkdir(parents=True, exist_ok=True)
-    told = processes.run(
-        [*without_network(), *nextflow.command("-log", log.absolute(), "config", "-o", "json",
-                                               "-profile", profile, project.absolute())],
-        cwd=scratch, env=nextflow.environment())
-    start = told.find("{")  # plain warnings may stand before it
+    with tempfile.TemporaryDirectory(prefix=".resolve.", dir=_folder(log)) as temporary:
+        scratch = Path(temporary).absolute()
+        files_given = [path.absolute() for path in configs]
+        detail = scratch / "nextflow.log"
+        if params is None:
+            words: list[str | Path] = [
+                "-log", detail, *(word for path in files_given for word in ("-c", path)),
+                "config", "-o", "json", "-profile", profile, project.absolute()]
+        else:
+            files.write_json(scratch / "params.json", params)
+            words = ["-log", detail, "-q", "run", RESOLVE, project.absolute(), profile,
+                     scratch / "params.json", *files_given]
+        try:
+            told = ask(nextflow, words, scratch=scratch,
+                       reads=[project.absolute(), RESOLVE, *files_given, *reads])
+        except CommandError as error:
+            said = "\n".join(f"    | {line}" for line in error.tail)
+            raise SourceError(f"the config does not resolve with profile {profile!r}:\n{said}",
+                              where=log, todo="mend the pipeline's config, or `profile` in ours"
+                              ) from error
+        finally:
+            keep_log(detail, log)
+    for start in (match.start() for match in re.finditer(r"^\{", told, re.MULTILINE)):
+        with contextlib.suppress(ValueError):  # a warning may stand before the answer
+            resolved: dict[str, Any] = json.loads(told[start:])
+            return resolved
+    raise SourceError("`nextflow config` did not answer in JSON", where=log)
+
+
+def ask(nextflow: Nextflow, words: Sequence[str | Path], *, scratch: Path,
+        reads: Iterable[Path] = ()) -> str:
+    """The standard output of `nextflow WORDS`, confined to the folder `scratch` and its own parts.
+
+    SourceError where it takes longer than PATIENCE.
+    """
+    java = nextflow.java.resolve()
+    command = isolation.confined(
+        nextflow.command(*words), cwd=scratch, writes=[scratch, nextflow.home.absolute()],
+        reads=[nextflow.launcher.parent, java.parents[1], *reads])
     try:
-        resolved: dict[str, Any] = json.loads(told[start:])
-    except ValueError as error:
-        raise SourceError(f"`nextflow config` did not answer in JSON: {error}",
-                          where=log) from error
-    return resolved
+        return processes.run(command, cwd=scratch, timeout=PATIENCE,
+                             env=nextflow.environment({"JAVA_CMD": os.fspath(java)}))
+    except subprocess.TimeoutExpired as error:
+        raise SourceError(f"the pipeline's code ran for {PATIENCE:.0f} s without an answer, and "
+                          "was ended", todo="look for a loop or a wait in its config") from error
+
+
+def _folder(log: Path) -> Path:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log.parent
+
+
+def keep_log(detail: Path, log: Path) -> None:
+    """Keep Nextflow's log, which code that nobody has read could have replaced by a link."""
+    with contextlib.suppress(OSError):
+        opened = os.open(detail, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(opened, "rb") as stream:
+            if stat.S_ISREG(os.fstat(opened).st_mode):
+                files.write_bytes(log, stream.read(LONGEST_LOG))
 
 
 @contextlib.contextmanager
@@ -139,17 +189,11 @@ def resolved(code: Path, runtime: Path, *, profile: str,
              log: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The folder of the unpacked `code` and its resolved config; gone when the block ends.
 
-    Raises SourceError with Nextflow's own words where the config does not resolve.
+    Raises SourceError as `config` does.
     """
     with tempfile.TemporaryDirectory(prefix=".config.", dir=code.parent) as temporary:
         folder = Path(temporary).absolute()
         files.unpack_tar(code, folder / "code")
         nextflow = install(runtime, folder / "runtime", home=folder / "home")
-        try:
-            found = config(nextflow, folder / "code", profile=profile, log=log)
-        except CommandError as error:
-            said = "\n".join(f"    | {line}" for line in error.tail)
-            raise SourceError(f"the config does not resolve with profile {profile!r}:\n{said}",
-                              where=log, todo="mend the pipeline's config, or `profile` in ours"
-                              ) from error
+        found = config(nextflow, folder / "code", profile=profile, log=log)
         yield folder / "code", found

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, launch, nextflow, processes
+from tasks.core import files, launch, nextflow
 from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
 from tasks.core.schema import check, read_json
 from tasks.images.reference import complete
@@ -83,19 +83,21 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
         files.write_json(folder / "params.json", {
             **launch.render_params(carried, folder), "outdir": str(folder / "results")})
         files.write_text(folder / "engine.config", CONFIG)
-        command = runtime.command(
-            "-log", spec.log.absolute(), "inspect", "-c", folder / "engine.config", "-profile",
+        detail = folder / "nextflow.log"
+        words: list[str | Path] = [
+            "-log", detail, "inspect", "-c", folder / "engine.config", "-profile",
             spec.profile, "-params-file", folder / "params.json", "-format", "json",
-            folder / "code")
+            folder / "code"]
         try:
-            told = processes.run([*nextflow.without_network(), *command], cwd=folder,
-                                 env=runtime.environment())
+            told = nextflow.ask(runtime, words, scratch=folder, reads=[spec.blobs.absolute()])
         except CommandError as error:
             said = "\n".join(f"    | {line}" for line in error.tail)
             raise SourceError(
                 f"`nextflow inspect` could not look, so nothing was compared:\n{said}",
                 where=spec.log, todo="the list of images doesn't hang on this look; what it "
                                      "reports shows a run's first fault") from error
+        finally:
+            nextflow.keep_log(detail, spec.log)
     return _processes(told, spec.log)
 
 

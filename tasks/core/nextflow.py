@@ -116,9 +116,10 @@ def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
            reads: Sequence[Path] = ()) -> dict[str, Any]:
     """What `nextflow config -o json -profile PROFILE PROJECT` resolves, as nested mappings.
 
-    `configs` are given by -c, and `reads` are what they and the params name besides. With `params` it is what `nextflow run -params-file` would resolve:
-    `nextflow config` takes none, and they are seen while the pipeline's own config is read, so
-    that includes and values made of them differ. Closures are given as their source.
+    `configs` are given by -c, and `reads` are what they and the params name besides. With `params`
+    it is what `nextflow run -params-file` would resolve: `nextflow config` takes none, and they
+    are seen while the pipeline's own config is read, so that includes and values made of them
+    differ. Closures are given as their source.
 
     A pipeline's config is Groovy code: it runs confined, and for PATIENCE seconds at most.
     Raises SourceError with Nextflow's own words where the config does not resolve.

@@ -14,8 +14,8 @@ import pytest
 
 from tasks.core import signature
 from tasks.core.config import Signing, StoreAt, load
-from tasks.core.layout import SiteLayout
 from tasks.core.isolation import without_network
+from tasks.core.layout import SiteLayout
 from tasks.release import graph, tool
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import csv
 import io
-import os
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, nextflow, processes
+from tasks.core import custom_configs, files, host, nextflow, processes
 from tasks.core.errors import CommandError
 from tasks.core.schema import read_json
 
@@ -24,7 +24,10 @@ STAGED = re.compile(r"data/[0-9a-f]{64}/[^/]+\Z")
 
 @dataclass(frozen=True, kw_only=True)
 class Carried:
-    """The files of a release that a launch is made from; `locate` finds a staged data file."""
+    """The files of a release that a launch is made from; `locate` finds a staged data file.
+
+    `configs` is the archive of institutional configs, where one is carried.
+    """
 
     code: Path
     runtime: Path
@@ -32,35 +35,79 @@ class Carried:
     config: Path
     data_manifest: Path
     locate: Callable[[str], Path]
+    configs: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """A pipeline that is ready to be run."""
+    """A pipeline that is ready to be run.
+
+    `tree` holds the institutional configs; `host_params` is the part of `params` that is not
+    data, which a run on other data needs too.
+    """
 
     nextflow: nextflow.Nextflow
     code: Path
+    tree: Path
     configs: tuple[Path, ...]
     params: Path
+    host_params: Path
     folder: Path
 
 
 def prepare(carried: Carried, folder: Path) -> Launch:
     """Unpack and render everything below `folder`; what is there is replaced whole."""
+    home = _runtime(carried, folder).home
+    files.unpack_tar(carried.plugins, home / "plugins")
+    files.unpack_tar(carried.code, folder.absolute() / "code")
     ready = prepared(carried, folder)
-    files.unpack_tar(carried.plugins, ready.nextflow.home / "plugins")
-    files.unpack_tar(carried.code, ready.code)
-    files.write_json(ready.params, render_params(carried, ready.folder))
-    files.write_text(ready.configs[-1], host_config())
+    named = custom_configs.includes(ready.code).named
+    if carried.configs:
+        files.unpack_tar(carried.configs, ready.tree)
+    else:
+        files.atomic_folder(ready.tree, lambda empty: None)
+    custom_configs.answer(ready.tree, named)
+    here = host.limits()
+    declared = read_json(carried.data_manifest, "data-manifest").get("declared", [])
+    files.write_text(ready.configs[-1], host_config(here))
+    files.write_json(ready.host_params, {
+        **{name: value for name, value in host_params(here).items() if name in declared},
+        **({custom_configs.BASE: str(ready.tree)} if named else {})})
+    files.write_json(ready.params, run_params(ready, render_params(carried, ready.folder)))
     return ready
 
 
 def prepared(carried: Carried, folder: Path) -> Launch:
-    """What `prepare` made below `folder`."""
+    """What `prepare` made below `folder`.
+
+    Staged configs that the code passes over offline are given by -c; ours come after them, and
+    the last of all is that of this host.
+    """
     folder = folder.absolute()
-    runtime = nextflow.install(carried.runtime, folder / "runtime", home=folder / "nxf")
-    return Launch(nextflow=runtime, code=folder / "code", params=folder / "params.json",
-                  folder=folder, configs=(carried.config.absolute(), folder / "host.config"))
+    skipped = custom_configs.includes(folder / "code").skipped if carried.configs else ()
+    tree = folder / "configs"
+    return Launch(nextflow=_runtime(carried, folder), code=folder / "code", tree=tree,
+                  params=folder / "params.json", host_params=folder / "host.params.json",
+                  folder=folder, configs=(*(files.inside(tree, path) for path in skipped),
+                                          carried.config.absolute(), folder / "host.config"))
+
+
+def _runtime(carried: Carried, folder: Path) -> nextflow.Nextflow:
+    return nextflow.install(carried.runtime, folder.absolute() / "runtime",
+                            home=folder.absolute() / "nxf")
+
+
+def run_params(launch: Launch, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The params `given` and those that any run here needs: its limits, and local configs."""
+    return {**json.loads(launch.host_params.read_bytes()), **given}
+
+
+def resolve(launch: Launch, *, profile: str, log: Path,
+            reads: Sequence[Path] = ()) -> dict[str, Any]:
+    """The config that `run` would run with, as nested mappings, without running anything."""
+    return nextflow.config(launch.nextflow, launch.code, profile=_profiles(profile), log=log,
+                           configs=launch.configs, params=json.loads(launch.params.read_bytes()),
+                           reads=[launch.tree, *reads])
 
 
 def render_params(carried: Carried, folder: Path) -> dict[str, Any]:
@@ -92,11 +139,19 @@ def render_sheet(text: str, locate: Callable[[str], Path]) -> str:
     return out.getvalue()
 
 
-def host_config() -> str:
+def host_config(here: host.Limits) -> str:
     """Limits from this host's size: a test profile asks for more than a small host has."""
-    cpus = len(os.sched_getaffinity(0))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10 >> 20
-    return f"process.resourceLimits = [cpus: {cpus}, memory: {memory}.MB]\n"
+    return f"process.resourceLimits = [cpus: {here.cpus}, memory: {here.megabytes}.MB]\n"
+
+
+def host_params(here: host.Limits) -> dict[str, Any]:
+    """The same limits as nf-core's templates up to 2.14 have them, whose processes ask for them."""
+    return {"max_cpus": here.cpus, "max_memory": f"{here.megabytes}.MB"}
+
+
+def _profiles(profile: str) -> str:
+    """An empty `profile` leaves the pipeline's own settings, with those of offline.config."""
+    return f"{profile},offline".lstrip(",")
 
 
 def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path],
@@ -104,13 +159,12 @@ def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path
     """`nextflow run WORDS CODE OPTIONS`, its output into `log`; CommandError with its last words.
 
     `words` stand directly before the project: after another option, `-stub-run` and `-preview`
-    would swallow an argument (notes of Nextflow 24.10). An empty `profile` leaves the pipeline's
-    own settings, with those of offline.config.
+    would swallow an argument (notes of Nextflow 24.10).
     """
     detail = log.with_suffix(".nextflow.log").absolute()
     configs = [word for path in launch.configs for word in ("-c", str(path))]
     command = launch.nextflow.command(
-        "-log", detail, "run", *configs, "-profile", f"{profile},offline".lstrip(","),
+        "-log", detail, "run", *configs, "-profile", _profiles(profile),
         "-params-file", launch.params, "-ansi-log", "false", *options, *words, launch.code)
     try:
         processes.run(command, log=log, cwd=launch.folder, env=launch.nextflow.environment(env))

@@ -73,7 +73,9 @@ def held_images(folder: Path) -> list[dict[str, Any]]:
 
 def carried(folder: Path, version: str) -> launch.Carried:
     """The files of a release that is laid out in `folder`."""
+    configs = folder / "configs.tar"
     return launch.Carried(
+        configs=configs if configs.is_file() else None,
         code=folder / "code.tar", runtime=folder / f"nextflow-{version}.tar",
         plugins=folder / "plugins.tar", config=folder / "offline.config",
         data_manifest=folder / "data.manifest.json",

@@ -66,7 +66,7 @@ def run_own(spec: OwnRunSpec) -> str:
     name = Path(spec.input or spec.params or "").stem
     out = spec.layout.results(f"{told['release']}/{name}")
     own = ready.folder / "own.params.json"
-    files.write_json(own, params)
+    files.write_json(own, launch.run_params(ready, params))
     _run(spec.layout, dataclasses.replace(ready, params=own), profile="", words=[],
          out=Path(params.get("outdir", out)), step=f"prod:run:{spec.pipeline}")
     return f"results in {params.get('outdir', out)}/"

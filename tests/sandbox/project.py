@@ -26,6 +26,12 @@ class Project:
 
     root: Path
 
+    @property
+    def reads(self) -> Path:
+        """The reads that the hello pipeline is given; container images drop the installed ones."""
+        return self.root / ("build/local/sandbox/packages/seqkit-examples"
+                            "/usr/share/doc/seqkit-examples/tests")
+
     def doit(self, *words: str, check: bool = True,
              env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run doit in the copy; on an unexpected failure the test shows what was printed."""

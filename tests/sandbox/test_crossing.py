@@ -17,7 +17,6 @@ import pytest
 
 from tests.sandbox.project import Project, copy, steps
 
-READS = Path("/usr/share/doc/seqkit-examples/tests")
 LOOKS = {"dev:validate:hello"}
 
 
@@ -66,7 +65,7 @@ def results(project: Project) -> Path:
 
 def test_the_results_hold_the_true_numbers_of_reads(crossed: Project) -> None:
     def count(name: str) -> int:
-        with gzip.open(READS / name, "rt") as stream:
+        with gzip.open(crossed.reads / name, "rt") as stream:
             return sum(1 for _ in stream) // 4
 
     with (results(crossed) / "summary/summary.tsv").open() as stream:

@@ -25,7 +25,6 @@ from tests.sandbox.project import Project, copy, steps
 
 pytestmark = pytest.mark.skipif(host.denied() is not None, reason=f"{host.denied()}")
 
-READS = Path("/usr/share/doc/seqkit-examples/tests")
 URL = "s3://carried/some/prefix"
 ADDRESS, PORT = "10.89.104.1", 15042
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": versity.ACCESS, "AWS_SECRET_ACCESS_KEY": versity.SECRET,
@@ -88,7 +87,7 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
 
 def test_the_results_hold_the_true_numbers_of_reads(crossed: Crossed) -> None:
     def count(name: str) -> int:
-        with gzip.open(READS / name, "rt") as stream:
+        with gzip.open(crossed.project.reads / name, "rt") as stream:
             return sum(1 for _ in stream) // 4
 
     release = crossed.built("hello/crossing.json")["release"]

@@ -67,6 +67,14 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def sha256_of_all(paths: Iterable[Path]) -> dict[Path, str]:
+    """The SHA-256 of each file, in the order of the paths; large ones are read side by side."""
+    from concurrent.futures import ThreadPoolExecutor
+    listed = list(paths)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(listed, pool.map(sha256, listed), strict=True))
+
+
 def sha256_bytes(data: bytes) -> str:
     """The SHA-256 of `data`, 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()

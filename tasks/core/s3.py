@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import os.path
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreError
+from tasks.core.s3_direct import LARGEST, Direct
 from tasks.core.store import THREADS, Stored, is_immutable
 
 SINGLE = 5 * 10**9
@@ -21,6 +23,11 @@ SINGLE = 5 * 10**9
 
 PART = 256 * 2**20
 """Bytes of a part above that; 10,000 parts are allowed, so 2.6 TB."""
+
+FEW = 50
+"""Keys that are asked for one by one; a page of a listing costs about as much, and shows 1,000."""
+
+CHECKSUM = "x-amz-checksum-sha256"
 
 KNOWN = {
     "NoSuchBucket": ("the bucket does not exist", "create it, or correct store.url"),
@@ -50,6 +57,7 @@ class S3Store:
 
     def __init__(self, at: StoreAt, *, single: int = SINGLE, part: int = PART) -> None:
         import boto3
+        import botocore.session
         from botocore.config import Config
 
         address = urlsplit(at.url)
@@ -58,18 +66,27 @@ class S3Store:
         self._at, self._single, self._part = at, single, part
         self._seen = False
         with self._faults(""):
-            self._client = boto3.session.Session().client(
+            session = botocore.session.get_session()
+            self._client = boto3.session.Session(botocore_session=session).client(
                 "s3", endpoint_url=at.endpoint, verify=None,
                 region_name=at.region or ("us-east-1" if at.endpoint else None),
                 config=Config(s3={"addressing_style": "path" if at.endpoint else "auto"},
                               max_pool_connections=THREADS, connect_timeout=10,
                               retries={"mode": "standard", "max_attempts": 4}))
+            self._direct = Direct(session, self._client, self._bucket, connections=THREADS)
 
     def _key(self, key: str) -> str:
         files.inside(Path(), key)
         return f"{self._prefix}/{key}" if self._prefix else key
 
     def head(self, key: str) -> Stored | None:
+        headers = self._direct.head(self._key(key))
+        if headers is None:
+            return self._head(key)
+        return Stored(key=key, size=int(headers["Content-Length"]), tag=headers.get("ETag"),
+                      sha256=_sha256(headers.get(CHECKSUM), headers.get("x-amz-meta-sha256")))
+
+    def _head(self, key: str) -> Stored | None:
         from botocore.exceptions import ClientError
         with self._faults(key):
             try:
@@ -87,16 +104,24 @@ class S3Store:
                 if status == 404:
                     return None
                 raise
-        return Stored(key=key, size=told["ContentLength"], sha256=_sha256_of(told))
+        return Stored(key=key, size=told["ContentLength"], tag=told.get("ETag"), sha256=_sha256(
+            told.get("ChecksumSHA256"), told.get("Metadata", {}).get("sha256")))
 
-    def put(self, key: str, path: Path, sha256: str) -> None:
-        if path.stat().st_size > self._single:
+    def put(self, key: str, path: Path, sha256: str) -> str | None:
+        size = path.stat().st_size
+        if size > self._single:
             self._put_parts(key, path, sha256)
-            return
+            return None
+        checksum = _base64(bytes.fromhex(sha256))
+        if size <= LARGEST and not is_immutable(key):
+            headers = self._direct.put(self._key(key), path.read_bytes(), sha256,
+                                       {CHECKSUM: checksum})
+            if headers is not None:
+                return headers.get("ETag") if headers.get(CHECKSUM) == checksum else None
         with path.open("rb") as body, self._faults(key):
-            self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=body,
-                                    ChecksumSHA256=_base64(bytes.fromhex(sha256)),
-                                    **_only_once(key))
+            told = self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=body,
+                                           ChecksumSHA256=checksum, **_only_once(key))
+        return told.get("ETag") if told.get("ChecksumSHA256") == checksum else None
 
     def put_bytes(self, key: str, data: bytes) -> None:
         with self._faults(key):
@@ -144,6 +169,24 @@ class S3Store:
             return sorted(entry["Key"][skip:] for page in pages
                           for entry in page.get("Contents", []))
 
+    def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
+        """By a listing of the folder that they share; None for a few, or among too many others."""
+        if len(keys) < FEW:
+            return None
+        wanted = {self._key(key): key for key in keys}
+        folder = os.path.commonpath([key.rpartition("/")[0] for key in wanted])
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=folder and f"{folder}/")
+        found: dict[str, Stored] = {}
+        with self._faults(folder):
+            for number, page in enumerate(pages, start=1):
+                found |= {key: Stored(key=key, size=entry["Size"], sha256=None, tag=entry["ETag"])
+                          for entry in page.get("Contents", ())
+                          if (key := wanted.get(entry["Key"]))}
+                if page.get("IsTruncated") and number * FEW > len(keys):
+                    return None
+        return found
+
     @contextlib.contextmanager
     def _faults(self, key: str) -> Iterator[None]:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -166,13 +209,11 @@ def _base64(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def _sha256_of(told: Any) -> str | None:
+def _sha256(checksum: str | None, noted: str | None) -> str | None:
     """The SHA-256 that the server checked, or where the file came in parts, the one noted."""
-    checksum = told.get("ChecksumSHA256")
     if checksum and "-" not in checksum:
         return base64.b64decode(checksum).hex()
-    noted = told.get("Metadata", {}).get("sha256")
-    return noted if checksum and isinstance(noted, str) else None
+    return noted if checksum else None
 
 
 def _explain(error: Any, where: str) -> AirlockError:

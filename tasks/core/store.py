@@ -8,11 +8,11 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from tasks.core import files
@@ -22,6 +22,8 @@ from tasks.core.errors import IntegrityError, StoreError
 THREADS = 16
 """Transfers at a time, for the whole process: parts of a push run in parallel."""
 
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 _slots = threading.BoundedSemaphore(THREADS)
 _key_locks: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
 _key_locks_guard = threading.Lock()
@@ -29,11 +31,15 @@ _key_locks_guard = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What the store says of one key. `sha256` is None where it holds no such checksum."""
+    """What the store says of one key. `sha256` is None where it tells no such checksum.
+
+    `tag` is a bucket's entity tag, which other bytes under the key would change.
+    """
 
     key: str
     size: int
     sha256: str | None
+    tag: str | None = field(default=None, compare=False)
 
 
 class Store(Protocol):
@@ -44,8 +50,11 @@ class Store(Protocol):
     def head(self, key: str) -> Stored | None:
         """Size and SHA-256 as the store holds them, or None where the key is missing."""
 
-    def put(self, key: str, path: Path, sha256: str) -> None:
-        """Send a file; IntegrityError where its bytes do not have this SHA-256."""
+    def put(self, key: str, path: Path, sha256: str) -> str | None:
+        """Send a file; IntegrityError where its bytes do not have this SHA-256.
+
+        Returns the entity tag that the store gave them once it had checked them, if it has tags.
+        """
 
     def put_bytes(self, key: str, data: bytes) -> None:
         """Send a small file from memory."""
@@ -55,6 +64,9 @@ class Store(Protocol):
 
     def list(self, prefix: str) -> Sequence[str]:
         """All keys that start with `prefix`, sorted."""
+
+    def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
+        """Size and tag of those keys that are there; None where asking for each is no slower."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +119,7 @@ class FolderStore:
         except OSError as error:
             raise self._fault(error, key) from error
 
-    def put(self, key: str, path: Path, sha256: str) -> None:
+    def put(self, key: str, path: Path, sha256: str) -> str | None:
         digest = hashlib.sha256()
         try:
             with path.open("rb") as reader, files.atomic(self._path(key)) as writer:
@@ -117,6 +129,7 @@ class FolderStore:
                 _expect(digest.hexdigest(), sha256, path)
         except OSError as error:
             raise self._fault(error, key) from error
+        return None
 
     def put_bytes(self, key: str, data: bytes) -> None:
         try:
@@ -140,6 +153,9 @@ class FolderStore:
                 if path.suffix != ".part")  # what a killed push left
         return [key for key in sorted(keys) if key.startswith(prefix)]
 
+    def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
+        return None
+
     def _fault(self, error: OSError, key: str) -> StoreError:
         if isinstance(error, FileNotFoundError):
             if not self._root.is_dir():
@@ -157,44 +173,93 @@ def _expect(found: str, wanted: str, path: Path) -> None:
                              todo="remove it, so that the step that makes it runs again")
 
 
-def send(store: Store, uploads: Iterable[Upload], *, title: str = "") -> list[Stored]:
-    """Bring files into the store and return what it then holds, read back key by key.
+def send(store: Store, uploads: Iterable[Upload], *, title: str = "",
+         known: Iterable[Stored] = ()) -> list[Stored]:
+    """Bring files into the store and return what it then holds, read back from it.
 
     What is there with the same checksum is not sent. 16 at a time, the largest first, and one at
     a time for each key. Below releases/ and tool/ nothing is ever replaced by other bytes.
+
+    Where the store has tags, a listing tells what is there: a key whose tag is that of `known`,
+    an earlier answer of this function, or the one that came with the server's word that the bytes
+    have their SHA-256, still holds those bytes. Any other key is asked for.
     """
     waiting = sorted(uploads, key=lambda each: -each.size)
-    progress = Progress(title, sum(each.size for each in waiting))
+    push = _Push(store, waiting, known, title)
+    stored = _each(push.bring, waiting)
+    listing = store.tags(push.unseen) if push.unseen else None
+    return sorted(_each(lambda each: push.read_back(each, listing or {}), stored),
+                  key=lambda each: each.key)
+
+
+class _Push:
+    """Files on their way, what a listing showed before, and which were sent but not read back."""
+
+    def __init__(self, store: Store, uploads: Sequence[Upload], known: Iterable[Stored],
+                 title: str) -> None:
+        self._store = store
+        self._listing = store.tags({each.key for each in uploads})
+        self._known = {each.key: each for each in known}
+        self._progress = Progress(title, sum(each.size for each in uploads))
+        self.unseen: set[str] = set()
+
+    def bring(self, upload: Upload) -> Stored:
+        """See that the store holds a file; what it said of that, or of the bytes it was sent."""
+        wanted = Stored(key=upload.key, size=upload.size, sha256=upload.sha256)
+        with _key_locks_guard:
+            lock = _key_locks[self._store.url, upload.key]
+        with lock, _slots:
+            there = self._there(upload.key)
+            if there != wanted:
+                if there is not None and is_immutable(upload.key):
+                    raise StoreError("the store holds this file with other bytes, and it never "
+                                     "changes", where=f"{self._store.url}: {upload.key}",
+                                     todo="find out who wrote it; if it is damaged, remove it "
+                                          "there")
+                tag = self._store.put(upload.key, upload.path, upload.sha256)
+                there = replace(wanted, tag=tag)
+                self.unseen.add(upload.key)
+        self._progress.add(upload.size)
+        return there
+
+    def _there(self, key: str) -> Stored | None:
+        if self._listing is None:
+            return self._store.head(key)
+        listed, known = self._listing.get(key), self._known.get(key)
+        if listed is None:
+            return None
+        return known if _same(listed, known) else self._store.head(key)
+
+    def read_back(self, sent: Stored, listing: Mapping[str, Stored]) -> Stored:
+        """What the store holds under the key of a file that was sent."""
+        if sent.key not in self.unseen or _same(listing.get(sent.key), sent):
+            return sent
+        with _slots:
+            there = self._store.head(sent.key)
+        if there != sent:
+            raise IntegrityError(f"the store does not hold what was sent: {there}, sent {sent}",
+                                 where=f"{self._store.url}: {sent.key}",
+                                 todo="run this again; if it stays, look at the store's disks")
+        return there
+
+
+def _same(listed: Stored | None, told: Stored | None) -> bool:
+    """Whether a listing shows the very bytes that the store told the SHA-256 of before."""
+    return (listed is not None and told is not None and listed.tag is not None
+            and (listed.size, listed.tag) == (told.size, told.tag))
+
+
+def _each(act: Callable[[_Given], _Made], all_of: Sequence[_Given]) -> list[_Made]:
+    """Do it for all, 16 at a time; after the first fault nothing is begun any more."""
     with ThreadPoolExecutor(THREADS, thread_name_prefix="store") as pool:
-        futures = {pool.submit(_send_one, store, each, progress): each for each in waiting}
+        futures = [pool.submit(act, each) for each in all_of]
         done, left = wait(futures, return_when=FIRST_EXCEPTION)
         for future in left:
             future.cancel()
         faults = [error for future in done if (error := future.exception())]
         if faults:
             raise faults[0]
-    return sorted((future.result() for future in futures), key=lambda each: each.key)
-
-
-def _send_one(store: Store, upload: Upload, progress: Progress) -> Stored:
-    with _key_locks_guard:
-        lock = _key_locks[store.url, upload.key]
-    with lock, _slots:
-        there = store.head(upload.key)
-        wanted = Stored(key=upload.key, size=upload.size, sha256=upload.sha256)
-        if there != wanted:
-            if there is not None and is_immutable(upload.key):
-                raise StoreError("the store holds this file with other bytes, and it never changes",
-                                 where=f"{store.url}: {upload.key}",
-                                 todo="find out who wrote it; if it is damaged, remove it there")
-            store.put(upload.key, upload.path, upload.sha256)
-            there = store.head(upload.key)
-        if there != wanted:
-            raise IntegrityError(f"the store does not hold what was sent: {there}, sent {wanted}",
-                                 where=f"{store.url}: {upload.key}",
-                                 todo="run this again; if it stays, look at the store's disks")
-    progress.add(upload.size)
-    return wanted
+    return [future.result() for future in futures]
 
 
 def is_immutable(key: str) -> bool:

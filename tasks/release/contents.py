@@ -76,14 +76,11 @@ def collect(layout: Layout, runtime: str, carry: str = "registry") -> list[Carri
     blobs = oci.blobs(layout.oci_index, layout.of_site.blobs) if carry == "store" else []
     places |= {f"{OCI_BLOBS}{digest}": ("images", source_of(layout, runtime, OCI_BLOBS + digest))
                for digest in blobs}
-    carried, missing = [], []
-    for path, (kind, source) in sorted(places.items()):
-        if source.is_file():
-            carried.append(Carried(path=path, source=source, kind=kind, size=source.stat().st_size,
-                                   sha256=files.sha256(source)))
-        else:
-            missing.append(f"{source} is missing")
-    _refuse(missing)
+    _refuse(f"{source} is missing" for _, source in places.values() if not source.is_file())
+    sources = {source for _, source in places.values()}
+    hashes = files.sha256_of_all(sources)
+    carried = [Carried(path=path, source=source, kind=kind, size=source.stat().st_size,
+                       sha256=hashes[source]) for path, (kind, source) in sorted(places.items())]
     found = {each.path: each for each in carried}
     _refuse([*_code(layout, found), *_runtime(layout, runtime, found), *_data(layout, data, found),
              *_images(layout), *_plugins(layout),

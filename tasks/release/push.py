@@ -9,7 +9,7 @@ from typing import Any
 
 from tasks.core import files, sums
 from tasks.core.config import StoreAt
-from tasks.core.errors import IntegrityError
+from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.layout import Layout
 from tasks.core.schema import check, read_json
 from tasks.core.store import Stored, Upload, open_store, send
@@ -80,7 +80,7 @@ def push_smoke(spec: PushSpec) -> str:
 
 
 def _finish(part: str, at: StoreAt, uploads: Sequence[Upload], receipt: Path) -> str:
-    stored = send(open_store(at), uploads, title=f"push:{part}")
+    stored = send(open_store(at), uploads, title=f"push:{part}", known=known(receipt, at))
     write_receipt(receipt, part, at, stored)
     size = files.human_size(sum(each.size for each in stored))
     return f"{len(stored)} files, {size} in {at.url}"
@@ -127,9 +127,19 @@ def _point(store: Any, key: str, pointer: dict[str, Any]) -> Stored:
     return wanted
 
 
+def known(receipt: Path, at: StoreAt) -> list[Stored]:
+    """What an earlier receipt says of the same store; nothing where there is none to read."""
+    try:
+        told = read_json(receipt, "push-receipt")
+    except ConfigError:
+        return []
+    return [Stored(**each) for each in told["objects"]] if told["store"] == at.url else []
+
+
 def write_receipt(path: Path, part: str, at: StoreAt, stored: Iterable[Stored]) -> None:
     """What the store holds of a part, as read back from it."""
     told = {"store": at.url, "part": part,
-            "objects": [{"key": each.key, "size": each.size, "sha256": each.sha256}
+            "objects": [{"key": each.key, "size": each.size, "sha256": each.sha256,
+                         **({"tag": each.tag} if each.tag else {})}
                         for each in sorted(stored, key=lambda each: each.key)]}
-    files.write_json(path, check(told, "push-receipt", where=path))
+    files.write_json(path, told)

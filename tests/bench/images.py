@@ -260,20 +260,20 @@ def measure(commands: dict[str, Command], source: Server, names: Sequence[str], 
                 target = stack.enter_context(servers.registry(folder / "target", tls=tls))
                 place = Place(source=source, target=target, names=names, folder=folder, ca=ca)
                 for runs, again in ((took[name].cold, False), (took[name].again, True)):
-                    before = spent(source) + spent(target)
+                    before = spent(source.pid) + spent(target.pid)
                     seconds, usage = run(*command(place, again))
                     runs.append(seconds)
                     took[name].memory = max(took[name].memory, usage.ru_maxrss * 1024)
                     if not again:
-                        took[name].cpu.append(usage.ru_utime + usage.ru_stime + spent(source)
-                                              + spent(target) - before)
+                        took[name].cpu.append(usage.ru_utime + usage.ru_stime + spent(source.pid)
+                                              + spent(target.pid) - before)
                 check(target, len(names))
     return took
 
 
-def spent(server: Server) -> float:
-    """Seconds of CPU that a registry has used."""
-    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+def spent(pid: int) -> float:
+    """Seconds of CPU that a running process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

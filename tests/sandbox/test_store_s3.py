@@ -53,6 +53,34 @@ def test_what_is_sent_is_read_back_with_the_servers_checksum(at: StoreAt, tmp_pa
     assert store.list(f"blobs/sha256/{digest}") == [sent.key]
 
 
+def test_many_files_are_known_by_a_listing_and_one_that_changed_is_sent(
+        at: StoreAt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads = []
+    for number in range(60):
+        path, digest = write(tmp_path / f"f{number}", b"%d" % number)
+        uploads.append(Upload(key=f"blobs/many/{digest}/f", path=path, sha256=digest,
+                              size=path.stat().st_size))
+    stored = send(open_store(at), uploads)
+    assert {each.key: each.sha256 for each in stored} == {
+        each.key: each.sha256 for each in uploads}
+    store = open_store(at)
+    asked: list[str] = []
+    head = store.head
+
+    def watched(key: str) -> Stored | None:
+        asked.append(key)
+        return head(key)
+
+    monkeypatch.setattr(store, "head", watched)
+    assert (send(store, uploads, known=stored), asked) == (stored, [])
+    open_store(at).put_bytes(uploads[7].key, b"7!")
+    assert (send(store, uploads, known=stored), set(asked)) == (stored, {uploads[7].key})
+    store.get(uploads[7].key, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"7"
+    assert send(store, uploads) == stored  # another machine, without the receipt: each is asked for
+    assert set(asked) == {each.key for each in uploads}
+
+
 def test_the_server_refuses_bytes_that_lack_their_checksum(at: StoreAt, tmp_path: Path) -> None:
     path, _ = write(tmp_path / "f", SMALL)
     with pytest.raises(IntegrityError, match="refused a file"):

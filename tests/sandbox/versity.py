@@ -24,6 +24,7 @@ class Gateway:
 
     endpoint: str
     root: Path
+    pid: int
 
 
 def program() -> Path:
@@ -50,7 +51,8 @@ def gateway(root: Path, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[G
     data.mkdir(parents=True)
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [program(), "--port", f"{host}:{port}", "posix", data], stdout=sink, stderr=sink,
+            [program(), "--keep-alive", "--port", f"{host}:{port}", "posix", data],
+            stdout=sink, stderr=sink,
             env={**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET})
     try:
         for _ in range(100):
@@ -59,7 +61,7 @@ def gateway(root: Path, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[G
                     break
             assert process.poll() is None, log.read_text()
             time.sleep(0.1)
-        yield Gateway(endpoint=f"http://{host}:{port}", root=data)
+        yield Gateway(endpoint=f"http://{host}:{port}", root=data, pid=process.pid)
     finally:
         process.terminate()
         process.wait(10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -134,6 +134,9 @@ class Counting:
 
     def list(self, prefix: str) -> Sequence[str]:
         return [key for key in self.held if key.startswith(prefix)]
+
+    def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
+        return None
 
 
 def test_sixteen_at_a_time_for_the_process_and_one_for_a_key(tmp_path: Path) -> None:

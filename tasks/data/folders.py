@@ -27,18 +27,15 @@ class Folders:
         download.copy(self._path(url), body)
 
     def names(self, url: str) -> Iterator[str]:
-        """The files below a folder, quoted; links that lead out of what is allowed are refused."""
+        """The files below a folder; links that lead out of what is allowed are refused."""
         root = self._path(url)
         if not root.is_dir():
             raise SourceError("there is no such folder")
         for path in files.tree(root):
-            name = quote(path.relative_to(root).as_posix())
-            target = self._path(f"{url}{name}")
-            if target.is_file():
-                yield name
-            else:
-                raise SourceError(f"{path.relative_to(root)} is a link that isn't followed, or no "
-                                  "file")
+            name = path.relative_to(root).as_posix()
+            if not self._path(f"{url}{quote(name)}").is_file():
+                raise SourceError(f"{name!r} is a link that isn't followed, or no file")
+            yield name
 
     def _path(self, url: str) -> Path:
         parts = urlsplit(url)

@@ -10,14 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from tasks.core import download, urls, web
 from tasks.core.errors import AirlockError, SourceError
 from tasks.core.transfer import Body, Denied, Found
+from tasks.data import bucket, globs
 from tasks.data import companions as beside
-from tasks.data import globs
+from tasks.data.bucket import Buckets
 from tasks.data.folders import Folders
+from tasks.data.ftp import Ftp
 
 THREADS = 8
 ELSEWHERE = {"gs": "Google Cloud Storage", "az": "Azure Blob Storage",
@@ -51,7 +53,7 @@ class Source(Protocol):
         """Bring what `body` lacks."""
 
     def names(self, url: str) -> Iterator[str]:
-        """The files below a folder's URL, as they are written in URLs, relative to it."""
+        """The files below a folder's URL, relative to it, nothing in them quoted."""
 
 
 class _Web:
@@ -73,16 +75,32 @@ def at(url: str, reach: Reach) -> tuple[Source, str]:
     """What to ask for a URL, and the address to ask at. Raises SourceError for other schemes."""
     if not url.isprintable() or not unquote(url).isprintable():
         raise SourceError("the URL holds control characters")
-    reached = urls.mapped(url, reach.prefixes)
+    reached = _mapped(url, reach.prefixes)
+    try:
+        _ = urlsplit(reached).port
+    except ValueError as error:  # such as an open bracket in the host
+        raise SourceError("that is no URL") from error
     scheme = reached.partition("://")[0].lower()
     if scheme in ("http", "https"):
         return _Web(), reached
     if scheme == "file":
         own = () if reached == url else (_folder_of_map(url, reach.prefixes),)
         return Folders((*own, *reach.folders)), reached
+    if scheme == "s3":
+        return Buckets(reach.buckets), reached
+    if scheme == "ftp":
+        return Ftp(), reached
     kind = ELSEWHERE.get(scheme)
     raise SourceError(f"{scheme}:// is not supported" + (f" ({kind})" if kind else "")
                       + ", unless hosts.urls maps it to https")
+
+
+def _mapped(url: str, prefixes: Mapping[str, str]) -> str:
+    if not _is_bucket(url):
+        return urls.mapped(url, prefixes)
+    plain = "s3://{}/{}".format(*bucket.parts(url))
+    prefix = urls.prefix_of(plain, prefixes)
+    return plain if prefix is None else prefixes[prefix] + quote(plain[len(prefix):])
 
 
 def _folder_of_map(url: str, prefixes: Mapping[str, str]) -> Path:
@@ -94,17 +112,15 @@ def _folder_of_map(url: str, prefixes: Mapping[str, str]) -> Path:
 
 def path_of(url: str) -> str:
     """The path in a URL, its quoting undone. S3 has none, nor a query: Nextflow takes it as is."""
-    if url.lower().startswith("s3://"):
-        return url[5:].partition("/")[2]
-    return unquote(urlsplit(url).path)
+    return bucket.parts(url)[1] if _is_bucket(url) else unquote(urlsplit(url).path)
 
 
-def _has_query(url: str) -> bool:
-    return url.lower().startswith(("http://", "https://"))
+def _is_bucket(url: str) -> bool:
+    return url.startswith("s3://")
 
 
-def _path_as_written(url: str) -> str:
-    return url.partition("?")[0] if _has_query(url) else url
+def _without_query(url: str) -> str:
+    return url.partition("?")[0] if url.lower().startswith(("http://", "https://")) else url
 
 
 def expand(url: str, reach: Reach) -> tuple[str, ...]:
@@ -115,29 +131,30 @@ def expand(url: str, reach: Reach) -> tuple[str, ...]:
     SourceError where that can't be listed, where nothing is found, and for names that could not
     be laid out as files.
     """
-    query = url[len(_path_as_written(url)):]
+    query = url[len(_without_query(url)):]
     found: set[str] = set()
-    for each in globs.braces(_path_as_written(url)):
+    for each in globs.braces(_without_query(url)):
         folder = globs.base(each) if globs.is_pattern(each) else each
         if folder == each and not each.endswith("/"):
             found.add(each + query)
             continue
         source, reached = at(folder, reach)
         names = download.persist(reached, lambda: list(source.names(reached)))  # noqa: B023
-        pattern = globs.matcher(each[len(folder):] or "**")
+        wanted = each[len(folder):] or "**"
+        pattern = globs.matcher(wanted if _is_bucket(url) else unquote(wanted))
         fitting = [name for name in names if pattern.fullmatch(name)]
         if not fitting:
             raise SourceError("nothing is found there", where=urls.redact(reached))
         _refuse_odd(fitting, folder)
-        found |= {folder + name for name in fitting}
+        found |= {folder + (name if _is_bucket(url) else quote(name)) for name in fitting}
     return tuple(sorted(found))
 
 
 def _refuse_odd(names: Iterable[str], folder: str) -> None:
     """Refuse names that a folder of files can't have: a listing is a stranger's word."""
     listed = set(names)
-    odd = [name for name in listed if not unquote(name).isprintable()
-           or not {"", ".", ".."}.isdisjoint(unquote(name).split("/"))
+    odd = [name for name in listed if not name.isprintable()
+           or not {"", ".", ".."}.isdisjoint(name.split("/"))
            or any(parent in listed for parent in _parents(name))]
     if odd:
         raise SourceError("names that can't be laid out as files: "
@@ -217,7 +234,7 @@ def companions(named: Iterable[str], reach: Reach) -> dict[str, tuple[str, ...]]
 
 
 def _beside(url: str) -> list[str]:
-    path = _path_as_written(url)
+    path = _without_query(url)
     query = url[len(path):]
     folder, slash, name = path.rpartition("/")
     return [f"{folder}{slash}{each}{query}" for each in beside.names(name)]

@@ -124,16 +124,16 @@ def test_changed_bytes_are_refused_with_both_digests_until_relock(
 
 def test_all_faults_are_named_at_once_with_their_places(
         tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
-    params |= {"input": f"{PUBLIC}sheet.csv", "model": "s3://bucket/x.model"}
+    params |= {"input": f"{PUBLIC}sheet.csv", "model": "az://models/x.model"}
     web.files = {"/sheet.csv": (f"sample,fastq_1,fastq_2\na,{PUBLIC}r.fq,{PUBLIC}gone.fq\n"
-                                f"b,ftp://example.org/z.fq,{PUBLIC}gone.fq\n").encode(),
+                                f"b,gs://bucket/z.fq,{PUBLIC}gone.fq\n").encode(),
                  "/r.fq": READS}
     with pytest.raises(SourceError) as caught:
         mirror(spec(tmp_path, web))
     said = str(caught.value)
     for part in ("3 of 4 files", "gone.fq: 404 Not Found", "sheet.csv, row 1, column fastq_2",
-                 "sheet.csv, row 2, column fastq_2", "ftp:// is not supported",
-                 "row 2, column fastq_1", "s3:// is not supported", "params.model"):
+                 "sheet.csv, row 2, column fastq_2", "gs:// is not supported",
+                 "row 2, column fastq_1", "az:// is not supported", "params.model"):
         assert part in said
     assert [path.name for path in tmp_path.iterdir() if path.suffix in (".csv", ".json")] == []
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+STEP = 1 << 16
 
 
 class Web(ThreadingHTTPServer):
     """Serves `files` by path, else what lies in `folder`; `seen` is what was asked for.
 
     `cuts` says how often a path's body ends half-way, `statuses` what it answers first,
-    `redirects` where it points to.
+    `redirects` where it points to, `headers` what it sends besides or instead (None: not at all).
+    `heads` are the paths of HEAD requests, `pause` seconds after each 64 KiB of a body.
     """
 
     daemon_threads = True
@@ -26,6 +31,9 @@ class Web(ThreadingHTTPServer):
         self.cuts: dict[str, int] = {}
         self.statuses: dict[str, list[int]] = {}
         self.redirects: dict[str, str] = {}
+        self.headers: dict[str, dict[str, str | None]] = {}
+        self.heads: list[str] = []
+        self.pause = 0.0
         self.seen: list[tuple[str, str | None, str | None]] = []
 
     @property
@@ -53,8 +61,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
+        self.server.seen.append((path, self.headers["Range"], self.headers["Authorization"]))
+        self._reply(path)
+
+    def do_HEAD(self) -> None:
+        path = self.path.partition("?")[0]
+        self.server.heads.append(path)
+        self._reply(path)
+
+    def _reply(self, path: str) -> None:
         web = self.server
-        web.seen.append((path, self.headers["Range"], self.headers["Authorization"]))
         content = web.content(path)
         if web.statuses.get(path):
             self._answer(web.statuses[path].pop(0), b"", {})
@@ -69,9 +85,10 @@ class Handler(BaseHTTPRequestHandler):
         tag = f'"{hashlib.sha256(content).hexdigest()}"'
         asked = self.headers["Range"]
         if asked and self.headers["If-Range"] in (None, tag):
-            first = int(asked.removeprefix("bytes=").rstrip("-"))
-            about = f"bytes {first}-{len(content) - 1}/{len(content)}"
-            self._answer(206, content[first:], {"ETag": tag, "Content-Range": about})
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            body = content[int(first):int(last) + 1 if last else None]
+            about = f"bytes {first}-{int(first) + len(body) - 1}/{len(content)}"
+            self._answer(206, body, {"ETag": tag, "Content-Range": about})
         elif self.server.cuts.get(path):
             self.server.cuts[path] -= 1
             self._answer(200, content, {"ETag": tag}, sent=len(content) // 2)
@@ -81,11 +98,18 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, status: int, body: bytes, headers: dict[str, str],
                 sent: int | None = None) -> None:
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
+        more = self.server.headers.get(self.path, {})
+        for name, value in {"Content-Length": str(len(body)), **headers, **more}.items():
+            if value is not None:
+                self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body[:sent])
         self.close_connection = sent is not None
+        left = body[:sent] if self.command == "GET" else b""
+        with contextlib.suppress(ConnectionError):  # who asked was killed
+            for at in range(0, len(left), STEP):
+                self.wfile.write(left[at:at + STEP])
+                if self.server.pause:
+                    time.sleep(self.server.pause)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
         """Say nothing: `seen` has it."""

@@ -1,0 +1,173 @@
+"""Files in S3 buckets, of AWS or of other servers, with credentials where there are any."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from tasks.core import files
+from tasks.core.errors import SourceError
+from tasks.core.transfer import Body, Denied, Found, Passing
+
+THREADS = 8
+MISSING = {"404", "NoSuchKey", "NotFound"}
+LASTING = {"NoSuchBucket": "the bucket does not exist",
+           "InvalidBucketName": "no bucket can have this name",
+           "InvalidObjectState": "it lies in an archive (Glacier), and must be restored first",
+           "MethodNotAllowed": "it was deleted"}
+DENIED = {"401", "403", "AccessDenied", "AllAccessDisabled", "AccountProblem", "InvalidAccessKeyId",
+          "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
+          "XAdminUserNotFound", "AuthorizationHeaderMalformed", "InvalidSecurity"}
+"""Codes after which the same is asked without credentials: a public bucket may forbid it to an
+account that was given no right there, and credentials may be meant for another server."""
+PASSING = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling",
+           "ThrottlingException", "RequestLimitExceeded", "OperationAborted"}
+
+T = TypeVar("T")
+_made = threading.Lock()
+
+
+class Buckets:
+    """`endpoints` maps a bucket's name to the server that holds it, where that isn't AWS."""
+
+    def __init__(self, endpoints: Mapping[str, str]) -> None:
+        self._endpoints = endpoints
+
+    def look(self, url: str) -> Found | None:
+        bucket, key = parts(url)
+        try:
+            told = self._ask(bucket, lambda client: client.head_object(Bucket=bucket, Key=key))
+        except _Missing:
+            return None
+        return Found(size=told["ContentLength"], validator=told.get("ETag"))
+
+    def receive(self, url: str, body: Body) -> None:
+        """Bring what `body` lacks: a range, if the object still has the same entity tag."""
+        bucket, key = parts(url)
+        goes_on = bool(body.size and body.validator)
+        part = {"Range": f"bytes={body.size}-", "IfMatch": body.validator} if goes_on else {}
+        try:
+            told = self._ask(bucket, lambda client: client.get_object(
+                Bucket=bucket, Key=key, **part))
+        except _Missing as error:
+            raise SourceError("there is no such object", where=self._where(bucket)) from error
+        except _Changed as error:
+            body.restart(None)
+            raise Passing("the object changed meanwhile") from error
+        if goes_on:
+            body.expect(body.size + told["ContentLength"])
+        else:
+            body.restart(told.get("ETag"), told["ContentLength"])
+        with self._faults(bucket, body), contextlib.closing(told["Body"]) as stream:
+            for block in stream.iter_chunks(files.CHUNK):
+                body.add(block)
+        if body.size != body.total:
+            raise Passing(f"the server sent {body.size} bytes of the {body.total} that it named")
+
+    def names(self, url: str) -> Iterator[str]:
+        """The keys below a prefix that ends in a slash; markers of folders are left out."""
+        bucket, prefix = parts(url)
+
+        def listed(client: Any) -> list[str]:
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+        for key in self._ask(bucket, listed):
+            if not key.endswith("/"):
+                yield key[len(prefix):]
+
+    def _ask(self, bucket: str, ask: Callable[[Any], T]) -> T:
+        """What `ask` returns, with credentials if there are any, else or then without."""
+        endpoint = self._endpoints.get(bucket)
+        with self._faults(bucket):
+            signed = client_for(endpoint, signed=True)
+            if signed is not None:
+                with contextlib.suppress(Denied), self._faults(bucket):
+                    return ask(signed)
+            return ask(client_for(endpoint, signed=False))
+
+    @contextlib.contextmanager
+    def _faults(self, bucket: str, body: Body | None = None) -> Iterator[None]:
+        from botocore import exceptions
+        where = self._where(bucket)
+        try:
+            yield
+        except exceptions.ClientError as error:
+            raise _explain(error.response, where) from error
+        except exceptions.SSLError as error:
+            raise SourceError("the server's certificate is not trusted; AWS_CA_BUNDLE names that "
+                              "of a CA (PEM)", where=where) from error
+        except exceptions.FlexibleChecksumError as error:
+            if body:
+                body.restart(None)
+            raise Passing("the bytes do not have the checksum that the server keeps") from error
+        except (exceptions.HTTPClientError, exceptions.IncompleteReadError) as error:
+            raise Passing(f"the connection broke off ({type(error).__name__})") from error
+        except exceptions.BotoCoreError as error:
+            raise SourceError(f"S3 can't be asked: {type(error).__name__}", where=where) from error
+
+    def _where(self, bucket: str) -> str:
+        return f"s3://{bucket} at {self._endpoints.get(bucket, 'AWS')}"
+
+
+class _Missing(Exception):
+    """There is no such object."""
+
+
+class _Changed(Exception):
+    """The object is not what its entity tag said, or ends before the range that was asked for."""
+
+
+def parts(url: str) -> tuple[str, str]:
+    """Bucket and key of an s3:// URL: nothing in it is quoted, and Nextflow takes several slashes
+    for one, as they come of joining a base with a path."""
+    bucket, _, key = url[len("s3://"):].partition("/")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}", bucket):
+        raise SourceError("s3:// needs a bucket's name: s3://bucket/key")
+    return bucket, re.sub("/+", "/", key).removeprefix("/")
+
+
+def client_for(endpoint: str | None, *, signed: bool) -> Any:
+    """A client of AWS or of another server; None where it is to sign and has no credentials.
+
+    The region is AWS's default: botocore asks again in the one that the answer names.
+    """
+    with _made:
+        return _client(endpoint, signed)
+
+
+@lru_cache
+def _client(endpoint: str | None, signed: bool) -> Any:
+    import boto3
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    session = boto3.session.Session()
+    if signed and session.get_credentials() is None:
+        return None
+    return session.client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1",
+        config=Config(signature_version=None if signed else UNSIGNED,
+                      s3={"addressing_style": "path" if endpoint else "auto"},
+                      max_pool_connections=THREADS, connect_timeout=15, read_timeout=60,
+                      retries={"mode": "standard", "total_max_attempts": 1}))
+
+
+def _explain(told: Any, where: str) -> Exception:
+    code = str(told.get("Error", {}).get("Code"))
+    status = int(told.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code in LASTING:
+        return SourceError(f"{LASTING[code]} ({code})", where=where)
+    if code in MISSING:
+        return _Missing()
+    if code in DENIED:
+        return Denied(f"access is denied ({code}), with the credentials of this machine, if there "
+                      "are any, and without", where=where)
+    if status in (412, 416):
+        return _Changed()
+    if code in PASSING or status >= 500 or status == 429:
+        return Passing(f"the server answers {code}")
+    return SourceError(f"the server refused: {code}", where=where)

@@ -1,0 +1,58 @@
+"""A relay before a real server that ends a connection when it has sent so many bytes."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+class Relay:
+    """Passes all on to a port of this machine; `cuts` are the bytes after which to end, in turn."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.cuts: list[int] = []
+        self.came = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                here, _ = self._listener.accept()
+                there = socket.create_connection(("127.0.0.1", self._to))
+                for source, target, back in ((here, there, False), (there, here, True)):
+                    threading.Thread(target=self._pass, args=(source, target, back),
+                                     daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, back: bool) -> None:
+        passed = 0
+        with suppress(OSError):
+            while block := source.recv(1 << 16):
+                target.sendall(block)
+                if back:
+                    passed += len(block)
+                    self.came += len(block)
+                    if self.cuts and passed > self.cuts[0]:
+                        self.cuts.pop(0)
+                        break
+        for each in (source, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+@contextmanager
+def relay(port: int) -> Iterator[Relay]:
+    """A relay that takes no more connections after the block."""
+    made = Relay(port)
+    try:
+        yield made
+    finally:
+        made.close()

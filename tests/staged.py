@@ -100,7 +100,8 @@ def _data(layout: Layout) -> None:
     files.write_text(layout.data_sums,
                      "".join(f"{each['sha256']}  {each['path']}\n" for each in listed))
     files.write_json(layout.data_manifest, {
-        "pipeline": layout.pipeline, "profile": "test", "files": listed,
+        "pipeline": layout.pipeline, "profile": "test", "files": listed, "declared": [],
+        "sheets": [],
         "params": {"input": {"path": "inputs.csv", "kind": "sheet"}}})
 
 

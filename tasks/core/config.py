@@ -146,6 +146,11 @@ class Pipeline:
     rows: int
     images: Mapping[str, str]
     run: str = "test"
+    limit: int | None = None
+    folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    genome: str | None = None
+    attributes: tuple[str, ...] = ()
 
     @property
     def is_folder(self) -> bool:
@@ -288,6 +293,13 @@ def _path(value: str | None) -> Path | None:
     return None if value is None else Path(value).expanduser()
 
 
+def _bytes(text: str) -> int:
+    """Bytes of `20 GB`, by powers of 1,000."""
+    unit = text.rstrip("B")[-1]
+    power = " kMGT".index(unit) if unit in "kMGT" else 0
+    return int(float(text.rstrip(" kMGTB")) * 1000 ** power)
+
+
 def _pipeline(name: str, raw: dict[str, Any]) -> Pipeline:
     return Pipeline(
         name=name,
@@ -297,6 +309,11 @@ def _pipeline(name: str, raw: dict[str, Any]) -> Pipeline:
         runtime=raw["nextflow"]["version"],
         coordinates=tuple(raw["nextflow"]["coordinates"]),
         rows=raw["data"]["rows"],
+        limit=_bytes(raw["data"]["limit"]) if "limit" in raw["data"] else None,
+        folders={key: tuple(value) for key, value in raw["data"].get("folders", {}).items()},
+        params=dict(raw.get("params", {})),
+        genome=raw.get("references", {}).get("genome"),
+        attributes=tuple(raw.get("references", {}).get("attributes", ())),
         images=dict(raw.get("images", {})),
         run=raw.get("run", "test"),
     )

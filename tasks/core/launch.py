@@ -5,21 +5,15 @@ The smoke run on the online side and the run on the offline host launch it in th
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import custom_configs, files, host, nextflow, processes
+from tasks.core import custom_configs, files, host, inputs, nextflow, processes
 from tasks.core.errors import CommandError
 from tasks.core.schema import read_json
-
-STAGED = re.compile(r"data/[0-9a-f]{64}/[^/]+\Z")
-"""A staged file's name in sheets and params, relative to the release."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +36,8 @@ class Carried:
 class Launch:
     """A pipeline that is ready to be run.
 
-    `tree` holds the institutional configs; `host_params` is the part of `params` that is not
-    data, which a run on other data needs too.
+    `tree` holds the institutional configs; `host_params` is the part of `params` that a run on
+    other data needs too.
     """
 
     nextflow: nextflow.Nextflow
@@ -68,12 +62,14 @@ def prepare(carried: Carried, folder: Path) -> Launch:
         files.atomic_folder(ready.tree, lambda empty: None)
     custom_configs.answer(ready.tree, named)
     here = host.limits()
-    declared = read_json(carried.data_manifest, "data-manifest").get("declared", [])
+    declared = read_json(carried.data_manifest, "data-manifest")["declared"]
+    staged = inputs.render(carried.data_manifest, carried.locate, ready.folder)
     files.write_text(ready.configs[-1], host_config(here))
     files.write_json(ready.host_params, {
         **{name: value for name, value in host_params(here).items() if name in declared},
-        **({custom_configs.BASE: str(ready.tree)} if named else {})})
-    files.write_json(ready.params, run_params(ready, render_params(carried, ready.folder)))
+        **({custom_configs.BASE: str(ready.tree)} if named else {}),
+        **{name: staged[name] for name in inputs.shared(carried.data_manifest)}})
+    files.write_json(ready.params, run_params(ready, staged))
     return ready
 
 
@@ -98,7 +94,7 @@ def _runtime(carried: Carried, folder: Path) -> nextflow.Nextflow:
 
 
 def run_params(launch: Launch, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The params `given` and those that any run here needs: its limits, and local configs."""
+    """The params `given` and those of any run here: its limits, local configs and references."""
     return {**json.loads(launch.host_params.read_bytes()), **given}
 
 
@@ -108,35 +104,6 @@ def resolve(launch: Launch, *, profile: str, log: Path,
     return nextflow.config(launch.nextflow, launch.code, profile=_profiles(profile), log=log,
                            configs=launch.configs, params=json.loads(launch.params.read_bytes()),
                            reads=[launch.tree, *reads])
-
-
-def render_params(carried: Carried, folder: Path) -> dict[str, Any]:
-    """The params that name staged files, absolute; sheets are rendered into `folder`.
-
-    Nextflow resolves relative paths against the launch folder, hence the absolute ones.
-    """
-    manifest = read_json(carried.data_manifest, "data-manifest")
-    params = {}
-    for name, value in manifest["params"].items():
-        if value["kind"] == "sheet":
-            sheet = carried.data_manifest.parent / value["path"]
-            target = files.inside(folder, value["path"])
-            files.write_text(target, render_sheet(sheet.read_text(), carried.locate))
-            params[name] = str(target)
-        else:
-            params[name] = str(carried.locate(value["path"]).absolute())
-    return params
-
-
-def render_sheet(text: str, locate: Callable[[str], Path]) -> str:
-    """A samplesheet whose staged cells are absolute paths."""
-    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
-    for row in csv.reader(io.StringIO(text), delimiter=delimiter):
-        writer.writerow([str(locate(cell).absolute()) if STAGED.match(cell) else cell
-                         for cell in row])
-    return out.getvalue()
 
 
 def host_config(here: host.Limits) -> str:

@@ -119,6 +119,11 @@ class Layout(_OfPipeline):
         return self.root / "data.manifest.json"
 
     @property
+    def data_plan(self) -> Path:
+        """What data:plan said last, for programs."""
+        return self.root / "data.plan.json"
+
+    @property
     def data_sums(self) -> Path:
         """SHA256SUMS over the data alone, in the release's own paths."""
         return self.root / "data.SHA256SUMS"

@@ -186,8 +186,8 @@ def keep_log(detail: Path, log: Path) -> None:
 
 
 @contextlib.contextmanager
-def resolved(code: Path, runtime: Path, *, profile: str,
-             log: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def resolved(code: Path, runtime: Path, *, profile: str, log: Path,
+             params: Mapping[str, Any] | None = None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The folder of the unpacked `code` and its resolved config; gone when the block ends.
 
     Raises SourceError as `config` does.
@@ -196,5 +196,5 @@ def resolved(code: Path, runtime: Path, *, profile: str,
         folder = Path(temporary).absolute()
         files.unpack_tar(code, folder / "code")
         nextflow = install(runtime, folder / "runtime", home=folder / "home")
-        found = config(nextflow, folder / "code", profile=profile, log=log)
+        found = config(nextflow, folder / "code", profile=profile, log=log, params=params)
         yield folder / "code", found

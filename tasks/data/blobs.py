@@ -202,11 +202,3 @@ def _forget_old(partial: Path) -> None:
                 with path.open("rb") as stream, contextlib.suppress(BlockingIOError):
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink(missing_ok=True)
-
-
-def keep(path: Path, root: Path, cache: Path) -> Blob:
-    """Put a file of the unpacked code below `root` into the cache."""
-    name, digest = basename(path.name), files.sha256(path)
-    files.copy(path, cache / digest / name)
-    return Blob(url=f"code:{path.relative_to(root).as_posix()}", name=name, sha256=digest,
-                size=path.stat().st_size)

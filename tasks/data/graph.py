@@ -1,32 +1,57 @@
-"""The pipelines' test data."""
+"""The pipelines' data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.core.config import Config
+from tasks.core.config import Config, Pipeline
 from tasks.core.graph import Task, group, step
 from tasks.core.layout import Layout
-from tasks.data.mirror import Mirror, mirror
+from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
+from tasks.data.references import Wish
 from tasks.data.sources import Reach
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`mirror:data:<pipeline>`: samplesheets, manifest and lock; the files by digest in a cache."""
-    yield group("mirror:data", "the pipelines' test data")
+    """`mirror:data:<pipeline>`: sheets, manifest and lock; the files by digest in a cache.
+
+    `data:plan:<pipeline>` shows what that would carry, and fetches nothing but sheets.
+    """
+    yield group("mirror:data", "the pipelines' data")
     for pipeline in config.pipelines:
-        layout = Layout(site=config.site.name, pipeline=pipeline.name)
+        at = Layout(site=config.site.name, pipeline=pipeline.name)
+        name = f"mirror:data:{pipeline.name}"
         spec = Mirror(
-            pipeline=pipeline.name, profile=pipeline.profile, rows=pipeline.rows,
-            reach=Reach(prefixes=config.site.urls, buckets=config.site.buckets,
-                        folders=config.site.folders),
-            store=config.site.store.url, code=layout.code,
-            runtime=layout.runtime(pipeline.runtime), blobs=layout.of_site.blobs,
-            manifest=layout.data_manifest, sums=layout.data_sums, inputs=layout.inputs,
-            inputs_store=layout.inputs_store, lock=layout.lock("data"),
-            log=layout.log(f"mirror:data:{pipeline.name}"), relock=config.relock)
-        yield step(f"mirror:data:{pipeline.name}", "the test data, fetched and locked",
-                   mirror, spec, needs=[spec.code, spec.runtime],
+            pipeline=pipeline.name, selection=_selection(pipeline),
+            source=_source(config, pipeline, at, name), store=config.site.store.url,
+            manifest=at.data_manifest, sums=at.data_sums, inputs=at.inputs,
+            inputs_store=at.inputs_store)
+        yield step(name, "the data, fetched and locked", mirror, spec,
+                   needs=[spec.source.code, spec.source.runtime],
                    makes=[spec.manifest, spec.sums, spec.inputs, spec.inputs_store],
-                   keeps=[spec.lock], always=config.relock,
+                   keeps=[spec.source.lock], always=config.relock,
                    servers=config.site.servers)
+    yield group("data:plan", "what the data would cost")
+    for pipeline in config.pipelines:
+        at = Layout(site=config.site.name, pipeline=pipeline.name)
+        name = f"data:plan:{pipeline.name}"
+        shown = PlanSpec(pipeline=pipeline.name, selection=_selection(pipeline),
+                         source=_source(config, pipeline, at, name), report=at.data_plan)
+        yield step(name, "what the data would cost", show_plan, shown, look=True,
+                   needs=[shown.source.code, shown.source.runtime],
+                   servers=config.site.servers)
+
+
+def _selection(pipeline: Pipeline) -> Selection:
+    return Selection(
+        profile=pipeline.profile, samples=pipeline.rows, given=pipeline.params,
+        references=Wish(genome=pipeline.genome, attributes=pipeline.attributes)
+        if pipeline.genome else None, folders=pipeline.folders, limit=pipeline.limit)
+
+
+def _source(config: Config, pipeline: Pipeline, at: Layout, step_name: str) -> Source:
+    return Source(
+        reach=Reach(prefixes=config.site.urls, buckets=config.site.buckets,
+                    folders=config.site.folders),
+        code=at.code, runtime=at.runtime(pipeline.runtime), blobs=at.of_site.blobs,
+        lock=at.lock("data"), log=at.log(step_name), relock=config.relock)

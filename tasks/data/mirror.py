@@ -1,17 +1,51 @@
-"""A pipeline's test data: what its params and samplesheet name, fetched, locked and listed."""
+"""A pipeline's test data: what its params and sheets name, fetched, locked and listed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, locks, nextflow, sums, urls
-from tasks.core.errors import IntegrityError, SourceError
-from tasks.data import params, sheet
-from tasks.data.blobs import Blob, Cache, fetch_all, keep
+from tasks.core import files, inputs, locks, nextflow, sums, urls
+from tasks.core.errors import ConfigError
+from tasks.data import params, plan, references, stage, trees
+from tasks.data.blobs import Blob, Cache
+from tasks.data.collect import Collected, Root, collect
+from tasks.data.locals import Finder
+from tasks.data.references import Wish
 from tasks.data.sources import Reach
+from tasks.data.trees import Tree
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What of a pipeline's data is carried, as its config says.
+
+    `samples` are kept of each samplesheet, all for 0; `given` are params that the config sets;
+    `folders` maps a folder's param to what below it is carried; `limit` is in bytes.
+    """
+
+    profile: str
+    samples: int
+    given: Mapping[str, Any]
+    references: Wish | None
+    folders: Mapping[str, tuple[str, ...]]
+    limit: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The staged code and runtime, how URLs are reached, and where what is fetched goes."""
+
+    reach: Reach
+    code: Path
+    runtime: Path
+    blobs: Path
+    lock: Path
+    log: Path
+    relock: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,140 +53,173 @@ class Mirror:
     """What `mirror:data` reads, and where its files go."""
 
     pipeline: str
-    profile: str
-    rows: int
-    reach: Reach
+    selection: Selection
+    source: Source
     store: str
-    code: Path
-    runtime: Path
-    blobs: Path
     manifest: Path
     sums: Path
     inputs: Path
     inputs_store: Path
-    lock: Path
-    log: Path
-    relock: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Staged:
-    """Everything that was chosen and is now in the cache, by URL or by path in the code."""
+class PlanSpec:
+    """What `data:plan` reads, and the file that it writes for programs."""
 
-    chosen: params.Params
-    sheet: sheet.Sheet | None
-    fetched: Mapping[str, Blob]
-    copied: Mapping[str, Blob]
+    pipeline: str
+    selection: Selection
+    source: Source
+    report: Path
 
-    @property
-    def carried(self) -> list[Blob]:
-        """The files that go into the release: all but the samplesheet's own URL."""
-        skip = self.chosen.sheet if isinstance(self.chosen.sheet, str) else None
-        named = {*self.chosen.files.values(), *self.cells}
-        blobs = [blob for url, blob in self.fetched.items() if url != skip or url in named]
-        return sorted({*blobs, *self.copied.values()}, key=lambda blob: (blob.path, blob.url))
 
-    @property
-    def cells(self) -> set[str]:
-        """What stands in the sheet's rows."""
-        return {cell.strip() for row in (self.sheet.rows if self.sheet else ()) for cell in row}
+@dataclass(frozen=True, kw_only=True)
+class Surveyed:
+    """What is to be carried, and what that costs."""
+
+    chosen: params.Chosen
+    trees: Mapping[str, Tree]
+    every: frozenset[str]
+    collected: Collected
+    wanted: stage.Wanted
+    plan: plan.Plan
+    cache: Cache
+    finder: Finder
+    known: Mapping[str, str]
 
 
 def mirror(spec: Mirror) -> str:
     """Stage the data of the pipeline's profile.
 
     Raises SourceError with all files that can't be had, and where each is named, or whose
-    bytes are not those of the lock.
+    bytes are not those of the lock; ConfigError where they are more than the limit.
     """
-    lock = locks.read(spec.lock, "data-lock")
-    known = {each["url"]: each["sha256"] for each in lock["files"]} if lock else {}
-    cache = Cache(folder=spec.blobs, partial=spec.blobs / ".partial", reach=spec.reach,
-                  known={} if spec.relock else known)
-    with nextflow.resolved(spec.code, spec.runtime, profile=spec.profile,
-                           log=spec.log) as (project, config):
-        staged = stage(params.choose(config.get("params", {}), project), project, cache,
-                       rows=spec.rows)
-    found = {blob.url: blob for blob in staged.fetched.values()}
-    locks.compare(known, {url: blob.sha256 for url, blob in found.items()}, lock=spec.lock,
-                  relock=spec.relock)
-    _write(spec, staged, found)
-    size = sum({blob.path: blob.size for blob in staged.carried}.values())
-    return f"{len(staged.carried)} files, {files.human_size(size)}"
+    with _surveyed(spec.selection, spec.source) as found:
+        print(f"       mirror:data:{spec.pipeline}  {plan.summary(found.plan)}", flush=True)
+        plan.hold(found.plan, spec.selection.limit)
+        staged = stage.fetch(found.wanted, found.collected, found.cache)
+        lock(staged, found.known, spec.source)
+        _write(spec, found, staged)
+    size = sum({blob.path: blob.size for blob in staged.files.values()}.values())
+    return f"{len(staged.files)} files, {files.human_size(size)}"
 
 
-def stage(chosen: params.Params, project: Path, cache: Cache, *, rows: int) -> Staged:
-    """Fetch the samplesheet, then all that it and the params name, into the cache."""
-    wanted: dict[str, list[str]] = {url: [f"params.{name}"] for name, url in chosen.files.items()}
-    copied: dict[str, Blob] = {}
-    fetched: dict[str, Blob] = {}
-    table = None
-    if chosen.sheet is not None:
-        path = chosen.sheet
-        if isinstance(path, str):
-            fetched = fetch_all({path: [f"params.{chosen.sheet_param}"]}, cache)
-            path = cache.folder / fetched[path].path
-        table = sheet.parse(path.read_bytes(), name=path.name, rows=rows)
-        for row, cells in enumerate(table.rows):
-            for column, cell in enumerate(map(str.strip, cells)):
-                if urls.is_url(cell):
-                    wanted.setdefault(cell, []).append(table.place(row, column))
-                elif cell not in copied and (local := _of_code(cell, project)):
-                    copied[cell] = keep(local, project, cache.folder)
-    fetched |= fetch_all(wanted, cache)
-    _refuse_nested(chosen, fetched, cache.folder)
-    return Staged(chosen=chosen, sheet=table, fetched=fetched, copied=copied)
+def show_plan(spec: PlanSpec) -> str:
+    """Print what carrying the data costs: nothing but the sheets is fetched for it."""
+    with _surveyed(spec.selection, spec.source) as found:
+        print(plan.table(found.plan), flush=True)
+        files.write_json(spec.report, plan.as_json(found.plan, spec.selection.limit))
+        plan.hold(found.plan, spec.selection.limit)
+    return plan.summary(found.plan)
 
 
-def _of_code(cell: str, project: Path) -> Path | None:
-    """The file of the code that a cell names by a relative path, if it does."""
-    if "/" not in cell and "." not in cell:
-        return None
-    try:
-        path = files.inside(project, cell)
-        return path if path.is_file() else None
-    except (IntegrityError, OSError):  # no path at all, such as a long text
-        return None
+@contextlib.contextmanager
+def _surveyed(selection: Selection, source: Source) -> Iterator[Surveyed]:
+    """Resolve the config, and follow what it names; the unpacked code is gone afterwards."""
+    cache, known, sizes = opened(source, limit=selection.limit)
+    with nextflow.resolved(source.code, source.runtime, profile=selection.profile,
+                           params=selection.given or None,
+                           log=source.log) as (project, config):
+        resolved = config.get("params", {})
+        chosen = params.choose(resolved, project, selection.given)
+        found = references.choose(resolved, selection.references, project)
+        further = _trees(selection, resolved, found)
+        roots = {**chosen.sources, **found.others}
+        for name in further:
+            roots.pop(name, None)
+        finder = Finder(project)
+        collected = collect([Root(label=name, place=f"params.{name}", source=each,
+                                  is_main=name == chosen.sheet_param)
+                             for name, each in roots.items()],
+                            cache=cache, finder=finder, samples=selection.samples)
+        wanted = stage.survey(collected, further.values(), cache)
+        yield Surveyed(
+            chosen=chosen, trees=further, collected=collected, wanted=wanted, cache=cache,
+            every=frozenset({*selection.given, *found.others}), finder=finder, known=known,
+            plan=stage.weigh(wanted, collected, cache, sizes))
 
 
-def _refuse_nested(chosen: params.Params, fetched: Mapping[str, Blob], folder: Path) -> None:
-    """Refuse sheets beside the samplesheet that name URLs, which nothing would fetch."""
-    faults = []
-    for name, url in chosen.files.items():
-        if params.is_sheet(url):
-            blob = fetched[url]
-            table = sheet.parse((folder / blob.path).read_bytes(), name=blob.name, rows=0)
-            faults += [f"params.{name}: {table.place(row, column)}: {urls.redact(cell)}"
-                       for row, cells in enumerate(table.rows)
-                       for column, cell in enumerate(cells) if urls.is_url(cell.strip())]
-    if faults:
-        raise SourceError("only the samplesheet may name URLs so far:\n"
-                          + "\n".join(f"    {fault}" for fault in faults),
-                          todo="give these params local files in the profile")
+def opened(source: Source, *, limit: int | None) -> tuple[Cache, dict[str, str], dict[str, int]]:
+    """The cache, and of the lock's files the digests and sizes by URL."""
+    lock = locks.read(source.lock, "data-lock") or {"files": []}
+    known = {each["url"]: each["sha256"] for each in lock["files"]}
+    sizes = {each["url"]: each["size"] for each in lock["files"]}
+    return Cache(folder=source.blobs, partial=source.blobs / ".partial", reach=source.reach,
+                 known={} if source.relock else known, limit=limit), known, sizes
 
 
-def _write(spec: Mirror, staged: Staged, found: Mapping[str, Blob]) -> None:
-    by_value = {**staged.fetched, **staged.copied}
-
-    def cells(prefix: str, text: str) -> str:
-        blob = by_value.get(text.strip())
-        return f"{prefix}/{blob.path}" if blob else text
-
-    def rendered(prefix: str) -> str:
-        return "" if staged.sheet is None else sheet.render(
-            staged.sheet, lambda text: cells(prefix, text))
-
-    named: dict[str, Any] = {name: {"path": f"data/{staged.fetched[url].path}", "kind": "file"}
-                             for name, url in staged.chosen.files.items()}
-    if staged.chosen.sheet_param is not None:
-        named[staged.chosen.sheet_param] = {"path": spec.inputs.name, "kind": "sheet"}
-    listed = [{"url": blob.url, "sha256": blob.sha256, "size": blob.size,
-               "path": f"data/{blob.path}"} for blob in staged.carried]
-    files.write_text(spec.inputs, rendered("data"))
-    files.write_text(spec.inputs_store, rendered(f"{spec.store.rstrip('/')}/blobs/sha256"))
-    files.write_bytes(spec.sums, sums.format_sums(
-        {f"data/{blob.path}": blob.sha256 for blob in staged.carried}))
-    files.write_json(spec.manifest, {"pipeline": spec.pipeline, "profile": spec.profile,
-                                     "params": named, "files": listed})
-    files.write_json(spec.lock, {"files": [
+def lock(staged: stage.Staged, known: Mapping[str, str], source: Source) -> None:
+    """Hold what was fetched against the lock, then write the lock."""
+    found = {blob.url: blob for key, blob in staged.blobs.items() if urls.is_url(key)}
+    locks.compare(known, {url: blob.sha256 for url, blob in found.items()}, lock=source.lock,
+                  relock=source.relock)
+    files.write_json(source.lock, {"files": [
         {"url": url, "sha256": blob.sha256, "size": blob.size}
         for url, blob in sorted(found.items())]})
+
+
+def _trees(selection: Selection, resolved: Mapping[str, Any],
+           found: references.References) -> dict[str, Tree]:
+    """The params whose folders are carried in parts."""
+    told = {found.tree.label: found.tree} if found.tree else {}
+    faults = []
+    for name, below in selection.folders.items():
+        value = resolved.get(name)
+        if not isinstance(value, str) or not urls.is_url(value):
+            faults.append(f"{name}: the params have no URL of that name")
+        elif name in told:
+            faults.append(f"{name}: it is the base of references, which `references` choose")
+        else:
+            told[name] = Tree(label=name, base=trees.folder(value), wanted={
+                f"data.folders.{name}: {each}": each for each in below})
+    if faults:
+        raise ConfigError("folders that can't be carried:\n"
+                          + "\n".join(f"    {each}" for each in faults), where="data.folders")
+    return told
+
+
+def _write(spec: Mirror, found: Surveyed, staged: stage.Staged) -> None:
+    told = staged.collected
+    main = told.sheets.get(told.main or "")
+
+    def rendered(prefix: str) -> str:
+        def place(key: str) -> str | None:
+            blob = staged.blobs.get(key)
+            if not prefix or key in told.paths or blob is None:
+                return staged.path(key)
+            return f"{prefix}/{blob.path}"
+        return "" if main is None else main.mapped(
+            lambda cell: stage.replaced(cell, place, found.finder)).as_csv()
+
+    made = stage.templates(staged, found.finder, spec.source.blobs)
+    files.write_text(spec.inputs, rendered(""))
+    files.write_text(spec.inputs_store, rendered(f"{spec.store.rstrip('/')}/blobs/sha256"))
+    listed: dict[str, Blob] = {**staged.files, **{
+        path: blob for path, blob in made.items() if path != inputs.INPUTS}}
+    files.write_bytes(spec.sums, sums.format_sums(
+        {path: blob.sha256 for path, blob in listed.items()}))
+    files.write_json(spec.manifest, {
+        "pipeline": spec.pipeline, "profile": spec.selection.profile,
+        "params": _params(found, staged), "declared": list(found.chosen.declared),
+        "sheets": stage.sheets_listed(staged, made), "files": stage.listed(staged)})
+
+
+def _params(found: Surveyed, staged: stage.Staged) -> dict[str, Any]:
+    """The manifest's `params`: how each that needs an answer offline is set there."""
+    chosen, told = found.chosen, staged.collected
+    every = {inputs.EVERY: True}
+    named: dict[str, Any] = {name: {"kind": "none", "was": urls.redact(value), **every}
+                             for name, value in {**chosen.folders, **chosen.none}.items()}
+    named |= {name: {"kind": "none", **every} if value is None else
+              {"kind": "value", "value": value, **every}
+              for name, value in chosen.values.items()}
+    for name, key in told.roots.items():
+        path = staged.path(key)
+        if path is not None:
+            kind = ("sheet" if key in told.sheets else "file" if key not in told.patterns
+                    else "pattern" if told.patterns[key] else "folder")
+            named[name] = {"kind": kind, "path": path.rstrip("/"),
+                           **({"was": urls.redact(key)} if urls.is_url(key) else {}),
+                           **(every if name in found.every else {})}
+    named |= {name: {"kind": "folder", "path": f"trees/{name}", "was": urls.redact(tree.base),
+                     **every} for name, tree in found.trees.items()}
+    return named

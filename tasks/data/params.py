@@ -4,64 +4,111 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tasks.core import urls
+from tasks.core import custom_configs, sheets, urls
 from tasks.core.errors import SourceError
 
-SHEET_ENDINGS = (".csv", ".tsv")
-FILE_FORMATS = ("file-path", "path", "file-path-pattern")
+PATH_FORMATS = ("file-path", "path", "file-path-pattern")
+FOLDER_FORMAT = "directory-path"
 LINK_ENDINGS = ("_url", "_base", "_base_path", "_contact")
+LIMITS = ("max_cpus", "max_memory", "max_time")
+_CALLS_OUT = re.compile(r"hook|email", re.IGNORECASE)
+_ADDRESS = re.compile(r"[^@\s/]+@[^@\s/]+\Z")
+_WEB = re.compile(r"https?://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Params:
-    """What a config asks for: its samplesheet's param and place, and the files' params.
+class Chosen:
+    """What a config asks for, by the names of params.
 
-    `sheet` is a URL, or a path of the unpacked code; `files` maps a param to its URL.
+    `sheet_param` is the samplesheet's. `sources` are the data, URLs or paths of the unpacked code,
+    the samplesheet among them; `folders` the URLs of folders, of which parts may be carried;
+    `values` what our configuration sets; `none` what would reach out for nothing, with its value.
     """
 
-    sheet_param: str | None
-    sheet: str | Path | None
-    files: Mapping[str, str]
+    sheet_param: str | None = None
+    sources: Mapping[str, str | Path] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    none: Mapping[str, str] = field(default_factory=dict)
+    declared: tuple[str, ...] = ()
 
 
-def choose(resolved: Mapping[str, Any], project: Path) -> Params:
-    """Choose from the resolved params those that are data."""
+def choose(resolved: Mapping[str, Any], project: Path,
+           given: Mapping[str, Any] | None = None) -> Chosen:
+    """Sort the resolved params, of which our configuration has set those `given`."""
+    given = given or {}
     texts = {name: value.strip() for name, value in resolved.items() if isinstance(value, str)}
     formats = _formats(project)
-    remote = {name: value for name, value in texts.items()
-              if urls.is_url(value) and _is_file(name, value, formats.get(name))}
-    sheets: dict[str, str | Path] = {name: value for name, value in remote.items()
-                                     if is_sheet(value)}
-    sheets |= {name: path for name, value in texts.items() if is_sheet(value)
-               and not urls.is_url(value) and (path := _of_project(value, project))}
-    name = "input" if "input" in sheets else next(iter(sheets)) if len(sheets) == 1 else None
-    return Params(sheet_param=name, sheet=None if name is None else sheets[name],
-                  files={key: value for key, value in remote.items() if key != name})
+    sources: dict[str, str | Path] = {}
+    folders, none = {}, {}
+    for name, value in texts.items():
+        if urls.is_url(value):
+            kind = _kind(name, value, formats.get(name), is_given=name in given)
+            if kind == "file":
+                sources[name] = value
+            elif kind == "folder":
+                folders[name] = value
+            elif kind == "none":
+                none[name] = value
+        elif is_sheet(value) and (path := of_project(value, project)):
+            sources[name] = path
+        elif _CALLS_OUT.search(name) and _ADDRESS.match(value):
+            none[name] = value
+    set_apart = {*sources, *folders, *none}
+    return Chosen(
+        sheet_param=_samplesheet(sources), sources=sources, folders=folders, none=none,
+        values={name: value for name, value in given.items() if name not in set_apart},
+        declared=tuple(name for name in LIMITS if resolved.get(name) is not None))
 
 
 def is_sheet(value: str) -> bool:
-    """Whether a URL or path ends as samplesheets do."""
+    """Whether a URL or path ends as sheets do."""
     path = urlsplit(value).path if urls.is_url(value) else value
-    return path.lower().endswith(SHEET_ENDINGS)
+    return path.lower().endswith(sheets.ENDINGS)
 
 
-def _is_file(name: str, url: str, declared: str | None) -> bool:
-    if declared is not None:
-        return declared in FILE_FORMATS
-    last = urlsplit(url).path.rpartition("/")[2]
-    return "." in last and not name.endswith(LINK_ENDINGS)
-
-
-def _of_project(value: str, project: Path) -> Path | None:
+def of_project(value: str, project: Path) -> Path | None:
+    """The file of the unpacked code that a param names, if it does."""
     path = Path(value)
-    found = path if path.is_absolute() else project / path
-    return found if found.is_file() and found.resolve().is_relative_to(project.resolve()) else None
+    try:
+        found = path if path.is_absolute() else project / path
+        inside = found.is_file() and found.resolve().is_relative_to(project.resolve())
+    except (OSError, ValueError):  # no path at all, such as a long text
+        return None
+    return found if inside else None
+
+
+def _kind(name: str, url: str, declared: str | None, *, is_given: bool) -> str:
+    """What a URL is: a file, a folder, a link that is only shown, or none that a run may ask."""
+    if name == custom_configs.BASE:
+        return "link"  # the launch answers it
+    if _CALLS_OUT.search(name):
+        return "none"
+    if declared == FOLDER_FORMAT or (declared in PATH_FORMATS and url.endswith("/")):
+        return "folder"
+    if declared in PATH_FORMATS:
+        return "file"
+    last = urlsplit(url).path.rpartition("/")[2]
+    is_link = declared is not None or name.endswith(LINK_ENDINGS)
+    if not is_link and ("." in last or (is_given and last)):
+        return "file"
+    # Nextflow opens other schemes where a text becomes a path, and asks for a plugin to do so.
+    return "link" if _WEB.match(url) else "folder"
+
+
+def _samplesheet(sources: Mapping[str, str | Path]) -> str | None:
+    tables = [name for name, each in sources.items()
+              if str(each).lower().partition("?")[0].endswith(tuple(sheets.TABLES))]
+    if "input" in sources and is_sheet(str(sources["input"])):
+        return "input"
+    return tables[0] if len(tables) == 1 else None
 
 
 def _formats(project: Path) -> dict[str, str]:

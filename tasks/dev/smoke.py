@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import engine, files, launch
+from tasks.core import engine, inputs, launch
 from tasks.core.layout import Layout, SiteLayout
 from tasks.core.schema import read_json
 
@@ -31,12 +31,12 @@ class SmokeSpec:
 
 def smoke(spec: SmokeSpec) -> str:
     """A preview with the DAG's picture, then a stub run in the mirror's images."""
-    blobs = SiteLayout(site=spec.site).blobs
     at = Layout(site=spec.site, pipeline=spec.pipeline)
     carried = launch.Carried(
         code=spec.code, runtime=spec.runtime, plugins=spec.plugins, config=spec.config,
         data_manifest=spec.data_manifest,
-        locate=lambda name: files.inside(blobs, name.removeprefix("data/")))
+        locate=inputs.lay_out(spec.data_manifest, SiteLayout(site=spec.site).blobs,
+                              at.root / "launch/staged"))
     ready = launch.prepare(carried, at.root / "launch")
     out = spec.output.absolute()
     out.mkdir(parents=True, exist_ok=True)

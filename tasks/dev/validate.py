@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks.core import files
 from tasks.core.config import Registry, StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, RegistryError
+from tasks.core.inputs import blob as file_of
 from tasks.core.layout import SiteLayout
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
@@ -86,11 +87,12 @@ def store(spec: ValidateSpec) -> str:
 
 def inputs(spec: ValidateSpec) -> str:
     """Every staged file is there with its promised bytes."""
-    staged = read_json(spec.data_manifest, "data-manifest")["files"]
+    told = read_json(spec.data_manifest, "data-manifest")
+    staged = [*told["files"], *told["sheets"]]
     blobs = SiteLayout(site=spec.site).blobs
     wrong = []
     for each in staged:
-        path = files.inside(blobs, each["path"].removeprefix("data/"))
+        path = file_of(blobs, each["sha256"], each["path"].rpartition("/")[2])
         if not path.is_file() or files.sha256(path) != each["sha256"]:
             wrong.append(str(path))
     if wrong:

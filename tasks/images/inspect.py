@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, launch, nextflow
+from tasks.core import files, inputs, nextflow
 from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
 from tasks.core.schema import check, read_json
 from tasks.images.reference import complete
@@ -71,17 +71,15 @@ def inspect_images(spec: InspectSpec) -> str:
 def ask(spec: InspectSpec) -> list[dict[str, Any]]:
     """The processes that `nextflow inspect` lists: [{name, container}]."""
     spec.log.parent.mkdir(parents=True, exist_ok=True)
-    carried = launch.Carried(
-        code=spec.code, runtime=spec.runtime, plugins=spec.plugins, config=spec.log,
-        data_manifest=spec.data_manifest,
-        locate=lambda name: files.inside(spec.blobs, name.removeprefix("data/")))
     with tempfile.TemporaryDirectory(prefix=".inspect.", dir=spec.code.parent) as temporary:
         folder = Path(temporary).absolute()
         runtime = nextflow.install(spec.runtime, folder / "runtime", home=folder / "nxf")
         files.unpack_tar(spec.plugins, runtime.home / "plugins")
         files.unpack_tar(spec.code, folder / "code")
+        locate = inputs.lay_out(spec.data_manifest, spec.blobs, folder / "staged")
         files.write_json(folder / "params.json", {
-            **launch.render_params(carried, folder), "outdir": str(folder / "results")})
+            **inputs.render(spec.data_manifest, locate, folder),
+            "outdir": str(folder / "results")})
         files.write_text(folder / "engine.config", CONFIG)
         detail = folder / "nextflow.log"
         words: list[str | Path] = [

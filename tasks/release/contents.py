@@ -5,14 +5,17 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tasks.core import files
+from tasks.core import files, inputs
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.layout import Layout
 from tasks.core.schema import read_json
 from tasks.release import oci
+
+DATA = ("data/", "trees/", "sheets/")
+"""Where a release has the files and sheets of data.manifest.json."""
 
 OCI_BLOBS = "oci/blobs/sha256/"
 """Where a release has the images' blobs, in a site whose releases carry them."""
@@ -52,12 +55,12 @@ def fixed(layout: Layout, runtime: str, carry: str = "registry") -> dict[str, tu
     }
 
 
-def source_of(layout: Layout, runtime: str, path: str) -> Path:
+def source_of(layout: Layout, runtime: str, path: str, sha256: str) -> Path:
     """Where a carried file lies on this side."""
     if path == "release.json":
         return layout.release / path
-    if path.startswith("data/"):
-        return files.inside(layout.of_site.blobs, path.removeprefix("data/"))
+    if path.startswith(DATA):
+        return inputs.blob(layout.of_site.blobs, sha256, path.rpartition("/")[2])
     if path.startswith(OCI_BLOBS):
         digest = path.removeprefix(OCI_BLOBS)
         return files.inside(layout.of_site.blobs, f"{digest}/{digest}")
@@ -71,11 +74,11 @@ def collect(layout: Layout, runtime: str, carry: str = "registry") -> list[Carri
     """
     data = read_json(layout.data_manifest, "data-manifest")
     places = fixed(layout, runtime, carry)
-    places |= {each["path"]: ("data", source_of(layout, runtime, each["path"]))
-               for each in data["files"]}
+    places |= {each["path"]: ("data", source_of(layout, runtime, each["path"], each["sha256"]))
+               for each in (*data["files"], *data["sheets"])}
     blobs = oci.blobs(layout.oci_index, layout.of_site.blobs) if carry == "store" else []
-    places |= {f"{OCI_BLOBS}{digest}": ("images", source_of(layout, runtime, OCI_BLOBS + digest))
-               for digest in blobs}
+    places |= {f"{OCI_BLOBS}{digest}": ("images", source_of(layout, runtime, OCI_BLOBS + digest,
+                                                            digest)) for digest in blobs}
     _refuse(f"{source} is missing" for _, source in places.values() if not source.is_file())
     sources = {source for _, source in places.values()}
     hashes = files.sha256_of_all(sources)
@@ -126,14 +129,17 @@ def _runtime(layout: Layout, version: str, found: Mapping[str, Carried]) -> list
 
 def _data(layout: Layout, data: Mapping[str, Any], found: Mapping[str, Carried]) -> list[str]:
     faults = []
-    for each in data["files"]:
+    for each in (*data["files"], *data["sheets"]):
         carried = found[each["path"]]
         if (carried.sha256, carried.size) != (each["sha256"], each["size"]):
             faults.append(_differs(carried.source, f"{carried.sha256}, {carried.size} bytes",
                                    f"{each['sha256']}, {each['size']} bytes",
                                    layout.data_manifest))
+    folders = {path for each in found for path in map(str, PurePosixPath(each).parents)}
     faults += [f"{layout.data_manifest}: the param {name!r} names {value['path']}, which is not "
-               "carried" for name, value in data["params"].items() if value["path"] not in found]
+               "carried" for name, value in data["params"].items()
+               if value["kind"] in ("sheet", "file", "folder")
+               and value["path"] not in {*found, *folders}]
     return faults
 
 

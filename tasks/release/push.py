@@ -93,7 +93,8 @@ def _blobs(spec: PushSpec, release: dict[str, Any]) -> list[Upload]:
         if each["kind"] in KINDS[spec.part]:
             key = sums.blob_key(each["path"], each["sha256"])
             uploads[key] = Upload(key=key, sha256=each["sha256"], size=each["size"],
-                                  path=source_of(spec.layout, release["nextflow"], each["path"]))
+                                  path=source_of(spec.layout, release["nextflow"], each["path"],
+                                                 each["sha256"]))
     return list(uploads.values())
 
 

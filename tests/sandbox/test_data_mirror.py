@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import subprocess
@@ -12,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tasks.code import folder, stage
-from tasks.core import download, nextflow, schema
-from tasks.core.errors import SourceError
-from tasks.data.mirror import Mirror, mirror
+from tasks.core import download, files, inputs, nextflow, schema
+from tasks.core.errors import ConfigError, SourceError
+from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
+from tasks.data.references import Wish
 from tasks.data.sources import Reach
 from tasks.runtime import maven
 from tests.sandbox.project import ROOT
@@ -31,15 +32,19 @@ def sha(data: bytes) -> str:
 
 
 def spec(root: Path, web: Web, **changes: Any) -> Mirror:
-    values: dict[str, Any] = {
-        "pipeline": "p", "profile": "test", "rows": 0,
-        "reach": Reach(prefixes={PUBLIC: f"{web.url}/"}),
-        "store": "s3://bucket/prefix/", "code": root / "code.tar", "runtime": root / "runtime.tar",
-        "blobs": root / "blobs/sha256", "manifest": root / "data.manifest.json",
-        "sums": root / "data.SHA256SUMS", "inputs": root / "inputs.csv",
-        "inputs_store": root / "inputs3.csv", "lock": root / "locks/data.json",
-        "log": root / "log", "relock": False, **changes}
-    return Mirror(**values)
+    selection: dict[str, Any] = {
+        "profile": "test", "samples": 0, "given": {}, "references": None, "folders": {},
+        "limit": None}
+    source: dict[str, Any] = {
+        "reach": Reach(prefixes={PUBLIC: f"{web.url}/"}), "code": root / "code.tar",
+        "runtime": root / "runtime.tar", "blobs": root / "blobs/sha256",
+        "lock": root / "locks/data.json", "log": root / "log", "relock": False}
+    for values in (selection, source):
+        values |= {key: value for key, value in changes.items() if key in values}
+    return Mirror(pipeline="p", selection=Selection(**selection), source=Source(**source),
+                  store="s3://bucket/prefix/", manifest=root / "data.manifest.json",
+                  sums=root / "data.SHA256SUMS", inputs=root / "inputs.csv",
+                  inputs_store=root / "inputs3.csv")
 
 
 @pytest.fixture
@@ -69,7 +74,7 @@ def test_params_and_sheet_are_staged(tmp_path: Path, web: Web, params: dict[str,
     web.files = {"/sheet.csv": (f"sample,fastq,extra\na,{PUBLIC}x/r.fq.gz,assets/local.fa\n"
                                 f"b, {PUBLIC}y/r.fq.gz ,\nc,{PUBLIC}none.fq.gz,\n").encode(),
                  "/a%20b.fa": b">b\n", "/x/r.fq.gz": READS, "/y/r.fq.gz": READS[1:]}
-    mirror(spec(tmp_path, web, rows=2))
+    mirror(spec(tmp_path, web, samples=2))
     first, second, local = sha(READS), sha(READS[1:]), sha(b">a\nACGT\n")
     assert (tmp_path / "inputs.csv").read_text() == (
         "sample,fastq,extra\n"
@@ -77,9 +82,11 @@ def test_params_and_sheet_are_staged(tmp_path: Path, web: Web, params: dict[str,
     assert (tmp_path / "inputs3.csv").read_text().splitlines()[2] == (
         f"b,s3://bucket/prefix/blobs/sha256/{second}/r.fq.gz,")
     told = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")
-    assert told["params"] == {"input": {"path": "inputs.csv", "kind": "sheet"},
-                              "fasta": {"path": f"data/{sha(b'>b' + bytes([10]))}/a_b.fa",
-                                        "kind": "file"}}
+    assert told["params"] == {
+        "input": {"path": "inputs.csv", "kind": "sheet", "was": f"{PUBLIC}sheet.csv"},
+        "fasta": {"path": f"data/{sha(b'>b' + bytes([10]))}/a_b.fa", "kind": "file",
+                  "was": f"{PUBLIC}a%20b.fa?download=1"},
+        "hook_url": {"kind": "none", "was": f"{PUBLIC}hook.json", "every": True}}
     assert {each["url"] for each in told["files"]} == {
         f"{PUBLIC}x/r.fq.gz", f"{PUBLIC}y/r.fq.gz", f"{PUBLIC}a%20b.fa?download=1",
         "code:assets/local.fa"}
@@ -131,21 +138,168 @@ def test_all_faults_are_named_at_once_with_their_places(
     with pytest.raises(SourceError) as caught:
         mirror(spec(tmp_path, web))
     said = str(caught.value)
-    for part in ("3 of 4 files", "gone.fq: 404 Not Found", "sheet.csv, row 1, column fastq_2",
+    for part in ("3 of 4 files", "gone.fq: there is no such file",
+                 "sheet.csv, row 1, column fastq_2",
                  "sheet.csv, row 2, column fastq_2", "gs:// is not supported",
                  "row 2, column fastq_1", "az:// is not supported", "params.model"):
         assert part in said
     assert [path.name for path in tmp_path.iterdir() if path.suffix in (".csv", ".json")] == []
 
 
-def test_another_sheet_may_not_hide_urls(tmp_path: Path, web: Web,
-                                         params: dict[str, Any]) -> None:
-    params |= {"input": f"{PUBLIC}sheet.csv", "contrasts": f"{PUBLIC}contrasts.csv"}
-    web.files = {"/sheet.csv": b"sample\na\n", "/contrasts.csv": b"id,file\nx,plain\n"}
+def test_sheets_in_sheets_are_followed_and_keep_their_form(
+        tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
+    """A headerless list of a name and a URL; a list that lies in the code; a sheet in YAML."""
+    params |= {"input": f"{PUBLIC}sheet.yml", "bbsplit_fasta_list": f"{PUBLIC}list.txt",
+               "rrna": "assets/rrna.txt"}
+    (tmp_path / "project/assets/rrna.txt").write_text(f"{PUBLIC}rrna/a.fa\n{PUBLIC}rrna/b.fa\n")
+    web.files = {
+        "/sheet.yml": f"- sample: a\n  reads: ['{PUBLIC}1.fq', '{PUBLIC}2.fq']\n"
+                      f"  more: {PUBLIC}more.tsv\n".encode(),
+        "/list.txt": f"virus,{PUBLIC}v/genome.fa\nhuman,{PUBLIC}h/genome.fa\n".encode(),
+        "/more.tsv": f"x\ty\n1\t{PUBLIC}deep.bam\n".encode(), "/deep.bam": b"bam",
+        "/deep.bam.bai": b"bai", "/1.fq": b"1", "/2.fq": b"2", "/v/genome.fa": b"v",
+        "/h/genome.fa": b"h", "/rrna/a.fa": b"a", "/rrna/b.fa": b"b"}
     mirror(spec(tmp_path, web))
-    web.files["/contrasts.csv"] = f"id,file\nx,{PUBLIC}r.fq\n".encode()
-    with pytest.raises(SourceError, match=r"params\.contrasts: contrasts\.csv, row 1, column file"):
-        mirror(spec(tmp_path, web, relock=True))
+    manifest = tmp_path / "data.manifest.json"
+    told = schema.read_json(manifest, "data-manifest")
+    assert {name: each["path"] for name, each in told["params"].items()} == {
+        "input": "sheets/input/sheet.yml", "rrna": "sheets/rrna/rrna.txt",
+        "bbsplit_fasta_list": "sheets/bbsplit_fasta_list/list.txt"}
+    locate = inputs.lay_out(manifest, tmp_path / "blobs/sha256", tmp_path / "laid")
+    rendered = inputs.render(manifest, locate, tmp_path / "run")
+    assert set(rendered) == {"input", "bbsplit_fasta_list", "rrna"}
+    record, = yaml.safe_load(Path(rendered["input"]).read_text())
+    assert [Path(each).read_bytes() for each in record["reads"]] == [b"1", b"2"]
+    rows = [line.split("\t") for line in Path(record["more"]).read_text().splitlines()]
+    assert rows[0] == ["x", "y"]
+    bam = Path(rows[1][1])
+    assert (bam.read_bytes(), bam.with_name("deep.bam.bai").read_bytes()) == (b"bam", b"bai")
+    pairs = [line.split(",") for line in Path(rendered["bbsplit_fasta_list"]).read_text().split()]
+    assert {name: Path(each).read_bytes() for name, each in pairs} == {"virus": b"v",
+                                                                      "human": b"h"}
+    lines = Path(rendered["rrna"]).read_text().split()
+    assert [Path(each).read_bytes() for each in lines] == [b"a", b"b"]
+    assert not [path for path in (tmp_path / "run").rglob("*")
+                if path.is_file() and PUBLIC in path.read_text()]
+
+
+def test_pairs_and_partners_stay_together(tmp_path: Path, web: Web,
+                                          params: dict[str, Any]) -> None:
+    params |= {"input": f"{PUBLIC}sheet.csv"}
+    rows = [("p1", "normal", "L1"), ("p1", "tumour", "L1"), ("p1", "tumour", "L2"),
+            ("p2", "other", "L1")]
+    web.files = {"/sheet.csv": b"patient,sample,lane,bam\n" + "".join(
+        f"{patient},{sample},{lane},{PUBLIC}{sample}{lane}.bam\n"
+        for patient, sample, lane in rows).encode(),
+        **{f"/{sample}{lane}.bam": f"{sample}{lane}".encode() for _, sample, lane in rows}}
+    mirror(spec(tmp_path, web, samples=1))
+    kept = (tmp_path / "inputs.csv").read_text().splitlines()[1:]
+    assert [line.rpartition(",")[0] for line in kept] == ["p1,normal,L1", "p1,tumour,L1",
+                                                          "p1,tumour,L2"]
+    assert web.asked("/otherL1.bam") == 0
+
+
+def test_references_are_carried_below_their_base(tmp_path: Path, web: Web,
+                                                 params: dict[str, Any]) -> None:
+    """Those that the code reads and no param overrides; brace groups; what others leave out."""
+    base = f"{PUBLIC}igenomes"
+    params |= {"genome": "tiny", "igenomes_base": f"{base}/", "gtf": f"{PUBLIC}own.gtf",
+               "genomes": {"tiny": {
+                   "fasta": f"{base}//Tiny/genome.fa", "gtf": f"{base}/Tiny/genes.gtf",
+                   "known": f"{base}/Tiny/{{a,sub/b}}.vcf.gz", "unused": f"{base}/Tiny/unused.bed",
+                   "mito": "MT"}, "huge": {"fasta": f"{base}/huge.fa"}}}
+    (tmp_path / "project/main.nf").write_text(
+        "params.fasta = getGenomeAttribute('fasta')\nparams.gtf = getGenomeAttribute('gtf')\n"
+        "params.known = params.genomes[params.genome]?.known\n")
+    web.files = {"/own.gtf": b"own", "/igenomes/Tiny/genome.fa": b">t\n",
+                 "/igenomes/Tiny/genome.fa.fai": b"fai", "/igenomes/Tiny/a.vcf.gz": b"a",
+                 "/igenomes/Tiny/sub/b.vcf.gz": b"b", "/igenomes/Tiny/sub/b.vcf.gz.tbi": b"tbi",
+                 "/igenomes/Tiny/unused.bed": b"-"}
+    mirror(spec(tmp_path, web))
+    manifest = tmp_path / "data.manifest.json"
+    told = schema.read_json(manifest, "data-manifest")
+    assert {each["path"].partition("trees/igenomes_base/")[2] for each in told["files"]
+            if each["path"].startswith("trees/")} == {
+        "Tiny/genome.fa", "Tiny/genome.fa.fai", "Tiny/a.vcf.gz", "Tiny/sub/b.vcf.gz",
+        "Tiny/sub/b.vcf.gz.tbi"}
+    locate = inputs.lay_out(manifest, tmp_path / "blobs/sha256", tmp_path / "laid")
+    rendered = inputs.render(manifest, locate, tmp_path / "run")
+    assert (Path(rendered["igenomes_base"]) / "Tiny/genome.fa").read_bytes() == b">t\n"
+    assert set(inputs.shared(manifest)) == {"igenomes_base"}
+
+
+def test_a_wish_for_references_is_held_against_the_pipeline(
+        tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
+    base = f"{PUBLIC}igenomes"
+    params |= {"igenomes_base": base, "genomes": {"tiny": {"fasta": f"{base}/t.fa",
+                                                          "star": f"{base}/star/"}}}
+    web.files = {"/igenomes/t.fa": b">t\n"}
+    mirror(spec(tmp_path, web, references=Wish(genome="tiny", attributes=("fasta",))))
+    assert [each["path"] for each in schema.read_json(
+        tmp_path / "data.manifest.json", "data-manifest")["files"]] == [
+        "trees/igenomes_base/t.fa"]
+    for wish, said in ((Wish(genome="other"), "no genome 'other'"),
+                       (Wish(genome="tiny", attributes=("bwa",)), "'tiny' has no bwa")):
+        with pytest.raises(ConfigError, match=said):
+            mirror(spec(tmp_path, web, references=wish))
+
+
+def test_parts_of_a_folder_are_carried_and_other_folders_are_left_out(
+        tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
+    for name in ("113_GRCh38/info.txt", "113_GRCh38/x/y.gz", "112_GRCh38/info.txt"):
+        files.write_text(tmp_path / "cache" / name, name)
+    params |= {"vep_cache": "s3://annotation/vep/", "snpeff_cache": "s3://annotation/snpeff/"}
+    (tmp_path / "project/nextflow_schema.json").write_text(json.dumps({"$defs": {"a": {
+        "properties": {each: {"type": "string", "format": "directory-path"}
+                       for each in ("vep_cache", "snpeff_cache")}}}}))
+    reach = Reach(prefixes={"s3://annotation/vep/": f"file://{tmp_path}/cache/"})
+    mirror(spec(tmp_path, web, reach=reach, folders={"vep_cache": ("113_GRCh38",)}))
+    told = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")
+    assert {each["path"] for each in told["files"]} == {
+        "trees/vep_cache/113_GRCh38/info.txt", "trees/vep_cache/113_GRCh38/x/y.gz"}
+    assert told["params"] == {
+        "vep_cache": {"kind": "folder", "path": "trees/vep_cache", "every": True,
+                      "was": "s3://annotation/vep/"},
+        "snpeff_cache": {"kind": "none", "was": "s3://annotation/snpeff/", "every": True}}
+
+
+def test_the_plan_fetches_nothing_but_sheets_and_holds_the_limit(
+        tmp_path: Path, web: Web, params: dict[str, Any],
+        capsys: pytest.CaptureFixture[str]) -> None:
+    params |= {"input": f"{PUBLIC}sheet.csv", "fasta": f"{PUBLIC}large.fa"}
+    web.files = {"/sheet.csv": f"sample,fastq\na,{PUBLIC}r.fq\n".encode(), "/r.fq": b"r" * 1000,
+                 "/large.fa": READS}
+    planned = spec(tmp_path, web, limit=10_000)
+    asked = PlanSpec(pipeline="p", selection=planned.selection, source=planned.source,
+                     report=tmp_path / "plan.json")
+    with pytest.raises(ConfigError, match=r"2\.0 MB, more than the 10\.0 kB") as caught:
+        show_plan(asked)
+    assert f"{PUBLIC}large.fa\n               in params.fasta" in str(caught.value)
+    assert (web.asked("/r.fq"), web.asked("/large.fa")) == (0, 0)
+    told = schema.read_json(tmp_path / "plan.json", "data-plan")
+    assert (told["bytes"], told["coming"], told["limit"]) == (len(READS) + 1000,
+                                                              len(READS) + 1000, 10_000)
+    assert "2.0 MB  https://data.example.org/large.fa  (params.fasta)" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"data\.limit"):
+        mirror(planned)
+    assert web.asked("/large.fa") == 0
+    mirror(spec(tmp_path, web))
+    assert show_plan(PlanSpec(pipeline="p", selection=spec(tmp_path, web).selection,
+                              source=planned.source, report=tmp_path / "plan.json")) == (
+        "2 files, 2.0 MB in all; 0 B to fetch")
+
+
+def test_params_that_the_config_sets_hold_on_both_sides(tmp_path: Path, web: Web,
+                                                        params: dict[str, Any]) -> None:
+    """nextflow.resolved answers with the params given, as the real one does."""
+    given = {"model": None, "depth": 30, "fasta": f"{PUBLIC}mine.fa"}
+    params |= given
+    web.files = {"/mine.fa": b">m\n"}
+    mirror(spec(tmp_path, web, given=given))
+    told = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")["params"]
+    assert told["model"] == {"kind": "none", "every": True}
+    assert told["depth"] == {"kind": "value", "value": 30, "every": True}
+    assert (told["fasta"]["kind"], told["fasta"]["every"]) == ("file", True)
 
 
 def test_a_pipeline_without_data_gets_empty_files(tmp_path: Path, web: Web,
@@ -174,7 +328,7 @@ def test_no_secret_of_a_url_is_written_or_said(tmp_path: Path, web: Web, params:
     assert not any("s3cret" in text for text in texts)
 
 
-@pytest.mark.parametrize("url", [f"{PUBLIC}a{{1,2}}.fa", f"{PUBLIC}*.fa", f"{PUBLIC}a\x07.fa"])
+@pytest.mark.parametrize("url", [f"{PUBLIC}a{{1,2.fa", f"{PUBLIC}*.fa", f"{PUBLIC}a\x07.fa"])
 def test_odd_urls_are_refused(tmp_path: Path, web: Web, params: dict[str, Any], url: str) -> None:
     params |= {"fasta": url}
     with pytest.raises(SourceError):
@@ -207,5 +361,6 @@ def test_the_real_nextflow_tells_hello_s_params(tmp_path: Path, web: Web,
     mirror(hello)
     assert (tmp_path / "inputs.csv").read_text().endswith(f"a,data/{sha(READS)}/r.fq,\n")
     with pytest.raises(SourceError, match="'nosuch'") as caught:
-        mirror(dataclasses.replace(hello, profile="nosuch"))
+        mirror(spec(tmp_path, web, reach=hello.source.reach, runtime=runtime.archive,
+                    profile="nosuch"))
     assert "Unknown configuration profile" in str(caught.value)

@@ -18,7 +18,7 @@ import pytest
 from tasks.code import folder, stage
 from tasks.core import files, nextflow, schema
 from tasks.core.errors import ImageError, SourceError
-from tasks.data.mirror import Mirror, mirror
+from tasks.data.mirror import Mirror, Selection, Source, mirror
 from tasks.data.sources import Reach
 from tasks.images.inspect import InspectSpec, inspect_images
 from tasks.images.reference import complete
@@ -182,12 +182,13 @@ def hello(runtime: maven.Runtime, tmp_path_factory: pytest.TempPathFactory) -> I
                      f"sample,fastq_1,fastq_2\na,{public}hello/r.fq.gz,\n".encode(),
                      "/hello/r.fq.gz": gzip.compress(b"@r\nACGT\n+\nIIII\n")}
         mirror(Mirror(
-            pipeline="hello", profile="test", rows=0,
-            reach=Reach(prefixes={public: f"{web.url}/"}),
-            store="store", code=root / "code.tar", runtime=runtime.archive,
-            blobs=root / "blobs", manifest=root / "data.manifest.json", sums=root / "sums",
-            inputs=root / "inputs.csv", inputs_store=root / "inputs3.csv",
-            lock=root / "data.json", log=root / "log", relock=False))
+            pipeline="hello", store="store", manifest=root / "data.manifest.json",
+            selection=Selection(profile="test", samples=0, given={}, references=None, folders={},
+                                limit=None),
+            source=Source(reach=Reach(prefixes={public: f"{web.url}/"}), code=root / "code.tar",
+                          runtime=runtime.archive, blobs=root / "blobs", lock=root / "data.json",
+                          log=root / "log", relock=False),
+            sums=root / "sums", inputs=root / "inputs.csv", inputs_store=root / "inputs3.csv"))
     list_images(ListSpec(pipeline="hello", code=root / "code.tar", profile="test", given={},
                          images=root / "images.txt", scan=root / "images.json"))
     pack_plugin(runtime, root)

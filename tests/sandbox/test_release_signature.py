@@ -41,8 +41,9 @@ def test_an_auditor_needs_no_more_than_ssh_keygen_and_sha256sum(ready: Staged) -
         subprocess.run(["ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "airlock", "-n",
                         "airlock", "-s", folder / "SHA256SUMS.sig"], stdin=listed, check=True)
     place = Path("laid-out")
-    for path in [line[66:] for line in (folder / "SHA256SUMS").read_text().splitlines()]:
-        source = contents.source_of(ready.layout, "24.10.5", path)
+    for line in (folder / "SHA256SUMS").read_text().splitlines():
+        path = line[66:]
+        source = contents.source_of(ready.layout, "24.10.5", path, line[:64])
         files.copy(source, place / path)
     shutil.copy(folder / "SHA256SUMS", place)
     subprocess.run(["sha256sum", "-c", "--strict", "SHA256SUMS"], cwd=place, check=True)

@@ -153,6 +153,10 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("images", "platforms"): ["linux/amd64", "linux/arm64"],
     ("images", "licences"): {"*/airlock/*": "ours"},
     ("run",): "stub",
+    ("data", "limit"): "7 GB",
+    ("data", "folders"): {"cache": ["part"]},
+    ("params",): {"depth": 30},
+    ("references",): {"genome": "GRCh38"},
 }
 """Another value that is valid, for keys where a changed text or number would not be."""
 

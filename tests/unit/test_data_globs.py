@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import SourceError
@@ -20,6 +20,7 @@ texts = st.recursive(
         plain, st.lists(inner, min_size=2, max_size=3), inner), max_leaves=6)
 
 
+@settings(max_examples=20)
 @given(st.lists(texts, min_size=20, max_size=20))
 def test_brace_groups_stand_for_what_bash_makes_of_them(written: list[str]) -> None:
     script = "".join(f"printf '%s\\0' x{text}\nprintf '\\1\\0'\n" for text in written)
@@ -44,6 +45,7 @@ def test_the_brace_globs_of_igenomes_are_expanded_without_a_network() -> None:
         "s3://ngi-igenomes/igenomes//GATK/beta/known_indels.vcf.gz")
 
 
+@settings(max_examples=40)
 @given(st.text("ab/.*?", max_size=8), st.lists(st.text("ab/.", max_size=6), max_size=8))
 def test_wildcards_match_as_in_a_shell_within_one_folder(pattern: str, names: list[str]) -> None:
     if "**" in pattern:

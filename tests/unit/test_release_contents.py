@@ -31,7 +31,7 @@ def test_every_file_is_listed_with_its_kind(ready: Staged) -> None:
         "inputs3.csv", "plugins.txt", "plugins.tar", f"nextflow-{VERSION}.tar", "offline.config"}
     for each in found.values():
         assert each.sha256 == files.sha256(each.source)
-        assert each.source == contents.source_of(ready.layout, VERSION, each.path)
+        assert each.source == contents.source_of(ready.layout, VERSION, each.path, each.sha256)
 
 
 def test_a_converted_image_is_held_against_the_digest_that_it_came_from(ready: Staged) -> None:

@@ -13,6 +13,8 @@ from tasks.core.schema import read_json
 EVERY = "every"
 """Marks the params of a manifest that any run gets, not that of the test profile alone."""
 INPUTS = "inputs.csv"
+OWN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+"""What the name of a user's own sheet is made of."""
 
 
 def blob(blobs: Path, sha256: str, name: str) -> Path:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+MANIFEST = "data.manifest.json"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SiteLayout:
@@ -116,12 +118,21 @@ class Layout(_OfPipeline):
 
     @property
     def data_manifest(self) -> Path:
-        return self.root / "data.manifest.json"
+        return self.root / MANIFEST
 
     @property
     def data_plan(self) -> Path:
         """What data:plan said last, for programs."""
         return self.root / "data.plan.json"
+
+    @property
+    def own(self) -> Path:
+        """The users' own data: a folder for each sheet, with its manifest."""
+        return self.root / "own"
+
+    def own_names(self) -> tuple[str, ...]:
+        """The names of the sheets that were staged."""
+        return tuple(sorted(each.parent.name for each in self.own.glob(f"*/{MANIFEST}")))
 
     @property
     def data_sums(self) -> Path:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 from tasks.core.config import Config, Pipeline
 from tasks.core.graph import Task, group, step
 from tasks.core.layout import Layout
 from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
+from tasks.data.own import OwnSpec, mirror_own
 from tasks.data.references import Wish
 from tasks.data.sources import Reach
 
@@ -15,12 +18,19 @@ from tasks.data.sources import Reach
 def tasks(config: Config) -> Iterator[Task]:
     """`mirror:data:<pipeline>`: sheets, manifest and lock; the files by digest in a cache.
 
-    `data:plan:<pipeline>` shows what that would carry, and fetches nothing but sheets.
+    With input=SHEET it is the user's own data. `data:plan:<pipeline>` shows what the pipeline's
+    would cost, and fetches nothing but sheets.
     """
     yield group("mirror:data", "the pipelines' data")
     for pipeline in config.pipelines:
         at = Layout(site=config.site.name, pipeline=pipeline.name)
         name = f"mirror:data:{pipeline.name}"
+        if "input" in config.variables:
+            # Another action under the same name: the test data's state stays what it was.
+            yield step(name, "your own data, fetched and locked", mirror_own,
+                       _own(config, pipeline, at, name), always=True, recorded=False,
+                       servers=config.site.servers)
+            continue
         spec = Mirror(
             pipeline=pipeline.name, selection=_selection(pipeline),
             source=_source(config, pipeline, at, name), store=config.site.store.url,
@@ -47,6 +57,14 @@ def _selection(pipeline: Pipeline) -> Selection:
         profile=pipeline.profile, samples=pipeline.rows, given=pipeline.params,
         references=Wish(genome=pipeline.genome, attributes=pipeline.attributes)
         if pipeline.genome else None, folders=pipeline.folders, limit=pipeline.limit)
+
+
+def _own(config: Config, pipeline: Pipeline, at: Layout, step_name: str) -> OwnSpec:
+    sheet = Path(config.variables["input"]).expanduser()
+    source = dataclasses.replace(_source(config, pipeline, at, step_name),
+                                 lock=at.lock(f"own-{sheet.stem}"))
+    return OwnSpec(pipeline=pipeline.name, sheet=sheet, source=source,
+                   folder=at.own / sheet.stem, limit=pipeline.limit)
 
 
 def _source(config: Config, pipeline: Pipeline, at: Layout, step_name: str) -> Source:

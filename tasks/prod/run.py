@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, launch, processes
+from tasks.core import files, inputs, launch, processes
 from tasks.core.errors import CommandError, ConfigError, HostError
-from tasks.core.layout import ProdLayout
+from tasks.core.layout import MANIFEST, ProdLayout
 from tasks.core.schema import check, read_json
 from tasks.prod.bootstrap import carried
 
@@ -62,7 +62,8 @@ def run_test(spec: RunSpec) -> str:
 def run_own(spec: OwnRunSpec) -> str:
     """Run the user's own data, without the test profile and its params."""
     ready, told = _ready(spec.layout)
-    params = own_params(spec.input, spec.params)
+    release = spec.layout.release(told["release"])
+    params = own_params(spec.input, spec.params, release=release, folder=ready.folder)
     name = Path(spec.input or spec.params or "").stem
     out = spec.layout.results(f"{told['release']}/{name}")
     own = ready.folder / "own.params.json"
@@ -72,8 +73,12 @@ def run_own(spec: OwnRunSpec) -> str:
     return f"results in {params.get('outdir', out)}/"
 
 
-def own_params(sheet: str | None, params: str | None) -> dict[str, Any]:
-    """The user's params file (YAML or JSON) as a mapping, `input` being the sheet, absolute."""
+def own_params(sheet: str | None, params: str | None, *, release: Path,
+               folder: Path) -> dict[str, Any]:
+    """The user's params file (YAML or JSON) as a mapping, `input` being the sheet, absolute.
+
+    A sheet that the release carries is called by its name, and rendered below `folder`.
+    """
     told: dict[str, Any] = {}
     if params:
         import yaml
@@ -84,16 +89,32 @@ def own_params(sheet: str | None, params: str | None) -> dict[str, Any]:
         if not isinstance(loaded, dict):
             raise ConfigError("a params file is a mapping of names", where=params)
         told = loaded
-    if sheet:
-        told["input"] = str(_given("input", sheet).resolve())
+    if sheet and not Path(sheet).expanduser().is_file() and (carried := own_of(release, sheet)):
+        told |= inputs.render(carried / MANIFEST, lambda path: files.inside(
+            release if path.startswith(("data/", "trees/")) else carried, path),
+            folder / "own" / sheet)
+    elif sheet:
+        told["input"] = str(_given("input", sheet, carried=own_names(release)).resolve())
     return told
 
 
-def _given(variable: str, value: str) -> Path:
+def own_names(release: Path) -> list[str]:
+    """The names of the users' own sheets that a release carries."""
+    return sorted(each.parent.name for each in release.glob(f"own/*/{MANIFEST}"))
+
+
+def own_of(release: Path, name: str) -> Path | None:
+    """The folder of a carried sheet, by its name, with or without its ending."""
+    known = {each: release / "own" / each for each in own_names(release)}
+    return known.get(name) or known.get(Path(name).stem)
+
+
+def _given(variable: str, value: str, *, carried: Sequence[str] = ()) -> Path:
     path = Path(value).expanduser()
     if not path.is_file():
+        known = f", or the name of a sheet that the release carries: {', '.join(carried)}"
         raise ConfigError(f"there is no such file, given by {variable}=", where=path.absolute(),
-                          todo="give its absolute path")
+                          todo=f"give its absolute path{known if carried else ''}")
     return path
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.core import files, inputs
 from tasks.core.errors import ConfigError, IntegrityError
-from tasks.core.layout import Layout
+from tasks.core.layout import MANIFEST, Layout
 from tasks.core.schema import read_json
 from tasks.release import oci
 
-DATA = ("data/", "trees/", "sheets/")
+DATA = ("data/", "trees/", "sheets/", "own/")
 """Where a release has the files and sheets of data.manifest.json."""
 
 OCI_BLOBS = "oci/blobs/sha256/"
@@ -59,6 +59,8 @@ def source_of(layout: Layout, runtime: str, path: str, sha256: str) -> Path:
     """Where a carried file lies on this side."""
     if path == "release.json":
         return layout.release / path
+    if path.startswith("own/") and path.rpartition("/")[2] in (MANIFEST, inputs.INPUTS):
+        return files.inside(layout.root, path)
     if path.startswith(DATA):
         return inputs.blob(layout.of_site.blobs, sha256, path.rpartition("/")[2])
     if path.startswith(OCI_BLOBS):
@@ -67,7 +69,8 @@ def source_of(layout: Layout, runtime: str, path: str, sha256: str) -> Path:
     return fixed(layout, runtime, "store")[path][1]
 
 
-def collect(layout: Layout, runtime: str, carry: str = "registry") -> list[Carried]:
+def collect(layout: Layout, runtime: str, carry: str = "registry",
+            own: Sequence[str] = ()) -> list[Carried]:
     """Hash every carried file, and hold it against manifests, locks and receipts.
 
     IntegrityError names every file that is not what is claimed.
@@ -76,6 +79,8 @@ def collect(layout: Layout, runtime: str, carry: str = "registry") -> list[Carri
     places = fixed(layout, runtime, carry)
     places |= {each["path"]: ("data", source_of(layout, runtime, each["path"], each["sha256"]))
                for each in (*data["files"], *data["sheets"])}
+    for name in own:
+        places |= _own(layout, name, places)
     blobs = oci.blobs(layout.oci_index, layout.of_site.blobs) if carry == "store" else []
     places |= {f"{OCI_BLOBS}{digest}": ("images", source_of(layout, runtime, OCI_BLOBS + digest,
                                                             digest)) for digest in blobs}
@@ -91,6 +96,24 @@ def collect(layout: Layout, runtime: str, carry: str = "registry") -> list[Carri
                         layout.oci_index)
                for digest in blobs if found[OCI_BLOBS + digest].sha256 != digest)])
     return carried
+
+
+def _own(layout: Layout, name: str,
+         before: Mapping[str, tuple[str, Path]]) -> dict[str, tuple[str, Path]]:
+    """What is carried of a user's own sheet: its files where all data lie, the rest below own/."""
+    folder, place = layout.own / name, f"own/{name}"
+    told = read_json(folder / MANIFEST, "data-manifest")
+    found = {f"{place}/{MANIFEST}": ("data", folder / MANIFEST)}
+    if (folder / inputs.INPUTS).is_file():
+        found[f"{place}/{inputs.INPUTS}"] = ("data", folder / inputs.INPUTS)
+    for path, each in [(each["path"], each) for each in told["files"]] + [
+            (f"{place}/{each['path']}", each) for each in told["sheets"]]:
+        source = inputs.blob(layout.of_site.blobs, each["sha256"], path.rpartition("/")[2])
+        if path in before and files.sha256(before[path][1]) != each["sha256"]:
+            raise IntegrityError(f"{path} is another file in the test data", where=folder,
+                                 todo="run `doit mirror:data` with relock=1 for both")
+        found[path] = ("data", source)
+    return found
 
 
 def _refuse(faults: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.core.config import Config, Pipeline, Site, StoreAt
 from tasks.core.graph import Task, group, step
-from tasks.core.layout import Layout, SiteLayout
+from tasks.core.layout import MANIFEST, Layout, SiteLayout
 from tasks.release import contents, push, release, tool
 
 PARTS = {
@@ -39,12 +39,13 @@ def _release(site: Site, pipeline: Pipeline) -> Task:
     at = Layout(site=site.name, pipeline=pipeline.name)
     spec = release.ReleaseSpec(
         pipeline=pipeline.name, layout=at, runtime=pipeline.runtime, profile=pipeline.profile,
-        run=pipeline.run, platform=site.platform, signing=site.signing, carry=site.carry)
+        run=pipeline.run, platform=site.platform, signing=site.signing, carry=site.carry,
+        own=at.own_names())
     carried = [place for _, place in contents.fixed(at, pipeline.runtime, site.carry).values()]
     return step(f"release:{pipeline.name}", "the list of all that is carried, signed",
                 release.make, spec,
-                needs=[*carried, at.data_sums, at.runtime_sums(pipeline.runtime),
-                       at.lock("plugins")],
+                needs=[*carried, *(at.own / name / MANIFEST for name in spec.own),
+                       at.data_sums, at.runtime_sums(pipeline.runtime), at.lock("plugins")],
                 makes=[at.release / name for name in push.SEALED], servers=site.packages)
 
 

@@ -20,7 +20,10 @@ from tasks.release import contents
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseSpec:
-    """What a release is made from; with `carry` at `store`, of the images themselves too."""
+    """What a release is made from; with `carry` at `store`, of the images themselves too.
+
+    `own` are the names of the users' own sheets that it carries.
+    """
 
     pipeline: str
     layout: Layout
@@ -30,13 +33,14 @@ class ReleaseSpec:
     platform: str
     signing: Signing
     carry: str = "registry"
+    own: tuple[str, ...] = ()
 
 
 def make(spec: ReleaseSpec) -> str:
     """Write the release folder; IntegrityError where a file is not what was claimed."""
     signature.ready(spec.signing.key, create=spec.signing.create, identity=spec.signing.identity)
     contents.check_platform(spec.layout, spec.platform)
-    carried = contents.collect(spec.layout, spec.runtime, spec.carry)
+    carried = contents.collect(spec.layout, spec.runtime, spec.carry, spec.own)
     folder = spec.layout.release
     told = describe(spec, carried, before=_before(folder, spec.signing))
     check(told, "release", where=folder / "release.json")

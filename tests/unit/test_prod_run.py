@@ -29,26 +29,29 @@ def test_the_file_system_of_a_place(place: str, kind: str) -> None:
 
 
 def test_own_params_come_from_the_file_and_the_sheet(tmp_path: Path) -> None:
+    here = {"release": tmp_path, "folder": tmp_path}
     sheet, params = tmp_path / "mine.csv", tmp_path / "p.yml"
     sheet.write_text("sample\n")
     params.write_text("input: other.csv\nskip: null\n")
-    assert own_params(str(sheet), None) == {"input": str(sheet)}
-    assert own_params(None, str(params)) == {"input": "other.csv", "skip": None}
-    assert own_params(str(sheet), str(params)) == {"input": str(sheet), "skip": None}
+    assert own_params(str(sheet), None, **here) == {"input": str(sheet)}
+    assert own_params(None, str(params), **here) == {"input": "other.csv", "skip": None}
+    assert own_params(str(sheet), str(params), **here) == {"input": str(sheet), "skip": None}
     params.write_text(json.dumps({"genome": "x"}))
-    assert own_params(None, str(params)) == {"genome": "x"}
+    assert own_params(None, str(params), **here) == {"genome": "x"}
 
 
 @pytest.mark.parametrize("text", ["- a list\n", "a: [\n", ""])
 def test_a_params_file_that_is_none(tmp_path: Path, text: str) -> None:
+    here = {"release": tmp_path, "folder": tmp_path}
     (tmp_path / "p").write_text(text)
     with pytest.raises(ConfigError):
-        own_params(None, str(tmp_path / "p"))
+        own_params(None, str(tmp_path / "p"), **here)
 
 
 def test_a_sheet_that_is_missing_is_named(tmp_path: Path) -> None:
+    here = {"release": tmp_path, "folder": tmp_path}
     with pytest.raises(ConfigError, match="input=") as caught:
-        own_params(str(tmp_path / "none.csv"), None)
+        own_params(str(tmp_path / "none.csv"), None, **here)
     assert str(tmp_path / "none.csv") in str(caught.value)
 
 

@@ -94,9 +94,14 @@ def inside(root: Path, relative: str) -> Path:
 
 
 def points_inside(name: str, link: str) -> bool:
-    """Whether the symbolic link `name` of an archive or tree, to `link`, stays inside it."""
-    end = PurePosixPath(os.path.normpath(PurePosixPath(name).parent / link))
-    return not end.is_absolute() and ".." not in end.parts
+    """Whether the symbolic link `name` of an archive or tree, to `link`, stays inside it.
+
+    A `..` after a name counts as leaving: that name may be a link too, and its parent elsewhere.
+    """
+    to = PurePosixPath(link)
+    up = next((at for at, part in enumerate(to.parts) if part != ".."), len(to.parts))
+    return (not to.is_absolute() and ".." not in to.parts[up:]
+            and up < len(PurePosixPath(name).parts))
 
 
 def copy(source: Path, target: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,38 @@ def test_a_hostile_member_is_refused_and_nothing_appears(tmp_path: Path, name: s
     with pytest.raises(IntegrityError):
         files.unpack_tar(archive, tmp_path / "folder")
     assert {path.name for path in tmp_path.iterdir()} == {"bad.tar"}
+
+
+PARTS = st.sampled_from(["a", "b", "..", "."])
+
+
+@given(st.dictionaries(st.tuples(st.sampled_from("ab"), st.sampled_from("abc")),
+                       st.lists(PARTS, min_size=1, max_size=6)),
+       st.lists(PARTS, min_size=1, max_size=6))
+def test_links_that_stay_inside_lead_nowhere_else_whatever_they_lead_through(
+        links: dict[tuple[str, str], list[str]], last: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary) / "outer/root"
+        for folder in "ab":
+            (root / folder).mkdir(parents=True)
+        named = {f"{folder}/{name}": "/".join(to) for (folder, name), to in links.items()}
+        kept = {name: to for name, to in {**named, "last": "/".join(last)}.items()
+                if files.points_inside(name, to)}
+        for name, to in kept.items():
+            (root / name).symlink_to(to)
+        for name in kept:
+            try:
+                found = (root / name).resolve(strict=True)
+            except (OSError, RuntimeError):  # it leads nowhere, or in a circle
+                continue
+            assert found.is_relative_to(root.resolve())
+
+
+def test_a_link_may_go_up_within_the_tree_and_not_through_another_link() -> None:
+    assert files.points_inside("modules/a/main.nf", "../../lib/b.nf")
+    assert files.points_inside("a/root", "..")
+    assert not files.points_inside("a/root", "../..")
+    assert not files.points_inside("secret", "a/root/../secret")
 
 
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:

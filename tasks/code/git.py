@@ -7,11 +7,14 @@ import difflib
 import os
 import re
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from tasks.core import files, processes, urls
 from tasks.core.errors import CommandError, IntegrityError, SourceError
 
 INSTALL_GIT = "install git (on Debian: apt-get install git)"
+TOKEN = "AIRLOCK_GIT_TOKEN"  # noqa: S105 - its name, not its value
+"""The environment's variable with a token for https; any user's name goes with it at the forges."""
 SUBMODULE, LINK, EXECUTABLE = "160000", "120000", "100755"
 
 
@@ -25,6 +28,7 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
     for stale in cache.rglob("*.lock"):  # of a fetch that was killed; no other run is at work
         stale.unlink()
     local = ["-c", "protocol.file.allow=always"] if url.startswith("file://") else []
+    local += _login(url)
     try:
         _git(cache, *local, "fetch", "--quiet", "--force",
              "--prune", "--no-write-fetch-head", "--no-auto-gc", "--", url,
@@ -34,13 +38,27 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
         raise SourceError(f"the pipeline's repository can't be fetched:\n{said}",
                           where=urls.redact(url),
                           todo="look at `source` in the pipeline's config, hosts.urls in the "
-                               "site's, and git's own credentials and proxy") from error
+                               f"site's, {TOKEN} (https) or the SSH agent (ssh), and git's proxy"
+                          ) from error
     commit = _commit(cache, revision)
     if commit is None:
         raise SourceError(f"the repository has no tag, branch or commit {revision!r}"
                           + _nearest(cache, revision), where=urls.redact(url),
                           todo="look at `revision` in the pipeline's config")
     return commit, int(_git(cache, "show", "--no-patch", "--format=%ct", commit))
+
+
+def _login(url: str) -> list[str]:
+    """Let git ask for the token where this very host wants a login, over TLS alone.
+
+    The token stands in git's environment, never on a command line. Git asks the helper for the host
+    it talks to, so that one it was redirected to gets nothing.
+    """
+    if not os.environ.get(TOKEN) or not url.startswith("https://"):
+        return []
+    place = f"credential.{urlunsplit((*urlsplit(url)[:2], '', '', ''))}"
+    answer = f'test "$1" = get && printf "username=token\\npassword=%s\\n" "${TOKEN}"'
+    return ["-c", f"{place}.helper=", "-c", f"{place}.helper=!f() {{ {answer}; }}; f"]
 
 
 def write_tree(cache: Path, commit: str, root: Path) -> None:

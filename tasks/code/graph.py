@@ -1,44 +1,86 @@
-"""The pipelines' code, staged."""
+"""The pipelines' code, and institutional configs, staged."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from tasks.code import folder, stage
-from tasks.core.config import Config, Pipeline
+from tasks.core.config import Config, Origin
 from tasks.core.graph import Task, group, step
 from tasks.core.layout import Layout
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """What is staged, from where, and the files that come of it."""
+
+    step: str
+    pipeline: str
+    what: str
+    origin: Origin
+    cache: Path
+    archive: Path
+    manifest: Path
+    lock: Path
+    log: Path
+
+
 def tasks(config: Config) -> Iterator[Task]:
-    """`stage:<pipeline>`: the code in one archive, and its manifest."""
+    """`stage:<pipeline>`: the code in one archive, and its manifest; `stage:configs:<pipeline>`."""
     yield group("stage", "the pipelines' code")
     for pipeline in config.pipelines:
-        layout = Layout(site=config.site.name, pipeline=pipeline.name)
-        if pipeline.is_folder:
-            yield _folder(pipeline, layout)
-        else:
-            yield _git(config, pipeline, layout)
+        at = Layout(site=config.site.name, pipeline=pipeline.name)
+        yield _stage(config, _Target(
+            step=f"stage:{pipeline.name}", pipeline=pipeline.name, what="the pipeline's code",
+            origin=pipeline.code, cache=at.git_cache, archive=at.code, manifest=at.code_manifest,
+            lock=at.lock("code"), log=at.log(f"stage:{pipeline.name}")))
+    yield group("stage:configs", "institutional configs, such as nf-core/configs")
+    for pipeline in config.pipelines:
+        if pipeline.configs is not None:
+            at = Layout(site=config.site.name, pipeline=pipeline.name)
+            name = f"stage:configs:{pipeline.name}"
+            yield _stage(config, _Target(
+                step=name, pipeline=pipeline.name, what="institutional configs",
+                origin=pipeline.configs, cache=at.configs_cache, archive=at.configs,
+                manifest=at.configs_manifest, lock=at.lock("configs"), log=at.log(name)))
 
 
-def _folder(pipeline: Pipeline, layout: Layout) -> Task:
-    root = folder.root(pipeline.source)
+def _stage(config: Config, target: _Target) -> Task:
+    if target.origin.is_archive:
+        return _archive(config, target)
+    return _folder(target) if target.origin.is_folder else _git(config, target)
+
+
+def _folder(target: _Target) -> Task:
+    root = folder.root(target.origin.source)
     listing = folder.listing(root)
     spec = stage.FolderStage(
-        pipeline=pipeline.name, source=pipeline.source, revision=pipeline.revision,
-        listing=listing, archive=layout.code, manifest=layout.code_manifest)
+        pipeline=target.pipeline, source=target.origin.source, revision=target.origin.revision,
+        listing=listing, archive=target.archive, manifest=target.manifest)
     # Links are held by the listing: what they point to is a file of its own, or no file.
     needs = [root / name for name, kind in listing.items() if kind in ("file", "executable")]
-    return step(f"stage:{pipeline.name}", "the pipeline's code, from a folder",
-                stage.from_folder, spec, needs=needs, makes=[spec.archive, spec.manifest])
+    return step(target.step, f"{target.what}, from a folder", stage.from_folder, spec,
+                needs=needs, makes=[spec.archive, spec.manifest])
 
 
-def _git(config: Config, pipeline: Pipeline, layout: Layout) -> Task:
+def _git(config: Config, target: _Target) -> Task:
     spec = stage.GitStage(
-        pipeline=pipeline.name, source=pipeline.source, revision=pipeline.revision,
-        urls=config.site.urls, cache=layout.git_cache, archive=layout.code,
-        manifest=layout.code_manifest, lock=layout.lock("code"),
-        log=layout.log(f"stage:{pipeline.name}"), relock=config.relock)
-    return step(f"stage:{pipeline.name}", "the pipeline's code, from git",
-                stage.from_git, spec, makes=[spec.archive, spec.manifest], keeps=[spec.lock],
-                always=config.relock, servers=config.site.servers)
+        pipeline=target.pipeline, source=target.origin.source, revision=target.origin.revision,
+        urls=config.site.urls, cache=target.cache, archive=target.archive,
+        manifest=target.manifest, lock=target.lock, log=target.log, relock=config.relock)
+    return step(target.step, f"{target.what}, from git", stage.from_git, spec,
+                makes=[spec.archive, spec.manifest], keeps=[spec.lock], always=config.relock,
+                servers=config.site.servers)
+
+
+def _archive(config: Config, target: _Target) -> Task:
+    spec = stage.ArchiveStage(
+        pipeline=target.pipeline, source=target.origin.source, revision=target.origin.revision,
+        sha256=target.origin.sha256 or "", urls=config.site.urls, archive=target.archive,
+        manifest=target.manifest, lock=target.lock)
+    own = Path(target.origin.source).expanduser()
+    return step(target.step, f"{target.what}, from an archive", stage.from_archive, spec,
+                needs=[own] if own.is_file() else [], makes=[spec.archive, spec.manifest],
+                keeps=[spec.lock], servers=config.site.servers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +11,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.code import folder, git
-from tasks.core import files, locks, urls
-from tasks.core.errors import ConfigError, SourceError
+from tasks.core import archives, download, files, locks, urls
+from tasks.core.errors import ConfigError, IntegrityError, SourceError
 
+COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -41,6 +44,23 @@ class GitStage:
     lock: Path
     log: Path
     relock: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveStage:
+    """What `stage` reads for an archive, whose SHA-256 is known beforehand."""
+
+    pipeline: str
+    source: str
+    revision: str | None
+    sha256: str
+    urls: Mapping[str, str]
+    archive: Path
+    manifest: Path
+    lock: Path
+
+
+Stage = FolderStage | GitStage | ArchiveStage
 
 
 def from_folder(spec: FolderStage) -> str:
@@ -82,11 +102,12 @@ def from_git(spec: GitStage) -> str:
     if urls.has_password(spec.source) or urls.has_password(url):
         raise ConfigError("the source's URL holds a user name or password",
                           where=urls.redact(spec.source),
-                          todo="take it out of `source` and hosts.urls; git asks its credential "
-                               "helper (git help credentials)")
+                          todo=f"take it out of `source` and hosts.urls; put it into {git.TOKEN}, "
+                               "or git's credential helper (git help credentials)")
     commit, seconds = git.resolve(spec.cache, url, spec.revision, log=spec.log)
     lock = locks.read(spec.lock, "code-lock")
-    if lock and (lock["source"], lock["revision"]) == (spec.source, spec.revision):
+    if lock and "commit" in lock and (lock["source"], lock["revision"]) == (
+            spec.source, spec.revision):
         what = f"{spec.source} at {spec.revision}"
         locks.compare({what: lock["commit"]}, {what: commit}, lock=spec.lock, relock=spec.relock)
     with tempfile.TemporaryDirectory(prefix=".code.", dir=spec.archive.parent) as temporary:
@@ -102,12 +123,43 @@ def from_git(spec: GitStage) -> str:
     return f"{len(paths)} files of commit {commit[:12]}"
 
 
-def _write_manifest(spec: FolderStage | GitStage, *, revision: str, commit: str | None,
+def from_archive(spec: ArchiveStage) -> str:
+    """Stage what an archive holds, without the one folder around it that forges put there.
+
+    The commit is the one that `git archive` wrote into it. Raises IntegrityError where the bytes
+    are not those promised, or a member is hostile; SourceError as the other sources do.
+    """
+    url = spec.source if urls.is_url(spec.source) else Path(spec.source).absolute().as_uri()
+    with tempfile.TemporaryDirectory(prefix=".code.", dir=spec.archive.parent) as temporary:
+        fetched, place = Path(temporary) / "archive", Path(temporary) / "tree"
+        got = download.fetch(urls.mapped(url, spec.urls), fetched)
+        if got.sha256 != spec.sha256:
+            raise IntegrityError("the archive is not the one that was promised:\n"
+                                 f"    promised: {spec.sha256}\n    found:    {got.sha256}",
+                                 where=urls.redact(spec.source),
+                                 todo="compare `sha256` in the pipeline's config with what its "
+                                      "publisher says")
+        told = archives.unpack(fetched, place)
+        inside = list(place.iterdir())
+        root = inside[0] if len(inside) == 1 and inside[0].is_dir() else place
+        paths = files.tree(root)
+        _refuse_odd(root, paths)
+        files.write_tar(spec.archive, root, paths)
+    commit = told if told and COMMIT.fullmatch(told) else None
+    _write_manifest(spec, revision=spec.revision or spec.sha256[:12], commit=commit, seconds=None,
+                    count=len(paths))
+    files.write_json(spec.lock, {
+        "source": urls.redact(spec.source), "revision": spec.revision or spec.sha256[:12],
+        "sha256": spec.sha256, **({"commit": commit} if commit else {})})
+    return f"{len(paths)} files" + (f" of commit {commit[:12]}" if commit else "")
+
+
+def _write_manifest(spec: Stage, *, revision: str, commit: str | None,
                     seconds: int | None, count: int) -> None:
     date = None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc).isoformat()
     files.write_json(spec.manifest, {
-        "pipeline": spec.pipeline, "source": spec.source, "revision": revision, "commit": commit,
-        "date": date, "sha256": files.sha256(spec.archive), "files": count})
+        "pipeline": spec.pipeline, "source": urls.redact(spec.source), "revision": revision,
+        "commit": commit, "date": date, "sha256": files.sha256(spec.archive), "files": count})
 
 
 def _refuse_odd(root: Path, paths: list[Path]) -> None:
@@ -126,9 +178,26 @@ def _refuse_odd(root: Path, paths: list[Path]) -> None:
             with path.open("rb") as stream:
                 if stream.read(len(LFS)) == LFS:
                     faults.append(f"{name}: a git-lfs pointer, whose content lies elsewhere")
+    faults += [f"{name}: a submodule (.gitmodules), whose files are not there"
+               for name in _submodules(root) if not any((root / name).glob("*"))]
     if not paths:
         faults.append("there is no file at all")
     if faults:
         raise SourceError("the pipeline's code can't be carried as it is:\n"
                           + "\n".join(f"    {fault}" for fault in faults),
                           todo="mend the source; git-lfs and submodules are not supported")
+
+
+def _submodules(root: Path) -> list[str]:
+    """The folders that .gitmodules names: forges' archives have them empty, without a word."""
+    path = root / ".gitmodules"
+    if not path.is_file() or path.is_symlink():
+        return []
+    parser = configparser.RawConfigParser(strict=False)
+    lines = path.read_text(errors="replace").splitlines()
+    try:
+        parser.read_string("\n".join(map(str.strip, lines)))
+    except configparser.Error:
+        return ["(.gitmodules can't be read)"]
+    return [place for section in parser.sections()
+            if (place := parser.get(section, "path", fallback="")) and ".." not in place]

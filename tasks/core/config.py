@@ -16,6 +16,7 @@ from tasks.core.config_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
+ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params")
 ENVIRONMENT = {
     "AIRLOCK_REGISTRY_HOST": "registry.host",
@@ -134,12 +135,31 @@ class Site:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where code comes from: a git repository at a revision, an archive, or a folder."""
+
+    source: str
+    revision: str | None = None
+    sha256: str | None = None
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the source is an archive, by its ending."""
+        return self.source.partition("?")[0].endswith(ARCHIVES)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the source is a folder of this machine."""
+        return not (self.is_archive or "://" in self.source or self.source.startswith("git@"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pipeline:
     """One pipeline at one revision, and how its test run is staged."""
 
     name: str
-    source: str
-    revision: str | None
+    code: Origin
+    configs: Origin | None
     profile: str
     runtime: str
     coordinates: tuple[str, ...]
@@ -151,11 +171,6 @@ class Pipeline:
     params: Mapping[str, Any] = field(default_factory=dict)
     genome: str | None = None
     attributes: tuple[str, ...] = ()
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether the source is a folder of this machine, not a git repository."""
-        return "://" not in self.source and not self.source.startswith("git@")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +220,8 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
                       for each in wanted})
     read.finish()
     _refuse_unfit(raw_site, name)
+    for each, raw in raw_pipelines.items():
+        _refuse_unfit_origins(raw, each)
     return Config(site=_site(name, raw_site), role=role, variables=dict(given),
                   names=tuple(wanted),
                   pipelines=tuple(_pipeline(key, raw) for key, raw in raw_pipelines.items()))
@@ -238,6 +255,18 @@ def _overlay(raw: Raw, environment: Mapping[str, str]) -> Raw:
         if isinstance(place, dict):  # else the schema has something to say
             place[last] = int(given) if given.isdecimal() else given
     return raw
+
+
+def _refuse_unfit_origins(raw: Mapping[str, Any], pipeline: str) -> None:
+    """Refuse an archive without its SHA-256, and a SHA-256 of anything else."""
+    for key, about in (("source", raw), ("configs.source", raw.get("configs"))):
+        origin = _origin(about) if about else None
+        if origin and origin.is_archive != (origin.sha256 is not None):
+            raise ConfigError(
+                "an archive needs its sha256" if origin.is_archive else
+                f"sha256 is for archives ({', '.join(ARCHIVES)}); git and folders have none",
+                where=f"{key} in config/pipelines/{pipeline}.yml",
+                todo="add it: `sha256sum FILE`" if origin.is_archive else "take `sha256` out")
 
 
 def _refuse_unfit(raw: Raw, site: str) -> None:
@@ -293,6 +322,10 @@ def _path(value: str | None) -> Path | None:
     return None if value is None else Path(value).expanduser()
 
 
+def _origin(raw: Mapping[str, Any]) -> Origin:
+    return Origin(source=raw["source"], revision=raw.get("revision"), sha256=raw.get("sha256"))
+
+
 def _bytes(text: str) -> int:
     """Bytes of `20 GB`, by powers of 1,000."""
     unit = text.rstrip("B")[-1]
@@ -303,8 +336,8 @@ def _bytes(text: str) -> int:
 def _pipeline(name: str, raw: dict[str, Any]) -> Pipeline:
     return Pipeline(
         name=name,
-        source=raw["source"],
-        revision=raw.get("revision"),
+        code=_origin(raw),
+        configs=_origin(raw["configs"]) if "configs" in raw else None,
         profile=raw["profile"],
         runtime=raw["nextflow"]["version"],
         coordinates=tuple(raw["nextflow"]["coordinates"]),

@@ -171,19 +171,23 @@ def unpack_tar(archive: Path, folder: Path) -> None:
     """
     def build(temporary: Path) -> None:
         with tarfile.open(archive) as tar:
-            for member in tar:
-                target = inside(temporary, member.name.rstrip("/"))
-                if member.issym():
-                    if not points_inside(member.name, member.linkname):
-                        raise IntegrityError(f"the link {member.name!r} points out of the archive",
-                                             where=archive)
-                elif not (member.isfile() or member.isdir()):
-                    raise IntegrityError(f"{member.name!r} is neither file, folder nor link",
-                                         where=archive)
-                _refuse_through_link(temporary, target, archive)
-                _unpack_member(tar, member, target)
+            unpack_members(tar, temporary, where=archive)
 
     atomic_folder(folder, build)
+
+
+def unpack_members(tar: tarfile.TarFile, folder: Path, *, where: Path) -> None:
+    """Unpack all members, in their order, into an empty folder; IntegrityError as `unpack_tar`."""
+    for member in tar:
+        target = inside(folder, member.name.rstrip("/"))
+        if member.issym():
+            if not points_inside(member.name, member.linkname):
+                raise IntegrityError(f"the link {member.name!r} points out of the archive",
+                                     where=where)
+        elif not (member.isfile() or member.isdir()):
+            raise IntegrityError(f"{member.name!r} is neither file, folder nor link", where=where)
+        _refuse_through_link(folder, target, where)
+        _unpack_member(tar, member, target)
 
 
 def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:

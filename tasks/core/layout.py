@@ -95,6 +95,19 @@ class Layout(_OfPipeline):
         return self.root / "manifest.json"
 
     @property
+    def configs(self) -> Path:
+        """Institutional configs, where the pipeline's config names any."""
+        return self.root / "configs.tar"
+
+    @property
+    def configs_manifest(self) -> Path:
+        return self.root / "configs.manifest.json"
+
+    @property
+    def configs_cache(self) -> Path:
+        return self.root / ".configs-cache"
+
+    @property
     def images(self) -> Path:
         return self.root / "images.txt"
 

@@ -36,12 +36,13 @@ def tasks(config: Config) -> Iterator[Task]:
             pipeline=pipeline.name, site=site.name, profile=pipeline.profile, engine=site.engine,
             authfile=site.registry.authfile, code=at.code, runtime=at.runtime(pipeline.runtime),
             plugins=at.plugins, config=at.offline_config, data_manifest=at.data_manifest,
-            receipt=at.images_receipt, output=at.smoke)
+            receipt=at.images_receipt, output=at.smoke,
+            configs=at.configs if pipeline.configs else None)
         yield step(f"dev:smoke:{pipeline.name}", "a preview and a stub run on the online side",
                    smoke.smoke, smoke_spec, servers=site.servers,
                    needs=[smoke_spec.code, smoke_spec.runtime, smoke_spec.plugins,
                           smoke_spec.config, smoke_spec.data_manifest, smoke_spec.receipt,
-                          at.inputs],
+                          at.inputs, *([at.configs] if pipeline.configs else [])],
                    makes=[at.smoke / name for name in
                           ("smoke.log", "trace.txt", "report.html", "DAG.svg")])
     yield step("test", "all checks and tests of this project", checks.run,

@@ -27,6 +27,7 @@ class SmokeSpec:
     data_manifest: Path
     receipt: Path
     output: Path
+    configs: Path | None = None
 
 
 def smoke(spec: SmokeSpec) -> str:
@@ -34,7 +35,7 @@ def smoke(spec: SmokeSpec) -> str:
     at = Layout(site=spec.site, pipeline=spec.pipeline)
     carried = launch.Carried(
         code=spec.code, runtime=spec.runtime, plugins=spec.plugins, config=spec.config,
-        data_manifest=spec.data_manifest,
+        data_manifest=spec.data_manifest, configs=spec.configs,
         locate=inputs.lay_out(spec.data_manifest, SiteLayout(site=spec.site).blobs,
                               at.root / "launch/staged"))
     ready = launch.prepare(carried, at.root / "launch")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import download, files, locks, nextflow, urls
+from tasks.core import archives, download, files, locks, nextflow, urls
 from tasks.core.errors import IntegrityError, SourceError
 from tasks.plugins import archive, index
 
@@ -90,7 +90,7 @@ def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None
                              where=urls.redact(release.url), todo="fetch it again later, or ask "
                              "who keeps the index")
     target = scratch / "unpacked" / name
-    archive.unpack(path, target)
+    archives.unpack_zip(path, target)
     told = archive.manifest(target)
     if (told.get("Plugin-Id"), told.get("Plugin-Version")) != (release.id, release.version):
         raise IntegrityError(f"the zip of {release.name} holds {told.get('Plugin-Id')}@"

@@ -32,12 +32,16 @@ class Carried:
     size: int
 
 
-def fixed(layout: Layout, runtime: str, carry: str = "registry") -> dict[str, tuple[str, Path]]:
+def fixed(layout: Layout, runtime: str, *, carry: str = "registry",
+          configs: bool = False) -> dict[str, tuple[str, Path]]:
     """Path in the release to kind and place here, of all but data files and images' blobs."""
+    institutional = {"configs.tar": ("code", layout.configs),
+                     "configs.manifest.json": ("code", layout.configs_manifest)}
     oci = {"oci/index.json": ("images", layout.oci_index),
            "oci/oci-layout": ("images", layout.oci_marker)}
     return {
         **(oci if carry == "store" else {}),
+        **(institutional if configs else {}),
         "code.tar": ("code", layout.code),
         "manifest.json": ("code", layout.code_manifest),
         "images.json": ("images", layout.images_scan),
@@ -66,17 +70,17 @@ def source_of(layout: Layout, runtime: str, path: str, sha256: str) -> Path:
     if path.startswith(OCI_BLOBS):
         digest = path.removeprefix(OCI_BLOBS)
         return files.inside(layout.of_site.blobs, f"{digest}/{digest}")
-    return fixed(layout, runtime, "store")[path][1]
+    return fixed(layout, runtime, carry="store", configs=True)[path][1]
 
 
-def collect(layout: Layout, runtime: str, carry: str = "registry",
+def collect(layout: Layout, runtime: str, *, carry: str = "registry", configs: bool = False,
             own: Sequence[str] = ()) -> list[Carried]:
     """Hash every carried file, and hold it against manifests, locks and receipts.
 
     IntegrityError names every file that is not what is claimed.
     """
     data = read_json(layout.data_manifest, "data-manifest")
-    places = fixed(layout, runtime, carry)
+    places = fixed(layout, runtime, carry=carry, configs=configs)
     places |= {each["path"]: ("data", source_of(layout, runtime, each["path"], each["sha256"]))
                for each in (*data["files"], *data["sheets"])}
     for name in own:

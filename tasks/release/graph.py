@@ -40,8 +40,9 @@ def _release(site: Site, pipeline: Pipeline) -> Task:
     spec = release.ReleaseSpec(
         pipeline=pipeline.name, layout=at, runtime=pipeline.runtime, profile=pipeline.profile,
         run=pipeline.run, platform=site.platform, signing=site.signing, carry=site.carry,
-        own=at.own_names())
-    carried = [place for _, place in contents.fixed(at, pipeline.runtime, site.carry).values()]
+        configs=pipeline.configs is not None, own=at.own_names())
+    carried = [place for _, place in contents.fixed(
+        at, pipeline.runtime, carry=site.carry, configs=spec.configs).values()]
     return step(f"release:{pipeline.name}", "the list of all that is carried, signed",
                 release.make, spec,
                 needs=[*carried, *(at.own / name / MANIFEST for name in spec.own),

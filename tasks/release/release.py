@@ -22,7 +22,8 @@ from tasks.release import contents
 class ReleaseSpec:
     """What a release is made from; with `carry` at `store`, of the images themselves too.
 
-    `own` are the names of the users' own sheets that it carries.
+    `configs` says whether institutional configs are carried, and `own` are the names of the
+    users' own sheets that are.
     """
 
     pipeline: str
@@ -33,6 +34,7 @@ class ReleaseSpec:
     platform: str
     signing: Signing
     carry: str = "registry"
+    configs: bool = False
     own: tuple[str, ...] = ()
 
 
@@ -40,7 +42,8 @@ def make(spec: ReleaseSpec) -> str:
     """Write the release folder; IntegrityError where a file is not what was claimed."""
     signature.ready(spec.signing.key, create=spec.signing.create, identity=spec.signing.identity)
     contents.check_platform(spec.layout, spec.platform)
-    carried = contents.collect(spec.layout, spec.runtime, spec.carry, spec.own)
+    carried = contents.collect(spec.layout, spec.runtime, carry=spec.carry,
+                               configs=spec.configs, own=spec.own)
     folder = spec.layout.release
     told = describe(spec, carried, before=_before(folder, spec.signing))
     check(told, "release", where=folder / "release.json")
@@ -54,6 +57,13 @@ def make(spec: ReleaseSpec) -> str:
            f"{files.human_size(size)}, signed as {spec.signing.identity}"
 
 
+def _configs(spec: ReleaseSpec) -> dict[str, Any] | None:
+    if not spec.configs:
+        return None
+    told = read_json(spec.layout.configs_manifest, "code-manifest")
+    return {key: told[key] for key in ("source", "revision", "commit")}
+
+
 def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
              before: dict[str, Any]) -> dict[str, Any]:
     """What release.json says. `created` stays as it was `before` where nothing else differs."""
@@ -62,6 +72,7 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
         "pipeline": spec.pipeline,
         "revision": safe_revision(manifest["revision"]),
         "commit": manifest["commit"],
+        "configs": _configs(spec),
         "nextflow": spec.runtime,
         "profile": spec.profile,
         "run": spec.run,

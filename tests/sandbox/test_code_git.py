@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import os
+import ssl
 import subprocess
 import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.code import stage
-from tasks.core import schema
-from tasks.core.errors import ConfigError, SourceError
+from tasks.code import git, stage
+from tasks.core import files, schema
+from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tests.sandbox.web import Web
 
 SOURCE = "https://git.example.org/hello.git"
@@ -198,3 +204,130 @@ def test_git_asks_nothing_and_runs_no_hook(repository: Repository, tmp_path: Pat
     closed = dataclasses.replace(local(tmp_path), urls={"https://git.example.org/": f"{web.url}/"})
     with pytest.raises(SourceError):
         stage.from_git(closed)
+
+
+def test_ssh_goes_by_the_user_s_own_command(repository: Repository, tmp_path: Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program in ssh's place that runs git's command here, as a forge would there."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nshift $(($# - 1))\nexec sh -c "$1"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+    stage.from_git(spec(tmp_path, "", source=f"ssh://git@forge.example.org{repository.bare}"))
+    assert (tmp_path / "out/code.tar").is_file()
+
+
+def archived(repository: Repository, web: Web, **changes: Any) -> stage.ArchiveStage:
+    folder = repository.tree.parent
+    data = repository.tree.parent / "served.tar.gz"
+    repository.git("archive", "--format=tar.gz", "--prefix=hello-1/", f"--output={data}", "HEAD")
+    web.files = {"/hello.tar.gz": data.read_bytes()}
+    values: dict[str, Any] = {
+        "pipeline": "p", "source": "https://git.example.org/hello.tar.gz", "revision": "1.0",
+        "sha256": files.sha256(data), "urls": {"https://git.example.org/": f"{web.url}/"},
+        "archive": folder / "out/code.tar", "manifest": folder / "out/manifest.json",
+        "lock": folder / "locks/code.json", **changes}
+    (folder / "out").mkdir(exist_ok=True)
+    return stage.ArchiveStage(**values)
+
+
+def test_an_archive_is_unwrapped_and_tells_its_commit(repository: Repository, web: Web) -> None:
+    repository.git("rm", "--quiet", ".gitattributes")
+    commit = repository.commit(**{"x.nf": "x\n"})
+    made = archived(repository, web)
+    assert commit[:12] in stage.from_archive(made)
+    with tarfile.open(made.archive) as tar:
+        assert {"main.nf", "bin/tool", "link.nf", "x.nf"} <= set(tar.getnames())
+    manifest = schema.read_json(made.manifest, "code-manifest")
+    assert (manifest["revision"], manifest["commit"]) == ("1.0", commit)
+    assert schema.read_json(made.lock, "code-lock")["sha256"] == made.sha256
+    with pytest.raises(IntegrityError, match="not the one that was promised") as caught:
+        stage.from_archive(dataclasses.replace(made, sha256="0" * 64))
+    assert made.sha256 in str(caught.value)
+
+
+def test_a_submodule_of_an_archive_is_noticed(repository: Repository, web: Web) -> None:
+    """A forge's archive has an empty folder there, and git's own not even that."""
+    repository.commit(**{".gitmodules": '[submodule "x"]\n\tpath = modules/x\n\turl = y\n'})
+    with pytest.raises(SourceError, match=r"modules/x: a submodule \(\.gitmodules\)"):
+        stage.from_archive(archived(repository, web))
+
+
+class Private(BaseHTTPRequestHandler):
+    """Git's files for those who bring the token; the rest is sent elsewhere, or refused."""
+
+    def do_GET(self) -> None:
+        server: Any = self.server
+        server.seen.append(self.headers["Authorization"])
+        login = base64.b64encode(f"token:{server.token}".encode()).decode()
+        if server.elsewhere:
+            self.send_response(302)
+            self.send_header("Location", f"{server.elsewhere}{self.path}")
+        elif self.headers["Authorization"] != f"Basic {login}":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+        else:
+            path = server.root / self.path.partition("?")[0].lstrip("/")
+            if path.is_file():
+                data = path.read_bytes()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+                return
+            self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """Say nothing."""
+
+
+@contextmanager
+def private(folder: Path, host: str, *, elsewhere: str = "") -> Iterator[Any]:
+    """A forge with TLS of its own CA, which is the certificate itself."""
+    key, certificate = folder / f"{host}.key", folder / f"{host}.crt"
+    if not certificate.is_file():
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}",
+                        "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Private)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.token, server.root, server.seen = "s3cret-t0ken", folder / "served/git", []
+    server.elsewhere, server.url = elsewhere, f"https://{host}:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_token_opens_a_private_repository_and_goes_nowhere_else(
+        repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right, wrong and missing; and not to the host that the first one redirects to."""
+    with private(tmp_path, "localhost") as forge:
+        monkeypatch.setenv("GIT_SSL_CAINFO", str(tmp_path / "localhost.crt"))
+        made = spec(tmp_path, forge.url, source=SOURCE)
+        with pytest.raises(SourceError, match=git.TOKEN):
+            stage.from_git(made)
+        monkeypatch.setenv(git.TOKEN, "wrong-t0ken")
+        with pytest.raises(SourceError) as caught:
+            stage.from_git(made)
+        assert "t0ken" not in str(caught.value)
+        monkeypatch.setenv(git.TOKEN, forge.token)
+        stage.from_git(made)
+        assert made.archive.is_file()
+        texts = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
+        assert not any(forge.token.encode() in text for text in texts)
+        with private(tmp_path, "localhost", elsewhere=forge.url) as first:
+            forge.seen.clear()
+            with pytest.raises(SourceError):
+                stage.from_git(dataclasses.replace(
+                    spec(tmp_path, first.url), cache=tmp_path / "out/other"))
+            assert not any(first.seen)
+            assert not any(forge.seen)

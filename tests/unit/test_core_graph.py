@@ -156,9 +156,17 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("data", "limit"): "7 GB",
     ("data", "folders"): {"cache": ["part"]},
     ("params",): {"depth": 30},
+    ("sha256",): "0" * 64,
+    ("configs",): {"source": "https://git.example.org/configs", "revision": "main"},
     ("references",): {"genome": "GRCh38"},
 }
 """Another value that is valid, for keys where a changed text or number would not be."""
+
+
+ALONG: dict[tuple[str, ...], dict[tuple[str, ...], Any]] = {
+    ("sha256",): {("source",): "https://example.org/hello.tar.gz"},
+}
+"""What a key can't be changed without."""
 
 
 def changed(value: Any, key: tuple[str, ...]) -> Any:
@@ -207,6 +215,8 @@ def test_each_key_of_the_configuration_makes_its_readers_stale_and_no_other(done
         before = files[kind].read_text()
         raw = yaml.safe_load(before)
         put(raw, key, changed(copy.deepcopy(get(raw, key)), key))
+        for other, value in ALONG.get(key, {}).items():
+            put(raw, other, value)
         files[kind].write_text(yaml.safe_dump(raw))
         found = Build(all_tasks(), done / "state.db").states()
         files[kind].write_text(before)

@@ -40,6 +40,7 @@ def fixed(layout: Layout, runtime: str, carry: str = "registry") -> dict[str, tu
         **(oci if carry == "store" else {}),
         "code.tar": ("code", layout.code),
         "manifest.json": ("code", layout.code_manifest),
+        "reach.json": ("code", layout.reach),
         "images.json": ("images", layout.images_scan),
         "images.lock.json": ("images", layout.lock("images")),
         "images.txt": ("images", layout.images),

@@ -171,6 +171,11 @@ class Layout(_OfPipeline):
         return self.root / "plugins.tar"
 
     @property
+    def reach(self) -> Path:
+        """What would still reach out at run time, with what answers it."""
+        return self.root / "reach.json"
+
+    @property
     def offline_config(self) -> Path:
         return self.root / "offline.config"
 
@@ -196,6 +201,11 @@ class Layout(_OfPipeline):
     @property
     def smoke(self) -> Path:
         return self.root / "smoke"
+
+    @property
+    def validate(self) -> Path:
+        """What dev:validate said last, for programs."""
+        return self.root / "validate.json"
 
     @property
     def release(self) -> Path:

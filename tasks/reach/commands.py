@@ -1,0 +1,89 @@
+"""Commands and calls that fetch something, in the scripts of tasks: shell, Python, R, Perl."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+COMMAND = (r"(?:^|[|;&(`!]|\{(?=\s)|\b(?:then|do|else|sudo|time|exec|xargs|nohup|command"
+           r"|timeout\s+\S+)\b)\s*(?:\w+=\S*\s+)*")
+"""What stands before a command's name."""
+
+FETCHERS = (
+    r"wget|curl|aria2c|axel|lftp|ncftpget|ascp|sftp|scp|rclone|s5cmd|azcopy|gsutil|gdown|iget",
+    r"aws\s+(?:--?\S+\s+)*s3(?:api)?\b|gcloud\s+storage|mc\s+(?:cp|mirror)\b|rsync(?=\s[^\n]*\w:)",
+    r"git\s+(?:clone|fetch|pull|submodule|lfs)|svn\s+(?:co|checkout|export)|hg\s+clone",
+    r"(?:python3?\s+-m\s+)?pip3?\s+(?:install|download)|uv\s+pip\s+install",
+    r"(?:conda|mamba|micromamba)\s+(?:install|create|update|env\s+(?:create|update))",
+    r"(?:apt|apt-get|yum|dnf|apk|brew)\s+(?:-\S+\s+)*(?:install|add|update)",
+    r"npm\s+(?:i|install)\b|npx\b|gem\s+install|cargo\s+install|go\s+(?:install|get)|cpanm?\b",
+    r"(?:docker|podman|singularity|apptainer)\s+pull|refgenie\s+pull|genomepy\s+install",
+    r"prefetch|fasterq-dump|fastq-dump|sam-dump|efetch|esearch|elink|esummary|ffq|kingfisher",
+    r"synapse\s+get|ncbi-genome-download|enaDataGet|enaGroupGet|pyega3|geofetch|gget|pridepy",
+    r"vep_install|vep(?=\s[^\n]*--database\b)|perl\s+\S*INSTALL\.pl|pyensembl\s+install",
+    r"amrfinder_update|amrfinder(?=\s[^\n]*(?:\s-u\b|--update))|ktUpdateTaxonomy\.sh",
+    r"ariba\s+getref|mmseqs\s+databases|(?:msf_data|macsydata)\s+install|caddsv\s+get",
+    r"freyja\s+update|nextclade\s+dataset\s+get|checkm\s+data\s+setRoot|singlem\s+data",
+    r"metaphlan(?=\s[^\n]*--install)|run_dbcan\s+database|vcontact3\s+prepare_databases",
+    r"INSTALL_annotations\.sh|sync_files\.py\s+get|get_organelle_config\.py|fungtion\s+setup-models",
+)
+"""Programs that are known for fetching, by what they are called with."""
+SHELL = re.compile(f"{COMMAND}(?P<tool>(?:{'|'.join(FETCHERS)})(?![\\w.=:-]))"
+                   r"(?!\s+(?:-V\b|--version|-h\b|--help))", re.MULTILINE)
+
+LOCAL = (r"cp|mv|ln|mkdir|cd|ls|rm|touch|cat|tar|unzip|gunzip|chmod|find|grep|sed|awk|export"
+         r"|python3?")
+TELLS = (r"(?:\S*download\S*|fetch|\S*update[-_]?(?:db|data|blastdb)\S*"
+         r"|\S*install[-_](?:db|databases?)\S*)")
+DOWNLOADS = re.compile(
+    rf"{COMMAND}(?P<tool>(?!-|(?:{LOCAL})\s)(?:{TELLS}|[\w./-]+(?:[ \t]+\S+){{0,2}}?[ \t]+{TELLS}))"
+    r"(?=\s|$)", re.MULTILINE)
+"""A program that is told to download, by its name or one of its first words."""
+
+CALLS = re.compile(
+    r"(?P<tool>\b(?:download\.file|install\.packages|biocLite|BiocManager::install|useMart"
+    r"|useEnsembl|getGEO|AnnotationHub|ExperimentHub|(?:remotes|devtools)::install_\w+"
+    r"|(?:urllib\.request\.)?url(?:open|retrieve)|(?:requests|httpx)\.(?:get|post|request)"
+    r"|(?:snapshot|hf_hub)_download|nltk\.download|wget\.download|Entrez\.\w+|ftplib\.\w+|boto3\.\w+)(?=\s*\()"
+    r"|\bsource\s*\(\s*['\"]https?://|\b(?:HTTP::Tiny|LWP::\w+|File::Fetch|Net::FTP)->"
+    r"|(?<=['\"])(?:wget|curl|aria2c|prefetch|fasterq-dump)(?=[\s'\"]))")
+"""What fetches in Python, R and Perl; and programs that these start."""
+COMMENT = re.compile(r"(?:(?<=\s)|^)#[^\n]*", re.MULTILINE)
+SAID = re.compile(r"^\s*(?:echo|printf|log|message|warning|stop|die|print)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetch:
+    """A command that fetches: from `start`, on the lines from `first` to `last` in the text."""
+
+    command: str
+    start: int
+    first: int
+    last: int
+
+
+def uncommented(text: str) -> str:
+    """The text with its comments blanked, so that places in it stay as they are."""
+    return COMMENT.sub(lambda match: " " * len(match[0]), text)
+
+
+def is_shell(text: str) -> bool:
+    """Whether a script is for a shell, as are all that don't say otherwise."""
+    return re.match(r"\s*#!(?!.*\b(?:ba|da|z|k)?sh\b)", text) is None
+
+
+def fetches(text: str) -> list[Fetch]:
+    """What the text would fetch, one for each command; its comments count for nothing."""
+    bare = uncommented(text).replace("\\\n", "  ")  # a continued command is one line
+    found: dict[int, Fetch] = {}
+    for pattern in (SHELL, DOWNLOADS, CALLS) if is_shell(text) else (CALLS,):
+        for match in pattern.finditer(bare):
+            start = match.start("tool")
+            first = bare.rfind("\n", 0, start) + 1
+            last = (bare + "\n").index("\n", start)
+            begin = max(bare.rfind(each, first, start) + 1 for each in "|;&") or first
+            said = pattern is not CALLS and SAID.match(bare[begin:last])
+            if first not in found and not said:
+                found[first] = Fetch(command=" ".join(bare[start:last].split()), start=start,
+                                     first=first, last=last)
+    return sorted(found.values(), key=lambda each: each.start)

@@ -1,0 +1,248 @@
+"""The scan: what a pipeline's code would still ask of the network, and what answers it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.reach import code, configs, params, scripts
+from tasks.reach.calls import Guard, Walk, Way
+from tasks.reach.code import Sight
+from tasks.reach.configs import Configs, Setting
+from tasks.reach.findings import Answer, Finding, Kind, Report
+from tasks.reach.scripts import PROCESS, Definition, Scripts
+from tasks.reach.staged import Staged, values
+from tasks.reach.text import URL, flat, flattened, mentions, params_of, spoken, strings
+from tasks.reach.tree import Tree
+
+SHOWN = "only shown to people"
+IMAGES = "an image or an environment, which offline.config replaces"
+UNUSED = "in a profile that the staged runs do not use"
+DESCRIBED = ("manifest", "validation")
+"""Scopes of a config whose texts are for people: what the pipeline is, and its help."""
+ASKED = ("process", "env", "docker", "podman")
+"""Scopes whose texts are parts of commands, even where they are of several words."""
+SWITCHED = ("wave", "tower", "fusion", "weblog")
+"""Scopes of a config that ask a server of their own once `enabled` is set."""
+HIDDEN = {"s3": "nf-amazon", "gs": "nf-google", "az": "nf-azure"}
+"""The plugin without which Nextflow can't read an address of this scheme."""
+PROGRAMS = ("bin", "templates")
+"""Folders of the code whose files are run by tasks."""
+
+
+def scan(project: Path, config: Mapping[str, Any], staged: Staged, profile: str) -> Report:
+    """All that the code in `project` reaches out to, whose config resolved to `config`."""
+    return Scan(project, config, staged, profile).run()
+
+
+class Scan:
+    """One pipeline: its files, its params with their values offline, and what was found so far."""
+
+    def __init__(self, project: Path, config: Mapping[str, Any], staged: Staged,
+                 profile: str) -> None:
+        self.tree, self.config, self.staged = Tree(project), config, staged
+        self.profiles = frozenset(profile.split(","))
+        self.resolved: Mapping[str, Any] = config.get("params", {})
+        self.names = values(self.resolved, staged, profile)
+        self.found = Report()
+
+    def run(self) -> Report:
+        """Look at the configs, the params, the scripts and their programs, and the sheets."""
+        read = configs.Reader(self.tree, self.names).file(configs.MAIN)
+        main = str(self.config.get("manifest", {}).get("mainScript") or "main.nf")
+        parsed = scripts.read(self.tree, main, self.names)
+        params.report(params.Params(
+            resolved=self.resolved, settings=read.settings, profiles=self.profiles,
+            readers=self._readers(read, parsed), words=frozenset(
+                token.text for each in parsed.all() for token in flattened(each.body))),
+            self.staged, self.found)
+        self._configs(read)
+        self._plugins(read)
+        self._scripts(parsed, main)
+        self._sheets()
+        for file in [*read.broken, *parsed.broken]:
+            self._unread(file, 1, "this is not read as Groovy")
+        for file, line in parsed.lost:
+            self._unread(file, line, "an include of what can't be found")
+        return self.found
+
+    def _add(self, file: str, line: int, kind: Kind, what: str, *, answer: Answer | None,
+             todo: str, **more: Any) -> None:
+        self.found.findings.append(Finding(file=file, line=line, kind=kind, what=what,
+                                           answer=answer, todo=None if answer else todo, **more))
+
+    def _unread(self, file: str, line: int, what: str) -> None:
+        self._add(file, line, "unread", what, answer=None, todo="look through it by hand")
+
+    def _readers(self, read: Configs, parsed: Scripts) -> dict[str, set[str]]:
+        readers: dict[str, set[str]] = {name: {"schema"} for name in _checked(self.tree)}
+        for definition in parsed.all():
+            for name in params_of(definition.body):
+                readers.setdefault(name, set()).add("script")
+        for each in read.settings:
+            for name in params_of(each.tokens):
+                readers.setdefault(name, set()).add("config")
+        return readers
+
+    def _used(self, profile: str | None) -> bool:
+        return profile is None or profile in self.profiles
+
+    def _configs(self, read: Configs) -> None:
+        for include in read.includes:
+            if not self._used(include.profile):
+                self.found.count(UNUSED, include.file, include.line)
+                continue
+            own = include.params == (params.CONFIGS,)
+            self._add(include.file, include.line, "config", include.what,
+                      param=include.params[0] if include.params else None,
+                      answer=params.LOCAL_CONFIGS if own else None,
+                      todo="take this include out of the pipeline's config")
+        for each in read.settings:
+            used = self._used(each.profile)
+            if used and each.path[-1:] == ("enabled",) and each.path[0] in SWITCHED:
+                if not each.tokens[0].is_name("false"):
+                    self._switch(each)
+            elif not used or each.path[:1] != ("params",):
+                self._setting(each, used)
+
+    def _switch(self, each: Setting) -> None:
+        name = ".".join(each.path)
+        off = self.staged.toggles.get(name) is False
+        self._add(each.file, each.line, "service", name,
+                  answer=Answer(by="offline.config", what="off") if off else None,
+                  todo=f"set {name} to false in config/offline.config")
+
+    def _setting(self, each: Setting, used: bool) -> None:
+        name = ".".join(each.path)
+        for token, said in spoken(each.tokens):
+            for mention in mentions(flat(token)):
+                line = self.tree.line(each.file, token.line, mention.url.partition("$")[0])
+                if not used:
+                    self.found.count(UNUSED, each.file, line)
+                elif each.path[-1] in ("container", "conda", "registry"):
+                    self.found.count(IMAGES, each.file, line)
+                elif each.path[0] in DESCRIBED or (said and each.path[0] not in ASKED):
+                    self.found.count(SHOWN, each.file, line)
+                else:
+                    off = self.staged.toggles.get(f"{each.path[0]}.enabled") is False
+                    answered = off or name in self.staged.toggles
+                    self._add(each.file, line, "setting", mention.url,
+                              answer=Answer(by="offline.config", what=f"{each.path[0]} is off"
+                                            if off else f"sets {name}") if answered else None,
+                              todo=f"set {name} in config/offline.config")
+
+    def _plugins(self, read: Configs) -> None:
+        for name, each in configs.plugins(read.settings):
+            self._add(each.file, each.line, "plugin", name, answer=self.staged.plugin(name),
+                      todo="run `doit plugins:cache` again")
+        for finding in [each for each in self.found.findings if each.answer is None]:
+            hidden = HIDDEN.get(finding.what.partition("://")[0].lower())
+            if finding.param and hidden:
+                self._add(finding.file, finding.line, "plugin", hidden, param=finding.param,
+                          answer=self.staged.plugin(hidden), todo=f"{finding.todo}, or carry "
+                                                                  f"{hidden}")
+
+    def _scripts(self, parsed: Scripts, main: str) -> None:
+        sights = [(each, definition) for definition in parsed.all()
+                  for each in code.in_definition(self.tree, definition)]
+        wanted = {id(each.anchor) for each, _ in sights if each.kind not in ("told", "container")}
+        walk = Walk(parsed, self.names, self.config.get("process", {}), wanted)
+        walk.run(main)
+        for each, definition in sights:
+            self._sight(each, definition, walk.ways.get(id(each.anchor), []), walk)
+        programs = [path for path in sorted(self.tree.files) if "tests" not in path.split("/")
+                    and not {*PROGRAMS}.isdisjoint(path.split("/")[:-1])]
+        for path in programs:
+            users = self._users(path, programs, parsed)
+            ways = [way for user in users for way in walk.ways.get(id(user), [])]
+            for each in code.in_program(self.tree, path):
+                self._sight(each, users[0] if users else None, ways, walk)
+
+    def _users(self, path: str, programs: Sequence[str], parsed: Scripts) -> list[Definition]:
+        """The definitions whose strings name a program, or another one that mentions it."""
+        name = path.rpartition("/")[2]
+        word = re.compile(rf"\b{re.escape(name.partition('.')[0])}\b")
+        names = {name, *(other.rpartition("/")[2] for other in programs
+                         if word.search(self.tree.text(other)))}
+        return [each for each in parsed.all()
+                if any(name in flat(token) for token in strings(each.body) for name in names)]
+
+    def _sight(self, each: Sight, definition: Definition | None, ways: Sequence[Way],
+               walk: Walk) -> None:
+        if each.kind == "told":
+            self.found.count(SHOWN, each.file, each.line)
+            return
+        if each.kind == "container":
+            self.found.count(IMAGES, each.file, each.line)
+            return
+        answer = self.staged.address(each.what) if each.kind == "url" else None
+        guards = _guards(ways)
+        asked = list(dict.fromkeys(name for guard in guards for name in guard.params))
+        told = (f"{' && '.join(guard.text for guard in guards)} ({guards[-1].place})" if guards
+                else "")
+        if answer is None and not ways and walk.surely_uncalled(definition):
+            answer = Answer(by="code", what="nothing calls it")
+        elif answer is None and ways and all(way.cut for way in ways):
+            answer = Answer(by="code", what=f"not run, since this does not hold: {told}")
+        todo = (f"skip it by {' or '.join(f'params.{name}' for name in asked)}: it runs where "
+                f"{told}" if asked else
+                "no condition keeps it from running: see to it that it finds a local answer")
+        self._add(each.file, each.line, each.kind, each.what, answer=answer, todo=todo,
+                  param=asked[0] if len(asked) == 1 else None,
+                  process=definition.name if definition and definition.kind == PROCESS else None)
+
+    def _sheets(self) -> None:
+        """Files of the code that params name, and the addresses in them."""
+        named = {self._of_code(value): name for name, value in sorted(self.resolved.items())
+                 if isinstance(value, str)}
+        for path in sorted(self.tree.files):
+            if path not in named and "assets" not in path.split("/"):
+                continue
+            text = self.tree.text(path)
+            places = [(match[0], text.count("\n", 0, match.start()) + 1)
+                      for match in URL.finditer(text)]
+            if places and path in named:
+                name = named[path]
+                answer = self.staged.param(name) or (
+                    Answer(by="data", what="carried by their content")
+                    if all(self.staged.address(url) for url, _ in places) else None)
+                self._add(path, places[0][1], "sheet", places[0][0], count=len(places), param=name,
+                          answer=answer, todo=f"give params.{name} a sheet of local files")
+            else:
+                for _, line in places:
+                    self.found.count(SHOWN, path, line)
+
+    def _of_code(self, value: str) -> str | None:
+        path = value.removeprefix(str(self.tree.root)).lstrip("/")
+        return path if self.tree.has(path) else None
+
+
+def _guards(ways: Sequence[Way]) -> list[Guard]:
+    """What keeps a place from being come to; where it is, the innermost conditions on params.
+
+    These are all that stand in the same file, for one of them is often the param to set.
+    """
+    for way in ways:
+        if way.cut is None:
+            on_params = [guard for guard in way.guards if guard.params]
+            return [guard for guard in on_params if guard.file == on_params[-1].file]
+    return [ways[0].cut] if ways and ways[0].cut else []
+
+
+def _checked(tree: Tree) -> Iterator[str]:
+    """The params whose files nextflow_schema.json demands to exist, which a plugin then asks for.
+    """
+    try:
+        waiting = [json.loads(tree.text("nextflow_schema.json"))]
+    except (OSError, ValueError):
+        return
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield from (name for name, about in (node.get("properties") or {}).items()
+                        if isinstance(about, dict) and about.get("exists") is True)
+            waiting += [each for key in ("definitions", "$defs")
+                        for each in (node.get(key) or {}).values()]

@@ -65,6 +65,14 @@ class StoreAt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PluginsAt:
+    """Where plugins are looked up, one of two: a plugins.json, or the base URL of a registry."""
+
+    index: str | None = None
+    registry: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Signing:
     """The SSH key that signs releases, and the name that allowed_signers gives it."""
 
@@ -111,7 +119,7 @@ class Site:
     registry: Registry
     registries: Mapping[str, str]
     urls: Mapping[str, str]
-    plugin_index: str
+    plugins: PluginsAt
     store: StoreAt
     signing: Signing
     offline: Offline
@@ -171,6 +179,9 @@ class Pipeline:
     params: Mapping[str, Any] = field(default_factory=dict)
     genome: str | None = None
     attributes: tuple[str, ...] = ()
+    dist: str | None = None
+    dist_sha256: str | None = None
+    plugins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +309,7 @@ def _site(name: str, raw: dict[str, Any]) -> Site:
         urls=dict(hosts.get("urls", {})),
         buckets=dict(hosts.get("buckets", {})),
         folders=tuple(Path(each) for each in hosts.get("folders", [])),
-        plugin_index=raw["plugins"]["index"],
+        plugins=PluginsAt(**raw["plugins"]),
         store=store,
         signing=Signing(key=Path(raw["signing"]["key"]).expanduser(),
                         identity=raw["signing"]["identity"],
@@ -340,7 +351,10 @@ def _pipeline(name: str, raw: dict[str, Any]) -> Pipeline:
         configs=_origin(raw["configs"]) if "configs" in raw else None,
         profile=raw["profile"],
         runtime=raw["nextflow"]["version"],
-        coordinates=tuple(raw["nextflow"]["coordinates"]),
+        coordinates=tuple(raw["nextflow"].get("coordinates", ())),
+        dist=raw["nextflow"].get("dist"),
+        dist_sha256=raw["nextflow"].get("sha256"),
+        plugins=tuple(raw.get("plugins", ())),
         rows=raw["data"]["rows"],
         limit=_bytes(raw["data"]["limit"]) if "limit" in raw["data"] else None,
         folders={key: tuple(value) for key, value in raw["data"].get("folders", {}).items()},

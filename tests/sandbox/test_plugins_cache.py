@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from tasks.core import files, nextflow, schema
+from tasks.core.config import PluginsAt
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tasks.plugins.cache import Plugins, cache
-from tasks.runtime import maven
+from tasks.runtime import build as runtimes
 from tests.sandbox.web import Web
 
 MANIFEST = "classes/META-INF/MANIFEST.MF"
@@ -64,26 +65,49 @@ def shop(web: Web) -> Shop:
 
 
 @pytest.fixture
-def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The plugins that the config resolves to; one test below asks the real Nextflow."""
-    told: list[str] = []
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The config as it resolves; one test below asks the real Nextflow."""
+    told: dict[str, Any] = {}
 
     @contextlib.contextmanager
     def resolved(*_: object, **__: object) -> Iterator[tuple[Path, dict[str, Any]]]:
-        yield tmp_path, {"plugins": told} if told else {}
+        yield tmp_path, told
 
     monkeypatch.setattr(nextflow, "resolved", resolved)
     return told
 
 
+@pytest.fixture
+def wanted(config: dict[str, Any]) -> list[str]:
+    """The plugins that the config names."""
+    told: list[str] = []
+    config["plugins"] = told
+    return told
+
+
 def spec(root: Path, web: Web, **changes: Any) -> Plugins:
     values: dict[str, Any] = {
-        "pipeline": "p", "nextflow": "24.10.5",
-        "index": f"{web.url}/plugins.json", "code": root / "code.tar",
-        "runtime": root / "runtime.tar", "listed": root / "plugins.txt",
+        "pipeline": "p", "nextflow": "24.10.5", "profile": "test",
+        "at": PluginsAt(index=f"{web.url}/plugins.json"), "urls": {}, "by_hand": (),
+        "code": root / "code.tar", "runtime": made(root / "nextflow-24.10.5.tar"),
+        "data_manifest": root / "data.manifest.json", "listed": root / "plugins.txt",
         "archive": root / "plugins.tar", "lock": root / "locks/plugins.json",
         "log": root / "log", "relock": False, **changes}
+    files.write_json(root / "data.manifest.json", {
+        "pipeline": "p", "profile": "test", "declared": [], "sheets": [], "files": [],
+        "params": {"vep_cache": {"kind": "none", "was": "s3://x/y"}}})
     return Plugins(**values)
+
+
+def made(path: Path) -> Path:
+    """A runtime archive whose jar names the plugins that it was made with."""
+    jar = io.BytesIO()
+    with zipfile.ZipFile(jar, "w") as opened:
+        opened.writestr("META-INF/plugins-info.txt", "nf-amazon@2.9.2\nnf-wave@1.7.4\n")
+    files.write_tar(path, Path(), [], extra={
+        "nextflow-24.10.5/lib/other.jar": b"no zip",
+        "nextflow-24.10.5/lib/nextflow-24.10.5.jar": jar.getvalue()})
+    return path
 
 
 def names(root: Path) -> list[str]:
@@ -101,7 +125,7 @@ def test_pinned_plugins_are_cached_sorted_and_locked(tmp_path: Path, web: Web, s
     assert names(tmp_path) == [f"nf-a-2.0.0/{MANIFEST}", f"nf-b-1.0.0/{MANIFEST}"]
     lock = schema.read_json(tmp_path / "locks/plugins.json", "plugins-lock")["plugins"]
     assert lock[0] == {"id": "nf-a", "version": "2.0.0", "url": f"{web.url}/nf-a-2.0.0.zip",
-                       "sha256": hashlib.sha256(data).hexdigest(),
+                       "because": "nextflow.config", "sha256": hashlib.sha256(data).hexdigest(),
                        "sha512": hashlib.sha512(data).hexdigest()}
     before = (tmp_path / "plugins.tar").read_bytes()
     cache(spec(tmp_path, web))
@@ -163,16 +187,62 @@ def test_a_zip_that_holds_another_plugin_is_refused(tmp_path: Path, web: Web, sh
         cache(spec(tmp_path, web))
 
 
-def test_a_missing_dependency_is_named(tmp_path: Path, web: Web, shop: Shop,
-                                       wanted: list[str]) -> None:
+def test_what_a_plugin_depends_on_is_carried_too(tmp_path: Path, web: Web, shop: Shop,
+                                                 wanted: list[str]) -> None:
     wanted += ["nf-a@1.0.0"]
-    shop.add("nf-a", "1.0.0", zipped("nf-a", "1.0.0", needs="nf-c@>=1.0, nf-d?@1.0"))
-    with pytest.raises(SourceError, match=r"nf-a-1\.0\.0 needs nf-c@>=1\.0") as caught:
+    shop.add("nf-a", "1.0.0", zipped("nf-a", "1.0.0", needs="nf-c@>=1.0 & <2, nf-d?@1.0"))
+    for version in ("0.9.0", "1.1.0", "2.0.0"):
+        shop.add("nf-c", version, zipped("nf-c", version, needs="nf-e"))
+    shop.add("nf-e", "3.0.0", zipped("nf-e", "3.0.0", needs="nf-a"))
+    told = cache(spec(tmp_path, web))
+    assert told == ("nf-a@1.0.0: nextflow.config\nnf-c@1.1.0: nf-a depends on it\n"
+                    "nf-e@3.0.0: nf-c depends on it")
+    wanted += ["nf-b@1.0.0"]
+    shop.add("nf-b", "1.0.0", zipped("nf-b", "1.0.0", needs="nf-z@>=1"))
+    with pytest.raises(SourceError, match="no plugin 'nf-z'"):
         cache(spec(tmp_path, web))
-    assert "nf-d" not in str(caught.value)
 
 
-def test_no_plugins_ask_nobody(tmp_path: Path, web: Web, wanted: list[str]) -> None:
+def test_what_nextflow_loads_unseen_is_of_the_runtime_s_own_version(
+        tmp_path: Path, web: Web, shop: Shop, config: dict[str, Any]) -> None:
+    """s3:// that stays asks for nf-amazon, and what the release sets to null does not."""
+    for name, version in (("nf-amazon", "2.9.2"), ("nf-amazon", "3.0.0"), ("nf-wave", "1.7.4")):
+        shop.add(name, version)
+    config["params"] = {"vep_cache": "s3://x/y", "outdir": "results"}
+    assert cache(spec(tmp_path, web)) == "no plugins"
+    config["params"]["model"] = "s3://x/z"
+    assert cache(spec(tmp_path, web)) == "nf-amazon@2.9.2: s3:// in params.model"
+    config |= {"params": {}, "wave": {"enabled": True},
+               "process": {"withLabel:big": {"executor": "awsbatch"}}}
+    assert cache(spec(tmp_path, web)) == ("nf-amazon@2.9.2: process.executor awsbatch\n"
+                                          "nf-wave@1.7.4: wave.enabled")
+    config.clear()
+    assert cache(spec(tmp_path, web, by_hand=("nf-amazon",))) == (
+        "nf-amazon@2.9.2: plugins in the pipeline's config")
+
+
+def test_a_registry_answers_as_an_index_does(tmp_path: Path, web: Web, shop: Shop,
+                                             wanted: list[str]) -> None:
+    """In the form of Nextflow 25.10: what is asked for, with its version, in one request."""
+    wanted += ["nf-a@1.0.0", "nf-b"]
+    shop.add("nf-a", "1.0.0")
+    shop.add("nf-b", "2.0.0")
+    web.files["/api/v1/plugins/dependencies"] = json.dumps({"plugins": [
+        {"id": name, "projectUrl": "x", "provider": "y",
+         "releases": [{**each, "url": f"{web.url}/{each['url']}"} for each in releases]}
+        for name, releases in shop.releases.items()]}).encode()
+    made_of = spec(tmp_path, web, at=PluginsAt(registry=f"{web.url}/api"))
+    cache(made_of)
+    assert (tmp_path / "plugins.txt").read_text() == "nf-a@1.0.0\nnf-b@2.0.0\n"
+    assert web.asked("/plugins.json") == 0
+    assert web.queries["/api/v1/plugins/dependencies"] == [
+        "plugins=nf-a%401.0.0%2Cnf-b&nextflowVersion=24.10.5"]
+    web.files["/api/v1/plugins/dependencies"] = b"<html>"
+    with pytest.raises(SourceError, match="did not answer in JSON"):
+        cache(made_of)
+
+
+def test_no_plugins_ask_nobody(tmp_path: Path, web: Web, config: dict[str, Any]) -> None:
     cache(spec(tmp_path, web))
     assert web.seen == []
     assert (tmp_path / "plugins.txt").read_bytes() == b""
@@ -189,13 +259,13 @@ def test_an_index_that_breaks_its_schema_is_refused(tmp_path: Path, web: Web, sh
 
 
 def test_the_real_nextflow_tells_the_plugins(tmp_path: Path, web: Web, shop: Shop,
-                                             runtime: maven.Runtime) -> None:
+                                             runtime: runtimes.Runtime) -> None:
     shop.add("nf-a", "1.0.0")
     shop.add("nf-b", "1.0.0")
     source = tmp_path / "source"
     files.write_text(source / "main.nf", "workflow {}\n")
     files.write_text(source / "nextflow.config",
-                     "plugins {\n  id 'nf-a@1.0.0'\n  id 'nf-b'\n}\n")
+                     "plugins {\n  id 'nf-a@1.0.0'\n  id 'nf-b'\n}\nprofiles { test {} }\n")
     files.write_tar(tmp_path / "code.tar", source, files.tree(source))
     cache(spec(tmp_path, web, runtime=runtime.archive))
     assert (tmp_path / "plugins.txt").read_text() == "nf-a@1.0.0\nnf-b@1.0.0\n"

@@ -11,10 +11,10 @@ import pytest
 
 from tasks.core import files, nextflow
 from tasks.core.errors import CommandError, HostError, SourceError
-from tasks.runtime import maven
+from tasks.runtime import build as runtimes
 
 
-def beside(spec: maven.Runtime, folder: Path, **changes: object) -> maven.Runtime:
+def beside(spec: runtimes.Runtime, folder: Path, **changes: object) -> runtimes.Runtime:
     """The same step with its outputs in another folder, and a copy of the lock."""
     (folder / "runtime.json").write_bytes(spec.lock.read_bytes())
     return dataclasses.replace(
@@ -23,7 +23,7 @@ def beside(spec: maven.Runtime, folder: Path, **changes: object) -> maven.Runtim
         **changes)  # type: ignore[arg-type]
 
 
-def test_the_archive_starts_nextflow_from_any_folder(runtime: maven.Runtime,
+def test_the_archive_starts_nextflow_from_any_folder(runtime: runtimes.Runtime,
                                                      tmp_path: Path) -> None:
     installed = nextflow.install(runtime.archive, tmp_path / "a folder", home=tmp_path / "home")
     told = subprocess.run(installed.command("-version"), env=installed.environment(), check=True,
@@ -32,7 +32,7 @@ def test_the_archive_starts_nextflow_from_any_folder(runtime: maven.Runtime,
 
 
 def test_a_changed_jar_is_refused_with_both_digests_until_relock(
-        runtime: maven.Runtime, tmp_path: Path) -> None:
+        runtime: runtimes.Runtime, tmp_path: Path) -> None:
     """Relocked, it is the same again, byte for byte."""
     again = beside(runtime, tmp_path)
     lock = json.loads(again.lock.read_text())
@@ -40,27 +40,27 @@ def test_a_changed_jar_is_refused_with_both_digests_until_relock(
     dropped = lock["jars"].pop(1)["name"]
     files.write_json(again.lock, lock)
     with pytest.raises(SourceError) as caught:
-        maven.build(again)
+        runtimes.build(again)
     assert all(each in str(caught.value) for each in (true, "0" * 64, dropped, "relock=1"))
     assert not again.archive.exists()
-    maven.build(dataclasses.replace(again, relock=True))
+    runtimes.build(dataclasses.replace(again, relock=True))
     assert again.lock.read_bytes() == runtime.lock.read_bytes()
     assert again.archive.read_bytes() == runtime.archive.read_bytes()
     subprocess.run(["sha256sum", "--check", "--strict", "sums"], cwd=tmp_path, check=True)
 
 
-def test_a_coordinate_that_does_not_exist_names_the_log(runtime: maven.Runtime,
+def test_a_coordinate_that_does_not_exist_names_the_log(runtime: runtimes.Runtime,
                                                         tmp_path: Path) -> None:
     wrong = beside(runtime, tmp_path, coordinates=("io.nextflow:nextflow:0.0.0-none",))
     with pytest.raises(CommandError) as caught:
-        maven.build(wrong)
+        runtimes.build(wrong)
     assert str(wrong.log) in str(caught.value)
     assert "settings.xml" in str(caught.value)
 
 
-def test_without_maven_it_says_what_to_install(runtime: maven.Runtime, tmp_path: Path,
+def test_without_maven_it_says_what_to_install(runtime: runtimes.Runtime, tmp_path: Path,
                                                monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostError, match="mvn") as caught:
-        maven.build(beside(runtime, tmp_path))
+        runtimes.build(beside(runtime, tmp_path))
     assert "apt-get install maven" in str(caught.value)

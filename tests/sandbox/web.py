@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +20,8 @@ class Web(ThreadingHTTPServer):
 
     `cuts` says how often a path's body ends half-way, `statuses` what it answers first,
     `redirects` where it points to, `headers` what it sends besides or instead (None: not at all).
-    `heads` are the paths of HEAD requests, `pause` seconds after each 64 KiB of a body.
+    `heads` are the paths of HEAD requests, `queries` what stood behind each path that was asked
+    for, `pause` seconds after each 64 KiB of a body.
     """
 
     daemon_threads = True
@@ -34,6 +36,7 @@ class Web(ThreadingHTTPServer):
         self.headers: dict[str, dict[str, str | None]] = {}
         self.heads: list[str] = []
         self.pause = 0.0
+        self.queries: defaultdict[str, list[str]] = defaultdict(list)
         self.seen: list[tuple[str, str | None, str | None]] = []
 
     @property
@@ -60,7 +63,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
+        path, _, query = self.path.partition("?")
+        self.server.queries[path].append(query)
         self.server.seen.append((path, self.headers["Range"], self.headers["Authorization"]))
         self._reply(path)
 

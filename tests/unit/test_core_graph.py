@@ -139,6 +139,8 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("hosts", "buckets"): {"reads": "https://s3.example.org"},
     ("hosts", "folders"): ["/srv/reads"],
     ("plugins", "index"): "https://elsewhere.example.org/plugins.json",
+    ("plugins", "registry"): "https://elsewhere.example.org/api",
+    ("plugins",): ["nf-amazon"],
     ("store", "endpoint"): "https://s3.example.org",
     ("offline", "store", "endpoint"): "https://s3.example.org",
     ("engine",): "unix:///elsewhere.sock",
@@ -148,6 +150,8 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("source",): "examples/other",
     ("nextflow", "version"): "24.10.4",
     ("nextflow", "coordinates"): ["io.nextflow:nextflow:24.10.4"],
+    ("nextflow", "dist"): "https://example.org/nextflow-24.10.5-dist",
+    ("nextflow", "sha256"): "0" * 64,
     ("images",): {"SEQSTATS_COUNTS": "quay.io/airlock/other:2"},
     ("registry", "prefix"): "team/mirror",
     ("registry", "repositories"): {"quay.io": "127.0.0.1:8443/quay"},
@@ -163,9 +167,17 @@ OTHER: dict[tuple[str, ...], Any] = {
 }
 """Another value that is valid, for keys where a changed text or number would not be."""
 
+INSTEAD: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("plugins", "registry"): ("plugins", "index"),
+    ("nextflow", "dist"): ("nextflow", "coordinates"),
+    ("nextflow", "sha256"): ("nextflow", "coordinates"),
+}
+"""Keys that can't stand beside another one, which goes."""
+
 
 ALONG: dict[tuple[str, ...], dict[tuple[str, ...], Any]] = {
     ("sha256",): {("source",): "https://example.org/hello.tar.gz"},
+    ("nextflow", "sha256"): {("nextflow", "dist"): "https://example.org/nextflow-dist"},
 }
 """What a key can't be changed without."""
 
@@ -218,6 +230,8 @@ def test_each_key_of_the_configuration_makes_its_readers_stale_and_no_other(done
         put(raw, key, changed(copy.deepcopy(get(raw, key)), key))
         for other, value in ALONG.get(key, {}).items():
             put(raw, other, value)
+        if key in INSTEAD:
+            get(raw, INSTEAD[key][:-1]).pop(INSTEAD[key][-1])
         files[kind].write_text(yaml.safe_dump(raw))
         found = Build(all_tasks(), done / "state.db").states()
         files[kind].write_text(before)

@@ -1,0 +1,108 @@
+"""A Nextflow runtime: its jars, from Maven or from a -dist file, and a launcher in one archive."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files, known_faults, locks, urls
+from tasks.core.errors import IntegrityError
+from tasks.runtime import maven
+from tasks.runtime.dist import MAIN, Dist, extract, fetch
+
+LAUNCHER = Path(__file__).with_name("nextflow.sh")
+BUILD_INFO = "META-INF/build-info.properties"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """What `runtime` reads: the version, its Maven coordinates or its -dist, and its files."""
+
+    pipeline: str
+    version: str
+    coordinates: tuple[str, ...]
+    archive: Path
+    sums: Path
+    lock: Path
+    log: Path
+    relock: bool
+    dist: Dist | None = None
+
+
+def build(spec: Runtime) -> str:
+    """Make the runtime's archive, its SHA-256 and its lock.
+
+    Raises SourceError where it can't be had, or when bytes are not those of the lock,
+    IntegrityError when the jars are of another version than the one that was asked for.
+    """
+    spec.archive.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".runtime.", dir=spec.archive.parent) as temporary:
+        folder = Path(temporary)
+        place = folder / f"nextflow-{spec.version}"
+        found = _jars(spec, folder, place / "lib")
+        _hold_against_lock(spec, found)
+        _check_version(place / "lib", spec.version)
+        launcher = place / "nextflow"
+        launcher.write_bytes(LAUNCHER.read_bytes())
+        launcher.chmod(0o755)
+        files.write_tar(spec.archive, folder, files.tree(place))
+    files.write_text(spec.sums, f"{files.sha256(spec.archive)}  {spec.archive.name}\n")
+    files.write_json(spec.lock, found)
+    size = files.human_size(spec.archive.stat().st_size)
+    return "\n".join([f"{len(found['jars'])} jars, {size}",
+                      *map(str, known_faults.foreseen(spec.version))])
+
+
+def _jars(spec: Runtime, scratch: Path, lib: Path) -> dict[str, Any]:
+    """Put the jars into the folder `lib`; what the lock records."""
+    found: dict[str, Any] = {"version": spec.version}
+    if spec.dist is None:
+        maven.resolve(spec.coordinates, lib, log=spec.log)
+        found["coordinates"] = list(spec.coordinates)
+    else:
+        path = scratch / f"nextflow-{spec.version}-dist"
+        found["dist"] = fetch(spec.dist, path)
+        extract(path, lib / f"nextflow-{spec.version}-one.jar")
+    found["jars"] = [{"name": path.name, "sha256": files.sha256(path),
+                      "size": path.stat().st_size} for path in sorted(lib.iterdir())]
+    return found
+
+
+def _check_version(lib: Path, version: str) -> None:
+    """Hold what the jar with the main class says of itself against the version asked for."""
+    for path in sorted(lib.glob("*.jar")):
+        with zipfile.ZipFile(path) as jar:
+            names = set(jar.namelist())
+            if MAIN in names and BUILD_INFO in names:
+                told = dict(line.split("=", 1) for line in
+                            jar.read(BUILD_INFO).decode(errors="replace").splitlines()
+                            if "=" in line)
+                if told.get("version") == version:
+                    return
+                raise IntegrityError(f"this is Nextflow {told.get('version')}, and {version} was "
+                                     "asked for", where=path.name,
+                                     todo="make `nextflow` in the pipeline's config agree with "
+                                          "itself: version, and coordinates or dist")
+    raise IntegrityError(f"none of the jars is Nextflow itself: {MAIN} with {BUILD_INFO}",
+                         where=lib.name, todo="look at `nextflow` in the pipeline's config")
+
+
+def _hold_against_lock(spec: Runtime, now: dict[str, Any]) -> None:
+    """SourceError where the same coordinates or the same -dist give other bytes than before."""
+    lock = locks.read(spec.lock, "runtime-lock")
+    if lock is None:
+        return
+    locked, found = ({jar["name"]: jar["sha256"] for jar in side["jars"]} for side in (lock, now))
+    if spec.dist is not None:
+        before = lock.get("dist", {"url": None, "sha256": "(from Maven)"})
+        if lock["version"] == spec.version or before["url"] == urls.redact(spec.dist.place):
+            locked["the -dist file"] = before["sha256"]
+            found["the -dist file"] = now["dist"]["sha256"]
+    elif lock.get("coordinates") == list(spec.coordinates):
+        # The same coordinates give the same set, so a jar that came or went is a change too.
+        locked, found = ({name: side.get(name, "(not there)") for name in {*locked, *found}}
+                         for side in (locked, found))
+    locks.compare(locked, found, lock=spec.lock, relock=spec.relock)

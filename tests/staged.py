@@ -65,6 +65,8 @@ def stage(pipeline: str = "hello") -> Staged:
     _tar(runtime, {f"nextflow-{VERSION}/nextflow": b"#!/bin/sh\n"})
     files.write_text(layout.runtime_sums(VERSION), f"{files.sha256(runtime)}  {runtime.name}\n")
     files.write_text(layout.offline_config, "profiles { offline {} }\n")
+    files.write_json(layout.reach, {"pipeline": pipeline, "profile": "test", "findings": [],
+                                    "counted": []})
     return Staged(
         layout=layout, prod=ProdLayout(site="there", pipeline=pipeline),
         signing=Signing(key=Path("keys/id_ed25519"), identity="airlock", create=True),

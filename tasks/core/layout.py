@@ -171,6 +171,11 @@ class Layout(_OfPipeline):
         return self.root / "plugins.tar"
 
     @property
+    def reach(self) -> Path:
+        """What would still reach out at run time, with what answers it."""
+        return self.root / "reach.json"
+
+    @property
     def offline_config(self) -> Path:
         return self.root / "offline.config"
 

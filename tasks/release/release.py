@@ -68,6 +68,7 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
              before: dict[str, Any]) -> dict[str, Any]:
     """What release.json says. `created` stays as it was `before` where nothing else differs."""
     manifest = read_json(spec.layout.code_manifest, "code-manifest")
+    reach = read_json(spec.layout.reach, "reach")
     told = {
         "pipeline": spec.pipeline,
         "revision": safe_revision(manifest["revision"]),
@@ -78,6 +79,7 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
         "run": spec.run,
         "platform": spec.platform,
         "registry": contents.registry_of(spec.layout),
+        "reach": {key: reach[key] for key in ("findings", "counted")},
         "files": [{"path": each.path, "sha256": each.sha256, "size": each.size, "kind": each.kind}
                   for each in carried],
     }

@@ -1,0 +1,163 @@
+"""What the code of processes, functions and programs of their own reaches out to."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tasks.core.groovy.syntax import ends_statement
+from tasks.core.groovy.tokens import NAME, Token
+from tasks.reach.commands import fetches, uncommented
+from tasks.reach.scripts import COMMANDS, PROCESS, Definition
+from tasks.reach.text import flat, is_told, mentions, spoken, strings
+from tasks.reach.tree import Tree
+
+DOWNLOAD, ADDRESS, SERVICE, CONTAINER, TOLD = "download", "url", "service", "container", "told"
+CONNECTS = ("openConnection", "openStream", "toURL", "HttpURLConnection", "HttpClient",
+            "HttpRequest", "Socket", "fromSRA")
+"""What Groovy code connects by."""
+MAILERS = ("sendmail", "mail", "mailx", "mutt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """One place that reaches out, or that only tells of an address.
+
+    `anchor` is the token by which a walk knows the ways to it; without one, the ways to the
+    definition that it stands in count, or those to whoever runs the program.
+    """
+
+    kind: str
+    what: str
+    file: str
+    line: int
+    anchor: Token | None = None
+
+
+def in_definition(tree: Tree, definition: Definition) -> Iterator[Sight]:
+    """The sights of a process, workflow or function, or of loose code."""
+    if definition.kind == PROCESS:
+        for section, tokens in definition.sections():
+            yield from _of_process(tree, definition, section, tokens)
+    else:
+        yield from _of_code(tree, definition)
+
+
+def _of_process(tree: Tree, process: Definition, section: str,
+                tokens: Sequence[Token]) -> Iterator[Sight]:
+    for token in strings(tokens):
+        text = flat(token)
+        if section not in COMMANDS:
+            kind = CONTAINER if _directive(tokens, token) in ("container", "conda") else ADDRESS
+            for each in mentions(text):
+                yield _sight(tree, process, kind if each.whole or kind == CONTAINER else TOLD,
+                             each.url, token, text, each.start)
+        else:
+            for kind, what, start in commands(text):
+                yield _sight(tree, process, kind, what, token, text, start)
+
+
+def _directive(tokens: Sequence[Token], string: Token) -> str:
+    """The first word of the directive that a string belongs to."""
+    word, begins = "", True
+    for at, token in enumerate(tokens):
+        if begins and token.kind == NAME:
+            word = token.text
+        if any(each is string for each in strings([token])):
+            return word
+        begins = ends_statement(tokens, at) or token.is_op("{")
+    return word
+
+
+def commands(text: str) -> Iterator[tuple[str, str, int]]:
+    """Kind, text and place of what a task's script fetches and names."""
+    found = fetches(text)
+    bare = uncommented(text)
+    spans = []
+    for each in found:
+        # A continued command counts as one line.
+        end = each.start
+        while (end := (bare + "\n").index("\n", end)) and bare[:end].endswith("\\"):
+            end += 1
+        spans.append((bare.rfind("\n", 0, each.start) + 1, end))
+        yield DOWNLOAD, each.command, each.start
+    for mention in mentions(bare):
+        if any(first <= mention.start <= last for first, last in spans):
+            continue
+        told = not mention.whole and (is_told(bare, mention.start)
+                                      or _is_prose(bare, mention.start, len(mention.url)))
+        yield TOLD if told else ADDRESS, mention.url, mention.start
+
+
+def _is_prose(text: str, start: int, length: int) -> bool:
+    """Whether an address stands amid a quoted sentence, not as a word of its own."""
+    first = text.rfind("\n", 0, start) + 1
+    line = text[first:(text + "\n").index("\n", start)]
+    before, after = line[:start - first], line[start - first + length:]
+    quoted = re.search(r"(['\"])[^'\"]*\s[^'\"]*$", before)
+    return ((quoted is not None and before.count(quoted[1]) % 2 == 1)
+            or after.lstrip()[:1] in (">", "<"))
+
+
+def _of_code(tree: Tree, code: Definition) -> Iterator[Sight]:
+    executes = any(token.is_name("execute") for token in code.body)
+    for token, said in spoken(code.body):
+        text = flat(token)
+        fetched = fetches(text) if executes else []
+        if fetched or (executes and token.text in MAILERS):
+            yield _sight(tree, code, DOWNLOAD if fetched else SERVICE,
+                         fetched[0].command if fetched else token.text, token, text, 0)
+            continue
+        for each in mentions(text):
+            yield _sight(tree, code, ADDRESS if each.whole and not said else TOLD, each.url,
+                         token, text, each.start)
+    lines = set()
+    for at, token in enumerate(code.body):
+        made = at and code.body[at - 1].is_name("new")
+        if token.line not in lines and (token.is_name(*CONNECTS) or (
+                made and token.is_name("URL"))):
+            lines.add(token.line)
+            yield Sight(kind=SERVICE, what=tree.lines(code.file)[token.line - 1].strip(),
+                        file=code.file, line=token.line, anchor=token)
+
+
+def in_program(tree: Tree, path: str) -> list[Sight]:
+    """The sights of a file in bin/ or templates/."""
+    text = tree.text(path)
+    bare = _without_docs(text) if path.endswith(".py") or "python" in text[:80] else text
+    shell = re.match(r"#!.*\b(?:ba|da|z|k)?sh\b", text) is not None or path.endswith(".sh")
+    return [Sight(kind=TOLD if kind == ADDRESS and not shell and not _is_quoted(bare, start, what)
+                  else kind, what=what, file=path, line=bare.count("\n", 0, start) + 1)
+            for kind, what, start in commands(bare)]
+
+
+def _is_quoted(text: str, start: int, url: str) -> bool:
+    """Whether an address is all that stands between two quotes."""
+    end = start + len(url)
+    return text[start - 1:start] in ("'", '"') and text[end:end + 1] in ("'", '"')
+
+
+def _without_docs(text: str) -> str:
+    """A Python program with its docstrings blanked; as it is where it can't be read."""
+    try:
+        module = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return text
+    lines = text.split("\n")
+    for node in ast.walk(module):
+        if (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)):
+            for number in range(node.lineno - 1, node.end_lineno or node.lineno):
+                lines[number] = ""
+    return "\n".join(lines)
+
+
+def _sight(tree: Tree, where: Definition, kind: str, what: str, token: Token, text: str,
+           start: int) -> Sight:
+    near = token.line + text.count("\n", 0, start)
+    needle = what.partition("$")[0].split(" ")[0] if kind == DOWNLOAD else what.partition("$")[0]
+    return Sight(kind=kind, what=what, file=where.file,
+                 line=tree.line(where.file, near, needle),
+                 anchor=None if where.kind == PROCESS else token)

@@ -1,0 +1,74 @@
+"""What is told of a pipeline's reach: findings with their answers, and counts of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.core import urls
+
+PARAM, REFERENCE, CONFIG, SHEET, SETTING = "param", "reference", "config", "sheet", "setting"
+SERVICE, DOWNLOAD, ADDRESS, PLUGIN, UNREAD = "service", "download", "url", "plugin", "unread"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What answers offline: `by` is a part of the release, or what keeps the code from asking."""
+
+    by: str
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One place that would reach out; `count` such things are folded into it.
+
+    Without an answer, `todo` says which param to set, or what else to do.
+    """
+
+    file: str
+    line: int
+    kind: str
+    what: str
+    process: str | None = None
+    param: str | None = None
+    answer: Answer | None = None
+    todo: str | None = None
+    count: int = 1
+
+    def as_json(self) -> dict[str, Any]:
+        """The form in reach.json."""
+        told: dict[str, Any] = {"file": self.file, "line": self.line, "kind": self.kind,
+                                "what": urls.redact(self.what), "count": self.count,
+                                "answer": None}
+        if self.answer is not None:
+            told["answer"] = {"by": self.answer.by, "what": urls.redact(self.answer.what)}
+        for key in ("process", "param", "todo"):
+            if (value := getattr(self, key)) is not None:
+                told[key] = value
+        return told
+
+
+@dataclass(kw_only=True)
+class Report:
+    """Findings, and what is only counted: reason to the places, `file:line`, that have it."""
+
+    findings: list[Finding] = field(default_factory=list)
+    counted: dict[str, list[str]] = field(default_factory=dict)
+
+    def count(self, why: str, file: str, line: int) -> None:
+        """Count an address that nothing asks at run time."""
+        self.counted.setdefault(why, []).append(f"{file}:{line}")
+
+    def sorted(self) -> Iterator[Finding]:
+        """The findings by file and line, each once."""
+        yield from sorted(dict.fromkeys(self.findings), key=lambda each: (
+            each.file, each.line, each.kind, each.what, each.process or "", each.param or ""))
+
+    def as_json(self) -> dict[str, Any]:
+        """The part of reach.json that the scan makes."""
+        return {"findings": [each.as_json() for each in self.sorted()],
+                "counted": [{"why": why, "addresses": len(places),
+                             "files": len({each.rpartition(":")[0] for each in places})}
+                            for why, places in sorted(self.counted.items())]}

@@ -1,0 +1,29 @@
+"""`reach`: what a pipeline would still ask of the network when it runs, and what answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tasks.core.config import Config
+from tasks.core.graph import Task, group, step
+from tasks.core.layout import Layout
+from tasks.reach.reach import ReachSpec, reach
+
+TOGGLES = Path("config/offline.config")
+
+
+def tasks(config: Config) -> Iterator[Task]:
+    """`reach:<pipeline>`."""
+    yield group("reach", "what would still reach out at run time, and what answers it")
+    for pipeline in config.pipelines:
+        at = Layout(site=config.site.name, pipeline=pipeline.name)
+        spec = ReachSpec(
+            pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
+            runtime=at.runtime(pipeline.runtime), data_manifest=at.data_manifest,
+            plugins=at.plugins_list, toggles=TOGGLES, output=at.reach,
+            log=at.log(f"reach:{pipeline.name}"))
+        yield step(f"reach:{pipeline.name}", "what would still reach out, and what answers it",
+                   reach, spec, needs=[spec.code, spec.runtime, spec.data_manifest, spec.plugins,
+                                       spec.toggles],
+                   makes=[spec.output])

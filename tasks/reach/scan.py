@@ -1,0 +1,237 @@
+"""The scan: what a pipeline's code would still ask of the network, and what answers it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.reach import code, configs, params, scripts
+from tasks.reach.calls import Walk, Way
+from tasks.reach.code import ADDRESS, CONTAINER, TOLD, Sight
+from tasks.reach.configs import Configs, Setting
+from tasks.reach.findings import (
+    CONFIG,
+    PLUGIN,
+    SERVICE,
+    SETTING,
+    SHEET,
+    UNREAD,
+    Answer,
+    Finding,
+    Report,
+)
+from tasks.reach.scripts import PROCESS, Definition, Scripts
+from tasks.reach.staged import Staged, values
+from tasks.reach.text import URL, flat, mentions, params_of, spoken, strings
+from tasks.reach.tree import Tree
+
+SHOWN = "only shown to people"
+IMAGES = "an image or an environment, which offline.config replaces"
+UNUSED = "in a profile that the staged runs do not use"
+SWITCHED = ("wave", "tower", "fusion", "weblog")
+"""Scopes of a config that ask a server of their own once `enabled` is set."""
+HIDDEN = {"s3": "nf-amazon", "gs": "nf-google", "az": "nf-azure"}
+"""The plugin without which Nextflow can't read an address of this scheme."""
+PROGRAMS = ("bin", "templates")
+"""Folders of the code whose files are run by tasks."""
+
+
+def scan(project: Path, config: Mapping[str, Any], staged: Staged, profile: str) -> Report:
+    """All that the code in `project` reaches out to, whose config resolved to `config`."""
+    return Scan(project, config, staged, profile).run()
+
+
+class Scan:
+    """One pipeline: its files, its params with their values offline, and what was found so far."""
+
+    def __init__(self, project: Path, config: Mapping[str, Any], staged: Staged,
+                 profile: str) -> None:
+        self.tree, self.config, self.staged = Tree(project), config, staged
+        self.profiles = frozenset(profile.split(","))
+        self.resolved: Mapping[str, Any] = config.get("params", {})
+        self.names = values(self.resolved, staged, profile)
+        self.found = Report()
+
+    def run(self) -> Report:
+        """Look at the configs, the params, the scripts and their programs, and the sheets."""
+        read = configs.Reader(self.tree, self.names).file(configs.MAIN)
+        main = str(self.config.get("manifest", {}).get("mainScript") or "main.nf")
+        parsed = scripts.read(self.tree, main, self.names)
+        params.report(params.Params(
+            resolved=self.resolved, settings=read.settings, profiles=self.profiles,
+            readers=self._readers(read, parsed)), self.staged, self.found)
+        self._configs(read)
+        self._plugins(read)
+        self._scripts(parsed, main)
+        self._sheets()
+        for file in [*read.broken, *parsed.broken]:
+            self._unread(file, 1, "this is not read as Groovy")
+        for file, line in parsed.lost:
+            self._unread(file, line, "an include of what can't be found")
+        return self.found
+
+    def _add(self, file: str, line: int, kind: str, what: str, *, answer: Answer | None,
+             todo: str, **more: Any) -> None:
+        self.found.findings.append(Finding(file=file, line=line, kind=kind, what=what,
+                                           answer=answer, todo=None if answer else todo, **more))
+
+    def _unread(self, file: str, line: int, what: str) -> None:
+        self._add(file, line, UNREAD, what, answer=None, todo="look through it by hand")
+
+    def _readers(self, read: Configs, parsed: Scripts) -> dict[str, set[str]]:
+        readers: dict[str, set[str]] = {name: {"schema"} for name in _checked(self.tree)}
+        for definition in parsed.all():
+            for name in params_of(definition.body):
+                readers.setdefault(name, set()).add("script")
+        for each in read.settings:
+            for name in params_of(each.tokens):
+                readers.setdefault(name, set()).add("config")
+        return readers
+
+    def _used(self, profile: str | None) -> bool:
+        return profile is None or profile in self.profiles
+
+    def _configs(self, read: Configs) -> None:
+        for include in read.includes:
+            if not self._used(include.profile):
+                self.found.count(UNUSED, include.file, include.line)
+                continue
+            own = include.params == (params.CONFIGS,)
+            self._add(include.file, include.line, CONFIG, include.what,
+                      param=include.params[0] if include.params else None,
+                      answer=params.LOCAL_CONFIGS if own else None,
+                      todo="take this include out of the pipeline's config")
+        for each in read.settings:
+            used = self._used(each.profile)
+            if used and each.path[-1:] == ("enabled",) and each.path[0] in SWITCHED:
+                if not each.tokens[0].is_name("false"):
+                    self._switch(each)
+            elif not used or each.path[:1] != ("params",):
+                self._setting(each, used)
+
+    def _switch(self, each: Setting) -> None:
+        name = ".".join(each.path)
+        off = self.staged.toggles.get(name) is False
+        self._add(each.file, each.line, SERVICE, name,
+                  answer=Answer(by="offline.config", what="off") if off else None,
+                  todo=f"set {name} to false in config/offline.config")
+
+    def _setting(self, each: Setting, used: bool) -> None:
+        name = ".".join(each.path)
+        for token, said in spoken(each.tokens):
+            for mention in mentions(flat(token)):
+                line = self.tree.line(each.file, token.line, mention.url.partition("$")[0])
+                if not used:
+                    self.found.count(UNUSED, each.file, line)
+                elif each.path[-1] in ("container", "conda", "registry"):
+                    self.found.count(IMAGES, each.file, line)
+                elif each.path[0] == "manifest" or said or not mention.whole:
+                    self.found.count(SHOWN, each.file, line)
+                else:
+                    off = self.staged.toggles.get(f"{each.path[0]}.enabled") is False
+                    answered = off or name in self.staged.toggles
+                    self._add(each.file, line, SETTING, mention.url,
+                              answer=Answer(by="offline.config", what=f"{each.path[0]} is off"
+                                            if off else f"sets {name}") if answered else None,
+                              todo=f"set {name} in config/offline.config")
+
+    def _plugins(self, read: Configs) -> None:
+        for name, each in configs.plugins(read.settings):
+            self._add(each.file, each.line, PLUGIN, name, answer=self.staged.plugin(name),
+                      todo="run `doit plugins:cache` again")
+        for finding in [each for each in self.found.findings if each.answer is None]:
+            hidden = HIDDEN.get(finding.what.partition("://")[0].lower())
+            if finding.param and hidden:
+                self._add(finding.file, finding.line, PLUGIN, hidden, param=finding.param,
+                          answer=self.staged.plugin(hidden), todo=f"{finding.todo}, or carry "
+                                                                  f"{hidden}")
+
+    def _scripts(self, parsed: Scripts, main: str) -> None:
+        sights = [(each, definition) for definition in parsed.all()
+                  for each in code.in_definition(self.tree, definition)]
+        walk = Walk(parsed, self.names, self.config.get("process", {}),
+                    {id(each.anchor) for each, _ in sights if each.anchor is not None})
+        walk.run(main)
+        for each, definition in sights:
+            ways = walk.ways.get(id(definition if each.anchor is None else each.anchor), [])
+            self._sight(each, definition, ways, walk.complete)
+        for path in sorted(self.tree.files):
+            if not {*PROGRAMS}.isdisjoint(path.split("/")[:-1]) and "tests" not in path.split("/"):
+                users = _users(path.rpartition("/")[2], parsed)
+                ways = [way for user in users for way in walk.ways.get(id(user), [])]
+                for each in code.in_program(self.tree, path):
+                    self._sight(each, users[0] if users else None, ways, walk.complete)
+
+    def _sight(self, each: Sight, definition: Definition | None, ways: Sequence[Way],
+               complete: bool) -> None:
+        if each.kind in (TOLD, CONTAINER):
+            self.found.count(SHOWN if each.kind == TOLD else IMAGES, each.file, each.line)
+            return
+        answer = self.staged.address(each.what) if each.kind == ADDRESS else None
+        cuts = [way.cut for way in ways if way.cut is not None]
+        if answer is None and complete and not ways:
+            answer = Answer(by="code", what="nothing calls it")
+        elif answer is None and ways and len(cuts) == len(ways):
+            answer = Answer(by="code", what=f"not run, since {cuts[0].text} does not hold "
+                                            f"({cuts[0].place})")
+        process = definition.name if definition and definition.kind == PROCESS else None
+        self._add(each.file, each.line, each.kind, each.what, process=process, answer=answer,
+                  todo=_todo(ways))
+
+    def _sheets(self) -> None:
+        """Files of the code that params name, and the addresses in them."""
+        named = {self._of_code(value): name for name, value in sorted(self.resolved.items())
+                 if isinstance(value, str)}
+        for path in sorted(self.tree.files):
+            if path not in named and not path.startswith("assets/"):
+                continue
+            text = self.tree.text(path)
+            places = [(match[0], text.count("\n", 0, match.start()) + 1)
+                      for match in URL.finditer(text)]
+            if places and path in named:
+                name = named[path]
+                answer = self.staged.param(name) or (
+                    Answer(by="data", what="carried by their content")
+                    if all(self.staged.address(url) for url, _ in places) else None)
+                self._add(path, places[0][1], SHEET, places[0][0], count=len(places), param=name,
+                          answer=answer, todo=f"give params.{name} a sheet of local files")
+            else:
+                for _, line in places:
+                    self.found.count(SHOWN, path, line)
+
+    def _of_code(self, value: str) -> str | None:
+        path = value.removeprefix(str(self.tree.root)).lstrip("/")
+        return path if self.tree.has(path) else None
+
+
+def _users(program: str, parsed: Scripts) -> list[Definition]:
+    """The definitions that name a program in their strings."""
+    return [each for each in parsed.all()
+            if any(program in flat(token) for token in strings(each.body))]
+
+
+def _todo(ways: Sequence[Way]) -> str:
+    """What to set: the params of the innermost condition that lets a way through."""
+    guards = [guard for way in ways if way.cut is None for guard in way.guards if guard.params]
+    if not guards:
+        return "no condition keeps it from running: see to it that it finds a local answer"
+    names = " or ".join(f"params.{name}" for name in guards[-1].params)
+    return f"skip it by {names}: it runs where {guards[-1].text} ({guards[-1].place})"
+
+
+def _checked(tree: Tree) -> Iterator[str]:
+    """The params whose files nextflow_schema.json demands to exist, which a plugin then asks for.
+    """
+    try:
+        waiting = [json.loads(tree.text("nextflow_schema.json"))]
+    except (OSError, ValueError):
+        return
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield from (name for name, about in (node.get("properties") or {}).items()
+                        if isinstance(about, dict) and about.get("exists") is True)
+            waiting += [each for key in ("definitions", "$defs")
+                        for each in (node.get(key) or {}).values()]

@@ -1,0 +1,84 @@
+"""What is carried, as far as it answers what a pipeline would fetch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core import urls
+from tasks.core.groovy.expression import Names, evaluate, known
+from tasks.core.groovy.values import Unknown, Values
+from tasks.core.schema import read_json
+from tasks.reach.configs import Reader
+from tasks.reach.findings import Answer
+from tasks.reach.tree import Tree
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """The params that a release sets, the addresses that it carries, its plugins and toggles.
+
+    `toggles` are the settings of offline.config with a plain value, by their dotted name.
+    """
+
+    params: Mapping[str, Mapping[str, Any]]
+    urls: frozenset[str]
+    plugins: Mapping[str, str]
+    toggles: Mapping[str, Any]
+
+    def param(self, name: str) -> Answer | None:
+        """What the release gives a param, if it does."""
+        entry = self.params.get(name)
+        if entry is None:
+            return None
+        if entry["kind"] == "none":
+            return Answer(by="params", what="null offline")
+        if entry["kind"] == "value":
+            return Answer(by="params", what=f"{entry.get('value')!r} offline")
+        return Answer(by="data", what=f"carried as {entry['path']}")
+
+    def address(self, url: str) -> Answer | None:
+        """Whether the file at this address is carried."""
+        if urls.redact(url) in self.urls:
+            return Answer(by="data", what="carried by its content")
+        return None
+
+    def plugin(self, name: str) -> Answer | None:
+        """Whether a plugin, `id` or `id@version`, is carried."""
+        plugin, _, version = name.partition("@")
+        held = self.plugins.get(plugin)
+        if held is None or (version and held != version):
+            return None
+        return Answer(by="plugins", what=f"{plugin}@{held} in plugins.tar")
+
+
+def read(data_manifest: Path, plugins: Path, offline_config: Path) -> Staged:
+    """Read the manifest of the data, plugins.txt and offline.config."""
+    manifest = read_json(data_manifest, "data-manifest")
+    pinned = dict(line.split("@", 1) for line in plugins.read_text().split() if "@" in line)
+    return Staged(params=manifest["params"], plugins=pinned,
+                  urls=frozenset(each["url"] for each in manifest["files"]),
+                  toggles=toggles(offline_config))
+
+
+def toggles(path: Path) -> dict[str, Any]:
+    """The plain values that a config sets at its top level, by their dotted name."""
+    found = {}
+    for each in Reader(Tree(path.parent), {}).file(path.name).settings:
+        plain, _ = evaluate(each.tokens, 0, {})
+        if each.profile is None and len(plain) == 1:
+            found[".".join(each.path)] = next(iter(plain))
+    return found
+
+
+def values(resolved: Mapping[str, Any], staged: Staged, profile: str) -> Names:
+    """What names stand for in the pipeline's code offline: its params, and what Nextflow tells."""
+    found: dict[str, Values] = {**known("docker"), "workflow.profile": frozenset([profile])}
+    carried = {name: entry.get("value" if entry["kind"] in ("none", "value") else "path")
+               for name, entry in staged.params.items()}
+    for name, value in {**resolved, **carried}.items():
+        plain = value is None or isinstance(value, str | int | float | bool)
+        found[f"params.{name}"] = frozenset([value if plain else Unknown(f"params.{name}")])
+    return found

@@ -1,0 +1,131 @@
+"""Where a text names an address, and whether that is used or only tells of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tasks.core.groovy.syntax import ends_statement, groovy
+from tasks.core.groovy.tokens import GSTRING, NEWLINE, STRING, Token, closing
+
+URL = re.compile(r"(?<![A-Za-z0-9+.-])(?:https?|ftp|s3|gs|az)://[^\s'\"`<>\\|)\]]*", re.IGNORECASE)
+TOLD = re.compile(r"(?:href\s*=\s*\\?['\"]?|\]\(|src\s*=\s*\\?['\"]?|section_href\b.*"
+                  r"|(?:^|[\s;{(])(?:echo|printf|print|cat|message|warning|stop)\b.*)$",
+                  re.IGNORECASE)
+"""What stands before an address that is written for people: a link, or a message."""
+ENDS = ".,;:!?*"
+LONGEST = 200
+SAYS = ("info", "warn", "error", "debug", "println", "print", "exit", "printf", "Exception",
+        "IllegalArgumentException", "RuntimeException")
+"""Calls whose texts are read by people."""
+COMPARES = ("contains", "equals", "startsWith", "endsWith", "matches", "replace", "replaceAll",
+            "replaceFirst", "tokenize", "split")
+"""Calls that hold a text against another, or look for it there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mention:
+    """An address in a text, at `start`; `whole` where the text is that and nothing else."""
+
+    url: str
+    start: int
+    whole: bool
+
+
+def mentions(text: str) -> list[Mention]:
+    """The addresses of a string's text."""
+    whole = URL.match(text) is not None and not re.search(r"\s", text)
+    return [Mention(url=found[0].rstrip(ENDS)[:LONGEST], start=found.start(), whole=whole)
+            for found in URL.finditer(text)]
+
+
+def is_told(text: str, start: int) -> bool:
+    """Whether the address at `start` is part of a link or a message on its line."""
+    line = text[text.rfind("\n", 0, start) + 1:start]
+    return TOLD.search(line) is not None
+
+
+def strings(tokens: Sequence[Token]) -> Iterator[Token]:
+    """The strings among the tokens, those inside of strings too."""
+    for string, _ in spoken(tokens):
+        yield string
+
+
+def spoken(tokens: Sequence[Token], said: bool = False) -> Iterator[tuple[Token, bool]]:
+    """Each string, and whether it names nothing that is used: it is said, compared, or prose."""
+    until = 0
+    for at, token in enumerate(tokens):
+        if token.is_name(*SAYS, *COMPARES):
+            until = max(until, _behind_arguments(tokens, at + 1))
+        string = token.kind in (STRING, GSTRING)
+        here = said or at < until or (string and (_compared(tokens, at) or _in_prose(tokens, at)))
+        if string:
+            yield token, here
+        for part in token.parts:
+            if not isinstance(part, str):
+                yield from spoken(part, here)
+
+
+def _behind_arguments(tokens: Sequence[Token], at: int) -> int:
+    """The index behind a call's arguments, with or without brackets."""
+    if at < len(tokens) and tokens[at].is_op("("):
+        return closing(tokens, at)
+    end = at
+    while (at < len(tokens) and tokens[at].kind in (STRING, GSTRING) and end < len(tokens)
+           and not ends_statement(tokens, end)):
+        end += 1
+    return end
+
+
+def _compared(tokens: Sequence[Token], at: int) -> bool:
+    return any(each.is_op("==", "!=", "=~", "==~") for each in
+               (*tokens[max(at - 1, 0):at], *tokens[at + 1:at + 2]))
+
+
+def _in_prose(tokens: Sequence[Token], at: int) -> bool:
+    """Whether a string, with those that it is joined with, is a text of several words."""
+    if re.search(r"\S\s+\S", flat(tokens[at])):
+        return True
+    for step in (-1, 1):
+        index, joined = at + step, False
+        while 0 <= index < len(tokens):
+            token = tokens[index]
+            if token.kind in (STRING, GSTRING) and joined:
+                if re.search(r"\S\s+\S", flat(token)):
+                    return True
+                joined = False
+            elif token.is_op("+") and not joined:
+                joined = True
+            elif token.kind != NEWLINE:
+                break
+            index += step
+    return False
+
+
+def flat(token: Token) -> str:
+    """A string's text, with `${name}` for a name in it and `${…}` for an expression."""
+    if token.kind == STRING:
+        return token.text
+    shown = []
+    for part in token.parts:
+        if isinstance(part, str):
+            shown.append(part)
+        else:
+            text = groovy(part)
+            shown.append(f"${{{text}}}" if re.fullmatch(r"[\w.]+", text) else "${…}")
+    return "".join(shown)
+
+
+def params_of(tokens: Sequence[Token]) -> list[str]:
+    """The params that an expression names as `params.NAME`, in strings too, each once."""
+    found: dict[str, None] = {}
+    for at, token in enumerate(tokens):
+        rest = tokens[at + 1:at + 3]
+        if (token.is_name("params") and len(rest) == 2 and not (at and tokens[at - 1].is_op("."))
+                and (rest[0].is_op(".", "?.") or (rest[0].is_op("[") and rest[1].kind == STRING))):
+            found[rest[1].text] = None
+        for part in token.parts:
+            if not isinstance(part, str):
+                found |= dict.fromkeys(params_of(part))
+    return list(found)

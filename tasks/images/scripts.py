@@ -143,7 +143,7 @@ def _inner_includes(sources: Sources, tokens: Sequence[Token], at: int, end: int
                     names: Names) -> list[Include]:
     """Includes within a workflow's body, as the first releases of DSL 2 had them."""
     found: list[Include] = []
-    for index in range(at, end - 1):
+    for index in range(at, min(end, len(tokens)) - 1):
         if tokens[index].is_name("include") and tokens[index + 1].is_op("{"):
             found += _includes(sources, tokens, index, path, names)[0]
     return found

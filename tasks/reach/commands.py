@@ -66,7 +66,7 @@ def fetches(text: str) -> list[Fetch]:
             start = match.start("tool")
             first = bare.rfind("\n", 0, start) + 1
             last = (bare + "\n").index("\n", start)
-            if pattern is not CALLS and SAID.match(bare[first:last]):
+            if pattern is not CALLS and SAID.match(re.split("[|;&]", bare[first:start])[-1]):
                 continue
             tool = " ".join(match["tool"].split())
             if pattern is DOWNLOADS:

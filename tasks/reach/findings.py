@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,14 +41,18 @@ class Finding:
     def as_json(self) -> dict[str, Any]:
         """The form in reach.json."""
         told: dict[str, Any] = {"file": self.file, "line": self.line, "kind": self.kind,
-                                "what": urls.redact(self.what), "count": self.count,
-                                "answer": None}
+                                "what": _public(self.what), "count": self.count, "answer": None}
         if self.answer is not None:
-            told["answer"] = {"by": self.answer.by, "what": urls.redact(self.answer.what)}
+            told["answer"] = {"by": self.answer.by, "what": _public(self.answer.what)}
         for key in ("process", "param", "todo"):
             if (value := getattr(self, key)) is not None:
                 told[key] = value
         return told
+
+
+def _public(text: str) -> str:
+    """A text without the secrets of the addresses in it."""
+    return re.sub(r"\S+://\S+", lambda match: urls.redact(match[0]), text)
 
 
 @dataclass(kw_only=True)

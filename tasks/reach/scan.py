@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.reach import code, configs, params, scripts
-from tasks.reach.calls import Walk, Way
+from tasks.reach.calls import Guard, Walk, Way
 from tasks.reach.code import ADDRESS, CONTAINER, TOLD, Sight
 from tasks.reach.configs import Configs, Setting
 from tasks.reach.findings import (
@@ -170,15 +170,15 @@ class Scan:
             self.found.count(SHOWN if each.kind == TOLD else IMAGES, each.file, each.line)
             return
         answer = self.staged.address(each.what) if each.kind == ADDRESS else None
-        cuts = [way.cut for way in ways if way.cut is not None]
+        guard = _guard(ways)
         if answer is None and complete and not ways:
             answer = Answer(by="code", what="nothing calls it")
-        elif answer is None and ways and len(cuts) == len(ways):
-            answer = Answer(by="code", what=f"not run, since {cuts[0].text} does not hold "
-                                            f"({cuts[0].place})")
-        process = definition.name if definition and definition.kind == PROCESS else None
-        self._add(each.file, each.line, each.kind, each.what, process=process, answer=answer,
-                  todo=_todo(ways))
+        elif answer is None and guard and all(way.cut for way in ways):
+            answer = Answer(by="code", what=f"not run, since {guard.text} does not hold "
+                                            f"({guard.place})")
+        self._add(each.file, each.line, each.kind, each.what, answer=answer, todo=_todo(guard),
+                  param=guard.params[0] if guard and len(guard.params) == 1 else None,
+                  process=definition.name if definition and definition.kind == PROCESS else None)
 
     def _sheets(self) -> None:
         """Files of the code that params name, and the addresses in them."""
@@ -212,13 +212,19 @@ def _users(program: str, parsed: Scripts) -> list[Definition]:
             if any(program in flat(token) for token in strings(each.body))]
 
 
-def _todo(ways: Sequence[Way]) -> str:
-    """What to set: the params of the innermost condition that lets a way through."""
-    guards = [guard for way in ways if way.cut is None for guard in way.guards if guard.params]
-    if not guards:
+def _guard(ways: Sequence[Way]) -> Guard | None:
+    """What keeps a place from being come to; where it is, the innermost condition on a param."""
+    for way in ways:
+        if way.cut is None:
+            return next((each for each in reversed(way.guards) if each.params), None)
+    return ways[0].cut if ways else None
+
+
+def _todo(guard: Guard | None) -> str:
+    if guard is None:
         return "no condition keeps it from running: see to it that it finds a local answer"
-    names = " or ".join(f"params.{name}" for name in guards[-1].params)
-    return f"skip it by {names}: it runs where {guards[-1].text} ({guards[-1].place})"
+    names = " or ".join(f"params.{name}" for name in guard.params)
+    return f"skip it by {names}: it runs where {guard.text} ({guard.place})"
 
 
 def _checked(tree: Tree) -> Iterator[str]:

@@ -26,9 +26,10 @@ def test_every_file_is_listed_with_its_kind(ready: Staged) -> None:
     data = [path for path in found if path.startswith("data/")]
     assert len(data) == len(staged.DATA)
     assert set(found) - set(data) == {
-        "code.tar", "manifest.json", "images.json", "images.lock.json", "images.txt",
-        "images.pinned.txt", "images.receipt.json", "data.manifest.json", "inputs.csv",
-        "inputs3.csv", "plugins.txt", "plugins.tar", f"nextflow-{VERSION}.tar", "offline.config"}
+        "code.tar", "manifest.json", "reach.json", "images.json", "images.lock.json",
+        "images.txt", "images.pinned.txt", "images.receipt.json", "data.manifest.json",
+        "inputs.csv", "inputs3.csv", "plugins.txt", "plugins.tar", f"nextflow-{VERSION}.tar",
+        "offline.config"}
     for each in found.values():
         assert each.sha256 == files.sha256(each.source)
         assert each.source == contents.source_of(ready.layout, VERSION, each.path, each.sha256)

@@ -1,0 +1,346 @@
+"""What would reach out is found wherever it stands, and told with what answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tasks.core.schema import check
+from tasks.reach.findings import Finding, Report
+from tasks.reach.reach import summary
+from tasks.reach.scan import scan
+from tasks.reach.staged import Staged, toggles
+
+ROOT = Path(__file__).resolve().parents[2]
+SHEET = "https://data.example.org/reads.csv"
+CARRIED = {"path": "inputs.csv", "kind": "sheet"}
+
+
+def reached(tmp_path: Path, sources: Mapping[str, str], *, params: Mapping[str, Any] | None = None,
+            carried: Mapping[str, Mapping[str, Any]] | None = None, urls: tuple[str, ...] = (),
+            plugins: Mapping[str, str] | None = None,
+            config: Mapping[str, Any] | None = None) -> Report:
+    """Scan these files, whose config resolved to these params."""
+    root = tmp_path / "code"
+    for name, text in {"main.nf": "workflow {}\n", "nextflow.config": "", **sources}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    staged = Staged(params=carried or {}, urls=frozenset(urls), plugins=plugins or {},
+                    toggles=toggles(ROOT / "config/offline.config"))
+    found = scan(root, {**(config or {}), "params": params or {}}, staged, "test")
+    check({"pipeline": "x", "profile": "test", **found.as_json()}, "reach", where="reach.json")
+    return found
+
+
+def of(found: Report, kind: str) -> list[Finding]:
+    return [each for each in found.sorted() if each.kind == kind]
+
+
+def one(found: Report, kind: str) -> Finding:
+    only, = of(found, kind)
+    return only
+
+
+def by(finding: Finding) -> str | None:
+    return finding.answer.by if finding.answer else None
+
+
+@pytest.mark.parametrize(("carried", "answer"), [
+    ({}, None), ({"input": CARRIED}, "data"), ({"input": {"kind": "none"}}, "params"),
+    ({"input": {"kind": "value", "value": "x"}}, "params")])
+def test_a_remote_param_is_answered_by_what_is_carried_for_it(
+        tmp_path: Path, carried: dict[str, Any], answer: str | None) -> None:
+    found = one(reached(tmp_path, {"nextflow.config": f"// a sheet\nparams.input = '{SHEET}'\n",
+                                   "main.nf": "workflow { file(params.input) }\n"},
+                        params={"input": SHEET}, carried=carried), "param")
+    assert (found.file, found.line, found.param, by(found)) == ("nextflow.config", 2, "input",
+                                                                answer)
+    assert (found.todo is None) == (answer is not None)
+    assert answer or "params.input" in str(found.todo)
+
+
+def test_a_remote_param_that_is_put_together_stands_where_it_is_set(tmp_path: Path) -> None:
+    found = reached(tmp_path, {
+        "nextflow.config": 'params {\n    base = "https://data.example.org"\n'
+                           '    input = "${params.base}/reads.csv"\n}\n',
+        "main.nf": "workflow { file(params.input) }\n"},
+        params={"base": "https://data.example.org", "input": SHEET})
+    assert [(each.param, each.line, by(each)) for each in of(found, "param")] == [
+        ("base", 2, "code"), ("input", 3, None)]
+
+
+def test_a_default_that_the_profile_replaces_is_told_for_runs_without_it(tmp_path: Path) -> None:
+    found = one(reached(tmp_path, {
+        "nextflow.config": "params.cache = 's3://caches/vep'\n"
+                           "profiles { test { params.cache = null } }\n",
+        "main.nf": "workflow { file(params.cache) }\n"}, params={"cache": None}), "param")
+    assert by(found) == "profile"
+    assert found.answer is not None
+    assert "params.cache" in found.answer.what
+
+
+def test_a_bucket_that_nothing_answers_needs_a_plugin_that_nobody_named(tmp_path: Path) -> None:
+    sources = {"nextflow.config": "params.cache = 's3://caches/vep'\n",
+               "main.nf": "workflow { file(params.cache) }\n"}
+    asked = {"cache": "s3://caches/vep"}
+    found = one(reached(tmp_path, sources, params=asked), "plugin")
+    assert (found.what, found.param, by(found)) == ("nf-amazon", "cache", None)
+    held = one(reached(tmp_path, sources, params=asked, plugins={"nf-amazon": "2.9.0"}), "plugin")
+    assert by(held) == "plugins"
+    nulled = reached(tmp_path, sources, params=asked, carried={"cache": {"kind": "none"}})
+    assert not of(nulled, "plugin")
+
+
+def test_references_are_told_once_for_each_base(tmp_path: Path) -> None:
+    genomes = "".join(f"'G{n}' {{ fasta = \"${{params.igenomes_base}}/{n}.fa\"\n"
+                      f"gtf = \"${{params.igenomes_base}}/{n}.gtf\" }}\n" for n in range(9))
+    values = {f"G{n}": {"fasta": f"s3://genomes/{n}.fa", "gtf": f"s3://genomes/{n}.gtf"}
+              for n in range(9)}
+    sources = {"nextflow.config": f"params.igenomes_base = 's3://genomes'\nparams {{ genomes {{\n"
+                                  f"{genomes}}} }}\n",
+               "main.nf": "workflow { file(params.genomes[params.genome].fasta) }\n"}
+    resolved = {"igenomes_base": "s3://genomes", "genome": "G1", "genomes": values}
+    found = one(reached(tmp_path, sources, params=resolved), "reference")
+    assert (found.count, found.param, by(found)) == (18, "igenomes_base", None)
+    assert "references" in str(found.todo)
+    carried = {"igenomes_base": {"kind": "folder", "path": "trees/igenomes_base"}}
+    assert by(one(reached(tmp_path, sources, params=resolved, carried=carried),
+                  "reference")) == "data"
+    assert by(one(reached(tmp_path, sources, params={**resolved, "genome": None}),
+                  "reference")) == "params"
+
+
+def test_a_remote_config_is_answered_by_the_staged_ones_or_not_at_all(tmp_path: Path) -> None:
+    found = reached(tmp_path, {"nextflow.config": (
+        "params.custom_config_base = 'https://c.example.org/m'\n"
+        "try { includeConfig \"${params.custom_config_base}/nfcore_custom.config\" }\n"
+        "catch (Exception e) { System.err.println('see https://c.example.org') }\n"
+        "includeConfig 'https://other.example.org/x.config'\n"
+        "profiles { far { includeConfig 'https://other.example.org/far.config' } }\n")},
+        params={"custom_config_base": "https://c.example.org/m"})
+    assert [(each.line, each.what, by(each)) for each in of(found, "config")] == [
+        (2, "https://c.example.org/m/nfcore_custom.config", "configs"),
+        (4, "https://other.example.org/x.config", None)]
+    assert by(one(found, "param")) == "configs"
+
+
+def test_servers_that_the_config_switches_on_are_switched_off_by_ours(tmp_path: Path) -> None:
+    found = reached(tmp_path, {"nextflow.config": (
+        "wave { enabled = true\n    endpoint = 'https://wave.example.org' }\n"
+        "weblog.enabled = true\nweblog.url = 'https://log.example.org/x'\n"
+        "tower.enabled = false\nprofiles { far { fusion.enabled = true } }\n"
+        "manifest.homePage = 'https://home.example.org'\n")})
+    assert [(each.what, by(each)) for each in of(found, "service")] == [
+        ("wave.enabled", "offline.config"), ("weblog.enabled", None)]
+    assert [(each.what, by(each)) for each in of(found, "setting")] == [
+        ("https://wave.example.org", "offline.config"), ("https://log.example.org/x", None)]
+    assert "weblog.url" in str(of(found, "setting")[1].todo)
+
+
+def test_a_pinned_plugin_is_carried_in_its_version(tmp_path: Path) -> None:
+    found = reached(tmp_path, {"nextflow.config": (
+        "plugins {\n  id 'nf-one@1.0.0'\n  id 'nf-two@2.0.0'\n  id 'nf-three'\n}\n")},
+        plugins={"nf-one": "1.0.0", "nf-two": "2.0.1", "nf-three": "3"})
+    assert [(each.what, each.line, by(each)) for each in of(found, "plugin")] == [
+        ("nf-one@1.0.0", 2, "plugins"), ("nf-two@2.0.0", 3, None), ("nf-three", 4, "plugins")]
+
+
+COMMANDS = {
+    "wget": "wget https://x.example.org/a",
+    "curl with a continued line": "curl -L \\\\\n        -o a https://x.example.org/a",
+    "assigned before": "FOO=1 curl -O ${url}",
+    "in a pipe": "echo a | xargs wget",
+    "behind a condition": "if [ ! -e a ]; then wget $url; fi",
+    "aws": "aws --no-sign-request s3 cp s3://bucket/key .",
+    "git": "git clone ${repository} tool",
+    "pip": "python3 -m pip install cutadapt",
+    "conda": "mamba create -p env tool",
+    "the archive": "prefetch SRR1 && fasterq-dump SRR1",
+    "vep": "vep_install --CACHEDIR x",
+    "snpEff": "snpEff -Xmx4g download GRCh38.105 -dataDir x",
+    "a flag": "busco --download_cache x",
+    "a heredoc": "cat <<-END > get.sh\n    wget https://x.example.org/a\n    END",
+    "R": "Rscript -e \"download.file('u', 'a')\"",
+    "Python": "python -c 'import urllib.request as r; urllib.request.urlopen(u)'",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_commands_that_fetch_are_found_with_their_process(tmp_path: Path, command: str) -> None:
+    found = reached(tmp_path, {"main.nf": (
+        'process GET {\n    script:\n    """\n    # first\n    ' + command + '\n    """\n}\n'
+        "workflow { GET() }\n")})
+    assert {(each.process, by(each)) for each in of(found, "download")} == {("GET", None)}
+    assert of(found, "download")[0].line in (5, 6)
+
+
+@pytest.mark.parametrize("command", [
+    "# wget https://x.example.org/a", "wget --version | head -1 > versions.yml",
+    "echo 'get it by wget https://x.example.org/a'", "samtools view -o wget.bam curl.bam",
+    "tool --curl-free a", "my_curl a"])
+def test_what_only_looks_like_a_fetch_is_none(tmp_path: Path, command: str) -> None:
+    found = reached(tmp_path, {"main.nf": (
+        f'process GET {{\n    script:\n    """\n    {command}\n    """\n}}\n'
+        "workflow { GET() }\n")})
+    assert not of(found, "download")
+    assert not of(found, "url")
+
+
+GUARDED = {
+    "main.nf": ("include { FETCH } from './sub'\nworkflow {\n"
+                "    FETCH(params.cache_too, params.name)\n}\n"),
+    "sub.nf": ("include { GET as GET_CACHE } from './get'\nworkflow FETCH {\n    take:\n"
+               "    wanted // whether\n    name\n    main:\n    if (wanted) {\n"
+               "        GET_CACHE(name)\n    }\n}\n"),
+    "get.nf": 'process GET {\n    script:\n    """\n    wget https://x.example.org/a\n    """\n}\n'}
+
+
+def test_a_guard_is_followed_through_workflows_to_its_param(tmp_path: Path) -> None:
+    on = one(reached(tmp_path, GUARDED, params={"cache_too": True, "name": "x"}), "download")
+    assert (by(on), on.param, on.process) == (None, "cache_too", "GET")
+    assert "params.cache_too" in str(on.todo)
+    assert "sub.nf:7" in str(on.todo)
+    off = one(reached(tmp_path, GUARDED, params={"cache_too": False, "name": "x"}), "download")
+    assert (by(off), off.param) == ("code", "cache_too")
+    unknown = one(reached(tmp_path, GUARDED, params={"cache_too": {"a": 1}}), "download")
+    assert by(unknown) is None
+
+
+def test_the_configs_ext_when_guards_a_process(tmp_path: Path) -> None:
+    when = {"process": {"withName:GET_CACHE": {"ext": {"when": "{ params.tools == 'vep' }"}}}}
+    values = {"cache_too": True, "name": "x"}
+    for tools, answer in (("vep", None), ("none", "code")):
+        found = one(reached(tmp_path, GUARDED, params={**values, "tools": tools}, config=when),
+                    "download")
+        assert by(found) == answer
+
+
+def test_what_nothing_calls_is_told_so(tmp_path: Path) -> None:
+    found = one(reached(tmp_path, {**GUARDED, "main.nf": "include { FETCH } from './sub'\n"
+                                                         "workflow {}\n"}), "download")
+    assert found.answer is not None
+    assert found.answer.what == "nothing calls it"
+
+
+def test_a_hook_is_asked_where_its_param_is_set(tmp_path: Path) -> None:
+    sources = {"main.nf": ("def tell(hook) {\n    if (hook) {\n"
+                           "        new URL(hook).openConnection()\n    }\n}\n"
+                           "workflow {\n    main:\n    tell(params.hook_url)\n}\n")}
+    off = one(reached(tmp_path, sources, params={"hook_url": None}), "service")
+    on = one(reached(tmp_path, sources, params={"hook_url": "https://hook.example.org"}),
+             "service")
+    assert (off.line, by(off), by(on), on.param) == (3, "code", None, "hook_url")
+
+
+def test_addresses_in_code_are_used_or_said_or_compared(tmp_path: Path) -> None:
+    found = reached(tmp_path, {"main.nf": (
+        "workflow {\n"
+        "    lists = file('https://x.example.org/rrna.txt')\n"
+        "    other = file(\"https://x.example.org/${params.name}\")\n"
+        "    log.info('https://said.example.org')\n"
+        "    if (params.name == 's3://compared.example.org') { error(\n"
+        "        'https://said.example.org/2') }\n"
+        "    text = 'Please see\\n' +\n        'https://prose.example.org'\n"
+        "    // file('https://comment.example.org')\n"
+        "}\n")}, params={"name": "x"}, urls=("https://x.example.org/rrna.txt",))
+    assert [(each.line, each.what, by(each)) for each in of(found, "url")] == [
+        (2, "https://x.example.org/rrna.txt", "data"),
+        (3, "https://x.example.org/${params.name}", None)]
+    assert len(found.counted["only shown to people"]) == 4
+
+
+def test_sheets_of_the_code_that_params_name(tmp_path: Path) -> None:
+    sheet = "a,https://x.example.org/a.fa\nb,https://x.example.org/b.fa\n"
+    sources = {"assets/list.csv": sheet, "assets/mail.html": "<a href='https://y.example.org'>",
+               "main.nf": "workflow { file(params.list) }\n"}
+    at = str(tmp_path / "code/assets/list.csv")
+    found = one(reached(tmp_path, sources, params={"list": at}), "sheet")
+    assert (found.file, found.line, found.count, by(found)) == ("assets/list.csv", 1, 2, None)
+    urls = ("https://x.example.org/a.fa", "https://x.example.org/b.fa")
+    assert by(one(reached(tmp_path, sources, params={"list": at}, urls=urls), "sheet")) == "data"
+    assert by(one(reached(tmp_path, sources, params={"list": at}, urls=urls[:1]), "sheet")) is None
+
+
+def test_programs_of_the_code_count_for_the_process_that_runs_them(tmp_path: Path) -> None:
+    found = reached(tmp_path, {
+        "bin/get.py": '#!/usr/bin/env python\n"""See https://doc.example.org."""\n'
+                      "import urllib.request\nPLACE = 'https://x.example.org/a'\n"
+                      "# https://comment.example.org\n",
+        "main.nf": 'process GET {\n    script:\n    """\n    get.py\n    """\n}\n'
+                   "workflow { GET() }\n"})
+    assert [(each.kind, each.line, each.process) for each in found.sorted()] == [
+        ("download", 3, "GET"), ("url", 4, "GET")]
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    found = reached(tmp_path, {
+        "nextflow.config": "params.a = 'unfinished\nincludeConfig 'conf/x.config'\n",
+        "main.nf": "include { A } from \"${params.where}/a\"\nworkflow { A() }\n"})
+    assert [(each.file, by(each)) for each in of(found, "unread")] == [
+        ("main.nf", None), ("nextflow.config", None)]
+
+
+def test_secrets_are_not_told(tmp_path: Path) -> None:
+    secret = "https://me:s3cr3t@x.example.org/a?token=s3cr3t"
+    found = reached(tmp_path, {"nextflow.config": f"params.a = '{secret}'\nfoo.bar = '{secret}'\n",
+                               "main.nf": f"workflow {{ file('{secret}') }}\n"},
+                    params={"a": secret})
+    assert len(found.findings) == 3
+    assert "s3cr3t" not in str(found.as_json()) + summary(found)
+
+
+def test_the_summary_names_what_to_set(tmp_path: Path) -> None:
+    text = summary(reached(tmp_path, GUARDED, params={"cache_too": True, "name": "x"}))
+    assert "OPEN   get.nf:4  wget https://x.example.org/a  (process GET)" in text
+    assert "params.cache_too" in text
+
+
+PIECES = st.lists(st.sampled_from([
+    "process A {", "workflow {", "workflow B {", "include", "{ A }", "{ A as C }", "from './sub'",
+    "if", "else", "(params.x)", "{", "}", "(", ")", "[", "]", "?", ":", "=", "'https://x.org/a'",
+    '"s3://a/${params.x}"', "def f(", "class D {", "\n", "return", "take:", "main:", "script:",
+    "when:", "A(", "B(1, 2)", "f(x)", "| A", "includeConfig", "params.y", "plugins {", "id 'p@1'",
+    "profiles { test {", "wave.enabled", "new URL(", "withName: 'A'", "->", ",", "+", "//", "/*",
+    '"""\nwget $x\n"""', "'''"]), max_size=18).map(" ".join)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(PIECES, PIECES, PIECES)
+def test_any_mix_of_pieces_ends_in_a_report(tmp_path: Path, main: str, sub: str,
+                                            config: str) -> None:
+    found = reached(tmp_path, {"main.nf": main, "sub.nf": sub, "nextflow.config": config,
+                               "lib/D.groovy": sub, "bin/tool": main}, params={"x": "s3://a/b"})
+    assert summary(found) or not found.findings
+
+
+QUOTES = st.sampled_from(["'", '"', "'''", '"""'])
+
+
+@st.composite
+def statements(draw: st.DrawFn) -> tuple[str, bool]:
+    """A setting or comment with an address as `%s`, and whether it's a setting."""
+    quote = draw(QUOTES)
+    form = draw(st.sampled_from(["scope.key = Q%sQ", "scope { key = Q%sQ }", "scope.key = [Q%sQ]",
+                                 "scope.key = { true ? Q%sQ : '' }", "scope.key = \"${Q%sQ}\"",
+                                 "// Q%sQ", "/* Q%sQ\n * %s */", "scope.key = 1 // %s"]))
+    if '"${' in form and quote.startswith('"'):
+        quote = "'"
+    return form.replace("Q", quote), "//" not in form and "/*" not in form
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(statements(), max_size=8))
+def test_every_address_in_a_string_of_a_config_is_found_and_none_in_a_comment(
+        tmp_path: Path, drawn: list[tuple[str, bool]]) -> None:
+    text = "".join(form.replace("%s", f"https://h{at}.example.org/x") + "\n"
+                   for at, (form, _) in enumerate(drawn))
+    found = reached(tmp_path, {"nextflow.config": text})
+    wanted = {f"https://h{at}.example.org/x": text[:text.index(f"//h{at}.")].count("\n") + 1
+              for at, (_, counts) in enumerate(drawn) if counts}
+    assert {each.what: each.line for each in found.sorted()} == wanted
+    assert not found.counted

@@ -129,7 +129,7 @@ class Reader:
         remote = sorted(text for text in texts if URL.match(text))
         unknown = any(isinstance(value, Unknown) for value in values) and not texts
         profile, _ = _profile(scope)
-        for what in remote or ([groovy(expression)] if unknown else []):
+        for what in remote or ([groovy(expression) or "nothing"] if unknown else []):
             self.found.includes.append(Include(
                 what=what, params=tuple(params_of(expression)), profile=profile,
                 file=self.open[-1], line=tokens[at].line))

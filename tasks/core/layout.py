@@ -203,6 +203,11 @@ class Layout(_OfPipeline):
         return self.root / "smoke"
 
     @property
+    def validate(self) -> Path:
+        """What dev:validate said last, for programs."""
+        return self.root / "validate.json"
+
+    @property
     def release(self) -> Path:
         return self.root / "release"
 

@@ -19,15 +19,17 @@ def tasks(config: Config) -> Iterator[Task]:
     spans = site.carry == "registry"
     yield group("dev", "look at what was staged, before it is carried",
                 ["dev:validate", *(["dev:smoke"] if spans else [])])
-    yield group("dev:validate", "registry, images, store and inputs, one line each")
+    yield group("dev:validate", "whether the releases would run offline, line by line")
     for pipeline in config.pipelines:
         at = Layout(site=site.name, pipeline=pipeline.name)
         validate_spec = validate.ValidateSpec(
-            pipeline=pipeline.name, site=site.name, registry=site.registry, spans=spans,
-            store=site.store, receipt=at.images_receipt, data_manifest=at.data_manifest)
-        yield step(f"dev:validate:{pipeline.name}", "registry, images, store and inputs",
+            pipeline=pipeline.name, profile=pipeline.profile, runtime=pipeline.runtime, layout=at,
+            registry=site.registry, spans=spans, store=site.store)
+        yield step(f"dev:validate:{pipeline.name}", "whether a release would run offline",
                    validate.validate, validate_spec, look=True, servers=site.servers,
-                   needs=[at.images_receipt, at.data_manifest])
+                   needs=[at.code, at.runtime(pipeline.runtime), at.plugins, at.plugins_list,
+                          at.offline_config, at.images_scan, at.images_receipt,
+                          at.data_manifest, at.inputs, at.reach])
     if spans:
         yield group("dev:smoke", "a preview and a stub run on the online side")
     for pipeline in config.pipelines if spans else ():

@@ -1,20 +1,23 @@
-"""`dev:validate`: one line each for registry, images, store and inputs, before they are needed."""
+"""`dev:validate`: line by line, whether the release would run offline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 from tasks.core import files
 from tasks.core.config import Registry, StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, RegistryError
 from tasks.core.inputs import blob as file_of
-from tasks.core.layout import SiteLayout
+from tasks.core.layout import Layout
 from tasks.core.registry.client import Access, Registries
-from tasks.core.schema import read_json
+from tasks.core.schema import check, read_json
 from tasks.core.store import open_store
+from tasks.dev import resolved
+
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,37 +25,64 @@ class ValidateSpec:
     """What the look is taken at; the registry only where it spans the gap."""
 
     pipeline: str
-    site: str
+    profile: str
+    runtime: str
+    layout: Layout
     registry: Registry
     spans: bool
     store: StoreAt
-    receipt: Path
-    data_manifest: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What is said of one subject, and whether it is well."""
+
+    subject: str
+    ok: bool
+    told: str
 
 
 def validate(spec: ValidateSpec) -> str:
-    """Print a line for each subject; AirlockError with every fault, after all were looked at."""
-    subjects: dict[str, Callable[[ValidateSpec], str]] = {
+    """Print a line for each subject, then what is only warned of; write the same as JSON.
+
+    AirlockError with the names of all subjects that failed, after all were looked at.
+    """
+    at = spec.layout
+    looks: dict[str, Callable[[ValidateSpec], str]] = {
         **({"registry": registry, "images": images} if spec.spans else {}),
         "store": store, "inputs": inputs}
-    faults = []
-    lines = []
-    for name, look in subjects.items():
-        try:
-            lines.append(f"ok      {name}: {look(spec)}")
-        except AirlockError as error:
-            faults.append(name)
-            lines.append(f"FAILED  {name}: {error}")
-    print("\n".join(lines), flush=True)
-    if faults:
-        raise AirlockError(f"{spec.pipeline} can't be carried yet: {', '.join(faults)}",
+    lines = [_line(name, look, spec) for name, look in looks.items()]
+    try:
+        seen = resolved.resolve(at, spec.runtime, profile=spec.profile)
+        lines += [_line(name, look, seen) for name, look in resolved.SUBJECTS.items()]
+        warnings = resolved.warnings(seen)
+    except AirlockError as error:
+        lines.append(Line(subject="config", ok=False, told=str(error)))
+        warnings = []
+    for line in lines:
+        print(f"{'ok    ' if line.ok else 'FAILED'}  {line.subject}: {line.told}", flush=True)
+    for warning in warnings:
+        print(f"warning {warning}", flush=True)
+    said = {"pipeline": spec.pipeline, "warnings": warnings,
+            "subjects": [asdict(line) for line in lines]}
+    files.write_json(at.validate, check(said, "validate", where=at.validate))
+    failed = [line.subject for line in lines if not line.ok]
+    if failed:
+        raise AirlockError(f"{spec.pipeline} would not run offline yet: {', '.join(failed)}",
                            todo="mend what is printed above, then run the same command again")
-    return f"{len(lines)} subjects, all well"
+    return f"{len(lines)} subjects, all well; {len(warnings) or 'no'} warnings"
+
+
+def _line(subject: str, look: Callable[[Seen], str], seen: Seen) -> Line:
+    try:
+        return Line(subject=subject, ok=True, told=look(seen))
+    except AirlockError as error:
+        return Line(subject=subject, ok=False, told=str(error))
 
 
 def registry(spec: ValidateSpec) -> str:
     """Each registry that holds images answers, by a trusted certificate, and takes our login."""
-    held = read_json(spec.receipt, "images-receipt")["images"]
+    held = read_json(spec.layout.images_receipt, "images-receipt")["images"]
     addresses = sorted({each["destination"].partition("/")[0] for each in held}
                        or {spec.registry.address})
     for address in addresses:
@@ -62,7 +92,7 @@ def registry(spec: ValidateSpec) -> str:
 
 def images(spec: ValidateSpec) -> str:
     """Every image of the receipt is there by its digest."""
-    held = read_json(spec.receipt, "images-receipt")["images"]
+    held = read_json(spec.layout.images_receipt, "images-receipt")["images"]
     client = _client(spec)
 
     def missing(image: dict[str, str]) -> str | None:
@@ -73,7 +103,8 @@ def images(spec: ValidateSpec) -> str:
     with ThreadPoolExecutor(8) as pool:
         lost = [each for each in pool.map(missing, held) if each]
     if lost:
-        raise RegistryError(f"the registry lacks {', '.join(lost)}", where=spec.receipt,
+        raise RegistryError(f"the registry lacks {', '.join(lost)}",
+                            where=spec.layout.images_receipt,
                             todo=f"`doit images:verify:{spec.pipeline}`, then "
                                  f"`doit images:mirror:{spec.pipeline}`")
     return f"{len(held)} there by digest"
@@ -87,9 +118,9 @@ def store(spec: ValidateSpec) -> str:
 
 def inputs(spec: ValidateSpec) -> str:
     """Every staged file is there with its promised bytes."""
-    told = read_json(spec.data_manifest, "data-manifest")
+    told = read_json(spec.layout.data_manifest, "data-manifest")
     staged = [*told["files"], *told["sheets"]]
-    blobs = SiteLayout(site=spec.site).blobs
+    blobs = spec.layout.of_site.blobs
     wrong = []
     for each in staged:
         path = file_of(blobs, each["sha256"], each["path"].rpartition("/")[2])

@@ -62,7 +62,7 @@ def report(params: Params, staged: Staged, found: Report) -> None:
             found.findings.append(_param(name, value, place, params, staged))
             for each in named[:-1]:
                 found.count("a default that the profile replaces", each.file, each.line)
-        elif named:
+        elif named and not isinstance(value, Mapping):
             found.findings.append(_replaced(name, value, named[-1], staged))
     _references(params, staged, found)
 
@@ -125,7 +125,7 @@ def _references(params: Params, staged: Staged, found: Report) -> None:
             found.findings.append(Finding(
                 file=place.file if place else "nextflow.config", line=place.line if place else 1,
                 kind=REFERENCE, what=leaves[0], count=len(leaves), answer=answer,
-                param=base if base in params.resolved else name,
+                param=name,
                 todo=None if answer else _todo(name, base, params)))
 
 

@@ -30,6 +30,10 @@ from tasks.reach.tree import Tree
 SHOWN = "only shown to people"
 IMAGES = "an image or an environment, which offline.config replaces"
 UNUSED = "in a profile that the staged runs do not use"
+DESCRIBED = ("manifest", "validation")
+"""Scopes of a config whose texts are for people: what the pipeline is, and its help."""
+ASKED = ("process", "env", "docker", "podman")
+"""Scopes whose texts are parts of commands, even where they are of several words."""
 SWITCHED = ("wave", "tower", "fusion", "weblog")
 """Scopes of a config that ask a server of their own once `enabled` is set."""
 HIDDEN = {"s3": "nf-amazon", "gs": "nf-google", "az": "nf-azure"}
@@ -127,7 +131,7 @@ class Scan:
                     self.found.count(UNUSED, each.file, line)
                 elif each.path[-1] in ("container", "conda", "registry"):
                     self.found.count(IMAGES, each.file, line)
-                elif each.path[0] == "manifest" or said or not mention.whole:
+                elif each.path[0] in DESCRIBED or (said and each.path[0] not in ASKED):
                     self.found.count(SHOWN, each.file, line)
                 else:
                     off = self.staged.toggles.get(f"{each.path[0]}.enabled") is False

@@ -106,7 +106,7 @@ def test_references_are_told_once_for_each_base(tmp_path: Path) -> None:
                "main.nf": "workflow { file(params.genomes[params.genome].fasta) }\n"}
     resolved = {"igenomes_base": "s3://genomes", "genome": "G1", "genomes": values}
     found = one(reached(tmp_path, sources, params=resolved), "reference")
-    assert (found.count, found.param, by(found)) == (18, "igenomes_base", None)
+    assert (found.count, found.param, by(found)) == (18, "genomes", None)
     assert "references" in str(found.todo)
     carried = {"igenomes_base": {"kind": "folder", "path": "trees/igenomes_base"}}
     assert by(one(reached(tmp_path, sources, params=resolved, carried=carried),

@@ -47,48 +47,42 @@ def in_definition(tree: Tree, definition: Definition) -> Iterator[Sight]:
 
 def _of_process(tree: Tree, process: Definition, section: str,
                 tokens: Sequence[Token]) -> Iterator[Sight]:
-    for token in strings(tokens):
-        text = flat(token)
-        if section not in COMMANDS:
-            kind = CONTAINER if _directive(tokens, token) in ("container", "conda") else ADDRESS
-            for each in mentions(text):
-                yield _sight(tree, process, kind if each.whole or kind == CONTAINER else TOLD,
-                             each.url, token, text, each.start)
-        else:
+    if section in COMMANDS:
+        for token in strings(tokens):
+            text = flat(token)
             for kind, what, start in commands(text):
                 yield _sight(tree, process, kind, what, token, text, start)
+        return
+    for word, token in _directives(tokens):
+        text = flat(token)
+        image = word in ("container", "conda")
+        for each in mentions(text):
+            yield _sight(tree, process, CONTAINER if image else ADDRESS if each.whole else TOLD,
+                         each.url, token, text, each.start)
 
 
-def _directive(tokens: Sequence[Token], string: Token) -> str:
-    """The first word of the directive that a string belongs to."""
+def _directives(tokens: Sequence[Token]) -> Iterator[tuple[str, Token]]:
+    """Each string, with the first word of the directive that it belongs to."""
     word, begins = "", True
     for at, token in enumerate(tokens):
         if begins and token.kind == NAME:
             word = token.text
-        if any(each is string for each in strings([token])):
-            return word
+        for string in strings([token]):
+            yield word, string
         begins = ends_statement(tokens, at) or token.is_op("{")
-    return word
 
 
 def commands(text: str) -> Iterator[tuple[str, str, int]]:
     """Kind, text and place of what a task's script fetches and names."""
     found = fetches(text)
-    bare = uncommented(text)
-    spans = []
     for each in found:
-        # A continued command counts as one line.
-        end = each.start
-        while (end := (bare + "\n").index("\n", end)) and bare[:end].endswith("\\"):
-            end += 1
-        spans.append((bare.rfind("\n", 0, each.start) + 1, end))
         yield DOWNLOAD, each.command, each.start
+    bare = uncommented(text)
     for mention in mentions(bare):
-        if any(first <= mention.start <= last for first, last in spans):
-            continue
-        told = not mention.whole and (is_told(bare, mention.start)
-                                      or _is_prose(bare, mention.start, len(mention.url)))
-        yield TOLD if told else ADDRESS, mention.url, mention.start
+        if not any(each.first <= mention.start <= each.last for each in found):
+            told = not mention.whole and (is_told(bare, mention.start)
+                                          or _is_prose(bare, mention.start, len(mention.url)))
+            yield TOLD if told else ADDRESS, mention.url, mention.start
 
 
 def _is_prose(text: str, start: int, length: int) -> bool:

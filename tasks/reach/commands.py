@@ -45,11 +45,12 @@ SAID = re.compile(r"^\s*(?:echo|printf|log|message|warning|stop|die|print)\b", r
 
 @dataclass(frozen=True, kw_only=True)
 class Fetch:
-    """What fetches, where it begins in the text, and its whole command."""
+    """A command that fetches: from `start`, on the lines from `first` to `last` in the text."""
 
-    tool: str
-    start: int
     command: str
+    start: int
+    first: int
+    last: int
 
 
 def uncommented(text: str) -> str:
@@ -58,21 +59,16 @@ def uncommented(text: str) -> str:
 
 
 def fetches(text: str) -> list[Fetch]:
-    """What the text would fetch; its comments count for nothing."""
-    bare = re.sub(r"\\\n", "  ", uncommented(text))
-    found: dict[tuple[int, int], Fetch] = {}
+    """What the text would fetch, one for each command; its comments count for nothing."""
+    bare = uncommented(text).replace("\\\n", "  ")  # a continued command is one line
+    found: dict[int, Fetch] = {}
     for pattern in (SHELL, DOWNLOADS, CALLS):
         for match in pattern.finditer(bare):
             start = match.start("tool")
             first = bare.rfind("\n", 0, start) + 1
             last = (bare + "\n").index("\n", start)
-            if pattern is not CALLS and SAID.match(re.split("[|;&]", bare[first:start])[-1]):
-                continue
-            tool = " ".join(match["tool"].split())
-            if pattern is DOWNLOADS:
-                tool = f"{tool} … download"
-            # One command is told once, though several patterns know it.
-            if not any(first <= at < last for at, _ in found):
-                found[start, last] = Fetch(tool=tool, start=start,
-                                           command=" ".join(bare[start:last].split()))
+            said = SAID.match(re.split("[|;&]", bare[first:start])[-1])
+            if first not in found and not (said and pattern is not CALLS):
+                found[first] = Fetch(command=" ".join(bare[start:last].split()), start=start,
+                                     first=first, last=last)
     return sorted(found.values(), key=lambda each: each.start)

@@ -189,7 +189,7 @@ class Scan:
         named = {self._of_code(value): name for name, value in sorted(self.resolved.items())
                  if isinstance(value, str)}
         for path in sorted(self.tree.files):
-            if path not in named and not path.startswith("assets/"):
+            if path not in named and "assets" not in path.split("/"):
                 continue
             text = self.tree.text(path)
             places = [(match[0], text.count("\n", 0, match.start()) + 1)

@@ -28,6 +28,11 @@ class Guard:
     params: tuple[str, ...]
     place: str
 
+    @property
+    def file(self) -> str:
+        """The file that it stands in."""
+        return self.place.partition(":")[0]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
@@ -75,7 +80,6 @@ class Walk:
         self.scripts, self.base, self.wanted = scripts, dict(values), wanted
         self.when = _conditions(processes)
         self.ways: dict[int, list[Way]] = {}
-        self.known: dict[int, Known] = {}
         self._seen: set[tuple[object, ...]] = set()
         self._stack: list[Definition] = []
 
@@ -100,10 +104,9 @@ class Walk:
         if definition.kind == PROCESS:
             way = self._asked(definition, way, known)
         self.ways.setdefault(id(definition), []).append(way)
-        if definition.kind != PROCESS:
-            self._stack.append(definition)
-            self._statements(definition.body, definition, known, way)
-            self._stack.pop()
+        self._stack.append(definition)
+        self._statements(definition.body, definition, known, way)
+        self._stack.pop()
 
     def _statements(self, tokens: Sequence[Token], where: Definition, known: Known,
                     way: Way) -> None:
@@ -156,7 +159,6 @@ class Walk:
         token = tokens[at]
         if id(token) in self.wanted:
             self.ways.setdefault(id(token), []).append(way)
-            self.known.setdefault(id(token), known.copy())
         for part in token.parts:
             if not isinstance(part, str):
                 self._statements(part, where, known, way)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tasks.core.groovy.syntax import ends_statement
 from tasks.core.groovy.tokens import NAME, Token
-from tasks.reach.commands import fetches, uncommented
+from tasks.reach.commands import fetches, is_shell, uncommented
 from tasks.reach.scripts import COMMANDS, PROCESS, Definition
 from tasks.reach.text import flat, is_told, mentions, spoken, strings
 from tasks.reach.tree import Tree
@@ -25,8 +25,8 @@ MAILERS = ("sendmail", "mail", "mailx", "mutt")
 class Sight:
     """One place that reaches out, or that only tells of an address.
 
-    `anchor` is the token by which a walk knows the ways to it; without one, the ways to the
-    definition that it stands in count, or those to whoever runs the program.
+    `anchor` is the token by which a walk knows the ways to it; a program has none, and the ways
+    to whoever runs it count.
     """
 
     kind: str
@@ -121,7 +121,7 @@ def in_program(tree: Tree, path: str) -> list[Sight]:
     """The sights of a file in bin/ or templates/."""
     text = tree.text(path)
     bare = _without_docs(text) if path.endswith(".py") or "python" in text[:80] else text
-    shell = re.match(r"#!.*\b(?:ba|da|z|k)?sh\b", text) is not None or path.endswith(".sh")
+    shell = is_shell(text)
     return [Sight(kind=TOLD if kind == ADDRESS and not shell and not _is_quoted(bare, start, what)
                   else kind, what=what, file=path, line=bare.count("\n", 0, start) + 1)
             for kind, what, start in commands(bare)]
@@ -154,4 +154,4 @@ def _sight(tree: Tree, where: Definition, kind: str, what: str, token: Token, te
     needle = what.partition("$")[0].split(" ")[0] if kind == DOWNLOAD else what.partition("$")[0]
     return Sight(kind=kind, what=what, file=where.file,
                  line=tree.line(where.file, near, needle),
-                 anchor=None if where.kind == PROCESS else token)
+                 anchor=token)

@@ -25,7 +25,7 @@ FETCHERS = (
     r"metaphlan(?=\s[^\n]*--install)|vep(?=\s[^\n]*--database\b)|perl\s+\S*INSTALL\.pl",
 )
 """Programs that are known for fetching, by what they are called with."""
-SHELL = re.compile(f"{COMMAND}(?P<tool>(?:{'|'.join(FETCHERS)})(?![\\w.=-]))"
+SHELL = re.compile(f"{COMMAND}(?P<tool>(?:{'|'.join(FETCHERS)})(?![\\w.=:-]))"
                    r"(?!\s+(?:-V\b|--version|-h\b|--help))", re.MULTILINE)
 DOWNLOADS = re.compile(
     r"^\s*(?P<tool>[\w./-]+)(?=[^\n#]*\s(?:download|--download[\w-]*|update[-_]?db)(?=\s|$))",
@@ -34,11 +34,12 @@ DOWNLOADS = re.compile(
 
 CALLS = re.compile(
     r"(?P<tool>\b(?:download\.file|install\.packages|biocLite|BiocManager::install|useMart"
-    r"|useEnsembl|getGEO|AnnotationHub|ExperimentHub|(?:remotes|devtools)::install_\w+)"
-    r"(?=\s*\()|\bsource\s*\(\s*['\"]https?://"
-    r"|\burllib\.request\b|\burlopen\b|\burlretrieve\b|\b(?:requests|httpx)\.(?:get|post|request)"
-    r"|\bftplib\b|\bboto3\b|\bEntrez\.\w+|\bwget\.download|\bHTTP::Tiny\b|\bLWP::\w+"
-    r"|\bFile::Fetch\b|\bNet::FTP\b)")
+    r"|useEnsembl|getGEO|AnnotationHub|ExperimentHub|(?:remotes|devtools)::install_\w+"
+    r"|(?:urllib\.request\.)?url(?:open|retrieve)|(?:requests|httpx)\.(?:get|post|request)"
+    r"|wget\.download|Entrez\.\w+|ftplib\.\w+|boto3\.\w+)(?=\s*\()"
+    r"|\bsource\s*\(\s*['\"]https?://|\b(?:HTTP::Tiny|LWP::\w+|File::Fetch|Net::FTP)->"
+    r"|(?<=['\"])(?:wget|curl|aria2c|prefetch|fasterq-dump)(?=[\s'\"]))")
+"""What fetches in Python, R and Perl; and programs that these start."""
 COMMENT = re.compile(r"(?:(?<=\s)|^)#[^\n]*", re.MULTILINE)
 SAID = re.compile(r"^\s*(?:echo|printf|log|message|warning|stop|die|print)\b", re.IGNORECASE)
 
@@ -58,17 +59,23 @@ def uncommented(text: str) -> str:
     return COMMENT.sub(lambda match: " " * len(match[0]), text)
 
 
+def is_shell(text: str) -> bool:
+    """Whether a script is for a shell, as are all that don't say otherwise."""
+    return re.match(r"\s*#!(?!.*\b(?:ba|da|z|k)?sh\b)", text) is None
+
+
 def fetches(text: str) -> list[Fetch]:
     """What the text would fetch, one for each command; its comments count for nothing."""
     bare = uncommented(text).replace("\\\n", "  ")  # a continued command is one line
     found: dict[int, Fetch] = {}
-    for pattern in (SHELL, DOWNLOADS, CALLS):
+    for pattern in (SHELL, DOWNLOADS, CALLS) if is_shell(text) else (CALLS,):
         for match in pattern.finditer(bare):
             start = match.start("tool")
             first = bare.rfind("\n", 0, start) + 1
             last = (bare + "\n").index("\n", start)
-            said = SAID.match(re.split("[|;&]", bare[first:start])[-1])
-            if first not in found and not (said and pattern is not CALLS):
+            begin = max(bare.rfind(each, first, start) + 1 for each in "|;&") or first
+            said = pattern is not CALLS and SAID.match(bare[begin:last])
+            if first not in found and not said:
                 found[first] = Fetch(command=" ".join(bare[start:last].split()), start=start,
                                      first=first, last=last)
     return sorted(found.values(), key=lambda each: each.start)

@@ -156,11 +156,10 @@ class Scan:
         sights = [(each, definition) for definition in parsed.all()
                   for each in code.in_definition(self.tree, definition)]
         walk = Walk(parsed, self.names, self.config.get("process", {}),
-                    {id(each.anchor) for each, _ in sights if each.anchor is not None})
+                    {id(each.anchor) for each, _ in sights})
         walk.run(main)
         for each, definition in sights:
-            ways = walk.ways.get(id(definition if each.anchor is None else each.anchor), [])
-            self._sight(each, definition, ways, walk.complete)
+            self._sight(each, definition, walk.ways.get(id(each.anchor), []), walk.complete)
         for path in sorted(self.tree.files):
             if not {*PROGRAMS}.isdisjoint(path.split("/")[:-1]) and "tests" not in path.split("/"):
                 users = _users(path.rpartition("/")[2], parsed)
@@ -174,14 +173,19 @@ class Scan:
             self.found.count(SHOWN if each.kind == TOLD else IMAGES, each.file, each.line)
             return
         answer = self.staged.address(each.what) if each.kind == ADDRESS else None
-        guard = _guard(ways)
+        guards = _guards(ways)
+        asked = list(dict.fromkeys(name for guard in guards for name in guard.params))
+        told = (f"{' && '.join(guard.text for guard in guards)} ({guards[-1].place})" if guards
+                else "")
         if answer is None and complete and not ways:
             answer = Answer(by="code", what="nothing calls it")
-        elif answer is None and guard and all(way.cut for way in ways):
-            answer = Answer(by="code", what=f"not run, since {guard.text} does not hold "
-                                            f"({guard.place})")
-        self._add(each.file, each.line, each.kind, each.what, answer=answer, todo=_todo(guard),
-                  param=guard.params[0] if guard and len(guard.params) == 1 else None,
+        elif answer is None and ways and all(way.cut for way in ways):
+            answer = Answer(by="code", what=f"not run, since this does not hold: {told}")
+        todo = (f"skip it by {' or '.join(f'params.{name}' for name in asked)}: it runs where "
+                f"{told}" if asked else
+                "no condition keeps it from running: see to it that it finds a local answer")
+        self._add(each.file, each.line, each.kind, each.what, answer=answer, todo=todo,
+                  param=asked[0] if len(asked) == 1 else None,
                   process=definition.name if definition and definition.kind == PROCESS else None)
 
     def _sheets(self) -> None:
@@ -216,19 +220,16 @@ def _users(program: str, parsed: Scripts) -> list[Definition]:
             if any(program in flat(token) for token in strings(each.body))]
 
 
-def _guard(ways: Sequence[Way]) -> Guard | None:
-    """What keeps a place from being come to; where it is, the innermost condition on a param."""
+def _guards(ways: Sequence[Way]) -> list[Guard]:
+    """What keeps a place from being come to; where it is, the innermost conditions on params.
+
+    These are all that stand in the same file, for one of them is often the param to set.
+    """
     for way in ways:
         if way.cut is None:
-            return next((each for each in reversed(way.guards) if each.params), None)
-    return ways[0].cut if ways else None
-
-
-def _todo(guard: Guard | None) -> str:
-    if guard is None:
-        return "no condition keeps it from running: see to it that it finds a local answer"
-    names = " or ".join(f"params.{name}" for name in guard.params)
-    return f"skip it by {names}: it runs where {guard.text} ({guard.place})"
+            on_params = [guard for guard in way.guards if guard.params]
+            return [guard for guard in on_params if guard.file == on_params[-1].file]
+    return [ways[0].cut] if ways and ways[0].cut else []
 
 
 def _checked(tree: Tree) -> Iterator[str]:

@@ -270,11 +270,12 @@ def test_programs_of_the_code_count_for_the_process_that_runs_them(tmp_path: Pat
     found = reached(tmp_path, {
         "bin/get.py": '#!/usr/bin/env python\n"""See https://doc.example.org."""\n'
                       "import urllib.request\nPLACE = 'https://x.example.org/a'\n"
+                      "print('this will download', urllib.request.urlopen(PLACE))\n"
                       "# https://comment.example.org\n",
         "main.nf": 'process GET {\n    script:\n    """\n    get.py\n    """\n}\n'
                    "workflow { GET() }\n"})
     assert [(each.kind, each.line, each.process) for each in found.sorted()] == [
-        ("download", 3, "GET"), ("url", 4, "GET")]
+        ("url", 4, "GET"), ("download", 5, "GET")]
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -48,10 +48,10 @@ def in_definition(tree: Tree, definition: Definition) -> Iterator[Sight]:
 def _of_process(tree: Tree, process: Definition, section: str,
                 tokens: Sequence[Token]) -> Iterator[Sight]:
     if section in COMMANDS:
-        for token in strings(tokens):
+        for token, said in spoken(tokens, prose=False):
             text = flat(token)
             for kind, what, start in commands(text):
-                yield _sight(tree, process, kind, what, token, text, start)
+                yield _sight(tree, process, TOLD if said else kind, what, token, text, start)
         return
     for word, token in _directives(tokens):
         text = flat(token)

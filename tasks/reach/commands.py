@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-COMMAND = (r"(?:^|[|;&({`!]|\b(?:then|do|else|sudo|time|exec|xargs|nohup|command|timeout\s+\S+)\b)"
-           r"\s*(?:\w+=\S*\s+)*")
+COMMAND = (r"(?:^|[|;&(`!]|\{(?=\s)|\b(?:then|do|else|sudo|time|exec|xargs|nohup|command"
+           r"|timeout\s+\S+)\b)\s*(?:\w+=\S*\s+)*")
 """What stands before a command's name."""
 
 FETCHERS = (
@@ -17,26 +17,34 @@ FETCHERS = (
     r"(?:conda|mamba|micromamba)\s+(?:install|create|update|env\s+(?:create|update))",
     r"(?:apt|apt-get|yum|dnf|apk|brew)\s+(?:-\S+\s+)*(?:install|add|update)",
     r"npm\s+(?:i|install)\b|npx\b|gem\s+install|cargo\s+install|go\s+(?:install|get)|cpanm?\b",
-    r"(?:docker|podman|singularity|apptainer)\s+pull",
-    r"prefetch|fasterq-dump|fastq-dump|sam-dump|efetch|esearch|elink|ffq|kingfisher|synapse\s+get",
-    r"ncbi-genome-download|enaDataGet|enaGroupGet|pyega3|bs\s+download|vep_install|gget",
-    r"amrfinder_update|amrfinder(?=\s[^\n]*(?:\s-u\b|--update))|ktUpdateTaxonomy\.sh|refgenie\s+pull",
-    r"genomepy\s+install|pyensembl\s+install|nextclade\s+dataset\s+get|checkm\s+data\s+setRoot",
-    r"metaphlan(?=\s[^\n]*--install)|vep(?=\s[^\n]*--database\b)|perl\s+\S*INSTALL\.pl",
+    r"(?:docker|podman|singularity|apptainer)\s+pull|refgenie\s+pull|genomepy\s+install",
+    r"prefetch|fasterq-dump|fastq-dump|sam-dump|efetch|esearch|elink|esummary|ffq|kingfisher",
+    r"synapse\s+get|ncbi-genome-download|enaDataGet|enaGroupGet|pyega3|geofetch|gget|pridepy",
+    r"vep_install|vep(?=\s[^\n]*--database\b)|perl\s+\S*INSTALL\.pl|pyensembl\s+install",
+    r"amrfinder_update|amrfinder(?=\s[^\n]*(?:\s-u\b|--update))|ktUpdateTaxonomy\.sh",
+    r"ariba\s+getref|mmseqs\s+databases|(?:msf_data|macsydata)\s+install|caddsv\s+get",
+    r"freyja\s+update|nextclade\s+dataset\s+get|checkm\s+data\s+setRoot|singlem\s+data",
+    r"metaphlan(?=\s[^\n]*--install)|run_dbcan\s+database|vcontact3\s+prepare_databases",
+    r"INSTALL_annotations\.sh|sync_files\.py\s+get|get_organelle_config\.py|setup-models",
 )
 """Programs that are known for fetching, by what they are called with."""
 SHELL = re.compile(f"{COMMAND}(?P<tool>(?:{'|'.join(FETCHERS)})(?![\\w.=:-]))"
                    r"(?!\s+(?:-V\b|--version|-h\b|--help))", re.MULTILINE)
+
+LOCAL = (r"cp|mv|ln|mkdir|cd|ls|rm|touch|cat|tar|unzip|gunzip|chmod|find|grep|sed|awk|export"
+         r"|python3?")
+TELLS = (r"(?:\S*download\S*|fetch|\S*update[-_]?(?:db|data|blastdb)\S*"
+         r"|\S*install[-_](?:db|databases?)\S*)")
 DOWNLOADS = re.compile(
-    r"^\s*(?P<tool>[\w./-]+)(?=[^\n#]*\s(?:download|--download[\w-]*|update[-_]?db)(?=\s|$))",
-    re.MULTILINE)
-"""A program that is told to download, whatever it is called."""
+    rf"{COMMAND}(?P<tool>(?!-|(?:{LOCAL})\s)(?:{TELLS}|[\w./-]+(?:[ \t]+\S+){{0,2}}?[ \t]+{TELLS}))"
+    r"(?=\s|$)", re.MULTILINE)
+"""A program that is told to download, by its name or one of its first words."""
 
 CALLS = re.compile(
     r"(?P<tool>\b(?:download\.file|install\.packages|biocLite|BiocManager::install|useMart"
     r"|useEnsembl|getGEO|AnnotationHub|ExperimentHub|(?:remotes|devtools)::install_\w+"
     r"|(?:urllib\.request\.)?url(?:open|retrieve)|(?:requests|httpx)\.(?:get|post|request)"
-    r"|wget\.download|Entrez\.\w+|ftplib\.\w+|boto3\.\w+)(?=\s*\()"
+    r"|(?:snapshot|hf_hub)_download|nltk\.download|wget\.download|Entrez\.\w+|ftplib\.\w+|boto3\.\w+)(?=\s*\()"
     r"|\bsource\s*\(\s*['\"]https?://|\b(?:HTTP::Tiny|LWP::\w+|File::Fetch|Net::FTP)->"
     r"|(?<=['\"])(?:wget|curl|aria2c|prefetch|fasterq-dump)(?=[\s'\"]))")
 """What fetches in Python, R and Perl; and programs that these start."""

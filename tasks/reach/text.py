@@ -48,23 +48,28 @@ def is_told(text: str, start: int) -> bool:
 
 def strings(tokens: Sequence[Token]) -> Iterator[Token]:
     """The strings among the tokens, those inside of strings too."""
-    for string, _ in spoken(tokens):
+    for string, _ in spoken(tokens, prose=False):
         yield string
 
 
-def spoken(tokens: Sequence[Token], said: bool = False) -> Iterator[tuple[Token, bool]]:
-    """Each string, and whether it names nothing that is used: it is said, compared, or prose."""
+def spoken(tokens: Sequence[Token], *, prose: bool = True,
+           said: bool = False) -> Iterator[tuple[Token, bool]]:
+    """Each string, and whether it names nothing that is used: it is said or compared.
+
+    With `prose`, a text of several words is said too; so it isn't where texts are commands.
+    """
     until = 0
     for at, token in enumerate(tokens):
         if token.is_name(*SAYS, *COMPARES):
             until = max(until, _behind_arguments(tokens, at + 1))
         string = token.kind in (STRING, GSTRING)
-        here = said or at < until or (string and (_compared(tokens, at) or _in_prose(tokens, at)))
+        here = said or at < until or (string and (
+            _compared(tokens, at) or (prose and _in_prose(tokens, at))))
         if string:
             yield token, here
         for part in token.parts:
             if not isinstance(part, str):
-                yield from spoken(part, here)
+                yield from spoken(part, prose=prose, said=here)
 
 
 def _behind_arguments(tokens: Sequence[Token], at: int) -> int:

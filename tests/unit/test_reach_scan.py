@@ -164,6 +164,8 @@ COMMANDS = {
     "vep": "vep_install --CACHEDIR x",
     "snpEff": "snpEff -Xmx4g download GRCh38.105 -dataDir x",
     "a flag": "busco --download_cache x",
+    "a name": "krakenuniq-download --threads 2 x",
+    "a word of several": "hostile \\\\\n        index \\\\\n        fetch --name x",
     "a heredoc": "cat <<-END > get.sh\n    wget https://x.example.org/a\n    END",
     "R": "Rscript -e \"download.file('u', 'a')\"",
     "Python": "python -c 'import urllib.request as r; urllib.request.urlopen(u)'",
@@ -182,7 +184,8 @@ def test_commands_that_fetch_are_found_with_their_process(tmp_path: Path, comman
 @pytest.mark.parametrize("command", [
     "# wget https://x.example.org/a", "wget --version | head -1 > versions.yml",
     "echo 'get it by wget https://x.example.org/a'", "samtools view -o wget.bam curl.bam",
-    "tool --curl-free a", "my_curl a"])
+    "tool --curl-free a", "my_curl a", "mkdir download", "cp x/downloaded.txt .",
+    "esl-sfetch x y", "cat ${prefetch} > a"])
 def test_what_only_looks_like_a_fetch_is_none(tmp_path: Path, command: str) -> None:
     found = reached(tmp_path, {"main.nf": (
         f'process GET {{\n    script:\n    """\n    {command}\n    """\n}}\n'

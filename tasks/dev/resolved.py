@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, launch, urls
+from tasks.core import files, launch, urls, versions
 from tasks.core.errors import ImageError, SourceError
 from tasks.core.layout import Layout
 from tasks.core.schema import read_json
@@ -31,7 +31,8 @@ class Resolved:
     """The config as the offline host resolves it, and what it is held against.
 
     `mirrored` are the images of the receipt by the pipeline's names for them, `found` what
-    reach.json tells, `plugins` the lines of plugins.txt, and `folders` what plugins.tar holds.
+    reach.json tells, `plugins` the lines of plugins.txt, `folders` what plugins.tar holds, and
+    `runtime` the version of Nextflow.
     """
 
     config: Mapping[str, Any]
@@ -40,6 +41,7 @@ class Resolved:
     found: Sequence[Mapping[str, Any]]
     plugins: Collection[str]
     folders: Collection[str]
+    runtime: str
 
 
 def resolve(at: Layout, runtime: str, *, profile: str) -> Resolved:
@@ -54,7 +56,8 @@ def resolve(at: Layout, runtime: str, *, profile: str) -> Resolved:
         folders = {path.name for path in (ready.nextflow.home / "plugins").iterdir()}
     held = read_json(at.images_receipt, "images-receipt")["images"]
     return Resolved(
-        config=config, scan=read_json(at.images_scan, "images-scan"), folders=folders,
+        config=config, runtime=runtime, folders=folders,
+        scan=read_json(at.images_scan, "images-scan"),
         mirrored={each["source"]: f"{each['destination']}@{each['digest']}" for each in held},
         found=read_json(at.reach, "reach")["findings"], plugins=at.plugins_list.read_text().split())
 
@@ -104,10 +107,10 @@ def _outside(container: str, mirror: set[str]) -> list[str]:
 def config(seen: Resolved) -> str:
     """Every address in the resolved config is answered."""
     settings = {each["what"] for each in seen.found if each["answer"] and "param" not in each}
-    params = {each["param"] for each in seen.found if "param" in each and each["answer"] and (
+    of_params = [each for each in seen.found if each["kind"] in ("param", "reference")]
+    params = {each["param"] for each in of_params if each["answer"] and (
         each["answer"]["by"] == "code" or each["kind"] == "reference")}
-    todo = {each["param"]: each["todo"] for each in seen.found
-            if "param" in each and each["answer"] is None}
+    todo = {each["param"]: each["todo"] for each in of_params if each["answer"] is None}
     faults, count = [], 0
     for path, text in _leaves(seen.config):
         own = path[0] == "params"
@@ -152,6 +155,13 @@ def plugins(seen: Resolved) -> str:
     return ", ".join(sorted(seen.plugins)) or "none is asked for"
 
 
+def runtime(seen: Resolved) -> str:
+    """The pipeline takes this version of Nextflow; ConfigError where it insists on another."""
+    first, last = versions.java(seen.runtime)
+    misfit = versions.misfit(seen.runtime, seen.config.get("manifest", {}).get("nextflowVersion"))
+    return misfit or f"Nextflow {seen.runtime} fits; it runs on Java {first} to {last}"
+
+
 def warnings(seen: Resolved) -> list[str]:
     """What the code may fetch by itself, that nothing answers: by file and line, what to set."""
     return [f"{each['file']}:{each['line']}  {each['what']}"
@@ -161,7 +171,8 @@ def warnings(seen: Resolved) -> list[str]:
 
 
 SUBJECTS: Mapping[str, Callable[[Resolved], str]] = {
-    "containers": containers, "config": config, "plugins": plugins}
+    "containers": containers, "config": config, "plugins": plugins,
+    "runtime": runtime}
 
 
 def _listed(faults: Sequence[str]) -> str:

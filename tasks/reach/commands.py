@@ -25,7 +25,7 @@ FETCHERS = (
     r"ariba\s+getref|mmseqs\s+databases|(?:msf_data|macsydata)\s+install|caddsv\s+get",
     r"freyja\s+update|nextclade\s+dataset\s+get|checkm\s+data\s+setRoot|singlem\s+data",
     r"metaphlan(?=\s[^\n]*--install)|run_dbcan\s+database|vcontact3\s+prepare_databases",
-    r"INSTALL_annotations\.sh|sync_files\.py\s+get|get_organelle_config\.py|setup-models",
+    r"INSTALL_annotations\.sh|sync_files\.py\s+get|get_organelle_config\.py|fungtion\s+setup-models",
 )
 """Programs that are known for fetching, by what they are called with."""
 SHELL = re.compile(f"{COMMAND}(?P<tool>(?:{'|'.join(FETCHERS)})(?![\\w.=:-]))"

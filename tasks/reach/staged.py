@@ -13,6 +13,7 @@ from tasks.core.groovy.values import Unknown, Values
 from tasks.core.schema import read_json
 from tasks.reach.configs import Reader
 from tasks.reach.findings import Answer
+from tasks.reach.text import URL
 from tasks.reach.tree import Tree
 
 
@@ -31,7 +32,7 @@ class Staged:
     def param(self, name: str) -> Answer | None:
         """What the release gives a param, if it does."""
         entry = self.params.get(name)
-        if entry is None:
+        if entry is None or (entry["kind"] == "value" and URL.search(str(entry.get("value")))):
             return None
         if entry["kind"] == "none":
             return Answer(by="params", what="null offline")

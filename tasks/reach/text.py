@@ -123,14 +123,27 @@ def flat(token: Token) -> str:
 
 
 def params_of(tokens: Sequence[Token]) -> list[str]:
-    """The params that an expression names as `params.NAME`, in strings too, each once."""
+    """The params that an expression names, in strings too, each once.
+
+    The forms are `params.NAME`, `params['NAME']` and `params.get('NAME')`.
+    """
     found: dict[str, None] = {}
     for at, token in enumerate(tokens):
-        rest = tokens[at + 1:at + 3]
-        if (token.is_name("params") and len(rest) == 2 and not (at and tokens[at - 1].is_op("."))
-                and (rest[0].is_op(".", "?.") or (rest[0].is_op("[") and rest[1].kind == STRING))):
-            found[rest[1].text] = None
+        if token.is_name("params") and not (at and tokens[at - 1].is_op(".")):
+            found |= dict.fromkeys(_member(tokens[at + 1:at + 5]))
         for part in token.parts:
             if not isinstance(part, str):
                 found |= dict.fromkeys(params_of(part))
     return list(found)
+
+
+def _member(tokens: Sequence[Token]) -> Iterator[str]:
+    """What is taken of a map by the tokens behind it, where that is told by name."""
+    if len(tokens) > 1 and tokens[0].is_op(".", "?."):
+        by_call = len(tokens) > 3 and tokens[1].is_name("get") and tokens[2].is_op("(")
+        if not by_call:
+            yield tokens[1].text
+        elif tokens[3].kind == STRING:
+            yield tokens[3].text
+    elif len(tokens) > 1 and tokens[0].is_op("[") and tokens[1].kind == STRING:
+        yield tokens[1].text

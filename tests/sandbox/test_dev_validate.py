@@ -114,13 +114,13 @@ def seen(staged: ValidateSpec) -> Resolved:
 
 def test_each_subject_has_its_line(staged: ValidateSpec,
                                    capsys: pytest.CaptureFixture[str]) -> None:
-    assert validate(staged) == "5 subjects, all well; 1 warnings"
+    assert validate(staged) == "6 subjects, all well; 1 warnings"
     shown = capsys.readouterr().out
-    for name in ("store", "inputs", "containers", "config", "plugins"):
+    for name in ("store", "inputs", "containers", "config", "plugins", "runtime"):
         assert f"ok      {name}: " in shown
     assert ("warning tool.nf:7  wget https://tools.example.org/model  (process TOOL)") in shown
     told = read_json(staged.layout.validate, "validate")
-    assert len(told["subjects"]) == 5
+    assert len(told["subjects"]) == 6
     assert len(told["warnings"]) == 1
 
 
@@ -216,3 +216,11 @@ def test_missing_plugins_are_named(seen: Resolved) -> None:
               "param": "model", "count": 1, "answer": None, "todo": "give it a local path"}
     with pytest.raises(AirlockError, match="nf-amazon is needed"):
         resolved.plugins(replace(held, found=[*held.found, hidden]))
+
+
+def test_a_runtime_that_the_pipeline_refuses_fails(seen: Resolved) -> None:
+    assert resolved.runtime(seen) == "Nextflow 24.10.5 fits; it runs on Java 11 to 23"
+    with pytest.raises(AirlockError, match=r"asks for Nextflow !>=25\.10"):
+        resolved.runtime(changed(seen, manifest={"nextflowVersion": "!>=25.10.2"}))
+    assert "things may break" in resolved.runtime(
+        changed(seen, manifest={"nextflowVersion": ">=25.10.2"}))

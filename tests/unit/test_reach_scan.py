@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ def by(finding: Finding) -> str | None:
 
 @pytest.mark.parametrize(("carried", "answer"), [
     ({}, None), ({"input": CARRIED}, "data"), ({"input": {"kind": "none"}}, "params"),
-    ({"input": {"kind": "value", "value": "x"}}, "params")])
+    ({"input": {"kind": "value", "value": "x"}}, "params"),
+    ({"input": {"kind": "value", "value": "https://other.example.org/x"}}, None)])
 def test_a_remote_param_is_answered_by_what_is_carried_for_it(
         tmp_path: Path, carried: dict[str, Any], answer: str | None) -> None:
     found = one(reached(tmp_path, {"nextflow.config": f"// a sheet\nparams.input = '{SHEET}'\n",
@@ -62,6 +64,25 @@ def test_a_remote_param_is_answered_by_what_is_carried_for_it(
                                                                 answer)
     assert (found.todo is None) == (answer is not None)
     assert answer or "params.input" in str(found.todo)
+
+
+@pytest.mark.parametrize(("main", "answer"), [
+    ("workflow {}", "code"), ("workflow { file(params.input) }", None),
+    ("workflow { file(params['input']) }", None), ("workflow { file(params.get('input')) }", None),
+    ("workflow { file(\"${params.input}\") }", None), ("// params.input\nworkflow {}", "code")])
+def test_a_remote_param_that_nothing_reads_is_never_asked(tmp_path: Path, main: str,
+                                                          answer: str | None) -> None:
+    found = reached(tmp_path, {"nextflow.config": f"params.input = '{SHEET}'\n", "main.nf": main},
+                    params={"input": SHEET})
+    assert by(one(found, "param")) == answer
+
+
+def test_a_param_whose_file_the_schema_demands_is_asked_for(tmp_path: Path) -> None:
+    schema = {"$defs": {"a": {"properties": {"input": {"exists": True}, "x": {"type": "string"}}}}}
+    found = reached(tmp_path, {"nextflow.config": f"params.input = '{SHEET}'\n",
+                               "nextflow_schema.json": json.dumps(schema)},
+                    params={"input": SHEET})
+    assert by(one(found, "param")) is None
 
 
 def test_a_remote_param_that_is_put_together_stands_where_it_is_set(tmp_path: Path) -> None:

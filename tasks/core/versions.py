@@ -1,0 +1,140 @@
+"""Nextflow's versions: their order, conditions on them, and which Java each runs on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tasks.core.errors import ConfigError
+
+LINES = ("23.04", "23.10", "24.04", "24.10", "25.04", "25.10", "26.04")
+"""The stable release lines, oldest first."""
+
+JAVA = (("0", 11, 19), ("23.04.1", 11, 20), ("23.09.2-edge", 11, 21), ("24.04.2", 11, 22),
+        ("24.09.0-edge", 11, 23), ("24.11.0-edge", 17, 23), ("25.04.0", 17, 24),
+        ("25.09.0-edge", 17, 25), ("26.03.1-edge", 17, 26))
+"""From a version on: the first and the last Java major (`version_check` in the launcher of each
+tag; below 24.11 it also lets Java 8 in, for which none of these versions is compiled)."""
+
+NEWEST_PATCH = 30
+"""No release line has had more patches; the highest is asked whether a line fits at all."""
+
+_CONDITION = re.compile(r"\s*(>=|<=|!=|<>|==|>|<|=|)\s*v?([0-9][0-9A-Za-z_.-]*?)(\.?)(\+?)\s*")
+_WORDS = {">=": "{} or later", ">": "later than {}", "<=": "{} or earlier", "<": "before {}",
+          "=": "exactly {}", "!=": "not {}"}
+
+Order = tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """One comparison with a version; `operator` is one of >= > <= < = != or + (a prefix)."""
+
+    operator: str
+    version: str
+
+    def met(self, version: str) -> bool:
+        """Whether `version` fulfils it."""
+        here, there = order(version), order(self.version)
+        if self.operator == "+":
+            return _prefix(version, self.version) and here >= there
+        return {">=": here >= there, "<=": here <= there, ">": here > there, "<": here < there,
+                "=": here == there, "!=": here != there}[self.operator]
+
+    def __str__(self) -> str:
+        if self.operator == "+":
+            parent = self.version.rpartition(".")[0]
+            return f"{self.version} or later" + (f" of {parent}" if parent else "")
+        return _WORDS[self.operator].format(self.version)
+
+
+def order(version: str) -> Order:
+    """A key that sorts versions: numbers, then releases after pre-releases (semver.org, 11).
+
+    Missing numbers count as 0, what follows a + is left out.
+    """
+    numbers, _, suffix = version.partition("+")[0].partition("-")
+    parts = [int(digits) for digits in re.findall(r"\d+", numbers)]
+    while parts and parts[-1] == 0:  # 25 and 25.0.0 are one version
+        parts.pop()
+    ahead = tuple((not part.isdecimal(), int(part) if part.isdecimal() else 0, part)
+                  for part in suffix.split(".") if part)
+    return tuple(parts), not suffix, ahead
+
+
+def conditions(text: str) -> tuple[Condition, ...]:
+    """The comparisons of `>=23.04.0, <25`, all of which must be met; none of an empty text.
+
+    The form is that of `manifest.nextflowVersion` and of what plugins require (Nextflow's
+    VersionNumber). Raises ConfigError for what can't be read.
+    """
+    found = []
+    for part in text.removeprefix("nextflow@").replace("&", ",").split(","):
+        if part.strip() in ("", "*"):
+            continue
+        match = _CONDITION.fullmatch(part)
+        if match is None or (match[1] and match[4]):
+            raise ConfigError(f"{part.strip()!r} is no condition on a version",
+                              todo="write it as >=24.04.2, or several of these with commas")
+        operator = {"": "=", "==": "=", "<>": "!="}.get(match[1], match[1])
+        found.append(Condition(operator=match[4] or operator,
+                               version=match[2] + (".0" if match[3] else "")))
+    return tuple(found)
+
+
+def meets(version: str, condition: str) -> bool:
+    """Whether a version of Nextflow meets all comparisons; one that can't be read is not met."""
+    try:
+        return all(each.met(version) for each in conditions(condition))
+    except ConfigError:
+        return False
+
+
+def java(version: str) -> tuple[int, int]:
+    """The first and the last Java major that this Nextflow runs on."""
+    fitting = [(first, last) for since, first, last in JAVA if order(version) >= order(since)]
+    return fitting[-1]
+
+
+def line(version: str) -> str:
+    """The release line of a version: 24.10 of 24.10.5."""
+    return ".".join(version.split(".")[:2])
+
+
+def fitting(condition: str) -> str:
+    """What fits a condition, in words, and which known release lines do, with their Java."""
+    wanted = conditions(condition)
+    lines = []
+    for each in LINES:
+        fits = [f"{each}.{patch}" for patch in range(NEWEST_PATCH)
+                if all(part.met(f"{each}.{patch}") for part in wanted)]
+        if fits:
+            since = "" if fits[0] == f"{each}.0" else f" from {fits[0]}"
+            first, last = java(fits[0])
+            lines.append(f"{each}{since} (Java {first} to {last})")
+    words = " and ".join(map(str, wanted))
+    return f"{words}; of the known release lines " + (", ".join(lines) or "none")
+
+
+def misfit(version: str, asked: str | None) -> str | None:
+    """Where Nextflow `version` is not what `manifest.nextflowVersion` asks for: what would fit.
+
+    None where it fits. Raises ConfigError where the pipeline insists (a leading `!`), as
+    Nextflow itself refuses to run it then; else it only warns.
+    """
+    text = (asked or "").strip()
+    strict, condition = text.startswith("!"), text.removeprefix("!").strip()
+    if meets(version, condition):
+        return None
+    told = f"the pipeline asks for Nextflow {text}, and {version} was chosen"
+    fits = fitting(condition)
+    if strict:
+        raise ConfigError(told, where="manifest.nextflowVersion in the pipeline's nextflow.config",
+                          todo=f"set nextflow.version in its config to {fits}")
+    return f"{told}: it will run, but things may break; what fits is {fits}"
+
+
+def _prefix(version: str, wanted: str) -> bool:
+    """Whether all numbers of `wanted` but the last are those of `version`: 24.10 of 24.10.2."""
+    stem = re.findall(r"\d+", wanted)[:-1]
+    return re.findall(r"\d+", version)[:len(stem)] == stem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +82,7 @@ class Walk:
         self.ways: dict[int, list[Way]] = {}
         self._seen: set[tuple[object, ...]] = set()
         self._stack: list[Definition] = []
+        self._leading: dict[int, bool] = {}
 
     @property
     def complete(self) -> bool:
@@ -104,9 +105,20 @@ class Walk:
         if definition.kind == PROCESS:
             way = self._asked(definition, way, known)
         self.ways.setdefault(id(definition), []).append(way)
+        if definition.kind == PROCESS and not self._leads(definition):
+            return
         self._stack.append(definition)
         self._statements(definition.body, definition, known, way)
         self._stack.pop()
+
+    def _leads(self, process: Definition) -> bool:
+        """Whether anything in a process is wanted, or calls something; most have neither."""
+        if id(process) not in self._leading:
+            self._leading[id(process)] = any(
+                id(token) in self.wanted or (
+                    token.kind == NAME and self.scripts.meant(process.file, token.text) is not None)
+                for token in _all(process.body))
+        return self._leading[id(process)]
 
     def _statements(self, tokens: Sequence[Token], where: Definition, known: Known,
                     way: Way) -> None:
@@ -208,6 +220,15 @@ class Walk:
         guard = Guard(text=_short(groovy([each for each in tokens if each.kind != NEWLINE])),
                       params=known.params(tokens), place=f"ext.when of withName: '{rule[0]}'")
         return way.under(guard, open_=True in truths(block(tokens, known.values)))
+
+
+def _all(tokens: Sequence[Token]) -> Iterator[Token]:
+    """The tokens, and those inside of strings."""
+    for token in tokens:
+        yield token
+        for part in token.parts:
+            if not isinstance(part, str):
+                yield from _all(part)
 
 
 def _conditions(processes: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -156,7 +156,7 @@ class Scan:
         sights = [(each, definition) for definition in parsed.all()
                   for each in code.in_definition(self.tree, definition)]
         walk = Walk(parsed, self.names, self.config.get("process", {}),
-                    {id(each.anchor) for each, _ in sights})
+                    {id(each.anchor) for each, _ in sights if each.kind not in (TOLD, CONTAINER)})
         walk.run(main)
         for each, definition in sights:
             self._sight(each, definition, walk.ways.get(id(each.anchor), []), walk.complete)

@@ -22,7 +22,7 @@ BY_DIGEST = re.compile(r"'([^'\s]+@sha256:[0-9a-f]{64})'")
 SHOWN = ("manifest", "validation")
 """Scopes whose texts are for people: the pipeline's own description, and its help."""
 IMAGES = ("container", "conda")
-JUDGED = ("param", "setting", "plugin")
+JUDGED = ("param", "reference", "setting", "plugin")
 """Kinds of findings that are judged by the resolved config; the others are only warned of."""
 
 
@@ -111,7 +111,8 @@ def config(seen: Resolved) -> str:
     params = {each["param"] for each in of_params if each["answer"] and (
         each["answer"]["by"] == "code" or each["kind"] == "reference")}
     todo = {each["param"]: each["todo"] for each in of_params if each["answer"] is None}
-    faults, count = [], 0
+    open_: dict[tuple[str, ...], list[str]] = {}
+    count = 0
     for path, text in _leaves(seen.config):
         own = path[0] == "params"
         prose = not all(map(URL.match, text.split()))
@@ -120,11 +121,13 @@ def config(seen: Resolved) -> str:
         for url in map(urls.redact, URL.findall(text)):
             count += 1
             if not (own and path[1] in params - todo.keys()) and (own or url not in settings):
-                name = ".".join(path)
-                faults.append(f"{name} = {url}\n            " + todo.get(
-                    path[1] if own else "", f"set {name} in config/offline.config"))
-    if faults:
-        raise SourceError("addresses that nothing answers offline:\n" + _listed(faults))
+                open_.setdefault(path[:2] if own else path, []).append(f"{'.'.join(path)} = {url}")
+    if open_:
+        raise SourceError("addresses that nothing answers offline:\n" + _listed([
+            f"{found[0]}{f' and {len(found) - 1} more' if found[1:] else ''}\n            "
+            + todo.get(path[1] if path[0] == "params" else "",
+                       f"set {'.'.join(path)} in config/offline.config")
+            for path, found in open_.items()]))
     return f"{count} addresses are left in it, each answered or never asked"
 
 

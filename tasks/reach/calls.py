@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from tasks.core.groovy.syntax import assignment, groovy
 from tasks.core.groovy.tokens import NAME, NEWLINE, Token, tokenize
 from tasks.core.groovy.values import Unknown, Values, truths
 from tasks.reach.scripts import LOOSE, PROCESS, Definition, Scripts, arguments
-from tasks.reach.text import params_of
+from tasks.reach.text import flattened, params_of
 
 VISITS = 20_000
 """Bounds the ways that are followed, which multiply where workflows call workflows."""
@@ -117,7 +117,7 @@ class Walk:
             self._leading[id(process)] = any(
                 id(token) in self.wanted or (
                     token.kind == NAME and self.scripts.meant(process.file, token.text) is not None)
-                for token in _all(process.body))
+                for token in flattened(process.body))
         return self._leading[id(process)]
 
     def _statements(self, tokens: Sequence[Token], where: Definition, known: Known,
@@ -220,15 +220,6 @@ class Walk:
         guard = Guard(text=_short(groovy([each for each in tokens if each.kind != NEWLINE])),
                       params=known.params(tokens), place=f"ext.when of withName: '{rule[0]}'")
         return way.under(guard, open_=True in truths(block(tokens, known.values)))
-
-
-def _all(tokens: Sequence[Token]) -> Iterator[Token]:
-    """The tokens, and those inside of strings."""
-    for token in tokens:
-        yield token
-        for part in token.parts:
-            if not isinstance(part, str):
-                yield from _all(part)
 
 
 def _conditions(processes: Mapping[str, Any]) -> list[tuple[str, str]]:

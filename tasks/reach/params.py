@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tasks.reach.configs import Setting
@@ -24,12 +24,14 @@ class Params:
     """The resolved params, where each is set, and who reads it.
 
     `readers` maps a param to what reads it: `script`, `config`, or `schema`, which has it checked.
+    `words` are the names and texts of the scripts, among them the attributes of genomes.
     """
 
     resolved: Mapping[str, Any]
     settings: Sequence[Setting]
     profiles: frozenset[str]
-    readers: Mapping[str, set[str]] = field(default_factory=dict)
+    readers: Mapping[str, set[str]]
+    words: Collection[str]
 
     def used(self, each: Setting) -> bool:
         """Whether a setting holds in the runs that were staged."""
@@ -166,14 +168,14 @@ def _answered(name: str, base: str, leaves: Sequence[str], params: Params,
         return carried
     chosen = params.resolved.get("genome")
     own = params.resolved[name].get(chosen)
-    taken = sorted(key for key, value in own.items() if not {*leaves}.isdisjoint(_leaves(value))
-                   ) if isinstance(own, Mapping) else []
+    taken = sorted(key for key, value in own.items() if key in params.words
+                   and not {*leaves}.isdisjoint(_leaves(value))) if isinstance(own, Mapping) else []
     if chosen is None:
         return Answer(by="params", what="params.genome is null, so none is taken")
     if params.resolved.get("igenomes_ignore") is True:
         return Answer(by="params", what="params.igenomes_ignore is true")
     if not taken:
-        return Answer(by="params", what=f"the genome {chosen} has none of them")
+        return Answer(by="params", what=f"the code takes none of them for {chosen}")
     if all(staged.param(key) for key in taken):
         return Answer(by="data", what=f"of {chosen}, carried as params: {', '.join(taken)}")
     return None

@@ -24,7 +24,7 @@ from tasks.reach.findings import (
 )
 from tasks.reach.scripts import PROCESS, Definition, Scripts
 from tasks.reach.staged import Staged, values
-from tasks.reach.text import URL, flat, mentions, params_of, spoken, strings
+from tasks.reach.text import URL, flat, flattened, mentions, params_of, spoken, strings
 from tasks.reach.tree import Tree
 
 SHOWN = "only shown to people"
@@ -65,7 +65,9 @@ class Scan:
         parsed = scripts.read(self.tree, main, self.names)
         params.report(params.Params(
             resolved=self.resolved, settings=read.settings, profiles=self.profiles,
-            readers=self._readers(read, parsed)), self.staged, self.found)
+            readers=self._readers(read, parsed), words=frozenset(
+                token.text for each in parsed.all() for token in flattened(each.body))),
+            self.staged, self.found)
         self._configs(read)
         self._plugins(read)
         self._scripts(parsed, main)

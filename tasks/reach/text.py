@@ -46,10 +46,18 @@ def is_told(text: str, start: int) -> bool:
     return TOLD.search(line) is not None
 
 
+def flattened(tokens: Sequence[Token]) -> Iterator[Token]:
+    """The tokens, and those inside of strings."""
+    for token in tokens:
+        yield token
+        for part in token.parts:
+            if not isinstance(part, str):
+                yield from flattened(part)
+
+
 def strings(tokens: Sequence[Token]) -> Iterator[Token]:
     """The strings among the tokens, those inside of strings too."""
-    for string, _ in spoken(tokens, prose=False):
-        yield string
+    return (token for token in flattened(tokens) if token.kind in (STRING, GSTRING))
 
 
 def spoken(tokens: Sequence[Token], *, prose: bool = True,

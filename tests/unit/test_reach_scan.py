@@ -134,6 +134,9 @@ def test_references_are_told_once_for_each_base(tmp_path: Path) -> None:
                   "reference")) == "data"
     assert by(one(reached(tmp_path, sources, params={**resolved, "genome": None}),
                   "reference")) == "params"
+    taken = {"fasta": {"kind": "file", "path": "data/x"}}  # the code asks for no gtf
+    held = reached(tmp_path, sources, params=resolved, carried=taken)
+    assert by(one(held, "reference")) == "data"
 
 
 def test_a_remote_config_is_answered_by_the_staged_ones_or_not_at_all(tmp_path: Path) -> None:

@@ -164,3 +164,14 @@ def test_a_pushed_release_is_never_replaced(ready: Staged) -> None:
     place.write_bytes(place.read_bytes() + b"\n")
     with pytest.raises(StoreError, match="never changes"):
         ready.publish()
+
+
+def test_a_release_lists_what_would_still_reach_out(ready: Staged) -> None:
+    finding = {"file": "main.nf", "line": 3, "kind": "download", "what": "wget x", "count": 1,
+               "answer": None, "todo": "skip it by params.x"}
+    told = {"findings": [finding], "counted": [{"why": "only shown", "addresses": 2, "files": 1}]}
+    files.write_json(ready.layout.reach, {"pipeline": "hello", "profile": "test", **told})
+    release.make(ready.release_spec())
+    made = read_json(ready.layout.release / "release.json", "release")
+    assert made["reach"] == told
+    assert "reach.json" in {each["path"] for each in made["files"]}

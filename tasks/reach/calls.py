@@ -72,6 +72,7 @@ class Walk:
     """From the main script through all calls; `ways` has those to definitions and tokens.
 
     Both are found by their identity: `id(definition)`, and `id(token)` of the tokens `wanted`.
+    `unresolved` are names of methods that are called on what isn't known.
     `processes` is the resolved config's part of that name, for its `ext.when`.
     """
 
@@ -80,14 +81,15 @@ class Walk:
         self.scripts, self.base, self.wanted = scripts, dict(values), wanted
         self.when = _conditions(processes)
         self.ways: dict[int, list[Way]] = {}
+        self.unresolved: set[str] = set()
         self._seen: set[tuple[object, ...]] = set()
         self._stack: list[Definition] = []
         self._leading: dict[int, bool] = {}
 
-    @property
-    def complete(self) -> bool:
-        """Whether every way was followed."""
-        return len(self._seen) < VISITS
+    def surely_uncalled(self, definition: Definition | None) -> bool:
+        """Whether no way to a definition can have been missed; None is what nothing names."""
+        return len(self._seen) < VISITS and not (
+            definition and definition.name in self.unresolved)
 
     def run(self, main: str) -> None:
         """Follow every call, from the loose code of all files and the entry workflow."""
@@ -177,7 +179,8 @@ class Walk:
         if token.kind != NAME:
             return
         called = at + 1 < len(tokens) and tokens[at + 1].is_op("(")
-        piped = at > 0 and tokens[at - 1].is_op("|")
+        piped = (at > 0 and tokens[at - 1].is_op("|", "&")) or (
+            at + 1 < len(tokens) and tokens[at + 1].is_op("&"))
         callee = self._callee(tokens, at, where) if called or piped else None
         if callee is not None:
             given = arguments(tokens, at + 1) if called else []
@@ -188,6 +191,8 @@ class Walk:
         name = tokens[at].text
         if at > 1 and tokens[at - 1].is_op("."):
             script = self.scripts.classes.get(tokens[at - 2].text)
+            if script is None:
+                self.unresolved.add(name)
             return script.definitions.get(name) if script else None
         if where.file in self.scripts.files:
             return self.scripts.meant(where.file, name)
@@ -205,8 +210,10 @@ class Walk:
         return bound
 
     def _asked(self, process: Definition, way: Way, known: Known) -> Way:
-        """The way on, where the config gives the process an `ext.when`."""
+        """The way on, where the config gives the process an `ext.when` that it asks for."""
         best, rule = 0, None
+        if not any(section == "when" for section, _ in process.sections()):
+            return way
         for pattern, text in self.when:
             for rank, name in enumerate((process.name, way.name.rpartition(":")[2], way.name), 1):
                 if rank >= best and _fits(pattern, name):

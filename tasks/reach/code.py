@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from tasks.core.groovy.syntax import ends_statement
 from tasks.core.groovy.tokens import NAME, Token
@@ -14,7 +15,8 @@ from tasks.reach.scripts import COMMANDS, PROCESS, Definition
 from tasks.reach.text import flat, is_told, mentions, spoken, strings
 from tasks.reach.tree import Tree
 
-DOWNLOAD, ADDRESS, SERVICE, CONTAINER, TOLD = "download", "url", "service", "container", "told"
+Seen = Literal["download", "url", "service", "container", "told"]
+"""Kinds of findings, or what is only counted: images, and what is told to people."""
 CONNECTS = ("openConnection", "openStream", "toURL", "HttpURLConnection", "HttpClient",
             "HttpRequest", "Socket", "fromSRA")
 """What Groovy code connects by."""
@@ -29,7 +31,7 @@ class Sight:
     to whoever runs it count.
     """
 
-    kind: str
+    kind: Seen
     what: str
     file: str
     line: int
@@ -51,13 +53,13 @@ def _of_process(tree: Tree, process: Definition, section: str,
         for token, said in spoken(tokens, prose=False):
             text = flat(token)
             for kind, what, start in commands(text):
-                yield _sight(tree, process, TOLD if said else kind, what, token, text, start)
+                yield _sight(tree, process, "told" if said else kind, what, token, text, start)
         return
     for word, token in _directives(tokens):
         text = flat(token)
         image = word in ("container", "conda")
         for each in mentions(text):
-            yield _sight(tree, process, CONTAINER if image else ADDRESS if each.whole else TOLD,
+            yield _sight(tree, process, "container" if image else "url" if each.whole else "told",
                          each.url, token, text, each.start)
 
 
@@ -72,17 +74,17 @@ def _directives(tokens: Sequence[Token]) -> Iterator[tuple[str, Token]]:
         begins = ends_statement(tokens, at) or token.is_op("{")
 
 
-def commands(text: str) -> Iterator[tuple[str, str, int]]:
+def commands(text: str) -> Iterator[tuple[Seen, str, int]]:
     """Kind, text and place of what a task's script fetches and names."""
     found = fetches(text)
     for each in found:
-        yield DOWNLOAD, each.command, each.start
+        yield "download", each.command, each.start
     bare = uncommented(text)
     for mention in mentions(bare):
         if not any(each.first <= mention.start <= each.last for each in found):
             told = not mention.whole and (is_told(bare, mention.start)
                                           or _is_prose(bare, mention.start, len(mention.url)))
-            yield TOLD if told else ADDRESS, mention.url, mention.start
+            yield "told" if told else "url", mention.url, mention.start
 
 
 def _is_prose(text: str, start: int, length: int) -> bool:
@@ -101,11 +103,11 @@ def _of_code(tree: Tree, code: Definition) -> Iterator[Sight]:
         text = flat(token)
         fetched = fetches(text) if executes else []
         if fetched or (executes and token.text in MAILERS):
-            yield _sight(tree, code, DOWNLOAD if fetched else SERVICE,
+            yield _sight(tree, code, "download" if fetched else "service",
                          fetched[0].command if fetched else token.text, token, text, 0)
             continue
         for each in mentions(text):
-            yield _sight(tree, code, ADDRESS if each.whole and not said else TOLD, each.url,
+            yield _sight(tree, code, "url" if each.whole and not said else "told", each.url,
                          token, text, each.start)
     lines = set()
     for at, token in enumerate(code.body):
@@ -113,7 +115,7 @@ def _of_code(tree: Tree, code: Definition) -> Iterator[Sight]:
         if token.line not in lines and (token.is_name(*CONNECTS) or (
                 made and token.is_name("URL"))):
             lines.add(token.line)
-            yield Sight(kind=SERVICE, what=tree.lines(code.file)[token.line - 1].strip(),
+            yield Sight(kind="service", what=tree.lines(code.file)[token.line - 1].strip(),
                         file=code.file, line=token.line, anchor=token)
 
 
@@ -122,7 +124,7 @@ def in_program(tree: Tree, path: str) -> list[Sight]:
     text = tree.text(path)
     bare = _without_docs(text) if path.endswith(".py") or "python" in text[:80] else text
     shell = is_shell(text)
-    return [Sight(kind=TOLD if kind == ADDRESS and not shell and not _is_quoted(bare, start, what)
+    return [Sight(kind="told" if kind == "url" and not shell and not _is_quoted(bare, start, what)
                   else kind, what=what, file=path, line=bare.count("\n", 0, start) + 1)
             for kind, what, start in commands(bare)]
 
@@ -148,10 +150,10 @@ def _without_docs(text: str) -> str:
     return "\n".join(lines)
 
 
-def _sight(tree: Tree, where: Definition, kind: str, what: str, token: Token, text: str,
+def _sight(tree: Tree, where: Definition, kind: Seen, what: str, token: Token, text: str,
            start: int) -> Sight:
     near = token.line + text.count("\n", 0, start)
-    needle = what.partition("$")[0].split(" ")[0] if kind == DOWNLOAD else what.partition("$")[0]
+    needle = what.partition("$")[0].split(" ")[0] if kind == "download" else what.partition("$")[0]
     return Sight(kind=kind, what=what, file=where.file,
                  line=tree.line(where.file, near, needle),
                  anchor=token)

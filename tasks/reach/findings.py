@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tasks.core import urls
 
-PARAM, REFERENCE, CONFIG, SHEET, SETTING = "param", "reference", "config", "sheet", "setting"
-SERVICE, DOWNLOAD, ADDRESS, PLUGIN, UNREAD = "service", "download", "url", "plugin", "unread"
+Kind = Literal["param", "reference", "config", "sheet", "setting", "service", "download", "url",
+               "plugin", "unread"]
+"""What kinds of findings there are; docs/reach.md tells of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Finding:
 
     file: str
     line: int
-    kind: str
+    kind: Kind
     what: str
     process: str | None = None
     param: str | None = None

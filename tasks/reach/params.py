@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.reach.configs import Setting
-from tasks.reach.findings import PARAM, REFERENCE, Answer, Finding, Report
+from tasks.reach.findings import Answer, Finding, Report
 from tasks.reach.staged import Staged
 from tasks.reach.text import flat, mentions, params_of, strings
 
@@ -80,7 +80,7 @@ def _param(name: str, value: Any, place: Setting | None, params: Params,
     answer = staged.param(name) or _kept(name, params)
     return Finding(
         file=place.file if place else "nextflow.config", line=place.line if place else 1,
-        kind=PARAM, what=shown.strip(), param=name, answer=answer,
+        kind="param", what=shown.strip(), param=name, answer=answer,
         todo=None if answer else f"give params.{name} a local path, or null, under `params:` in "
                                  "the pipeline's config")
 
@@ -102,7 +102,7 @@ def _kept(name: str, params: Params) -> Answer | None:
 def _replaced(name: str, value: Any, place: Setting, staged: Staged) -> Finding:
     """A default that is remote where the staged profile sets another value."""
     return Finding(
-        file=place.file, line=place.line, kind=PARAM, what=_addresses(place)[0], param=name,
+        file=place.file, line=place.line, kind="param", what=_addresses(place)[0], param=name,
         answer=staged.param(name) or Answer(
             by="profile", what=f"{_shown(value)} with the staged profile; a run without it must "
                                f"set params.{name}"))
@@ -126,7 +126,7 @@ def _references(params: Params, staged: Staged, found: Report) -> None:
             answer = _answered(name, base, leaves, params, staged)
             found.findings.append(Finding(
                 file=place.file if place else "nextflow.config", line=place.line if place else 1,
-                kind=REFERENCE, what=leaves[0], count=len(leaves), answer=answer,
+                kind="reference", what=leaves[0], count=len(leaves), answer=answer,
                 param=name,
                 todo=None if answer else _todo(name, base, params)))
 

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks.reach import code, configs, params, scripts
 from tasks.reach.calls import Guard, Walk, Way
-from tasks.reach.code import ADDRESS, CONTAINER, TOLD, Sight
+from tasks.reach.code import Sight
 from tasks.reach.configs import Configs, Setting
-from tasks.reach.findings import (
-    CONFIG,
-    PLUGIN,
-    SERVICE,
-    SETTING,
-    SHEET,
-    UNREAD,
-    Answer,
-    Finding,
-    Report,
-)
+from tasks.reach.findings import Answer, Finding, Kind, Report
 from tasks.reach.scripts import PROCESS, Definition, Scripts
 from tasks.reach.staged import Staged, values
 from tasks.reach.text import URL, flat, flattened, mentions, params_of, spoken, strings
@@ -78,13 +69,13 @@ class Scan:
             self._unread(file, line, "an include of what can't be found")
         return self.found
 
-    def _add(self, file: str, line: int, kind: str, what: str, *, answer: Answer | None,
+    def _add(self, file: str, line: int, kind: Kind, what: str, *, answer: Answer | None,
              todo: str, **more: Any) -> None:
         self.found.findings.append(Finding(file=file, line=line, kind=kind, what=what,
                                            answer=answer, todo=None if answer else todo, **more))
 
     def _unread(self, file: str, line: int, what: str) -> None:
-        self._add(file, line, UNREAD, what, answer=None, todo="look through it by hand")
+        self._add(file, line, "unread", what, answer=None, todo="look through it by hand")
 
     def _readers(self, read: Configs, parsed: Scripts) -> dict[str, set[str]]:
         readers: dict[str, set[str]] = {name: {"schema"} for name in _checked(self.tree)}
@@ -105,7 +96,7 @@ class Scan:
                 self.found.count(UNUSED, include.file, include.line)
                 continue
             own = include.params == (params.CONFIGS,)
-            self._add(include.file, include.line, CONFIG, include.what,
+            self._add(include.file, include.line, "config", include.what,
                       param=include.params[0] if include.params else None,
                       answer=params.LOCAL_CONFIGS if own else None,
                       todo="take this include out of the pipeline's config")
@@ -120,7 +111,7 @@ class Scan:
     def _switch(self, each: Setting) -> None:
         name = ".".join(each.path)
         off = self.staged.toggles.get(name) is False
-        self._add(each.file, each.line, SERVICE, name,
+        self._add(each.file, each.line, "service", name,
                   answer=Answer(by="offline.config", what="off") if off else None,
                   todo=f"set {name} to false in config/offline.config")
 
@@ -138,48 +129,61 @@ class Scan:
                 else:
                     off = self.staged.toggles.get(f"{each.path[0]}.enabled") is False
                     answered = off or name in self.staged.toggles
-                    self._add(each.file, line, SETTING, mention.url,
+                    self._add(each.file, line, "setting", mention.url,
                               answer=Answer(by="offline.config", what=f"{each.path[0]} is off"
                                             if off else f"sets {name}") if answered else None,
                               todo=f"set {name} in config/offline.config")
 
     def _plugins(self, read: Configs) -> None:
         for name, each in configs.plugins(read.settings):
-            self._add(each.file, each.line, PLUGIN, name, answer=self.staged.plugin(name),
+            self._add(each.file, each.line, "plugin", name, answer=self.staged.plugin(name),
                       todo="run `doit plugins:cache` again")
         for finding in [each for each in self.found.findings if each.answer is None]:
             hidden = HIDDEN.get(finding.what.partition("://")[0].lower())
             if finding.param and hidden:
-                self._add(finding.file, finding.line, PLUGIN, hidden, param=finding.param,
+                self._add(finding.file, finding.line, "plugin", hidden, param=finding.param,
                           answer=self.staged.plugin(hidden), todo=f"{finding.todo}, or carry "
                                                                   f"{hidden}")
 
     def _scripts(self, parsed: Scripts, main: str) -> None:
         sights = [(each, definition) for definition in parsed.all()
                   for each in code.in_definition(self.tree, definition)]
-        walk = Walk(parsed, self.names, self.config.get("process", {}),
-                    {id(each.anchor) for each, _ in sights if each.kind not in (TOLD, CONTAINER)})
+        wanted = {id(each.anchor) for each, _ in sights if each.kind not in ("told", "container")}
+        walk = Walk(parsed, self.names, self.config.get("process", {}), wanted)
         walk.run(main)
         for each, definition in sights:
-            self._sight(each, definition, walk.ways.get(id(each.anchor), []), walk.complete)
-        for path in sorted(self.tree.files):
-            if not {*PROGRAMS}.isdisjoint(path.split("/")[:-1]) and "tests" not in path.split("/"):
-                users = _users(path.rpartition("/")[2], parsed)
-                ways = [way for user in users for way in walk.ways.get(id(user), [])]
-                for each in code.in_program(self.tree, path):
-                    self._sight(each, users[0] if users else None, ways, walk.complete)
+            self._sight(each, definition, walk.ways.get(id(each.anchor), []), walk)
+        programs = [path for path in sorted(self.tree.files) if "tests" not in path.split("/")
+                    and not {*PROGRAMS}.isdisjoint(path.split("/")[:-1])]
+        for path in programs:
+            users = self._users(path, programs, parsed)
+            ways = [way for user in users for way in walk.ways.get(id(user), [])]
+            for each in code.in_program(self.tree, path):
+                self._sight(each, users[0] if users else None, ways, walk)
+
+    def _users(self, path: str, programs: Sequence[str], parsed: Scripts) -> list[Definition]:
+        """The definitions whose strings name a program, or another one that mentions it."""
+        name = path.rpartition("/")[2]
+        word = re.compile(rf"\b{re.escape(name.partition('.')[0])}\b")
+        names = {name, *(other.rpartition("/")[2] for other in programs
+                         if word.search(self.tree.text(other)))}
+        return [each for each in parsed.all()
+                if any(name in flat(token) for token in strings(each.body) for name in names)]
 
     def _sight(self, each: Sight, definition: Definition | None, ways: Sequence[Way],
-               complete: bool) -> None:
-        if each.kind in (TOLD, CONTAINER):
-            self.found.count(SHOWN if each.kind == TOLD else IMAGES, each.file, each.line)
+               walk: Walk) -> None:
+        if each.kind == "told":
+            self.found.count(SHOWN, each.file, each.line)
             return
-        answer = self.staged.address(each.what) if each.kind == ADDRESS else None
+        if each.kind == "container":
+            self.found.count(IMAGES, each.file, each.line)
+            return
+        answer = self.staged.address(each.what) if each.kind == "url" else None
         guards = _guards(ways)
         asked = list(dict.fromkeys(name for guard in guards for name in guard.params))
         told = (f"{' && '.join(guard.text for guard in guards)} ({guards[-1].place})" if guards
                 else "")
-        if answer is None and complete and not ways:
+        if answer is None and not ways and walk.surely_uncalled(definition):
             answer = Answer(by="code", what="nothing calls it")
         elif answer is None and ways and all(way.cut for way in ways):
             answer = Answer(by="code", what=f"not run, since this does not hold: {told}")
@@ -205,7 +209,7 @@ class Scan:
                 answer = self.staged.param(name) or (
                     Answer(by="data", what="carried by their content")
                     if all(self.staged.address(url) for url, _ in places) else None)
-                self._add(path, places[0][1], SHEET, places[0][0], count=len(places), param=name,
+                self._add(path, places[0][1], "sheet", places[0][0], count=len(places), param=name,
                           answer=answer, todo=f"give params.{name} a sheet of local files")
             else:
                 for _, line in places:
@@ -214,12 +218,6 @@ class Scan:
     def _of_code(self, value: str) -> str | None:
         path = value.removeprefix(str(self.tree.root)).lstrip("/")
         return path if self.tree.has(path) else None
-
-
-def _users(program: str, parsed: Scripts) -> list[Definition]:
-    """The definitions that name a program in their strings."""
-    return [each for each in parsed.all()
-            if any(program in flat(token) for token in strings(each.body))]
 
 
 def _guards(ways: Sequence[Way]) -> list[Guard]:

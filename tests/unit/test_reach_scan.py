@@ -240,10 +240,11 @@ def test_a_guard_is_followed_through_workflows_to_its_param(tmp_path: Path) -> N
 
 def test_the_configs_ext_when_guards_a_process(tmp_path: Path) -> None:
     when = {"process": {"withName:GET_CACHE": {"ext": {"when": "{ params.tools == 'vep' }"}}}}
-    values = {"cache_too": True, "name": "x"}
-    for tools, answer in (("vep", None), ("none", "code")):
-        found = one(reached(tmp_path, GUARDED, params={**values, "tools": tools}, config=when),
-                    "download")
+    asks = GUARDED["get.nf"].replace("script:", "when:\n    task.ext.when != false\n    script:")
+    for tools, get, answer in (("vep", asks, None), ("none", asks, "code"),
+                               ("none", GUARDED["get.nf"], None)):
+        found = one(reached(tmp_path, {**GUARDED, "get.nf": get}, config=when, params={
+            "cache_too": True, "name": "x", "tools": tools}), "download")
         assert by(found) == answer
 
 
@@ -252,6 +253,29 @@ def test_what_nothing_calls_is_told_so(tmp_path: Path) -> None:
                                                          "workflow {}\n"}), "download")
     assert found.answer is not None
     assert found.answer.what == "nothing calls it"
+
+
+@pytest.mark.parametrize("call", [
+    "Channel.of(1) | GET", "Channel.of(1) | map { it } | GET", "Channel.of(1) | (GET & OTHER)",
+    "Channel.of(1) | (OTHER & GET)", "GET(1)", "if (x) { } else { GET(1) }",
+    "[1].each { GET(it) }", "def x = GET(1).out", "x = params.y ? GET(1) : null"])
+def test_calls_of_every_form_are_followed(tmp_path: Path, call: str) -> None:
+    found = reached(tmp_path, {**GUARDED, "main.nf": (
+        f"include {{ GET }} from './get'\nprocess OTHER {{ script: 'true' }}\n"
+        f"workflow {{\n    {call}\n}}\n")})
+    assert by(one(found, "download")) is None
+
+
+@pytest.mark.parametrize(("call", "answer"), [
+    ("Net.get()", None), ("new Net().get()", None), ("Net.other()", None), ("1", "code")])
+def test_calls_of_the_library_s_methods_are_followed(tmp_path: Path, call: str,
+                                                     answer: str | None) -> None:
+    found = reached(tmp_path, {
+        "lib/Net.groovy": ("class Net {\n    static void get() {\n"
+                           "        new URL('https://x.example.org').text\n    }\n"
+                           "    static void other() { this.get() }\n}\n"),
+        "main.nf": f"workflow {{ {call} }}\n"})
+    assert {by(each) for each in of(found, "service")} == {answer}
 
 
 def test_a_hook_is_asked_where_its_param_is_set(tmp_path: Path) -> None:
@@ -303,6 +327,17 @@ def test_programs_of_the_code_count_for_the_process_that_runs_them(tmp_path: Pat
                    "workflow { GET() }\n"})
     assert [(each.kind, each.line, each.process) for each in found.sorted()] == [
         ("url", 4, "GET"), ("download", 5, "GET")]
+
+
+def test_a_program_s_own_modules_count_with_it(tmp_path: Path) -> None:
+    found = reached(tmp_path, {
+        "bin/net.py": "import urllib.request\nurllib.request.urlopen('x')\n",
+        "bin/alone.py": "import urllib.request\nurllib.request.urlopen('x')\n",
+        "bin/get.py": "#!/usr/bin/env python\nimport net\n",
+        "main.nf": 'process GET {\n    script:\n    """\n    get.py\n    """\n}\n'
+                   "workflow { GET() }\n"})
+    assert [(each.file, each.process, by(each)) for each in found.sorted()] == [
+        ("bin/alone.py", None, "code"), ("bin/net.py", "GET", None)]
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:

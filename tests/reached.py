@@ -1,0 +1,51 @@
+"""Scanning a few sources for what they reach out to, in tests of the scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.core.schema import check
+from tasks.reach.findings import Finding, Report
+from tasks.reach.scan import scan
+from tasks.reach.staged import Staged, toggles
+
+ROOT = Path(__file__).resolve().parents[1]
+GUARDED = {
+    "main.nf": ("include { FETCH } from './sub'\nworkflow {\n"
+                "    FETCH(params.cache_too, params.name)\n}\n"),
+    "sub.nf": ("include { GET as GET_CACHE } from './get'\nworkflow FETCH {\n    take:\n"
+               "    wanted // whether\n    name\n    main:\n    if (wanted) {\n"
+               "        GET_CACHE(name)\n    }\n}\n"),
+    "get.nf": 'process GET {\n    script:\n    """\n    wget https://x.example.org/a\n    """\n}\n'}
+"""A download that a workflow calls under a condition, which the main script hands down."""
+
+
+def reached(tmp_path: Path, sources: Mapping[str, str], *, params: Mapping[str, Any] | None = None,
+            carried: Mapping[str, Mapping[str, Any]] | None = None, urls: tuple[str, ...] = (),
+            plugins: Mapping[str, str] | None = None,
+            config: Mapping[str, Any] | None = None) -> Report:
+    """Scan these files, whose config resolved to these params."""
+    root = tmp_path / "code"
+    for name, text in {"main.nf": "workflow {}\n", "nextflow.config": "", **sources}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    staged = Staged(params=carried or {}, urls=frozenset(urls), plugins=plugins or {},
+                    toggles=toggles(ROOT / "config/offline.config"))
+    found = scan(root, {**(config or {}), "params": params or {}}, staged, "test")
+    check({"pipeline": "x", "profile": "test", **found.as_json()}, "reach", where="reach.json")
+    return found
+
+
+def of(found: Report, kind: str) -> list[Finding]:
+    return [each for each in found.sorted() if each.kind == kind]
+
+
+def one(found: Report, kind: str) -> Finding:
+    only, = of(found, kind)
+    return only
+
+
+def by(finding: Finding) -> str | None:
+    return finding.answer.by if finding.answer else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, launch, urls, versions
+from tasks.core import inputs, launch, urls, versions
 from tasks.core.errors import ImageError, SourceError
 from tasks.core.layout import Layout
 from tasks.core.schema import read_json
@@ -46,12 +46,12 @@ class Resolved:
 
 def resolve(at: Layout, runtime: str, *, profile: str) -> Resolved:
     """Lay the launch out in a scratch folder, and resolve its config there."""
-    carried = launch.Carried(
-        code=at.code, runtime=at.runtime(runtime), plugins=at.plugins, config=at.offline_config,
-        data_manifest=at.data_manifest,
-        locate=lambda name: files.inside(at.of_site.blobs, name.removeprefix("data/")))
     with tempfile.TemporaryDirectory(prefix=".validate.", dir=at.root) as temporary:
-        ready = launch.prepare(carried, Path(temporary))
+        folder = Path(temporary)
+        ready = launch.prepare(launch.Carried(
+            code=at.code, runtime=at.runtime(runtime), plugins=at.plugins,
+            config=at.offline_config, data_manifest=at.data_manifest,
+            locate=inputs.lay_out(at.data_manifest, at.of_site.blobs, folder / "staged")), folder)
         config = launch.resolve(ready, profile=profile, log=at.log(f"dev:validate:{at.pipeline}"))
         folders = {path.name for path in (ready.nextflow.home / "plugins").iterdir()}
     held = read_json(at.images_receipt, "images-receipt")["images"]

@@ -86,7 +86,7 @@ def staged(runtime: maven.Runtime, tmp_path_factory: pytest.TempPathFactory
         files.copy(runtime.archive, at.runtime(runtime.version))
         files.write_text(at.inputs, "sample\na\n")
         files.write_json(at.data_manifest, {
-            "pipeline": "forms", "profile": "test", "files": [],
+            "pipeline": "forms", "profile": "test", "files": [], "sheets": [], "declared": [],
             "params": {"input": {"path": "inputs.csv", "kind": "sheet"}}})
         files.write_text(at.plugins_list, "")
         files.write_tar(at.plugins, Path(), [])

@@ -23,7 +23,7 @@ GUARDED = {
 
 
 def reached(tmp_path: Path, sources: Mapping[str, str], *, params: Mapping[str, Any] | None = None,
-            carried: Mapping[str, Mapping[str, Any]] | None = None, urls: tuple[str, ...] = (),
+            carried: Mapping[str, Mapping[str, Any]] | None = None,
             plugins: Mapping[str, str] | None = None,
             config: Mapping[str, Any] | None = None) -> Report:
     """Scan these files, whose config resolved to these params."""
@@ -31,7 +31,7 @@ def reached(tmp_path: Path, sources: Mapping[str, str], *, params: Mapping[str, 
     for name, text in {"main.nf": "workflow {}\n", "nextflow.config": "", **sources}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    staged = Staged(params=carried or {}, urls=frozenset(urls), plugins=plugins or {},
+    staged = Staged(params=carried or {}, plugins=plugins or {},
                     toggles=toggles(ROOT / "config/offline.config"))
     found = scan(root, {**(config or {}), "params": params or {}}, staged, "test")
     check({"pipeline": "x", "profile": "test", **found.as_json()}, "reach", where="reach.json")

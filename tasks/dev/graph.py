@@ -24,12 +24,14 @@ def tasks(config: Config) -> Iterator[Task]:
         at = Layout(site=site.name, pipeline=pipeline.name)
         validate_spec = validate.ValidateSpec(
             pipeline=pipeline.name, profile=pipeline.profile, runtime=pipeline.runtime, layout=at,
-            registry=site.registry, spans=spans, store=site.store)
+            registry=site.registry, spans=spans, store=site.store,
+            configs=pipeline.configs is not None)
         yield step(f"dev:validate:{pipeline.name}", "whether a release would run offline",
                    validate.validate, validate_spec, look=True, servers=site.servers,
                    needs=[at.code, at.runtime(pipeline.runtime), at.plugins, at.plugins_list,
                           at.offline_config, at.images_scan, at.images_receipt,
-                          at.data_manifest, at.inputs, at.reach])
+                          at.data_manifest, at.inputs, at.reach,
+                          *([at.configs] if pipeline.configs else [])])
     if spans:
         yield group("dev:smoke", "a preview and a stub run on the online side")
     for pipeline in config.pipelines if spans else ():

@@ -44,13 +44,14 @@ class Resolved:
     runtime: str
 
 
-def resolve(at: Layout, runtime: str, *, profile: str) -> Resolved:
+def resolve(at: Layout, runtime: str, *, profile: str, configs: bool = False) -> Resolved:
     """Lay the launch out in a scratch folder, and resolve its config there."""
     with tempfile.TemporaryDirectory(prefix=".validate.", dir=at.root) as temporary:
         folder = Path(temporary)
         ready = launch.prepare(launch.Carried(
             code=at.code, runtime=at.runtime(runtime), plugins=at.plugins,
             config=at.offline_config, data_manifest=at.data_manifest,
+            configs=at.configs if configs else None,
             locate=inputs.lay_out(at.data_manifest, at.of_site.blobs, folder / "staged")), folder)
         config = launch.resolve(ready, profile=profile, log=at.log(f"dev:validate:{at.pipeline}"))
         folders = {path.name for path in (ready.nextflow.home / "plugins").iterdir()}

@@ -22,7 +22,9 @@ Seen = TypeVar("Seen")
 
 @dataclass(frozen=True, kw_only=True)
 class ValidateSpec:
-    """What the look is taken at; the registry only where it spans the gap."""
+    """What the look is taken at: the registry only where it spans the gap, and institutional
+    configs where some are carried.
+    """
 
     pipeline: str
     profile: str
@@ -31,6 +33,7 @@ class ValidateSpec:
     registry: Registry
     spans: bool
     store: StoreAt
+    configs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,8 @@ def validate(spec: ValidateSpec) -> str:
         "store": store, "inputs": inputs}
     lines = [_line(name, look, spec) for name, look in looks.items()]
     try:
-        seen = resolved.resolve(at, spec.runtime, profile=spec.profile)
+        seen = resolved.resolve(at, spec.runtime, profile=spec.profile,
+                                configs=spec.configs)
         lines += [_line(name, look, seen) for name, look in resolved.SUBJECTS.items()]
         warnings = resolved.warnings(seen)
     except AirlockError as error:

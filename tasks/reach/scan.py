@@ -178,14 +178,14 @@ class Scan:
         if each.kind == "container":
             self.found.count(IMAGES, each.file, each.line)
             return
-        answer = self.staged.address(each.what) if each.kind == "url" else None
+        answer: Answer | None = None
         guards = _guards(ways)
         asked = list(dict.fromkeys(name for guard in guards for name in guard.params))
         told = (f"{' && '.join(guard.text for guard in guards)} ({guards[-1].place})" if guards
                 else "")
-        if answer is None and not ways and walk.surely_uncalled(definition):
+        if not ways and walk.surely_uncalled(definition):
             answer = Answer(by="code", what="nothing calls it")
-        elif answer is None and ways and all(way.cut for way in ways):
+        elif ways and all(way.cut for way in ways):
             answer = Answer(by="code", what=f"not run, since this does not hold: {told}")
         todo = (f"skip it by {' or '.join(f'params.{name}' for name in asked)}: it runs where "
                 f"{told}" if asked else
@@ -206,11 +206,9 @@ class Scan:
                       for match in URL.finditer(text)]
             if places and path in named:
                 name = named[path]
-                answer = self.staged.param(name) or (
-                    Answer(by="data", what="carried by their content")
-                    if all(self.staged.address(url) for url, _ in places) else None)
                 self._add(path, places[0][1], "sheet", places[0][0], count=len(places), param=name,
-                          answer=answer, todo=f"give params.{name} a sheet of local files")
+                          answer=self.staged.param(name),
+                          todo=f"give params.{name} a sheet of local files")
             else:
                 for _, line in places:
                     self.found.count(SHOWN, path, line)

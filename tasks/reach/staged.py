@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import urls
 from tasks.core.groovy.expression import Names, evaluate, known
 from tasks.core.groovy.values import Unknown, Values
 from tasks.core.schema import read_json
@@ -19,13 +18,12 @@ from tasks.reach.tree import Tree
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """The params that a release sets, the addresses that it carries, its plugins and toggles.
+    """The params that a release sets, its plugins and toggles.
 
     `toggles` are the settings of offline.config with a plain value, by their dotted name.
     """
 
     params: Mapping[str, Mapping[str, Any]]
-    urls: frozenset[str]
     plugins: Mapping[str, str]
     toggles: Mapping[str, Any]
 
@@ -40,12 +38,6 @@ class Staged:
             return Answer(by="params", what=f"{entry.get('value')!r} offline")
         return Answer(by="data", what=f"carried as {entry['path']}")
 
-    def address(self, url: str) -> Answer | None:
-        """Whether the file at this address is carried."""
-        if urls.redact(url) in self.urls:
-            return Answer(by="data", what="carried by its content")
-        return None
-
     def plugin(self, name: str) -> Answer | None:
         """Whether a plugin, `id` or `id@version`, is carried."""
         plugin, _, version = name.partition("@")
@@ -59,9 +51,7 @@ def read(data_manifest: Path, plugins: Path, offline_config: Path) -> Staged:
     """Read the manifest of the data, plugins.txt and offline.config."""
     manifest = read_json(data_manifest, "data-manifest")
     pinned = dict(line.split("@", 1) for line in plugins.read_text().split() if "@" in line)
-    return Staged(params=manifest["params"], plugins=pinned,
-                  urls=frozenset(each["url"] for each in manifest["files"]),
-                  toggles=toggles(offline_config))
+    return Staged(params=manifest["params"], plugins=pinned, toggles=toggles(offline_config))
 
 
 def toggles(path: Path) -> dict[str, Any]:

@@ -123,9 +123,9 @@ def test_addresses_in_code_are_used_or_said_or_compared(tmp_path: Path) -> None:
         "        'https://said.example.org/2') }\n"
         "    text = 'Please see\\n' +\n        'https://prose.example.org'\n"
         "    // file('https://comment.example.org')\n"
-        "}\n")}, params={"name": "x"}, urls=("https://x.example.org/rrna.txt",))
+        "}\n")}, params={"name": "x"})
     assert [(each.line, each.what, by(each)) for each in of(found, "url")] == [
-        (2, "https://x.example.org/rrna.txt", "data"),
+        (2, "https://x.example.org/rrna.txt", None),
         (3, "https://x.example.org/${params.name}", None)]
     assert len(found.counted["only shown to people"]) == 4
 

@@ -147,9 +147,9 @@ def test_sheets_of_the_code_that_params_name(tmp_path: Path) -> None:
     at = str(tmp_path / "code/assets/list.csv")
     found = one(reached(tmp_path, sources, params={"list": at}), "sheet")
     assert (found.file, found.line, found.count, by(found)) == ("assets/list.csv", 1, 2, None)
-    urls = ("https://x.example.org/a.fa", "https://x.example.org/b.fa")
-    assert by(one(reached(tmp_path, sources, params={"list": at}, urls=urls), "sheet")) == "data"
-    assert by(one(reached(tmp_path, sources, params={"list": at}, urls=urls[:1]), "sheet")) is None
+    carried = {"list": {"kind": "sheet", "path": "sheets/list/list.csv"}}
+    assert by(one(reached(tmp_path, sources, params={"list": at}, carried=carried),
+                  "sheet")) == "data"
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,228 @@
+"""What a run offline would see: the real Nextflow's resolved config, value by value.
+
+Three small pipelines have the forms of nf-core's template: 2.14, 3.2 and 3.3.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.core import files, host, launch, nextflow
+from tasks.images.scan import ListSpec, list_images
+from tasks.offline.render import RenderSpec, build
+from tasks.runtime import maven
+from tests.sandbox.project import ROOT
+
+REGISTRY = "nexus.example.org:5443"
+MAIN = """
+    include { TOOL } from './tool'
+    include { TOOL as AGAIN } from './tool'
+    process PLAIN { container 'quay.io/a/plain:1'; script: 'true' }
+    workflow SUB { TOOL() }
+    workflow { SUB(); AGAIN(); PLAIN() }
+"""
+TOOL = "process TOOL { label 'big'; container 'a/tool:1'; cpus 1; script: 'true' }\n"
+PARAMS = """
+    input                 = null
+    genomes               = [:]
+    igenomes_base         = 's3://ngi.example.org/igenomes/'
+    hook_url              = 'https://hooks.example.org/x'
+    custom_config_version = 'master'
+    custom_config_base    = "https://configs.example.org/${params.custom_config_version}"
+    outdir                = null
+"""
+TRAPS = """
+    docker.registry = 'quay.io'
+    wave.enabled    = true
+    params.genomes  = [small: [fasta: "${params.igenomes_base}/small.fa"]]
+    process {
+        container = 'a/generic:1'
+        withLabel: 'big'                 { container = 'a/label:1' }
+        withName: '(.*:)?(TOOL)'         { maxForks = 7 }
+        withName: '.*:SUB:TOOL'          { container = 'a/qualified:1' }
+        withName: 'AGAIN'                { container = { params.outdir ? 'a/again:1' : 'a/other:1' } }
+    }
+    profiles {
+        test {
+            params.input      = 'https://data.example.org/sheet.csv'
+            process.container = 'a/test:1'
+            process { withName: 'TOOL' { container = 'a/named:1' } }
+        }
+    }
+"""
+OLD = f"""
+    params {{ {PARAMS}
+        max_cpus   = 900
+        max_memory = '9000.GB'
+        max_time   = '6.h'
+    }}
+    // includeConfig "${{params.custom_config_base}}/commented.config"
+    try {{
+        includeConfig "${{params.custom_config_base}}/nfcore_custom.config"
+    }} catch (Exception e) {{
+        System.err.println("WARNING: Could not load nf-core/config profiles")
+    }}
+    try {{
+        includeConfig "${{params.custom_config_base}}/pipeline/forms.config"
+    }} catch (Exception e) {{
+        System.err.println("WARNING: Could not load nf-core/config/forms profiles")
+    }}
+    {TRAPS}
+    process.memory = {{ params.max_memory as nextflow.util.MemoryUnit }}
+"""
+MIDDLE = f"""
+    params {{ {PARAMS} }}
+    includeConfig !System.getenv('NXF_OFFLINE') && params.custom_config_base ? "${{params.custom_config_base}}/nfcore_custom.config" : "/dev/null"
+    {TRAPS}
+    includeConfig !System.getenv('NXF_OFFLINE') && params.custom_config_base ? "${{params.custom_config_base}}/pipeline/forms.config" : "/dev/null"
+"""
+RECENT = f"""
+    params {{ {PARAMS} }}
+    includeConfig params.custom_config_base && (!System.getenv('NXF_OFFLINE') || !params.custom_config_base.startsWith('http')) ?
+        "${{params.custom_config_base}}/nfcore_custom.config" : "/dev/null"
+    {TRAPS}
+    includeConfig params.custom_config_base && (!System.getenv('NXF_OFFLINE') || !params.custom_config_base.startsWith('http')) ? "${{params.custom_config_base}}/pipeline/forms.config" : "/dev/null"
+"""
+GENERATIONS = {"2.14": OLD, "3.2": MIDDLE, "3.3": RECENT}
+INSTITUTION = {
+    "nfcore_custom.config": """
+        profiles { site_x { includeConfig "${params.custom_config_base}/conf/site_x.config" } }
+    """,
+    "conf/site_x.config": """
+        params.config_profile_name = 'Site X'
+        singularity.enabled = true
+        docker.registry = 'registry.site-x.example.org'
+        weblog { enabled = true; url = 'https://hooks.site-x.example.org' }
+        process {
+            queue = 'long'
+            container = 'site-x/generic:1'
+            withLabel: 'big' { container = 'site-x/label:1' }
+            withName: '.*' { container = 'site-x/any:1' }
+            withName: '.*:SUB:TOOL' { container = 'site-x/qualified:1' }
+            withName: 'AGAIN' { container = 'site-x/again:1' }
+        }
+    """,
+    "pipeline/forms.config": "params.tuned = true\n",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """A pipeline that is ready to be run, and the images of its scan."""
+
+    ready: launch.Launch
+    images: list[str]
+    root: Path
+
+
+def tar(path: Path, contents: dict[str, str]) -> Path:
+    files.write_tar(path, Path(), [], extra={
+        name: textwrap.dedent(text).encode() for name, text in contents.items()})
+    return path
+
+
+def mirrored(image: str) -> str:
+    digest = hashlib.sha256(image.encode()).hexdigest()
+    return f"{REGISTRY}/{image.partition(':')[0]}@sha256:{digest}"
+
+
+def launched(root: Path, runtime: maven.Runtime, config: str, *, configs: bool) -> Launched:
+    """What the online steps make of a pipeline, prepared as an offline host does."""
+    code = tar(root / "code.tar", {"nextflow.config": config, "main.nf": MAIN, "tool.nf": TOOL})
+    list_images(ListSpec(pipeline="forms", code=code, profile="test", given={},
+                         images=root / "images.txt", scan=root / "images.json"))
+    images = (root / "images.txt").read_text().split()
+    files.write_json(root / "receipt.json", {"registry": REGISTRY, "images": [
+        {"source": each, "destination": mirrored(each).partition("@")[0], "size": 1,
+         "digest": mirrored(each).partition("@")[2], "platform": "linux/amd64"}
+        for each in images]})
+    build(RenderSpec(pipeline="forms", nextflow="24.10.5", scan=root / "images.json",
+                     receipt=root / "receipt.json", output=root / "offline.config",
+                     toggles=ROOT / "config/offline.config"))
+    files.write_text(root / "inputs.csv", "sample\na\n")
+    files.write_json(root / "data.manifest.json", {
+        "pipeline": "forms", "profile": "test", "files": [],
+        "declared": ["max_cpus", "max_memory", "max_time"] if config is OLD else [],
+        "params": {"input": {"path": "inputs.csv", "kind": "sheet"}}})
+    carried = launch.Carried(
+        code=code, runtime=runtime.archive, plugins=tar(root / "plugins.tar", {}),
+        config=root / "offline.config", data_manifest=root / "data.manifest.json",
+        configs=tar(root / "configs.tar", INSTITUTION) if configs else None,
+        locate=lambda path: root / path)
+    return Launched(ready=launch.prepare(carried, root / "launch"), images=images, root=root)
+
+
+def selectors(process: dict[str, Any]) -> dict[str, Any]:
+    """Our own selectors: those that name an image of the mirror, whole."""
+    return {key: value for key, value in process.items() if key.startswith("withName:(?:")}
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_an_institution_s_profile_is_read_from_the_staged_tree(
+        runtime: maven.Runtime, tmp_path: Path, generation: str) -> None:
+    """And whatever it sets, images, engine, registry and servers are ours."""
+    here = launched(tmp_path, runtime, GENERATIONS[generation], configs=True)
+    found = launch.resolve(here.ready, profile="test,site_x", log=tmp_path / "log")
+    params = found["params"]
+    assert params.pop("outdir") is None
+    limits = host.limits()
+    assert params == {
+        "input": str(here.ready.folder / "inputs.csv"), "custom_config_version": "master",
+        "igenomes_base": "s3://ngi.example.org/igenomes/",
+        "hook_url": "https://hooks.example.org/x",
+        "genomes": {"small": {"fasta": "s3://ngi.example.org/igenomes//small.fa"}},
+        "custom_config_base": str(here.ready.folder / "configs"),
+        "config_profile_name": "Site X", "tuned": True,
+        **({"max_cpus": limits.cpus, "max_memory": f"{limits.megabytes}.MB", "max_time": "6.h"}
+           if generation == "2.14" else {})}
+    assert found["docker"] == {"enabled": True, "runOptions": "-u $(id -u):$(id -g)",
+                               "registry": REGISTRY}
+    for engine in ("apptainer", "charliecloud", "conda", "podman", "sarus", "shifter",
+                   "singularity", "spack", "wave", "tower", "fusion"):
+        assert found[engine] == {"enabled": False}, engine
+    assert found["weblog"]["enabled"] is False
+    for report in ("report", "timeline", "trace", "dag"):
+        assert found[report] == {"overwrite": True}
+    process = found["process"]
+    assert process["queue"] == "long"
+    assert process["resourceLimits"]["cpus"] == limits.cpus
+    assert process["resourceLimits"]["memory"]["mega"] == limits.megabytes
+    print(process)
+
+
+def test_without_a_staged_tree_nothing_warns(runtime: maven.Runtime, tmp_path: Path) -> None:
+    """The oldest form says so where a config can't be had; none is asked of the internet."""
+    here = launched(tmp_path, runtime, OLD, configs=False)
+    taken(here, profile="test")
+    told = (tmp_path / "run.log").read_text()
+    assert "WARN" not in told
+    assert "SUB:TOOL" in told
+
+
+def test_each_task_takes_its_image_by_digest(runtime: maven.Runtime, tmp_path: Path) -> None:
+    """Labels, names, aliases, qualified names, profiles, an institution's: ours beat them all."""
+    here = launched(tmp_path, runtime, MIDDLE, configs=True)
+    assert taken(here, profile="test,site_x") == {
+        "SUB:TOOL": mirrored("quay.io/a/qualified:1"), "AGAIN": mirrored("quay.io/a/other:1"),
+        "PLAIN": mirrored("quay.io/a/plain:1")}
+
+
+def taken(here: Launched, *, profile: str) -> dict[str, str]:
+    """The image of each task of a real run, whose engine is a program that does nothing."""
+    files.write_text(here.root / "bin/docker", "#!/bin/sh\nexit 0\n", mode=0o755)
+    files.write_text(here.root / "trace.config", "trace.fields = 'process,container'\n")
+    ready = dataclasses.replace(here.ready,
+                                configs=(*here.ready.configs, here.root / "trace.config"))
+    launch.run(ready, profile=profile, log=here.root / "run.log",
+               options=["-with-trace", here.root / "trace.txt"],
+               env={"PATH": f"{here.root / 'bin'}:{os.environ['PATH']}"})
+    lines = (here.root / "trace.txt").read_text().splitlines()[1:]
+    return dict(line.split("\t") for line in lines)

@@ -112,8 +112,9 @@ def render(selectors: Sequence[Selector], mirrored: Mapping[str, str], toggles: 
     highest precedence, and stand in the last config given by -c, so they beat the pipeline's own;
     among them the later one holds. A plain name loses to a pipeline's qualified selector, and one
     that leaves out an alias loses to the alias. The same text as a selector of the pipeline would
-    take that one's place in the order, hence a group around each that nobody writes. `profiles.offline` must exist, since
-    `-profile test,offline` asks for it; the settings stand outside it, where order is no matter.
+    take that one's place in the order, hence a group around each that nobody writes.
+    `profiles.offline` must exist, since `-profile test,offline` asks for it; the settings stand
+    outside it, where order is no matter.
     """
     _refuse_faults(selectors, mirrored)
     lines = ["profiles {", "    offline {}", "}", "", toggles.strip(), *net, "", "process {"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tasks.core import files, host, launch, nextflow
+from tasks.core import files, host, launch
 from tasks.images.scan import ListSpec, list_images
 from tasks.offline.render import RenderSpec, build
 from tasks.runtime import maven
@@ -27,7 +28,8 @@ MAIN = """
     include { TOOL as AGAIN } from './tool'
     process PLAIN { container 'quay.io/a/plain:1'; script: 'true' }
     workflow SUB { TOOL() }
-    workflow { SUB(); AGAIN(); PLAIN() }
+    workflow FORMS { SUB(); AGAIN(); PLAIN() }
+    workflow { FORMS() }
 """
 TOOL = "process TOOL { label 'big'; container 'a/tool:1'; cpus 1; script: 'true' }\n"
 PARAMS = """
@@ -38,6 +40,7 @@ PARAMS = """
     custom_config_version = 'master'
     custom_config_base    = "https://configs.example.org/${params.custom_config_version}"
     outdir                = null
+    fast                  = null
 """
 TRAPS = """
     docker.registry = 'quay.io'
@@ -48,7 +51,7 @@ TRAPS = """
         withLabel: 'big'                 { container = 'a/label:1' }
         withName: '(.*:)?(TOOL)'         { maxForks = 7 }
         withName: '.*:SUB:TOOL'          { container = 'a/qualified:1' }
-        withName: 'AGAIN'                { container = { params.outdir ? 'a/again:1' : 'a/other:1' } }
+        withName: 'AGAIN' { container = { params.fast ? 'a/again:1' : 'a/other:1' } }
     }
     profiles {
         test {
@@ -78,19 +81,17 @@ OLD = f"""
     {TRAPS}
     process.memory = {{ params.max_memory as nextflow.util.MemoryUnit }}
 """
-MIDDLE = f"""
+OFFLINE = "System.getenv('NXF_OFFLINE')"
+FROM_3_0 = f"!{OFFLINE} && params.custom_config_base"
+FROM_3_3 = ("params.custom_config_base && "
+            f"(!{OFFLINE} || !params.custom_config_base.startsWith('http'))")
+MIDDLE, RECENT = (f"""
     params {{ {PARAMS} }}
-    includeConfig !System.getenv('NXF_OFFLINE') && params.custom_config_base ? "${{params.custom_config_base}}/nfcore_custom.config" : "/dev/null"
+    includeConfig {condition} ? "${{params.custom_config_base}}/nfcore_custom.config" : "/dev/null"
     {TRAPS}
-    includeConfig !System.getenv('NXF_OFFLINE') && params.custom_config_base ? "${{params.custom_config_base}}/pipeline/forms.config" : "/dev/null"
-"""
-RECENT = f"""
-    params {{ {PARAMS} }}
-    includeConfig params.custom_config_base && (!System.getenv('NXF_OFFLINE') || !params.custom_config_base.startsWith('http')) ?
-        "${{params.custom_config_base}}/nfcore_custom.config" : "/dev/null"
-    {TRAPS}
-    includeConfig params.custom_config_base && (!System.getenv('NXF_OFFLINE') || !params.custom_config_base.startsWith('http')) ? "${{params.custom_config_base}}/pipeline/forms.config" : "/dev/null"
-"""
+    includeConfig {condition} ?
+        "${{params.custom_config_base}}/pipeline/forms.config" : "/dev/null"
+""" for condition in (FROM_3_0, FROM_3_3))
 GENERATIONS = {"2.14": OLD, "3.2": MIDDLE, "3.3": RECENT}
 INSTITUTION = {
     "nfcore_custom.config": """
@@ -160,9 +161,10 @@ def launched(root: Path, runtime: maven.Runtime, config: str, *, configs: bool) 
     return Launched(ready=launch.prepare(carried, root / "launch"), images=images, root=root)
 
 
-def selectors(process: dict[str, Any]) -> dict[str, Any]:
-    """Our own selectors: those that name an image of the mirror, whole."""
-    return {key: value for key, value in process.items() if key.startswith("withName:(?:")}
+def images_by_selector(process: dict[str, Any]) -> dict[str, list[str]]:
+    """The images that each of our own selectors names, in the order in which Nextflow asks them."""
+    return {key.removeprefix("withName:"): re.findall(r"nexus[^']+", value["container"])
+            for key, value in process.items() if key.startswith("withName:(?:")}
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -172,7 +174,7 @@ def test_an_institution_s_profile_is_read_from_the_staged_tree(
     here = launched(tmp_path, runtime, GENERATIONS[generation], configs=True)
     found = launch.resolve(here.ready, profile="test,site_x", log=tmp_path / "log")
     params = found["params"]
-    assert params.pop("outdir") is None
+    assert (params.pop("outdir"), params.pop("fast")) == (None, None)
     limits = host.limits()
     assert params == {
         "input": str(here.ready.folder / "inputs.csv"), "custom_config_version": "master",
@@ -191,28 +193,37 @@ def test_an_institution_s_profile_is_read_from_the_staged_tree(
     assert found["weblog"]["enabled"] is False
     for report in ("report", "timeline", "trace", "dag"):
         assert found[report] == {"overwrite": True}
+    assert found["nextflow"]["enable"] == {"configProcessNamesValidation": False}
     process = found["process"]
     assert process["queue"] == "long"
     assert process["resourceLimits"]["cpus"] == limits.cpus
     assert process["resourceLimits"]["memory"]["mega"] == limits.megabytes
-    print(process)
+    ours = images_by_selector(process)
+    assert ours == {
+        "(?:(.*:)?(PLAIN))": [mirrored("quay.io/a/plain:1")],
+        "(?:(.*:)?(AGAIN))": [mirrored("quay.io/a/again:1"), mirrored("quay.io/a/other:1")],
+        "(?:(.*:)?(TOOL))": [mirrored("quay.io/a/named:1")],
+        "(?:(?=(?:.*:SUB:TOOL)$)(.*:)?(TOOL))": [mirrored("quay.io/a/qualified:1")]}
+    named = [key.removeprefix("withName:") for key in process if key.startswith("withName:")]
+    assert named[-len(ours):] == list(ours), "a selector stands behind ours, and would beat them"
 
 
 def test_without_a_staged_tree_nothing_warns(runtime: maven.Runtime, tmp_path: Path) -> None:
     """The oldest form says so where a config can't be had; none is asked of the internet."""
     here = launched(tmp_path, runtime, OLD, configs=False)
-    taken(here, profile="test")
+    assert "FORMS:SUB:TOOL" in taken(here, profile="test")
     told = (tmp_path / "run.log").read_text()
-    assert "WARN" not in told
-    assert "SUB:TOOL" in told
+    assert "Could not load" not in told
+    assert "no process matching config selector" not in told
 
 
 def test_each_task_takes_its_image_by_digest(runtime: maven.Runtime, tmp_path: Path) -> None:
     """Labels, names, aliases, qualified names, profiles, an institution's: ours beat them all."""
     here = launched(tmp_path, runtime, MIDDLE, configs=True)
     assert taken(here, profile="test,site_x") == {
-        "SUB:TOOL": mirrored("quay.io/a/qualified:1"), "AGAIN": mirrored("quay.io/a/other:1"),
-        "PLAIN": mirrored("quay.io/a/plain:1")}
+        "FORMS:SUB:TOOL": mirrored("quay.io/a/qualified:1"),
+        "FORMS:AGAIN": mirrored("quay.io/a/other:1"),
+        "FORMS:PLAIN": mirrored("quay.io/a/plain:1")}
 
 
 def taken(here: Launched, *, profile: str) -> dict[str, str]:
@@ -222,7 +233,7 @@ def taken(here: Launched, *, profile: str) -> dict[str, str]:
     ready = dataclasses.replace(here.ready,
                                 configs=(*here.ready.configs, here.root / "trace.config"))
     launch.run(ready, profile=profile, log=here.root / "run.log",
-               options=["-with-trace", here.root / "trace.txt"],
+               options=["-with-trace", here.root / "trace.txt", "--outdir", here.root / "out"],
                env={"PATH": f"{here.root / 'bin'}:{os.environ['PATH']}"})
     lines = (here.root / "trace.txt").read_text().splitlines()[1:]
     return dict(line.split("\t") for line in lines)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import re
 import textwrap
@@ -34,6 +35,8 @@ MAIN = """
 TOOL = "process TOOL { label 'big'; container 'a/tool:1'; cpus 1; script: 'true' }\n"
 PARAMS = """
     input                 = null
+    fasta                 = null
+    tools                 = null
     genomes               = [:]
     igenomes_base         = 's3://ngi.example.org/igenomes/'
     hook_url              = 'https://hooks.example.org/x'
@@ -56,6 +59,12 @@ TRAPS = """
     profiles {
         test {
             params.input      = 'https://data.example.org/sheet.csv'
+            params.fasta      = 'https://data.example.org/ref/small.fa'
+            params.extra      = 's3://data.example.org/more.json'
+            params.cache      = 's3://data.example.org/cache/'
+            params.known      = 's3://data.example.org/ref/*.{vcf,vcf.gz}'
+            params.tools      = 'fastqc,multiqc'
+            params.model      = 's3://data.example.org/model'
             process.container = 'a/test:1'
             process { withName: 'TOOL' { container = 'a/named:1' } }
         }
@@ -135,6 +144,37 @@ def mirrored(image: str) -> str:
     return f"{REGISTRY}/{image.partition(':')[0]}@sha256:{digest}"
 
 
+FASTA = f"data/{'a' * 64}/small.fa"
+STAGED = {FASTA: ">s", "trees/1/cache/x/info.txt": "v1", "trees/2/ref/a.vcf": "##",
+          "trees/2/ref/b.vcf.gz": "##"}
+PARAMS_STAGED = {
+    "input": {"kind": "sheet", "path": "inputs.csv"},
+    "extra": {"kind": "sheet", "path": "sheets/more.json"},
+    "fasta": {"kind": "file", "path": FASTA},
+    "cache": {"kind": "folder", "path": "trees/1/cache"},
+    "known": {"kind": "pattern", "path": "trees/2/ref/*.{vcf,vcf.gz}"},
+    "igenomes_base": {"kind": "value", "value": "/nowhere", "every": True},
+    "tools": {"kind": "value", "value": "fastqc"},
+    "model": {"kind": "none"}, "hook_url": {"kind": "none", "every": True}}
+
+
+def lay_out_data(root: Path, *, old: bool) -> None:
+    """A release's data: one param of each kind that a manifest knows."""
+    for path, text in STAGED.items():
+        files.write_text(root / path, text)
+    files.write_text(root / "inputs.csv", f"sample,reads\na,{FASTA}\n")
+    files.write_json(root / "sheets/more.json", [{"sample": "a", "reads": FASTA}])
+    sheet = root / "sheets/more.json"
+    files.write_json(root / "data.manifest.json", {
+        "pipeline": "forms", "profile": "test", "params": PARAMS_STAGED,
+        "declared": ["max_cpus", "max_memory", "max_time"] if old else [],
+        "sheets": [{"path": "sheets/more.json", "sha256": files.sha256(sheet),
+                    "size": sheet.stat().st_size, "is_lines": False}],
+        "files": [{"path": path, "url": f"https://data.example.org/{path}", "size": len(text),
+                   "sha256": hashlib.sha256(text.encode()).hexdigest()}
+                  for path, text in STAGED.items()]})
+
+
 def launched(root: Path, runtime: maven.Runtime, config: str, *, configs: bool) -> Launched:
     """What the online steps make of a pipeline, prepared as an offline host does."""
     code = tar(root / "code.tar", {"nextflow.config": config, "main.nf": MAIN, "tool.nf": TOOL})
@@ -148,11 +188,7 @@ def launched(root: Path, runtime: maven.Runtime, config: str, *, configs: bool) 
     build(RenderSpec(pipeline="forms", nextflow="24.10.5", scan=root / "images.json",
                      receipt=root / "receipt.json", output=root / "offline.config",
                      toggles=ROOT / "config/offline.config"))
-    files.write_text(root / "inputs.csv", "sample\na\n")
-    files.write_json(root / "data.manifest.json", {
-        "pipeline": "forms", "profile": "test", "files": [],
-        "declared": ["max_cpus", "max_memory", "max_time"] if config is OLD else [],
-        "params": {"input": {"path": "inputs.csv", "kind": "sheet"}}})
+    lay_out_data(root, old=config is OLD)
     carried = launch.Carried(
         code=code, runtime=runtime.archive, plugins=tar(root / "plugins.tar", {}),
         config=root / "offline.config", data_manifest=root / "data.manifest.json",
@@ -178,13 +214,19 @@ def test_an_institution_s_profile_is_read_from_the_staged_tree(
     limits = host.limits()
     assert params == {
         "input": str(here.ready.folder / "inputs.csv"), "custom_config_version": "master",
-        "igenomes_base": "s3://ngi.example.org/igenomes/",
-        "hook_url": "https://hooks.example.org/x",
-        "genomes": {"small": {"fasta": "s3://ngi.example.org/igenomes//small.fa"}},
+        "extra": str(here.ready.folder / "sheets/more.json"), "fasta": str(here.root / FASTA),
+        "cache": str(here.root / "trees/1/cache"),
+        "known": str(here.root / "trees/2/ref/*.{vcf,vcf.gz}"),
+        "tools": "fastqc", "igenomes_base": "/nowhere", "model": None, "hook_url": None,
+        "genomes": {"small": {"fasta": "/nowhere/small.fa"}},
         "custom_config_base": str(here.ready.folder / "configs"),
         "config_profile_name": "Site X", "tuned": True,
         **({"max_cpus": limits.cpus, "max_memory": f"{limits.megabytes}.MB", "max_time": "6.h"}
            if generation == "2.14" else {})}
+    assert "s3:" not in json.dumps(params)
+    assert "http" not in json.dumps(params)
+    for sheet in ("inputs.csv", "sheets/more.json"):
+        assert str(here.root / FASTA) in (here.ready.folder / sheet).read_text()
     assert found["docker"] == {"enabled": True, "runOptions": "-u $(id -u):$(id -g)",
                                "registry": REGISTRY}
     for engine in ("apptainer", "charliecloud", "conda", "podman", "sarus", "shifter",

@@ -106,7 +106,7 @@ def _not_shown(nextflow: str) -> list[str]:
 
 def render(selectors: Sequence[Selector], mirrored: Mapping[str, str], toggles: str,
            net: Sequence[str] = ()) -> str:
-    """The settings of offline.config, in the syntax that both of Nextflow's parsers read.
+    """The settings of offline.config, in the grammar of both of Nextflow's config parsers.
 
     The selectors are regular expressions that match the fully qualified name: those are of the
     highest precedence, and stand in the last config given by -c, so they beat the pipeline's own;

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tasks.core import files
 from tasks.core.errors import ImageError
-from tasks.offline.render import Selector, render
+from tasks.core.shown import shown
+from tasks.offline.render import RenderSpec, Selector, build, registry, render
 
 DIGEST = "sha256:" + "0" * 64
 MIRRORED = {"quay.io/a/b:1": f"nexus:8443/quay.io/a/b@{DIGEST}",
@@ -54,3 +58,30 @@ def test_a_pattern_is_quoted() -> None:
 def test_an_image_that_would_end_the_string_is_refused() -> None:
     with pytest.raises(ImageError, match="not an image reference"):
         render([selector("A", "quay.io/a/b:1")], {"quay.io/a/b:1": "x' }; evil('"}, "")
+
+
+@pytest.mark.parametrize(("nextflow", "override"), [
+    ("24.10.5", False), ("25.04.8", False), ("25.10.2", True), ("26.04.0", True)])
+def test_an_image_that_no_selector_names_is_asked_of_our_registry(
+        nextflow: str, override: bool) -> None:
+    expected = ["docker.registry = 'nexus:8443'"]
+    assert registry({"nexus:8443"}, nextflow) == expected + (
+        ["docker.registryOverride = true"] if override else [])
+
+
+def test_images_on_two_hosts_leave_no_net() -> None:
+    assert registry({"nexus:8443", "other:1"}, "25.10.2") == []
+
+
+@pytest.mark.parametrize(("nextflow", "told"), [
+    ("24.10.5", False), ("25.04.8", True), ("25.10.2", True), ("26.04.0", True)])
+def test_what_no_test_has_run_says_so(tmp_path: Path, nextflow: str, told: bool) -> None:
+    files.write_json(tmp_path / "scan.json", {"images": [], "processes": [], "selectors": []})
+    files.write_json(tmp_path / "receipt.json", {"registry": "nexus:8443", "images": []})
+    files.write_text(tmp_path / "toggles", "docker.enabled = true\n")
+    build(RenderSpec(pipeline="x", nextflow=nextflow, scan=tmp_path / "scan.json",
+                     receipt=tmp_path / "receipt.json", toggles=tmp_path / "toggles",
+                     output=tmp_path / "offline.config"))
+    text = (tmp_path / "offline.config").read_text()
+    assert (f"NOT SHOWN: no test has run Nextflow {nextflow}" in text) is told
+    assert shown(nextflow) is not told

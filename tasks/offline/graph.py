@@ -21,16 +21,17 @@ def tasks(config: Config) -> Iterator[Task]:
     yield group("config", "offline.config: images by digest, for every process")
     for pipeline in config.pipelines:
         at = Layout(site=config.site.name, pipeline=pipeline.name)
-        spec = render.RenderSpec(pipeline=pipeline.name, scan=at.images_scan,
-                                 receipt=at.images_receipt, toggles=TOGGLES,
-                                 output=at.offline_config)
+        spec = render.RenderSpec(pipeline=pipeline.name, nextflow=pipeline.runtime,
+                                 scan=at.images_scan, receipt=at.images_receipt,
+                                 toggles=TOGGLES, output=at.offline_config)
         yield step(f"config:{pipeline.name}", "offline.config: images by digest", render.build,
                    spec, needs=[spec.scan, spec.receipt, spec.toggles], makes=[spec.output])
     yield group("config:load", "offline.load.config: images by the names of loaded archives")
     for pipeline in config.pipelines:
         at = Layout(site=config.site.name, pipeline=pipeline.name)
-        loaded = render.LoadedSpec(pipeline=pipeline.name, scan=at.images_scan,
-                                   index=at.oci_index, toggles=TOGGLES, output=at.load_config)
+        loaded = render.LoadedSpec(pipeline=pipeline.name, nextflow=pipeline.runtime,
+                                   scan=at.images_scan, index=at.oci_index, toggles=TOGGLES,
+                                   output=at.load_config)
         yield step(f"config:load:{pipeline.name}", "offline.load.config: images by name",
                    render.build_loaded, loaded, asked=True,
                    needs=[loaded.scan, loaded.index, loaded.toggles], makes=[loaded.output])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import ImageError
 from tasks.core.schema import read_json
+from tasks.core.shown import line, shown
+
+OVERRIDES = (25, 10)
+"""The first line of Nextflow that knows `docker.registryOverride`."""
 
 REFERENCE = re.compile(r"[A-Za-z0-9.:/_@-]+\Z")
 
@@ -19,6 +23,7 @@ class RenderSpec:
     """What `config` reads: the scan, the receipt and the hand-written toggles."""
 
     pipeline: str
+    nextflow: str
     scan: Path
     receipt: Path
     toggles: Path
@@ -30,6 +35,7 @@ class LoadedSpec:
     """What `config:load` reads: the scan, the layout's index and the hand-written toggles."""
 
     pipeline: str
+    nextflow: str
     scan: Path
     index: Path
     toggles: Path
@@ -50,7 +56,9 @@ def build(spec: RenderSpec) -> str:
     receipt = read_json(spec.receipt, "images-receipt")
     mirrored = {image["source"]: f"{image['destination']}@{image['digest']}"
                 for image in receipt["images"]}
-    return _write(spec, mirrored, f"{len(mirrored)} images by digest")
+    hosts = {destination.partition("/")[0] for destination in mirrored.values()}
+    return _write(spec, mirrored, f"{len(mirrored)} images by digest",
+                  registry(hosts or {receipt["registry"]}, spec.nextflow))
 
 
 def build_loaded(spec: LoadedSpec) -> str:
@@ -62,33 +70,59 @@ def build_loaded(spec: LoadedSpec) -> str:
     return _write(spec, loaded, f"{len(loaded)} images by name")
 
 
-def _write(spec: RenderSpec | LoadedSpec, mirrored: Mapping[str, str], told: str) -> str:
+def registry(hosts: Collection[str], nextflow: str) -> list[str]:
+    """A net below the selectors: an image that none of them names is asked of our registry alone.
+
+    From 25.10 on `registryOverride` puts that host in the place of any other. One host can stand
+    there, so there is no net where the images lie on several.
+    """
+    if len(hosts) != 1:
+        return []
+    lines = [f"docker.registry = {_quoted(next(iter(hosts)))}"]
+    if line(nextflow) >= OVERRIDES:
+        lines.append("docker.registryOverride = true")
+    return lines
+
+
+def _write(spec: RenderSpec | LoadedSpec, mirrored: Mapping[str, str], told: str,
+           net: Sequence[str] = ()) -> str:
     scan = read_json(spec.scan, "images-scan")
     selectors = [Selector(pattern=each["pattern"], choice=each["choice"], images={
         image["name"]: image["container"] for image in each["images"]})
         for each in scan["selectors"]]
-    text = render(spec.pipeline, selectors, mirrored, spec.toggles.read_text())
+    text = "\n".join([f"// Made by nf-airlock for {spec.pipeline} and Nextflow {spec.nextflow}; "
+                      "edit config/offline.config instead.", *_not_shown(spec.nextflow), "",
+                      render(selectors, mirrored, spec.toggles.read_text(), net)])
     files.write_text(spec.output, text)
     return f"{told}, {len(selectors)} selectors"
 
 
-def render(pipeline: str, selectors: Sequence[Selector], mirrored: Mapping[str, str],
-           toggles: str) -> str:
-    """The text of offline.config for Nextflow 24.10.
+def _not_shown(nextflow: str) -> list[str]:
+    if shown(nextflow):
+        return []
+    return [f"// NOT SHOWN: no test has run Nextflow {nextflow} with this file; it follows the "
+            "documentation."]
+
+
+def render(selectors: Sequence[Selector], mirrored: Mapping[str, str], toggles: str,
+           net: Sequence[str] = ()) -> str:
+    """The settings of offline.config, in the grammar of both of Nextflow's config parsers.
 
     The selectors are regular expressions that match the fully qualified name: those are of the
     highest precedence, and stand in the last config given by -c, so they beat the pipeline's own;
     among them the later one holds. A plain name loses to a pipeline's qualified selector, and one
-    that leaves out an alias loses to the alias. `profiles.offline` must exist, since
-    `-profile test,offline` asks for it; the settings stand outside it, where order is no matter.
+    that leaves out an alias loses to the alias. The same text as a selector of the pipeline would
+    take that one's place in the order, hence a group around each that nobody writes.
+    `profiles.offline` must exist, since `-profile test,offline` asks for it; the settings stand
+    outside it, where order is no matter.
     """
     _refuse_faults(selectors, mirrored)
-    lines = [f"// Made by nf-airlock for {pipeline}; edit config/offline.config instead.", "",
-             "profiles {", "    offline {}", "}", "", toggles.strip(), "", "process {"]
+    lines = ["profiles {", "    offline {}", "}", "", toggles.strip(), *net, "", "process {"]
     for selector in selectors:
         container = (_chosen(selector.images, selector.choice, mirrored) if selector.choice
                      else _quoted(mirrored[next(iter(selector.images.values()))]))
-        lines.append(f"    withName: {_quoted(selector.pattern)} {{ container = {container} }}")
+        pattern = _quoted(f"(?:{selector.pattern})")
+        lines.append(f"    withName: {pattern} {{ container = {container} }}")
     return "\n".join([*lines, "}", ""])
 
 

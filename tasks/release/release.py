@@ -15,6 +15,7 @@ from tasks.core.config import Signing
 from tasks.core.errors import AirlockError
 from tasks.core.layout import Layout
 from tasks.core.schema import check, read_json
+from tasks.core.shown import shown
 from tasks.release import contents
 
 
@@ -75,6 +76,7 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
         "commit": manifest["commit"],
         "configs": _configs(spec),
         "nextflow": spec.runtime,
+        "shown": shown(spec.runtime),
         "profile": spec.profile,
         "run": spec.run,
         "platform": spec.platform,

@@ -21,7 +21,7 @@ from tasks.dev.validate import ValidateSpec, validate
 from tasks.images.scan import ListSpec, list_images
 from tasks.offline.render import RenderSpec, build
 from tasks.reach.reach import ReachSpec, reach
-from tasks.runtime import maven
+from tasks.runtime import build as runtimes
 from tests.sandbox.project import ROOT
 
 REGISTRY = "nexus.example.org:5443"
@@ -74,7 +74,7 @@ SOURCES = {
 
 
 @pytest.fixture(scope="module")
-def staged(runtime: maven.Runtime, tmp_path_factory: pytest.TempPathFactory
+def staged(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory
            ) -> Iterator[ValidateSpec]:
     """A pipeline and all that a release has of it, made by the real steps but for the mirror."""
     with pytest.MonkeyPatch.context() as patch:

@@ -152,8 +152,9 @@ def test_offline_config_makes_the_pipeline_s_own_choices(
     spec = listed(tmp_path, place, PIPELINE)
     images = spec.images.read_text().split()
     offline = tmp_path / "offline.config"
-    build(RenderSpec(pipeline="forms", scan=spec.scan, receipt=receipt(tmp_path, images),
-                     toggles=ROOT / "config/offline.config", output=offline))
+    build(RenderSpec(pipeline="forms", nextflow="24.10.5", scan=spec.scan,
+                     receipt=receipt(tmp_path, images), output=offline,
+                     toggles=ROOT / "config/offline.config"))
     installed = nextflow.install(runtime.archive, tmp_path / "nxf", home=tmp_path / "home")
     seen = set()
     for params in RUNS:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
+import io
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tasks.core import config, files, graph
+from tasks.core import config, files
 from tasks.core.layout import Layout, ProdLayout
 from tests import staged
 
@@ -60,7 +63,8 @@ class Hostile:
         self.write("nextflow.config", f"profiles {{\n  test {{\n    params {{\n{lines}"
                                       "    }\n  }\n}\n")
 
-    def configure(self, rows: int = 0) -> None:
+    def configure(self, *, rows: int = 0, source: str = "pipeline",
+                  revision: str | None = None) -> None:
         """Write the site's and the pipeline's configuration."""
         files.write_text(self.root / "config/sites/here.yml", yaml.safe_dump({
             "pipelines": ["hostile"], "platform": "linux/amd64", "python": ["3.11"],
@@ -70,7 +74,8 @@ class Hostile:
             "signing": {"key": "keys/id_ed25519", "identity": "airlock", "create": True},
             "offline": {"trust": "trust"}}))
         files.write_text(self.root / "config/pipelines/hostile.yml", yaml.safe_dump({
-            "source": str(self.code), "profile": "test", "data": {"rows": rows},
+            "source": source, **({"revision": revision} if revision else {}), "profile": "test",
+            "data": {"rows": rows},
             "nextflow": {"version": VERSION, "coordinates": ["io.nextflow:nextflow:24.10.5"]}}))
 
     def fault(self, step: str, *, role: str = "online") -> str | None:
@@ -115,7 +120,8 @@ def make(root: Path, url: str, runtime: Path) -> Hostile:
     staged.stage(made.layout.pipeline)
     archive = made.layout.runtime(VERSION)
     files.link_or_copy(runtime, archive)
-    files.write_text(made.layout.runtime_sums(VERSION), f"{files.sha256(archive)}  {archive.name}\n")
+    files.write_text(made.layout.runtime_sums(VERSION),
+                     f"{files.sha256(archive)}  {archive.name}\n")
     made.configure()
     made.write("main.nf", "workflow {}\n")
     made.params()
@@ -124,11 +130,29 @@ def make(root: Path, url: str, runtime: Path) -> Hostile:
     return made
 
 
-def holding(root: Path, secret: str, *, apart_from: Iterable[Path] = ()) -> list[Path]:
+def plant(home: Path) -> dict[str, str]:
+    """Fill a home folder with credentials; the environment of a user who has them."""
+    for name in (".aws/credentials", ".netrc", ".docker/config.json", ".git-credentials"):
+        files.write_text(home / name, SECRET)
+    return {"HOME": str(home), **dict.fromkeys(
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "NXF_TOKEN"), SECRET)}
+
+
+def table(rows: Iterable[Iterable[str]]) -> bytes:
+    """Rows as CSV."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().encode()
+
+
+def holding(root: Path, secret: str, *, apart_from: Iterable[Path]) -> list[Path]:
     """The files below `root` that hold a secret, in content, name or a link's target."""
-    skipped = {path.resolve() for path in apart_from}
-    wanted = secret.encode()
-    return [path for path in files.tree(root) if path.resolve() not in skipped
-            and (secret in str(path)
-                 or wanted in (str(path.readlink()).encode() if path.is_symlink()
-                               else path.read_bytes()))]
+    skipped = set(apart_from)
+    return [path for path in files.tree(root) if path not in skipped
+            and (secret in str(path) or secret.encode() in _content(path))]
+
+
+def _content(path: Path) -> bytes:
+    if path.is_symlink():
+        return os.fsencode(path.readlink())
+    return path.read_bytes() if path.is_file() else b""

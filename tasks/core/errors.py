@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+def shown(text: str) -> str:
+    """Text of others for a terminal: what would steer it, or can't be written, is escaped."""
+    return "".join(each if each.isprintable() or each in "\n\t"
+                   else each.encode("unicode_escape").decode() for each in text)
+
+
 class AirlockError(Exception):
     """A fault that the user can act on; shown without a traceback.
 
@@ -23,7 +29,7 @@ class AirlockError(Exception):
             lines.append(f"  where: {self.where}")
         if self.todo:
             lines.append(f"  to do: {self.todo}")
-        return "\n".join(lines)
+        return shown("\n".join(lines))
 
 
 class ConfigError(AirlockError):
@@ -64,5 +70,5 @@ class CommandError(AirlockError):
         super().__init__(what, where=where, todo=todo)
 
     def __str__(self) -> str:
-        shown = "\n".join(f"    | {line}" for line in self.tail)
-        return f"{super().__str__()}\n{shown}" if shown else super().__str__()
+        tail = shown("\n".join(f"    | {line}" for line in self.tail))
+        return f"{super().__str__()}\n{tail}" if tail else super().__str__()

@@ -141,7 +141,8 @@ def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
         finally:
             keep_log(detail, log)
     for start in (match.start() for match in re.finditer(r"^\{", told, re.MULTILINE)):
-        with contextlib.suppress(ValueError):  # a warning may stand before the answer
+        # A warning may stand before the answer, which may be a hostile one.
+        with contextlib.suppress(ValueError, RecursionError):
             resolved: dict[str, Any] = json.loads(told[start:])
             return resolved
     raise SourceError("`nextflow config` did not answer in JSON", where=log)

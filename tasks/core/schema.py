@@ -39,7 +39,7 @@ def read_json(path: Path, name: str) -> Any:
         value = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise ConfigError("a file is missing", where=path) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"this is not JSON: {error}", where=path,
                           todo="remove the file, and it is made again") from error
     return check(value, name, where=path)

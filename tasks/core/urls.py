@@ -16,6 +16,14 @@ def is_url(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
+def path(url: str) -> str:
+    """The path in a URL, quoted as it stands there; of what can't be parsed, all of it."""
+    try:
+        return urlsplit(url).path
+    except ValueError:  # such as an open bracket in the host
+        return url
+
+
 def mapped(url: str, prefixes: Mapping[str, str]) -> str:
     """`url` with the longest of the `prefixes` that it starts with replaced.
 

@@ -132,7 +132,7 @@ def _validator(headers: Mapping[str, str]) -> str | None:
 
 def _follow(method: str, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
     """Ask, through redirects: never from TLS to plain, never to a file, no login elsewhere."""
-    from urllib3.exceptions import HTTPError, SSLError
+    from urllib3.exceptions import HTTPError, LocationValueError, SSLError
     from urllib3.util import make_headers
     origin, login = without_login(url)
     at = origin
@@ -147,13 +147,19 @@ def _follow(method: str, url: str, headers: Mapping[str, str]) -> urllib3.BaseHT
             raise SourceError(f"TLS: {error}", where=urls.redact(url),
                               todo="a private CA goes into the system's store, or into "
                                    "SSL_CERT_FILE") from error
+        except LocationValueError as error:
+            raise SourceError("that is no URL", where=urls.redact(url)) from error
         except HTTPError as error:
             raise Passing(_says(error)) from error
         location = response.get_redirect_location()
         if not location:
             return response
         response.close()
-        before, at = at, without_login(urljoin(at, location))[0]
+        try:
+            before, at = at, without_login(urljoin(at, location))[0]
+        except ValueError as error:
+            raise SourceError("the server redirects to what is no URL",
+                              where=urls.redact(url)) from error
         step = (urlsplit(before).scheme, urlsplit(at).scheme)
         if step[1] not in ("http", "https") or step == ("https", "http"):
             raise SourceError(f"the server redirects from {step[0]} to {step[1] or 'nowhere'}, "

@@ -43,6 +43,7 @@ class Folders:
             raise SourceError("a file:// address names a file of this machine: file:///folder/…")
         try:
             path = Path(unquote(parts.path)).resolve()
+            path.exists()  # raises for what no file can be called
         except (OSError, ValueError, RuntimeError) as error:  # such as a loop of links
             raise SourceError("the path leads nowhere") from error
         if not any(path.is_relative_to(each) for each in self._allowed):

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from tasks.core import custom_configs, sheets, urls
 from tasks.core.errors import SourceError
@@ -70,7 +69,7 @@ def choose(resolved: Mapping[str, Any], project: Path,
 
 def is_sheet(value: str) -> bool:
     """Whether a URL or path ends as sheets do."""
-    path = urlsplit(value).path if urls.is_url(value) else value
+    path = urls.path(value) if urls.is_url(value) else value
     return path.lower().endswith(sheets.ENDINGS)
 
 
@@ -95,7 +94,7 @@ def _kind(name: str, url: str, declared: str | None, *, is_given: bool) -> str:
         return "folder"
     if declared in PATH_FORMATS:
         return "file"
-    last = urlsplit(url).path.rpartition("/")[2]
+    last = urls.path(url).rpartition("/")[2]
     is_link = declared is not None or name.endswith(LINK_ENDINGS)
     if not is_link and ("." in last or (is_given and last)):
         return "file"
@@ -118,7 +117,7 @@ def _formats(project: Path) -> dict[str, str]:
         return {}
     try:
         schema = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"the pipeline's nextflow_schema.json is not JSON: {error}",
                           todo="mend it in the pipeline") from error
     return {name: about["format"] for name, about in _properties(schema)

@@ -22,6 +22,10 @@ from tasks.data.folders import Folders
 from tasks.data.ftp import Ftp
 
 THREADS = 8
+LONGEST_PART = 255
+"""Bytes of a file's name, as Linux has it."""
+MOST_FAULTS = 200
+"""Faults that one error lists: a sheet may have as many as rows."""
 ELSEWHERE = {"gs": "Google Cloud Storage", "az": "Azure Blob Storage",
              "abfs": "Azure Blob Storage", "ftps": "FTP over TLS", "sftp": "SFTP",
              "http+unix": "a socket", "oss": "Alibaba's object storage"}
@@ -155,6 +159,7 @@ def _refuse_odd(names: Iterable[str], folder: str) -> None:
     listed = set(names)
     odd = [name for name in listed if not name.isprintable()
            or not {"", ".", ".."}.isdisjoint(name.split("/"))
+           or any(len(part.encode()) > LONGEST_PART for part in name.split("/"))
            or any(parent in listed for parent in _parents(name))]
     if odd:
         raise SourceError("names that can't be laid out as files: "
@@ -189,8 +194,10 @@ def gather(wanted: Mapping[str, Iterable[str]], work: Callable[[str], T]) -> dic
             threads.shutdown(wait=False, cancel_futures=True)
             raise
     if faults:
+        more = len(faults) - MOST_FAULTS
         raise SourceError(f"{len(faults)} of {len(wanted)} files can't be had:\n"
-                          + "\n".join(faults),
+                          + "\n".join(faults[:MOST_FAULTS])
+                          + (f"\n    and {more} more" if more > 0 else ""),
                           todo="mend the sheet or params, or map the address in hosts.urls of "
                                "the site's config")
     return done

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from tasks.core import download, files, nextflow
 from tasks.runtime import build as runtimes
+from tests.sandbox import hostile as pipelines
 from tests.sandbox.project import ROOT
 from tests.sandbox.web import Web, serving
 
@@ -31,3 +34,28 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> runtimes.Runtime:
         lock=Path(folder / "runtime.json"), log=folder / "maven.log", relock=False)
     runtimes.build(spec)
     return spec
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web, runtime: runtimes.Runtime,
+            capfd: pytest.CaptureFixture[str]) -> Iterator[pipelines.Hostile]:
+    """A hostile pipeline and a user with credentials: after the test none has got anywhere."""
+    for name, value in pipelines.plant(tmp_path / "home").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(download, "LONGEST_WAIT", 0.02)
+    made = pipelines.make(tmp_path, web.url, runtime.archive)
+    yield made
+    own = [made.secret, *files.tree(tmp_path / "home")]
+    assert pipelines.holding(tmp_path, pipelines.SECRET, apart_from=own) == []
+    told = capfd.readouterr()
+    assert pipelines.SECRET not in told.out + told.err
+    assert not [seen for seen in web.seen if pipelines.SECRET in str(seen) or seen[2]]
+
+
+@pytest.fixture
+def resolved(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the config resolves to, where the real Nextflow isn't what is tested."""
+    told: dict[str, Any] = {"params": {}}
+    monkeypatch.setattr(nextflow, "config", lambda *_, **__: told)
+    return told

@@ -96,8 +96,9 @@ def staged(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory
             {"source": each, "destination": f"{REGISTRY}/{each}".rpartition(":")[0], "size": 1,
              "digest": f"sha256:{hashlib.sha256(each.encode()).hexdigest()}",
              "platform": "linux/amd64"} for each in at.images.read_text().split()]})
-        build(RenderSpec(pipeline="forms", scan=at.images_scan, receipt=at.images_receipt,
-                         toggles=ROOT / "config/offline.config", output=at.offline_config))
+        build(RenderSpec(pipeline="forms", nextflow=runtime.version, scan=at.images_scan,
+                         receipt=at.images_receipt, output=at.offline_config,
+                         toggles=ROOT / "config/offline.config"))
         reach(ReachSpec(
             pipeline="forms", profile="test", code=at.code, runtime=at.runtime(runtime.version),
             data_manifest=at.data_manifest, plugins=at.plugins_list,

@@ -126,7 +126,7 @@ def test_servers_that_the_config_switches_on_are_switched_off_by_ours(tmp_path: 
         "tower.enabled = false\nprofiles { far { fusion.enabled = true } }\n"
         "manifest.homePage = 'https://home.example.org'\n")})
     assert [(each.what, by(each)) for each in of(found, "service")] == [
-        ("wave.enabled", "offline.config"), ("weblog.enabled", None)]
+        ("wave.enabled", "offline.config"), ("weblog.enabled", "offline.config")]
     assert [(each.what, by(each)) for each in of(found, "setting")] == [
         ("https://wave.example.org", "offline.config"), ("https://log.example.org/x", None)]
     assert "weblog.url" in str(of(found, "setting")[1].todo)

@@ -128,7 +128,8 @@ def test_servers_that_the_config_switches_on_are_switched_off_by_ours(tmp_path: 
     assert [(each.what, by(each)) for each in of(found, "service")] == [
         ("wave.enabled", "offline.config"), ("weblog.enabled", "offline.config")]
     assert [(each.what, by(each)) for each in of(found, "setting")] == [
-        ("https://wave.example.org", "offline.config"), ("https://log.example.org/x", None)]
+        ("https://wave.example.org", "offline.config"),
+        ("https://log.example.org/x", "offline.config")]
     assert "weblog.url" in str(of(found, "setting")[1].todo)
 
 

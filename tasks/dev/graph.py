@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from tasks.core.config import Config
 from tasks.core.graph import Task, group, step
 from tasks.core.layout import Layout, SiteLayout
-from tasks.dev import checks, smoke, validate
+from tasks.dev import checks, contents, smoke, validate
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`dev:validate:<pipeline>`, `dev:smoke:<pipeline>` and `test`.
+    """`dev:validate:<pipeline>`, `dev:smoke:<pipeline>`, `dev:contents` and `test`.
 
     Where the store carries the images, no engine on this side can pull them: no smoke run then.
     """
@@ -49,6 +49,11 @@ def tasks(config: Config) -> Iterator[Task]:
                           at.inputs, *([at.configs] if pipeline.configs else [])],
                    makes=[at.smoke / name for name in
                           ("smoke.log", "trace.txt", "report.html", "DAG.svg")])
+    yield step("dev:contents", "a table of what each pipeline carries", contents.contents,
+               contents.ContentsSpec(
+                   layouts=tuple(Layout(site=site.name, pipeline=each.name)
+                                 for each in config.pipelines),
+                   runtimes=tuple(each.runtime for each in config.pipelines)), look=True)
     yield step("test", "all checks and tests of this project", checks.run,
                checks.CheckSpec(logs=SiteLayout(site=site.name).logs),
                look=True)

@@ -13,7 +13,7 @@ from tasks.core.config import load
 from tasks.core.schema import check
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "CONTRIBUTING.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/pipelines.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -24,7 +24,8 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("page", "schema"), [("README.md", "site"),
-                                              ("CONTRIBUTING.md", "pipeline")])
+                                              ("CONTRIBUTING.md", "pipeline"),
+                                              ("docs/pipelines.md", "pipeline")])
 def test_the_configurations_that_are_shown_fit_their_schemas(page: str, schema: str) -> None:
     shown = blocks(page, "yaml")
     assert shown
@@ -35,7 +36,17 @@ def test_the_configurations_that_are_shown_fit_their_schemas(page: str, schema: 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text()):
-        assert (ROOT / target).exists(), target
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config/pipelines").glob("*.yml")),
+                         ids=lambda path: path.stem)
+def test_the_pipelines_that_come_along_can_be_loaded(project: Path, path: Path) -> None:
+    site = project / "config/sites/local.yml"
+    raw = yaml.safe_load(site.read_text())
+    site.write_text(yaml.safe_dump({**raw, "pipelines": [path.stem]}))
+    (project / f"config/pipelines/{path.name}").write_text(path.read_text())
+    assert load({"pipeline": path.stem}).pipelines[0].name == path.stem
 
 
 def test_the_tasks_that_are_named_can_be_typed(project: Path) -> None:

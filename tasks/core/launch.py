@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import custom_configs, files, host, inputs, nextflow, processes
+from tasks.core import custom_configs, files, host, inputs, known_faults, nextflow, processes
 from tasks.core.errors import CommandError
 from tasks.core.schema import read_json
 
@@ -136,5 +136,14 @@ def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path
     try:
         processes.run(command, log=log, cwd=launch.folder, env=launch.nextflow.environment(env))
     except CommandError as error:
-        raise CommandError("Nextflow ended with an error", status=error.status, tail=error.tail,
-                           where=log, todo=f"its own log with every detail is {detail}") from error
+        version = launch.nextflow.launcher.parent.name.removeprefix("nextflow-")
+        known = known_faults.recognised(_said(log, detail), version)
+        raise CommandError("\n".join(["Nextflow ended with an error", *map(str, known)]),
+                           status=error.status, tail=error.tail, where=log,
+                           todo=f"its own log with every detail is {detail}") from error
+
+
+def _said(*logs: Path) -> list[str]:
+    """The lines of what Nextflow wrote, as far as it did."""
+    return [line for log in logs if log.is_file()
+            for line in log.read_text(errors="replace").splitlines()]

@@ -1,0 +1,84 @@
+"""A runtime from a -dist file: its jar is taken out, and must be what it is said to be."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tasks.core import files, known_faults, schema
+from tasks.core.errors import ConfigError, IntegrityError, SourceError
+from tasks.runtime.build import BUILD_INFO, Runtime, build
+from tasks.runtime.dist import MAIN, Dist
+
+
+def jar(version: str = "25.10.4", main: str = MAIN) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as opened:
+        opened.writestr(main, b"class")
+        opened.writestr(BUILD_INFO, f"build=1\nversion={version}\n")
+    return out.getvalue()
+
+
+def spec(root: Path, data: bytes, **dist: str) -> Runtime:
+    """A -dist file as Nextflow packs it: a launcher, and the jar after its last byte."""
+    path = root / "nextflow-25.10.4-dist"
+    path.write_bytes(b"#!/usr/bin/env bash\nNXF_PACK=dist\nexit 0\n" + data)
+    (root / "out").mkdir(exist_ok=True)
+    return Runtime(
+        pipeline="p", version="25.10.4", coordinates=(), archive=root / "out/nextflow-25.10.4.tar",
+        sums=root / "out/sums", lock=root / "runtime.json", log=root / "log", relock=False,
+        dist=Dist(place=str(path), reached_at=str(path), **dist))
+
+
+def test_the_jar_is_taken_out_whole_and_locked(tmp_path: Path) -> None:
+    made = spec(tmp_path, jar())
+    build(made)
+    with tarfile.open(made.archive) as tar:
+        member = tar.extractfile("nextflow-25.10.4/lib/nextflow-25.10.4-one.jar")
+        assert member is not None
+        assert member.read() == jar()
+        assert tar.getmember("nextflow-25.10.4/nextflow").mode == 0o755
+    lock = schema.read_json(made.lock, "runtime-lock")
+    assert lock["dist"]["sha256"] == files.sha256(tmp_path / "nextflow-25.10.4-dist")
+    before = made.archive.read_bytes()
+    build(made)
+    assert made.archive.read_bytes() == before
+    with pytest.raises(SourceError, match="relock=1"):
+        build(spec(tmp_path, jar() + b"\0"))
+
+
+@pytest.mark.parametrize(("data", "said"), [
+    (jar("25.10.2"), "this is Nextflow 25.10.2, and 25.10.4 was asked for"),
+    (jar(main="other/Main.class"), "the jar in this file has no"), (b"", "there is no jar")])
+def test_what_is_no_runtime_of_that_version_is_refused(tmp_path: Path, data: bytes,
+                                                       said: str) -> None:
+    with pytest.raises((IntegrityError, SourceError), match=said):
+        build(spec(tmp_path, data))
+    assert not (tmp_path / "out/nextflow-25.10.4.tar").exists()
+
+
+def test_a_promised_checksum_must_fit(tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match="not what was promised"):
+        build(spec(tmp_path, jar(), sha256="0" * 64))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    made = spec(tmp_path, jar())
+    (tmp_path / "nextflow-25.10.4-dist").unlink()
+    with pytest.raises(ConfigError, match="no such file"):
+        build(made)
+
+
+def test_the_stub_fault_is_known_of_the_versions_that_have_it() -> None:
+    said = ["ERROR ~ Cannot invoke method clone() on null object"]
+    found, = known_faults.recognised(said, "24.10.0")
+    assert "24.10.5" in str(found)
+    assert known_faults.foreseen("24.10.4") == [found]
+    assert known_faults.recognised(said, "24.10.5") == known_faults.foreseen("24.10.5") == []
+    plugin, = known_faults.recognised(
+        ["Plugin with id nf-x not found in any repository"], "25.10.4")
+    assert "does not carry" in str(plugin)

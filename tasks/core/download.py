@@ -10,7 +10,7 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from tasks.core import files, urls, web
-from tasks.core.errors import SourceError
+from tasks.core.errors import IntegrityError, SourceError
 from tasks.core.registry.limits import CONNECTIONS, host, slot
 from tasks.core.transfer import Body, Passing
 
@@ -47,6 +47,13 @@ def fetch(url: str, target: Path) -> Fetched:
         else:
             persist(url, lambda: web.receive(url, body), so_far=lambda: body.size)
     return Fetched(sha256=body.digest.hexdigest(), size=body.size)
+
+
+def hold(got: Fetched, promised: str | None, *, what: str, where: str, todo: str) -> None:
+    """IntegrityError that shows both where a file's SHA-256 is not the one known beforehand."""
+    if promised not in (None, got.sha256):
+        raise IntegrityError(f"{what}:\n    promised: {promised}\n"
+                             f"    found:    {got.sha256}", where=where, todo=todo)
 
 
 def copy(path: Path, body: Body) -> None:

@@ -136,8 +136,7 @@ def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path
     try:
         processes.run(command, log=log, cwd=launch.folder, env=launch.nextflow.environment(env))
     except CommandError as error:
-        version = launch.nextflow.launcher.parent.name.removeprefix("nextflow-")
-        known = known_faults.recognised(_said(log, detail), version)
+        known = known_faults.recognised(_said(log, detail), launch.nextflow.version)
         raise CommandError("\n".join(["Nextflow ended with an error", *map(str, known)]),
                            status=error.status, tail=error.tail, where=log,
                            todo=f"its own log with every detail is {detail}") from error

@@ -27,6 +27,9 @@ LONGEST_LOG = 64 << 20
 
 RESOLVE = Path(__file__).with_name("resolve.nf").absolute()
 
+READERS = {"s3": "nf-amazon", "gs": "nf-google", "az": "nf-azure"}
+"""The plugin without which Nextflow can't read an address of a scheme."""
+
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
 """What of our environment a pipeline's code may see: no credentials are among these."""
 
@@ -38,6 +41,11 @@ class Nextflow:
     launcher: Path
     java: Path
     home: Path
+
+    @property
+    def version(self) -> str:
+        """As the folder says that `install` unpacked."""
+        return self.launcher.parent.name.removeprefix("nextflow-")
 
     def command(self, *words: str | Path) -> list[str]:
         """The command line of `nextflow WORDS…`."""

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-LINES = ((24, 10),)
+from tasks.core import versions
 
-
-def line(nextflow: str) -> tuple[int, int]:
-    """The release line of a version: (24, 10) of 24.10.5."""
-    year, month = nextflow.split(".")[:2]
-    return int(year), int(month)
+LINES = ("24.10",)
 
 
 def shown(nextflow: str) -> bool:
     """Whether what is made for this version was seen to work with the real one."""
-    return line(nextflow) in LINES
+    return versions.line(nextflow) in LINES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 _SECRET = re.compile(r"token|signature|secret|passw|credential|^sig$", re.IGNORECASE)
@@ -14,6 +15,11 @@ _USER = re.compile(r"(?<=://)[^/?#\s]*@")
 def is_url(text: str) -> bool:
     """Whether `text` starts with a scheme and `://`."""
     return _SCHEME.match(text) is not None
+
+
+def located(place: str) -> str:
+    """A URL as it stands, and a path of this machine as a file:// URL."""
+    return place if is_url(place) else Path(place).expanduser().absolute().as_uri()
 
 
 def path(url: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tasks.core import custom_configs, sheets, urls
 from tasks.core.errors import SourceError
+from tasks.core.params_schema import properties
 
 PATH_FORMATS = ("file-path", "path", "file-path-pattern")
 FOLDER_FORMAT = "directory-path"
@@ -120,18 +121,5 @@ def _formats(project: Path) -> dict[str, str]:
     except (ValueError, RecursionError) as error:
         raise SourceError(f"the pipeline's nextflow_schema.json is not JSON: {error}",
                           todo="mend it in the pipeline") from error
-    return {name: about["format"] for name, about in _properties(schema)
+    return {name: about["format"] for name, about in properties(schema)
             if isinstance(about, dict) and isinstance(about.get("format"), str)}
-
-
-def _properties(schema: Any) -> Iterator[tuple[str, Any]]:
-    # Groups stand below `definitions` in older templates, below `$defs` from 3.0 on.
-    if not isinstance(schema, dict):
-        return
-    for group in (schema, *(group for key in ("$defs", "definitions")
-                            for group in _mapping(schema.get(key)).values())):
-        yield from _mapping(_mapping(group).get("properties")).items()
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

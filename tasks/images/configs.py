@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tasks.core.groovy.expression import PROJECT, branches, evaluate, known
-from tasks.core.groovy.statements import beside, setting
+from tasks.core.groovy.statements import local_path, setting
 from tasks.core.groovy.syntax import skip_statement
 from tasks.core.groovy.tokens import NAME, NEWLINE, Token, closing
 from tasks.core.groovy.values import Default, Unknown, Values, unwrapped
@@ -218,12 +218,8 @@ class _Reader:
 
     def _local(self, value: Any, place: str) -> str | None:
         """The included file's path in the pipeline; None where it lies elsewhere, with a notice."""
-        if isinstance(value, str) and value.startswith(PROJECT):
-            path = value[len(PROJECT) + 1:]
-        elif isinstance(value, str) and "://" not in value:
-            path = beside(self.open[-1], value)
-        else:
-            path = ""
+        is_local = isinstance(value, str) and (value.startswith(PROJECT) or "://" not in value)
+        path = local_path(value, self.open[-1]) if is_local else ""
         if path and self.sources.has(path):
             return path
         if value != "/dev/null":

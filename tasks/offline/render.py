@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import files
+from tasks.core import files, versions
 from tasks.core.errors import ImageError
 from tasks.core.schema import read_json
-from tasks.core.shown import line, shown
+from tasks.core.shown import shown
 
-OVERRIDES = (25, 10)
+OVERRIDES = "25.10"
 """The first line of Nextflow that knows `docker.registryOverride`."""
 
 REFERENCE = re.compile(r"[A-Za-z0-9.:/_@-]+\Z")
@@ -79,7 +79,7 @@ def registry(hosts: Collection[str], nextflow: str) -> list[str]:
     if len(hosts) != 1:
         return []
     lines = [f"docker.registry = {_quoted(next(iter(hosts)))}"]
-    if line(nextflow) >= OVERRIDES:
+    if versions.order(versions.line(nextflow)) >= versions.order(OVERRIDES):
         lines.append("docker.registryOverride = true")
     return lines
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.core.nextflow import READERS
 from tasks.plugins import index
 
 INFO = "META-INF/plugins-info.txt"
 """Where the runtime's own jar has the versions of the plugins that were made with it."""
-STORES = {"s3://": "nf-amazon", "gs://": "nf-google", "az://": "nf-azure"}
 EXECUTORS = {"awsbatch": "nf-amazon", "google-batch": "nf-google", "google-lifesciences":
              "nf-google", "azurebatch": "nf-azure", "k8s": "nf-k8s"}
 SWITCHES = {"wave": ("nf-wave",), "fusion": ("nf-wave", "nf-tower"), "tower": ("nf-tower",)}
@@ -59,9 +59,9 @@ def _hidden(config: Mapping[str, Any], answered: Mapping[str, Any]) -> Iterator[
     values = {f"params.{name}": value for name, value in params.items() if name not in answered}
     values |= {key: config[key] for key in ("workDir", "bucketDir") if key in config}
     for key, value in values.items():
-        for scheme, plugin in STORES.items():
-            if isinstance(value, str) and value.strip().lower().startswith(scheme):
-                yield plugin, f"{scheme} in {key}"
+        scheme, mark, _ = str(value).strip().partition("://")
+        if mark and scheme.lower() in READERS:
+            yield READERS[scheme.lower()], f"{scheme.lower()}:// in {key}"
     for executor in _executors(config.get("process", {})):
         if executor in EXECUTORS:
             yield EXECUTORS[executor], f"process.executor {executor}"

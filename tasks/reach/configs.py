@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tasks.core.groovy.expression import PROJECT, Names, branches, evaluate
-from tasks.core.groovy.statements import beside, setting
+from tasks.core.groovy.expression import Names, branches, evaluate
+from tasks.core.groovy.statements import local_path, setting
 from tasks.core.groovy.syntax import assignment, groovy, skip_statement
 from tasks.core.groovy.tokens import NEWLINE, STRING, Token, closing
 from tasks.core.groovy.values import Unknown, unwrapped
@@ -122,8 +122,7 @@ class Reader:
         expression = tokens[at + 1:end]
         texts = [value for value in map(unwrapped, values) if isinstance(value, str)]
         for text in sorted(texts):
-            path = (text[len(PROJECT) + 1:] if text.startswith(PROJECT)
-                    else beside(self.open[-1], text))
+            path = local_path(text, self.open[-1])
             if not URL.match(text) and self.tree.has(path):
                 self.file(path, scope)
         remote = sorted(text for text in texts if URL.match(text))

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.core.nextflow import READERS
+from tasks.core.params_schema import properties
 from tasks.reach import code, configs, params, scripts
 from tasks.reach.calls import Guard, Walk, Way
 from tasks.reach.code import Sight
@@ -27,8 +29,6 @@ ASKED = ("process", "env", "docker", "podman")
 """Scopes whose texts are parts of commands, even where they are of several words."""
 SWITCHED = ("wave", "tower", "fusion", "weblog")
 """Scopes of a config that ask a server of their own once `enabled` is set."""
-HIDDEN = {"s3": "nf-amazon", "gs": "nf-google", "az": "nf-azure"}
-"""The plugin without which Nextflow can't read an address of this scheme."""
 PROGRAMS = ("bin", "templates")
 """Folders of the code whose files are run by tasks."""
 
@@ -139,7 +139,7 @@ class Scan:
             self._add(each.file, each.line, "plugin", name, answer=self.staged.plugin(name),
                       todo="run `doit plugins:cache` again")
         for finding in [each for each in self.found.findings if each.answer is None]:
-            hidden = HIDDEN.get(finding.what.partition("://")[0].lower())
+            hidden = READERS.get(finding.what.partition("://")[0].lower())
             if finding.param and hidden:
                 self._add(finding.file, finding.line, "plugin", hidden, param=finding.param,
                           answer=self.staged.plugin(hidden), todo=f"{finding.todo}, or carry "
@@ -234,13 +234,8 @@ def _checked(tree: Tree) -> Iterator[str]:
     """The params whose files nextflow_schema.json demands to exist, which a plugin then asks for.
     """
     try:
-        waiting = [json.loads(tree.text("nextflow_schema.json"))]
+        schema = json.loads(tree.text("nextflow_schema.json"))
     except (OSError, ValueError):
         return
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            yield from (name for name, about in (node.get("properties") or {}).items()
-                        if isinstance(about, dict) and about.get("exists") is True)
-            waiting += [each for key in ("definitions", "$defs")
-                        for each in (node.get(key) or {}).values()]
+    yield from (name for name, about in properties(schema)
+                if isinstance(about, dict) and about.get("exists") is True)

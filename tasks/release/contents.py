@@ -84,8 +84,9 @@ def collect(layout: Layout, runtime: str, *, carry: str = "registry", configs: b
     places = fixed(layout, runtime, carry=carry, configs=configs)
     places |= {each["path"]: ("data", source_of(layout, runtime, each["path"], each["sha256"]))
                for each in (*data["files"], *data["sheets"])}
+    claimed = {each["path"]: each["sha256"] for each in data["files"]}
     for name in own:
-        places |= _own(layout, name, places)
+        places |= _own(layout, name, claimed)
     blobs = oci.blobs(layout.oci_index, layout.of_site.blobs) if carry == "store" else []
     places |= {f"{OCI_BLOBS}{digest}": ("images", source_of(layout, runtime, OCI_BLOBS + digest,
                                                             digest)) for digest in blobs}
@@ -103,9 +104,11 @@ def collect(layout: Layout, runtime: str, *, carry: str = "registry", configs: b
     return carried
 
 
-def _own(layout: Layout, name: str,
-         before: Mapping[str, tuple[str, Path]]) -> dict[str, tuple[str, Path]]:
-    """What is carried of a user's own sheet: its files where all data lie, the rest below own/."""
+def _own(layout: Layout, name: str, claimed: dict[str, str]) -> dict[str, tuple[str, Path]]:
+    """What is carried of a user's own sheet: its files where all data lie, the rest below own/.
+
+    `claimed` are the SHA-256 of data by path so far, to which those of this sheet are added.
+    """
     folder, place = layout.own / name, f"own/{name}"
     told = read_json(folder / MANIFEST, "data-manifest")
     found = {f"{place}/{MANIFEST}": ("data", folder / MANIFEST)}
@@ -114,7 +117,7 @@ def _own(layout: Layout, name: str,
     for path, each in [(each["path"], each) for each in told["files"]] + [
             (f"{place}/{each['path']}", each) for each in told["sheets"]]:
         source = inputs.blob(layout.of_site.blobs, each["sha256"], path.rpartition("/")[2])
-        if path in before and files.sha256(before[path][1]) != each["sha256"]:
+        if claimed.setdefault(path, each["sha256"]) != each["sha256"]:
             raise IntegrityError(f"{path} is another file in the test data", where=folder,
                                  todo="run `doit mirror:data` with relock=1 for both")
         found[path] = ("data", source)

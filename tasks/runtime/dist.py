@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import download, files, urls
-from tasks.core.errors import ConfigError, IntegrityError, SourceError
+from tasks.core.errors import ConfigError, SourceError
 
 MAIN = "nextflow/cli/Launcher.class"
 
@@ -40,19 +40,14 @@ def fetch(dist: Dist, target: Path) -> dict[str, str | int]:
 
     Raises SourceError where it can't be had, IntegrityError where its SHA-256 is another.
     """
-    if dist.path is None:
-        got = download.fetch(dist.reached_at, target)
-    elif not dist.path.is_file():
+    if dist.path is not None and not dist.path.is_file():
         raise ConfigError("there is no such file", where=dist.path,
                           todo="`nextflow.dist` in the pipeline's config is a URL or a file")
-    else:
-        files.copy(dist.path, target)
-        got = download.Fetched(sha256=files.sha256(target), size=target.stat().st_size)
-    if dist.sha256 not in (None, got.sha256):
-        raise IntegrityError(f"the runtime is not what was promised:\n    promised: {dist.sha256}"
-                             f"\n    found:    {got.sha256}", where=urls.redact(dist.place),
-                             todo="compare nextflow.sha256 in the pipeline's config with what "
-                                  "Nextflow's release page says")
+    got = download.fetch(urls.located(dist.reached_at), target)
+    download.hold(got, dist.sha256, what="the runtime is not what was promised",
+                  where=urls.redact(dist.place),
+                  todo="compare nextflow.sha256 in the pipeline's config with what Nextflow's "
+                       "release page says")
     return {"url": urls.redact(dist.place), "sha256": got.sha256, "size": got.size}
 
 

@@ -82,8 +82,14 @@ def _names(words: Sequence[Token]) -> list[tuple[str, str]]:
 def candidates(file: str, value: str) -> list[str]:
     """The files that an include of `value` in the script `file` can mean, the first that is there.
     """
-    path = value[len(PROJECT) + 1:] if value.startswith(PROJECT) else beside(file, value)
+    path = local_path(value, file)
     return [path, f"{path}.nf", f"{path}/main.nf"]
+
+
+def local_path(value: str, file: str) -> str:
+    """The path in the code of what `file` includes by this value: from $projectDir, or beside it.
+    """
+    return value[len(PROJECT) + 1:] if value.startswith(PROJECT) else beside(file, value)
 
 
 def beside(file: str, path: str) -> str:

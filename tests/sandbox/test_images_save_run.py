@@ -16,14 +16,14 @@ from tests.sandbox.project import Project, copy, steps
 RUN = """\
 import json, sys
 from pathlib import Path
-from tasks.core import files, launch
+from tasks.core import inputs, launch
 from tasks.core.layout import Layout
 at = Layout(site="local", pipeline="hello")
 release = json.loads((at.release / "release.json").read_bytes())
 ready = launch.prepare(launch.Carried(
     code=at.code, runtime=at.runtime(release["nextflow"]), plugins=at.plugins,
     config=at.load_config, data_manifest=at.data_manifest,
-    locate=lambda name: files.inside(at.of_site.blobs, name.removeprefix("data/"))),
+    locate=inputs.lay_out(at.data_manifest, at.of_site.blobs, Path(sys.argv[1]) / "staged")),
     Path(sys.argv[1]) / "launch")
 launch.run(ready, profile="test", log=Path(sys.argv[1]) / "run.log", options=[
     "-offline", "--outdir", Path(sys.argv[1]) / "results", "-work-dir", Path(sys.argv[1]) / "work"],

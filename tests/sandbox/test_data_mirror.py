@@ -360,8 +360,9 @@ def test_a_file_is_read_only_where_the_site_maps_to_it(tmp_path: Path, web: Web,
         mirror(spec(tmp_path, web))
 
 
-def test_a_user_s_own_sheet_is_carried_and_found_offline(tmp_path: Path, web: Web,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ending", ["csv", "tsv", "json"])
+def test_a_user_s_own_sheet_is_carried_and_found_offline(
+        tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     """Relative, absolute and remote cells, each row; what is elsewhere on the machine is not."""
     monkeypatch.chdir(tmp_path)
     ready = staged.stage()
@@ -369,8 +370,12 @@ def test_a_user_s_own_sheet_is_carried_and_found_offline(tmp_path: Path, web: We
     for name, data in {"reads/a.fq": b"a", "b.bam": b"b", "b.bam.bai": b"bai"}.items():
         files.write_bytes(theirs / name, data)
     web.files = {"/c.fq": b"c"}
-    sheet = theirs / "cohort-1.csv"
-    sheet.write_text(f"sample,file\na,reads/a.fq\nb,{theirs / 'b.bam'}\nc,{PUBLIC}c.fq\n")
+    sheet = theirs / f"cohort-1.{ending}"
+    cells = {"a": "reads/a.fq", "b": str(theirs / "b.bam"), "c": f"{PUBLIC}c.fq"}
+    mark = {"csv": ",", "tsv": "\t"}.get(ending)
+    sheet.write_text(f"sample{mark}file\n" + "".join(
+        f"{name}{mark}{each}\n" for name, each in cells.items()) if mark else json.dumps(
+        [{"sample": name, "file": each} for name, each in cells.items()]))
     source = dataclasses.replace(spec(tmp_path, web).source, blobs=ready.layout.of_site.blobs,
                                  lock=tmp_path / "locks/own-cohort-1.json")
     own = OwnSpec(pipeline="hello", sheet=sheet, source=source, limit=None,
@@ -387,7 +392,10 @@ def test_a_user_s_own_sheet_is_carried_and_found_offline(tmp_path: Path, web: We
     fetch(ready.fetch_spec())
     place = ready.prod.release(ready.id())
     told = own_params("cohort-1", None, release=place, folder=tmp_path / "launch")
-    rows = list(csv.DictReader(Path(told["input"]).read_text().splitlines()))
+    assert told["input"].endswith(f".{ending}")
+    text = Path(told["input"]).read_text()
+    rows = (list(csv.DictReader(text.splitlines(), delimiter=mark)) if mark
+            else json.loads(text))
     assert [Path(row["file"]).read_bytes() for row in rows] == [b"a", b"b", b"c"]
     assert Path(rows[1]["file"]).with_name("b.bam.bai").read_bytes() == b"bai"
     assert all(Path(row["file"]).is_relative_to(place.absolute()) for row in rows)

@@ -38,10 +38,10 @@ class Collected:
     """What was found, by key: a URL, or a local file as its finder names it.
 
     `sheets` are parsed and trimmed, `paths` is where each lies in the release, and `below` what
-    each names; `wanted` are URLs of files with their places, `local` files of this machine, and
-    `beside` the indexes of these; `trees` stand for folders and patterns, `patterns` is what of
-    its tree one means. `fetched` are the sheets' and other looked-at files' blobs. `roots` maps a
-    param's label to its key.
+    each names; `wanted` are URLs of files with their places, `local` files of this machine with
+    theirs in `local_places`, and `beside` the indexes of these; `trees` stand for folders and
+    patterns, `patterns` is what of its tree one means. `fetched` are the sheets' and other
+    looked-at files' blobs. `roots` maps a param's label to its key.
     """
 
     roots: dict[str, str] = field(default_factory=dict)
@@ -51,6 +51,7 @@ class Collected:
     below: dict[str, set[str]] = field(default_factory=dict)
     wanted: dict[str, list[str]] = field(default_factory=dict)
     local: dict[str, Path] = field(default_factory=dict)
+    local_places: dict[str, list[str]] = field(default_factory=dict)
     beside: dict[str, list[Path]] = field(default_factory=dict)
     trees: dict[str, Tree] = field(default_factory=dict)
     patterns: dict[str, str] = field(default_factory=dict)
@@ -113,7 +114,7 @@ def _next(level: list[_Named], told: Collected, cache: Cache, finder: Finder,
             told.trees.setdefault(named.key, tree)
         elif named.key in told.sheets or named.key in looked:
             continue
-        elif named.is_main or is_sheet(named.key):
+        elif named.is_main or (is_sheet(named.key) and named.key not in told.wanted):
             looked[named.key] = named
         else:
             _want(named, told)
@@ -192,6 +193,7 @@ def _want(named: _Named, told: Collected) -> None:
     if named.path is not None:
         if not (named.label and named.key.startswith("code:")):  # a param's file is in the code
             told.local[named.key] = named.path
+            told.local_places.setdefault(named.key, []).append(named.place)
             there = [named.path.with_name(each) for each in companion_names(named.path.name)]
             told.beside[named.key] = [each for each in there if each.is_file()]
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.core import files, inputs
@@ -15,6 +15,10 @@ from tasks.data.locals import Finder
 from tasks.data.mirror import Source
 
 PARAM = "input"
+_PATH = re.compile(r"(?!\w+:)\S*/[^/\s]+\.[^/\s]+")
+"""What looks like a file's path, and is no URL."""
+SHOWN = 10
+"""How many cells a message lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +36,23 @@ def mirror_own(spec: OwnSpec) -> str:
     """Stage all rows of the sheet, and every file that they name.
 
     Files of this machine are taken from the sheet's own folder and below, and from hosts.folders.
-    Raises ConfigError where there is no such sheet, or for a name that can't be one of a folder,
-    and SourceError as `mirror:data` does.
+    Raises ConfigError where there is no such sheet, for a name that can't be one of a folder, and
+    with all files that lie elsewhere; SourceError as `mirror:data` does.
     """
     _check(spec)
     sheet = spec.sheet.resolve()
     cache, known, sizes = mirror.opened(spec.source, limit=spec.limit)
-    allowed = [sheet.parent, *(each.resolve() for each in spec.source.reach.folders)]
-    finder = Finder(sheet.parent, scheme="own", elsewhere=lambda text: absolute(text, allowed))
+    beyond = Beyond(root=sheet.parent, allowed=[
+        sheet.parent, *(each.resolve() for each in spec.source.reach.folders)])
+    finder = Finder(sheet.parent, scheme="own", elsewhere=beyond.find)
     collected = collect([Root(label=PARAM, place=f"input={spec.sheet}", source=sheet,
                               is_main=True)], cache=cache, finder=finder, samples=0)
+    beyond.refuse(spec.sheet)
+    if beyond.absent:
+        print(f"       mirror:data:{spec.pipeline}  not on this machine, so left as they are: "
+              + ", ".join(beyond.absent[:SHOWN])
+              + (f" and {len(beyond.absent) - SHOWN} more" if len(beyond.absent) > SHOWN else ""),
+              flush=True)
     wanted = stage.survey(collected, (), cache)
     cost = stage.weigh(wanted, collected, cache, sizes)
     print(f"       mirror:data:{spec.pipeline}  {plan.summary(cost)}", flush=True)
@@ -74,18 +85,41 @@ def _check(spec: OwnSpec) -> None:
                                "letter or digit")
 
 
-def absolute(text: str, allowed: Sequence[Path]) -> Path | None:
-    """The file that a cell names by an absolute path, if it lies where files may be taken from."""
-    try:
-        path = Path(text)
-        is_there = path.is_absolute() and path.is_file()
-    except (OSError, ValueError):
+@dataclass(frozen=True, kw_only=True)
+class Beyond:
+    """Files that cells name by absolute paths, or by `..`, from `root` on.
+
+    `outside` are those below none of the `allowed` folders, `absent` the paths that lead nowhere.
+    """
+
+    root: Path
+    allowed: Sequence[Path]
+    outside: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+
+    def find(self, text: str) -> Path | None:
+        """The file, if there is one that may be taken."""
+        try:
+            path = self.root / text
+            is_there = path.is_file()
+            place = path.resolve()
+        except (OSError, ValueError, RuntimeError):  # no path at all, such as a long text
+            return None
+        if not is_there:
+            if _PATH.fullmatch(text):
+                self.absent.append(text)
+            return None
+        if any(place.is_relative_to(each) for each in self.allowed):
+            return place if ".." in path.parts else path
+        self.outside.append(text)
         return None
-    if not is_there:
-        return None
-    if not any(path.resolve().is_relative_to(each) for each in allowed):
-        raise ConfigError(f"the sheet names {text}, which lies below none of: "
-                          + ", ".join(map(str, allowed)), where=path,
-                          todo="put it beside the sheet, or name its folder in hosts.folders of "
-                               "the site's config")
-    return path
+
+    def refuse(self, sheet: Path) -> None:
+        """ConfigError with all files that were found outside."""
+        if self.outside:
+            raise ConfigError(
+                "the sheet names files that lie below none of "
+                + ", ".join(map(str, self.allowed)) + ":\n"
+                + "\n".join(f"    {each}" for each in self.outside), where=sheet,
+                todo="put them beside the sheet, or name their folder in hosts.folders of the "
+                     "site's config")

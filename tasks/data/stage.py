@@ -70,7 +70,7 @@ def survey(collected: Collected, further: Iterable[Tree], cache: Cache) -> Wante
 
 def weigh(wanted: Wanted, collected: Collected, cache: Cache,
           locked: Mapping[str, int]) -> plan.Plan:
-    """The plan: sizes from the lock for what the cache holds, else as the servers tell.
+    """The plan: sizes from the lock for what the cache holds, else as the servers and disk tell.
 
     `locked` maps a URL without secrets to its size in bytes.
     """
@@ -80,7 +80,8 @@ def weigh(wanted: Wanted, collected: Collected, cache: Cache,
     found = sources.sizes(asked, cache.reach)
     found |= {url: (collected.fetched[url].size if url in collected.fetched
                     else locked[urls.redact(url)]) for url in held if url in wanted.places}
-    return plan.make(found, wanted.places, held)
+    found |= {key: path.stat().st_size for key, path in collected.local.items()}
+    return plan.make(found, {**wanted.places, **collected.local_places}, held)
 
 
 def _is_held(url: str, cache: Cache) -> bool:
@@ -109,9 +110,13 @@ def fetch(wanted: Wanted, collected: Collected, cache: Cache) -> Staged:
     for place, url in wanted.laid.items():
         laid[place] = blobs[url]
         for companion in wanted.beside.get(url, ()):
-            beside = f"{place.rpartition('/')[0]}/{companion.rpartition('/')[2]}"
+            beside = f"{place.rpartition('/')[0]}/{_last(companion)}"
             laid.setdefault(beside, blobs[companion])
     return Staged(collected=collected, blobs=blobs, files=dict(sorted(laid.items())))
+
+
+def _last(url: str) -> str:
+    return sources.path_of(url).rpartition("/")[2]
 
 
 def keep(key: str, path: Path, cache: Path) -> Blob:

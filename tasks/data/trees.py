@@ -84,7 +84,8 @@ def _files(url: str, reach: Reach) -> tuple[str, ...]:
         try:
             return sources.expand(f"{url}.*", reach)
         except SourceError:
-            raise error from None
+            raise SourceError(f"there is no such file; as a folder: {error.what}",
+                              where=error.where) from None
 
 
 def _name(url: str, base: str, value: str) -> str:

@@ -248,21 +248,28 @@ def test_a_wish_for_references_is_held_against_the_pipeline(
                        (Wish(genome="tiny", attributes=("bwa",)), "'tiny' has no bwa")):
         with pytest.raises(ConfigError, match=said):
             mirror(spec(tmp_path, web, references=wish))
+    web.files.clear()
+    with pytest.raises(SourceError, match="there is no such file; as a folder: HTTP can't list"):
+        mirror(spec(tmp_path, web, references=Wish(genome="tiny", attributes=("fasta",)),
+                    relock=True))
 
 
 def test_parts_of_a_folder_are_carried_and_other_folders_are_left_out(
         tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
-    for name in ("113_GRCh38/info.txt", "113_GRCh38/x/y.gz", "112_GRCh38/info.txt"):
+    for name in ("113_GRCh38/info.txt", "113_GRCh38/x/y z.vcf.gz", "112_GRCh38/info.txt",
+                 "113_GRCh38/x/y z.vcf.gz.tbi", "113_GRCh38/y 1.bam", "113_GRCh38/y 1.bam.bai"):
         files.write_text(tmp_path / "cache" / name, name)
     params |= {"vep_cache": "s3://annotation/vep/", "snpeff_cache": "s3://annotation/snpeff/"}
     (tmp_path / "project/nextflow_schema.json").write_text(json.dumps({"$defs": {"a": {
         "properties": {each: {"type": "string", "format": "directory-path"}
                        for each in ("vep_cache", "snpeff_cache")}}}}))
     reach = Reach(prefixes={"s3://annotation/vep/": f"file://{tmp_path}/cache/"})
-    mirror(spec(tmp_path, web, reach=reach, folders={"vep_cache": ("113_GRCh38",)}))
+    mirror(spec(tmp_path, web, reach=reach, folders={
+        "vep_cache": ("113_GRCh38/*.txt", "113_GRCh38/x", "113_GRCh38/*.bam")}))
     told = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")
     assert {each["path"] for each in told["files"]} == {
-        "trees/vep_cache/113_GRCh38/info.txt", "trees/vep_cache/113_GRCh38/x/y.gz"}
+        f"trees/vep_cache/113_GRCh38/{name}" for name in (
+            "info.txt", "x/y z.vcf.gz", "x/y z.vcf.gz.tbi", "y 1.bam", "y 1.bam.bai")}
     assert told["params"] == {
         "vep_cache": {"kind": "folder", "path": "trees/vep_cache", "every": True,
                       "was": "s3://annotation/vep/"},
@@ -353,8 +360,9 @@ def test_a_file_is_read_only_where_the_site_maps_to_it(tmp_path: Path, web: Web,
         mirror(spec(tmp_path, web))
 
 
-def test_a_user_s_own_sheet_is_carried_and_found_offline(tmp_path: Path, web: Web,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ending", ["csv", "tsv", "json"])
+def test_a_user_s_own_sheet_is_carried_and_found_offline(
+        tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     """Relative, absolute and remote cells, each row; what is elsewhere on the machine is not."""
     monkeypatch.chdir(tmp_path)
     ready = staged.stage()
@@ -362,8 +370,12 @@ def test_a_user_s_own_sheet_is_carried_and_found_offline(tmp_path: Path, web: We
     for name, data in {"reads/a.fq": b"a", "b.bam": b"b", "b.bam.bai": b"bai"}.items():
         files.write_bytes(theirs / name, data)
     web.files = {"/c.fq": b"c"}
-    sheet = theirs / "cohort-1.csv"
-    sheet.write_text(f"sample,file\na,reads/a.fq\nb,{theirs / 'b.bam'}\nc,{PUBLIC}c.fq\n")
+    sheet = theirs / f"cohort-1.{ending}"
+    cells = {"a": "reads/a.fq", "b": str(theirs / "b.bam"), "c": f"{PUBLIC}c.fq"}
+    mark = {"csv": ",", "tsv": "\t"}.get(ending)
+    sheet.write_text(f"sample{mark}file\n" + "".join(
+        f"{name}{mark}{each}\n" for name, each in cells.items()) if mark else json.dumps(
+        [{"sample": name, "file": each} for name, each in cells.items()]))
     source = dataclasses.replace(spec(tmp_path, web).source, blobs=ready.layout.of_site.blobs,
                                  lock=tmp_path / "locks/own-cohort-1.json")
     own = OwnSpec(pipeline="hello", sheet=sheet, source=source, limit=None,
@@ -380,15 +392,43 @@ def test_a_user_s_own_sheet_is_carried_and_found_offline(tmp_path: Path, web: We
     fetch(ready.fetch_spec())
     place = ready.prod.release(ready.id())
     told = own_params("cohort-1", None, release=place, folder=tmp_path / "launch")
-    rows = list(csv.DictReader(Path(told["input"]).read_text().splitlines()))
+    assert told["input"].endswith(f".{ending}")
+    text = Path(told["input"]).read_text()
+    rows = (list(csv.DictReader(text.splitlines(), delimiter=mark)) if mark
+            else json.loads(text))
     assert [Path(row["file"]).read_bytes() for row in rows] == [b"a", b"b", b"c"]
     assert Path(rows[1]["file"]).with_name("b.bam.bai").read_bytes() == b"bai"
     assert all(Path(row["file"]).is_relative_to(place.absolute()) for row in rows)
     with pytest.raises(ConfigError, match="cohort-1"):
         own_params("cohort-2", None, release=place, folder=tmp_path / "launch")
-    sheet.write_text("sample,file\na,/etc/passwd\nb,../../locks/x\n")
-    with pytest.raises(ConfigError, match=r"names /etc/passwd, which lies below none of"):
+
+
+def test_own_files_come_from_allowed_folders_alone(tmp_path: Path, web: Web,
+                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    """All that lie elsewhere are named at once; what is not on this machine stays, and is told."""
+    for name in ("home/sheet.csv", "home/a.fq", "shared/b.fq", "other/c.fq"):
+        files.write_text(tmp_path / name, name)
+    (tmp_path / "home/link.fq").symlink_to(tmp_path / "other/c.fq")
+    own = OwnSpec(pipeline="p", sheet=tmp_path / "home/sheet.csv", folder=tmp_path / "own/sheet",
+                  limit=None, source=spec(tmp_path, web, reach=Reach(
+                      folders=(tmp_path / "shared",))).source)
+    cells = ["a.fq", "../shared/b.fq", str(tmp_path / "shared/b.fq"), "/data/there.fq", "v1.2"]
+    own.sheet.write_text("file\n" + "".join(f"{each}\n" for each in cells))
+    mirror_own(own)
+    told = schema.read_json(own.folder / "data.manifest.json", "data-manifest")
+    assert {each["path"].rpartition("/")[2] for each in told["files"]} == {"a.fq", "b.fq"}
+    rows = (own.folder / "inputs.csv").read_text().split()[1:]
+    assert rows[1] == rows[2] == f"data/{sha(b'shared/b.fq')}/b.fq"
+    assert rows[3:] == cells[3:]
+    assert "left as they are: /data/there.fq\n" in capsys.readouterr().out
+    outside = ["link.fq", "../other/c.fq", str(tmp_path / "other/c.fq")]
+    own.sheet.write_text("file\n" + "".join(f"{each}\n" for each in outside))
+    with pytest.raises(ConfigError) as caught:
         mirror_own(own)
+    assert all(f"    {each}\n" in str(caught.value) for each in outside)
+    own.sheet.write_text("file\na.fq\n")
+    with pytest.raises(ConfigError, match=r"the data are 9 B, more than the 8 B"):
+        mirror_own(dataclasses.replace(own, limit=8))
 
 
 def test_the_real_nextflow_tells_hello_s_params(tmp_path: Path, web: Web,

@@ -28,9 +28,6 @@ ABOVE = {
     "3.2.1": (),
     "3.5.2": ("nf-core==3.5.2", "textual==7.4.0", "rich-click==1.9.7"),
 }
-ASKED = ("nextflow", "pre-commit")
-"""What the tools start: the one to fill a config for linting, the other to format by npm's means.
-No answer of theirs changes the pipeline."""
 ABOUT = {"author": "Tests", "description": "A pipeline that is not ours", "version": "1.0.0"}
 STANDIN = Path(__file__).with_name("standin-plugin")
 PLUGIN = re.compile(r"^\s*id '([a-z-]+)@([0-9.]+)'", re.MULTILINE)
@@ -57,8 +54,12 @@ class Template:
         tools = _tools()
         scratch = place / "scratch"
         bin_folder = scratch / "bin"
-        for name in ASKED:
-            files.write_text(bin_folder / name, "#!/bin/sh\n", mode=0o755)
+        # The tools ask Nextflow for the manifest, to fill .nf-core.yml, and pre-commit to format.
+        said = "".join(f"manifest.{key} = '{value}'\n" for key, value in {
+            **ABOUT, "name": f"nf-core/{self.name}"}.items())
+        files.write_text(bin_folder / "nextflow", f"#!/bin/sh\ncat <<'END'\n{said}END\n",
+                         mode=0o755)
+        files.write_text(bin_folder / "pre-commit", "#!/bin/sh\n", mode=0o755)
         answers = scratch / "template.yml"
         files.write_text(answers, yaml.safe_dump({
             **ABOUT, "name": self.name, "force": True, "org": "nf-core", "is_nfcore": True,
@@ -95,13 +96,13 @@ def _tools() -> Path:
     """nf-core/tools in three releases, in an environment that later runs of the tests find."""
     def make(place: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", place / "whole"], check=True)
-        pip = [place / "whole/bin/python", "-m", "pip", "install", "--quiet", "--no-compile",
+        pip = [str(place / "whole/bin/python"), "-m", "pip", "install", "--quiet", "--no-compile",
                "--disable-pip-version-check"]
         subprocess.run([*pip, WHOLE], check=True)
         for release, packages in ABOVE.items():
             if packages:
-                subprocess.run([*pip, "--no-deps", "--target", place / release, *packages],
-                               check=True)
+                subprocess.run([*pip, "--no-deps", "--target", str(place / release),
+                                *packages], check=True)
 
     return kept("templates/tools", f"{sys.version} {WHOLE} {ABOVE}", make)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -24,7 +25,7 @@ from tests.sandbox.kept import kept
 PACKAGES = ("?essential", "default-jre-headless", "libcommons-math3-java",
             "libfindbin-libs-perl", "libhtsjdk-java", "libjbzip2-java", "libsis-jhdf5-java",
             "perl", "procps", "python3")
-"""What FastQC's package depends on, but for the Java with windows, which draws in half of Debian."""
+"""What FastQC's package depends on, with a Java without windows in place of half of Debian."""
 ALONE = "fastqc"
 REQUIREMENTS = Path(__file__).with_name("multiqc-requirements.txt")
 DROPPED = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/info/")
@@ -56,9 +57,11 @@ def _layout(place: Path) -> None:
     layer = place / "layer.tar.gz"
     plain = hashlib.sha256()
     with gzip.GzipFile(layer, "wb", compresslevel=1, mtime=0) as packed, \
-            tarfile.open(fileobj=_Hashed(packed, plain), mode="w|") as tar:  # type: ignore[call-overload]
+            tarfile.open(fileobj=_Hashed(packed, plain), mode="w|") as tar:
         python = _add_debs(tar, debs)
         _add_multiqc(tar, place / "wheels", python)
+    for scratch in ("debs", "wheels"):
+        shutil.rmtree(place / scratch)
     blobs = place / "blobs/sha256"
     blobs.mkdir(parents=True)
     size, digest = layer.stat().st_size, files.sha256(layer)
@@ -109,7 +112,8 @@ def _add_debs(tar: tarfile.TarFile, debs: list[Path]) -> str:
     seen: set[str] = set()
     python = java = ""
     for deb in debs:
-        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as told, \
+        command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as told, \
                 tarfile.open(fileobj=told.stdout, mode="r|") as package:
             for member in package:
                 member.name = member.name.removeprefix("./").rstrip("/")

@@ -5,9 +5,9 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import nextflow.Channel;
 import nextflow.Session;
 import nextflow.exception.AbortOperationException;
+import nextflow.extension.CH;
 import nextflow.plugin.extension.Factory;
 import nextflow.plugin.extension.Function;
 import nextflow.plugin.extension.PluginExtensionPoint;
@@ -52,7 +52,9 @@ public class StandInExtension extends PluginExtensionPoint {
     public DataflowWriteChannel<?> fromSamplesheet(CharSequence param) {
         String name = param.toString();
         Path schema = session.getBaseDir().resolve(schema(Map.of()).sheetSchema(name));
-        return Channel.fromList(new Sheet(schema).rows(path(params().get(name))));
+        DataflowWriteChannel<?> rows = CH.create();
+        CH.emitAndClose(rows, new Sheet(schema).rows(path(params().get(name))));
+        return rows;
     }
 
     /** The params that differ from their defaults, by the schema's groups. */

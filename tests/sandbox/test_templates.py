@@ -1,8 +1,8 @@
 """nf-core's template in three generations, as its users get it: staged, carried across, and run.
 
 The oldest runs its stubs on the offline host; the middle one computes there, with the real FastQC
-and the real MultiQC; the newest asks for a Nextflow that is not on Maven Central whole, so that it
-is staged, listed, mirrored and configured, and no more.
+and the real MultiQC; the newest asks for a Nextflow that is not on Maven Central whole, which is told.
+With that one line lowered it is staged, listed, mirrored and configured, but not run.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +41,24 @@ IMAGES = {
     "newest": ["community.wave.seqera.io/library/multiqc:1.32--d58f60e4deb769bf", FASTQC],
 }
 RUNS = {"oldest": "stub", "middle": "test", "newest": "stub"}
+REVISIONS = {"oldest": "1.0.0", "middle": "1.0.0", "newest": "lowered"}
 CONTACT = "The institution's own, staged"
+ASKED = re.compile(r"^(\s*nextflowVersion\s*=\s*)\S+", re.MULTILINE)
+GIT = ("git", "-c", "user.name=Tests", "-c", "user.email=tests@example.org")
 CUT = 1000
 """Reads of the second sample: a part of the first's, so that the two can be told apart."""
 
 
-def pipeline_config(name: str) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Crossed(Project):
+    """The project, and what was told of the newest template as it was made."""
+
+    refusal: str
+
+
+def pipeline_config(name: str, revision: str) -> dict[str, Any]:
     return {
-        "source": f"https://git.example.org/{name}.git", "revision": "1.0.0",
+        "source": f"https://git.example.org/{name}.git", "revision": revision,
         "configs": {"source": "https://git.example.org/configs.git", "revision": "1.0.0"},
         "profile": "test", "run": RUNS[name], "data": {"rows": 2},
         "nextflow": {"version": "24.10.5", "coordinates": [
@@ -55,7 +67,7 @@ def pipeline_config(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
     """A project whose site carries the three templates; two of them have been taken across."""
     project = copy(tmp_path_factory.mktemp("templates"), number=2)
     with ThreadPoolExecutor(2) as pool:
@@ -64,22 +76,26 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         folders = {each.name: each.folder for each in TEMPLATES}
         image.result()
     try:
-        project.doit("sandbox:up", "runtime:hello")
         configure(project)
+        project.doit("sandbox:up", f"runtime:{MIDDLE.name}")
         sandbox = sandbox_of(project)
         for name, folder in folders.items():
             serve_git(folder, sandbox.files / f"git/{name}.git")
+        lower(sandbox.files / f"git/{NEWEST.name}.git", tmp_path_factory.mktemp("lowered"))
         serve_configs(sandbox.files / "git/configs.git", tmp_path_factory.mktemp("configs"))
         serve_data(sandbox.files / "data")
         templates.serve_plugins(
-            sandbox.files / "plugins", project.root / "build/local/hello/nextflow-24.10.5.tar",
+            sandbox.files / "plugins", built(project, MIDDLE.name, "nextflow-24.10.5.tar"),
             tmp_path_factory.mktemp("plugins"))
         for reference in {each for listed in IMAGES.values() for each in listed}:
             templates_image.push(sandbox, reference)
+        refused = project.doit(f"mirror:data:{NEWEST.name}", check=False)
+        assert refused.returncode != 0
+        write_pipeline(project, NEWEST.name, REVISIONS[NEWEST.name])
         ran = [each.name for each in (OLDEST, MIDDLE)]
         project.doit(*(f"{step}:{name}" for step in ("sandbox:cross", "dev:validate")
                        for name in ran), f"config:{NEWEST.name}")
-        yield project
+        yield Crossed(root=project.root, refusal=refused.stdout)
     finally:
         project.doit("sandbox:down", check=False)
 
@@ -95,8 +111,12 @@ def configure(project: Project) -> None:
         f"http://127.0.0.1:{registry_port}/community.wave.seqera.io"
     project.write_site(raw)
     for name in raw["pipelines"]:
-        (project.root / f"config/pipelines/{name}.yml").write_text(
-            yaml.safe_dump(pipeline_config(name)))
+        write_pipeline(project, name, "1.0.0")
+
+
+def write_pipeline(project: Project, name: str, revision: str) -> None:
+    (project.root / f"config/pipelines/{name}.yml").write_text(
+        yaml.safe_dump(pipeline_config(name, revision)))
 
 
 def sandbox_of(project: Project) -> Plan:
@@ -114,16 +134,28 @@ def serve_git(source: Path, bare: Path) -> None:
     subprocess.run(["git", "-C", bare, "update-server-info"], check=True)
 
 
+def lower(bare: Path, scratch: Path) -> None:
+    """Tag `lowered`: the same template, but for the Nextflow that it asks for."""
+    subprocess.run(["git", "clone", "--quiet", bare, scratch], check=True)
+    config = scratch / "nextflow.config"
+    text, count = ASKED.subn(r"\g<1>'!>=24.04.2'", config.read_text())
+    assert count == 1
+    config.write_text(text)
+    for words in (["commit", "--quiet", "--all", "-m", "lowered"], ["tag", "lowered"],
+                  ["push", "--quiet", "origin", "lowered"]):
+        subprocess.run([*GIT, *words], cwd=scratch, check=True)
+    subprocess.run(["git", "-C", bare, "update-server-info"], check=True)
+
+
 def serve_configs(bare: Path, scratch: Path) -> None:
     """In the place of nf-core/configs: one profile's file, and a param that shows that it came."""
     (scratch / "nfcore_custom.config").write_text(
         f"params.config_profile_contact = \"{CONTACT}\"\n")
     (scratch / "pipeline").mkdir()
     (scratch / "pipeline/oldest.config").write_text("// nothing to set\n")
-    git = ["git", "-C", str(scratch), "-c", "user.name=T", "-c", "user.email=t@example.org"]
     for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "configs"],
                   ["tag", "1.0.0"]):
-        subprocess.run([*git, *words], check=True)
+        subprocess.run([*GIT, *words], cwd=scratch, check=True)
     serve_git(scratch, bare)
 
 
@@ -174,6 +206,11 @@ def true_reads(project: Project) -> dict[str, int]:
             for name in ("one_1.fq.gz", "one_2.fq.gz", "two_1.fq.gz")}
 
 
+def test_a_template_that_asks_for_another_nextflow_is_refused(crossed: Crossed) -> None:
+    assert "FAILED mirror:data:newest: the pipeline asks for Nextflow !>=25.04.0" in crossed.refusal
+    assert "25.04.0 or later" in crossed.refusal
+
+
 @pytest.mark.parametrize("name", [each.name for each in TEMPLATES])
 def test_its_images_are_found(crossed: Project, name: str) -> None:
     assert built(crossed, name, "images.txt").read_text().split() == IMAGES[name]
@@ -183,7 +220,7 @@ def test_its_images_are_found(crossed: Project, name: str) -> None:
 def test_its_commit_is_locked(crossed: Project, name: str) -> None:
     lock = json.loads((crossed.root / f"config/locks/{name}/code.json").read_text())
     bare = sandbox_of(crossed).files / f"git/{name}.git"
-    commit = subprocess.run(["git", "-C", bare, "rev-parse", "1.0.0^{commit}"], check=True,
+    commit = subprocess.run(["git", "-C", bare, "rev-parse", f"{REVISIONS[name]}^{{commit}}"], check=True,
                             capture_output=True, text=True).stdout.strip()
     assert lock["commit"] == commit
 
@@ -202,6 +239,16 @@ def test_its_plugin_is_carried_as_pinned(crossed: Project, template: templates.T
     with tarfile.open(built(crossed, template.name, "plugins.tar")) as archive:
         tops = {name.split("/")[0] for name in archive.getnames()}
     assert f"{identity}-{version}" in tops
+
+
+@pytest.mark.parametrize("name", [each.name for each in TEMPLATES])
+def test_its_images_are_given_by_digest(crossed: Project, name: str) -> None:
+    lock = json.loads((crossed.root / f"config/locks/{name}/images.json").read_text())
+    config = built(crossed, name, "offline.config").read_text()
+    for image in IMAGES[name]:
+        repository, _, tag = image.rpartition(":")
+        assert f"{repository.partition('/')[2]}@sha256:" in config
+        assert tag in json.dumps(lock)
 
 
 @pytest.mark.parametrize("name", [OLDEST.name, MIDDLE.name])

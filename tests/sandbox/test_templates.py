@@ -1,7 +1,7 @@
 """nf-core's template in three generations, as its users get it: staged, carried across, and run.
 
 The oldest runs its stubs on the offline host; the middle one computes there, with the real FastQC
-and the real MultiQC; the newest asks for a Nextflow that is not on Maven Central whole, which is told.
+and the real MultiQC; the newest asks for a Nextflow that is not whole on Maven Central, and is refused.
 With that one line lowered it is staged, listed, mirrored and configured, but not run.
 """
 
@@ -70,9 +70,8 @@ def pipeline_config(name: str, revision: str) -> dict[str, Any]:
 def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
     """A project whose site carries the three templates; two of them have been taken across."""
     project = copy(tmp_path_factory.mktemp("templates"), number=2)
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(1) as pool:
         image = pool.submit(templates_image.made)
-        list(pool.map(lambda each: each.folder, TEMPLATES[:1]))  # the first makes the tools
         folders = {each.name: each.folder for each in TEMPLATES}
         image.result()
     try:
@@ -220,9 +219,9 @@ def test_its_images_are_found(crossed: Project, name: str) -> None:
 def test_its_commit_is_locked(crossed: Project, name: str) -> None:
     lock = json.loads((crossed.root / f"config/locks/{name}/code.json").read_text())
     bare = sandbox_of(crossed).files / f"git/{name}.git"
-    commit = subprocess.run(["git", "-C", bare, "rev-parse", f"{REVISIONS[name]}^{{commit}}"], check=True,
-                            capture_output=True, text=True).stdout.strip()
-    assert lock["commit"] == commit
+    asked = ["git", "-C", bare, "rev-parse", f"{REVISIONS[name]}^{{commit}}"]
+    told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    assert lock["commit"] == told.strip()
 
 
 @pytest.mark.parametrize("name", [each.name for each in TEMPLATES])

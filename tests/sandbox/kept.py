@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,5 +16,7 @@ def kept(name: str, made_from: str, make: Callable[[Path], None]) -> Path:
     digest = hashlib.sha256(made_from.encode()).hexdigest()[:12]
     folder = ROOT / "build/tests" / f"{name}-{digest}"
     if not folder.is_dir():
+        for outdated in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
+            shutil.rmtree(outdated)
         files.atomic_folder(folder, make)
     return folder

@@ -1,7 +1,7 @@
 """nf-core's template in three generations, as its users get it: staged, carried across, and run.
 
 The oldest runs its stubs on the offline host; the middle one computes there, with the real FastQC
-and the real MultiQC; the newest asks for a Nextflow that is not whole on Maven Central, and is refused.
+and the real MultiQC; the newest asks for a Nextflow that Maven Central lacks, and is refused.
 With that one line lowered it is staged, listed, mirrored and configured, but not run.
 """
 
@@ -219,7 +219,7 @@ def test_its_images_are_found(crossed: Project, name: str) -> None:
 def test_its_commit_is_locked(crossed: Project, name: str) -> None:
     lock = json.loads((crossed.root / f"config/locks/{name}/code.json").read_text())
     bare = sandbox_of(crossed).files / f"git/{name}.git"
-    asked = ["git", "-C", bare, "rev-parse", f"{REVISIONS[name]}^{{commit}}"]
+    asked = ["git", "-C", str(bare), "rev-parse", f"{REVISIONS[name]}^{{commit}}"]
     told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
     assert lock["commit"] == told.strip()
 

@@ -104,14 +104,20 @@ class _Hashed(io.RawIOBase):
 
 
 def _debs(folder: Path) -> list[Path]:
-    """The packages with all that they depend on, as for a machine that has none."""
-    (folder / "partial").mkdir(parents=True)
-    status = folder / "status"
-    status.touch()
-    processes.run(["apt-get", "install", "--yes", "--download-only", "--no-install-recommends",
-                   "-o", f"Dir::State::status={status}", "-o", f"Dir::Cache::archives={folder}",
-                   "-o", "Debug::NoLocking=1", *PACKAGES])
-    processes.run(["apt-get", "download", ALONE], cwd=folder)
+    """The packages with all that they depend on, as for a machine that has none.
+
+    apt's lists are fetched beside them: a machine may have none, or outdated ones.
+    """
+    for name in ("partial", "lists/partial"):
+        (folder / name).mkdir(parents=True)
+    (folder / "status").touch()
+    apt = ["apt-get", "--yes", "--no-install-recommends", "--download-only",
+           "-o", f"Dir::State::lists={folder}/lists", "-o", f"Dir::State::status={folder}/status",
+           "-o", f"Dir::Cache={folder}", "-o", f"Dir::Cache::archives={folder}",
+           "-o", "Debug::NoLocking=1"]
+    processes.run([*apt, "update"])
+    processes.run([*apt, "install", *PACKAGES])
+    processes.run([*apt, "download", ALONE], cwd=folder)
     return sorted(folder.glob("*.deb"))
 
 

@@ -93,7 +93,8 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
         write_pipeline(project, NEWEST.name, REVISIONS[NEWEST.name])
         ran = [each.name for each in (OLDEST, MIDDLE)]
         project.doit(*(f"{step}:{name}" for step in ("sandbox:cross", "dev:validate")
-                       for name in ran), f"config:{NEWEST.name}")
+                       for name in ran),
+                     *(f"{step}:{NEWEST.name}" for step in ("config", "plugins:cache")))
         yield Crossed(root=project.root, refusal=refused.stdout)
     finally:
         project.doit("sandbox:down", check=False)

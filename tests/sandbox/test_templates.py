@@ -268,6 +268,14 @@ def test_it_took_the_institutional_configs_that_were_carried(crossed: Project, n
     assert "://" not in params["custom_config_base"]
 
 
+def test_it_is_told_beforehand_that_the_release_would_run(crossed: Project) -> None:
+    told = json.loads(built(crossed, MIDDLE.name, "validate.json").read_text())
+    assert {each["subject"]: each["ok"] for each in told["subjects"]} == dict.fromkeys(
+        ("registry", "images", "store", "inputs", "containers", "config", "plugins", "runtime"),
+        True)
+    assert told["warnings"] == []
+
+
 def test_the_old_template_is_limited_by_the_hosts_size(crossed: Project) -> None:
     params = json.loads(one_of(crossed, OLDEST.name, "params_*.json").read_text())
     assert int(params["max_cpus"]) <= len(os.sched_getaffinity(0))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -80,13 +81,10 @@ def collect(layout: Layout, runtime: str, *, carry: str = "registry", configs: b
 
     IntegrityError names every file that is not what is claimed.
     """
-    data = read_json(layout.data_manifest, "data-manifest")
     places = fixed(layout, runtime, carry=carry, configs=configs)
-    places |= {each["path"]: ("data", source_of(layout, runtime, each["path"], each["sha256"]))
-               for each in (*data["files"], *data["sheets"])}
-    claimed = {each["path"]: each["sha256"] for each in data["files"]}
-    for name in own:
-        places |= _own(layout, name, claimed)
+    manifests = [_Manifest(path=layout.data_manifest)] + [
+        _Manifest(path=layout.own / name / MANIFEST, place=f"own/{name}/") for name in own]
+    places |= _data_places(layout, manifests)
     blobs = oci.blobs(layout.oci_index, layout.of_site.blobs) if carry == "store" else []
     places |= {f"{OCI_BLOBS}{digest}": ("images", source_of(layout, runtime, OCI_BLOBS + digest,
                                                             digest)) for digest in blobs}
@@ -96,7 +94,8 @@ def collect(layout: Layout, runtime: str, *, carry: str = "registry", configs: b
     carried = [Carried(path=path, source=source, kind=kind, size=source.stat().st_size,
                        sha256=hashes[source]) for path, (kind, source) in sorted(places.items())]
     found = {each.path: each for each in carried}
-    _refuse([*_code(layout, found), *_runtime(layout, runtime, found), *_data(layout, data, found),
+    _refuse([*_code(layout, found), *_runtime(layout, runtime, found),
+             *(fault for each in manifests for fault in _data(each, found)),
              *_images(layout), *_plugins(layout),
              *(_differs(found[OCI_BLOBS + digest].source, found[OCI_BLOBS + digest].sha256, digest,
                         layout.oci_index)
@@ -104,23 +103,40 @@ def collect(layout: Layout, runtime: str, *, carry: str = "registry", configs: b
     return carried
 
 
-def _own(layout: Layout, name: str, claimed: dict[str, str]) -> dict[str, tuple[str, Path]]:
-    """What is carried of a user's own sheet: its files where all data lie, the rest below own/.
+@dataclass(frozen=True, kw_only=True)
+class _Manifest:
+    """A data manifest; `place` is where the release has it and its sheets."""
 
-    `claimed` are the SHA-256 of data by path so far, to which those of this sheet are added.
-    """
-    folder, place = layout.own / name, f"own/{name}"
-    told = read_json(folder / MANIFEST, "data-manifest")
-    found = {f"{place}/{MANIFEST}": ("data", folder / MANIFEST)}
-    if (folder / inputs.INPUTS).is_file():
-        found[f"{place}/{inputs.INPUTS}"] = ("data", folder / inputs.INPUTS)
-    for path, each in [(each["path"], each) for each in told["files"]] + [
-            (f"{place}/{each['path']}", each) for each in told["sheets"]]:
-        source = inputs.blob(layout.of_site.blobs, each["sha256"], path.rpartition("/")[2])
-        if claimed.setdefault(path, each["sha256"]) != each["sha256"]:
-            raise IntegrityError(f"{path} is another file in the test data", where=folder,
-                                 todo="run `doit mirror:data` with relock=1 for both")
-        found[path] = ("data", source)
+    path: Path
+    place: str = ""
+
+    @cached_property
+    def told(self) -> Mapping[str, Any]:
+        told: dict[str, Any] = read_json(self.path, "data-manifest")
+        return told
+
+    def claims(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Each file by its path in the release: files lie where all data do."""
+        for each in self.told["files"]:
+            yield each["path"], each
+        for each in self.told["sheets"]:
+            yield self.place + each["path"], each
+
+
+def _data_places(layout: Layout, manifests: Iterable[_Manifest]) -> dict[str, tuple[str, Path]]:
+    """Data and sheets, and of users' own sheets the manifest too."""
+    found: dict[str, tuple[str, Path]] = {}
+    for manifest in manifests:
+        for path, each in manifest.claims():
+            source = inputs.blob(layout.of_site.blobs, each["sha256"], path.rpartition("/")[2])
+            if found.setdefault(path, ("data", source)) != ("data", source):
+                raise IntegrityError(f"{path} is another file in the test data",
+                                     where=manifest.path,
+                                     todo="run `doit mirror:data` with relock=1 for both")
+        if manifest.place:
+            for name in (MANIFEST, inputs.INPUTS):
+                if manifest.path.with_name(name).is_file():
+                    found[manifest.place + name] = ("data", manifest.path.with_name(name))
     return found
 
 
@@ -158,19 +174,18 @@ def _runtime(layout: Layout, version: str, found: Mapping[str, Carried]) -> list
     return [] if digest == claimed else [_differs(layout.runtime(version), digest, claimed, path)]
 
 
-def _data(layout: Layout, data: Mapping[str, Any], found: Mapping[str, Carried]) -> list[str]:
+def _data(manifest: _Manifest, found: Mapping[str, Carried]) -> list[str]:
     faults = []
-    for each in (*data["files"], *data["sheets"]):
-        carried = found[each["path"]]
+    for path, each in manifest.claims():
+        carried = found[path]
         if (carried.sha256, carried.size) != (each["sha256"], each["size"]):
             faults.append(_differs(carried.source, f"{carried.sha256}, {carried.size} bytes",
-                                   f"{each['sha256']}, {each['size']} bytes",
-                                   layout.data_manifest))
+                                   f"{each['sha256']}, {each['size']} bytes", manifest.path))
     folders = {path for each in found for path in map(str, PurePosixPath(each).parents)}
-    faults += [f"{layout.data_manifest}: the param {name!r} names {value['path']}, which is not "
-               "carried" for name, value in data["params"].items()
+    faults += [f"{manifest.path}: the param {name!r} names {value['path']}, which is not carried"
+               for name, value in manifest.told["params"].items()
                if value["kind"] in ("sheet", "file", "folder")
-               and value["path"] not in {*found, *folders}]
+               and manifest.place + value["path"] not in {*found, *folders}]
     return faults
 
 

@@ -133,6 +133,41 @@ def test_a_file_that_is_not_what_is_claimed_is_named(ready: Staged, name: str) -
     assert str(path) in str(caught.value)
 
 
+def stage_own(ready: Staged, *, path: str | None = None) -> Path:
+    """A user's own sheet of one file; its blob."""
+    digest = files.sha256_bytes(b"mine")
+    blob = ready.layout.of_site.blobs / digest / "own.fq"
+    files.write_bytes(blob, b"mine")
+    folder = ready.layout.own / "cohort"
+    files.write_text(folder / "inputs.csv", f"sample,fastq_1\na,data/{digest}/own.fq\n")
+    files.write_json(folder / "data.manifest.json", {
+        "pipeline": "hello", "profile": "", "declared": [], "sheets": [],
+        "params": {"input": {"kind": "sheet", "path": "inputs.csv"}},
+        "files": [{"url": "own:own.fq", "sha256": digest, "size": 4,
+                   "path": path or f"data/{digest}/own.fq"}]})
+    return blob
+
+
+def test_a_user_s_own_files_are_held_against_their_manifest(ready: Staged) -> None:
+    blob = stage_own(ready)
+    found = {each.path for each in contents.collect(ready.layout, VERSION, own=["cohort"])}
+    assert found > {f"data/{blob.parent.name}/own.fq", "own/cohort/inputs.csv",
+                    "own/cohort/data.manifest.json"}
+    blob.write_bytes(b"else")
+    (ready.layout.own / "cohort/inputs.csv").unlink()
+    with pytest.raises(IntegrityError) as caught:
+        contents.collect(ready.layout, VERSION, own=["cohort"])
+    assert str(blob) in str(caught.value)
+    assert "'input' names inputs.csv, which is not carried" in str(caught.value)
+
+
+def test_two_files_of_one_path_are_refused(ready: Staged) -> None:
+    taken = read_json(ready.layout.data_manifest, "data-manifest")["files"][0]["path"]
+    stage_own(ready, path=taken)
+    with pytest.raises(IntegrityError, match="another file in the test data"):
+        contents.collect(ready.layout, VERSION, own=["cohort"])
+
+
 def test_all_faults_are_named_at_once(ready: Staged) -> None:
     paths = [code_changed(ready), data_changed(ready), receipt_of_another_digest(ready)]
     with pytest.raises(IntegrityError) as caught:

@@ -32,8 +32,8 @@ CONFIG = _config()
 OFFLINE = CONFIG.role == "prod"
 LOCAL = CONFIG.site.sandbox is not None
 ROOMS = ["images", "prod"] if OFFLINE else [
-    *(["sandbox"] if LOCAL else []), "runtime", "code", "images", "data", "plugins", "reach",
-    "offline", "dev", "release"]
+    *(["sandbox"] if LOCAL else []), "runtime", "code", "resolve", "images", "data", "plugins",
+    "reach", "offline", "dev", "release"]
 # Plain `doit` goes up to the pushed releases; on the local site, all the way across.
 CROSSING = ["sandbox:cross"] if LOCAL and "pipeline" not in CONFIG.variables else []
 DOIT_CONFIG = {

@@ -108,6 +108,11 @@ class Layout(_OfPipeline):
         return self.root / ".configs-cache"
 
     @property
+    def resolved(self) -> Path:
+        """The config, as Nextflow resolves it with the profile."""
+        return self.root / "resolved.json"
+
+    @property
     def images(self) -> Path:
         return self.root / "images.txt"
 

@@ -10,13 +10,13 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, isolation, processes, versions
+from tasks.core import files, isolation, processes, sheets, versions
 from tasks.core.errors import CommandError, HostError, SourceError
 
 PATIENCE = 300.0
@@ -155,8 +155,9 @@ def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
         # A warning may stand before the answer, which may be a hostile one.
         with contextlib.suppress(ValueError, RecursionError):
             resolved: dict[str, Any] = json.loads(told[start:])
+            sheets.judge(resolved)
             return resolved
-    raise SourceError("`nextflow config` did not answer in JSON", where=log)
+    raise SourceError("`nextflow config` did not answer in JSON that can be kept", where=log)
 
 
 def ask(nextflow: Nextflow, words: Sequence[str | Path], *, scratch: Path,
@@ -189,20 +190,3 @@ def keep_log(detail: Path, log: Path) -> None:
         with os.fdopen(opened, "rb") as stream:
             if stat.S_ISREG(os.fstat(opened).st_mode):
                 files.write_bytes(log, stream.read(LONGEST_LOG))
-
-
-@contextlib.contextmanager
-def resolved(code: Path, runtime: Path, *, profile: str, log: Path,
-             params: Mapping[str, Any] | None = None) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The folder of the unpacked `code` and its resolved config; gone when the block ends.
-
-    Raises SourceError as `config` does, ConfigError where the pipeline insists on another version
-    than the runtime's.
-    """
-    with tempfile.TemporaryDirectory(prefix=".config.", dir=code.parent) as temporary:
-        folder = Path(temporary).absolute()
-        files.unpack_tar(code, folder / "code")
-        nextflow = install(runtime, folder / "runtime", home=folder / "home")
-        found = config(nextflow, folder / "code", profile=profile, log=log, params=params)
-        versions.misfit(version_of(runtime), found.get("manifest", {}).get("nextflowVersion"))
-        yield folder / "code", found

@@ -208,7 +208,7 @@ def _tree(text: str, name: str) -> Any:
             loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
             _judge_tokens(yaml.scan(text, Loader=loader), name)
             tree = yaml.load(text, Loader=loader)  # noqa: S506 - one of the safe loaders
-        _judge(tree)
+        judge(tree)
         return tree
     except (ValueError, RecursionError) as error:
         raise SourceError(f"the sheet can't be read: {error}", where=name) from error
@@ -231,7 +231,7 @@ def _judge_tokens(tokens: Iterable[Any], name: str) -> None:
                               todo="write out what they stand for")
 
 
-def _judge(tree: Any, depth: int = 0) -> None:
+def judge(tree: Any, depth: int = 0) -> None:
     """ValueError for deep nesting, and for half a surrogate pair, which no file can hold."""
     if depth > DEEPEST:
         raise ValueError(_TOO_DEEP)
@@ -239,11 +239,11 @@ def _judge(tree: Any, depth: int = 0) -> None:
         tree.encode()
     elif isinstance(tree, Mapping):
         for key, value in tree.items():
-            _judge(key, depth + 1)
-            _judge(value, depth + 1)
+            judge(key, depth + 1)
+            judge(value, depth + 1)
     elif isinstance(tree, list):
         for value in tree:
-            _judge(value, depth + 1)
+            judge(value, depth + 1)
 
 
 def _texts(tree: Any, place: str) -> Iterator[tuple[str, str]]:

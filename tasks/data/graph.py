@@ -28,16 +28,16 @@ def tasks(config: Config) -> Iterator[Task]:
         if "input" in config.variables:
             # Another action under the same name: the test data's state stays what it was.
             yield step(name, "your own data, fetched and locked", mirror_own,
-                       _own(config, pipeline, at, name), always=True, recorded=False,
+                       _own(config, pipeline, at), always=True, recorded=False,
                        servers=config.site.servers)
             continue
         spec = Mirror(
             pipeline=pipeline.name, selection=_selection(pipeline),
-            source=_source(config, pipeline, at, name), store=config.site.store.url,
+            source=_source(config, at), store=config.site.store.url,
             manifest=at.data_manifest, sums=at.data_sums, inputs=at.inputs,
             inputs_store=at.inputs_store)
         yield step(name, "the data, fetched and locked", mirror, spec,
-                   needs=[spec.source.code, spec.source.runtime],
+                   needs=[spec.source.code, spec.source.resolved],
                    makes=[spec.manifest, spec.sums, spec.inputs, spec.inputs_store],
                    keeps=[spec.source.lock], always=config.relock,
                    servers=config.site.servers)
@@ -46,9 +46,9 @@ def tasks(config: Config) -> Iterator[Task]:
         at = Layout(site=config.site.name, pipeline=pipeline.name)
         name = f"data:plan:{pipeline.name}"
         shown = PlanSpec(pipeline=pipeline.name, selection=_selection(pipeline),
-                         source=_source(config, pipeline, at, name), report=at.data_plan)
+                         source=_source(config, at), report=at.data_plan)
         yield step(name, "what the data would cost", show_plan, shown, look=True,
-                   needs=[shown.source.code, shown.source.runtime],
+                   needs=[shown.source.code, shown.source.resolved],
                    servers=config.site.servers)
 
 
@@ -59,17 +59,17 @@ def _selection(pipeline: Pipeline) -> Selection:
         if pipeline.genome else None, folders=pipeline.folders, limit=pipeline.limit)
 
 
-def _own(config: Config, pipeline: Pipeline, at: Layout, step_name: str) -> OwnSpec:
+def _own(config: Config, pipeline: Pipeline, at: Layout) -> OwnSpec:
     sheet = Path(config.variables["input"]).expanduser()
-    source = dataclasses.replace(_source(config, pipeline, at, step_name),
+    source = dataclasses.replace(_source(config, at),
                                  lock=at.lock(f"own-{sheet.stem}"))
     return OwnSpec(pipeline=pipeline.name, sheet=sheet, source=source,
                    folder=at.own / sheet.stem, limit=pipeline.limit)
 
 
-def _source(config: Config, pipeline: Pipeline, at: Layout, step_name: str) -> Source:
+def _source(config: Config, at: Layout) -> Source:
     return Source(
         reach=Reach(prefixes=config.site.urls, buckets=config.site.buckets,
                     folders=config.site.folders),
-        code=at.code, runtime=at.runtime(pipeline.runtime), blobs=at.of_site.blobs,
-        lock=at.lock("data"), log=at.log(step_name), relock=config.relock)
+        code=at.code, resolved=at.resolved, blobs=at.of_site.blobs, lock=at.lock("data"),
+        relock=config.relock)

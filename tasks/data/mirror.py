@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, inputs, locks, nextflow, sums, urls
+from tasks.core import files, inputs, locks, project, sums, urls
 from tasks.core.errors import ConfigError
 from tasks.data import params, plan, references, stage, trees
 from tasks.data.blobs import Blob, Cache
@@ -37,14 +37,13 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The staged code and runtime, how URLs are reached, and where what is fetched goes."""
+    """The staged code and its config, how URLs are reached, and where what is fetched goes."""
 
     reach: Reach
     code: Path
-    runtime: Path
+    resolved: Path
     blobs: Path
     lock: Path
-    log: Path
     relock: bool
 
 
@@ -114,19 +113,17 @@ def show_plan(spec: PlanSpec) -> str:
 
 @contextlib.contextmanager
 def _surveyed(selection: Selection, source: Source) -> Iterator[Surveyed]:
-    """Resolve the config, and follow what it names; the unpacked code is gone afterwards."""
+    """Follow what the config names; the unpacked code is gone afterwards."""
     cache, known, sizes = opened(source, limit=selection.limit)
-    with nextflow.resolved(source.code, source.runtime, profile=selection.profile,
-                           params=selection.given or None,
-                           log=source.log) as (project, config):
+    with project.opened(source.code, source.resolved) as (code, config):
         resolved = config.get("params", {})
-        chosen = params.choose(resolved, project, selection.given)
-        found = references.choose(resolved, selection.references, project)
+        chosen = params.choose(resolved, code, selection.given)
+        found = references.choose(resolved, selection.references, code)
         further = _trees(selection, resolved, found)
         roots = {**chosen.sources, **found.others}
         for name in further:
             roots.pop(name, None)
-        finder = Finder(project)
+        finder = Finder(code)
         collected = collect([Root(label=name, place=f"params.{name}", source=each,
                                   is_main=name == chosen.sheet_param)
                              for name, each in roots.items()],

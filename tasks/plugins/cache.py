@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import archives, download, files, locks, nextflow, schema, urls, versions
+from tasks.core import archives, download, files, locks, project, schema, urls, versions
 from tasks.core.config import PluginsAt
 from tasks.core.errors import IntegrityError
 from tasks.plugins import archive, index, needs
@@ -20,22 +20,20 @@ from tasks.plugins.needs import Need
 class Plugins:
     """What `plugins:cache` reads, and where its files go. `nextflow` is the runtime's version.
 
-    `profile` is the one that is run, and `by_hand` are the plugins of our own configuration.
+    `by_hand` are the plugins of our own configuration.
     """
 
     pipeline: str
     nextflow: str
-    profile: str
     at: PluginsAt
     urls: Mapping[str, str]
     by_hand: tuple[str, ...]
-    code: Path
+    resolved: Path
     runtime: Path
     data_manifest: Path
     listed: Path
     archive: Path
     lock: Path
-    log: Path
     relock: bool
 
 
@@ -45,11 +43,9 @@ def cache(spec: Plugins) -> str:
     Raises SourceError where a plugin can't be had, IntegrityError where its bytes are not what
     the index or the lock says, or its zip is hostile.
     """
-    with nextflow.resolved(spec.code, spec.runtime, profile=spec.profile,
-                           log=spec.log) as (_, config):
-        wanted = needs.needs(config, schema.read_json(spec.data_manifest,
-                                                      "data-manifest")["params"],
-                             spec.by_hand, needs.made_with(spec.runtime))
+    answered = schema.read_json(spec.data_manifest, "data-manifest")["params"]
+    wanted = needs.needs(project.config(spec.resolved), answered, spec.by_hand,
+                         needs.made_with(spec.runtime))
     lock = locks.read(spec.lock, "plugins-lock")
     locked = {each["id"]: each for each in lock["plugins"]} if lock else {}
     with tempfile.TemporaryDirectory(prefix=".plugins.", dir=spec.archive.parent) as temporary:

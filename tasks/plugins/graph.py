@@ -20,14 +20,13 @@ def tasks(config: Config) -> Iterator[Task]:
     for pipeline in config.pipelines:
         layout = Layout(site=config.site.name, pipeline=pipeline.name)
         spec = Plugins(
-            pipeline=pipeline.name, nextflow=pipeline.runtime, profile=pipeline.profile,
+            pipeline=pipeline.name, nextflow=pipeline.runtime, resolved=layout.resolved,
             at=config.site.plugins, urls=config.site.urls, by_hand=pipeline.plugins,
-            code=layout.code, data_manifest=layout.data_manifest,
-            runtime=layout.runtime(pipeline.runtime),
+            data_manifest=layout.data_manifest, runtime=layout.runtime(pipeline.runtime),
             listed=layout.plugins_list, archive=layout.plugins, lock=layout.lock("plugins"),
-            log=layout.log(f"plugins:cache:{pipeline.name}"), relock=config.relock)
+            relock=config.relock)
         yield step(f"plugins:cache:{pipeline.name}", "the plugins, fetched and locked",
-                   cache, spec, needs=[spec.code, spec.runtime, spec.data_manifest],
+                   cache, spec, needs=[spec.resolved, spec.runtime, spec.data_manifest],
                    makes=[spec.archive, spec.listed], keeps=[spec.lock], always=config.relock,
                    after=["sandbox:plugin"] if served else [],
                    servers=config.site.servers)

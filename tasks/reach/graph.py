@@ -20,10 +20,9 @@ def tasks(config: Config) -> Iterator[Task]:
         at = Layout(site=config.site.name, pipeline=pipeline.name)
         spec = ReachSpec(
             pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
-            runtime=at.runtime(pipeline.runtime), data_manifest=at.data_manifest,
-            plugins=at.plugins_list, toggles=TOGGLES, output=at.reach,
-            log=at.log(f"reach:{pipeline.name}"))
+            resolved=at.resolved, data_manifest=at.data_manifest, plugins=at.plugins_list,
+            toggles=TOGGLES, output=at.reach)
         yield step(f"reach:{pipeline.name}", "what would still reach out, and what answers it",
-                   reach, spec, needs=[spec.code, spec.runtime, spec.data_manifest, spec.plugins,
+                   reach, spec, needs=[spec.code, spec.resolved, spec.data_manifest, spec.plugins,
                                        spec.toggles],
                    makes=[spec.output])

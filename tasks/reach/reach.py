@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import files, nextflow
+from tasks.core import files, project
 from tasks.core.schema import check
 from tasks.reach import staged
 from tasks.reach.findings import Report
@@ -20,20 +20,18 @@ class ReachSpec:
     pipeline: str
     profile: str
     code: Path
-    runtime: Path
+    resolved: Path
     data_manifest: Path
     plugins: Path
     toggles: Path
     output: Path
-    log: Path
 
 
 def reach(spec: ReachSpec) -> str:
     """Write reach.json, and print a summary; what nothing answers is no error here."""
     carried = staged.read(spec.data_manifest, spec.plugins, spec.toggles)
-    with nextflow.resolved(spec.code, spec.runtime, profile=spec.profile,
-                           log=spec.log) as (project, config):
-        found = scan(project, config, carried, spec.profile)
+    with project.opened(spec.code, spec.resolved) as (code, config):
+        found = scan(code, config, carried, spec.profile)
     told = {"pipeline": spec.pipeline, "profile": spec.profile, **found.as_json()}
     files.write_json(spec.output, check(told, "reach", where=spec.output))
     print(summary(found), flush=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.core import download, files, nextflow
+from tasks.core import download, files, project
 from tasks.runtime import build as runtimes
 from tests.sandbox import hostile as pipelines
 from tests.sandbox.project import ROOT
@@ -55,7 +55,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web, runtime: 
 
 @pytest.fixture
 def resolved(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the config resolves to, where the real Nextflow isn't what is tested."""
+    """What `resolve` tells later steps, where the real Nextflow isn't what is tested."""
     told: dict[str, Any] = {"params": {}}
-    monkeypatch.setattr(nextflow, "config", lambda *_, **__: told)
+    monkeypatch.setattr(project, "config", lambda *_: told)
     return told

@@ -21,7 +21,7 @@ PUBLIC = "https://data.example.org/"
 FOLDER = "https://folder.example.org/"
 """Mapped to the web server, and to the folder `allowed`."""
 SECRET = "AKIA-s3cret-of-this-machine"
-ONLINE = ("code", "data", "plugins", "release")
+ONLINE = ("code", "resolve", "data", "plugins", "release")
 VERSION = staged.VERSION
 
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tasks.code import folder, stage
-from tasks.core import download, files, inputs, nextflow, schema, signature
+from tasks.core import download, files, inputs, project, schema, signature
 from tasks.core.errors import ConfigError, SourceError
 from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
 from tasks.data.own import OwnSpec, mirror_own
@@ -25,6 +25,7 @@ from tasks.data.sources import Reach
 from tasks.prod.fetch import fetch
 from tasks.prod.run import own_params
 from tasks.release import push, release
+from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
 from tests import staged
 from tests.sandbox.project import ROOT
@@ -44,8 +45,8 @@ def spec(root: Path, web: Web, **changes: Any) -> Mirror:
         "limit": None}
     source: dict[str, Any] = {
         "reach": Reach(prefixes={PUBLIC: f"{web.url}/"}), "code": root / "code.tar",
-        "runtime": root / "runtime.tar", "blobs": root / "blobs/sha256",
-        "lock": root / "locks/data.json", "log": root / "log", "relock": False}
+        "resolved": root / "resolved.json", "blobs": root / "blobs/sha256",
+        "lock": root / "locks/data.json", "relock": False}
     for values in (selection, source):
         values |= {key: value for key, value in changes.items() if key in values}
     return Mirror(pipeline="p", selection=Selection(**selection), source=Source(**source),
@@ -57,16 +58,16 @@ def spec(root: Path, web: Web, **changes: Any) -> Mirror:
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The params that the config resolves to; one test below asks the real Nextflow."""
-    project = tmp_path / "project"
-    (project / "assets").mkdir(parents=True)
-    (project / "assets/local.fa").write_text(">a\nACGT\n")
+    code = tmp_path / "project"
+    (code / "assets").mkdir(parents=True)
+    (code / "assets/local.fa").write_text(">a\nACGT\n")
     told: dict[str, Any] = {}
 
     @contextlib.contextmanager
-    def resolved(*_: object, **__: object) -> Iterator[tuple[Path, dict[str, Any]]]:
-        yield project, {"params": told}
+    def opened(*_: object) -> Iterator[tuple[Path, dict[str, Any]]]:
+        yield code, {"params": told}
 
-    monkeypatch.setattr(nextflow, "resolved", resolved)
+    monkeypatch.setattr(project, "opened", opened)
     return told
 
 
@@ -304,7 +305,7 @@ def test_the_plan_fetches_nothing_but_sheets_and_holds_the_limit(
 
 def test_params_that_the_config_sets_hold_on_both_sides(tmp_path: Path, web: Web,
                                                         params: dict[str, Any]) -> None:
-    """nextflow.resolved answers with the params given, as the real one does."""
+    """`resolve` tells the params given, as the real Nextflow does (test_resolve)."""
     given = {"model": None, "depth": 30, "fasta": f"{PUBLIC}mine.fa"}
     params |= given
     web.files = {"/mine.fa": b">m\n"}
@@ -440,11 +441,8 @@ def test_the_real_nextflow_tells_hello_s_params(tmp_path: Path, web: Web,
     public = "https://data.hello.example.org/"
     web.files = {"/hello/samplesheet.csv": f"sample,fastq_1,fastq_2\na,{public}r.fq,\n".encode(),
                  "/r.fq": READS}
-    hello = spec(tmp_path, web, reach=Reach(prefixes={public: f"{web.url}/"}),
-                 runtime=runtime.archive)
-    mirror(hello)
+    resolve(ResolveSpec(pipeline="hello", profile="test", given={}, code=tmp_path / "code.tar",
+                        runtime=runtime.archive, output=tmp_path / "resolved.json",
+                        log=tmp_path / "log"))
+    mirror(spec(tmp_path, web, reach=Reach(prefixes={public: f"{web.url}/"})))
     assert (tmp_path / "inputs.csv").read_text().endswith(f"a,data/{sha(READS)}/r.fq,\n")
-    with pytest.raises(SourceError, match="'nosuch'") as caught:
-        mirror(spec(tmp_path, web, reach=hello.source.reach, runtime=runtime.archive,
-                    profile="nosuch"))
-    assert "Unknown configuration profile" in str(caught.value)

@@ -21,6 +21,7 @@ from tasks.dev.validate import ValidateSpec, validate
 from tasks.images.scan import ListSpec, list_images
 from tasks.offline.render import RenderSpec, build
 from tasks.reach.reach import ReachSpec, reach
+from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
 from tests.sandbox.project import ROOT
 
@@ -99,10 +100,13 @@ def staged(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory
         build(RenderSpec(pipeline="forms", nextflow=runtime.version, scan=at.images_scan,
                          receipt=at.images_receipt, output=at.offline_config,
                          toggles=ROOT / "config/offline.config"))
+        resolve(ResolveSpec(pipeline="forms", profile="test", given={}, code=at.code,
+                            runtime=at.runtime(runtime.version), output=at.resolved,
+                            log=at.log("resolve")))
         reach(ReachSpec(
-            pipeline="forms", profile="test", code=at.code, runtime=at.runtime(runtime.version),
+            pipeline="forms", profile="test", code=at.code, resolved=at.resolved,
             data_manifest=at.data_manifest, plugins=at.plugins_list,
-            toggles=ROOT / "config/offline.config", output=at.reach, log=at.log("reach")))
+            toggles=ROOT / "config/offline.config", output=at.reach))
         yield ValidateSpec(
             pipeline="forms", profile="test", runtime=runtime.version, layout=at, spans=False,
             registry=Registry(host="nexus.example.org", port=5443), store=StoreAt(url="store"))

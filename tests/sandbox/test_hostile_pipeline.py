@@ -60,7 +60,7 @@ def test_what_is_odd_but_harmless_arrives_as_it_was(hostile: Hostile, web: Web) 
     web.files["/sheet.csv"] = table([["sample", "cell"], *(
         [f"s{number}", cell] for number, cell in enumerate([*untouched, *named]))])
     hostile.params(input=f"{PUBLIC}sheet.csv")
-    hostile.run("stage", "mirror:data", "plugins:cache")
+    hostile.run("stage", "resolve", "mirror:data", "plugins:cache")
     folder, ready = arrived(hostile)
     for name, content in ((odd, READS), ("link.fq", READS), ("-rf", b"x")):
         assert (ready.code / "assets" / name).read_bytes() == content

@@ -24,6 +24,7 @@ from tasks.images.inspect import InspectSpec, inspect_images
 from tasks.images.reference import complete
 from tasks.images.scan import ListSpec, list_images
 from tasks.offline.render import RenderSpec, build
+from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
 from tests.sandbox.project import ROOT
 from tests.sandbox.web import serving
@@ -182,13 +183,16 @@ def hello(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory) -
         web.files = {"/hello/samplesheet.csv":
                      f"sample,fastq_1,fastq_2\na,{public}hello/r.fq.gz,\n".encode(),
                      "/hello/r.fq.gz": gzip.compress(b"@r\nACGT\n+\nIIII\n")}
+        resolve(ResolveSpec(pipeline="hello", profile="test", given={}, code=root / "code.tar",
+                            runtime=runtime.archive, output=root / "resolved.json",
+                            log=root / "log"))
         mirror(Mirror(
             pipeline="hello", store="store", manifest=root / "data.manifest.json",
             selection=Selection(profile="test", samples=0, given={}, references=None, folders={},
                                 limit=None),
             source=Source(reach=Reach(prefixes={public: f"{web.url}/"}), code=root / "code.tar",
-                          runtime=runtime.archive, blobs=root / "blobs", lock=root / "data.json",
-                          log=root / "log", relock=False),
+                          resolved=root / "resolved.json", blobs=root / "blobs",
+                          lock=root / "data.json", relock=False),
             sums=root / "sums", inputs=root / "inputs.csv", inputs_store=root / "inputs3.csv"))
     list_images(ListSpec(pipeline="hello", code=root / "code.tar", profile="test", given={},
                          images=root / "images.txt", scan=root / "images.json"))

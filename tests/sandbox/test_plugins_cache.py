@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.core import files, nextflow, schema
+from tasks.core import files, schema
 from tasks.core.config import PluginsAt
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tasks.plugins.cache import Plugins, cache
+from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
 from tests.sandbox.web import Web
 
@@ -65,34 +64,21 @@ def shop(web: Web) -> Shop:
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The config as it resolves; one test below asks the real Nextflow."""
-    told: dict[str, Any] = {}
-
-    @contextlib.contextmanager
-    def resolved(*_: object, **__: object) -> Iterator[tuple[Path, dict[str, Any]]]:
-        yield tmp_path, told
-
-    monkeypatch.setattr(nextflow, "resolved", resolved)
-    return told
-
-
-@pytest.fixture
-def wanted(config: dict[str, Any]) -> list[str]:
+def wanted(resolved: dict[str, Any]) -> list[str]:
     """The plugins that the config names."""
     told: list[str] = []
-    config["plugins"] = told
+    resolved["plugins"] = told
     return told
 
 
 def spec(root: Path, web: Web, **changes: Any) -> Plugins:
     values: dict[str, Any] = {
-        "pipeline": "p", "nextflow": "24.10.5", "profile": "test",
+        "pipeline": "p", "nextflow": "24.10.5",
         "at": PluginsAt(index=f"{web.url}/plugins.json"), "urls": {}, "by_hand": (),
-        "code": root / "code.tar", "runtime": made(root / "nextflow-24.10.5.tar"),
+        "resolved": root / "resolved.json", "runtime": made(root / "nextflow-24.10.5.tar"),
         "data_manifest": root / "data.manifest.json", "listed": root / "plugins.txt",
         "archive": root / "plugins.tar", "lock": root / "locks/plugins.json",
-        "log": root / "log", "relock": False, **changes}
+        "relock": False, **changes}
     files.write_json(root / "data.manifest.json", {
         "pipeline": "p", "profile": "test", "declared": [], "sheets": [], "files": [],
         "params": {"vep_cache": {"kind": "none", "was": "s3://x/y"}}})
@@ -204,19 +190,19 @@ def test_what_a_plugin_depends_on_is_carried_too(tmp_path: Path, web: Web, shop:
 
 
 def test_what_nextflow_loads_unseen_is_of_the_runtime_s_own_version(
-        tmp_path: Path, web: Web, shop: Shop, config: dict[str, Any]) -> None:
+        tmp_path: Path, web: Web, shop: Shop, resolved: dict[str, Any]) -> None:
     """s3:// that stays asks for nf-amazon, and what the release sets to null does not."""
     for name, version in (("nf-amazon", "2.9.2"), ("nf-amazon", "3.0.0"), ("nf-wave", "1.7.4")):
         shop.add(name, version)
-    config["params"] = {"vep_cache": "s3://x/y", "outdir": "results"}
+    resolved["params"] = {"vep_cache": "s3://x/y", "outdir": "results"}
     assert cache(spec(tmp_path, web)) == "no plugins"
-    config["params"]["model"] = "s3://x/z"
+    resolved["params"]["model"] = "s3://x/z"
     assert cache(spec(tmp_path, web)) == "nf-amazon@2.9.2: s3:// in params.model"
-    config |= {"params": {}, "wave": {"enabled": True},
+    resolved |= {"params": {}, "wave": {"enabled": True},
                "process": {"withLabel:big": {"executor": "awsbatch"}}}
     assert cache(spec(tmp_path, web)) == ("nf-amazon@2.9.2: process.executor awsbatch\n"
                                           "nf-wave@1.7.4: wave.enabled")
-    config.clear()
+    resolved.clear()
     assert cache(spec(tmp_path, web, by_hand=("nf-amazon",))) == (
         "nf-amazon@2.9.2: plugins in the pipeline's config")
 
@@ -242,7 +228,7 @@ def test_a_registry_answers_as_an_index_does(tmp_path: Path, web: Web, shop: Sho
         cache(made_of)
 
 
-def test_no_plugins_ask_nobody(tmp_path: Path, web: Web, config: dict[str, Any]) -> None:
+def test_no_plugins_ask_nobody(tmp_path: Path, web: Web, resolved: dict[str, Any]) -> None:
     cache(spec(tmp_path, web))
     assert web.seen == []
     assert (tmp_path / "plugins.txt").read_bytes() == b""
@@ -267,5 +253,8 @@ def test_the_real_nextflow_tells_the_plugins(tmp_path: Path, web: Web, shop: Sho
     files.write_text(source / "nextflow.config",
                      "plugins {\n  id 'nf-a@1.0.0'\n  id 'nf-b'\n}\nprofiles { test {} }\n")
     files.write_tar(tmp_path / "code.tar", source, files.tree(source))
+    resolve(ResolveSpec(
+        pipeline="p", profile="test", given={}, code=tmp_path / "code.tar",
+        runtime=runtime.archive, output=tmp_path / "resolved.json", log=tmp_path / "log"))
     cache(spec(tmp_path, web, runtime=runtime.archive))
     assert (tmp_path / "plugins.txt").read_text() == "nf-a@1.0.0\nnf-b@1.0.0\n"

@@ -18,8 +18,8 @@ from tasks.core.graph import group, step
 from tests.build import Build
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("sandbox", "runtime", "code", "images", "data", "plugins", "reach", "offline", "dev",
-         "release")
+ROOMS = ("sandbox", "runtime", "code", "resolve", "images", "data", "plugins", "reach", "offline",
+         "dev", "release")
 
 
 @dataclass(frozen=True, kw_only=True)

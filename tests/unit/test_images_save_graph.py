@@ -12,8 +12,8 @@ import yaml
 from tasks.core.config import load
 from tests.build import Build
 
-ROOMS = ("sandbox", "runtime", "code", "images", "data", "plugins", "reach", "offline", "dev",
-         "release")
+ROOMS = ("sandbox", "runtime", "code", "resolve", "images", "data", "plugins", "reach", "offline",
+         "dev", "release")
 ASKS_THE_REGISTRY = {"images:plan", "images:mirror", "images:verify", "dev:smoke", "push:smoke"}
 
 

@@ -1,0 +1,1 @@
+"""The pipelines' configs, as their own Nextflow resolves them."""

@@ -1,0 +1,23 @@
+"""`resolve`: each pipeline's config, as its own Nextflow resolves it with the profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tasks.core.config import Config
+from tasks.core.graph import Task, group, step
+from tasks.core.layout import Layout
+from tasks.resolve.resolve import ResolveSpec, resolve
+
+
+def tasks(config: Config) -> Iterator[Task]:
+    """`resolve:<pipeline>`: the one step online whose params and plugins come from Nextflow."""
+    yield group("resolve", "the pipelines' configs, as Nextflow resolves them")
+    for pipeline in config.pipelines:
+        at = Layout(site=config.site.name, pipeline=pipeline.name)
+        spec = ResolveSpec(
+            pipeline=pipeline.name, profile=pipeline.profile, given=pipeline.params,
+            code=at.code, runtime=at.runtime(pipeline.runtime), output=at.resolved,
+            log=at.log(f"resolve:{pipeline.name}"))
+        yield step(f"resolve:{pipeline.name}", "the config, as Nextflow resolves it", resolve,
+                   spec, needs=[spec.code, spec.runtime], makes=[spec.output])

@@ -1,0 +1,46 @@
+"""What a pipeline's config comes to, told by the real Nextflow: once, for all that read it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files, nextflow, project, versions
+from tasks.core.schema import check
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolveSpec:
+    """Whose config is resolved, and where it goes. `given` are params that our config sets."""
+
+    pipeline: str
+    profile: str
+    given: Mapping[str, Any]
+    code: Path
+    runtime: Path
+    output: Path
+    log: Path
+
+
+def resolve(spec: ResolveSpec) -> str:
+    """Write resolved.json.
+
+    Raises SourceError with Nextflow's own words where the config does not resolve, ConfigError
+    where the pipeline insists on another version than the runtime's.
+    """
+    version = nextflow.version_of(spec.runtime)
+    with tempfile.TemporaryDirectory(prefix=".resolve.", dir=spec.output.parent) as temporary:
+        folder = Path(temporary).absolute()
+        files.unpack_tar(spec.code, folder / "code")
+        runtime = nextflow.install(spec.runtime, folder / "runtime", home=folder / "home")
+        found = nextflow.config(runtime, folder / "code", profile=spec.profile, log=spec.log,
+                                params=spec.given or None)
+        config = project.portable(found, folder / "code")
+    told = check({"pipeline": spec.pipeline, "profile": spec.profile, "config": config},
+                 "resolved", where="the resolved config")
+    misfit = versions.misfit(version, config.get("manifest", {}).get("nextflowVersion"))
+    files.write_json(spec.output, told)
+    return misfit or f"{len(config.get('params', {}))} params, by Nextflow {version}"

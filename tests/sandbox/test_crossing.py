@@ -15,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tasks.core import files
+from tasks.core.layout import SiteLayout
+from tasks.sandbox import host
+from tasks.sandbox.plan import State
 from tests.sandbox.project import Project, copy, steps
 
 LOOKS = {"dev:validate:hello"}
@@ -156,6 +160,28 @@ def test_a_comment_in_the_source_goes_as_far_as_bytes_differ(crossed: Project) -
         assert not ran & {"images:lock:hello", "images:mirror:hello", "config:hello"}
     finally:
         main.write_text(before)
+
+
+def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(crossed.root)
+    own, record = crossed.root / "mine", b"@r\nACGT\n+\nIIII\n"
+    for name, count in (("a.fastq.gz", 7), ("deep/b 1.fastq.gz", 3), ("deep/b 2.fastq.gz", 2)):
+        files.write_bytes(own / name, gzip.compress(record * count))
+    files.write_text(own / "cohort.csv", "sample,fastq_1,fastq_2\none,a.fastq.gz,\n"
+                     f"two,deep/b 1.fastq.gz,{own}/deep/b 2.fastq.gz\n")
+    assert "input=cohort" in crossed.doit("mirror:data:hello", "input=mine/cohort.csv").stdout
+    crossed.doit("sandbox:cross:hello")  # the test's own data, of the release that has both
+    state = State.read(SiteLayout(site="local").sandbox)
+    said = host.run_inside(
+        "local", ["./doit", "role=prod", "site=local", "pipeline=hello", "input=cohort"],
+        cwd=host.HOME / "hello", env={"PATH": host.path_with(Path(state.python_prefix))})
+    folder = results(crossed).with_name("cohort")
+    assert f"{folder.name}/" in said
+    with (folder / "summary/summary.tsv").open() as stream:
+        told = {(row["sample"], row["mate"]): int(row["reads"])
+                for row in csv.DictReader(stream, delimiter="\t")}
+    assert told == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
 
 
 def test_a_changed_byte_in_the_store_is_refused_and_named(crossed: Project) -> None:

@@ -67,6 +67,9 @@ class S3Store:
         self._seen = False
         with self._faults(""):
             session = botocore.session.get_session()
+            # Nobody reads when an object was written, and dates are half the work of a listing.
+            session.get_component("response_parser_factory").set_parser_defaults(
+                timestamp_parser=str)
             self._client = boto3.session.Session(botocore_session=session).client(
                 "s3", endpoint_url=at.endpoint, verify=None,
                 region_name=at.region or ("us-east-1" if at.endpoint else None),

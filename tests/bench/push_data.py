@@ -29,7 +29,8 @@ def main() -> None:
     files.write_json(at.release / "release.json", {
         "pipeline": at.pipeline, "revision": "1", "commit": None, "nextflow": "24.10.5",
         "created": "2026-01-01T00:00:00.000000Z", "profile": "test", "run": "test",
-        "platform": "linux/amd64", "registry": "none", "files": listed})
+        "platform": "linux/amd64", "registry": "none", "configs": None, "shown": True,
+        "reach": {"findings": [], "counted": []}, "files": listed})
     print(push.push(push.PushSpec(
         pipeline=at.pipeline, part="data", layout=at,
         store=StoreAt(url="s3://bucket", endpoint=sys.argv[1], region="us-east-1"))))

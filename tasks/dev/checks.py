@@ -16,11 +16,13 @@ from tasks.core.errors import AirlockError, CommandError
 class CheckSpec:
     """Python modules with their arguments: those that compute, and one that mostly waits.
 
-    The tests of real servers are shown as they go; the others run beside them, into `logs`.
+    The tests of real servers are shown as they go; the others run beside them, into `logs`. First
+    of those is what makes, in minutes, what the last of the shown tests need.
     """
 
     logs: Path
     beside: tuple[Sequence[str], ...] = (
+        ("tests.sandbox",),
         ("ruff", "check", "."),
         ("mypy",),
         ("pytest", "tests/unit"),

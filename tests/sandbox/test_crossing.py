@@ -52,12 +52,23 @@ def watching_commands() -> Iterator[None]:
 def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project in which plain `doit` has done its work once."""
     project = copy(tmp_path_factory.mktemp("crossing"), number=1)
+    write_own(project.root / "mine")
     try:
         with watching_commands():
+            told = project.doit("mirror:data:hello", "input=mine/cohort.csv").stdout
+            assert "input=cohort" in told
             project.doit()
         yield project
     finally:
         project.doit("sandbox:down", check=False)
+
+
+def write_own(folder: Path) -> None:
+    """A user's own sheet and reads, named beside it, below it, and absolutely."""
+    for name, count in (("a.fastq.gz", 7), ("deep/b 1.fastq.gz", 3), ("deep/b 2.fastq.gz", 2)):
+        files.write_bytes(folder / name, gzip.compress(b"@r\nACGT\n+\nIIII\n" * count))
+    files.write_text(folder / "cohort.csv", "sample,fastq_1,fastq_2\none,a.fastq.gz,\n"
+                     f"two,deep/b 1.fastq.gz,{folder}/deep/b 2.fastq.gz\n")
 
 
 def results(project: Project) -> Path:
@@ -165,13 +176,6 @@ def test_a_comment_in_the_source_goes_as_far_as_bytes_differ(crossed: Project) -
 def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(crossed.root)
-    own, record = crossed.root / "mine", b"@r\nACGT\n+\nIIII\n"
-    for name, count in (("a.fastq.gz", 7), ("deep/b 1.fastq.gz", 3), ("deep/b 2.fastq.gz", 2)):
-        files.write_bytes(own / name, gzip.compress(record * count))
-    files.write_text(own / "cohort.csv", "sample,fastq_1,fastq_2\none,a.fastq.gz,\n"
-                     f"two,deep/b 1.fastq.gz,{own}/deep/b 2.fastq.gz\n")
-    assert "input=cohort" in crossed.doit("mirror:data:hello", "input=mine/cohort.csv").stdout
-    crossed.doit("sandbox:cross:hello")  # the test's own data, of the release that has both
     state = State.read(SiteLayout(site="local").sandbox)
     said = host.run_inside(
         "local", ["./doit", "role=prod", "site=local", "pipeline=hello", "input=cohort"],

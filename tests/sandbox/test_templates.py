@@ -16,7 +16,6 @@ import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,10 +69,7 @@ def pipeline_config(name: str, revision: str) -> dict[str, Any]:
 def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
     """A project whose site carries the three templates; two of them have been taken across."""
     project = copy(tmp_path_factory.mktemp("templates"), number=2)
-    with ThreadPoolExecutor(1) as pool:
-        image = pool.submit(templates_image.made)
-        folders = {each.name: each.folder for each in TEMPLATES}
-        image.result()
+    folders = {each.name: each.folder for each in TEMPLATES}
     try:
         configure(project)
         project.doit("sandbox:up", f"runtime:{MIDDLE.name}")
@@ -88,7 +84,7 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
             tmp_path_factory.mktemp("plugins"))
         for reference in {each for listed in IMAGES.values() for each in listed}:
             templates_image.push(sandbox, reference)
-        refused = project.doit(f"mirror:data:{NEWEST.name}", check=False)
+        refused = project.doit(f"resolve:{NEWEST.name}", check=False)
         assert refused.returncode != 0
         write_pipeline(project, NEWEST.name, REVISIONS[NEWEST.name])
         project.doit(*(f"sandbox:cross:{each.name}" for each in (OLDEST, MIDDLE)),
@@ -206,7 +202,7 @@ def true_reads(project: Project) -> dict[str, int]:
 
 
 def test_a_template_that_asks_for_another_nextflow_is_refused(crossed: Crossed) -> None:
-    assert "FAILED mirror:data:newest: the pipeline asks for Nextflow !>=25.04.0" in crossed.refusal
+    assert "FAILED resolve:newest: the pipeline asks for Nextflow !>=25.04.0" in crossed.refusal
     assert "25.04.0 or later" in crossed.refusal
 
 

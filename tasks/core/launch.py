@@ -122,7 +122,7 @@ def _profiles(profile: str) -> str:
 
 
 def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path],
-        words: Sequence[str] = (), env: dict[str, str] | None = None) -> None:
+        words: Sequence[str] = (), env: Mapping[str, str] | None = None) -> None:
     """`nextflow run WORDS CODE OPTIONS`, its output into `log`; CommandError with its last words.
 
     `words` stand directly before the project: after another option, `-stub-run` and `-preview`

@@ -32,7 +32,7 @@ READERS = {"s3": "nf-amazon", "gs": "nf-google", "az": "nf-azure"}
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
 """What of our environment a pipeline's code may see: no credentials are among these."""
-SHORT = "-XX:TieredStopAtLevel=1"
+BRIEFLY = {"NXF_OPTS": "-XX:TieredStopAtLevel=1"}
 """For a Java that lives for seconds: what its optimising compiler costs never comes back. It
 halves the time in which the config of nf-core's template resolves."""
 
@@ -171,7 +171,7 @@ def ask(nextflow: Nextflow, words: Sequence[str | Path], *, scratch: Path,
         nextflow.command(*words), cwd=scratch, writes=[scratch, nextflow.home.absolute()],
         reads=[nextflow.launcher.parent, java.parents[1], *reads])
     try:
-        environment = nextflow.environment({"JAVA_CMD": os.fspath(java), "NXF_OPTS": SHORT})
+        environment = nextflow.environment({"JAVA_CMD": os.fspath(java), **BRIEFLY})
         return processes.run(command, cwd=scratch, timeout=PATIENCE, env=environment)
     except subprocess.TimeoutExpired as error:
         raise SourceError(f"the pipeline's code ran for {PATIENCE:.0f} s without an answer, and "

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import engine, inputs, launch
+from tasks.core import engine, inputs, launch, nextflow
 from tasks.core.layout import Layout, SiteLayout
 from tasks.core.schema import read_json
 
@@ -42,13 +42,14 @@ def smoke(spec: SmokeSpec) -> str:
     out = spec.output.absolute()
     out.mkdir(parents=True, exist_ok=True)
     launch.run(ready, profile=spec.profile, log=out / "preview.log", words=["-preview"],
-               options=["-with-dag", out / "DAG.svg", *_outdir(ready)])
+               options=["-with-dag", out / "DAG.svg", *_outdir(ready)], env=nextflow.BRIEFLY)
     images = [f"{image['destination']}@{image['digest']}"
               for image in read_json(spec.receipt, "images-receipt")["images"]]
     client = engine.connect(spec.engine)
     pulled = engine.pull(client, images, authfile=spec.authfile)
     with tempfile.TemporaryDirectory() as docker_config:
-        environment = {"DOCKER_CONFIG": docker_config}  # the images are there: no login is needed
+        # The images are there: no login is needed.
+        environment = {**nextflow.BRIEFLY, "DOCKER_CONFIG": docker_config}
         if spec.engine:
             environment["DOCKER_HOST"] = spec.engine
         launch.run(ready, profile=spec.profile, log=out / "smoke.log", words=["-stub-run"],

@@ -25,6 +25,9 @@ PATIENCE = 300.0
 LONGEST_LOG = 64 << 20
 """Bytes of a log that are kept."""
 
+LONGEST_ANSWER = 64 << 20
+"""Bytes that it may write to us, who keep them in memory; sarek's config takes 0.2 MB."""
+
 RESOLVE = Path(__file__).with_name("resolve.nf").absolute()
 
 READERS = {"s3": "nf-amazon", "gs": "nf-google", "az": "nf-azure"}
@@ -164,7 +167,7 @@ def ask(nextflow: Nextflow, words: Sequence[str | Path], *, scratch: Path,
         reads: Iterable[Path] = ()) -> str:
     """The standard output of `nextflow WORDS`, confined to the folder `scratch` and its own parts.
 
-    SourceError where it takes longer than PATIENCE.
+    SourceError where it takes longer than PATIENCE, or tells more than LONGEST_ANSWER.
     """
     java = nextflow.java.resolve()
     command = isolation.confined(
@@ -172,10 +175,14 @@ def ask(nextflow: Nextflow, words: Sequence[str | Path], *, scratch: Path,
         reads=[nextflow.launcher.parent, java.parents[1], *reads])
     try:
         environment = nextflow.environment({"JAVA_CMD": os.fspath(java), **BRIEFLY})
-        return processes.run(command, cwd=scratch, timeout=PATIENCE, env=environment)
+        return processes.run(command, cwd=scratch, timeout=PATIENCE, most=LONGEST_ANSWER,
+                             env=environment)
     except subprocess.TimeoutExpired as error:
         raise SourceError(f"the pipeline's code ran for {PATIENCE:.0f} s without an answer, and "
                           "was ended", todo="look for a loop or a wait in its config") from error
+    except processes.TooMuch as error:
+        raise SourceError(f"the pipeline's code wrote more than {files.human_size(LONGEST_ANSWER)}"
+                          ", and was ended", todo="look for a loop in its config") from error
 
 
 def _folder(log: Path) -> Path:

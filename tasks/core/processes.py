@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
+import selectors
 import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any, cast
 
 from tasks.core.errors import CommandError, HostError
 
+BLOCK = 1 << 16
+"""Bytes that are read of a stream at a time: what a pipe holds."""
+
 _running: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
+
+
+class TooMuch(Exception):
+    """A program wrote more than it may."""
 
 
 def find(program: str, *, todo: str) -> str:
@@ -27,21 +37,24 @@ def find(program: str, *, todo: str) -> str:
 
 def run(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None,
         env: Mapping[str, str] | None = None, stdin: bytes | None = None,
-        todo: str | None = None, timeout: float | None = None, show: bool = False) -> str:
+        todo: str | None = None, timeout: float | None = None, most: int | None = None,
+        show: bool = False) -> str:
     """Run `command` to its end and return its standard output as text; the rest is as read()."""
     return read(command, log=log, cwd=cwd, env=env, stdin=stdin, todo=todo, timeout=timeout,
-                show=show).decode(errors="replace")
+                most=most, show=show).decode(errors="replace")
 
 
 def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None,
          env: Mapping[str, str] | None = None, stdin: bytes | None = None,
-         todo: str | None = None, timeout: float | None = None, show: bool = False) -> bytes:
+         todo: str | None = None, timeout: float | None = None, most: int | None = None,
+         show: bool = False) -> bytes:
     """Run `command` to its end and return its standard output.
 
     With `log`, both streams go to that file instead, and with `show` to our own standard output
     and error; then the result is empty. `env` replaces the environment. CommandError names the
     program, its status and the last lines that it wrote; arguments are not shown. An interrupt
-    ends the program's whole process group.
+    ends the program's whole process group. So does time: TimeoutExpired after `timeout` seconds;
+    and, of a program that is given no input, output: TooMuch beyond `most` bytes.
     """
     words = [os.fspath(word) for word in command]
     if log is not None:
@@ -61,7 +74,10 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
     with _lock:
         _running.add(process)
     try:
-        out, err = process.communicate(stdin, timeout=timeout)
+        if most is None:
+            out, err = process.communicate(stdin, timeout=timeout)
+        else:
+            out, err = _within(process, most, timeout)
     except BaseException:
         end(process)
         raise
@@ -73,6 +89,31 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
         raise CommandError(f"{Path(words[0]).name} ended with status {process.returncode}",
                            status=process.returncode, tail=tail(text), where=log, todo=todo)
     return out or b""
+
+
+def _within(process: subprocess.Popen[bytes], most: int,
+            timeout: float | None) -> tuple[bytes, bytes]:
+    """What it writes on its two streams until it ends."""
+    ends = time.monotonic() + timeout if timeout is not None else None
+    told: dict[Any, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
+    with selectors.DefaultSelector() as ready:
+        for stream in told:
+            ready.register(stream, selectors.EVENT_READ)
+        while ready.get_map():
+            left = None if ends is None else ends - time.monotonic()
+            if left is not None and left <= 0:
+                raise subprocess.TimeoutExpired(process.args, timeout or 0)
+            for key, _ in ready.select(left):
+                block = os.read(key.fd, BLOCK)
+                told[key.fileobj] += block
+                if not block:
+                    ready.unregister(key.fileobj)
+                    cast(IO[bytes], key.fileobj).close()
+            if sum(map(len, told.values())) > most:
+                raise TooMuch(most)
+    process.wait(None if ends is None else max(ends - time.monotonic(), 0))
+    out, err = told.values()
+    return bytes(out), bytes(err)
 
 
 @contextmanager

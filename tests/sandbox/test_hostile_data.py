@@ -54,7 +54,7 @@ ADDRESSES = {
 }
 
 
-def test_hostile_addresses_are_refused_all_at_once(hostile: Hostile, resolved: dict[str, Any],
+def test_hostile_addresses_are_refused_with_their_rows(hostile: Hostile, resolved: dict[str, Any],
                                                    web: Web) -> None:
     allowed = hostile.root / "allowed"
     (allowed / "links").mkdir()

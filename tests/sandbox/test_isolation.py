@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -173,6 +174,17 @@ def test_a_config_without_an_end_is_ended(installed: nextflow.Nextflow, prey: Pr
     prey.config(LOOP)
     with pytest.raises(SourceError, match="ran for 8 s without an answer, and was ended"):
         resolve(installed, prey)
+    assert prey.left() == []
+
+
+@pytest.mark.usefixtures("confining")
+def test_a_config_that_writes_without_an_end_is_ended(installed: nextflow.Nextflow,
+                                                      prey: Prey) -> None:
+    prey.config("def line = 'x' * 1000000\nwhile (true) { println line }\n")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SourceError, match=r"wrote more than 67\.1 MB, and was ended"):
+        resolve(installed, prey)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 2**28
     assert prey.left() == []
 
 

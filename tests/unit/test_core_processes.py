@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -27,6 +28,26 @@ def test_a_missing_program_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPa
     with pytest.raises(HostError, match="'git' is not on the PATH") as caught:
         processes.find("git", todo="install git")
     assert "to do: install git" in str(caught.value)
+
+
+def test_what_a_program_may_write_is_bounded(tmp_path: Path) -> None:
+    """On both streams together; it and its children end."""
+    some = program(tmp_path, "some", "echo out; echo err >&2; exec 2>&-; sleep 0.1; echo end")
+    assert processes.read([some], most=12) == b"out\nend\n"
+    with pytest.raises(processes.TooMuch):
+        processes.read([some], most=11)
+    endless = program(tmp_path, "endless", f"echo $$ >{tmp_path}/pid; yes >&2 & yes")
+    with pytest.raises(processes.TooMuch):
+        processes.read([endless], most=1 << 20)
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+    silent = program(tmp_path, "silent", "sleep 60")
+    with pytest.raises(subprocess.TimeoutExpired):
+        processes.read([silent], most=1, timeout=0.2)
+    hidden = program(tmp_path, "hidden", "exec >&- 2>&-; sleep 60")
+    with pytest.raises(subprocess.TimeoutExpired):
+        processes.read([hidden], most=1, timeout=0.5)
+    with pytest.raises(CommandError, match="the cause"):
+        processes.read([program(tmp_path, "bad", "echo the cause >&2; exit 7")], most=99)
 
 
 def test_a_failed_program_shows_its_last_words_not_its_arguments(tmp_path: Path) -> None:

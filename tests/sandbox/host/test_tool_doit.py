@@ -18,7 +18,7 @@ from tasks.core.isolation import without_network
 from tasks.core.layout import SiteLayout
 from tasks.release import graph, tool
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DOIT = next(line for line in (ROOT / "requirements.txt").read_text().splitlines()
             if line.startswith("doit=="))
 DODO = """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -110,8 +109,7 @@ def from_git(spec: GitStage) -> str:
             spec.source, spec.revision):
         what = f"{spec.source} at {spec.revision}"
         locks.compare({what: lock["commit"]}, {what: commit}, lock=spec.lock, relock=spec.relock)
-    with tempfile.TemporaryDirectory(prefix=".code.", dir=spec.archive.parent) as temporary:
-        root = Path(temporary)
+    with files.scratch(spec.archive.parent, "code") as root:
         git.write_tree(spec.cache, commit, root)
         paths = files.tree(root)
         _refuse_odd(root, paths)
@@ -129,8 +127,8 @@ def from_archive(spec: ArchiveStage) -> str:
     The commit is the one that `git archive` wrote into it. Raises IntegrityError where the bytes
     are not those promised, or a member is hostile; SourceError as the other sources do.
     """
-    with tempfile.TemporaryDirectory(prefix=".code.", dir=spec.archive.parent) as temporary:
-        fetched, place = Path(temporary) / "archive", Path(temporary) / "tree"
+    with files.scratch(spec.archive.parent, "code") as folder:
+        fetched, place = folder / "archive", folder / "tree"
         got = download.fetch(urls.mapped(urls.located(spec.source), spec.urls), fetched)
         download.hold(got, spec.sha256, what="the archive is not the one that was promised",
                       where=urls.redact(spec.source),

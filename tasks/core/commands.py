@@ -17,7 +17,7 @@ from doit.cmd_run import Run as DoitRun
 from doit.control import TaskControl
 from doit.dependency import SqliteDB
 
-from tasks.core import processes, runner
+from tasks.core import files, processes, runner
 
 FRESH, STALE, BEHIND, LOOK = "fresh", "stale", "behind", "-"
 COLOURS = {FRESH: "32", STALE: "31", BEHIND: "33", LOOK: "2"}
@@ -148,7 +148,10 @@ class Run(DoitRun):  # type: ignore[misc]
         self.dep_manager.save_success = save_and_commit
         self.dep_manager.remove_success = forget_recorded
         try:
-            with alone(Path(self.dep_manager.name).with_suffix(".lock")):
+            state = Path(self.dep_manager.name)
+            with alone(state.with_suffix(".lock")):
+                for folder in _own(state):
+                    files.sweep(folder)
                 status: int = super()._execute(
                     outfile, verbosity, always, continue_, reporter, num_process, par_type,
                     single, auto_delayed_regex, force_verbosity, failure_verbosity, pdb)
@@ -166,6 +169,15 @@ class Run(DoitRun):  # type: ignore[misc]
             # Steps that compute in threads can't be stopped; all they write is renamed into
             # place when whole, so the process may end now.
             os._exit(130)
+
+
+def _own(state: Path) -> list[Path]:
+    """Folders where a run writes that holds the lock of this state: the other role's is another.
+    """
+    root = state.parent
+    if state.stem == "prod":
+        return [root / "prod"]
+    return [root, *(each for each in root.iterdir() if each.is_dir() and each.name != "prod")]
 
 
 def is_recorded(task: Any) -> bool:

@@ -230,6 +230,26 @@ def atomic_folder(folder: Path, build: Callable[[Path], None]) -> None:
         raise
 
 
+@contextlib.contextmanager
+def scratch(folder: Path, name: str) -> Iterator[Path]:
+    """A temporary folder in `folder`, by its absolute path, which is gone when the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{name}.", suffix=".part", dir=folder) as made:
+        yield Path(made).absolute()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what this module left half made in `folder` and its folders when a run was killed.
+
+    No other run may be at work there.
+    """
+    for left in [*folder.glob(".*.part"), *folder.glob("*/.*.part")]:
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
 def human_size(count: int) -> str:
     """Bytes for people, in powers of 1000: 38.4 kB."""
     size = float(count)

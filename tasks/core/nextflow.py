@@ -9,7 +9,6 @@ import re
 import shutil
 import stat
 import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -132,8 +131,7 @@ def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
     A pipeline's config is Groovy code: it runs confined, and for PATIENCE seconds at most.
     Raises SourceError with Nextflow's own words where the config does not resolve.
     """
-    with tempfile.TemporaryDirectory(prefix=".resolve.", dir=_folder(log)) as temporary:
-        scratch = Path(temporary).absolute()
+    with files.scratch(log.parent, "resolve") as scratch:
         files_given = [path.absolute() for path in configs]
         detail = scratch / "nextflow.log"
         if params is None:
@@ -183,11 +181,6 @@ def ask(nextflow: Nextflow, words: Sequence[str | Path], *, scratch: Path,
     except processes.TooMuch as error:
         raise SourceError(f"the pipeline's code wrote more than {files.human_size(LONGEST_ANSWER)}"
                           ", and was ended", todo="look for a loop in its config") from error
-
-
-def _folder(log: Path) -> Path:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    return log.parent
 
 
 def keep_log(detail: Path, log: Path) -> None:

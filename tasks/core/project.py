@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,9 @@ def config(resolved: Path, folder: Path = Path(PLACE)) -> dict[str, Any]:
 @contextlib.contextmanager
 def opened(code: Path, resolved: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The folder of the unpacked `code` and its config; the folder is gone when the block ends."""
-    with tempfile.TemporaryDirectory(prefix=".project.", dir=code.parent) as temporary:
-        folder = Path(temporary).absolute() / "code"
-        files.unpack_tar(code, folder)
-        yield folder, config(resolved, folder)
+    with files.scratch(code.parent, "project") as place:
+        files.unpack_tar(code, place / "code")
+        yield place / "code", config(resolved, place / "code")
 
 
 def _replaced(value: Any, old: str, new: str) -> Any:

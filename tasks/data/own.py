@@ -120,6 +120,6 @@ class Beyond:
             raise ConfigError(
                 "the sheet names files that lie below none of "
                 + ", ".join(map(str, self.allowed)) + ":\n"
-                + "\n".join(f"    {each}" for each in self.outside), where=sheet,
+                + "\n".join(f"    {each}" for each in dict.fromkeys(self.outside)), where=sheet,
                 todo="put them beside the sheet, or name their folder in hosts.folders of the "
                      "site's config")

@@ -6,13 +6,11 @@ The real Nextflow resolves it, as it will there: with offline.config and the off
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from tasks.core import inputs, launch, urls, versions
+from tasks.core import files, inputs, launch, urls, versions
 from tasks.core.errors import ImageError, SourceError
 from tasks.core.layout import Layout
 from tasks.core.schema import read_json
@@ -46,8 +44,7 @@ class Resolved:
 
 def resolve(at: Layout, runtime: str, *, profile: str, configs: bool = False) -> Resolved:
     """Lay the launch out in a scratch folder, and resolve its config there."""
-    with tempfile.TemporaryDirectory(prefix=".validate.", dir=at.root) as temporary:
-        folder = Path(temporary)
+    with files.scratch(at.root, "validate") as folder:
         ready = launch.prepare(launch.Carried(
             code=at.code, runtime=at.runtime(runtime), plugins=at.plugins,
             config=at.offline_config, data_manifest=at.data_manifest,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +70,7 @@ def inspect_images(spec: InspectSpec) -> str:
 def ask(spec: InspectSpec) -> list[dict[str, Any]]:
     """The processes that `nextflow inspect` lists: [{name, container}]."""
     spec.log.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".inspect.", dir=spec.code.parent) as temporary:
-        folder = Path(temporary).absolute()
+    with files.scratch(spec.code.parent, "inspect") as folder:
         runtime = nextflow.install(spec.runtime, folder / "runtime", home=folder / "nxf")
         files.unpack_tar(spec.plugins, runtime.home / "plugins")
         files.unpack_tar(spec.code, folder / "code")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +47,7 @@ def cache(spec: Plugins) -> str:
                          needs.made_with(spec.runtime))
     lock = locks.read(spec.lock, "plugins-lock")
     locked = {each["id"]: each for each in lock["plugins"]} if lock else {}
-    with tempfile.TemporaryDirectory(prefix=".plugins.", dir=spec.archive.parent) as temporary:
-        scratch = Path(temporary)
+    with files.scratch(spec.archive.parent, "plugins") as scratch:
         entries = _fetch(spec, wanted, locked, scratch)
         root = scratch / "unpacked"
         files.write_tar(spec.archive, root, files.tree(root))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +31,7 @@ def resolve(spec: ResolveSpec) -> str:
     where the pipeline insists on another version than the runtime's.
     """
     version = nextflow.version_of(spec.runtime)
-    with tempfile.TemporaryDirectory(prefix=".resolve.", dir=spec.output.parent) as temporary:
-        folder = Path(temporary).absolute()
+    with files.scratch(spec.output.parent, "resolve") as folder:
         files.unpack_tar(spec.code, folder / "code")
         runtime = nextflow.install(spec.runtime, folder / "runtime", home=folder / "home")
         found = nextflow.config(runtime, folder / "code", profile=spec.profile, log=spec.log,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +38,7 @@ def build(spec: Runtime) -> str:
     IntegrityError when the jars are of another version than the one that was asked for.
     """
     spec.archive.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".runtime.", dir=spec.archive.parent) as temporary:
-        folder = Path(temporary)
+    with files.scratch(spec.archive.parent, "runtime") as folder:
         place = folder / f"nextflow-{spec.version}"
         found = _jars(spec, folder, place / "lib")
         _hold_against_lock(spec, found)

@@ -139,3 +139,21 @@ def test_link_or_copy_leaves_no_temporary_file(tmp_path: Path) -> None:
         files.link_or_copy(source, tmp_path / "b")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
     assert (tmp_path / "b").read_text() == "x"
+
+
+def test_what_a_killed_run_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    kept = ["a.part", ".cache/x", "p/.git-cache/x.part/y", "p/blobs/.x.part", ".lock"]
+    swept = [".a.tar.x1.part", "p/.project.x1.part/code/a"]
+    for name in (*kept, *swept):
+        files.write_text(tmp_path / name, "")
+    (tmp_path / "p/.link.x1.part").symlink_to(tmp_path / ".cache")
+    files.sweep(tmp_path)
+    assert {str(path.relative_to(tmp_path)) for path in files.tree(tmp_path)} == set(kept)
+
+
+def test_scratch_is_gone_even_after_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(ValueError), files.scratch(tmp_path / "a", "b") as folder:
+        files.write_text(folder / "c/d", "")
+        raise ValueError
+    assert folder.is_absolute()
+    assert list((tmp_path / "a").iterdir()) == []

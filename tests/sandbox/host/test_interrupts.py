@@ -101,6 +101,7 @@ def test_a_killed_run_is_completed_by_the_next(project: Project) -> None:
         whole(project)
     project.doit(*FLOW)
     whole(project)
+    assert not list(project.root.glob("build/**/.*.part"))
     states = project.states()
     assert all(states[step] == "fresh" for step in FLOW), states
     project.doit("images:verify:hello")

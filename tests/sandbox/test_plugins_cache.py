@@ -24,12 +24,14 @@ MANIFEST = "classes/META-INF/MANIFEST.MF"
 
 
 def zipped(plugin: str, version: str, needs: str = "", **more: bytes) -> bytes:
+    """The same bytes whenever it is made: a ZipInfo is of 1980, a bare name of now."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr(MANIFEST, f"Plugin-Id: {plugin}\nPlugin-Version: {version}\n"
-                         + (f"Plugin-Dependencies: {needs}\n" if needs else ""))
+        archive.writestr(zipfile.ZipInfo(MANIFEST), (
+            f"Plugin-Id: {plugin}\nPlugin-Version: {version}\n"
+            + (f"Plugin-Dependencies: {needs}\n" if needs else "")))
         for name, content in more.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content)
     return out.getvalue()
 
 

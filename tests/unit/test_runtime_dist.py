@@ -18,8 +18,8 @@ from tasks.runtime.dist import MAIN, Dist
 def jar(version: str = "25.10.4", main: str = MAIN) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as opened:
-        opened.writestr(main, b"class")
-        opened.writestr(BUILD_INFO, f"build=1\nversion={version}\n")
+        opened.writestr(zipfile.ZipInfo(main), b"class")  # of 1980, not of now
+        opened.writestr(zipfile.ZipInfo(BUILD_INFO), f"build=1\nversion={version}\n")
     return out.getvalue()
 
 

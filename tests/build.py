@@ -11,6 +11,10 @@ from doit.loader import generate_tasks
 
 from tasks.core.commands import CommittingDB, states
 
+ROOMS = ("sandbox", "runtime", "code", "resolve", "images", "data", "plugins", "reach", "offline",
+         "dev", "release")
+"""Those of the online side, all that dodo.py knows."""
+
 
 class Build:
     """Tasks, as doit sees them, and the state that is kept of them."""

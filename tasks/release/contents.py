@@ -84,7 +84,7 @@ def collect(layout: Layout, runtime: str, *, carry: str = "registry", configs: b
     places = fixed(layout, runtime, carry=carry, configs=configs)
     manifests = [_Manifest(path=layout.data_manifest)] + [
         _Manifest(path=layout.own / name / MANIFEST, place=f"own/{name}/") for name in own]
-    places |= _data_places(layout, manifests)
+    places |= _data_places(layout, runtime, manifests)
     blobs = oci.blobs(layout.oci_index, layout.of_site.blobs) if carry == "store" else []
     places |= {f"{OCI_BLOBS}{digest}": ("images", source_of(layout, runtime, OCI_BLOBS + digest,
                                                             digest)) for digest in blobs}
@@ -123,12 +123,13 @@ class _Manifest:
             yield self.place + each["path"], each
 
 
-def _data_places(layout: Layout, manifests: Iterable[_Manifest]) -> dict[str, tuple[str, Path]]:
+def _data_places(layout: Layout, runtime: str,
+                 manifests: Iterable[_Manifest]) -> dict[str, tuple[str, Path]]:
     """Data and sheets, and of users' own sheets the manifest too."""
     found: dict[str, tuple[str, Path]] = {}
     for manifest in manifests:
         for path, each in manifest.claims():
-            source = inputs.blob(layout.of_site.blobs, each["sha256"], path.rpartition("/")[2])
+            source = source_of(layout, runtime, path, each["sha256"])
             if found.setdefault(path, ("data", source)) != ("data", source):
                 raise IntegrityError(f"{path} is another file in the test data",
                                      where=manifest.path,

@@ -37,7 +37,6 @@ def build(spec: Runtime) -> str:
     Raises SourceError where it can't be had, or when bytes are not those of the lock,
     IntegrityError when the jars are of another version than the one that was asked for.
     """
-    spec.archive.parent.mkdir(parents=True, exist_ok=True)
     with files.scratch(spec.archive.parent, "runtime") as folder:
         place = folder / f"nextflow-{spec.version}"
         found = _jars(spec, folder, place / "lib")

@@ -15,11 +15,9 @@ import yaml
 
 from tasks.core.config import load
 from tasks.core.graph import group, step
-from tests.build import Build
+from tests.build import ROOMS, Build
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("sandbox", "runtime", "code", "resolve", "images", "data", "plugins", "reach", "offline",
-         "dev", "release")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,8 @@ import pytest
 import yaml
 
 from tasks.core.config import load
-from tests.build import Build
+from tests.build import ROOMS, Build
 
-ROOMS = ("sandbox", "runtime", "code", "resolve", "images", "data", "plugins", "reach", "offline",
-         "dev", "release")
 ASKS_THE_REGISTRY = {"images:plan", "images:mirror", "images:verify", "dev:smoke", "push:smoke"}
 
 

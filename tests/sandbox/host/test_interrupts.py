@@ -65,9 +65,9 @@ def left(project: Project, session: int) -> list[str]:
     return found
 
 
-def settled(project: Project, session: int) -> list[str]:
-    """What is left two seconds later: a question to `java -version` ends by itself."""
-    for _ in range(20):
+def settled(project: Project, session: int, *, seconds: int = 2) -> list[str]:
+    """What is left some seconds later: a question to `java -version` ends by itself."""
+    for _ in range(10 * seconds):
         if not left(project, session):
             return []
         time.sleep(0.1)
@@ -103,10 +103,7 @@ def test_a_killed_run_is_completed_by_the_next(project: Project) -> None:
     whole(project)
     states = project.states()
     assert all(states[step] == "fresh" for step in FLOW), states
-    for _ in range(300):  # Maven, in a session of its own, outlives a run that is killed
-        if not left(project, run.pid):
-            break
-        time.sleep(0.1)
+    settled(project, run.pid, seconds=30)  # Maven, in a session of its own, outlives a kill
     project.doit("images:verify:hello")
     assert not list(project.root.glob("build/**/.*.part"))
 

@@ -17,8 +17,8 @@ from tasks.core.config import Signing, StoreAt, load
 from tasks.core.isolation import without_network
 from tasks.core.layout import SiteLayout
 from tasks.release import graph, tool
+from tests.sandbox.project import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 DOIT = next(line for line in (ROOT / "requirements.txt").read_text().splitlines()
             if line.startswith("doit=="))
 DODO = """

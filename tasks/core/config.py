@@ -110,6 +110,7 @@ class Site:
     for besides, or `all`. `licences` maps patterns of repositories to what their images need.
     `buckets` maps a bucket to the S3 server that holds it, where that isn't AWS; `folders` are
     those that file:// may read below.
+    `isolation` is the least that a pipeline's code may be run with: namespaces, or none.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Site:
     buckets: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[Path, ...] = ()
     engine: str | None = None
+    isolation: str = "namespaces"
     sandbox: Sandbox | None = None
 
     @property
@@ -320,6 +322,7 @@ def _site(name: str, raw: dict[str, Any]) -> Site:
         image_platforms=_further(images.get("platforms", []), raw["platform"]),
         licences=dict(images.get("licences", {})),
         engine=raw.get("engine"),
+        isolation=raw.get("isolation", "namespaces"),
         sandbox=Sandbox(**raw["sandbox"]) if "sandbox" in raw else None,
     )
 

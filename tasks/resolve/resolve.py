@@ -38,8 +38,9 @@ def resolve(spec: ResolveSpec) -> str:
         found = nextflow.config(runtime, folder / "code", profile=spec.profile, log=spec.log,
                                 params=spec.given or None, least=spec.isolation)
         config = project.portable(found, folder / "code")
-    told = check({"pipeline": spec.pipeline, "profile": spec.profile, "config": config},
-                 "resolved", where="the resolved config")
+    told = check({"pipeline": spec.pipeline, "profile": spec.profile, "config": config,
+                  "isolation": isolation.found(spec.isolation)}, "resolved",
+                 where="the resolved config")
     misfit = versions.misfit(version, config.get("manifest", {}).get("nextflowVersion"))
     files.write_json(spec.output, told)
     return misfit or f"{len(config.get('params', {}))} params, by Nextflow {version}"

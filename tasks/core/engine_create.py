@@ -137,6 +137,8 @@ def _is_default(key: str, value: Any) -> bool:
         return isinstance(value, list) and all(map(_is_count, value))
     if key == "RestartPolicy" and isinstance(value, dict):
         return value.get("Name") in (None, "", "no") and _is_empty({**value, "Name": ""})
+    if isinstance(value, dict) and key not in ("LogConfig", "NetworkingConfig"):
+        return not value  # a key alone may say something: a volume's place
     return _is_empty(value)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tasks.core import files, signature, sums
+from tasks.core import files, isolation, signature, sums
 from tasks.core.config import Signing
-from tasks.core.errors import AirlockError, IntegrityError, StoreError
+from tasks.core.errors import AirlockError, HostError, IntegrityError, StoreError
 from tasks.prod.fetch import fetch
 from tasks.release import release
 from tests.staged import Staged, change_code, stage
@@ -51,6 +52,25 @@ def written(path: Path) -> tuple[int, int]:
     """Which file a path is, and when it was written; reading it changes neither."""
     status = path.stat()
     return status.st_ino, status.st_mtime_ns
+
+
+def test_a_release_whose_code_was_not_confined_says_so(
+        ready: Staged, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Either when its config was resolved, or when it was made; where the site allows that."""
+    fetch(ready.fetch_spec())
+    assert "NOT ISOLATED" not in capsys.readouterr().out
+    told = json.loads(ready.layout.resolved.read_bytes())
+    files.write_json(ready.layout.resolved, {**told, "isolation": "none"})
+    ready.publish()
+    assert json.loads((ready.layout.release / "release.json").read_bytes())["isolation"] == "none"
+    fetch(ready.fetch_spec())
+    assert "NOT ISOLATED" in capsys.readouterr().out
+    files.write_json(ready.layout.resolved, told)
+    monkeypatch.setattr(isolation, "_means", lambda: isolation.Means(words=(), hides=False))
+    with pytest.raises(HostError, match="namespaces"):
+        release.make(ready.release_spec())
+    release.make(dataclasses.replace(ready.release_spec(), isolation="none"))
+    assert json.loads((ready.layout.release / "release.json").read_bytes())["isolation"] == "none"
 
 
 def test_a_release_is_laid_out_as_it_was_signed(ready: Staged) -> None:

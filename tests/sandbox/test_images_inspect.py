@@ -20,7 +20,7 @@ from tasks.core import files, nextflow, schema
 from tasks.core.errors import ImageError, SourceError
 from tasks.data.mirror import Mirror, Selection, Source, mirror
 from tasks.data.sources import Reach
-from tasks.images.inspect import InspectSpec, inspect_images
+from tasks.images.inspect import InspectSpec, ask, inspect_images
 from tasks.images.reference import complete
 from tasks.images.scan import ListSpec, list_images
 from tasks.offline.render import RenderSpec, build
@@ -234,3 +234,22 @@ def test_where_nextflow_cannot_look_its_words_are_shown(hello: InspectSpec) -> N
     with pytest.raises(SourceError, match="could not look") as caught:
         inspect_images(dataclasses.replace(hello, profile="nosuch"))
     assert "nosuch" in str(caught.value)
+
+
+OVERWRITES = """
+workflow {
+    def cell = new File(params.input).readLines()[1].split(',')[1]
+    assert new File(cell).size() > 1
+    ['sh', '-c', "chmod u+w '${cell}'; echo x > '${cell}'; rm -f '${cell}'"].execute().waitFor()
+}
+"""
+
+
+def test_the_sites_own_data_cannot_be_changed(hello: InspectSpec, tmp_path: Path) -> None:
+    """What is staged for the look are hard links to them."""
+    before = {path: (path.read_bytes(), path.stat().st_mode) for path in files.tree(hello.blobs)}
+    files.write_tar(tmp_path / "code.tar", Path(), [], extra={
+        "main.nf": OVERWRITES.encode(), "nextflow.config": b"profiles { test {} }\n"})
+    assert ask(dataclasses.replace(hello, code=tmp_path / "code.tar")) == []
+    assert {path: (path.read_bytes(), path.stat().st_mode)
+            for path in files.tree(hello.blobs)} == before

@@ -8,12 +8,11 @@ own start. The jar alone (`nextflow-<version>-one.jar`) is taken too.
 from __future__ import annotations
 
 import shutil
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import download, files, urls
-from tasks.core.errors import ConfigError, SourceError
+from tasks.core import archives, bounds, download, files, urls
+from tasks.core.errors import ConfigError, IntegrityError, SourceError
 
 MAIN = "nextflow/cli/Launcher.class"
 
@@ -57,11 +56,11 @@ def extract(path: Path, jar: Path) -> None:
     Raises SourceError where there is none, or one that is not Nextflow's.
     """
     try:
-        with zipfile.ZipFile(path) as opened:
+        with archives.open_zip(path, allowed=bounds.JAR) as opened:
             names = opened.namelist()
             start = min((member.header_offset for member in opened.infolist()), default=0)
-    except zipfile.BadZipFile as error:
-        raise SourceError(f"there is no jar in this file: {error}", where=path.name,
+    except IntegrityError as error:
+        raise SourceError(f"there is no jar in this file: {error.what}", where=path.name,
                           todo="`nextflow.dist` must name the -dist file of a release; the "
                                "launcher alone (`nextflow`) downloads the rest when it runs"
                           ) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tasks.core import files, schema
+from tasks.core import archives, files, schema
 from tasks.core.config import PluginsAt
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tasks.plugins.cache import Plugins, cache
@@ -234,7 +234,7 @@ def test_no_plugins_ask_nobody(tmp_path: Path, web: Web, resolved: dict[str, Any
     cache(spec(tmp_path, web))
     assert web.seen == []
     assert (tmp_path / "plugins.txt").read_bytes() == b""
-    files.unpack_tar(tmp_path / "plugins.tar", tmp_path / "unpacked")
+    archives.unpack_tar(tmp_path / "plugins.tar", tmp_path / "unpacked")
     assert list((tmp_path / "unpacked").iterdir()) == []
 
 

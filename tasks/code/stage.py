@@ -10,9 +10,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.code import folder, git
-from tasks.core import archives, bounds, download, files, locks, urls
-from tasks.core.bounds import Count
+from tasks.core import archives, download, files, locks, trees, urls
 from tasks.core.errors import ConfigError, SourceError
+from tasks.core.trees import Count
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 LARGEST_LIST, LONGEST_LINE = 2**18, 1024
@@ -162,7 +162,7 @@ def _write_manifest(spec: Stage, *, revision: str, commit: str | None,
 def _refuse_odd(root: Path, paths: list[Path]) -> None:
     """Refuse, all at once, what the far side could not unpack or would find empty."""
     faults = []
-    count = Count(bounds=bounds.CODE, where=root, todo="take out what is no code, such as data")
+    count = Count(bounds=trees.CODE, where=root, todo="take out what is no code, such as data")
     for path in paths:
         name = path.relative_to(root).as_posix()
         if any(ord(character) < 32 or ord(character) == 127 for character in name):

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from tasks.core import bounds, files, packed, tars
-from tasks.core.bounds import Bounds, Count
+from tasks.core import files, packed, tars, trees
 from tasks.core.errors import IntegrityError
+from tasks.core.trees import Bounds, Count
 
 HEADERS = 1024
 """Bytes of a tar's stream that a member may have, on average, beside its content."""
@@ -26,7 +26,7 @@ _IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, er
 """What a system says where two members can't both be what they say."""
 
 
-def unpack(archive: Path, folder: Path, *, allowed: Bounds = bounds.CODE) -> str | None:
+def unpack(archive: Path, folder: Path, *, allowed: Bounds = trees.CODE) -> str | None:
     """Unpack a zip or tar by its content into `folder`; the commit that it says it holds, if any.
 
     git archive, and so every forge, writes the commit into the comment of either. Raises
@@ -39,7 +39,7 @@ def unpack(archive: Path, folder: Path, *, allowed: Bounds = bounds.CODE) -> str
         return opened.comment.decode(errors="replace") or None
 
 
-def unpack_tar(archive: Path, folder: Path, *, allowed: Bounds = bounds.CODE) -> str | None:
+def unpack_tar(archive: Path, folder: Path, *, allowed: Bounds = trees.CODE) -> str | None:
     """Unpack a tar into `folder`, which appears whole or not at all; its comment, if it has one.
 
     IntegrityError for members that leave the folder, links that point out of it, hard links,
@@ -99,7 +99,7 @@ def _refuse_through_link(root: Path, target: Path, archive: Path) -> None:
                                  where=archive.name)
 
 
-def unpack_zip(archive: Path, folder: Path, *, allowed: Bounds = bounds.PLUGIN) -> None:
+def unpack_zip(archive: Path, folder: Path, *, allowed: Bounds = trees.PLUGIN) -> None:
     """Unpack the zip into `folder`, which appears whole or not at all.
 
     IntegrityError for members that would leave the folder, links, encrypted, repeated or

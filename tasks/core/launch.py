@@ -13,7 +13,6 @@ from typing import Any
 
 from tasks.core import (
     archives,
-    bounds,
     custom_configs,
     files,
     host,
@@ -21,6 +20,7 @@ from tasks.core import (
     known_faults,
     nextflow,
     processes,
+    trees,
 )
 from tasks.core.errors import CommandError
 from tasks.core.schema import read_json
@@ -62,7 +62,7 @@ class Launch:
 def prepare(carried: Carried, folder: Path) -> Launch:
     """Unpack and render everything below `folder`; what is there is replaced whole."""
     home = _runtime(carried, folder).home
-    archives.unpack_tar(carried.plugins, home / "plugins", allowed=bounds.PLUGINS)
+    archives.unpack_tar(carried.plugins, home / "plugins", allowed=trees.PLUGINS)
     archives.unpack_tar(carried.code, folder.absolute() / "code")
     ready = prepared(carried, folder)
     named = custom_configs.includes(ready.code).named

@@ -18,6 +18,8 @@ from tasks.core.layout import ProdLayout
 from tasks.core.schema import read_json
 from tasks.core.store import THREADS, Progress, Store, open_store
 
+SMALL, LIST = 2**20, 64 * 2**20
+"""Bytes of a pointer or signature, and of SHA256SUMS or release.json: a line for each file."""
 AGAIN = "carry it again; if it stays so, ask those who pushed it"
 
 
@@ -60,11 +62,11 @@ def _where(spec: FetchSpec, name: str, path: str) -> str:
     return f"{spec.store.url}: releases/{spec.pipeline}/{name}/{path}"
 
 
-def _bring(store: Store, key: str) -> bytes:
+def _bring(store: Store, key: str, *, most: int) -> bytes:
     """A small file's bytes."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "file"
-        store.get(key, path)
+        store.get(key, path, most=most)
         return path.read_bytes()
 
 
@@ -72,7 +74,7 @@ def _pointer(store: Store, spec: FetchSpec) -> str:
     key = f"releases/{spec.pipeline}/current.json"
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "current.json"
-        store.get(key, path)
+        store.get(key, path, most=SMALL)
         try:
             pointer = read_json(path, "current")
         except ConfigError as error:
@@ -90,7 +92,7 @@ def _signed_list(store: Store, spec: FetchSpec, name: str) -> bytes:
     place = f"releases/{spec.pipeline}/{name}"
     files.inside(Path(), place)
     try:
-        listed = _bring(store, f"{place}/SHA256SUMS")
+        listed = _bring(store, f"{place}/SHA256SUMS", most=LIST)
     except StoreError as error:
         known = sorted({key.split("/")[2] for key in store.list(f"releases/{spec.pipeline}/")
                         if key.count("/") > 2})
@@ -98,7 +100,7 @@ def _signed_list(store: Store, spec: FetchSpec, name: str) -> bytes:
                          where=_where(spec, name, "SHA256SUMS"),
                          todo=f"known: {', '.join(known) or 'none'}") from error
     try:
-        signed = _bring(store, f"{place}/SHA256SUMS.sig")
+        signed = _bring(store, f"{place}/SHA256SUMS.sig", most=SMALL)
     except StoreError as error:
         raise IntegrityError(f"the signature is missing: {error.what}",
                              where=_where(spec, name, "SHA256SUMS.sig"), todo=AGAIN) from error
@@ -113,7 +115,7 @@ def _release(store: Store, spec: FetchSpec, name: str, listed: bytes,
     where = _where(spec, name, "release.json")
     if "release.json" not in digests:
         raise IntegrityError("the signed list names no release.json", where=where, todo=AGAIN)
-    shown = _bring(store, f"releases/{spec.pipeline}/{name}/release.json")
+    shown = _bring(store, f"releases/{spec.pipeline}/{name}/release.json", most=LIST)
     if files.sha256_bytes(shown) != digests["release.json"]:
         raise IntegrityError("its bytes have changed", where=where, todo=AGAIN)
     path = _blob(spec, "release.json", digests)
@@ -185,7 +187,7 @@ def _fetch_one(store: Store, path: str, digest: str, size: int | None,
     key = sums.blob_key(path, digest)
     incoming = target.with_name(f".{target.name}.{threading.get_ident()}.incoming")
     try:
-        store.get(key, incoming)
+        store.get(key, incoming, most=LIST if size is None else size)
         found, length = files.sha256(incoming), incoming.stat().st_size
         if found != digest or size not in (None, length):
             return IntegrityError(f"its bytes have changed (sha256 {found}, {length} bytes), in "

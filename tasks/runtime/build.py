@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import archives, bounds, files, known_faults, locks, urls
+from tasks.core import archives, files, known_faults, locks, trees, urls
 from tasks.core.errors import IntegrityError
 from tasks.runtime import maven
 from tasks.runtime.dist import MAIN, Dist, extract, fetch
@@ -72,7 +72,7 @@ def _jars(spec: Runtime, scratch: Path, lib: Path) -> dict[str, Any]:
 def _check_version(lib: Path, version: str) -> None:
     """Hold what the jar with the main class says of itself against the version asked for."""
     for path in sorted(lib.glob("*.jar")):
-        with archives.open_zip(path, allowed=bounds.JAR) as jar:
+        with archives.open_zip(path, allowed=trees.JAR) as jar:
             names = set(jar.namelist())
             if MAIN in names and BUILD_INFO in names:
                 info = archives.read_member(jar, BUILD_INFO, most=LARGEST_INFO)

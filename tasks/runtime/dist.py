@@ -11,7 +11,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import archives, bounds, download, files, urls
+from tasks.core import archives, download, files, trees, urls
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
 
 MAIN = "nextflow/cli/Launcher.class"
@@ -56,7 +56,7 @@ def extract(path: Path, jar: Path) -> None:
     Raises SourceError where there is none, or one that is not Nextflow's.
     """
     try:
-        with archives.open_zip(path, allowed=bounds.JAR) as opened:
+        with archives.open_zip(path, allowed=trees.JAR) as opened:
             names = opened.namelist()
             start = min((member.header_offset for member in opened.infolist()), default=0)
     except IntegrityError as error:

@@ -189,7 +189,7 @@ def _copy_from_bucket(spec: CrossSpec, folder: Path) -> str:
     store = open_store(spec.store)
     for each in schema.read_json(spec.layout.of_site.tool_receipt, "push-receipt")["objects"]:
         _, _, name = each["key"].removeprefix("tool/").partition("/")
-        store.get(each["key"], files.inside(folder, name))
+        store.get(each["key"], files.inside(folder, name), most=each["size"])
     return (f"this side copied the tool out of {spec.store.url} into the empty folder, in place of "
             "`aws s3 cp --recursive`")
 

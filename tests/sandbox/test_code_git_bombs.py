@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.code import git, stage
-from tasks.core import bounds
+from tasks.core import trees
 from tasks.core.errors import AirlockError, IntegrityError, SourceError
 from tests.limits import limited
 from tests.sandbox.test_code_git import Repository, local
@@ -74,7 +74,7 @@ def test_a_tree_bomb_is_refused_before_it_is_written(repository: Repository, tmp
 
 def test_what_stands_in_a_tree_is_counted_by_size_depth_and_name(
         repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "CODE", bounds.Bounds(size=1_000_000, members=1000))
+    monkeypatch.setattr(trees, "CODE", trees.Bounds(size=1_000_000, members=1000))
     blob = put(repository, "blob", bytes(200_000))
     deep = tree(repository, ("100644", blob, "f"))
     for _ in range(100):

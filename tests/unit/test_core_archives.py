@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core import archives, files
-from tasks.core.bounds import Bounds
 from tasks.core.errors import IntegrityError
+from tasks.core.trees import Bounds
 
 PACKERS = {"tar": lambda data: data, "tar.gz": gzip.compress, "tar.bz2": bz2.compress,
            "tar.xz": lzma.compress}

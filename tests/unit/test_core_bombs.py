@@ -19,15 +19,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core import archives, files, tars
-from tasks.core.bounds import Bounds
 from tasks.core.errors import IntegrityError
+from tasks.core.trees import Bounds
 from tests.limits import limited
 
 GB = 10**9
 UNPACK = """
-from tasks.core import archives, bounds
+from tasks.core import archives, trees
 archives.unpack(Path(sys.argv[1]), Path(sys.argv[2]),
-                allowed=bounds.Bounds(size=50_000_000, members=2_000))
+                allowed=trees.Bounds(size=50_000_000, members=2_000))
 print('unpacked')
 """
 

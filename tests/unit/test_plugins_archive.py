@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core import archives
-from tasks.core.bounds import Bounds
 from tasks.core.errors import IntegrityError
+from tasks.core.trees import Bounds
 from tasks.plugins import archive
 
 MANIFEST = b"Manifest-Version: 1.0\r\nPlugin-Id: nf-x\r\nPlugin-Version: 1.2\r\n .3\r\n\r\nX: y\r\n"

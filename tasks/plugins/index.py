@@ -7,7 +7,6 @@ sha512sum}]}, whole as one file, or in parts from a registry.
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from tasks.core import download, schema, versions
+from tasks.core import download, parsing, schema, versions
 from tasks.core.config import PluginsAt
 from tasks.core.errors import SourceError
 
@@ -78,7 +77,7 @@ def ask(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str,
     path = scratch / "registry.json"
     download.fetch(f"{base}v1/plugins/dependencies?{query}", path)
     try:
-        told = json.loads(path.read_bytes())
+        told = parsing.from_json(path.read_bytes())
     except ValueError as error:
         raise SourceError(f"the registry did not answer in JSON: {error}", where=base) from error
     plugins = told.get("plugins") if isinstance(told, dict) else None

@@ -225,9 +225,10 @@ def test_a_registry_answers_as_an_index_does(tmp_path: Path, web: Web, shop: Sho
     assert web.asked("/plugins.json") == 0
     assert web.queries["/api/v1/plugins/dependencies"] == [
         "plugins=nf-a%401.0.0%2Cnf-b&nextflowVersion=24.10.5"]
-    web.files["/api/v1/plugins/dependencies"] = b"<html>"
-    with pytest.raises(SourceError, match="did not answer in JSON"):
-        cache(made_of)
+    for answer in (b"<html>", b"[" * 100_000):
+        web.files["/api/v1/plugins/dependencies"] = answer
+        with pytest.raises(SourceError, match="did not answer in JSON"):
+            cache(made_of)
 
 
 def test_no_plugins_ask_nobody(tmp_path: Path, web: Web, resolved: dict[str, Any]) -> None:

@@ -13,9 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import inputs, opened, parsing, schema, sheets
-from tasks.core.errors import AirlockError, ConfigError, IntegrityError, SourceError
+from tasks.core import files, inputs, opened, parsing, schema, sheets
+from tasks.core.errors import AirlockError, ConfigError, ImageError, IntegrityError, SourceError
+from tasks.core.registry.client import Manifest
+from tasks.images import lock, schema1
+from tasks.images.blobs import FlatBlobs
+from tasks.images.reference import parse
 from tasks.prod.run import own_params
+from tasks.reach import scan
+from tasks.reach.tree import Tree
 from tests.limits import limited
 
 LOCK = {"source": "https://example.org/x.git", "revision": "v1", "commit": "0" * 40}
@@ -70,9 +76,9 @@ TEXTS = st.text() | st.lists(st.sampled_from([
 @settings(max_examples=300)
 @given(TEXTS)
 def test_any_text_is_read_or_a_value_error(text: str) -> None:
-    for parse in (parsing.from_json, parsing.from_yaml):
+    for reader in (parsing.from_json, parsing.from_yaml):
         try:
-            parse(text)
+            reader(text)
         except ValueError:
             continue
     for name in ("x.csv", "x.json", "x.yml", "x.txt"):
@@ -152,3 +158,31 @@ def test_a_sheet_is_read_within_bounds(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "x.csv").write_text("a,b\n" * 100)
     with pytest.raises(IntegrityError, match="more than the 100 B"):
         inputs.render(tmp_path / "m", lambda path: tmp_path / "x.csv", tmp_path / "out")
+
+
+def test_a_registry_s_json_may_be_as_deep_as_it_likes() -> None:
+    deep = b'{"layers":' + b"[" * 100_000
+    nobody: Any = None  # it is not asked before the JSON is read
+    reference = parse("quay.io/a/b:1")
+    manifest = Manifest(data=deep, media_type="application/vnd.oci.image.manifest.v1+json")
+    with pytest.raises(ImageError, match="no manifest"):
+        lock.read_manifest(manifest, reference, "linux/amd64")
+    with pytest.raises(ImageError, match="can't be read"):
+        schema1.read(nobody, manifest, reference, "b")
+
+
+def test_a_manifest_on_disk_has_a_manifest_s_size(tmp_path: Path) -> None:
+    blobs = FlatBlobs(root=tmp_path, todo="fetch it again")
+    digest = "0" * 64
+    (tmp_path / digest).write_bytes(b"[" * 5_000_000)
+    with pytest.raises(IntegrityError, match=r"4\.2 MB are allowed"):
+        blobs.manifest(f"sha256:{digest}")
+    data = b"[" * 100_000
+    (tmp_path / files.sha256_bytes(data)).write_bytes(data)
+    with pytest.raises(IntegrityError, match="not JSON"):
+        blobs.manifest(f"sha256:{files.sha256_bytes(data)}")
+
+
+def test_a_pipeline_s_schema_may_be_as_deep_as_it_likes(tmp_path: Path) -> None:
+    (tmp_path / "nextflow_schema.json").write_text('{"a":' + "[" * 100_000)
+    assert list(scan._checked(Tree(tmp_path))) == []

@@ -7,7 +7,7 @@ import secrets
 import subprocess
 from pathlib import Path
 
-from tasks.core import files, processes
+from tasks.core import files, processes, signature
 from tasks.sandbox.plan import Plan
 
 USER = "airlock"
@@ -53,9 +53,8 @@ def fill(plan: Plan) -> None:
 
 
 def allow(folder: Path, public_key: str, identity: str) -> None:
-    """Name the key that signs releases in the folder of trust: allowed_signers (ssh-keygen(1))."""
-    files.write_text(folder / "allowed_signers",
-                     f'{identity} namespaces="airlock" {public_key}\n')
+    """Name the key that signs in the folder of trust: allowed_signers (ssh-keygen(1))."""
+    files.write_text(folder / "allowed_signers", signature.allowed_line(identity, public_key))
 
 
 def _lasts(certificate: Path, address: str | None = None) -> bool:

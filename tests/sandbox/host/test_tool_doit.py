@@ -12,11 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import signature
-from tasks.core.config import Signing, StoreAt, load
-from tasks.core.isolation import without_network
-from tasks.core.layout import SiteLayout
-from tasks.release import graph, tool
 from tests.sandbox.project import ROOT
 
 DOIT = next(line for line in (ROOT / "requirements.txt").read_text().splitlines()
@@ -141,34 +136,3 @@ def test_packages_that_cannot_be_installed(small: Path, bare: Path) -> None:
     assert failed.returncode == 3
     assert "E: no network" in failed.stderr
     assert "ERROR: apt-get could not install" in failed.stderr
-
-
-def test_the_tool_starts_from_an_empty_folder_without_a_network(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Made here, pushed to a folder, then the three commands of the offline host."""
-    monkeypatch.chdir(ROOT)
-    key, build = tmp_path / "keys/id", SiteLayout(site="local")
-    signing = Signing(key=key, identity="airlock", create=True)
-    monkeypatch.setattr(SiteLayout, "root", property(lambda self: tmp_path / "build" / self.site))
-    site = load({}).site
-    minor = f"3.{sys.version_info.minor}"
-    spec = tool.ToolSpec(layout=build, platform=site.platform, python=(minor,),
-                         config=graph.offline_site(site), signing=signing)
-    tool.make(spec)
-    tool.push(tool.PushToolSpec(layout=build, store=StoreAt(url=str(tmp_path / "store"))))
-
-    host = tmp_path / "host"
-    shutil.copytree(next((tmp_path / "store/tool").iterdir()), host)
-    allowed = tmp_path / "allowed_signers"
-    allowed.write_text(f"airlock {signature.public_key(key)}\n")
-    with (host / "SHA256SUMS").open("rb") as listed:
-        subprocess.run(["ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "airlock", "-n",
-                        "airlock", "-s", "SHA256SUMS.sig"], cwd=host, stdin=listed, check=True)
-    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=host, check=True)
-    subprocess.run(["tar", "xf", "airlock.tar"], cwd=host, check=True)
-    listed_tasks = subprocess.run([*without_network(), "./doit", "role=prod", "list"], cwd=host,
-                                  text=True, check=False, capture_output=True, env={
-                                      "PATH": os.environ["PATH"], "HOME": str(tmp_path)})
-    assert listed_tasks.returncode == 0, listed_tasks.stderr
-    assert "prod:run:hello" in listed_tasks.stdout
-    assert not [name for name in ("push", "stage", "sandbox") if name in listed_tasks.stdout]

@@ -20,6 +20,9 @@ from tasks.core.errors import CommandError, HostError, IntegrityError
 TOOL, RELEASE, PROMOTION = "airlock-tool", "airlock-release", "airlock-promotion"
 """The namespaces of airlock.tar, of a release's SHA256SUMS, and of what says which is current."""
 
+IMAGES = "airlock-images"
+"""The namespace of the SHA256SUMS beside archives for engines to load."""
+
 INSTALL = "install OpenSSH's client (Debian: openssh-client)"
 _creating = threading.Lock()
 

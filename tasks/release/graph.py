@@ -28,6 +28,9 @@ def tasks(config: Config) -> Iterator[Task]:
     for pipeline in config.pipelines:
         yield _release(config.site, pipeline)
         yield _sign(config.site, pipeline)
+    yield group("images:sign", "the signature of the archives that images:save makes")
+    for pipeline in config.pipelines:
+        yield _sign_images(config.site, pipeline)
     parts = {part: doc for part, doc in PARTS.items()
              if part != "smoke" or config.site.smokes}
     yield group("push", "the release into the store", [f"push:{part}" for part in parts])
@@ -63,6 +66,15 @@ def _sign(site: Site, pipeline: Pipeline) -> Task:
                 makes=[at.release / name for name in push.SIGNED], keeps=[site.signing.public],
                 still=partial(sign.holds, at.release / sign.PROMOTION), servers=site.packages,
                 after=[f"dev:smoke:{pipeline.name}"] if site.smokes else [])
+
+
+def _sign_images(site: Site, pipeline: Pipeline) -> Task:
+    at = Layout(site=site.name, pipeline=pipeline.name)
+    spec = sign.SignImagesSpec(pipeline=pipeline.name, listed=at.archives / "SHA256SUMS",
+                               signing=site.signing)
+    return step(f"images:sign:{pipeline.name}", "the signature of its archives",
+                sign.sign_images, spec, needs=[spec.listed], keeps=[site.signing.public],
+                makes=[at.archives / "SHA256SUMS.sig"], asked=True, servers=site.packages)
 
 
 def _push(site: Site, pipeline: Pipeline, part: str, doc: str) -> Task:

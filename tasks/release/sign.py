@@ -1,4 +1,4 @@
-"""`release:sign` and `tool:sign`: the only steps that open the signing key.
+"""`release:sign`, `tool:sign` and `images:sign`: the only steps that open the signing key.
 
 What they sign is final: they run after everything that runs a pipeline's code.
 """
@@ -40,6 +40,15 @@ class SignToolSpec:
     signing: Signing
 
 
+@dataclass(frozen=True, kw_only=True)
+class SignImagesSpec:
+    """What the list beside a pipeline's archives is signed with."""
+
+    pipeline: str
+    listed: Path
+    signing: Signing
+
+
 def sign_release(spec: SignSpec) -> str:
     """Write SHA256SUMS.sig, and the promotion of this release with its signature."""
     folder = spec.layout.release
@@ -56,6 +65,13 @@ def sign_tool(spec: SignToolSpec) -> str:
     return _sign(folder / "airlock.tar", name, Subject(pipeline=None), spec.store, spec.signing)
 
 
+def sign_images(spec: SignImagesSpec) -> str:
+    """Write SHA256SUMS.sig beside the archives for engines; nothing says which are current."""
+    _ready(spec.signing)
+    _seal(spec.listed, signature.IMAGES, spec.signing)
+    return f"{spec.listed} signed as {spec.signing.identity}"
+
+
 def holds(path: Path) -> bool:
     """Whether the promotion in a file has more than half of its time left; True where none is."""
     promotion = promotions.read(path)
@@ -63,12 +79,16 @@ def holds(path: Path) -> bool:
 
 
 def _sign(file: Path, name: str, subject: Subject, at: StoreAt, signing: Signing) -> str:
-    signature.ready(signing.key, create=signing.create, identity=signing.identity)
+    _ready(signing)
     kind = signature.RELEASE if subject.pipeline else signature.TOOL
     _seal(file, kind, signing)
     promotion = _promotion(file.with_name(PROMOTION), name, subject, at, signing)
     until = f", until {promotion.expires}" if promotion.expires else ""
     return f"{name} signed as {signing.identity}, promotion {promotion.number}{until}"
+
+
+def _ready(signing: Signing) -> None:
+    signature.ready(signing.key, create=signing.create, identity=signing.identity)
 
 
 def _seal(file: Path, kind: str, signing: Signing) -> None:

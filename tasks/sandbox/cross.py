@@ -114,8 +114,8 @@ def script(spec: CrossSpec, place: Place, tool: str) -> str:
         *copied,
         f"ssh-keygen -Y verify -f {allowed} -I {identity} -n airlock-tool -s airlock.tar.sig "
         "< airlock.tar &&",
-        f"mkdir {TOOL} && tar xf airlock.tar -C {TOOL} &&",
-        f"{TOOL}/doit role=prod tool={tool} site={spec.layout.site} pipeline={spec.pipeline}",
+        f"mkdir {TOOL} && tar xf airlock.tar -C {TOOL} && cd {TOOL} &&",
+        f"./doit role=prod tool={tool} site={spec.layout.site} pipeline={spec.pipeline}",
     ]
     return "\n".join(lines)
 

@@ -213,8 +213,8 @@ def test_the_three_commands_are_those_of_the_documentation(site: Site) -> None:
         "cp -rL /srv/airlock/store/tool/abc/. .",
         "ssh-keygen -Y verify -f /etc/airlock/allowed_signers -I 'air lock' -n airlock-tool "
         "-s airlock.tar.sig < airlock.tar &&",
-        "mkdir airlock && tar xf airlock.tar -C airlock &&",
-        "airlock/doit role=prod tool=abc site=local pipeline=hello",
+        "mkdir airlock && tar xf airlock.tar -C airlock && cd airlock &&",
+        "./doit role=prod tool=abc site=local pipeline=hello",
     ]
     bucket = cross.script(crossing(site), replace(place, store=None), "abc")
     assert bucket.splitlines()[0].startswith("ssh-keygen")

@@ -180,7 +180,7 @@ def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
     state = State.read(SiteLayout(site="local").sandbox)
     said = host.run_inside(
         "local", ["./doit", "role=prod", "site=local", "pipeline=hello", "input=cohort"],
-        cwd=host.HOME / "hello", env={"PATH": host.path_with(Path(state.python_prefix))})
+        cwd=host.HOME / "hello/airlock", env={"PATH": host.path_with(Path(state.python_prefix))})
     folder = results(crossed).with_name("cohort")
     assert f"{folder.name}/" in said
     with (folder / "summary/summary.tsv").open() as stream:

@@ -297,7 +297,7 @@ def dummy_tool(spec: SiteSpec, part: Plan, doit: str) -> cross.CrossSpec:
     place = Path(site.store.url) / "tool/abc"
     place.mkdir(parents=True, exist_ok=True)
     program = part.root / "doit"
-    program.write_text(f"#!/bin/sh\nset -eu\ncd airlock\n{doit}\n")
+    program.write_text(f"#!/bin/sh\nset -eu\n{doit}\n")
     program.chmod(0o755)
     with tarfile.open(place / "airlock.tar", "w") as archive:
         archive.add(program, "doit")

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.core import files, processes
+from tasks.core import files, ownership, processes
 from tasks.core.errors import CommandError, HostError, IntegrityError
 
 NAMESPACE = "airlock"
@@ -30,13 +30,14 @@ def _ssh_keygen(words: Sequence[str | Path], stdin: bytes | None = None) -> str:
 def ready(key: Path, *, create: bool, identity: str) -> None:
     """See that the signing key is there; make it (ed25519, 0600, and .pub) where `create` says."""
     with _creating:
+        ownership.refuse_writable_by_others(key)
         if key.is_file() or (key.with_name(f"{key.name}.pub").is_file() and not create):
             return
         if not create:
             raise HostError("the signing key is missing", where=key, todo=(
                 f"make one: ssh-keygen -t ed25519 -N '' -C {identity} -f {key}; then put "
                 f"'{identity} <its public key>' into allowed_signers on the offline hosts"))
-        key.parent.mkdir(parents=True, exist_ok=True)
+        key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=key.parent) as scratch:
             made = Path(scratch) / "key"
             _ssh_keygen(["-q", "-t", "ed25519", "-N", "", "-C", identity, "-f", made])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.core import ownership
 from tasks.core.config_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
 
@@ -20,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOL = Path("tool.json")
 """In a tool that was carried: what it is. A checkout has none."""
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
-VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "tool")
+VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
+             "tool")
 ENVIRONMENT = {
     "AIRLOCK_REGISTRY_HOST": "registry.host",
     "AIRLOCK_REGISTRY_PORT": "registry.port",
@@ -221,6 +223,11 @@ class Config:
         """Whether the user asked to take what differs from the locks (relock=1)."""
         return self.variables.get("relock", "0") not in ("", "0")
 
+    @property
+    def private(self) -> bool:
+        """Whether the user asked to carry what looks private in their own sheet (private=1)."""
+        return self.variables.get("private", "0") not in ("", "0")
+
 
 def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     """Read and check the configuration for the variables `given` on the command line.
@@ -249,6 +256,7 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     raw_pipelines = ({} if role == "prod" else
                      {each: read.read(root / f"config/pipelines/{each}.yml", "pipeline")
                       for each in wanted})
+    ownership.private_folder(root / "build" / name)
     read.finish()
     _refuse_unfit(raw_site, name)
     for each, raw in raw_pipelines.items():

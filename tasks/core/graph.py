@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tasks.core import files
+from tasks.core import files, ownership
 from tasks.core.errors import AirlockError
 from tasks.core.layout import SiteLayout
 
@@ -157,6 +157,7 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
             f"{error.strerror or type(error).__name__}", where=error.filename,
             todo="free space or mend the rights there, then run the same command again")))
     except Exception as error:
+        ownership.private_folder(SiteLayout(site="faults").root)
         trace = SiteLayout(site="faults").logs / f"{name.replace(':', '-')}.txt"
         files.write_text(trace, traceback.format_exc())
         return TaskFailed(str(AirlockError(

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.core import files, processes
+from tasks.core import files, ownership, processes
 from tasks.core.errors import CommandError, HostError, IntegrityError
 
 TOOL, RELEASE, PROMOTION = "airlock-tool", "airlock-release", "airlock-promotion"
@@ -38,6 +38,7 @@ def _ssh_keygen(words: Sequence[str | Path], stdin: bytes | None = None) -> str:
 def ready(key: Path, *, create: bool, identity: str) -> None:
     """See that the signing key is there; make it (ed25519, 0600, and .pub) where `create` says."""
     with _creating:
+        ownership.refuse_writable_by_others(key)
         if key.is_file() or (key.with_name(f"{key.name}.pub").is_file() and not create):
             return
         if not create:
@@ -45,7 +46,7 @@ def ready(key: Path, *, create: bool, identity: str) -> None:
                 f"make one: ssh-keygen -t ed25519 -N '' -C {identity} -f {key}; then put "
                 f"'{identity},{identity}/* <its public key>' into allowed_signers on the offline "
                 "hosts"))
-        key.parent.mkdir(parents=True, exist_ok=True)
+        key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=key.parent) as scratch:
             made = Path(scratch) / "key"
             _ssh_keygen(["-q", "-t", "ed25519", "-N", "", "-C", identity, "-f", made])
@@ -112,6 +113,7 @@ def verify(data: bytes, signature: bytes, *, namespace: str, allowed: Path, sign
         raise HostError("the list of trusted keys is missing", where=allowed, todo=(
             "an administrator puts it there by hand: "
             f"'{signer} namespaces=\"{namespace}\" <public key>'"))
+    ownership.refuse_writable_by_others(allowed)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "signature"
         files.write_bytes(file, signature)

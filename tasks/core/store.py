@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from tasks.core import files
+from tasks.core import files, ownership
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 
@@ -122,7 +122,9 @@ class FolderStore:
     def put(self, key: str, path: Path, sha256: str) -> str | None:
         digest = hashlib.sha256()
         try:
-            with path.open("rb") as reader, files.atomic(self._path(key)) as writer:
+            target = self._path(key)
+            with path.open("rb") as reader, files.atomic(
+                    target, mode=ownership.as_folder_says(self._root, target)) as writer:
                 while block := reader.read(files.CHUNK):
                     digest.update(block)
                     writer.write(block)
@@ -133,7 +135,8 @@ class FolderStore:
 
     def put_bytes(self, key: str, data: bytes) -> None:
         try:
-            files.write_bytes(self._path(key), data)
+            target = self._path(key)
+            files.write_bytes(target, data, mode=ownership.as_folder_says(self._root, target))
         except OSError as error:
             raise self._fault(error, key) from error
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tasks.core import files, promotions
+from tasks.core import files, ownership, promotions
 from tasks.core.errors import ConfigError, HostError, IntegrityError, StoreError
 from tasks.core.promotions import Promotion, Subject, Trust
 from tasks.core.schema import read_json
@@ -102,6 +102,7 @@ def note(host: Host, promotion: Promotion | None) -> None:
 def minimum(host: Host, subject: Subject) -> int:
     """The lowest number that the administrator allows; 0 where none is set."""
     path = host.trust / "minimum.json"
+    ownership.refuse_writable_by_others(path)
     if not path.exists():
         return 0
     value = read_json(path, "minimum")

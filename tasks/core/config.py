@@ -1,23 +1,28 @@
 """The site's and its pipelines' configuration: read once, checked, frozen.
 
-A value comes from the environment, else from `.env`, else from `config/sites/<site>.yml`.
-`.env.template` lists every variable.
+A value comes from the environment, else from `.env` (not on an offline host), else from
+`config/sites/<site>.yml`. `.env.template` lists every variable.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.core import ownership
 from tasks.core.config_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
+TOOL = Path("tool.json")
+"""In a tool that was carried: what it is. A checkout has none."""
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
-VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params")
+VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
+             "tool")
 ENVIRONMENT = {
     "AIRLOCK_REGISTRY_HOST": "registry.host",
     "AIRLOCK_REGISTRY_PORT": "registry.port",
@@ -74,11 +79,20 @@ class PluginsAt:
 
 @dataclass(frozen=True, kw_only=True)
 class Signing:
-    """The SSH key that signs releases, and the name that allowed_signers gives it."""
+    """The SSH key that signs, and the name that allowed_signers gives it.
+
+    `valid` is for how many seconds what is signed is taken for the current one; None is for ever.
+    """
 
     key: Path
     identity: str
     create: bool = False
+    valid: int | None = None
+
+    @property
+    def public(self) -> Path:
+        """The file of the public half, as ssh-keygen names it."""
+        return self.key.with_name(f"{self.key.name}.pub")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +143,13 @@ class Site:
     buckets: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[Path, ...] = ()
     engine: str | None = None
+    smoke: str = "stub"
     sandbox: Sandbox | None = None
+
+    @property
+    def smokes(self) -> bool:
+        """Whether there is a smoke run: the images must be in a registry that spans the gap."""
+        return self.smoke != "none" and self.carry == "registry"
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -203,6 +223,11 @@ class Config:
         """Whether the user asked to take what differs from the locks (relock=1)."""
         return self.variables.get("relock", "0") not in ("", "0")
 
+    @property
+    def private(self) -> bool:
+        """Whether the user asked to carry what looks private in their own sheet (private=1)."""
+        return self.variables.get("private", "0") not in ("", "0")
+
 
 def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     """Read and check the configuration for the variables `given` on the command line.
@@ -210,9 +235,11 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     Raises ConfigError with every fault of a file at once.
     """
     _check_names(given, VARIABLES, kind="variable", show="doit NAME=VALUE")
-    environment = {**_dotenv(root / ".env"), **os.environ}
     role = given.get("role", "online")
     _check_names([role], ("online", "prod"), kind="role", show="role=prod, or leave it out")
+    _refuse_other_tool(given, root / TOOL)
+    # On an offline host nothing is read that was not signed, or typed there.
+    environment = {**(_dotenv(root / ".env") if role == "online" else {}), **os.environ}
     sites = sorted(path.stem for path in (root / "config/sites").glob("*.yml"))
     only = sites[0] if len(sites) == 1 else "local"  # an offline host is given one site alone
     name = given.get("site") or environment.get("AIRLOCK_SITE") or only
@@ -229,6 +256,7 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     raw_pipelines = ({} if role == "prod" else
                      {each: read.read(root / f"config/pipelines/{each}.yml", "pipeline")
                       for each in wanted})
+    ownership.private_folder(root / "build" / name)
     read.finish()
     _refuse_unfit(raw_site, name)
     for each, raw in raw_pipelines.items():
@@ -247,6 +275,20 @@ def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str],
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"there is no {kind} {name!r}{hint}", where=show,
                               todo=f"known: {', '.join(known) or 'none'}")
+
+
+def _refuse_other_tool(given: Mapping[str, str], path: Path) -> None:
+    """ConfigError where tool=ID asks for another tool than the one that runs."""
+    if "tool" not in given:
+        return
+    try:
+        own = json.loads(path.read_bytes())["id"]
+    except FileNotFoundError:
+        own = "a checkout, and was not carried"
+    if own != given["tool"]:
+        raise ConfigError(f"this tool is {own}, and {given['tool']} was asked for",
+                          where=path.absolute(),
+                          todo="copy that one out of the store, and begin again in an empty folder")
 
 
 def _dotenv(path: Path) -> dict[str, str]:
@@ -313,13 +355,15 @@ def _site(name: str, raw: dict[str, Any]) -> Site:
         store=store,
         signing=Signing(key=Path(raw["signing"]["key"]).expanduser(),
                         identity=raw["signing"]["identity"],
-                        create=raw["signing"].get("create", False)),
+                        create=raw["signing"].get("create", False),
+                        valid=_seconds(raw["signing"].get("valid"))),
         offline=Offline(store=StoreAt(**{**raw["store"], **offline.get("store", {})}),
                         trust=Path(offline["trust"])),
         carry=images.get("carry", "registry"),
         image_platforms=_further(images.get("platforms", []), raw["platform"]),
         licences=dict(images.get("licences", {})),
         engine=raw.get("engine"),
+        smoke=raw.get("smoke", "stub"),
         sandbox=Sandbox(**raw["sandbox"]) if "sandbox" in raw else None,
     )
 
@@ -331,6 +375,14 @@ def _further(given: str | list[str], own: str) -> tuple[str, ...]:
 
 def _path(value: str | None) -> Path | None:
     return None if value is None else Path(value).expanduser()
+
+
+def _seconds(text: str | None) -> int | None:
+    """Seconds of `90 days`."""
+    if text is None:
+        return None
+    count, unit = text.split()
+    return int(count) * {"hours": 3600, "days": 86400, "weeks": 7 * 86400}[unit]
 
 
 def _origin(raw: Mapping[str, Any]) -> Origin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def copy(path: Path, body: Body) -> None:
     except OSError as error:
         raise SourceError(f"can't be read: {error.strerror}", where=path) from error
     with reader:
+        body.narrow(files.copied_mode(os.fstat(reader.fileno())))
         body.restart(None, path.stat().st_size)
         while block := reader.read(files.CHUNK):
             body.add(block)

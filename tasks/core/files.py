@@ -104,9 +104,15 @@ def points_inside(name: str, link: str) -> bool:
             and up < len(PurePosixPath(name).parts))
 
 
+def copied_mode(source: os.stat_result) -> int:
+    """The mode of a file's copy: no more open than the file itself, and its owner's to write."""
+    return 0o600 | source.st_mode & 0o044
+
+
 def copy(source: Path, target: Path) -> None:
-    """Copy a file whole or not at all."""
-    with source.open("rb") as reader, atomic(target) as writer:
+    """Copy a file whole or not at all; others may read the copy if they may read the file."""
+    with source.open("rb") as reader, \
+            atomic(target, mode=copied_mode(os.fstat(reader.fileno()))) as writer:
         shutil.copyfileobj(reader, writer, CHUNK)
 
 

@@ -51,11 +51,11 @@ def too_large(most: int, where: object) -> IntegrityError:
 
 
 @contextlib.contextmanager
-def writing(root: Path, relative: str, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+def writing(root: Path, relative: str) -> Iterator[IO[bytes]]:
     """Yield a temporary file beside `root/relative` that replaces it when the block ends well.
 
-    Folders are made as needed. What stands at the place is replaced and never followed.
-    IntegrityError where a folder on the way is a link.
+    Folders are made as needed. Who may enter `root` may enter them, and read the file. What stands
+    at the place is replaced and never followed. IntegrityError where a folder on the way is a link.
     """
     place = files.inside(root, relative)
     with _folder(root, PurePosixPath(relative).parent, make=True) as folder:
@@ -66,7 +66,7 @@ def writing(root: Path, relative: str, *, mode: int = 0o644) -> Iterator[IO[byte
             with os.fdopen(handle, "wb") as stream:
                 yield stream
                 stream.flush()
-                os.fchmod(handle, mode)
+                os.fchmod(handle, 0o600 | stat.S_IMODE(root.stat().st_mode) & 0o044)
                 os.fsync(handle)
             os.replace(name, place.name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
@@ -99,9 +99,10 @@ def _folder(root: Path, relative: PurePosixPath, *, make: bool) -> Iterator[int]
     if make:
         root.mkdir(parents=True, exist_ok=True)
     at = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    mode = stat.S_IMODE(os.fstat(at).st_mode) if make else None
     try:
         for number, part in enumerate(relative.parts, 1):
-            below = _step(at, part, root.joinpath(*relative.parts[:number]), make=make)
+            below = _step(at, part, root.joinpath(*relative.parts[:number]), mode)
             os.close(at)
             at = below
         yield at
@@ -109,20 +110,23 @@ def _folder(root: Path, relative: PurePosixPath, *, make: bool) -> Iterator[int]
         os.close(at)
 
 
-def _step(at: int, part: str, place: Path, *, make: bool) -> int:
-    for _ in range(2):
-        try:
-            return os.open(part, _FOLDER, dir_fd=at)
-        except FileNotFoundError:
-            if not make:
-                raise
-            with contextlib.suppress(FileExistsError):  # another thread has made it
-                os.mkdir(part, 0o755, dir_fd=at)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENOTDIR) and _is_link(part, at):
-                raise _link(place) from error
-            raise
-    return os.open(part, _FOLDER, dir_fd=at)
+def _step(at: int, part: str, place: Path, mode: int | None) -> int:
+    """A descriptor of the folder `part` of `at`, which is made where it is missing, if a mode is
+    given."""
+    is_made = False
+    if mode is not None:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(part, 0o700, dir_fd=at)
+            is_made = True
+    try:
+        handle = os.open(part, _FOLDER, dir_fd=at)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR) and _is_link(part, at):
+            raise _link(place) from error
+        raise
+    if mode is not None and is_made:
+        os.fchmod(handle, mode)
+    return handle
 
 
 def _regular(name: str, place: Path, *, dir_fd: int | None = None,

@@ -12,7 +12,8 @@ from tasks.core import opened, parsing
 from tasks.core.errors import ConfigError
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-LARGEST = {"current": 2**20, "release": 64 * 2**20, "code-manifest": 2**20, "code-lock": 2**20}
+LARGEST = {"release": 64 * 2**20, **dict.fromkeys(
+    ("current", "promotion", "code-manifest", "code-lock"), 2**20)}
 """Bytes of a file, by its schema."""
 LARGE = 256 * 2**20
 """Bytes of the others: a line or two for each file or image that is carried."""

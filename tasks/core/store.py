@@ -301,14 +301,13 @@ def _each(act: Callable[[_Given], _Made], all_of: Sequence[_Given]) -> list[_Mad
 
 
 def is_immutable(key: str) -> bool:
-    """Whether a key is never written again: all of releases/<pipeline>/<id>/ and tool/<id>/.
+    """Whether a key is never written again: all below releases/<pipeline>/ and tool/ but pointers.
 
-    Only the tool's signature may be replaced: by that of another key, over the same files.
+    A signature may be replaced: by that of another key, over the same bytes.
     """
     parts = key.split("/")
-    if parts[0] == "tool":
-        return parts[-1] != "SHA256SUMS.sig"
-    return parts[0] == "releases" and len(parts) > 3
+    depth = {"tool": 2, "releases": 3}.get(parts[0])
+    return depth is not None and len(parts) > depth and not key.endswith(".sig")
 
 
 class Progress:

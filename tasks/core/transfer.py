@@ -82,6 +82,10 @@ class Body:
         self.digest, self.size, self.validator = hashlib.sha256(), 0, validator
         self.expect(total)
 
+    def narrow(self, mode: int) -> None:
+        """Let the file be no more open than the one that its bytes are copied from."""
+        os.fchmod(self._stream.fileno(), mode)
+
     def expect(self, total: int | None) -> None:
         """Take note of how large the file will be."""
         self.total = total

@@ -64,7 +64,7 @@ def _own(config: Config, pipeline: Pipeline, at: Layout) -> OwnSpec:
     source = dataclasses.replace(_source(config, at),
                                  lock=at.lock(f"own-{sheet.stem}"))
     return OwnSpec(pipeline=pipeline.name, sheet=sheet, source=source,
-                   folder=at.own / sheet.stem, limit=pipeline.limit)
+                   folder=at.own / sheet.stem, limit=pipeline.limit, private=config.private)
 
 
 def _source(config: Config, at: Layout) -> Source:

@@ -88,7 +88,7 @@ def at(url: str, reach: Reach) -> tuple[Source, str]:
     if scheme in ("http", "https"):
         return _Web(), reached
     if scheme == "file":
-        own = () if reached == url else (_folder_of_map(url, reach.prefixes),)
+        own = () if reached == url else (folder_of_map(url, reach.prefixes),)
         return Folders((*own, *reach.folders)), reached
     if scheme == "s3":
         return Buckets(reach.buckets), reached
@@ -107,7 +107,7 @@ def _mapped(url: str, prefixes: Mapping[str, str]) -> str:
     return plain if prefix is None else prefixes[prefix] + quote(plain[len(prefix):])
 
 
-def _folder_of_map(url: str, prefixes: Mapping[str, str]) -> Path:
+def folder_of_map(url: str, prefixes: Mapping[str, str]) -> Path:
     """The folder that the site's own map leads to, which the rest of a URL must not leave."""
     target = prefixes[urls.prefix_of(url, prefixes) or ""]
     path = unquote(urlsplit(target).path)

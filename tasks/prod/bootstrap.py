@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasks.core import engine, files, launch, nextflow, processes
+from tasks.core import engine, files, launch, nextflow, ownership, processes
 from tasks.core.errors import AirlockError, HostError, RegistryError
 from tasks.core.layout import ProdLayout
 from tasks.core.registry.client import Access, Registries
@@ -93,6 +93,8 @@ def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[
     looks: list[Callable[[], object]] = [
         lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it"),
         lambda: nextflow.find_java(release["nextflow"]),
+        *(partial(ownership.refuse_writable_by_others, spec.trust / name)
+          for name in ("ca.crt", "config.json")),
         engine.connect,
         *(partial(see_registry, address, spec.ca, spec.authfile) for address in addresses),
         lambda: _see_space(folder, spec.layout.root)]

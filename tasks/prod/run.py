@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, inputs, launch, opened, parsing, processes
+from tasks.core import files, inputs, launch, opened, ownership, parsing, processes
 from tasks.core.errors import CommandError, ConfigError, HostError
 from tasks.core.layout import MANIFEST, ProdLayout
 from tasks.core.schema import check, read_json
@@ -23,6 +23,7 @@ STEP = re.compile(r"\] (Submitted|Cached|Re-submitted) process > (.*)")
 REMOTE = {"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs",
           "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs"}
 """File systems on other machines, on which a work folder is slow and its locks are not kept."""
+LOCAL = Path("/var/tmp")  # noqa: S108 - the folder below it is looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,10 +155,15 @@ def _run(layout: ProdLayout, ready: launch.Launch, *, profile: str, out: Path,
 
 
 def work_folder(layout: ProdLayout) -> Path:
-    """Where tasks work: below build/, or /var/tmp where that is on another machine."""
+    """Where tasks work: below build/, or /var/tmp where that is on another machine.
+
+    HostError where the folder there is not this user's alone.
+    """
     place = (layout.root / "work").absolute()
     if file_system(place, Path("/proc/self/mounts").read_text()) in REMOTE:
-        return Path("/var/tmp") / f"airlock-{os.getuid()}" / layout.pipeline  # noqa: S108 - local
+        own = LOCAL / f"airlock-{os.geteuid()}"
+        ownership.own_folder(own)
+        return own / layout.pipeline
     return place
 
 

@@ -18,15 +18,17 @@ _one_maven = threading.Lock()
 def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path) -> None:
     """Let Maven put the jars of `coordinates` and their dependencies into the folder `target`.
 
-    Maven reads the user's settings.xml, so a proxy or mirror that stands there is used. Raises
+    Maven reads the user's settings.xml, so a proxy or mirror that stands there is used. What it
+    downloads without the right checksum beside it is refused; by itself it would only warn. Raises
     HostError without Maven, CommandError when it fails.
     """
     maven = processes.find("mvn", todo=INSTALL_MAVEN)
     target.parent.mkdir(parents=True, exist_ok=True)
     project = target.parent / "pom.xml"
     files.write_text(project, pom(coordinates))
-    command = [maven, "--batch-mode", "--no-transfer-progress", "--file", str(project.absolute()),
-               COPY, "-DincludeScope=runtime", f"-DoutputDirectory={target.absolute()}"]
+    command = [maven, "--batch-mode", "--no-transfer-progress", "--strict-checksums",
+               "--file", str(project.absolute()), COPY, "-DincludeScope=runtime",
+               f"-DoutputDirectory={target.absolute()}"]
     with _one_maven:
         processes.run(command, log=log,
                       todo="where Maven Central is out of reach, name a mirror in Maven's own "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import files, signature
+from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.s3 import S3Store
@@ -157,9 +157,7 @@ def test_a_release_goes_into_a_bucket_and_comes_out_checked(
     staged = dataclasses.replace(stage(), store=at)
     name = staged.publish()
     assert staged.publish() == name  # pushed again: all is there, nothing is refused
-    staged.trust.mkdir()
-    (staged.trust / "allowed_signers").write_text(
-        f"airlock {signature.public_key(staged.signing.key)}\n")
+    staged.trust_key()
     fetch(staged.fetch_spec())
     folder = staged.prod.release(name)
     assert files.sha256(folder / "code.tar") == files.sha256(staged.layout.code)

@@ -63,8 +63,10 @@ def test_a_file_that_changed_since_is_not_sent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("key", "fixed"), [
     ("releases/p/id/SHA256SUMS", True), ("releases/p/current.json", False),
-    ("tool/id/airlock.tar", True), ("tool/id/SHA256SUMS.sig", False),
-    ("releases/p/id/SHA256SUMS.sig", True), ("blobs/sha256/x/f", False),
+    ("tool/id/airlock.tar", True), ("tool/id/airlock.tar.sig", False),
+    ("releases/p/id/SHA256SUMS.sig", False), ("blobs/sha256/x/f", False),
+    ("releases/p/promotions/00000001.json", True), ("tool/promotions/00000001.json", True),
+    ("tool/current.json", False),
     ("smoke/p/id/smoke.log", False)])
 def test_what_never_changes(key: str, fixed: bool, tmp_path: Path) -> None:
     store = open_store(StoreAt(url=str(tmp_path / "store")))

@@ -293,3 +293,14 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
         store.put("a/k", tmp_path / "f", "0" * 64)
     assert [path.name for path in (tmp_path / "store/a").iterdir()] == ["k"]
     assert (tmp_path / "store/a/k").read_bytes() == b"before"
+
+
+def test_who_may_enter_the_store_may_read_what_is_in_it(tmp_path: Path) -> None:
+    for mode, of_file in ((0o750, 0o640), (0o700, 0o600), (0o755, 0o644), (0o2770, 0o640)):
+        root = tmp_path / f"{mode:o}"
+        root.mkdir()
+        root.chmod(mode)
+        open_store(StoreAt(url=str(root))).put_bytes(FILE, b"x")
+        assert stat.S_IMODE((root / FILE).stat().st_mode) == of_file
+        assert {stat.S_IMODE(each.stat().st_mode) for each in (root / FILE).parents
+                if each.is_relative_to(root)} == {mode}

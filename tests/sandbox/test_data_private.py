@@ -98,7 +98,7 @@ def test_keys_and_dotfiles_are_listed_at_once_and_carried_only_when_that_is_said
                        "model/config.json": json.dumps({"layers": 3})}.items():
         files.write_text(home / name, text)
     files.write_text(home / "nested.csv", "file\n.netrc\n")
-    (home / "link.fq").symlink_to(".ssh/id_ed25519")
+    (home / "link.fq").symlink_to(".aws/config")
     private = ["reads.fq", ".ssh/id_ed25519", "server.PEM", "credentials", "vault.kdbx",
                ".aws/config", "bag.fq", "pgp.fq", "service.json", "putty.fq", "age.fq",
                "docker/config.json", "link.fq", str(home / ".netrc")]
@@ -134,6 +134,13 @@ def test_folders_and_patterns_are_looked_into(own: OwnSpec, tmp_path: Path) -> N
     assert f"{tmp_path}/shared/run/b.fq: it begins as a private key" in str(caught.value)
     assert "run/a.fq" not in str(caught.value)
     mirror_own(dataclasses.replace(own, private=True))
+
+
+def test_what_is_taken_along_beside_a_file_is_looked_at_too(own: OwnSpec, tmp_path: Path) -> None:
+    files.write_text(tmp_path / "home/a.bam", "a")
+    key(tmp_path / "home/a.bam.bai")
+    with pytest.raises(ConfigError, match=r"a\.bam\.bai: it begins as a private key; beside what"):
+        mirror_own(write(own, "a.bam"))
 
 
 def test_the_site_s_map_to_a_folder_is_no_way_around(own: OwnSpec, tmp_path: Path) -> None:

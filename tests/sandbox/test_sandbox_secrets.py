@@ -20,9 +20,9 @@ NEEDED = ("openssl", "htpasswd")
 
 @pytest.mark.skipif(not all(map(shutil.which, NEEDED)), reason=f"needs {' and '.join(NEEDED)}")
 def test_keys_and_logins_are_closed_even_where_the_umask_is_open(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    part = replace(plan(load({}).site), root=tmp_path / "sandbox")
+        tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    part = replace(plan(load({}, root=tmp_path).site), root=tmp_path / "sandbox")
     before = os.umask(0)
     try:
         trust.prepare(part)

@@ -12,8 +12,11 @@ from pathlib import Path
 from tasks.code import folder, git
 from tasks.core import archives, download, files, locks, urls
 from tasks.core.errors import ConfigError, SourceError
+from tasks.core.inside import NOWHERE, Inside
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+LARGEST = 10**10
+"""Bytes of an archive of code."""
 LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -47,7 +50,10 @@ class GitStage:
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveStage:
-    """What `stage` reads for an archive, whose SHA-256 is known beforehand."""
+    """What `stage` reads for an archive, whose SHA-256 is known beforehand.
+
+    `hosts` says what of the inner network may be asked beside the source itself and `urls`.
+    """
 
     pipeline: str
     source: str
@@ -57,6 +63,7 @@ class ArchiveStage:
     archive: Path
     manifest: Path
     lock: Path
+    hosts: Inside = NOWHERE
 
 
 Stage = FolderStage | GitStage | ArchiveStage
@@ -129,7 +136,9 @@ def from_archive(spec: ArchiveStage) -> str:
     """
     with files.scratch(spec.archive.parent, "code") as folder:
         fetched, place = folder / "archive", folder / "tree"
-        got = download.fetch(urls.mapped(urls.located(spec.source), spec.urls), fetched)
+        got = download.fetch(
+            urls.mapped(urls.located(spec.source), spec.urls), fetched,
+            hosts=spec.hosts.naming(spec.source, *spec.urls.values()), most=LARGEST)
         download.hold(got, spec.sha256, what="the archive is not the one that was promised",
                       where=urls.redact(spec.source),
                       todo="compare `sha256` in the pipeline's config with what its publisher says")

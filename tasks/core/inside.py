@@ -25,6 +25,9 @@ PUBLIC = ipaddress.ip_network("2000::/3")
 """All that is assigned of IPv6 for the internet (IANA)."""
 NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 """Addresses whose last 32 bits are an IPv4 address (RFC 6052, RFC 8215)."""
+SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
+"""Of no one place in the internet (IANA's special-purpose registries), though not all versions of
+Python say so."""
 NOBODY = {socket.AF_INET: "240.0.0.1", socket.AF_INET6: "100::1"}
 """Addresses that no machine has: one that can listen there could at any address."""
 
@@ -141,6 +144,8 @@ def _forms(address: Address) -> list[Address]:
 def _is_public(address: Address) -> bool:
     """Whether it is one of the internet: not loopback, private, link-local, 100.64/10, …"""
     if isinstance(address, ipaddress.IPv6Address) and address not in PUBLIC:
+        return False
+    if any(address in each for each in SPECIAL):
         return False
     # is_global is true of some that are multicast or reserved.
     return address.is_global and not address.is_multicast and not address.is_reserved

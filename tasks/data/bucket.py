@@ -52,7 +52,7 @@ class Buckets:
             told = self._ask(bucket, lambda client: client.head_object(Bucket=bucket, Key=key))
         except _Missing:
             return None
-        return Found(size=told["ContentLength"], validator=told.get("ETag"))
+        return Found(size=told.get("ContentLength"), validator=told.get("ETag"))
 
     def receive(self, url: str, body: Body) -> None:
         """Bring what `body` lacks: a range, if the object still has the same entity tag."""
@@ -67,14 +67,15 @@ class Buckets:
         except _Changed as error:
             body.restart(None)
             raise Passing("the object changed meanwhile") from error
+        length = told.get("ContentLength")
         if goes_on:
-            body.expect(body.size + told["ContentLength"])
+            body.expect(None if length is None else body.size + length)
         else:
-            body.restart(told.get("ETag"), told["ContentLength"])
+            body.restart(told.get("ETag"), length)
         with self._faults(bucket, body), contextlib.closing(told["Body"]) as stream:
             for block in stream.iter_chunks(files.CHUNK):
                 body.add(block)
-        if body.size != body.total:
+        if body.total is not None and body.size != body.total:
             raise Passing(f"the server sent {body.size} bytes of the {body.total} that it named")
 
     def names(self, url: str) -> Iterator[str]:

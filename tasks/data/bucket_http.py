@@ -31,7 +31,7 @@ def use(client: Any, hosts: Inside, *, connections: int) -> None:
             if self._proxy_config.proxy_url_for(request.url):  # type: ignore[attr-defined]
                 hosts.judge(request.url)
             answer = super().send(request)
-            if request.stream_output:
+            if request.stream_output and answer.status_code in (200, 206):
                 bounds.allow_large(answer.raw)
             return answer
 

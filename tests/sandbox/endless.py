@@ -159,6 +159,7 @@ def ftp_server(answer: Speak, data: Speak) -> contextlib.AbstractContextManager[
                 answer(connection, word)
                 with passive.accept()[0] as there:
                     data(_Ending(there, connection._ends), word)  # type: ignore[attr-defined,arg-type]
+                connection.sendall(b"226 done\r\n")
 
     return speaking(ftp_speak)
 
@@ -182,3 +183,8 @@ def drips(connection: socket.socket, word: str) -> None:
 def floods(connection: socket.socket, word: str) -> None:
     for number in range(10**9):
         connection.sendall(b"type=file; %d\r\n" % number)
+
+
+def some(connection: socket.socket, word: str) -> None:
+    """More files than are taken, after which the listing ends."""
+    connection.sendall(b"".join(b"type=file; %d\r\n" % number for number in range(1001)))

@@ -144,6 +144,21 @@ def test_a_slow_file_that_is_fast_enough_arrives(tmp_path: Path, web: Web,
     assert not (tmp_path / "y").exists()
 
 
+def test_bytes_are_bounded_before_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head, and a listing, which would fill the memory meanwhile."""
+    monkeypatch.setattr(bounds, "GRACE", 100.0)
+    monkeypatch.setattr(ftp, "MOST", 1000)
+    with endless.speaking(endless.continues) as port, pytest.raises(
+            SourceError, match="more than 4 MiB"):
+        sizes({f"http://127.0.0.1:{port}/x.fq": ["here"]}, NEAR)
+    with endless.ftp_server(endless.opens, endless.floods) as port, pytest.raises(
+            SourceError, match="more than 4 MiB"):
+        expand(f"ftp://127.0.0.1:{port}/x/", NEAR)
+    with endless.ftp_server(endless.opens, endless.some) as port, pytest.raises(
+            SourceError, match="more than 1000 files and folders"):
+        expand(f"ftp://127.0.0.1:{port}/x/", NEAR)
+
+
 def test_without_a_limit_there_is_one_that_says_so(tmp_path: Path) -> None:
     with endless.speaking(endless.body_floods) as port, pytest.raises(
             SourceError, match=r"more would come than the 4\.2 MB that comes without data\.limit"):

@@ -147,7 +147,7 @@ def ftp_server(answer: Speak, data: Speak) -> contextlib.AbstractContextManager[
         connection.sendall(b"220 ready\r\n")
         lines = real.makefile("r")
         passive = socket.create_server(("127.0.0.1", 0))
-        told = {"USER": "230 in", "TYPE": "200 ok", "SIZE": "213 100000", "MDTM":
+        told = {"USER": "230 in", "TYPE": "200 ok", "OPTS": "200 ok", "SIZE": "213 100000", "MDTM":
                 "213 20200101000000", "EPSV": "500 no", "PASV":
                 "227 ok (127,0,0,1,{},{})".format(*divmod(passive.getsockname()[1], 256))}
         with passive:

@@ -12,9 +12,12 @@ from pathlib import Path
 from tasks.code import folder, git
 from tasks.core import archives, download, files, locks, trees, urls
 from tasks.core.errors import ConfigError, SourceError
+from tasks.core.inside import NOWHERE, Inside
 from tasks.core.trees import Count
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+LARGEST = 10**10
+"""Bytes of an archive of code."""
 LARGEST_LIST, LONGEST_LINE = 2**18, 1024
 """Bytes of .gitmodules, and of a line there."""
 LFS = b"version https://git-lfs.github.com/spec/"
@@ -50,7 +53,10 @@ class GitStage:
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveStage:
-    """What `stage` reads for an archive, whose SHA-256 is known beforehand."""
+    """What `stage` reads for an archive, whose SHA-256 is known beforehand.
+
+    `hosts` says what of the inner network may be asked beside the source itself and `urls`.
+    """
 
     pipeline: str
     source: str
@@ -60,6 +66,7 @@ class ArchiveStage:
     archive: Path
     manifest: Path
     lock: Path
+    hosts: Inside = NOWHERE
 
 
 Stage = FolderStage | GitStage | ArchiveStage
@@ -132,7 +139,9 @@ def from_archive(spec: ArchiveStage) -> str:
     """
     with files.scratch(spec.archive.parent, "code") as folder:
         fetched, place = folder / "archive", folder / "tree"
-        got = download.fetch(urls.mapped(urls.located(spec.source), spec.urls), fetched)
+        got = download.fetch(
+            urls.mapped(urls.located(spec.source), spec.urls), fetched,
+            hosts=spec.hosts.naming(spec.source, *spec.urls.values()), most=LARGEST)
         download.hold(got, spec.sha256, what="the archive is not the one that was promised",
                       where=urls.redact(spec.source),
                       todo="compare `sha256` in the pipeline's config with what its publisher says")

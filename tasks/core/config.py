@@ -122,8 +122,9 @@ class Site:
     then the registry is reached from the offline side alone, and images:load fills it there.
     `platform` is that of the offline hosts; `image_platforms` are those that images are carried
     for besides, or `all`. `licences` maps patterns of repositories to what their images need.
-    `buckets` maps a bucket to the S3 server that holds it, where that isn't AWS; `folders` are
-    those that file:// may read below.
+    `buckets` maps each bucket that may be read to the S3 server that holds it, `aws` for AWS;
+    `folders` are those that file:// may read below; `inside` is what else of the inner network
+    may be asked: hosts, host:port and networks.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Site:
     licences: Mapping[str, str] = field(default_factory=dict)
     buckets: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[Path, ...] = ()
+    inside: tuple[str, ...] = ()
     engine: str | None = None
     smoke: str = "stub"
     sandbox: Sandbox | None = None
@@ -351,6 +353,7 @@ def _site(name: str, raw: dict[str, Any]) -> Site:
         urls=dict(hosts.get("urls", {})),
         buckets=dict(hosts.get("buckets", {})),
         folders=tuple(Path(each) for each in hosts.get("folders", [])),
+        inside=tuple(each.lower() for each in hosts.get("inside", [])),
         plugins=PluginsAt(**raw["plugins"]),
         store=store,
         signing=Signing(key=Path(raw["signing"]["key"]).expanduser(),

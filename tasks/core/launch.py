@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import custom_configs, files, host, inputs, known_faults, nextflow, processes
+from tasks.core import (
+    archives,
+    custom_configs,
+    files,
+    host,
+    inputs,
+    known_faults,
+    nextflow,
+    processes,
+    trees,
+)
 from tasks.core.errors import CommandError
 from tasks.core.schema import read_json
 
@@ -52,12 +62,12 @@ class Launch:
 def prepare(carried: Carried, folder: Path) -> Launch:
     """Unpack and render everything below `folder`; what is there is replaced whole."""
     home = _runtime(carried, folder).home
-    files.unpack_tar(carried.plugins, home / "plugins")
-    files.unpack_tar(carried.code, folder.absolute() / "code")
+    archives.unpack_tar(carried.plugins, home / "plugins", allowed=trees.PLUGINS)
+    archives.unpack_tar(carried.code, folder.absolute() / "code")
     ready = prepared(carried, folder)
     named = custom_configs.includes(ready.code).named
     if carried.configs:
-        files.unpack_tar(carried.configs, ready.tree)
+        archives.unpack_tar(carried.configs, ready.tree)
     else:
         files.atomic_folder(ready.tree, lambda empty: None)
     custom_configs.answer(ready.tree, named)

@@ -9,6 +9,7 @@ more than the file is (`files.copy`), and in a folder store the store's own fold
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -25,7 +26,9 @@ def private_folder(path: Path) -> None:
 
     HostError where it belongs to somebody else.
     """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for parent in reversed(path.parents):
+        parent.mkdir(mode=0o755, exist_ok=True)  # nobody else may put another in its place
+    path.mkdir(mode=0o700, exist_ok=True)
     found = path.stat()
     if stat.S_IMODE(found.st_mode) & 0o077:
         try:
@@ -42,7 +45,8 @@ def own_folder(path: Path) -> None:
     HostError where somebody else was first, by a folder, a link or anything else.
     """
     refuse_writable_by_others(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise HostError("this must be a folder, and no link to one", where=path,
@@ -128,17 +132,3 @@ def owner(found: os.stat_result) -> str:
 
 def _mode(found: os.stat_result) -> str:
     return f"{stat.S_IMODE(found.st_mode):04o}"
-
-
-def as_folder_says(root: Path, path: Path) -> int:
-    """The mode for a file that is to come below `root`: open to those who may enter `root`.
-
-    Folders between the two that are missing are made with the mode of `root`.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    mode = stat.S_IMODE(root.stat().st_mode)
-    missing = [each for each in path.parents if root in each.parents and not each.exists()]
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True)
-        each.chmod(mode)
-    return 0o600 | mode & 0o044

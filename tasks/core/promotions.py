@@ -186,7 +186,7 @@ def bring(store: Store, key: str, most: int = SMALL) -> bytes:
     """A small file's bytes, of which there are no more than `most`."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "file"
-        store.get(key, path)
+        store.get(key, path, most=most)
         return path.read_bytes()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.core.config import Config, Pipeline
 from tasks.core.graph import Task, group, step
+from tasks.core.inside import Inside
 from tasks.core.layout import Layout
 from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
 from tasks.data.own import OwnSpec, mirror_own
@@ -70,6 +71,6 @@ def _own(config: Config, pipeline: Pipeline, at: Layout) -> OwnSpec:
 def _source(config: Config, at: Layout) -> Source:
     return Source(
         reach=Reach(prefixes=config.site.urls, buckets=config.site.buckets,
-                    folders=config.site.folders),
+                    folders=config.site.folders, hosts=Inside(allowed=config.site.inside)),
         code=at.code, resolved=at.resolved, blobs=at.of_site.blobs, lock=at.lock("data"),
         relock=config.relock)

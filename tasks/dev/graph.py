@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tasks.core.config import Config
 from tasks.core.graph import Task, group, step
+from tasks.core.inside import Inside
 from tasks.core.layout import Layout, SiteLayout
 from tasks.dev import checks, contents, smoke, validate
 
@@ -26,7 +27,7 @@ def tasks(config: Config) -> Iterator[Task]:
         validate_spec = validate.ValidateSpec(
             pipeline=pipeline.name, profile=pipeline.profile, runtime=pipeline.runtime, layout=at,
             registry=site.registry, spans=spans, store=site.store,
-            configs=pipeline.configs is not None)
+            configs=pipeline.configs is not None, hosts=Inside(allowed=site.inside))
         yield step(f"dev:validate:{pipeline.name}", "whether a release would run offline",
                    validate.validate, validate_spec, look=True, servers=site.servers,
                    needs=[at.code, at.runtime(pipeline.runtime), at.plugins, at.plugins_list,

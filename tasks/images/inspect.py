@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, inputs, nextflow
+from tasks.core import archives, files, inputs, nextflow, trees
 from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
 from tasks.core.schema import check, read_json
 from tasks.images.reference import complete
@@ -72,8 +72,8 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
     spec.log.parent.mkdir(parents=True, exist_ok=True)
     with files.scratch(spec.code.parent, "inspect") as folder:
         runtime = nextflow.install(spec.runtime, folder / "runtime", home=folder / "nxf")
-        files.unpack_tar(spec.plugins, runtime.home / "plugins")
-        files.unpack_tar(spec.code, folder / "code")
+        archives.unpack_tar(spec.plugins, runtime.home / "plugins", allowed=trees.PLUGINS)
+        archives.unpack_tar(spec.code, folder / "code")
         locate = inputs.lay_out(spec.data_manifest, spec.blobs, folder / "staged")
         files.write_json(folder / "params.json", {
             **inputs.render(spec.data_manifest, locate, folder),

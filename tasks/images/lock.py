@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
+from tasks.core import files, parsing
 from tasks.core.errors import AirlockError, ImageError
 from tasks.core.registry.client import (
     INDEXES,
@@ -209,7 +208,7 @@ def _blob(value: Any, reference: Reference) -> Blob:
 
 def _json(data: bytes, reference: Reference) -> dict[str, Any]:
     try:
-        value = json.loads(data)
+        value = parsing.from_json(data)
     except ValueError:
         value = None
     if not isinstance(value, dict):

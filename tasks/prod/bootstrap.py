@@ -12,6 +12,7 @@ from typing import Any
 
 from tasks.core import engine, files, launch, nextflow, ownership, processes
 from tasks.core.errors import AirlockError, HostError, RegistryError
+from tasks.core.inside import EVERYWHERE
 from tasks.core.layout import ProdLayout
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import check, read_json
@@ -118,7 +119,8 @@ def _see_space(folder: Path, place: Path) -> None:
 
 def see_registry(address: str, ca: Path | None, authfile: Path) -> None:
     """RegistryError where the registry can't be reached, trusted or logged in to."""
-    access = Access(registries={}, ca=ca, authfile=authfile if authfile.is_file() else None)
+    access = Access(registries={}, ca=ca, authfile=authfile if authfile.is_file() else None,
+                    hosts=EVERYWHERE)
     try:
         Registries(access).at(address).ping()
     except RegistryError as error:

@@ -166,7 +166,7 @@ def _fetch_one(store: Store, path: str, digest: str, size: int | None,
     key = sums.blob_key(path, digest)
     incoming = target.with_name(f".{target.name}.{threading.get_ident()}.incoming")
     try:
-        store.get(key, incoming)
+        store.get(key, incoming, most=LARGEST_LIST if size is None else size)
         found, length = files.sha256(incoming), incoming.stat().st_size
         if found != digest or size not in (None, length):
             return IntegrityError(f"its bytes have changed (sha256 {found}, {length} bytes), in "

@@ -196,7 +196,7 @@ def _copy_from_bucket(spec: CrossSpec, tool: str, folder: Path) -> str:
     for each in schema.read_json(spec.layout.of_site.tool_receipt, "push-receipt")["objects"]:
         name = each["key"].removeprefix(f"tool/{tool}/")
         if name != each["key"]:
-            store.get(each["key"], files.inside(folder, name))
+            store.get(each["key"], files.inside(folder, name), most=each["size"])
     return (f"this side copied the tool out of {spec.store.url} into the empty folder, in place of "
             "`aws s3 cp --recursive`")
 

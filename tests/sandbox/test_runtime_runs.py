@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import files, known_faults, launch, nextflow
+from tasks.core import archives, files, known_faults, launch, nextflow, trees
 from tasks.core.errors import CommandError
 from tasks.runtime import build as runtimes
 from tasks.runtime.dist import Dist
@@ -62,7 +62,7 @@ def test_the_runtime_from_maven_runs_stubs(runtime: runtimes.Runtime, tmp_path: 
 
 def as_dist(archive: Path, target: Path) -> None:
     """Pack a runtime's jars as Nextflow's own `-dist` file is: a launcher, then one jar of all."""
-    files.unpack_tar(archive, target.with_suffix(".unpacked"))
+    archives.unpack_tar(archive, target.with_suffix(".unpacked"), allowed=trees.RUNTIME)
     lists, seen = defaultdict[str, bytes](bytes), set[str]()
     whole = target.with_suffix(".jar")
     with zipfile.ZipFile(whole, "w") as fat:

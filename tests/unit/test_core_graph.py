@@ -135,6 +135,7 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("hosts", "registries"): {"quay.io": "http://127.0.0.1:1/q"},
     ("hosts", "urls"): {"https://data.hello.example.org/": "http://127.0.0.1:1/d/"},
     ("hosts", "buckets"): {"reads": "https://s3.example.org"},
+    ("hosts", "inside"): ["mirror.example.org"],
     ("hosts", "folders"): ["/srv/reads"],
     ("plugins", "index"): "https://elsewhere.example.org/plugins.json",
     ("plugins", "registry"): "https://elsewhere.example.org/api",

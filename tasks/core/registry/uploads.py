@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tasks.core import bounds
 from tasks.core.errors import RegistryError
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.transport import ATTEMPTS, Broken
@@ -139,7 +140,7 @@ class Uploads:
             {"Content-Type": "application/octet-stream", "Content-Length": str(size)}, body,
             attempts=1)
         if response.status == 201:
-            response.drain_conn()
+            bounds.dismiss(response)
             return None
         return self._refusal(response, name, location)
 

@@ -189,6 +189,24 @@ def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
     assert told == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
 
 
+def test_what_is_built_is_closed_and_containers_with_a_user_of_their_own_still_read(
+        crossed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On both sides nobody else may enter; what is mounted into a container is read there."""
+    monkeypatch.chdir(crossed.root)
+    site = SiteLayout(site="local")
+    there = site.sandbox / "host/disk/hello/build/local"
+    for closed in (site.root, there, site.sandbox / "auth", site.sandbox / "host/trust"):
+        assert closed.stat().st_mode & 0o777 == 0o700, closed
+    image, *_ = json.loads((there / "prod/hello/bootstrap.json").read_text())["images"]
+    inside = host.HOME / "hello/build/local/prod/hello"
+    counted = host.run_inside("local", [
+        "docker", "run", "--rm", "--pull", "never", "--user", "65534:65534", "--entrypoint", "bash",
+        "--volume", f"{inside}:{inside}:ro", image, "-c",
+        f"cat {inside}/releases/*/data/*/* | wc -c"])
+    assert int(counted) == sum(path.stat().st_size for path in
+                               there.glob("prod/hello/releases/*/data/*/*"))
+
+
 def test_a_changed_byte_in_the_store_is_refused_and_named(crossed: Project) -> None:
     store = crossed.root / "build/local/store"
     blob = next((store / "blobs/sha256").glob("*/plugins.tar"))

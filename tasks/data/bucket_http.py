@@ -1,0 +1,50 @@
+"""The connections of boto3's clients for buckets: judged and bounded as all others are.
+
+A server may send its client elsewhere, such as to another region. `before-send` is where botocore
+lets another do the sending of a request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tasks.core import bounds
+from tasks.core.inside import Inside
+
+
+def use(client: Any, hosts: Inside, *, connections: int) -> None:
+    """Let the client's requests go by connections that `hosts` judges.
+
+    Its CA bundle and proxies stay botocore's own.
+    """
+    import botocore.session
+    from botocore import utils
+    from botocore.httpsession import URLLib3Session
+
+    class Session(URLLib3Session):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self._manager.pool_classes_by_scheme = _pools(hosts)  # type: ignore[attr-defined]
+            self._pool_classes_by_scheme = _pools(None)  # from here on, those of proxies
+
+        def send(self, request: Any) -> Any:
+            if self._proxy_config.proxy_url_for(request.url):  # type: ignore[attr-defined]
+                hosts.judge(request.url)
+            answer = super().send(request)
+            if request.stream_output and answer.status_code in (200, 206):
+                bounds.allow_large(answer.raw)
+            return answer
+
+    http = Session(
+        verify=botocore.session.Session().get_config_variable("ca_bundle") or True,
+        proxies=utils.get_environ_proxies(client.meta.endpoint_url), timeout=(15, 60),
+        max_pool_connections=connections)
+    client.meta.events.register("before-send.s3", lambda request, **_: http.send(request))
+
+
+def _pools(hosts: Inside | None) -> dict[str, Any]:
+    from botocore import awsrequest
+    return {"http": type("Plain", (awsrequest.AWSHTTPConnectionPool,), {
+                "ConnectionCls": bounds.watched(awsrequest.AWSHTTPConnection, hosts)}),
+            "https": type("Secure", (awsrequest.AWSHTTPSConnectionPool,), {
+                "ConnectionCls": bounds.watched(awsrequest.AWSHTTPSConnection, hosts)})}

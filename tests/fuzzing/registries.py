@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from collections.abc import Iterable, Mapping
@@ -16,38 +17,39 @@ from hypothesis.strategies import SearchStrategy
 from tasks.core import download, files, sheets, urls, versions, web
 from tasks.core.config import PluginsAt
 from tasks.core.errors import RegistryError
+from tasks.core.inside import Inside
 from tasks.core.registry import auth, credentials, limits
-from tasks.core.registry.client import MANIFESTS, SCHEMA1, Manifest, Registry
+from tasks.core.registry.client import INDEXES, MANIFESTS, SCHEMA1, Manifest, Registry
 from tasks.core.registry.transport import Body, Transport
 from tasks.core.schema import check
-from tasks.data import globs
+from tasks.data import globs, sources
 from tasks.images import lock, locked, reference
 from tasks.plugins import index as plugin_index
-from tests.fuzzing.inputs import NAMES, as_json, json_files, json_of, mixed, texts, torn
+from tests.fuzzing.inputs import LARGEST, NAMES, as_json, json_files, json_of, mixed, texts
 from tests.fuzzing.reader import Reader
 
 PLATFORM = "linux/amd64"
-LAYER = {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+LAYER: dict[str, Any] = {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
          "digest": "sha256:" + "1" * 64, "size": 7}
 CONFIG_DATA = b'{"os": "linux", "architecture": "amd64"}'
-CONFIG = {"mediaType": "application/vnd.oci.image.config.v1+json", "size": len(CONFIG_DATA),
-          "digest": "sha256:" + files.sha256_bytes(CONFIG_DATA)}
+CONFIG: dict[str, Any] = {
+    "mediaType": "application/vnd.oci.image.config.v1+json", "size": len(CONFIG_DATA),
+    "digest": "sha256:" + files.sha256_bytes(CONFIG_DATA)}
 MANIFEST = {"schemaVersion": 2, "mediaType": MANIFESTS[0], "config": CONFIG, "layers": [LAYER]}
 CHILD = "sha256:" + files.sha256_bytes(as_json(MANIFEST))
-INDEX = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+INDEX: dict[str, Any] = {"schemaVersion": 2, "mediaType": INDEXES[0], "manifests": [
     {"mediaType": MANIFESTS[0], "digest": CHILD, "size": 2, "platform": {
         "os": "linux", "architecture": "amd64", "variant": ""}},
     {"mediaType": MANIFESTS[0], "digest": CHILD, "size": 2, "platform": {
         "os": "linux", "architecture": "arm64"}}]}
-OLD = {"schemaVersion": 1, "name": "a/b", "tag": "1", "architecture": "amd64",
-       "fsLayers": [{"blobSum": LAYER["digest"]}], "history": [{"v1Compatibility": '{"os": "linux"}'}],
-       "signatures": [{"protected": "eyJmb3JtYXRMZW5ndGgiOjUsImZvcm1hdFRhaWwiOiJDbjAifQ"}]}
-ODD_HEADS = [json.dumps({"formatLength": each, "formatTail": "Cn0"}) for each in (
-    -1, 0, 10**30, True)] + ['{"formatLength": 1e999, "formatTail": ""}', "[]", "[" * 3000]
-SIGNED_OLD = st.sampled_from([
-    {**OLD, "signatures": [{"protected": _head}]} for _head in
-    [__import__("base64").urlsafe_b64encode(each.encode()).decode().rstrip("=")
-     for each in ODD_HEADS]])
+HEADS = ['{"formatLength": 5, "formatTail": "Cn0"}', '{"formatLength": -1, "formatTail": ""}',
+         '{"formatLength": 1e999, "formatTail": ""}', '{"formatLength": 1.5, "formatTail": ""}',
+         f'{{"formatLength": {"9" * 30}, "formatTail": "é"}}', "[]", "[" * 3000, "7"]
+OLD = st.sampled_from(HEADS).map(lambda head: {
+    "schemaVersion": 1, "name": "a/b", "tag": "1", "architecture": "amd64",
+    "fsLayers": [{"blobSum": LAYER["digest"]}],
+    "history": [{"v1Compatibility": '{"os": "linux"}'}], "signatures": [{
+        "protected": base64.urlsafe_b64encode(head.encode()).decode().rstrip("=")}]})
 KINDS = st.sampled_from([*MANIFESTS, *SCHEMA1, INDEX["mediaType"], "text/html", "", "é"])
 
 
@@ -88,7 +90,7 @@ class Played(Transport):
     """A transport whose answers are given; each is given once, and then there are no more."""
 
     def __init__(self, answers: Iterable[tuple[int, Mapping[str, str], bytes]]) -> None:
-        super().__init__(None)
+        super().__init__(None, Inside())
         self._left = iter(answers)
 
     def _once(self, method: str, url: str, headers: Mapping[str, str],
@@ -112,9 +114,9 @@ def answer(status: int, headers: Mapping[str, str], body: bytes) -> urllib3.HTTP
 NUMBERS = st.sampled_from(["0", "7", "-1", "9" * 5000, "٣", "1e9", "", "²", "7, 7", " 7"])
 DATES = st.sampled_from(["Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 99 Oct 99999 07:28:00 GMT",
                          "Mon, 1 Jan 0001 00:00:00 +9999", "9" * 5000, "x"])
-CHALLENGES = mixed(['Bearer realm="https://h.example.org/token"', ',service="x"', "Basic ", "Bearer",
-                    'realm="x"', "=", ",", " ", '"', "\\", "a", "Basic realm=x", "\r\n ", "é",
-                    'realm="https://["', 'realm="null://x"', "Negotiate"])
+CHALLENGES = mixed(['Bearer realm="https://h.example.org/token"', ',service="x"', "Basic ",
+                    "Bearer", 'realm="x"', "=", ",", " ", '"', "\\", "a", "Basic realm=x", "\r\n ",
+                    "é", 'realm="https://["', 'realm="null://x"', "Negotiate"])
 LOCATIONS = texts("https://h.example.org/v2/x", "/v2/a/tags/list?last=1", "https://[", "//x",
                   "http://h.example.org:99999/", "https://h.example.org:x/")
 HEADERS = st.fixed_dictionaries({}, optional={
@@ -125,14 +127,13 @@ HEADERS = st.fixed_dictionaries({}, optional={
     "ratelimit-limit": texts("100;w=21600"), "Range": texts("0-7", "bytes=0-7"),
     "Content-Range": texts("bytes 0-6/7", "bytes */7", f"bytes 0-0/{'9' * 5000}"),
     "Date": DATES, "Last-Modified": DATES, "Content-Encoding": st.sampled_from(["gzip", "x"])})
-BODIES = (json_files(st.sampled_from([MANIFEST, INDEX, OLD, {"tags": ["1"]},
-                                      {"repositories": ["a/b"]},
-                                      {"token": "x", "expires_in": 300}]))
+BODIES = (json_files(OLD | st.sampled_from([
+    MANIFEST, INDEX, {"tags": ["1"]}, {"repositories": ["a/b"]}, {"token": "x", "expires_in": 3}]))
           | st.sampled_from([b'{"token": "x", "expires_in": ' + b"9" * 400 + b"}", b"x"]))
 ANSWERS = st.lists(st.tuples(st.sampled_from([200, 200, 200, 206, 401, 401, 404, 403, 307, 416,
                                               202, 429, 500, 999]), HEADERS, BODIES), max_size=5)
-TOLD = {"name": st.sampled_from(["tags", "repositories", "manifest", "digest", "size", "blob",
-                                 "mount", "ping", "upload"])}
+REQUESTS = st.sampled_from(["tags", "repositories", "manifest", "digest", "size", "blob", "mount",
+                            "ping", "upload"])
 
 
 def asked(value: tuple[str, list[tuple[int, dict[str, str], bytes]]], folder: Path) -> None:
@@ -190,7 +191,8 @@ def received(answers: list[tuple[int, dict[str, str], bytes]], folder: Path) -> 
 
     with mock.patch.object(web, "_pool", lambda *_: mock.Mock(request=request)), \
             mock.patch.object(download, "LONGEST_WAIT", 0.0):
-        got = download.fetch("http://user:word@127.0.0.1/x", folder / "x")
+        got = download.fetch("http://user:word@127.0.0.1/x", folder / "x", hosts=Inside(),
+                             most=LARGEST)
     assert files.sha256(folder / "x") == got.sha256
 
 
@@ -210,8 +212,9 @@ def chosen(value: tuple[bytes, bool, str | None, str], folder: Path) -> None:
         target.write_bytes(data)
 
     with mock.patch.object(download, "fetch", fetch):
-        index, own = plugin_index.ask(at, {"nf-a": version}, "24.10.5", folder)
-    release = plugin_index.choose(index, own if not url else url, "nf-a", version, "24.10.5")
+        index, own = plugin_index.ask(at, {"nf-a": version}, "24.10.5", folder,
+                                      Inside())
+    release = plugin_index.choose(index, url or own, "nf-a", version, "24.10.5")
     assert release.id == "nf-a"
     assert version in (None, release.version)
     assert release.url.partition("://")[0] in ("http", "https")
@@ -228,14 +231,16 @@ def named(text: str, _: Path) -> None:
 
 def addressed(text: str, _: Path) -> None:
     """No login survives in what is shown, and what is mapped goes where the map says."""
-    shown = urls.redact(f"https://me:s3cr3t@{text}?token=s3cr3t")
-    assert "s3cr3t" not in shown or "s3cr3t" in text
+    if not set("/?#@") & set(text) and not any(map(str.isspace, text)):
+        assert "s3cr3t" not in urls.redact(f"https://me:s3cr3t@h{text}/?token=s3cr3t")
+    urls.redact(text)
     urls.has_password(text)
     urls.path(text)
     urls.is_url(text)
     assert urls.mapped(text, {"https://a/": "file:///b/"}) is not None
     for part in sheets.parts(text):
-        web.without_login(part)
+        _, reached = sources.at(part, sources.Reach(prefixes={}))
+        web.without_login(reached)
 
 
 def braced(text: str, _: Path) -> None:
@@ -255,7 +260,8 @@ def compared(value: tuple[str, str], _: Path) -> None:
 LOGINS = {"auths": {"h.example.org": {"auth": "YTpi"}, "https://index.docker.io/v1/": {
     "username": "a", "password": "b", "identitytoken": ""}}, "credHelpers": {"x": "y"},
     "credsStore": ""}
-ODD_LOGINS = st.sampled_from([*NAMES, "YTpi", "YQ==", "é=", 7, None, [], "/8" * 8]).map(
+ODD_LOGINS: SearchStrategy[Any] = st.sampled_from(
+    [*NAMES, "YTpi", "YQ==", "é=", 7, None, [], "/8" * 8]).map(
     lambda each: {"auths": {"h.example.org": {"auth": each}}}) | st.sampled_from(NAMES).map(
     lambda each: {"auths": {"h.example.org": {"username": each, "password": each}}})
 
@@ -277,9 +283,9 @@ def _versions() -> SearchStrategy[str]:
 
 READERS = [
     Reader(name="image", read=resolved, inputs=st.tuples(
-        KINDS, json_files(st.sampled_from([MANIFEST, INDEX, OLD]) | SIGNED_OLD),
+        KINDS, json_files(st.sampled_from([MANIFEST, INDEX]) | OLD),
         json_files(st.just(MANIFEST)), json_files(st.just(json.loads(CONFIG_DATA))))),
-    Reader(name="registry", read=asked, inputs=st.tuples(TOLD["name"], ANSWERS)),
+    Reader(name="registry", read=asked, inputs=st.tuples(REQUESTS, ANSWERS)),
     Reader(name="challenge", read=challenged, inputs=CHALLENGES),
     Reader(name="limits", read=paused, inputs=HEADERS),
     Reader(name="web", read=received, inputs=ANSWERS),

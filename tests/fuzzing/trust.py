@@ -29,8 +29,10 @@ from tests.fuzzing.reader import Reader
 SIGNED = b"what was signed\n"
 DIGEST = files.sha256_bytes(b"x")
 NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
-LATER = {"kind": "promotion", "pipeline": "hello", "id": "dev-0123456789ab", "number": 1,
-         "signed": "2026-05-01T00:00:00Z", "expires": "2026-07-30T00:00:00Z"}
+LATER: dict[str, Any] = {
+    "kind": "promotion", "pipeline": "hello", "id": "dev-0123456789ab", "number": 1,
+    "signed": "2026-05-01T00:00:00Z",
+    "expires": "2026-07-30T00:00:00Z"}
 
 
 @lru_cache
@@ -95,7 +97,7 @@ def promoted(value: tuple[bytes, bytes], folder: Path) -> None:
     assert files.inside(folder, found.id).parent == folder
     assert found.is_over(NOW) in (True, False)
     assert found.is_due(NOW) in (True, False)
-    assert Promotion(**{**vars(found)}).data()
+    assert found.data()
 
 
 def minimum(data: bytes, folder: Path) -> None:
@@ -125,7 +127,7 @@ def _release(**changes: Any) -> dict[str, Any]:
                for name in ("code.tar", "data/x")]
     return {"kind": "release", "pipeline": "hello", "revision": "dev", "commit": None,
             "created": "2026-01-01T00:00:00.000000Z", "configs": None, "nextflow": "24.10.5",
-            "shown": [], "profile": "test", "run": "test", "smoke": "stub",
+            "shown": True, "profile": "test", "run": "test", "smoke": "stub",
             "platform": "linux/amd64", "registry": "r.example.org:443",
             "reach": {"findings": [], "counted": []}, "files": carried, **changes}
 

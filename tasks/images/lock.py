@@ -203,7 +203,8 @@ def _blob(value: Any, reference: Reference) -> Blob:
     if not (isinstance(digest, str) and DIGEST.fullmatch(digest)
             and type(value.get("size")) is int and value["size"] >= 0
             and isinstance(value.get("mediaType"), str | None)):
-        raise ImageError(f"the manifest of {reference} names a blob without digest, size and media type")
+        raise ImageError(f"the manifest of {reference} names a blob without digest, size and "
+                         "media type")
     return Blob(digest=digest, size=value["size"], media_type=value.get("mediaType"))
 
 

@@ -23,9 +23,9 @@ NAMES = ["x", "", ".", "..", "../x", "a/../../x", "/", str(STRAY), "a//b", "./x"
 
 JUNK = [b"", b"\0", b"\n", b"\r\n", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", b"../", b"/", b"-",
         b"..", b"{", b"}", b"[", b"]", b'"', b"'", b"\\", b"\\ud800", b"\\u0000", b"NaN", b"1e999",
-        b"-1", b"1.0", b"true", b"null", b"9" * 5000, b"0x", "é٣９".encode(), b"\xed\xa0\x80", b": ",
-        b"&a ", b"*a ", b"!!int x ", b"<<: ", b"- ", b"? ", b"${", b"$(", b",", b";", b"=",
-        b"\x1b[", str(STRAY).encode(), b"sha256:", b"a" * 300, b"://", b"@", b"#", b"%00",
+        b"-1", b"1.0", b"true", b"null", b"9" * 5000, b"0x", "é٣９".encode(), b"\xed\xa0\x80",
+        b": ", b"&a ", b"*a ", b"!!int x ", b"<<: ", b"- ", b"? ", b"${", b"$(", b",", b";",
+        b"=", b"\x1b[", str(STRAY).encode(), b"sha256:", b"a" * 300, b"://", b"@", b"#", b"%00",
         b"\t", b"|"]
 """Pieces that mean something to one reader or another."""
 

@@ -239,8 +239,8 @@ def addressed(text: str, _: Path) -> None:
     urls.is_url(text)
     assert urls.mapped(text, {"https://a/": "file:///b/"}) is not None
     for part in sheets.parts(text):
-        _, reached = sources.at(part, sources.Reach(prefixes={}))
-        web.without_login(reached)
+        reached = sources.at(part, sources.Reach(prefixes={}))[1]
+        web.without_login(str(reached))
 
 
 def braced(text: str, _: Path) -> None:

@@ -201,16 +201,16 @@ def fitting(name: str) -> Reader:
         value = read_json(folder / "x.json", name)
         files.write_json(folder / "y.json", value)
         assert read_json(folder / "y.json", name) == value
-    return Reader(name=f"json:{name}", inputs=json_of(name), read=read, quick=8)
+    return Reader(name=f"json:{name}", inputs=json_of(name), read=read, quick=6)
 
 
 READERS = [
-    Reader(name="signature", read=verified, quick=15, inputs=st.deferred(
+    Reader(name="signature", read=verified, quick=10, inputs=st.deferred(
         lambda: torn([key()[1]], [b"-----BEGIN SSH SIGNATURE-----\n", b"SSHSIG", b"AAAA", b"="]))),
     Reader(name="sums", read=listed, inputs=torn(
         [LIST, LIST[:74]], [b"0" * 64, b"  ", f"{DIGEST}  x\n".encode(), f"{DIGEST} *x\n".encode(),
                             *(name.encode(errors="surrogatepass") for name in NAMES)])),
-    Reader(name="release", read=fetched, inputs=releases(), quick=25),
+    Reader(name="release", read=fetched, inputs=releases(), quick=15),
     Reader(name="promotion", read=promoted, inputs=st.tuples(
         json_files(st.just({"pipeline": "hello", "id": "dev-0123456789ab", "number": 1})),
         json_files(st.just(LATER) | st.fixed_dictionaries(

@@ -6,15 +6,15 @@ A value comes from the environment, else from `.env` (not on an offline host), e
 
 from __future__ import annotations
 
-import json
+import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.core import ownership
-from tasks.core.config_files import ConfigFiles, Raw
+from tasks.core import opened, ownership, parsing
+from tasks.core.config_files import LARGEST, ConfigFiles, Raw
 from tasks.core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -285,10 +285,10 @@ def _refuse_other_tool(given: Mapping[str, str], path: Path) -> None:
     """ConfigError where tool=ID asks for another tool than the one that runs."""
     if "tool" not in given:
         return
-    try:
-        own = json.loads(path.read_bytes())["id"]
-    except FileNotFoundError:
-        own = "a checkout, and was not carried"
+    own = "a checkout, and was not carried"
+    if path.is_file():
+        from tasks.core.schema import read_json
+        own = read_json(path, "tool")["id"]
     if own != given["tool"]:
         raise ConfigError(f"this tool is {own}, and {given['tool']} was asked for",
                           where=path.absolute(),
@@ -299,7 +299,12 @@ def _dotenv(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     from dotenv import dotenv_values
-    return {key: value for key, value in dotenv_values(path).items() if value is not None}
+    try:
+        text = opened.read(path, most=LARGEST).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"this is not UTF-8: {error.reason}", where=path) from error
+    return {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items()
+            if value is not None}
 
 
 def _overlay(raw: Raw, environment: Mapping[str, str]) -> Raw:
@@ -308,9 +313,10 @@ def _overlay(raw: Raw, environment: Mapping[str, str]) -> Raw:
         *parents, last = ENVIRONMENT[variable].split(".")
         place = raw
         for parent in parents:
-            place = place.setdefault(parent, {})
+            place = place.setdefault(parent, {}) if isinstance(place, dict) else {}
         if isinstance(place, dict):  # else the schema has something to say
-            place[last] = int(given) if given.isdecimal() else given
+            number = parsing.whole_number(given)
+            place[last] = given if number is None else number
     return raw
 
 

@@ -79,4 +79,9 @@ def _parse(data: bytes, path: Path) -> Raw:
         raise ConfigError(f"this is not YAML: {error}", where=path) from error
     if not isinstance(loaded, dict):
         raise ConfigError("this must be a mapping of keys", where=path)
+    try:
+        files.json_bytes(loaded)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"this holds what is no text, number, list or mapping: {error}",
+                          where=path) from error
     return loaded

@@ -50,6 +50,10 @@ def fetch(url: str, target: Path, *, hosts: Inside, most: int) -> Fetched:
             raise Exceeded(f"more would come than the {files.human_size(most)} that are taken here",
                            where=urls.redact(url))
 
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:  # such as an open bracket in the host
+        raise SourceError("that is no URL", where=urls.redact(url)) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with target.open("wb") as stream:

@@ -36,6 +36,31 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
+class _Bzip2:
+    """bz2's decompressor, which says OSError of bytes that are none of bzip2's."""
+
+    def __init__(self) -> None:
+        self._inner = bz2.BZ2Decompressor()
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return self._inner.needs_input
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        try:
+            return self._inner.decompress(data, max_length)
+        except OSError as error:
+            raise tars.Malformed(str(error)) from error
+
+
 class _Gzip:
     """zlib's decompressor with the interface of the other two."""
 
@@ -59,7 +84,7 @@ class _Gzip:
 
 
 _KINDS: dict[bytes, Callable[[], _Decompressor]] = {
-    b"\x1f\x8b": _Gzip, b"BZh": bz2.BZ2Decompressor,
+    b"\x1f\x8b": _Gzip, b"BZh": _Bzip2,
     b"\xfd7zXZ": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)}
 """The first bytes of a compressed file, and what decompresses it."""
 

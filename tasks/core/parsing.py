@@ -18,6 +18,10 @@ TOO_DEEP = f"lists and mappings stand more than {DEEPEST} deep in each other"
 DIGITS = 1000
 """Characters of a number: Python takes quadratic time for long ones, and YAML's may be to base 60.
 """
+SIZE = 18
+"""Digits of a size or a number of seconds, which are whole numbers of 64 bits."""
+_HALF = re.compile(r"\\u[dD][89a-fA-F]|\\U0000[dD][89a-fA-F]")
+"""An escape that stands for half a surrogate pair, unless the other half stands beside it."""
 _NUMBER = re.compile(r"[0-9a-fA-Fxo+_.:-]*")
 _OPENING = ("BlockSequenceStart", "BlockMappingStart", "FlowSequenceStart", "FlowMappingStart")
 _CLOSING = ("BlockEnd", "FlowSequenceEnd", "FlowMappingEnd")
@@ -28,11 +32,14 @@ class Aliased(ValueError):
 
 
 def from_json(text: str | bytes, *, is_unique: bool = True) -> Any:
-    """What JSON holds. NaN, numbers beyond all bounds, and, if `is_unique`, keys that come twice
-    are refused: another reader would take the other value."""
+    """What JSON holds, in UTF-8. NaN, numbers beyond all bounds, half a surrogate pair, which no
+    file can hold, and, if `is_unique`, keys that come twice are refused: another reader would take
+    the other value."""
+    plain = text if isinstance(text, str) else text.decode("utf-8-sig")
     try:
-        return json.loads(text, parse_constant=_constant, parse_int=_integer, parse_float=_number,
-                          object_pairs_hook=_unique if is_unique else None)
+        value = json.loads(plain, parse_constant=_constant, parse_int=_integer,
+                           parse_float=_number, object_pairs_hook=_unique if is_unique else None)
+        return _whole(value, plain)
     except RecursionError as error:
         raise ValueError("lists and mappings stand too deep in each other") from error
 
@@ -43,10 +50,22 @@ def from_yaml(text: str) -> Any:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         _judge(yaml.scan(text, Loader=loader))
-        return yaml.load(text, Loader=loader)  # noqa: S506 - one of the safe loaders
+        return _whole(yaml.load(text, Loader=loader), text)  # noqa: S506 - one of the safe loaders
     except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError,
             TypeError) as error:  # what PyYAML raises for scalars that are not what their tag says
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def whole_number(text: str) -> int | None:
+    """A number of plain digits, as headers have sizes and seconds; None for anything else."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= SIZE else None
+
+
+def _whole(value: Any, text: str) -> Any:
+    """The value that was read of `text`; ValueError where one of its texts can't be written."""
+    if _HALF.search(text):
+        json.dumps(value, ensure_ascii=False, default=str, skipkeys=True).encode()
+    return value
 
 
 def _judge(tokens: Iterable[Any]) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
-from functools import lru_cache
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +31,35 @@ def schema(name: str) -> dict[str, Any]:
     return loaded
 
 
-def check(value: Any, name: str, *, where: object) -> Any:
-    """Return `value`, or raise ConfigError that lists every fault by key."""
+@lru_cache
+def _validator() -> Any:
+    """JSON Schema as it is meant: in Python, `$` would let a newline follow, `\\d` would let in the
+    digits of all scripts, 1.0 would be an integer, and the 31st of February a time."""
     import jsonschema
 
-    validator = jsonschema.Draft202012Validator(schema(name))
+    def pattern(_: Any, wanted: str, value: Any, __: Any) -> Iterator[jsonschema.ValidationError]:
+        meant = re.sub(r"(?<!\\)\$", r"\\Z", wanted)
+        if isinstance(value, str) and not re.search(meant, value, re.ASCII):
+            yield jsonschema.ValidationError(f"{value!r} does not match {wanted!r}")
+
+    base = jsonschema.Draft202012Validator
+    formats = jsonschema.FormatChecker(formats=())
+    formats.checks("date-time", raises=ValueError)(_is_time)
+    extend: Any = jsonschema.validators.extend
+    return partial(extend(base, {"pattern": pattern}, type_checker=base.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: type(value) is int)), format_checker=formats)
+
+
+def _is_time(value: Any) -> bool:
+    """True; ValueError for a text that is no time. Which digits it has, a pattern says."""
+    if isinstance(value, str):
+        datetime.fromisoformat(value.rstrip("Z"))
+    return True
+
+
+def check(value: Any, name: str, *, where: object) -> Any:
+    """Return `value`, or raise ConfigError that lists every fault by key."""
+    validator = _validator()(schema(name))
     try:
         faults = sorted((list(map(str, fault.path)), _short(fault.message)) for fault in
                         itertools.islice(validator.iter_errors(value), FAULTS))

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from tasks.core import bounds, files, urls
 from tasks.core.errors import SourceError
 from tasks.core.inside import Inside
+from tasks.core.parsing import whole_number
 from tasks.core.registry.limits import CONNECTIONS, retry_after
 from tasks.core.transfer import Body, Denied, Found, Passing
 
@@ -41,8 +42,7 @@ def look(url: str, hosts: Inside) -> Found | None:
     told = response.headers
     whole = re.fullmatch(r"bytes (?:\d+-\d+|\*)/(\d+)", told.get("Content-Range", ""))
     length = told.get("Content-Length", "") if response.status == 200 else ""
-    size = int(whole[1]) if whole else int(length) if length.isdecimal() else None
-    return Found(size=size, validator=_validator(told),
+    return Found(size=whole_number(whole[1] if whole else length), validator=_validator(told),
                  page=told.get("Content-Type", "").lower().startswith("text/html"))
 
 
@@ -90,8 +90,8 @@ def _begin(response: urllib3.BaseHTTPResponse, body: Body, url: str) -> None:
     told = response.headers
     if response.status == 206:
         part = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told.get("Content-Range", ""))
-        if part and int(part[1]) == body.size and body.validator:
-            body.expect(None if part[2] == "*" else int(part[2]))
+        if part and whole_number(part[1]) == body.size and body.validator:
+            body.expect(whole_number(part[2]))
             return
         body.restart(None)
         raise Passing("the server sent another part than was asked for")
@@ -106,7 +106,7 @@ def _begin(response: urllib3.BaseHTTPResponse, body: Body, url: str) -> None:
         raise SourceError(f"the server sends it packed ({coding}), though it was asked not to, and "
                           "nothing that arrives is unpacked", where=urls.redact(url))
     length = told.get("Content-Length", "")
-    body.restart(_validator(told), int(length) if length.isdecimal() else None)
+    body.restart(_validator(told), whole_number(length))
 
 
 def _refuse_passing(response: urllib3.BaseHTTPResponse) -> None:

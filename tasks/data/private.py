@@ -6,7 +6,6 @@ What is known by its name or its first bytes is listed; a secret under another n
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tasks.core import urls
+from tasks.core import parsing, urls
 from tasks.core.errors import ConfigError
 from tasks.data import sources, stage
 from tasks.data.collect import Collected
@@ -83,7 +82,7 @@ def _has_logins(path: Path) -> bool:
     if path.stat().st_size > LARGEST_LOGIN:
         return False
     try:
-        told = json.loads(path.read_bytes())
+        told = parsing.from_json(path.read_bytes(), is_unique=False)
     except ValueError:
         return False
     return isinstance(told, dict) and bool(LOGINS & set(told))

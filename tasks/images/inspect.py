@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import archives, files, inputs, isolation, nextflow, trees
+from tasks.core import archives, files, inputs, isolation, nextflow, patterns, trees
 from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
 from tasks.core.schema import check, read_json
 from tasks.images.reference import complete
@@ -115,7 +115,7 @@ def _processes(told: str, log: Path) -> list[dict[str, Any]]:
 
 def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """Each process of either side, once, sorted by name."""
-    selectors = [(re.compile(each["pattern"]),
+    selectors = [(each["pattern"],
                   [image["container"] for image in each["images"]]) for each in scan["selectors"]]
     found = {_compared(each["name"], each["container"], selectors) for each in listed}
     called = {each["name"].rpartition(":")[2] for each in listed}
@@ -129,9 +129,9 @@ def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> lis
 
 
 def _compared(name: str, container: str | None,
-              selectors: Iterable[tuple[re.Pattern[str], list[str]]]) -> Finding:
+              selectors: Iterable[tuple[str, list[str]]]) -> Finding:
     ours = next((images for pattern, images in reversed(list(selectors))
-                 if pattern.fullmatch(name)), [])
+                 if patterns.fullmatch(pattern, name)), [])
     if not container:
         outcome = DIFFERS if ours else AGREES
         return Finding(process=name, outcome=outcome, why=f"no image here, ours: "

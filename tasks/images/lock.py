@@ -201,8 +201,10 @@ def read_manifest(manifest: Manifest, reference: Reference, platform: str) -> Va
 def _blob(value: Any, reference: Reference) -> Blob:
     digest = value.get("digest") if isinstance(value, dict) else None
     if not (isinstance(digest, str) and DIGEST.fullmatch(digest)
-            and isinstance(value.get("size"), int) and value["size"] >= 0):
-        raise ImageError(f"the manifest of {reference} names a blob without digest and size")
+            and type(value.get("size")) is int and value["size"] >= 0
+            and isinstance(value.get("mediaType"), str | None)):
+        raise ImageError(f"the manifest of {reference} names a blob without digest, size and "
+                         "media type")
     return Blob(digest=digest, size=value["size"], media_type=value.get("mediaType"))
 
 

@@ -124,7 +124,12 @@ def _missing(index: Sequence[Any], plugin: str, version: str | None, nextflow: s
 
 
 def _join(index: str, url: str) -> str:
-    joined = urljoin(index, url)
+    try:
+        joined = urljoin(index, url)
+        _ = urlsplit(joined).port
+    except ValueError as error:  # such as an open bracket in the host
+        raise SourceError(f"the index names a zip at {url!r}, which is no URL",
+                          where=index) from error
     allowed = ("http", "https", urlsplit(index).scheme)
     if urlsplit(joined).scheme not in allowed:
         raise SourceError("the index names a zip that is not on the web", where=index,

@@ -164,7 +164,7 @@ def _fetch_all(store: Store, spec: FetchSpec, digests: Mapping[str, str],
 def _fetch_one(store: Store, path: str, digest: str, size: int | None,
                target: Path) -> AirlockError | bool:
     """Have one file in the cache, checked: whether it was fetched now, or what is wrong."""
-    if target.is_file() and files.sha256(target) == digest:
+    if _is_own_file(target) and files.sha256(target) == digest:
         return False
     key = sums.blob_key(path, digest)
     incoming = target.with_name(f".{target.name}.{threading.get_ident()}.incoming")
@@ -199,5 +199,12 @@ def _lay_out(spec: FetchSpec, folder: Path, digests: Mapping[str, str]) -> None:
 def _is_laid_out(folder: Path, wanted: Mapping[str, Path], digests: Mapping[str, str]) -> bool:
     there = sorted(path.relative_to(folder).as_posix() for path in files.tree(folder))
     return there == sorted(wanted) and all(
-        (folder / path).samefile(blob) or files.sha256(folder / path) == digests[path]
+        _is_own_file(folder / path)
+        and ((folder / path).samefile(blob) or files.sha256(folder / path) == digests[path])
         for path, blob in wanted.items())
+
+
+def _is_own_file(path: Path) -> bool:
+    """Whether a file stands there itself: behind a link, another could change it after the check.
+    """
+    return path.is_file() and not path.is_symlink()

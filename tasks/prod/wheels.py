@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -23,12 +24,17 @@ LISTED_APART = {"SHA256SUMS", "tool.json"}
 """Members of the archive that its own list doesn't name."""
 
 
+WHEEL = re.compile(r"[A-Za-z0-9_.+-]+\.whl", re.ASCII)
+
+
 class Refused(Exception):
     """What is here is not what was signed."""
 
 
 def bring(wheel: dict[str, Any], source: Path, target: Path) -> None:
     """Copy one wheel, at most the bytes that it has; Refused where it is not the one named."""
+    if not WHEEL.fullmatch(wheel["name"]) or wheel["size"] < 1:
+        raise Refused(f"tool.json names a wheel {wheel['name']!r}, which is none")
     try:
         opened = os.open(source / wheel["name"], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
@@ -65,6 +71,9 @@ def main(source: Path, target: Path, root: Path = Path()) -> int:
             bring(wheel, source, target)
     except Refused as refused:
         sys.stderr.write(f"{refused}\n")
+        return 1
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        sys.stderr.write(f"tool.json and SHA256SUMS can't be read: {error!r}\n")
         return 1
     return 0
 

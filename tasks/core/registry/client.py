@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import threading
 import time
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.core import bounds
+from tasks.core import bounds, parsing
 from tasks.core.errors import IntegrityError, RegistryError
 from tasks.core.inside import NOWHERE, Inside
 from tasks.core.registry.auth import Refused
@@ -23,7 +22,7 @@ from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.jws import payload
 from tasks.core.registry.limits import slot
 from tasks.core.registry.streams import checked, chunks_of
-from tasks.core.registry.transport import ATTEMPTS, Broken, Transport, origin
+from tasks.core.registry.transport import ATTEMPTS, Broken, Transport, joined, origin
 from tasks.core.registry.uploads import Opener, Uploads
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ PAGES, LONGEST_LIST = 1000, 600.0
 """Pages that a list may have, and seconds after which no further one is asked for."""
 SMALL, MANY = 1 << 14, 1 << 10
 """Bytes up to which a blob is kept, and how many: configs are read to be locked and carried."""
-NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
+NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
 """The next page's address in a Link header (RFC 8288)."""
 
 
@@ -187,12 +186,12 @@ class Registry(Endpoint):
             if response.status == 404:
                 return found
             try:
-                found += map(str, json.loads(data)[key] or [])
+                found += map(str, parsing.from_json(data)[key] or [])
             except (ValueError, KeyError, TypeError):
                 raise RegistryError(f"{self.host} answered nonsense for {name}",
                                     where=url) from None
             link = NEXT.search(response.headers.get("Link", ""))
-            following = urllib.parse.urljoin(url, link[1]) if link else url
+            following = joined(url, link[1]) if link else url
             if following == url or origin(following) != origin(url):
                 return found
             url = following
@@ -210,8 +209,8 @@ class Registry(Endpoint):
             return None
         if response.status != 200:
             raise self.unexpected(response, name, url)
-        told = response.headers.get("Content-Length", "")
-        return int(told) if told.isdecimal() else -1
+        told = parsing.whole_number(response.headers.get("Content-Length", ""))
+        return -1 if told is None else told
 
     @contextmanager
     def blob(self, path: str, digest: str, size: int) -> Iterator[Iterator[bytes]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from tasks.core import bounds
+from tasks.core import bounds, parsing
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.streams import chunks_of
 from tasks.core.registry.transport import ATTEMPTS, Broken
@@ -49,7 +49,7 @@ class Download:
         if response.status == 200:
             return response, offset
         told = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-        if response.status == 206 and told and int(told[1]) == offset:
+        if response.status == 206 and told and parsing.whole_number(told[1]) == offset:
             return response, 0
         raise self._at.unexpected(response, self._name, self._url)
 

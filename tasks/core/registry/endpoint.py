@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tasks.core import bounds
 from tasks.core.errors import RegistryError, SourceError
 from tasks.core.registry.auth import Authenticator
-from tasks.core.registry.transport import ATTEMPTS, Body, Transport
+from tasks.core.registry.transport import ATTEMPTS, Body, Transport, joined
 
 if TYPE_CHECKING:
     import urllib3
@@ -68,7 +68,7 @@ class Endpoint:
 
     def location(self, start: str, response: urllib3.BaseHTTPResponse) -> str:
         """The address of an upload, which may be relative, and must be the registry's own."""
-        location = urllib.parse.urljoin(start, response.headers.get("Location", ""))
+        location = joined(start, response.headers.get("Location", ""))
         bounds.dismiss(response)
         if urllib.parse.urlsplit(location).netloc != self.address or (
                 self.base.startswith("https:") and not location.startswith("https:")):

@@ -77,7 +77,7 @@ class Transport:
             response = self._once(method, url, headers, body)
             if method not in ("GET", "HEAD") or response.status not in (301, 302, 303, 307, 308):
                 return response
-            target = urllib.parse.urljoin(url, response.headers.get("Location", ""))
+            target = joined(url, response.headers.get("Location", ""))
             bounds.dismiss(response)
             if url.startswith("https:") and not target.startswith("https:"):
                 raise RegistryError("the registry redirects from TLS to a plain connection",
@@ -155,6 +155,17 @@ class Transport:
                     self._hosts if proxy is None else None)
                 self._pools[proxy] = manager
             return self._pools[proxy]
+
+
+def joined(url: str, location: str) -> str:
+    """Where a registry points to from `url`; RegistryError where that is no address."""
+    try:
+        target = urllib.parse.urljoin(url, location)
+        origin(target)
+    except ValueError as error:  # such as an open bracket in the host, or no number for a port
+        raise RegistryError("the registry points to what is no URL", where=_shown(url),
+                            todo="mend the registry's external address") from error
+    return target
 
 
 def origin(url: str) -> tuple[str, str, int]:

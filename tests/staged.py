@@ -6,11 +6,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import files
+from tasks.core import files, signature
 from tasks.core.config import Signing, StoreAt
 from tasks.core.layout import Layout, ProdLayout
 from tasks.prod.fetch import FetchSpec
-from tasks.release import push, release
+from tasks.prod.freshness import Host
+from tasks.release import push, release, sign
 
 VERSION = "24.10.5"
 IMAGE = "sha256:" + "a" * 64
@@ -31,7 +32,11 @@ class Staged:
     def release_spec(self) -> release.ReleaseSpec:
         return release.ReleaseSpec(pipeline=self.layout.pipeline, layout=self.layout,
                                    runtime=VERSION, profile="test", run="test",
-                                   platform="linux/amd64", signing=self.signing)
+                                   platform="linux/amd64")
+
+    def sign_spec(self) -> sign.SignSpec:
+        return sign.SignSpec(pipeline=self.layout.pipeline, layout=self.layout, store=self.store,
+                             signing=self.signing)
 
     def push_spec(self, part: str) -> push.PushSpec:
         return push.PushSpec(pipeline=self.layout.pipeline, part=part, layout=self.layout,
@@ -39,11 +44,26 @@ class Staged:
 
     def fetch_spec(self, name: str | None = None) -> FetchSpec:
         return FetchSpec(pipeline=self.prod.pipeline, layout=self.prod, store=self.store,
-                         trust=self.trust, identity=self.signing.identity, release=name)
+                         host=self.host, tool=Path("tool.json"), asked=False, release=name)
+
+    @property
+    def host(self) -> Host:
+        """An offline host that has seen nothing before the test."""
+        return Host(trust=self.trust, identity=self.signing.identity, seen=Path("seen"))
+
+    def trust_key(self) -> None:
+        """What the administrator of the offline host does by hand."""
+        files.write_text(self.trust / "allowed_signers", signature.allowed_line(
+            self.signing.identity, signature.public_key(self.signing.key)))
 
     def publish(self) -> str:
-        """Make the release and push it; return its id."""
+        """Make the release, sign it and push it; return its id."""
         release.make(self.release_spec())
+        return self.push()
+
+    def push(self) -> str:
+        """Sign and push what was made; return its id."""
+        sign.sign_release(self.sign_spec())
         for part in push.BEFORE_RELEASE:
             push.push(self.push_spec(part))
         push.push_release(self.push_spec("release"))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
-import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tasks.core import files
+from tasks.core import files, tars
 
 LEFT_OUT = (".git", ".nextflow", ".nextflow.*", "work", "results")
 """At the folder's top: version control, and what Nextflow's own runs leave there."""
@@ -47,15 +46,17 @@ def digests(root: Path, names: Mapping[str, str]) -> dict[str, str]:
 def packed(archive: Path) -> dict[str, str]:
     """The same as digests(), of an archive's members."""
     found = {}
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            if member.issym():
-                found[member.name] = f"link to {member.linkname}"
+    with archive.open("rb") as stream:
+        reader = tars.Reader(stream=stream)
+        for member in reader:
+            if member.is_link:
+                found[member.name] = f"link to {member.link}"
                 continue
-            reader = tar.extractfile(member)
-            content = b"" if reader is None else reader.read()
-            kind = "executable" if member.mode & 0o100 else "file"
-            found[member.name] = f"{kind} {hashlib.sha256(content).hexdigest()}"
+            digest = hashlib.sha256()
+            while block := reader.content(files.CHUNK):
+                digest.update(block)
+            kind = "executable" if member.is_executable else "file"
+            found[member.name] = f"{kind} {digest.hexdigest()}"
     return found
 
 

@@ -6,16 +6,35 @@ import contextlib
 import difflib
 import os
 import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from tasks.core import files, processes, urls
+from tasks.core import files, processes, trees, urls
 from tasks.core.errors import CommandError, IntegrityError, SourceError
+from tasks.core.trees import Count
 
 INSTALL_GIT = "install git (on Debian: apt-get install git)"
 TOKEN = "AIRLOCK_GIT_TOKEN"  # noqa: S105 - its name, not its value
 """The environment's variable with a token for https; any user's name goes with it at the forges."""
-SUBMODULE, LINK, EXECUTABLE = "160000", "120000", "100755"
+SUBMODULE, LINK, EXECUTABLE, FOLDER = "160000", "120000", "100755", "040000"
+FETCHED, FILES = 5 * 10**9, 100_000
+"""Bytes and files that a repository may take up here, with its whole history."""
+PATIENCE = 3600.0
+"""Seconds for a fetch, and for the reading of a commit."""
+MEMORY = 4 * 2**30
+"""Bytes of address space for each of git's programs, which hold what is no file in memory whole."""
+LONGEST_LINE = 1 << 14
+"""Bytes of an entry that git tells: modes, digest, size, and a path (PATH_MAX has 4,096)."""
+NAMED = 5000
+"""Revisions among which a near one is looked for."""
+LIMITED = 'ulimit -f "$1" 2>/dev/null; ulimit -v "$2" 2>/dev/null; shift 2; exec "$@"'
+"""A script that runs a program with bounds on each file (512 bytes) and on memory (KiB); where the
+system's own are lower already, those hold."""
 
 
 def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, int]:
@@ -25,14 +44,25 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
     committer's, in seconds since 1970.
     """
     _git(cache, "init", "--quiet", "--bare", str(cache.absolute()), at=False)
-    for stale in cache.rglob("*.lock"):  # of a fetch that was killed; no other run is at work
-        stale.unlink()
+    for stale in (*cache.rglob("*.lock"), *cache.glob("objects/pack/tmp_*")):
+        stale.unlink()  # of a fetch that was killed; no other run is at work
     local = ["-c", "protocol.file.allow=always"] if url.startswith("file://") else []
     local += _login(url)
     try:
-        _git(cache, *local, "fetch", "--quiet", "--force",
-             "--prune", "--no-write-fetch-head", "--no-auto-gc", "--", url,
-             "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", log=log)
+        _fetch(cache, *local, "fetch", "--quiet", "--force",
+               "--prune", "--no-write-fetch-head", "--no-auto-gc", "--", url,
+               "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", log=log)
+    except processes.TooMuch as error:
+        shutil.rmtree(cache, ignore_errors=True)
+        raise SourceError(f"the repository has more than {files.human_size(FETCHED)} or {FILES} "
+                          "files, and is not fetched", where=urls.redact(url),
+                          todo="name an archive of the revision in `source`, with its sha256; if "
+                               "the repository is a small one, run this again: what was kept of "
+                               "it before is gone") from error
+    except subprocess.TimeoutExpired as error:
+        raise SourceError(f"the repository was not fetched within {PATIENCE:.0f} seconds",
+                          where=urls.redact(url), todo="look at the network, or name an archive "
+                          "of the revision in `source`, with its sha256") from error
     except CommandError as error:
         said = "\n".join(f"    | {line}" for line in error.tail)
         raise SourceError(f"the pipeline's repository can't be fetched:\n{said}",
@@ -45,7 +75,8 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
         raise SourceError(f"the repository has no tag, branch or commit {revision!r}"
                           + _nearest(cache, revision), where=urls.redact(url),
                           todo="look at `revision` in the pipeline's config")
-    return commit, int(_git(cache, "show", "--no-patch", "--format=%ct", commit))
+    # Not `git show`, which walks all of the tree even where it shows none of it.
+    return commit, int(_git(cache, "rev-list", "--no-walk", "--format=%ct", commit).split()[-1])
 
 
 def _login(url: str) -> list[str]:
@@ -61,58 +92,116 @@ def _login(url: str) -> list[str]:
     return ["-c", f"{place}.helper=", "-c", f"{place}.helper=!f() {{ {answer}; }}; f"]
 
 
+def _fetch(cache: Path, *words: str, log: Path) -> None:
+    """Run a fetch; processes.TooMuch where it brings more than it may, and TimeoutExpired."""
+    def check() -> None:
+        size = count = 0
+        for folder, _, names in os.walk(cache):
+            count += len(names)
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    size += os.lstat(f"{folder}/{name}").st_size
+            if size >= FETCHED or count > FILES:
+                raise processes.TooMuch(FETCHED)
+
+    try:
+        _git(cache, *words, log=log, check=check, timeout=PATIENCE)
+    finally:
+        check()  # a file that may not grow any more ends git with an error of its own
+        for partial in cache.glob("objects/pack/tmp_*"):
+            partial.unlink(missing_ok=True)
+
+
 def write_tree(cache: Path, commit: str, root: Path) -> None:
     """Write the files of `commit` below the empty folder `root`, byte for byte as committed.
 
-    No filter, attribute or hook is applied. Submodules are refused.
+    No filter, attribute or hook is applied. All is counted before any of it is written:
+    IntegrityError where it is more than `trees.CODE` allows. Submodules are refused.
     """
-    entries = []
-    told = processes.read([*_command(cache), "ls-tree", "-r", "-z", "--full-tree", commit],
-                          env=_environment())
-    for line in os.fsdecode(told).split("\0"):
-        if line:
-            about, _, name = line.partition("\t")
-            mode, _, blob = about.split()
-            entries.append((mode, blob, name))
-    submodules = [name for mode, _, name in entries if mode == SUBMODULE]
+    entries = _entries(cache, commit)
+    submodules = [each.name for each in entries if each.mode == SUBMODULE]
     if submodules:
         raise SourceError(f"the pipeline has submodules: {', '.join(submodules)}",
                           todo="submodules are not supported; use a revision that holds the "
                                "files themselves")
-    contents = _blobs(cache, [blob for _, blob, _ in entries])
     # Links come last: a tree made to deceive could name a file behind one.
-    for (mode, _, name), content in sorted(zip(entries, contents, strict=True),
-                                           key=lambda each: each[0][0] == LINK):
-        _write(root, name, mode, content)
+    entries.sort(key=lambda each: each.mode == LINK)
+    with _piped(cache, "cat-file", "--batch") as git:
+        for entry in entries:
+            _write(root, entry, _content(git, entry, cache))
 
 
-def _write(root: Path, name: str, mode: str, content: bytes) -> None:
-    target = files.inside(root, name)
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """A file, link or submodule of a commit's tree."""
+
+    mode: str
+    blob: str
+    size: int
+    name: str
+
+
+def _entries(cache: Path, commit: str) -> list[_Entry]:
+    """The entries of a commit's tree, counted as git tells them: a few trees within each other
+    can stand for any number."""
+    count = Count(bounds=trees.CODE, where=f"commit {commit}",
+                  todo="use another revision, or ask those who keep the repository")
+    found = []
+    with _piped(cache, "ls-tree", "-r", "-t", "-l", "-z", "--full-tree", commit) as git:
+        for line in _lines(git, cache):
+            about, _, name = os.fsdecode(line).partition("\t")
+            mode, _, blob, size = about.split()
+            length = int(size) if size.isdigit() else 0
+            if mode == LINK and length > trees.LINK:
+                raise IntegrityError(f"the link {name!r} has {length} bytes", where=cache)
+            count.add(name, length, is_folder=mode == FOLDER)
+            if mode != FOLDER:
+                found.append(_Entry(mode=mode, blob=blob, size=length, name=name))
+    return found
+
+
+def _lines(git: subprocess.Popen[bytes], cache: Path) -> Iterator[bytes]:
+    """What git tells, up to each NUL."""
+    rest = b""
+    while block := cast(IO[bytes], git.stdout).read1(1 << 16):  # type: ignore[attr-defined]
+        *lines, rest = (rest + block).split(b"\0")
+        yield from lines
+        if len(rest) > LONGEST_LINE:
+            raise IntegrityError("the commit names a file by a path that is too long", where=cache)
+
+
+def _content(git: subprocess.Popen[bytes], entry: _Entry, cache: Path) -> Iterator[bytes]:
+    """A blob's content; the format is that of `git cat-file --batch`."""
+    ask, answer = cast(IO[bytes], git.stdin), cast(IO[bytes], git.stdout)
+    with contextlib.suppress(BrokenPipeError):
+        ask.write(f"{entry.blob}\n".encode())
+        ask.flush()
+    told = answer.readline(LONGEST_LINE).decode(errors="replace").split()
+    if told[1:] != ["blob", str(entry.size)]:
+        raise IntegrityError(f"{entry.name!r} is not the file that the commit names: "
+                             f"{' '.join(told)}", where=cache)
+    left = entry.size
+    while left:
+        block = answer.read(min(left, files.CHUNK))
+        if not block:
+            raise IntegrityError(f"git ended within {entry.name!r}", where=cache)
+        left -= len(block)
+        yield block
+    answer.read(1)
+
+
+def _write(root: Path, entry: _Entry, content: Iterator[bytes]) -> None:
+    target = files.inside(root, entry.name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if mode == LINK:
-            target.symlink_to(os.fsdecode(content))
+        if entry.mode == LINK:
+            target.symlink_to(os.fsdecode(b"".join(content)))
             return
         with target.open("xb") as stream:
-            stream.write(content)
-    except FileExistsError as error:
-        raise IntegrityError(f"the commit names {name!r} twice", where=root) from error
-    target.chmod(0o755 if mode == EXECUTABLE else 0o644)
-
-
-def _blobs(cache: Path, names: list[str]) -> list[bytes]:
-    """The contents of blobs, in order; the format is that of `git cat-file --batch`."""
-    told = processes.read([*_command(cache), "cat-file", "--batch"], env=_environment(),
-                          stdin="".join(f"{name}\n" for name in names).encode())
-    contents, at = [], 0
-    for name in names:
-        end = told.index(b"\n", at)
-        _, kind, size = told[at:end].decode().split()
-        if kind != "blob":
-            raise IntegrityError(f"{name} is a {kind}, not a file", where=cache)
-        contents.append(told[end + 1:end + 1 + int(size)])
-        at = end + 1 + int(size) + 1
-    return contents
+            stream.writelines(content)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise IntegrityError(f"the commit names {entry.name!r} twice", where=root) from error
+    target.chmod(0o755 if entry.mode == EXECUTABLE else 0o644)
 
 
 def _commit(cache: Path, revision: str) -> str | None:
@@ -127,22 +216,48 @@ def _commit(cache: Path, revision: str) -> str | None:
 
 
 def _nearest(cache: Path, revision: str) -> str:
-    known = _git(cache, "for-each-ref", "--format=%(refname:lstrip=2)").split()
-    near = difflib.get_close_matches(revision, known, n=1, cutoff=0.5)
+    known = _git(cache, "for-each-ref", f"--count={NAMED}", "--format=%(refname:lstrip=2)").split()
+    near = difflib.get_close_matches(revision[:100], [each for each in known if len(each) < 100],
+                                     n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _git(cache: Path, *words: str, at: bool = True, log: Path | None = None) -> str:
+def _git(cache: Path, *words: str, at: bool = True, log: Path | None = None,
+         check: Callable[[], None] | None = None, timeout: float = PATIENCE) -> str:
     command = [*(_command(cache) if at else _command(None)), *words]
-    return processes.run(command, env=_environment(), log=log)
+    with _named():
+        return processes.run(command, env=_environment(), log=log, check=check, timeout=timeout)
+
+
+@contextlib.contextmanager
+def _piped(cache: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    with _named(), processes.piped([*_command(cache), *words], env=_environment(),
+                                   timeout=PATIENCE) as git:
+        yield git
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """Name git in an error, not the shell that holds it within bounds."""
+    try:
+        yield
+    except CommandError as error:
+        raise CommandError(f"git ended with status {error.status}", status=error.status,
+                           tail=error.tail, where=error.where) from error
 
 
 def _command(cache: Path | None) -> list[str]:
     program = processes.find("git", todo=INSTALL_GIT)
     safe = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "log.showSignature=false",
             "protocol.allow=never",
+            # One pack for all that a fetch brings, whose size has a bound; and little memory:
+            # large files go by as a stream, and packs are not mapped whole.
+            "fetch.unpackLimit=1", "core.bigFileThreshold=64m", "pack.threads=2",
+            "core.packedGitWindowSize=32m", "core.packedGitLimit=512m",
+            "http.lowSpeedLimit=1000", "http.lowSpeedTime=120",
             *(f"protocol.{each}.allow=always" for each in ("https", "http", "ssh"))]
-    return [program, *(word for each in safe for word in ("-c", each)),
+    return ["/bin/sh", "-c", LIMITED, "git", str(FETCHED // 512), str(MEMORY // 1024), program,
+            *(word for each in safe for word in ("-c", each)),
             *(["--git-dir", str(cache.absolute())] if cache else [])]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tasks.code import folder, stage
 from tasks.core.config import Config, Origin
 from tasks.core.graph import Task, group, step
+from tasks.core.inside import Inside
 from tasks.core.layout import Layout
 
 
@@ -79,7 +80,7 @@ def _archive(config: Config, target: _Target) -> Task:
     spec = stage.ArchiveStage(
         pipeline=target.pipeline, source=target.origin.source, revision=target.origin.revision,
         sha256=target.origin.sha256 or "", urls=config.site.urls, archive=target.archive,
-        manifest=target.manifest, lock=target.lock)
+        manifest=target.manifest, lock=target.lock, hosts=Inside(allowed=config.site.inside))
     own = Path(target.origin.source).expanduser()
     return step(target.step, f"{target.what}, from an archive", stage.from_archive, spec,
                 needs=[own] if own.is_file() else [], makes=[spec.archive, spec.manifest],

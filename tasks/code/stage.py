@@ -10,10 +10,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.code import folder, git
-from tasks.core import archives, download, files, locks, urls
+from tasks.core import archives, download, files, locks, trees, urls
 from tasks.core.errors import ConfigError, SourceError
+from tasks.core.inside import NOWHERE, Inside
+from tasks.core.trees import Count
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+LARGEST = 10**10
+"""Bytes of an archive of code."""
+LARGEST_LIST, LONGEST_LINE = 2**18, 1024
+"""Bytes of .gitmodules, and of a line there."""
 LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -47,7 +53,10 @@ class GitStage:
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveStage:
-    """What `stage` reads for an archive, whose SHA-256 is known beforehand."""
+    """What `stage` reads for an archive, whose SHA-256 is known beforehand.
+
+    `hosts` says what of the inner network may be asked beside the source itself and `urls`.
+    """
 
     pipeline: str
     source: str
@@ -57,6 +66,7 @@ class ArchiveStage:
     archive: Path
     manifest: Path
     lock: Path
+    hosts: Inside = NOWHERE
 
 
 Stage = FolderStage | GitStage | ArchiveStage
@@ -129,7 +139,9 @@ def from_archive(spec: ArchiveStage) -> str:
     """
     with files.scratch(spec.archive.parent, "code") as folder:
         fetched, place = folder / "archive", folder / "tree"
-        got = download.fetch(urls.mapped(urls.located(spec.source), spec.urls), fetched)
+        got = download.fetch(
+            urls.mapped(urls.located(spec.source), spec.urls), fetched,
+            hosts=spec.hosts.naming(spec.source, *spec.urls.values()), most=LARGEST)
         download.hold(got, spec.sha256, what="the archive is not the one that was promised",
                       where=urls.redact(spec.source),
                       todo="compare `sha256` in the pipeline's config with what its publisher says")
@@ -159,6 +171,7 @@ def _write_manifest(spec: Stage, *, revision: str, commit: str | None,
 def _refuse_odd(root: Path, paths: list[Path]) -> None:
     """Refuse, all at once, what the far side could not unpack or would find empty."""
     faults = []
+    count = Count(bounds=trees.CODE, where=root, todo="take out what is no code, such as data")
     for path in paths:
         name = path.relative_to(root).as_posix()
         if any(ord(character) < 32 or ord(character) == 127 for character in name):
@@ -169,6 +182,7 @@ def _refuse_odd(root: Path, paths: list[Path]) -> None:
         elif not path.is_file():
             faults.append(f"{name}: neither a file nor a link")
         else:
+            count.add(name, path.stat().st_size)
             with path.open("rb") as stream:
                 if stream.read(len(LFS)) == LFS:
                     faults.append(f"{name}: a git-lfs pointer, whose content lies elsewhere")
@@ -187,11 +201,16 @@ def _submodules(root: Path) -> list[str]:
     path = root / ".gitmodules"
     if not path.is_file() or path.is_symlink():
         return []
+    if path.stat().st_size > LARGEST_LIST:
+        return ["(.gitmodules can't be read)"]
     parser = configparser.RawConfigParser(strict=False)
     lines = path.read_text(errors="replace").splitlines()
+    if any(len(line) > LONGEST_LINE for line in lines):  # the parser takes quadratic time for some
+        return ["(.gitmodules can't be read)"]
     try:
         parser.read_string("\n".join(map(str.strip, lines)))
     except configparser.Error:
         return ["(.gitmodules can't be read)"]
     return [place for section in parser.sections()
-            if (place := parser.get(section, "path", fallback="")) and ".." not in place]
+            if (place := parser.get(section, "path", fallback=""))
+            and ".." not in place and not place.startswith("/")]

@@ -2,126 +2,216 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
-import lzma
-import shutil
-import stat
-import tarfile
+import contextlib
+import errno
+import itertools
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from tasks.core import files
+from tasks.core import files, packed, tars, trees
 from tasks.core.errors import IntegrityError
+from tasks.core.trees import Bounds, Count
 
-LARGEST = 1_000_000_000
-"""Bytes, unpacked: the largest public plugins have some 200 MB, pipelines some 100."""
-MOST = 20_000
-"""Members of an archive."""
+HEADERS = 1024
+"""Bytes of a tar's stream that a member may have, on average, beside its content."""
+ENTRY = 256
+"""Bytes that a member may have, on average, in a zip's list of them, which is read whole."""
+_NO_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError,
+           OverflowError, struct.error)
+_IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
+"""What a system says where two members can't both be what they say."""
 
-_PACKED: dict[bytes, Callable[[Path, str], Any]] = {
-    b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-"""The first bytes of a compressed file, and what reads it."""
 
-
-def unpack(archive: Path, folder: Path) -> str | None:
+def unpack(archive: Path, folder: Path, *, allowed: Bounds = trees.CODE) -> str | None:
     """Unpack a zip or tar by its content into `folder`; the commit that it says it holds, if any.
 
     git archive, and so every forge, writes the commit into the comment of either. Raises
     IntegrityError as `unpack_zip` does.
     """
-    if zipfile.is_zipfile(archive):
-        unpack_zip(archive, folder)
-        with zipfile.ZipFile(archive) as opened:
-            return opened.comment.decode(errors="replace") or None
+    if not zipfile.is_zipfile(archive):
+        return unpack_tar(archive, folder, allowed=allowed)
+    unpack_zip(archive, folder, allowed=allowed)
+    with zipfile.ZipFile(archive) as opened:
+        return opened.comment.decode(errors="replace") or None
+
+
+def unpack_tar(archive: Path, folder: Path, *, allowed: Bounds = trees.CODE) -> str | None:
+    """Unpack a tar into `folder`, which appears whole or not at all; its comment, if it has one.
+
+    IntegrityError for members that leave the folder, links that point out of it, hard links,
+    devices, pipes, repeated names, sparse members, and for more than is `allowed`.
+    """
     told: list[str] = []
-    try:
-        files.atomic_folder(folder, lambda temporary: told.append(_unpack_tar(archive, temporary)))
-    except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise IntegrityError(f"this is neither a whole zip nor a whole tar archive: {error}",
-                             where=archive.name) from error
+    with _judged(archive, "neither a whole zip nor a whole tar archive"):
+        files.atomic_folder(folder, lambda temporary: told.append(
+            _unpack_members(archive, temporary, allowed)))
     return told[0] or None
 
 
-def _unpack_tar(archive: Path, folder: Path) -> str:
+def _unpack_members(archive: Path, folder: Path, allowed: Bounds) -> str:
     """Unpack as it streams by, so that nothing is read twice or beyond the bound."""
-    with archive.open("rb") as stream:
-        head = stream.read(6)
-    reader = next((read for magic, read in _PACKED.items() if head.startswith(magic)), Path.open)
-    with reader(archive, "rb") as unpacked, tarfile.open(
-            fileobj=_Bounded(unpacked, archive), mode="r|") as tar:
-        files.unpack_members(tar, folder, where=archive)
-        return str(tar.pax_headers.get("comment", ""))
+    count = Count(bounds=allowed, where=archive.name)
+    with packed.opened(archive, most=allowed.size + HEADERS * allowed.members) as stream:
+        reader = tars.Reader(stream=stream)
+        for member in reader:
+            target = files.inside(folder, member.name.rstrip("/"))
+            _judge_member(member, archive)
+            count.add(member.name, member.size, is_folder=member.is_folder)
+            _refuse_through_link(folder, target, archive)
+            _write_member(reader, member, target)
+        return reader.comment
 
 
-class _Bounded(io.BytesIO):
-    """A stream that ends in an error after LARGEST bytes."""
-
-    def __init__(self, stream: IO[bytes], archive: Path) -> None:
-        super().__init__()
-        self._stream, self._left, self._archive = stream, LARGEST, archive
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        block = self._stream.read(files.CHUNK if size is None or size < 0 else
-                                  min(size, files.CHUNK))
-        self._left -= len(block)
-        if self._left < 0:
-            raise IntegrityError("the archive is refused: unpacked it has more than the "
-                                 f"{files.human_size(LARGEST)} that are allowed",
-                                 where=self._archive.name)
-        return block
+def _judge_member(member: tars.Member, archive: Path) -> None:
+    if member.is_link:
+        if not files.points_inside(member.name, member.link):
+            raise IntegrityError(f"the link {member.name!r} points out of the archive",
+                                 where=archive.name)
+    elif not (member.is_file or member.is_folder):
+        raise IntegrityError(f"{member.name!r} is neither file, folder nor link",
+                             where=archive.name)
 
 
-def unpack_zip(archive: Path, folder: Path, *, largest: int = LARGEST) -> None:
-    """Unpack the zip into `folder`, which must not exist.
+def _write_member(reader: tars.Reader, member: tars.Member, target: Path) -> None:
+    if member.is_folder:
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if member.is_link:
+        target.symlink_to(member.link)
+        return
+    with target.open("xb") as writer:
+        while block := reader.content(files.CHUNK):
+            writer.write(block)
+    target.chmod(0o755 if member.is_executable else 0o644)
 
-    Raises IntegrityError, and leaves nothing, for members that would leave the folder, links,
-    encrypted or repeated members, and archives beyond `largest` bytes or MOST members.
+
+def _refuse_through_link(root: Path, target: Path, archive: Path) -> None:
+    for parent in target.parents:
+        if parent == root:
+            return
+        if parent.is_symlink():
+            raise IntegrityError(f"{target.name!r} would be written through a link",
+                                 where=archive.name)
+
+
+def unpack_zip(archive: Path, folder: Path, *, allowed: Bounds = trees.PLUGIN) -> None:
+    """Unpack the zip into `folder`, which appears whole or not at all.
+
+    IntegrityError for members that would leave the folder, links, encrypted, repeated or
+    overlapping members, and for more than is `allowed`.
     """
+    with open_zip(archive, allowed=allowed) as opened:
+        members = opened.infolist()
+        _judge(members, archive, allowed)
+        _refuse_overlapping(members, archive)
+        files.atomic_folder(folder, lambda temporary: _extract(opened, members, temporary))
+
+
+@contextlib.contextmanager
+def open_zip(archive: Path, *, allowed: Bounds) -> Iterator[zipfile.ZipFile]:
+    """A zip from outside, whose list of members is read within bounds; IntegrityError if it is
+    none, also for what shows while its members are read."""
+    with (_judged(archive, "not a whole zip archive"), archive.open("rb") as stream,
+          zipfile.ZipFile(_ListedWithin(stream, ENTRY * allowed.members, archive)) as opened):
+        yield opened
+
+
+def read_member(opened: zipfile.ZipFile, name: str, *, most: int) -> bytes:
+    """A small member's content; IntegrityError beyond `most` bytes."""
+    if opened.getinfo(name).file_size > most:
+        raise IntegrityError(f"{name} has more than the {files.human_size(most)} that are allowed",
+                             where=opened.filename)
+    return opened.read(name)
+
+
+class _ListedWithin:
+    """A zip's file, of which no more than `most` bytes are read at once: zipfile reads the list of
+    members whole, and by it alone knows where they are."""
+
+    def __init__(self, stream: IO[bytes], most: int, archive: Path) -> None:
+        self._stream, self._most, self._archive = stream, max(most, files.CHUNK), archive
+        self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
+        self.close, self.name = stream.close, archive.name
+
+    def read(self, size: int = -1, /) -> bytes:
+        if size > self._most:
+            raise IntegrityError("the archive is refused: its list of members has "
+                                 f"{files.human_size(size)}, and {files.human_size(self._most)} "
+                                 "are allowed", where=self._archive.name,
+                                 todo="ask those who published it")
+        return self._stream.read(self._most if size < 0 else size)
+
+
+@contextlib.contextmanager
+def _judged(archive: Path, what: str) -> Iterator[None]:
+    """Turn what shows that an archive is broken into IntegrityError; a full disk is none of it."""
     try:
-        with zipfile.ZipFile(archive) as opened:
-            members = opened.infolist()
-            _judge(members, archive, largest)
-            files.atomic_folder(folder, lambda temporary: _extract(opened, members, temporary))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise IntegrityError(f"this is not a whole zip archive: {error}",
-                             where=archive.name) from error
+        yield
+    except (*_NO_ZIP, *packed.FAULTS) as error:
+        raise IntegrityError(f"this is {what}: {error}", where=archive.name) from error
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a place before the file's begin
+            raise IntegrityError(f"this is {what}", where=archive.name) from error
+        if error.errno not in _IN_THE_WAY:
+            raise
+        raise IntegrityError(f"the archive is refused: {error.strerror}, as two of its members "
+                             "have one place, or a name is too long", where=archive.name,
+                             todo="ask those who published it") from error
 
 
-def _judge(members: list[zipfile.ZipInfo], archive: Path, largest: int) -> None:
-    faults = []
+def _judge(members: list[zipfile.ZipInfo], archive: Path, allowed: Bounds) -> None:
+    count = Count(bounds=allowed, where=archive.name)
+    faults: list[str] = []
+    size = sum(member.file_size for member in members)
+    if size > allowed.size:
+        raise IntegrityError(f"the archive is refused: unpacked it has {files.human_size(size)}, "
+                             f"and {files.human_size(allowed.size)} are allowed",
+                             where=archive.name, todo="ask those who published it")
     seen: set[str] = set()
     for member in members:
         name = member.filename
-        kind = stat.S_IFMT(member.external_attr >> 16)
-        try:
-            files.inside(Path(), name)
-        except IntegrityError as error:
-            faults.append(error.what)
-        if "\\" in name:
-            faults.append(f"{name!r} holds a backslash")
+        count.add(name, member.file_size, is_folder=member.is_dir())
+        faults += _faults(member)
         if name.rstrip("/") in seen:
             faults.append(f"{name!r} comes twice")
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            faults.append(f"{name!r} is neither file nor folder")
-        if member.flag_bits & 0x1:
-            faults.append(f"{name!r} is encrypted")
         seen.add(name.rstrip("/"))
-    # No more than the declared size of a member is ever unpacked, so the sum is a bound.
-    size = sum(member.file_size for member in members)
-    if size > largest:
-        faults.append(f"unpacked it has {files.human_size(size)}, and "
-                      f"{files.human_size(largest)} are allowed")
-    if len(members) > MOST:
-        faults.append(f"it has {len(members)} members, and {MOST} are allowed")
     if faults:
         raise IntegrityError("the archive is refused:\n"
                              + "\n".join(f"    {fault}" for fault in faults[:20]),
                              where=archive.name, todo="ask those who published it")
+
+
+def _faults(member: zipfile.ZipInfo) -> Iterator[str]:
+    kind = member.external_attr >> 16 & 0o170000
+    try:
+        files.inside(Path(), member.filename)
+    except IntegrityError as error:
+        yield error.what
+    if "\\" in member.filename:
+        yield f"{member.filename!r} holds a backslash"
+    if kind not in (0, 0o100000, 0o040000):
+        yield f"{member.filename!r} is neither file nor folder"
+    if member.flag_bits & 0x1:
+        yield f"{member.filename!r} is encrypted"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # The others may ask for gigabytes of memory before they give a byte.
+        yield f"{member.filename!r} is compressed by a method that is not read here"
+
+
+def _refuse_overlapping(members: list[zipfile.ZipInfo], archive: Path) -> None:
+    """Refuse members whose bytes are those of others, too: a few can so stand for very many."""
+    ordered = sorted(members, key=lambda each: each.header_offset)
+    for before, after in itertools.pairwise(ordered):
+        # A header before the content has 30 bytes or more (APPNOTE.TXT 4.3.7).
+        if after.header_offset < before.header_offset + 30 + before.compress_size:
+            raise IntegrityError(f"the archive is refused: {after.filename!r} lies within "
+                                 f"{before.filename!r}", where=archive.name,
+                                 todo="ask those who published it")
 
 
 def _extract(opened: zipfile.ZipFile, members: list[zipfile.ZipInfo], folder: Path) -> None:
@@ -131,5 +221,7 @@ def _extract(opened: zipfile.ZipFile, members: list[zipfile.ZipInfo], folder: Pa
             target.mkdir(parents=True, exist_ok=True)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
+        # No more than the declared size of a member is ever unpacked, so their sum is a bound.
         with opened.open(member) as reader, target.open("xb") as writer:
-            shutil.copyfileobj(reader, writer, files.CHUNK)
+            while block := reader.read(files.CHUNK):
+                writer.write(block)

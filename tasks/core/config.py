@@ -1,23 +1,28 @@
 """The site's and its pipelines' configuration: read once, checked, frozen.
 
-A value comes from the environment, else from `.env`, else from `config/sites/<site>.yml`.
-`.env.template` lists every variable.
+A value comes from the environment, else from `.env` (not on an offline host), else from
+`config/sites/<site>.yml`. `.env.template` lists every variable.
 """
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.core.config_files import ConfigFiles, Raw
+from tasks.core import opened, ownership, parsing
+from tasks.core.config_files import LARGEST, ConfigFiles, Raw
 from tasks.core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
+TOOL = Path("tool.json")
+"""In a tool that was carried: what it is. A checkout has none."""
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
-VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params")
+VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
+             "tool")
 ENVIRONMENT = {
     "AIRLOCK_REGISTRY_HOST": "registry.host",
     "AIRLOCK_REGISTRY_PORT": "registry.port",
@@ -74,11 +79,20 @@ class PluginsAt:
 
 @dataclass(frozen=True, kw_only=True)
 class Signing:
-    """The SSH key that signs releases, and the name that allowed_signers gives it."""
+    """The SSH key that signs, and the name that allowed_signers gives it.
+
+    `valid` is for how many seconds what is signed is taken for the current one; None is for ever.
+    """
 
     key: Path
     identity: str
     create: bool = False
+    valid: int | None = None
+
+    @property
+    def public(self) -> Path:
+        """The file of the public half, as ssh-keygen names it."""
+        return self.key.with_name(f"{self.key.name}.pub")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +122,9 @@ class Site:
     then the registry is reached from the offline side alone, and images:load fills it there.
     `platform` is that of the offline hosts; `image_platforms` are those that images are carried
     for besides, or `all`. `licences` maps patterns of repositories to what their images need.
-    `buckets` maps a bucket to the S3 server that holds it, where that isn't AWS; `folders` are
-    those that file:// may read below.
+    `buckets` maps each bucket that may be read to the S3 server that holds it, `aws` for AWS;
+    `folders` are those that file:// may read below; `inside` is what else of the inner network
+    may be asked: hosts, host:port and networks.
     `isolation` is the least that a pipeline's code may be run with: namespaces, or none.
     """
 
@@ -129,9 +144,16 @@ class Site:
     licences: Mapping[str, str] = field(default_factory=dict)
     buckets: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[Path, ...] = ()
+    inside: tuple[str, ...] = ()
     engine: str | None = None
+    smoke: str = "stub"
     isolation: str = "namespaces"
     sandbox: Sandbox | None = None
+
+    @property
+    def smokes(self) -> bool:
+        """Whether there is a smoke run: the images must be in a registry that spans the gap."""
+        return self.smoke != "none" and self.carry == "registry"
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -205,6 +227,11 @@ class Config:
         """Whether the user asked to take what differs from the locks (relock=1)."""
         return self.variables.get("relock", "0") not in ("", "0")
 
+    @property
+    def private(self) -> bool:
+        """Whether the user asked to carry what looks private in their own sheet (private=1)."""
+        return self.variables.get("private", "0") not in ("", "0")
+
 
 def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     """Read and check the configuration for the variables `given` on the command line.
@@ -212,9 +239,11 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     Raises ConfigError with every fault of a file at once.
     """
     _check_names(given, VARIABLES, kind="variable", show="doit NAME=VALUE")
-    environment = {**_dotenv(root / ".env"), **os.environ}
     role = given.get("role", "online")
     _check_names([role], ("online", "prod"), kind="role", show="role=prod, or leave it out")
+    _refuse_other_tool(given, root / TOOL)
+    # On an offline host nothing is read that was not signed, or typed there.
+    environment = {**(_dotenv(root / ".env") if role == "online" else {}), **os.environ}
     sites = sorted(path.stem for path in (root / "config/sites").glob("*.yml"))
     only = sites[0] if len(sites) == 1 else "local"  # an offline host is given one site alone
     name = given.get("site") or environment.get("AIRLOCK_SITE") or only
@@ -231,6 +260,7 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     raw_pipelines = ({} if role == "prod" else
                      {each: read.read(root / f"config/pipelines/{each}.yml", "pipeline")
                       for each in wanted})
+    ownership.private_folder(root / "build" / name)
     read.finish()
     _refuse_unfit(raw_site, name)
     for each, raw in raw_pipelines.items():
@@ -251,11 +281,30 @@ def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str],
                               todo=f"known: {', '.join(known) or 'none'}")
 
 
+def _refuse_other_tool(given: Mapping[str, str], path: Path) -> None:
+    """ConfigError where tool=ID asks for another tool than the one that runs."""
+    if "tool" not in given:
+        return
+    own = "a checkout, and was not carried"
+    if path.is_file():
+        from tasks.core.schema import read_json
+        own = read_json(path, "tool")["id"]
+    if own != given["tool"]:
+        raise ConfigError(f"this tool is {own}, and {given['tool']} was asked for",
+                          where=path.absolute(),
+                          todo="copy that one out of the store, and begin again in an empty folder")
+
+
 def _dotenv(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     from dotenv import dotenv_values
-    return {key: value for key, value in dotenv_values(path).items() if value is not None}
+    try:
+        text = opened.read(path, most=LARGEST).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"this is not UTF-8: {error.reason}", where=path) from error
+    return {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items()
+            if value is not None}
 
 
 def _overlay(raw: Raw, environment: Mapping[str, str]) -> Raw:
@@ -264,9 +313,10 @@ def _overlay(raw: Raw, environment: Mapping[str, str]) -> Raw:
         *parents, last = ENVIRONMENT[variable].split(".")
         place = raw
         for parent in parents:
-            place = place.setdefault(parent, {})
+            place = place.setdefault(parent, {}) if isinstance(place, dict) else {}
         if isinstance(place, dict):  # else the schema has something to say
-            place[last] = int(given) if given.isdecimal() else given
+            number = parsing.whole_number(given)
+            place[last] = given if number is None else number
     return raw
 
 
@@ -311,17 +361,20 @@ def _site(name: str, raw: dict[str, Any]) -> Site:
         urls=dict(hosts.get("urls", {})),
         buckets=dict(hosts.get("buckets", {})),
         folders=tuple(Path(each) for each in hosts.get("folders", [])),
+        inside=tuple(each.lower() for each in hosts.get("inside", [])),
         plugins=PluginsAt(**raw["plugins"]),
         store=store,
         signing=Signing(key=Path(raw["signing"]["key"]).expanduser(),
                         identity=raw["signing"]["identity"],
-                        create=raw["signing"].get("create", False)),
+                        create=raw["signing"].get("create", False),
+                        valid=_seconds(raw["signing"].get("valid"))),
         offline=Offline(store=StoreAt(**{**raw["store"], **offline.get("store", {})}),
                         trust=Path(offline["trust"])),
         carry=images.get("carry", "registry"),
         image_platforms=_further(images.get("platforms", []), raw["platform"]),
         licences=dict(images.get("licences", {})),
         engine=raw.get("engine"),
+        smoke=raw.get("smoke", "stub"),
         isolation=raw.get("isolation", "namespaces"),
         sandbox=Sandbox(**raw["sandbox"]) if "sandbox" in raw else None,
     )
@@ -334,6 +387,14 @@ def _further(given: str | list[str], own: str) -> tuple[str, ...]:
 
 def _path(value: str | None) -> Path | None:
     return None if value is None else Path(value).expanduser()
+
+
+def _seconds(text: str | None) -> int | None:
+    """Seconds of `90 days`."""
+    if text is None:
+        return None
+    count, unit = text.split()
+    return int(count) * {"hours": 3600, "days": 86400, "weeks": 7 * 86400}[unit]
 
 
 def _origin(raw: Mapping[str, Any]) -> Origin:

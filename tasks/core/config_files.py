@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
+from tasks.core import files, opened
 from tasks.core.errors import ConfigError
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
+LARGEST = 2**20
+"""Bytes of a configuration file."""
 Raw = dict[str, Any]
 
 
@@ -37,7 +39,7 @@ class ConfigFiles:
         A file that breaks its schema is returned all the same, and its faults told later.
         """
         try:
-            data = path.read_bytes()
+            data = opened.read(path, most=LARGEST)
         except FileNotFoundError as error:
             raise ConfigError("a configuration file is missing", where=path) from error
         key = files.sha256_bytes(b"\0".join(
@@ -73,8 +75,13 @@ def _parse(data: bytes, path: Path) -> Raw:
     import yaml
     try:
         loaded = yaml.safe_load(data)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"this is not YAML: {error}", where=path) from error
     if not isinstance(loaded, dict):
         raise ConfigError("this must be a mapping of keys", where=path)
+    try:
+        files.json_bytes(loaded)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"this holds what is no text, number, list or mapping: {error}",
+                          where=path) from error
     return loaded

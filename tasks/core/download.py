@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +11,17 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from tasks.core import files, urls, web
+from tasks.core.bounds import LARGEST, Exceeded
 from tasks.core.errors import IntegrityError, SourceError
+from tasks.core.inside import Inside
 from tasks.core.registry.limits import CONNECTIONS, host, slot
 from tasks.core.transfer import Body, Passing
 
 PER_HOST = CONNECTIONS
 ATTEMPTS = 5
 """How often in a row a request is sent that brings less than `WORTH` bytes."""
+ATTEMPTS_IN_ALL = 100
+"""How often a request is sent at most, whatever each has brought."""
 WORTH = 1 << 20
 LONGEST_WAIT = 60.0
 """Seconds that a server's wish for a pause is obeyed for; more is an error that says so."""
@@ -32,20 +37,35 @@ class Fetched:
     size: int
 
 
-def fetch(url: str, target: Path) -> Fetched:
+def fetch(url: str, target: Path, *, hosts: Inside, most: int) -> Fetched:
     """Write what lies at `url` (http, https; file for a site's own map) to the file `target`.
 
-    Proxies come from the usual variables, CAs from the system. A broken transfer goes on from
-    where it broke, if the server can say that the content is the same (RFC 9110, If-Range).
+    `hosts` says what of the inner network may be asked, `most` how many bytes are taken. Proxies
+    come from the usual variables, CAs from the system. A broken transfer goes on from where it
+    broke, if the server can say that the content is the same (RFC 9110, If-Range).
     Raises SourceError, whose text holds no secret of the URL.
     """
+    def count(further: int) -> None:
+        if body.size + further > most:
+            raise Exceeded(f"more would come than the {files.human_size(most)} that are taken here",
+                           where=urls.redact(url))
+
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:  # such as an open bracket in the host
+        raise SourceError("that is no URL", where=urls.redact(url)) from error
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as stream:
-        body = Body(stream)
-        if urlsplit(url).scheme == "file":
-            copy(Path(unquote(urlsplit(url).path)), body)
-        else:
-            persist(url, lambda: web.receive(url, body), so_far=lambda: body.size)
+    try:
+        with target.open("wb") as stream:
+            body = Body(stream, counted=count, expected=lambda total: count(total - body.size))
+            if urlsplit(url).scheme == "file":
+                copy(Path(unquote(urlsplit(url).path)), body)
+            else:
+                persist(url, lambda: web.receive(url, body, hosts, is_large=most > LARGEST),
+                        so_far=lambda: body.size)
+    except Exceeded:
+        target.unlink()
+        raise
     return Fetched(sha256=body.digest.hexdigest(), size=body.size)
 
 
@@ -65,6 +85,7 @@ def copy(path: Path, body: Body) -> None:
     except OSError as error:
         raise SourceError(f"can't be read: {error.strerror}", where=path) from error
     with reader:
+        body.narrow(files.copied_mode(os.fstat(reader.fileno())))
         body.restart(None, path.stat().st_size)
         while block := reader.read(files.CHUNK):
             body.add(block)
@@ -79,7 +100,7 @@ def persist(url: str, ask: Callable[[], T], *, so_far: Callable[[], int] = lambd
     SourceError at last.
     """
     address = urlsplit(url).netloc.rpartition("@")[2]
-    attempt, mark = 0, so_far()
+    attempt, in_all, mark = 0, 0, so_far()
     while True:
         try:
             with slot(address) as at:
@@ -87,9 +108,10 @@ def persist(url: str, ask: Callable[[], T], *, so_far: Callable[[], int] = lambd
                 return ask()
         except Passing as fault:
             attempt = 1 if so_far() - mark >= WORTH else attempt + 1
-            mark = max(mark, so_far())
-            if attempt == ATTEMPTS:
-                raise SourceError(f"{fault} ({ATTEMPTS} attempts)", where=urls.redact(url),
+            mark, in_all = max(mark, so_far()), in_all + 1
+            if attempt == ATTEMPTS or in_all == ATTEMPTS_IN_ALL:
+                tried = ATTEMPTS if attempt == ATTEMPTS else in_all
+                raise SourceError(f"{fault} ({tried} attempts)", where=urls.redact(url),
                                   todo="look at the network, HTTPS_PROXY and NO_PROXY, and "
                                        "hosts.urls in the site's config") from fault
             _pause(url, attempt, fault.wait, address)

@@ -104,9 +104,15 @@ def points_inside(name: str, link: str) -> bool:
             and up < len(PurePosixPath(name).parts))
 
 
+def copied_mode(source: os.stat_result) -> int:
+    """The mode of a file's copy: no more open than the file itself, and its owner's to write."""
+    return 0o600 | source.st_mode & 0o044
+
+
 def copy(source: Path, target: Path) -> None:
-    """Copy a file whole or not at all."""
-    with source.open("rb") as reader, atomic(target) as writer:
+    """Copy a file whole or not at all; others may read the copy if they may read the file."""
+    with source.open("rb") as reader, \
+            atomic(target, mode=copied_mode(os.fstat(reader.fileno()))) as writer:
         shutil.copyfileobj(reader, writer, CHUNK)
 
 
@@ -162,56 +168,6 @@ def write_tar(target: Path, root: Path, paths: Iterable[Path], *, mtime: int = 0
                 info.mode = 0o755 if status.st_mode & 0o100 else 0o644
                 with path.open("rb") as reader:
                     archive.addfile(info, reader)
-
-
-def unpack_tar(archive: Path, folder: Path) -> None:
-    """Unpack into `folder`, which appears whole or not at all; IntegrityError on a hostile member.
-
-    Members that leave the folder, and links that point out of it, devices and pipes are refused.
-    """
-    def build(temporary: Path) -> None:
-        with tarfile.open(archive) as tar:
-            unpack_members(tar, temporary, where=archive)
-
-    atomic_folder(folder, build)
-
-
-def unpack_members(tar: tarfile.TarFile, folder: Path, *, where: Path) -> None:
-    """Unpack all members, in their order, into an empty folder; IntegrityError as `unpack_tar`."""
-    for member in tar:
-        target = inside(folder, member.name.rstrip("/"))
-        if member.issym():
-            if not points_inside(member.name, member.linkname):
-                raise IntegrityError(f"the link {member.name!r} points out of the archive",
-                                     where=where)
-        elif not (member.isfile() or member.isdir()):
-            raise IntegrityError(f"{member.name!r} is neither file, folder nor link", where=where)
-        _refuse_through_link(folder, target, where)
-        _unpack_member(tar, member, target)
-
-
-def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    if member.isdir():
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if member.issym():
-        target.symlink_to(member.linkname)
-        return
-    reader = tar.extractfile(member)
-    if reader is None:
-        raise IntegrityError(f"{member.name!r} has no content", where=tar.name)
-    with reader, target.open("xb") as writer:
-        shutil.copyfileobj(reader, writer, CHUNK)
-    target.chmod(0o755 if member.mode & 0o100 else 0o644)
-
-
-def _refuse_through_link(root: Path, target: Path, archive: Path) -> None:
-    for parent in target.parents:
-        if parent == root:
-            return
-        if parent.is_symlink():
-            raise IntegrityError(f"{target.name!r} would be written through a link", where=archive)
 
 
 def atomic_folder(folder: Path, build: Callable[[Path], None]) -> None:

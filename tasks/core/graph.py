@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tasks.core import files
+from tasks.core import files, ownership
 from tasks.core.errors import AirlockError
 from tasks.core.layout import SiteLayout
 
@@ -77,17 +77,32 @@ class Kept(_Question):
         return f"changed or missing: {', '.join(map(str, self._paths))}"
 
 
+class Holds(_Question):
+    """doit's question whether what a step made still holds, where time alone can end that."""
+
+    def __init__(self, still: Callable[[], bool]) -> None:
+        self._still = still
+
+    def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
+        return self._still()
+
+    def __repr__(self) -> str:
+        return "its time is more than half over"
+
+
 def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, *,
          needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
          always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
-         after: Iterable[str] = (), servers: Iterable[str] = ()) -> Task:
+         still: Callable[[], bool] | None = None, after: Iterable[str] = (),
+         servers: Iterable[str] = ()) -> Task:
     """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
 
     `needs` and `makes` are the files read and written, `keeps` the locks that are both. `always`
     runs it each time; `look` says that it changes nothing, so it never counts as stale; `asked`,
     that it is made on request only, so it isn't stale before it was made once. Without
     `recorded` the run leaves the step's state as it was: for a switch that makes the step do
-    something else. `after` are tasks that must be done first, `servers` those that are started
+    something else. `still` says whether what it made holds yet: a signature may end. `after` are
+    tasks that must be done first, `servers` those that are started
     only when this one runs.
     """
     makes, keeps = list(makes), list(keeps)
@@ -98,7 +113,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "actions": [(perform, [name, action, spec])],
         "file_dep": sorted({str(path) for path in needs}),
         "targets": [str(path) for path in makes],
-        "uptodate": _questions(spec, action, keeps) if not (always or look) else [False],
+        "uptodate": _questions(spec, action, keeps, still) if not (always or look) else [False],
         "task_dep": list(after),
         "setup": list(servers),
         "clean": [(remove, [makes])],
@@ -111,8 +126,10 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     return task
 
 
-def _questions(spec: object, action: Callable[..., object], keeps: list[Path]) -> list[Any]:
-    return [Settings(spec, action), *([Kept(keeps)] if keeps else [])]
+def _questions(spec: object, action: Callable[..., object], keeps: list[Path],
+               still: Callable[[], bool] | None) -> list[Any]:
+    return [Settings(spec, action), *([Kept(keeps)] if keeps else []),
+            *([Holds(still)] if still else [])]
 
 
 def group(name: str, doc: str, members: Iterable[str] = ()) -> Task:
@@ -140,6 +157,7 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
             f"{error.strerror or type(error).__name__}", where=error.filename,
             todo="free space or mend the rights there, then run the same command again")))
     except Exception as error:
+        ownership.private_folder(SiteLayout(site="faults").root)
         trace = SiteLayout(site="faults").logs / f"{name.replace(':', '-')}.txt"
         files.write_text(trace, traceback.format_exc())
         return TaskFailed(str(AirlockError(

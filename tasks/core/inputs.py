@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, sheets
+from tasks.core import files, opened, sheets
 from tasks.core.errors import IntegrityError
 from tasks.core.schema import read_json
 
 EVERY = "every"
 """Marks the params of a manifest that any run gets, not that of the test profile alone."""
 INPUTS = "inputs.csv"
+SHEET = 256 * 2**20
+"""Bytes of a sheet."""
 OWN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 """What the name of a user's own sheet is made of."""
 
@@ -70,7 +72,7 @@ def render(manifest: Path, locate: Callable[[str], Path], folder: Path) -> dict[
         return None
 
     for path, is_lines in sorted(rendered.items()):
-        data = locate(path).read_bytes()
+        data = opened.read(locate(path), most=SHEET)
         target = files.inside(folder, path)
         files.write_text(target, render_sheet(data, path, place, is_lines=is_lines))
     return {name: _value(value, place) for name, value in told["params"].items()}

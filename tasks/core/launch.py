@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import (
+    archives,
     custom_configs,
     files,
     host,
@@ -21,6 +22,7 @@ from tasks.core import (
     known_faults,
     nextflow,
     processes,
+    trees,
 )
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.schema import read_json
@@ -63,7 +65,8 @@ class Launch:
 class Room:
     """What a run is confined to: a `folder` in that of the launch, where it works and writes.
 
-    It sees the launch's own folder, read-only, and `reads`; it is ended after `patience` seconds.
+    It sees the launch's own folder, read-only, and `reads`; it is ended after `patience` seconds,
+    or where it prints more than is kept of a log.
     `least` is what the site accepts of that.
     """
 
@@ -76,12 +79,12 @@ class Room:
 def prepare(carried: Carried, folder: Path) -> Launch:
     """Unpack and render everything below `folder`; what is there is replaced whole."""
     home = _runtime(carried, folder).home
-    files.unpack_tar(carried.plugins, home / "plugins")
-    files.unpack_tar(carried.code, folder.absolute() / "code")
+    archives.unpack_tar(carried.plugins, home / "plugins", allowed=trees.PLUGINS)
+    archives.unpack_tar(carried.code, folder.absolute() / "code")
     ready = prepared(carried, folder)
     named = custom_configs.includes(ready.code).named
     if carried.configs:
-        files.unpack_tar(carried.configs, ready.tree)
+        archives.unpack_tar(carried.configs, ready.tree)
     else:
         files.atomic_folder(ready.tree, lambda empty: None)
     custom_configs.answer(ready.tree, named)
@@ -182,8 +185,18 @@ def _run_in(room: Room, launch: Launch, command: Sequence[str], *, log: Path,
         reads=[launch.folder, *launch.configs, *room.reads])
     environment = launch.nextflow.environment(
         {**nextflow.real_java(launch.nextflow), **(env or {})})
+
+    def bound() -> None:
+        if log.stat().st_size > nextflow.LONGEST_LOG:
+            raise processes.TooMuch(nextflow.LONGEST_LOG)
+
     try:
-        processes.run(started, log=log, cwd=room.folder, env=environment, timeout=room.patience)
+        processes.run(started, log=log, cwd=room.folder, env=environment, timeout=room.patience,
+                      check=bound)
+    except processes.TooMuch as error:
+        raise SourceError(f"the run wrote more than {files.human_size(nextflow.LONGEST_LOG)}, and "
+                          "was ended", where=log, todo="look for a loop in the pipeline's code"
+                          ) from error
     except subprocess.TimeoutExpired as error:
         raise SourceError(f"the run took longer than {room.patience:.0f} s, and was ended",
                           where=log, todo="look for a loop or a wait in the pipeline's code"

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, isolation, processes, sheets, versions
+from tasks.core import archives, files, isolation, processes, sheets, trees, versions
 from tasks.core.errors import CommandError, HostError, SourceError
 
 PATIENCE = 300.0
@@ -69,7 +69,7 @@ def install(archive: Path, folder: Path, *, home: Path) -> Nextflow:
     version = version_of(archive)
     place = folder / f"{version}-{files.sha256(archive)[:12]}"
     if not place.is_dir():
-        files.unpack_tar(archive, place)
+        archives.unpack_tar(archive, place, allowed=trees.RUNTIME)
     home.mkdir(parents=True, exist_ok=True)
     return Nextflow(launcher=(place / f"nextflow-{version}/nextflow").absolute(),
                     java=find_java(version), home=home)

@@ -7,10 +7,11 @@ import selectors
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -38,23 +39,24 @@ def find(program: str, *, todo: str) -> str:
 def run(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None,
         env: Mapping[str, str] | None = None, stdin: bytes | None = None,
         todo: str | None = None, timeout: float | None = None, most: int | None = None,
-        show: bool = False) -> str:
+        show: bool = False, check: Callable[[], None] | None = None) -> str:
     """Run `command` to its end and return its standard output as text; the rest is as read()."""
     return read(command, log=log, cwd=cwd, env=env, stdin=stdin, todo=todo, timeout=timeout,
-                most=most, show=show).decode(errors="replace")
+                most=most, show=show, check=check).decode(errors="replace")
 
 
 def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None,
          env: Mapping[str, str] | None = None, stdin: bytes | None = None,
          todo: str | None = None, timeout: float | None = None, most: int | None = None,
-         show: bool = False) -> bytes:
+         show: bool = False, check: Callable[[], None] | None = None) -> bytes:
     """Run `command` to its end and return its standard output.
 
     With `log`, both streams go to that file instead, and with `show` to our own standard output
     and error; then the result is empty. `env` replaces the environment. CommandError names the
     program, its status and the last lines that it wrote; arguments are not shown. An interrupt
     ends the program's whole process group. So does time: TimeoutExpired after `timeout` seconds;
-    and, of a program that is given no input, output: TooMuch beyond `most` bytes.
+    and, of a program that is given no input, output: TooMuch beyond `most` bytes. What `check`
+    raises, which is asked every second while the program runs, ends it as well.
     """
     words = [os.fspath(word) for word in command]
     if log is not None:
@@ -75,7 +77,7 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
         _running.add(process)
     try:
         if most is None:
-            out, err = process.communicate(stdin, timeout=timeout)
+            out, err = _checked(process, stdin, timeout, check)
         else:
             out, err = _within(process, most, timeout)
     except BaseException:
@@ -89,6 +91,55 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
         raise CommandError(f"{Path(words[0]).name} ended with status {process.returncode}",
                            status=process.returncode, tail=tail(text), where=log, todo=todo)
     return out or b""
+
+
+def _checked(process: subprocess.Popen[bytes], stdin: bytes | None, timeout: float | None,
+             check: Callable[[], None] | None) -> tuple[bytes, bytes]:
+    """What it writes on its two streams until it ends."""
+    ends = time.monotonic() + timeout if timeout is not None else None
+    while True:
+        try:
+            return process.communicate(stdin, timeout=timeout if check is None else 1)
+        except subprocess.TimeoutExpired:
+            if check is None or (ends is not None and time.monotonic() > ends):
+                raise
+            check()
+
+
+@contextmanager
+def piped(command: Sequence[str | Path], *, env: Mapping[str, str],
+          timeout: float) -> Iterator[subprocess.Popen[bytes]]:
+    """A program whose streams the block writes and reads while it runs.
+
+    It is ended with the block, or after `timeout` seconds. CommandError where it fails, and
+    where it was ended by time.
+    """
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen([os.fspath(word) for word in command], env=dict(env),
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+                                   start_new_session=True)
+        with _lock:
+            _running.add(process)
+        late = threading.Timer(timeout, end, [process])
+        late.start()
+        try:
+            yield process
+            for stream in (process.stdin, process.stdout):
+                cast(IO[bytes], stream).close()
+            process.wait(timeout)
+        finally:
+            late.cancel()
+            if process.poll() is None:
+                end(process)
+            for stream in (process.stdin, process.stdout):
+                with suppress(BrokenPipeError):
+                    cast(IO[bytes], stream).close()
+            with _lock:
+                _running.discard(process)
+        if process.returncode:
+            said.seek(0)
+            raise CommandError(f"{Path(command[0]).name} ended with status {process.returncode}",
+                               status=process.returncode, tail=tail(said.read(BLOCK)))
 
 
 def _within(process: subprocess.Popen[bytes], most: int,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
+from tasks.core import archives, files
 from tasks.core.schema import read_json
 
 PLACE = "/.airlock/project"
@@ -31,7 +31,7 @@ def config(resolved: Path, folder: Path = Path(PLACE)) -> dict[str, Any]:
 def opened(code: Path, resolved: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The folder of the unpacked `code` and its config; the folder is gone when the block ends."""
     with files.scratch(code.parent, "project") as place:
-        files.unpack_tar(code, place / "code")
+        archives.unpack_tar(code, place / "code")
         yield place / "code", config(resolved, place / "code")
 
 

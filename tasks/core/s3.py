@@ -6,7 +6,6 @@ import base64
 import contextlib
 import hashlib
 import os.path
-import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreError
 from tasks.core.s3_direct import LARGEST, Direct
-from tasks.core.store import THREADS, Stored, is_immutable
+from tasks.core.store import THREADS, Stored, is_immutable, take, within
 
 SINGLE = 5 * 10**9
 """The largest file that goes in one PutObject, in bytes (S3 allows 5 GiB)."""
@@ -26,6 +25,9 @@ PART = 256 * 2**20
 
 FEW = 50
 """Keys that are asked for one by one; a page of a listing costs about as much, and shows 1,000."""
+
+PAGES = 5000
+"""Pages of a listing, 1,000 keys each; a server may go on without end."""
 
 CHECKSUM = "x-amz-checksum-sha256"
 
@@ -77,6 +79,7 @@ class S3Store:
                               max_pool_connections=THREADS, connect_timeout=10,
                               retries={"mode": "standard", "max_attempts": 4}))
             self._direct = Direct(session, self._client, self._bucket, connections=THREADS)
+            self._client.meta.events.register("before-send.s3", self._direct.answer)
 
     def _key(self, key: str) -> str:
         files.inside(Path(), key)
@@ -158,19 +161,29 @@ class S3Store:
                 self._client.abort_multipart_upload(**place, UploadId=upload)
                 raise
 
-    def get(self, key: str, path: Path) -> None:
+    def get(self, key: str, path: Path, *, most: int) -> None:
         with self._faults(key):
             body = self._client.get_object(Bucket=self._bucket, Key=self._key(key))["Body"]
             with contextlib.closing(body), files.atomic(path) as writer:
-                shutil.copyfileobj(body, writer, files.CHUNK)
+                take(iter(lambda: body.read(files.CHUNK), b""), writer, most=most,
+                     where=f"{self.url}: {key}")
 
     def list(self, prefix: str) -> Sequence[str]:
         skip = len(self._prefix) + 1 if self._prefix else 0
         with self._faults(prefix):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=f"{self._prefix}/{prefix}" if skip else prefix)
-            return sorted(entry["Key"][skip:] for page in pages
-                          for entry in page.get("Contents", []))
+            return within(prefix, (
+                entry["Key"][skip:]
+                for page in self._pages(f"{self._prefix}/{prefix}" if skip else prefix)
+                for entry in page.get("Contents", [])))
+
+    def _pages(self, prefix: str) -> Iterator[Any]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=prefix)
+        for number, page in enumerate(pages, 1):
+            yield page
+            if number == PAGES:
+                raise StoreError(f"a listing has more than {PAGES} pages", where=self.url,
+                                 todo="look at who answers at store.endpoint")
 
     def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
         """By a listing of the folder that they share; None for a few, or among too many others."""
@@ -178,11 +191,9 @@ class S3Store:
             return None
         wanted = {self._key(key): key for key in keys}
         folder = os.path.commonpath([key.rpartition("/")[0] for key in wanted])
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=folder and f"{folder}/")
         found: dict[str, Stored] = {}
         with self._faults(folder):
-            for number, page in enumerate(pages, start=1):
+            for number, page in enumerate(self._pages(folder and f"{folder}/"), start=1):
                 found |= {key: Stored(key=key, size=entry["Size"], sha256=None, tag=entry["ETag"])
                           for entry in page.get("Contents", ())
                           if (key := wanted.get(entry["Key"]))}

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from functools import lru_cache
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from tasks.core import opened, parsing
 from tasks.core.errors import ConfigError
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
+LARGEST = {"release": 64 * 2**20, **dict.fromkeys(
+    ("current", "promotion", "code-manifest", "code-lock"), 2**20)}
+"""Bytes of a file, by its schema."""
+LARGE = 256 * 2**20
+"""Bytes of the others: a line or two for each file or image that is carried."""
+FAULTS, LONGEST = 200, 600
+"""Faults that are told of one file, and characters of each."""
 
 
 @lru_cache
@@ -19,27 +31,63 @@ def schema(name: str) -> dict[str, Any]:
     return loaded
 
 
-def check(value: Any, name: str, *, where: object) -> Any:
-    """Return `value`, or raise ConfigError that lists every fault by key."""
+@lru_cache
+def _validator() -> Any:
+    """JSON Schema as it is meant: in Python, `$` would let a newline follow, `\\d` would let in the
+    digits of all scripts, 1.0 would be an integer, and the 31st of February a time."""
     import jsonschema
 
-    validator = jsonschema.Draft202012Validator(schema(name))
-    faults = sorted(validator.iter_errors(value), key=lambda fault: list(map(str, fault.path)))
+    def pattern(_: Any, wanted: str, value: Any, __: Any) -> Iterator[jsonschema.ValidationError]:
+        meant = re.sub(r"(?<!\\)\$", r"\\Z", wanted)
+        if isinstance(value, str) and not re.search(meant, value, re.ASCII):
+            yield jsonschema.ValidationError(f"{value!r} does not match {wanted!r}")
+
+    base = jsonschema.Draft202012Validator
+    formats = jsonschema.FormatChecker(formats=())
+    formats.checks("date-time", raises=ValueError)(_is_time)
+    extend: Any = jsonschema.validators.extend
+    return partial(extend(base, {"pattern": pattern}, type_checker=base.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: type(value) is int)), format_checker=formats)
+
+
+def _is_time(value: Any) -> bool:
+    """True; ValueError for a text that is no time. Which digits it has, a pattern says."""
+    if isinstance(value, str):
+        datetime.fromisoformat(value.rstrip("Z"))
+    return True
+
+
+def check(value: Any, name: str, *, where: object) -> Any:
+    """Return `value`, or raise ConfigError that lists every fault by key."""
+    validator = _validator()(schema(name))
+    try:
+        faults = sorted((list(map(str, fault.path)), _short(fault.message)) for fault in
+                        itertools.islice(validator.iter_errors(value), FAULTS))
+    except RecursionError as error:
+        raise ConfigError("lists and mappings stand too deep in each other", where=where) from error
     if faults:
-        lines = [f"  {'.'.join(map(str, fault.path)) or '(top)'}: {fault.message}"
-                 for fault in faults]
+        lines = [f"  {'.'.join(path) or '(top)'}: {message}" for path, message in faults]
         raise ConfigError(f"{where} does not fit its schema:\n" + "\n".join(lines),
                           todo=f"correct the keys named; the schema is schemas/{name}.schema.json")
     return value
 
 
+def _short(message: str) -> str:
+    """A fault's text; it shows the value, which may be the whole file."""
+    return message if len(message) <= LONGEST else f"{message[:LONGEST]} …"
+
+
 def read_json(path: Path, name: str) -> Any:
-    """Read a JSON file and hold it against its schema."""
+    """Read a JSON file and hold it against its schema.
+
+    ConfigError where it is missing, no JSON, or doesn't fit; IntegrityError where it is no regular
+    file, or larger than any of its kind.
+    """
     try:
-        value = json.loads(path.read_bytes())
+        value = parsing.from_json(opened.read(path, most=LARGEST.get(name, LARGE)))
     except FileNotFoundError as error:
         raise ConfigError("a file is missing", where=path) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"this is not JSON: {error}", where=path,
                           todo="remove the file, and it is made again") from error
     return check(value, name, where=path)

@@ -12,24 +12,18 @@ import dataclasses
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from tasks.core import urls
+from tasks.core import parsing, urls
 from tasks.core.errors import SourceError
 
 TABLES = {".csv": ",", ".tsv": "\t"}
 TREES = (".json", ".yaml", ".yml")
 LISTS = (".txt",)
 ENDINGS = (*TABLES, *TREES, *LISTS)
-
-DEEPEST = 100
-"""How deep the lists and mappings of JSON or YAML may stand in each other."""
-_TOO_DEEP = f"lists and mappings stand more than {DEEPEST} deep in each other"
-_OPENING = ("BlockSequenceStart", "BlockMappingStart", "FlowSequenceStart", "FlowMappingStart")
-_CLOSING = ("BlockEnd", "FlowSequenceEnd", "FlowMappingEnd")
 
 _JOINT = r"[;,|\s]+"
 _REMOTE = re.compile(rf"({_JOINT})(?=[A-Za-z][A-Za-z0-9+.-]*://)")
@@ -201,40 +195,21 @@ def _fitting(rows: tuple[tuple[str, ...], ...], width: int,
 
 def _tree(text: str, name: str) -> Any:
     try:
-        if kind(name) == ".json":
-            tree = json.loads(text)
-        else:
-            import yaml
-            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            _judge_tokens(yaml.scan(text, Loader=loader), name)
-            tree = yaml.load(text, Loader=loader)  # noqa: S506 - one of the safe loaders
+        is_json = kind(name) == ".json"
+        tree = parsing.from_json(text, is_unique=False) if is_json else parsing.from_yaml(text)
         judge(tree)
         return tree
-    except (ValueError, RecursionError) as error:
+    except parsing.Aliased as error:
+        raise SourceError("the sheet has YAML aliases, which are not followed", where=name,
+                          todo="write out what they stand for") from error
+    except ValueError as error:
         raise SourceError(f"the sheet can't be read: {error}", where=name) from error
-    except yaml.YAMLError as error:
-        raise SourceError(f"the sheet can't be read: {error}", where=name) from error
-
-
-def _judge_tokens(tokens: Iterable[Any], name: str) -> None:
-    """Refuse what PyYAML must not see: its loader's recursion overflows the stack of the process.
-    """
-    depth = 0
-    for token in tokens:
-        seen = type(token).__name__.removesuffix("Token")
-        depth += (seen in _OPENING) - (seen in _CLOSING)
-        if depth > DEEPEST:
-            raise ValueError(_TOO_DEEP)
-        if seen == "Alias":
-            # A few lines of aliases can stand for more than any memory holds.
-            raise SourceError("the sheet has YAML aliases, which are not followed", where=name,
-                              todo="write out what they stand for")
 
 
 def judge(tree: Any, depth: int = 0) -> None:
     """ValueError for deep nesting, and for half a surrogate pair, which no file can hold."""
-    if depth > DEEPEST:
-        raise ValueError(_TOO_DEEP)
+    if depth > parsing.DEEPEST:
+        raise ValueError(parsing.TOO_DEEP)
     if isinstance(tree, str):
         tree.encode()
     elif isinstance(tree, Mapping):

@@ -1,6 +1,9 @@
-"""SSH signatures (`ssh-keygen -Y`): who says that a list of checksums is right.
+"""SSH signatures (`ssh-keygen -Y`): who says that these bytes are right, and what kind they are.
 
-The format is OpenSSH's PROTOCOL.sshsig; the namespace keeps our signatures from other uses.
+The format is OpenSSH's PROTOCOL.sshsig. Each kind of signed file has a namespace of its own, so
+that a signature made for one kind is none for another. Who may sign what stands in
+`allowed_signers` (ssh-keygen(1)): the site's identity is the principal for the tool, and
+`<identity>/<pipeline>` the one for a pipeline's releases and promotions.
 """
 
 from __future__ import annotations
@@ -11,10 +14,15 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.core import files, processes
+from tasks.core import files, ownership, processes
 from tasks.core.errors import CommandError, HostError, IntegrityError
 
-NAMESPACE = "airlock"
+TOOL, RELEASE, PROMOTION = "airlock-tool", "airlock-release", "airlock-promotion"
+"""The namespaces of airlock.tar, of a release's SHA256SUMS, and of what says which is current."""
+
+IMAGES = "airlock-images"
+"""The namespace of the SHA256SUMS beside archives for engines to load."""
+
 INSTALL = "install OpenSSH's client (Debian: openssh-client)"
 _creating = threading.Lock()
 
@@ -30,18 +38,30 @@ def _ssh_keygen(words: Sequence[str | Path], stdin: bytes | None = None) -> str:
 def ready(key: Path, *, create: bool, identity: str) -> None:
     """See that the signing key is there; make it (ed25519, 0600, and .pub) where `create` says."""
     with _creating:
+        ownership.refuse_writable_by_others(key)
         if key.is_file() or (key.with_name(f"{key.name}.pub").is_file() and not create):
             return
         if not create:
             raise HostError("the signing key is missing", where=key, todo=(
                 f"make one: ssh-keygen -t ed25519 -N '' -C {identity} -f {key}; then put "
-                f"'{identity} <its public key>' into allowed_signers on the offline hosts"))
-        key.parent.mkdir(parents=True, exist_ok=True)
+                f"'{identity},{identity}/* <its public key>' into allowed_signers on the offline "
+                "hosts"))
+        key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=key.parent) as scratch:
             made = Path(scratch) / "key"
             _ssh_keygen(["-q", "-t", "ed25519", "-N", "", "-C", identity, "-f", made])
             os.replace(made.with_name("key.pub"), key.with_name(f"{key.name}.pub"))
             os.replace(made, key)
+
+
+def principal(identity: str, pipeline: str) -> str:
+    """Whom `allowed_signers` must name for a pipeline's releases."""
+    return f"{identity}/{pipeline}"
+
+
+def allowed_line(identity: str, public: str) -> str:
+    """The line of `allowed_signers` that lets a key sign the tool and all pipelines' releases."""
+    return f'{identity},{identity}/* namespaces="airlock-*" {public}\n'
 
 
 def public_key(key: Path) -> str:
@@ -51,15 +71,15 @@ def public_key(key: Path) -> str:
     return " ".join(text.split()[:2])
 
 
-def sign(key: Path, data: bytes, *, identity: str) -> bytes:
+def sign(key: Path, data: bytes, *, namespace: str) -> bytes:
     """The signature of `data`, armoured; HostError where the key can't be used.
 
     Where only `<key>.pub` is there, or the key has a passphrase, ssh-agent must hold it.
     """
     usable = key if key.is_file() else key.with_name(f"{key.name}.pub")
     try:
-        signature = _ssh_keygen(["-Y", "sign", "-q", "-f", usable, "-n", NAMESPACE], data).encode()
-        _verify_own(key, data, signature, identity)
+        signature = _ssh_keygen(["-Y", "sign", "-q", "-f", usable, "-n", namespace], data).encode()
+        _verify_own(key, data, signature, namespace)
     except (CommandError, IntegrityError) as error:
         raise HostError(f"the signing key can't be used: {error}", where=key,
                         todo="take a key without a passphrase, or add it to ssh-agent; "
@@ -67,42 +87,49 @@ def sign(key: Path, data: bytes, *, identity: str) -> bytes:
     return signature
 
 
-def is_own(key: Path, data: bytes, signature: bytes, *, identity: str) -> bool:
+def is_own(key: Path, data: bytes, signature: bytes, *, namespace: str) -> bool:
     """Whether `signature` is this key's own for `data`."""
     try:
-        _verify_own(key, data, signature, identity)
+        _verify_own(key, data, signature, namespace)
     except IntegrityError:
         return False
     return True
 
 
-def _verify_own(key: Path, data: bytes, signature: bytes, identity: str) -> None:
+def _verify_own(key: Path, data: bytes, signature: bytes, namespace: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         allowed = Path(scratch) / "allowed_signers"
-        allowed.write_text(f"{identity} {public_key(key)}\n")
-        verify(data, signature, allowed=allowed, identity=identity, where=key)
+        allowed.write_text(f"own {public_key(key)}\n")
+        verify(data, signature, namespace=namespace, allowed=allowed, signer="own", where=key)
 
 
-def verify(data: bytes, signature: bytes, *, allowed: Path, identity: str, where: object) -> None:
-    """IntegrityError unless a key that `allowed` names for `identity` has signed `data`."""
+def verify(data: bytes, signature: bytes, *, namespace: str, allowed: Path, signer: str,
+           where: object) -> None:
+    """IntegrityError unless a key that `allowed` names for `signer` has signed `data` as this kind.
+
+    `signer` is a principal of allowed_signers.
+    """
     if not allowed.is_file():
         raise HostError("the list of trusted keys is missing", where=allowed, todo=(
-            f"an administrator puts it there by hand: '{identity} <public key>'"))
+            "an administrator puts it there by hand: "
+            f"'{signer} namespaces=\"{namespace}\" <public key>'"))
+    ownership.refuse_writable_by_others(allowed)
     with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "SHA256SUMS.sig"
+        file = Path(scratch) / "signature"
         files.write_bytes(file, signature)
-        common: list[str | Path] = ["-n", NAMESPACE, "-s", file]
+        common: list[str | Path] = ["-n", namespace, "-s", file]
         try:
-            _ssh_keygen(["-Y", "verify", "-f", allowed, "-I", identity, *common], data)
+            _ssh_keygen(["-Y", "verify", "-f", allowed, "-I", signer, *common], data)
         except CommandError as error:
-            raise IntegrityError(_why(common, data, allowed, identity), where=where, todo=(
+            raise IntegrityError(_why(common, data, allowed, signer), where=where, todo=(
                 "use nothing of it; ask those who pushed it, and compare their public key "
                 f"with {allowed}")) from error
 
 
-def _why(common: Sequence[str | Path], data: bytes, allowed: Path, identity: str) -> str:
+def _why(common: Sequence[str | Path], data: bytes, allowed: Path, signer: str) -> str:
     try:
         _ssh_keygen(["-Y", "check-novalidate", *common], data)
     except CommandError:
-        return "the signature does not belong to these bytes: one of the two was changed"
-    return f"the signature is by a key that {allowed} does not name for {identity!r}"
+        return ("the signature does not belong to these bytes, or was made for another kind of "
+                "file: one of the two was changed")
+    return f"the signature is by a key that {allowed} does not name for {signer!r}"

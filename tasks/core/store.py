@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import shutil
+import itertools
 import sys
 import threading
 import time
@@ -12,15 +13,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import IO, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from tasks.core import files
+from tasks.core import files, opened
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 
 THREADS = 16
 """Transfers at a time, for the whole process: parts of a push run in parallel."""
+
+LISTED = 100_000
+"""Keys that a listing may have; below releases/ each release has three."""
 
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
@@ -59,11 +63,15 @@ class Store(Protocol):
     def put_bytes(self, key: str, data: bytes) -> None:
         """Send a small file from memory."""
 
-    def get(self, key: str, path: Path) -> None:
-        """Bring a file to `path`, whole or not at all. The caller verifies its bytes."""
+    def get(self, key: str, path: Path, *, most: int) -> None:
+        """Bring a file to `path`, whole or not at all. The caller verifies its bytes.
+
+        IntegrityError where it has more than `most` bytes: counted as they come.
+        """
 
     def list(self, prefix: str) -> Sequence[str]:
-        """All keys that start with `prefix`, sorted."""
+        """All keys that start with `prefix`, sorted; StoreError where there are more than LISTED.
+        """
 
     def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
         """Size and tag of those keys that are there; None where asking for each is no slower."""
@@ -100,20 +108,22 @@ class FolderStore:
     """A folder, also the form for a carry by disk.
 
     A folder keeps no checksums, so `head` reads the file: a push reads what is there already
-    once, at the disk's speed, and thereby finds what has rotted.
+    once, at the disk's speed, and thereby finds what has rotted. Others may write into it, so
+    nothing below it is read or written through a link, and only regular files are read.
     """
 
     def __init__(self, url: str, root: Path) -> None:
         self.url = url
         self._root = root
 
-    def _path(self, key: str) -> Path:
-        return files.inside(self._root, key)
-
     def head(self, key: str) -> Stored | None:
-        path = self._path(key)
+        digest, size = hashlib.sha256(), 0
         try:
-            return Stored(key=key, size=path.stat().st_size, sha256=files.sha256(path))
+            with opened.reading(self._root, key) as reader:
+                while block := reader.read(files.CHUNK):
+                    digest.update(block)
+                    size += len(block)
+            return Stored(key=key, size=size, sha256=digest.hexdigest())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -122,7 +132,7 @@ class FolderStore:
     def put(self, key: str, path: Path, sha256: str) -> str | None:
         digest = hashlib.sha256()
         try:
-            with path.open("rb") as reader, files.atomic(self._path(key)) as writer:
+            with path.open("rb") as reader, opened.writing(self._root, key) as writer:
                 while block := reader.read(files.CHUNK):
                     digest.update(block)
                     writer.write(block)
@@ -133,25 +143,33 @@ class FolderStore:
 
     def put_bytes(self, key: str, data: bytes) -> None:
         try:
-            files.write_bytes(self._path(key), data)
+            with opened.writing(self._root, key) as writer:
+                writer.write(data)
         except OSError as error:
             raise self._fault(error, key) from error
 
-    def get(self, key: str, path: Path) -> None:
-        try:
-            reader = self._path(key).open("rb")
-        except OSError as error:
-            raise self._fault(error, key) from error
-        with reader, files.atomic(path) as writer:
-            shutil.copyfileobj(reader, writer, files.CHUNK)
+    def get(self, key: str, path: Path, *, most: int) -> None:
+        with contextlib.ExitStack() as stack:
+            try:
+                reader = stack.enter_context(opened.reading(self._root, key))
+            except OSError as error:
+                raise self._fault(error, key) from error
+            writer = stack.enter_context(files.atomic(path))
+            take(iter(lambda: reader.read(files.CHUNK), b""), writer, most=most,
+                 where=f"{self.url}: {key}")
 
     def list(self, prefix: str) -> Sequence[str]:
         if not self._root.is_dir():
             raise self._fault(FileNotFoundError(2, "No such file or directory"), prefix)
-        below = self._path(prefix).parent if prefix else self._root
-        keys = (path.relative_to(self._root).as_posix() for path in files.tree(below)
-                if path.suffix != ".part")  # what a killed push left
-        return [key for key in sorted(keys) if key.startswith(prefix)]
+        below = prefix.rpartition("/")[0]
+        if below:
+            files.inside(self._root, below)
+        try:
+            return within(prefix, (key for key in opened.listed(self._root, below)
+                                   if key.startswith(prefix)
+                                   and not key.endswith(".part")))  # what a killed push left
+        except OSError as error:
+            raise self._fault(error, prefix) from error
 
     def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
         return None
@@ -165,6 +183,26 @@ class FolderStore:
                               todo="push the release again, or carry the whole store")
         return StoreError(f"the store's folder: {error.strerror}", where=self._root / key,
                           todo="free space or mend the rights there, then run this again")
+
+
+def take(chunks: Iterable[bytes], writer: IO[bytes], *, most: int, where: str) -> int:
+    """Write what comes of a file; its bytes. IntegrityError once there are more than `most`."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > most:
+            raise opened.too_large(most, where)
+        writer.write(chunk)
+    return size
+
+
+def within(prefix: str, keys: Iterable[str]) -> Sequence[str]:
+    """The keys of a listing, sorted; StoreError where it doesn't end."""
+    found = sorted(itertools.islice(keys, LISTED + 1))
+    if len(found) > LISTED:
+        raise StoreError(f"the store lists more than {LISTED} files", where=prefix,
+                         todo="find out who wrote them; name the release that is wanted by its id")
+    return found
 
 
 def _expect(found: str, wanted: str, path: Path) -> None:
@@ -263,14 +301,13 @@ def _each(act: Callable[[_Given], _Made], all_of: Sequence[_Given]) -> list[_Mad
 
 
 def is_immutable(key: str) -> bool:
-    """Whether a key is never written again: all of releases/<pipeline>/<id>/ and tool/<id>/.
+    """Whether a key is never written again: all below releases/<pipeline>/ and tool/ but pointers.
 
-    Only the tool's signature may be replaced: by that of another key, over the same files.
+    A signature may be replaced: by that of another key, over the same bytes.
     """
     parts = key.split("/")
-    if parts[0] == "tool":
-        return parts[-1] != "SHA256SUMS.sig"
-    return parts[0] == "releases" and len(parts) > 3
+    depth = {"tool": 2, "releases": 3}.get(parts[0])
+    return depth is not None and len(parts) > depth and not key.endswith(".sig")
 
 
 class Progress:

@@ -82,6 +82,10 @@ class Body:
         self.digest, self.size, self.validator = hashlib.sha256(), 0, validator
         self.expect(total)
 
+    def narrow(self, mode: int) -> None:
+        """Let the file be no more open than the one that its bytes are copied from."""
+        os.fchmod(self._stream.fileno(), mode)
+
     def expect(self, total: int | None) -> None:
         """Take note of how large the file will be."""
         self.total = total
@@ -92,6 +96,10 @@ class Body:
         # Noted before a block and never after the last one: what is left to ask for is not empty.
         if time.monotonic() - self._noted > NOTED:
             self.note()
+        if self.total is not None and self.size + len(block) > self.total:
+            total = self.total
+            self.restart(None)
+            raise Passing(f"the server sends more than the {total} bytes that it named")
         self._counted(len(block))
         with _on_disk(self._stream):
             self._stream.write(block)

@@ -16,6 +16,9 @@ JAVA = (("0", 11, 19), ("23.04.1", 11, 20), ("23.09.2-edge", 11, 21), ("24.04.2"
 """From a version on: the first and the last Java major (`version_check` in the launcher of each
 tag; below 24.11 it also lets Java 8 in, for which none of these versions is compiled)."""
 
+LONGEST = 200
+"""Characters of a version."""
+
 NEWEST_PATCH = 30
 """No release line has had more patches; the highest is asked whether a line fits at all."""
 
@@ -51,8 +54,10 @@ class Condition:
 def order(version: str) -> Order:
     """A key that sorts versions: numbers, then releases after pre-releases (semver.org, 11).
 
-    Missing numbers count as 0, what follows a + is left out.
+    Missing numbers count as 0, what follows a + is left out. ConfigError for what is too long.
     """
+    if len(version) > LONGEST:
+        raise ConfigError(f"{version[:LONGEST]!r}… is no version")
     numbers, _, suffix = version.partition("+")[0].partition("-")
     parts = [int(digits) for digits in re.findall(r"\d+", numbers)]
     while parts and parts[-1] == 0:  # 25 and 25.0.0 are one version

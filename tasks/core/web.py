@@ -9,8 +9,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
-from tasks.core import files, urls
+from tasks.core import bounds, files, urls
 from tasks.core.errors import SourceError
+from tasks.core.inside import Inside
+from tasks.core.parsing import whole_number
 from tasks.core.registry.limits import CONNECTIONS, retry_after
 from tasks.core.transfer import Body, Denied, Found, Passing
 
@@ -28,11 +30,11 @@ SETTLED = 60
 COMPRESSED = (".gz", ".tgz", ".bgz", ".z", ".bz2", ".xz", ".zst", ".zip")
 
 
-def look(url: str) -> Found | None:
+def look(url: str, hosts: Inside) -> Found | None:
     """What the server says of a file without sending it; None where there is none."""
-    response = _ask("HEAD", url, {})
+    response = _ask("HEAD", url, {}, hosts)
     if response.status in UNSURE:
-        response = _ask("GET", url, {"Range": "bytes=0-0"})
+        response = _ask("GET", url, {"Range": "bytes=0-0"}, hosts)
     if response.status in MISSING:
         return None
     if response.status not in (200, 206, 416):
@@ -40,18 +42,22 @@ def look(url: str) -> Found | None:
     told = response.headers
     whole = re.fullmatch(r"bytes (?:\d+-\d+|\*)/(\d+)", told.get("Content-Range", ""))
     length = told.get("Content-Length", "") if response.status == 200 else ""
-    size = int(whole[1]) if whole else int(length) if length.isdecimal() else None
-    return Found(size=size, validator=_validator(told),
+    return Found(size=whole_number(whole[1] if whole else length), validator=_validator(told),
                  page=told.get("Content-Type", "").lower().startswith("text/html"))
 
 
-def receive(url: str, body: Body) -> None:
-    """Bring what `body` lacks, in one request; Passing where another may bring more."""
+def receive(url: str, body: Body, hosts: Inside, *, is_large: bool = True) -> None:
+    """Bring what `body` lacks, in one request; Passing where another may bring more.
+
+    What isn't large has a minute or two in all; else what counts is the average speed.
+    """
     headers = {}
     if body.size and body.validator:
         headers = {"Range": f"bytes={body.size}-", "If-Range": body.validator}
     from urllib3.exceptions import HTTPError
-    response = _follow("GET", url, headers)
+    response = _follow("GET", url, headers, hosts)
+    if is_large:
+        bounds.allow_large(response)
     try:
         _begin(response, body, url)
         for block in response.stream(files.CHUNK, decode_content=False):
@@ -67,9 +73,10 @@ def receive(url: str, body: Body) -> None:
         raise Passing(what)
 
 
-def _ask(method: str, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+def _ask(method: str, url: str, headers: Mapping[str, str],
+         hosts: Inside) -> urllib3.BaseHTTPResponse:
     """The head of an answer; what follows it is left alone."""
-    response = _follow(method, url, headers)
+    response = _follow(method, url, headers, hosts)
     if method == "HEAD":
         response.drain_conn()
     else:
@@ -83,8 +90,8 @@ def _begin(response: urllib3.BaseHTTPResponse, body: Body, url: str) -> None:
     told = response.headers
     if response.status == 206:
         part = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told.get("Content-Range", ""))
-        if part and int(part[1]) == body.size and body.validator:
-            body.expect(None if part[2] == "*" else int(part[2]))
+        if part and whole_number(part[1]) == body.size and body.validator:
+            body.expect(whole_number(part[2]))
             return
         body.restart(None)
         raise Passing("the server sent another part than was asked for")
@@ -99,7 +106,7 @@ def _begin(response: urllib3.BaseHTTPResponse, body: Body, url: str) -> None:
         raise SourceError(f"the server sends it packed ({coding}), though it was asked not to, and "
                           "nothing that arrives is unpacked", where=urls.redact(url))
     length = told.get("Content-Length", "")
-    body.restart(_validator(told), int(length) if length.isdecimal() else None)
+    body.restart(_validator(told), whole_number(length))
 
 
 def _refuse_passing(response: urllib3.BaseHTTPResponse) -> None:
@@ -128,9 +135,8 @@ def _validator(headers: Mapping[str, str]) -> str | None:
     return changed if not tag and age >= SETTLED else None
 
 
-
-
-def _follow(method: str, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+def _follow(method: str, url: str, headers: Mapping[str, str],
+            hosts: Inside) -> urllib3.BaseHTTPResponse:
     """Ask, through redirects: never from TLS to plain, never to a file, no login elsewhere."""
     from urllib3.exceptions import HTTPError, LocationValueError, SSLError
     from urllib3.util import make_headers
@@ -140,7 +146,7 @@ def _follow(method: str, url: str, headers: Mapping[str, str]) -> urllib3.BaseHT
         same = urlsplit(at)[:2] == urlsplit(origin)[:2]
         more = make_headers(basic_auth=login) if login and same else {}
         try:
-            response: urllib3.BaseHTTPResponse = _pool(_proxy(at)).request(
+            response: urllib3.BaseHTTPResponse = _pool(at, hosts).request(
                 method, at, headers={"Accept-Encoding": "identity", **headers, **more},
                 redirect=False, retries=False, preload_content=False)
         except SSLError as error:
@@ -187,8 +193,15 @@ def _proxy(url: str) -> str | None:
     return proxies.get(parts.scheme) or proxies.get("all")
 
 
+def _pool(url: str, hosts: Inside) -> urllib3.PoolManager:
+    proxy = _proxy(url)
+    if proxy is not None:
+        hosts.judge(url)
+    return _made(proxy, hosts)
+
+
 @lru_cache
-def _pool(proxy: str | None) -> urllib3.PoolManager:
+def _made(proxy: str | None, hosts: Inside) -> urllib3.PoolManager:
     import ssl
 
     import urllib3
@@ -196,11 +209,14 @@ def _pool(proxy: str | None) -> urllib3.PoolManager:
         "maxsize": CONNECTIONS, "timeout": urllib3.Timeout(connect=15, read=60),
         "ssl_context": ssl.create_default_context()}
     if proxy is None:
-        return urllib3.PoolManager(**options)
-    address, login = without_login(proxy)
-    return urllib3.ProxyManager(
-        address, proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
-        **options)
+        manager = urllib3.PoolManager(**options)
+    else:
+        address, login = without_login(proxy)
+        manager = urllib3.ProxyManager(
+            address, proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
+            **options)
+    manager.pool_classes_by_scheme = bounds.pools(hosts if proxy is None else None)
+    return manager
 
 
 def _says(error: Exception) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import download, files, urls
+from tasks.core.bounds import Exceeded
 from tasks.core.errors import SourceError
 from tasks.core.transfer import Body, locked, read_note
 from tasks.data.sources import Reach, at, gather, path_of
@@ -21,6 +22,8 @@ RECORDED = 16 * 2**20
 """Bytes from which on it is noted what a URL gave, so that no other pipeline fetches it again."""
 FORGOTTEN = 30 * 24 * 3600
 """Seconds after which what nobody went on with is removed."""
+LIMIT = 10**12
+"""Bytes that one call may bring where the pipeline's config sets no data.limit."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+=@,~-]")
 
 
@@ -80,7 +83,9 @@ class _Budget:
     """The bytes that may still come, counted by several threads."""
 
     def __init__(self, limit: int | None) -> None:
-        self._limit, self._spent = limit, 0
+        self._limit, self._spent = LIMIT if limit is None else limit, 0
+        self._set_by = ("comes without data.limit in the pipeline's config" if limit is None
+                        else "data.limit allows")
         self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
@@ -94,9 +99,9 @@ class _Budget:
             self._check(further)
 
     def _check(self, further: int) -> None:
-        if self._limit is not None and self._spent + further > self._limit:
-            raise SourceError(f"more would come than the {files.human_size(self._limit)} that "
-                              "data.limit allows")
+        if self._spent + further > self._limit:
+            raise Exceeded(f"more would come than the {files.human_size(self._limit)} that "
+                           f"{self._set_by}")
 
 
 class _Turn:
@@ -163,11 +168,12 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
         try:
             download.persist(reached, lambda: source.receive(reached, body),
                              so_far=lambda: body.size)
-        except BaseException:
-            if body.size and body.validator:
+        except BaseException as error:
+            if body.size and body.validator and not isinstance(error, Exceeded):
                 body.note()
             else:
                 part.unlink()
+                note.unlink(missing_ok=True)
             raise
         stream.flush()
         target = cache.folder / body.digest.hexdigest() / name

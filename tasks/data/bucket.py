@@ -5,15 +5,22 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from tasks.core import files
+from tasks.core import files, s3_http
+from tasks.core.bounds import Exceeded
 from tasks.core.errors import SourceError
+from tasks.core.inside import Inside
 from tasks.core.transfer import Body, Denied, Found, Passing
 
 THREADS = 8
+AWS = "aws"
+"""The endpoint of a bucket that AWS holds."""
+MOST, LONGEST = 1_000_000, 1800.0
+"""Objects, and seconds, that a listing may have: a cache of annotations has tens of thousands."""
 MISSING = {"404", "NoSuchKey", "NotFound"}
 LASTING = {"NoSuchBucket": "the bucket does not exist",
            "InvalidBucketName": "no bucket can have this name",
@@ -32,10 +39,11 @@ _made = threading.Lock()
 
 
 class Buckets:
-    """`endpoints` maps a bucket's name to the server that holds it, where that isn't AWS."""
+    """`endpoints` maps the name of each bucket that may be read to the server that holds it, or
+    to `aws`; no other is asked, since it would be with this machine's credentials."""
 
-    def __init__(self, endpoints: Mapping[str, str]) -> None:
-        self._endpoints = endpoints
+    def __init__(self, endpoints: Mapping[str, str], hosts: Inside) -> None:
+        self._endpoints, self._hosts = endpoints, hosts
 
     def look(self, url: str) -> Found | None:
         bucket, key = parts(url)
@@ -43,7 +51,7 @@ class Buckets:
             told = self._ask(bucket, lambda client: client.head_object(Bucket=bucket, Key=key))
         except _Missing:
             return None
-        return Found(size=told["ContentLength"], validator=told.get("ETag"))
+        return Found(size=told.get("ContentLength"), validator=told.get("ETag"))
 
     def receive(self, url: str, body: Body) -> None:
         """Bring what `body` lacks: a range, if the object still has the same entity tag."""
@@ -58,14 +66,15 @@ class Buckets:
         except _Changed as error:
             body.restart(None)
             raise Passing("the object changed meanwhile") from error
+        length = told.get("ContentLength")
         if goes_on:
-            body.expect(body.size + told["ContentLength"])
+            body.expect(None if length is None else body.size + length)
         else:
-            body.restart(told.get("ETag"), told["ContentLength"])
+            body.restart(told.get("ETag"), length)
         with self._faults(bucket, body), contextlib.closing(told["Body"]) as stream:
             for block in stream.iter_chunks(files.CHUNK):
                 body.add(block)
-        if body.size != body.total:
+        if body.total is not None and body.size != body.total:
             raise Passing(f"the server sent {body.size} bytes of the {body.total} that it named")
 
     def names(self, url: str) -> Iterator[str]:
@@ -73,8 +82,15 @@ class Buckets:
         bucket, prefix = parts(url)
 
         def listed(client: Any) -> list[str]:
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-            return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+            found: list[str] = []
+            until = time.monotonic() + LONGEST
+            for page in client.get_paginator("list_objects_v2").paginate(
+                    Bucket=bucket, Prefix=prefix):
+                found += [entry["Key"] for entry in page.get("Contents", [])]
+                if len(found) > MOST or time.monotonic() > until:
+                    raise Exceeded(f"the server lists {len(found)} objects, and does not come to "
+                                   "an end", where=self._where(bucket))
+            return found
 
         for key in self._ask(bucket, listed):
             if not key.endswith("/"):
@@ -82,13 +98,18 @@ class Buckets:
 
     def _ask(self, bucket: str, ask: Callable[[Any], T]) -> T:
         """What `ask` returns, with credentials if there are any, else or then without."""
-        endpoint = self._endpoints.get(bucket)
+        told = self._endpoints.get(bucket)
+        if told is None:
+            raise SourceError("the bucket is not one that the site's config names: hosts.buckets "
+                              f"can, as `{bucket}: aws` or with the URL of its S3 server; it is "
+                              "then read with this machine's credentials, if there are any")
+        endpoint = None if told == AWS else told
         with self._faults(bucket):
-            signed = client_for(endpoint, signed=True)
+            signed = client_for(endpoint, self._hosts, signed=True)
             if signed is not None:
                 with contextlib.suppress(Denied), self._faults(bucket):
                     return ask(signed)
-            return ask(client_for(endpoint, signed=False))
+            return ask(client_for(endpoint, self._hosts, signed=False))
 
     @contextlib.contextmanager
     def _faults(self, bucket: str, body: Body | None = None) -> Iterator[None]:
@@ -106,12 +127,16 @@ class Buckets:
                 body.restart(None)
             raise Passing("the bytes do not have the checksum that the server keeps") from error
         except (exceptions.HTTPClientError, exceptions.IncompleteReadError) as error:
+            cause = getattr(error, "kwargs", {}).get("error")
+            if isinstance(cause, SourceError):  # refused, too much, or too slow
+                raise cause from error
             raise Passing(f"the connection broke off ({type(error).__name__})") from error
         except exceptions.BotoCoreError as error:
             raise SourceError(f"S3 can't be asked: {type(error).__name__}", where=where) from error
 
     def _where(self, bucket: str) -> str:
-        return f"s3://{bucket} at {self._endpoints.get(bucket, 'AWS')}"
+        told = self._endpoints[bucket]
+        return f"s3://{bucket} at {'AWS' if told == AWS else told}"
 
 
 class _Missing(Exception):
@@ -131,29 +156,31 @@ def parts(url: str) -> tuple[str, str]:
     return bucket, re.sub("/+", "/", key).removeprefix("/")
 
 
-def client_for(endpoint: str | None, *, signed: bool) -> Any:
+def client_for(endpoint: str | None, hosts: Inside, *, signed: bool) -> Any:
     """A client of AWS or of another server; None where it is to sign and has no credentials.
 
     The region is AWS's default: botocore asks again in the one that the answer names.
     """
     with _made:
-        return _client(endpoint, signed)
+        return _client(endpoint, hosts, signed)
 
 
 @lru_cache
-def _client(endpoint: str | None, signed: bool) -> Any:
+def _client(endpoint: str | None, hosts: Inside, signed: bool) -> Any:
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
     session = boto3.session.Session()
     if signed and session.get_credentials() is None:
         return None
-    return session.client(
+    client = session.client(
         "s3", endpoint_url=endpoint, region_name="us-east-1",
         config=Config(signature_version=None if signed else UNSIGNED,
                       s3={"addressing_style": "path" if endpoint else "auto"},
                       max_pool_connections=THREADS, connect_timeout=15, read_timeout=60,
                       retries={"mode": "standard", "total_max_attempts": 1}))
+    s3_http.use(client, hosts, connections=THREADS)
+    return client
 
 
 def _explain(told: Any, where: str) -> Exception:

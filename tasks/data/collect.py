@@ -37,11 +37,12 @@ class Root:
 class Collected:
     """What was found, by key: a URL, or a local file as its finder names it.
 
-    `sheets` are parsed and trimmed, `paths` is where each lies in the release, and `below` what
-    each names; `wanted` are URLs of files with their places, `local` files of this machine with
-    theirs in `local_places`, and `beside` the indexes of these; `trees` stand for folders and
-    patterns, `patterns` is what of its tree one means. `fetched` are the sheets' and other
-    looked-at files' blobs. `roots` maps a param's label to its key.
+    `sheets` are parsed and trimmed, `paths` is where each lies in the release, `below` what each
+    names, and `origins` where each is named and the file that it was read from; `wanted` are URLs
+    of files with their places, `local` files of this machine with theirs in `local_places`, and
+    `beside` the indexes of these; `trees` stand for folders and patterns, `patterns` is what of its
+    tree one means. `fetched` are the sheets' and other looked-at files' blobs. `roots` maps a
+    param's label to its key.
     """
 
     roots: dict[str, str] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Collected:
     sheets: dict[str, Sheet] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
     below: dict[str, set[str]] = field(default_factory=dict)
+    origins: dict[str, tuple[str, Path]] = field(default_factory=dict)
     wanted: dict[str, list[str]] = field(default_factory=dict)
     local: dict[str, Path] = field(default_factory=dict)
     local_places: dict[str, list[str]] = field(default_factory=dict)
@@ -125,10 +127,11 @@ def _next(level: list[_Named], told: Collected, cache: Cache, finder: Finder,
                               else None)
         sheet = _read(path, named, finder, samples) if path else None
         mentions = list(_mentions(sheet, named, finder)) if sheet else []
-        if sheet is None or not (mentions or named.is_main):
+        if path is None or sheet is None or not (mentions or named.is_main):
             _want(named, told)
             continue
         told.sheets[key] = sheet
+        told.origins[key] = named.place, path
         told.below[key] = {each.key for each in mentions}
         told.paths[key] = (INPUTS if named.is_main and sheets.kind(sheet.name) == ".csv" else
                            f"sheets/{_label(named, told)}/{sheet.name}")

@@ -5,19 +5,24 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from ftplib import FTP, Error, all_errors, error_perm
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tasks.core import files
+from tasks.core.bounds import Bound, Exceeded
 from tasks.core.errors import SourceError
+from tasks.core.inside import Inside
 from tasks.core.transfer import Body, Denied, Found, Passing
 
 SETTLED = 60
 """Seconds that a file must have been left alone before its date proves its content."""
-DEEPEST, MOST = 32, 100_000
-"""Folders in folders, and files below one, that a listing may have."""
+DEEPEST, MOST, LONGEST = 32, 100_000, 1800.0
+"""Folders in folders, entries below one, and seconds, that a listing may have."""
 _LISTED = re.compile(r"(?P<kind>[-dl])\S{9}\S*\s+\d+\s+\S+\s+\S+\s+\d+\s+\S+\s+\d+\s+[\d:]+ "
                      r"(?P<name>.+)")
 """A line of LIST in the form of `ls -l`, which servers use that know no MLSD."""
@@ -26,13 +31,16 @@ _LISTED = re.compile(r"(?P<kind>[-dl])\S{9}\S*\s+\d+\s+\S+\s+\S+\s+\d+\s+\S+\s+\
 class Ftp:
     """ftp:// in passive mode; anonymous, unless the URL has a login."""
 
+    def __init__(self, hosts: Inside) -> None:
+        self._hosts = hosts
+
     def look(self, url: str) -> Found | None:
-        with _session(url) as (server, path):
+        with _session(url, self._hosts) as (server, path):
             return _look(server, path)
 
     def receive(self, url: str, body: Body) -> None:
         """Bring what `body` lacks, by REST if size and date are still the same."""
-        with _session(url) as (server, path):
+        with _session(url, self._hosts) as (server, path):
             found = _look(server, path)
             if found is None:
                 raise SourceError("there is no such file")
@@ -50,18 +58,64 @@ class Ftp:
 
     def names(self, url: str) -> Iterator[str]:
         """The files below a folder."""
-        with _session(url) as (server, path):
-            for count, name in enumerate(_below(server, path, "", 0)):
-                if count == MOST:
-                    raise SourceError(f"the folder holds more than {MOST} files")
-                yield name
+        with _session(url, self._hosts) as (server, path):
+            yield from _below(server, path, "", _Listing(until=time.monotonic() + LONGEST))
+
+
+class _Connection(socket.socket):
+    """A connection whose every read counts for a bound."""
+
+    bound: Bound
+
+    def recv_into(self, *args: Any) -> int:
+        return self.bound.read(self, lambda: super(_Connection, self).recv_into(*args))
+
+
+class _Server(FTP):
+    """A server whose address is judged, and whose answers and transfers are bounded.
+
+    Data come from the address that is connected to, whatever the answer to PASV names.
+    """
+
+    trust_server_pasv_ipv4_address = False
+
+    def __init__(self, hosts: Inside) -> None:
+        super().__init__(timeout=60)
+        self._hosts = hosts
+
+    def connect(self, host: str = "", port: int = 0, *_: Any) -> str:
+        self.host, self.port = host, port
+        self.sock = self._bounded(self._hosts.connect(host, port, self.timeout))
+        self.af = self.sock.family
+        self.file = self.sock.makefile("r", encoding=self.encoding)
+        self.welcome = self.getresp()
+        return self.welcome
+
+    def putcmd(self, line: str) -> None:
+        if isinstance(self.sock, _Connection):
+            self.sock.bound = Bound(self.host)
+        super().putcmd(line)
+
+    def ntransfercmd(self, cmd: str, rest: int | str | None = None,
+                     ) -> tuple[socket.socket, int | None]:
+        connection, size = super().ntransfercmd(cmd, rest)
+        made = self._bounded(connection)
+        made.bound.is_large = cmd.startswith("RETR")
+        return made, size
+
+    def _bounded(self, connection: socket.socket) -> _Connection:
+        timeout = connection.gettimeout()
+        made = _Connection(fileno=connection.detach())
+        made.settimeout(timeout)
+        made.bound = Bound(self.host)
+        return made
 
 
 @contextlib.contextmanager
-def _session(url: str) -> Iterator[tuple[FTP, str]]:
+def _session(url: str, hosts: Inside) -> Iterator[tuple[FTP, str]]:
     """A server that is logged in to, and the path in the URL."""
     parts = urlsplit(url)
-    server = FTP(timeout=60)  # noqa: S321 - what is fetched is held to the lock's digest
+    server = _Server(hosts)  # what is fetched is held to the lock's digest
     try:
         server.connect(parts.hostname or "", parts.port or 21)
         server.login(unquote(parts.username or ""), unquote(parts.password or ""))
@@ -121,19 +175,38 @@ def _transfer(server: FTP, path: str, body: Body) -> None:
         body.restart(None)
         raise Passing("the server can't go on with a file") from error
     with data:
-        while block := data.recv(files.CHUNK):
-            body.add(block)
+        block = bytearray(files.CHUNK)
+        while count := data.recv_into(block):
+            body.add(bytes(block[:count]))
     server.voidresp()
 
 
-def _below(server: FTP, folder: str, above: str, depth: int) -> Iterator[str]:
-    if depth > DEEPEST:
+@dataclass(kw_only=True)
+class _Listing:
+    """What a listing has cost so far."""
+
+    until: float
+    entries: int = 0
+
+    def count(self, entries: int) -> None:
+        self.entries += entries
+        if self.entries > MOST:
+            raise SourceError(f"the folder holds more than {MOST} files and folders")
+        if time.monotonic() > self.until:
+            raise Exceeded(f"the server lists {self.entries} files and folders in "
+                           f"{LONGEST:.0f} seconds, and does not come to an end")
+
+
+def _below(server: FTP, folder: str, above: str, listing: _Listing) -> Iterator[str]:
+    if above.count("/") > DEEPEST:
         raise SourceError(f"folders lie more than {DEEPEST} deep")
-    for name, is_folder in _entries(server, folder):
+    found = _entries(server, folder)
+    listing.count(len(found))
+    for name, is_folder in found:
         if name in ("", ".", "..") or "/" in name:
             raise SourceError(f"the server lists a name that no file can have: {name!r}")
         if is_folder:
-            yield from _below(server, f"{folder.rstrip('/')}/{name}", f"{above}{name}/", depth + 1)
+            yield from _below(server, f"{folder.rstrip('/')}/{name}", f"{above}{name}/", listing)
         else:
             yield above + name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from tasks.core.errors import SourceError
@@ -10,12 +11,19 @@ MOST = 10_000
 """Names that one text may stand for."""
 
 
+GROUPS, LONGEST = 100, 4096
+"""Brace groups in a text that has some, and its characters."""
+
+
 def braces(text: str) -> list[str]:
     """What the groups `{a,b}` in `text` stand for, nested ones too, in the shell's order.
 
     A group without a comma, and a brace without its partner, are refused: they stand for
     nothing, and no public file's name has one.
     """
+    if text.count("{") > GROUPS or ("{" in text and len(text) > LONGEST):
+        raise SourceError(f"there are more than {GROUPS} brace groups, or more than {LONGEST} "
+                          "characters with them")
     found = _alternatives(text)
     if any("{" in each or "}" in each for each in found):
         raise SourceError("a brace group needs a comma and both its braces: {a,b}")
@@ -54,10 +62,30 @@ def is_pattern(path: str) -> bool:
 
 
 def matcher(pattern: str) -> re.Pattern[str]:
-    """What a path must match: `*` and `?` stay within one folder, `**` does not."""
-    parts = re.split(r"(\*\*|\*|\?)", pattern)
-    meaning = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(meaning.get(part, re.escape(part)) for part in parts), re.DOTALL)
+    """What a path must match: `*` and `?` stay within one folder, `**` does not.
+
+    What follows a star is looked for at the nearest place, and nowhere else after that, as
+    fnmatch.translate has it too: else a pattern of many stars would take for ever.
+    """
+    *before, last = pattern.split("**")
+    groups = itertools.count()
+
+    def nearest(inner: str) -> str:
+        name = f"g{next(groups)}"
+        return f"(?=(?P<{name}>{inner}))(?P={name})"
+
+    def piece(text: str, *, is_last: bool) -> str:
+        first, *others = ("".join("[^/]" if each == "?" else re.escape(each) for each in fixed)
+                          for fixed in text.split("*"))
+        after = [nearest(f"[^/]*?{each}") for each in others]
+        if is_last and others:
+            after[-1] = f"[^/]*{others[-1]}"
+        return first + "".join(after)
+
+    found = [piece(text, is_last=False) for text in before]
+    found = [*found[:1], *(nearest(f".*?{each}") for each in found[1:])]
+    return re.compile("".join([*found, ".*" if before else "", piece(last, is_last=True)]),
+                      re.DOTALL)
 
 
 def base(pattern: str) -> str:

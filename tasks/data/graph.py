@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.core.config import Config, Pipeline
 from tasks.core.graph import Task, group, step
+from tasks.core.inside import Inside
 from tasks.core.layout import Layout
 from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
 from tasks.data.own import OwnSpec, mirror_own
@@ -64,12 +65,12 @@ def _own(config: Config, pipeline: Pipeline, at: Layout) -> OwnSpec:
     source = dataclasses.replace(_source(config, at),
                                  lock=at.lock(f"own-{sheet.stem}"))
     return OwnSpec(pipeline=pipeline.name, sheet=sheet, source=source,
-                   folder=at.own / sheet.stem, limit=pipeline.limit)
+                   folder=at.own / sheet.stem, limit=pipeline.limit, private=config.private)
 
 
 def _source(config: Config, at: Layout) -> Source:
     return Source(
         reach=Reach(prefixes=config.site.urls, buckets=config.site.buckets,
-                    folders=config.site.folders),
+                    folders=config.site.folders, hosts=Inside(allowed=config.site.inside)),
         code=at.code, resolved=at.resolved, blobs=at.of_site.blobs, lock=at.lock("data"),
         relock=config.relock)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tasks.core import files, inputs
 from tasks.core.errors import ConfigError
-from tasks.data import mirror, plan, stage
+from tasks.data import mirror, plan, private, stage
 from tasks.data.collect import Root, collect
 from tasks.data.locals import Finder
 from tasks.data.mirror import Source
@@ -23,13 +23,17 @@ SHOWN = 10
 
 @dataclass(frozen=True, kw_only=True)
 class OwnSpec:
-    """The user's sheet, how what it names is reached, and the folder of what comes of it."""
+    """The user's sheet, how what it names is reached, and the folder of what comes of it.
+
+    `private` says that keys, logins and dotfiles are meant where the sheet names them.
+    """
 
     pipeline: str
     sheet: Path
     source: Source
     folder: Path
     limit: int | None
+    private: bool = False
 
 
 def mirror_own(spec: OwnSpec) -> str:
@@ -37,7 +41,7 @@ def mirror_own(spec: OwnSpec) -> str:
 
     Files of this machine are taken from the sheet's own folder and below, and from hosts.folders.
     Raises ConfigError where there is no such sheet, for a name that can't be one of a folder, and
-    with all files that lie elsewhere; SourceError as `mirror:data` does.
+    with all files that lie elsewhere or look private; SourceError as `mirror:data` does.
     """
     _check(spec)
     sheet = spec.sheet.resolve()
@@ -54,6 +58,9 @@ def mirror_own(spec: OwnSpec) -> str:
               + (f" and {len(beyond.absent) - SHOWN} more" if len(beyond.absent) > SHOWN else ""),
               flush=True)
     wanted = stage.survey(collected, (), cache)
+    if not spec.private:
+        private.refuse([*private.local(collected, beyond.allowed), *private.by_url(
+            wanted, collected, spec.source.reach, beyond.allowed)], spec.sheet)
     cost = stage.weigh(wanted, collected, cache, sizes)
     print(f"       mirror:data:{spec.pipeline}  {plan.summary(cost)}", flush=True)
     plan.hold(cost, spec.limit)

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.core import custom_configs, sheets, urls
+from tasks.core import custom_configs, parsing, sheets, urls
 from tasks.core.errors import SourceError
 from tasks.core.params_schema import properties
 
@@ -117,8 +116,8 @@ def _formats(project: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        schema = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        schema = parsing.from_json(path.read_bytes(), is_unique=False)
+    except ValueError as error:
         raise SourceError(f"the pipeline's nextflow_schema.json is not JSON: {error}",
                           todo="mend it in the pipeline") from error
     return {name: about["format"] for name, about in properties(schema)

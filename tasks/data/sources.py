@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from tasks.core import download, urls, web
 from tasks.core.errors import AirlockError, SourceError
+from tasks.core.inside import NOWHERE, Inside
 from tasks.core.transfer import Body, Denied, Found
 from tasks.data import bucket, globs
 from tasks.data import companions as beside
@@ -38,13 +39,20 @@ T = TypeVar("T")
 class Reach:
     """How a site reaches what URLs name.
 
-    `prefixes` are hosts.urls; `buckets` map a bucket's name to the S3 endpoint that holds it,
-    where that isn't AWS; `folders` are those below which file:// may read.
+    `prefixes` are hosts.urls; `buckets` map the name of each bucket that may be read to the S3
+    endpoint that holds it, `aws` for AWS; `folders` are those below which file:// may read.
+    `hosts` says what else of the inner network may be asked.
     """
 
     prefixes: Mapping[str, str] = field(default_factory=dict)
     buckets: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[Path, ...] = ()
+    hosts: Inside = NOWHERE
+
+    @property
+    def inside(self) -> Inside:
+        """What may be asked of the inner network, with all that the other keys name."""
+        return self.hosts.naming(*self.prefixes.values(), *self.buckets.values())
 
 
 class Source(Protocol):
@@ -63,11 +71,14 @@ class Source(Protocol):
 class _Web:
     """http:// and https://, which can't be listed."""
 
+    def __init__(self, hosts: Inside) -> None:
+        self._hosts = hosts
+
     def look(self, url: str) -> Found | None:
-        return web.look(url)
+        return web.look(url, self._hosts)
 
     def receive(self, url: str, body: Body) -> None:
-        web.receive(url, body)
+        web.receive(url, body, self._hosts)
 
     def names(self, url: str) -> Iterator[str]:
         raise SourceError("HTTP can't list a folder, nor what fits a pattern",
@@ -86,14 +97,14 @@ def at(url: str, reach: Reach) -> tuple[Source, str]:
         raise SourceError("that is no URL") from error
     scheme = reached.partition("://")[0].lower()
     if scheme in ("http", "https"):
-        return _Web(), reached
+        return _Web(reach.inside), reached
     if scheme == "file":
-        own = () if reached == url else (_folder_of_map(url, reach.prefixes),)
+        own = () if reached == url else (folder_of_map(url, reach.prefixes),)
         return Folders((*own, *reach.folders)), reached
     if scheme == "s3":
-        return Buckets(reach.buckets), reached
+        return Buckets(reach.buckets, reach.inside), reached
     if scheme == "ftp":
-        return Ftp(), reached
+        return Ftp(reach.inside), reached
     kind = ELSEWHERE.get(scheme)
     raise SourceError(f"{scheme}:// is not supported" + (f" ({kind})" if kind else "")
                       + ", unless hosts.urls maps it to https")
@@ -107,7 +118,7 @@ def _mapped(url: str, prefixes: Mapping[str, str]) -> str:
     return plain if prefix is None else prefixes[prefix] + quote(plain[len(prefix):])
 
 
-def _folder_of_map(url: str, prefixes: Mapping[str, str]) -> Path:
+def folder_of_map(url: str, prefixes: Mapping[str, str]) -> Path:
     """The folder that the site's own map leads to, which the rest of a URL must not leave."""
     target = prefixes[urls.prefix_of(url, prefixes) or ""]
     path = unquote(urlsplit(target).path)

@@ -134,7 +134,8 @@ def templates(staged: Staged, finder: Finder, cache: Path) -> dict[str, Blob]:
         sheet = told.sheets[key].mapped(lambda cell: replaced(cell, staged.path, finder))
         data = sheet.text().encode()
         digest = files.sha256_bytes(data)
-        files.write_bytes(cache / digest / sheet.name, data)
+        mode = files.copied_mode(told.origins[key][1].stat())
+        files.write_bytes(cache / digest / sheet.name, data, mode=mode)
         return Blob(url=f"sheet:{told.paths[key]}", name=sheet.name, sha256=digest,
                     size=len(data))
 

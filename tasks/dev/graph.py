@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tasks.core.config import Config
 from tasks.core.graph import Task, group, step
+from tasks.core.inside import Inside
 from tasks.core.layout import Layout, SiteLayout
 from tasks.dev import checks, contents, smoke, validate
 
@@ -13,28 +14,30 @@ from tasks.dev import checks, contents, smoke, validate
 def tasks(config: Config) -> Iterator[Task]:
     """`dev:validate:<pipeline>`, `dev:smoke:<pipeline>`, `dev:contents` and `test`.
 
-    Where the store carries the images, no engine on this side can pull them: no smoke run then.
+    There is no smoke run where the site wants none, nor where the store carries the images: no
+    engine on this side could pull them.
     """
     site = config.site
     spans = site.carry == "registry"
     yield group("dev", "look at what was staged, before it is carried",
-                ["dev:validate", *(["dev:smoke"] if spans else [])])
+                ["dev:validate", *(["dev:smoke"] if site.smokes else [])])
     yield group("dev:validate", "whether the releases would run offline, line by line")
     for pipeline in config.pipelines:
         at = Layout(site=site.name, pipeline=pipeline.name)
         validate_spec = validate.ValidateSpec(
             pipeline=pipeline.name, profile=pipeline.profile, runtime=pipeline.runtime, layout=at,
             registry=site.registry, spans=spans, store=site.store,
-            configs=pipeline.configs is not None, isolation=site.isolation)
+            configs=pipeline.configs is not None, hosts=Inside(allowed=site.inside),
+            isolation=site.isolation)
         yield step(f"dev:validate:{pipeline.name}", "whether a release would run offline",
                    validate.validate, validate_spec, look=True, servers=site.servers,
                    needs=[at.code, at.runtime(pipeline.runtime), at.plugins, at.plugins_list,
                           at.offline_config, at.images_scan, at.images_receipt,
                           at.data_manifest, at.inputs, at.reach,
                           *([at.configs] if pipeline.configs else [])])
-    if spans:
+    if site.smokes:
         yield group("dev:smoke", "a preview and a stub run on the online side")
-    for pipeline in config.pipelines if spans else ():
+    for pipeline in config.pipelines if site.smokes else ():
         at = Layout(site=site.name, pipeline=pipeline.name)
         smoke_spec = smoke.SmokeSpec(
             pipeline=pipeline.name, site=site.name, profile=pipeline.profile, engine=site.engine,

@@ -11,6 +11,7 @@ from tasks.core import files, isolation
 from tasks.core.config import Registry, StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, RegistryError
 from tasks.core.inputs import blob as file_of
+from tasks.core.inside import NOWHERE, Inside
 from tasks.core.layout import Layout
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import check, read_json
@@ -34,6 +35,7 @@ class ValidateSpec:
     spans: bool
     store: StoreAt
     configs: bool = False
+    hosts: Inside = NOWHERE
     isolation: str = isolation.FULL
 
 
@@ -139,4 +141,7 @@ def inputs(spec: ValidateSpec) -> str:
 
 
 def _client(spec: ValidateSpec) -> Registries:
-    return Registries(Access(registries={}, ca=spec.registry.ca, authfile=spec.registry.authfile))
+    at = spec.registry
+    places = (f"https://{each}" for each in (at.address, *at.repositories.values()))
+    return Registries(Access(registries={}, ca=at.ca, authfile=at.authfile,
+                             hosts=spec.hosts.naming(*places)))

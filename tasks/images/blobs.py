@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -10,12 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import files
+from tasks.core import files, parsing
 from tasks.core.errors import HostError, IntegrityError
 from tasks.core.registry.client import Manifest
 from tasks.core.registry.streams import CHUNK, checked
 from tasks.images.reference import DIGEST
 
+MANIFEST = 4 * 2**20
+"""Bytes of a manifest or index: what registries take (OCI distribution specification)."""
 _writing: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 _writing_guard = threading.Lock()
 
@@ -73,9 +74,18 @@ class Blobs:
 
     def manifest(self, digest: str) -> Manifest:
         """A manifest or index; OCI's need not say its media type itself."""
-        with self.reading(digest, self.size(digest)) as chunks:
+        size = self.size(digest)
+        if size > MANIFEST:
+            raise IntegrityError(f"the manifest {digest} has {files.human_size(size)}, and "
+                                 f"{files.human_size(MANIFEST)} are allowed",
+                                 where=self.path(digest), todo=self.todo)
+        with self.reading(digest, size) as chunks:
             data = b"".join(chunks)
-        value = json.loads(data)
+        try:
+            value = parsing.from_json(data)
+        except ValueError as error:
+            raise IntegrityError(f"the manifest {digest} is not JSON: {error}",
+                                 where=self.path(digest), todo=self.todo) from error
         kind = "index" if "manifests" in value else "manifest"
         return Manifest(data=data, media_type=str(
             value.get("mediaType") or f"application/vnd.oci.image.{kind}.v1+json"))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tasks.core import patterns
 from tasks.core.groovy.expression import PROJECT, branches, evaluate, known
 from tasks.core.groovy.statements import local_path, setting
 from tasks.core.groovy.syntax import skip_statement
@@ -35,7 +36,7 @@ class Rule:
     def matches(self, name: str) -> bool:
         """Whether the selector holds for this very name, as Nextflow asks it."""
         try:
-            found = bool(re.fullmatch(self.pattern.removeprefix("!"), name))
+            found = patterns.fullmatch(self.pattern.removeprefix("!"), name)
         except re.error:
             return False
         return found != self.pattern.startswith("!")
@@ -50,7 +51,7 @@ class Rule:
         alternatives = [re.split(r":(?![^()]*\))", each)[-1]
                         for each in _alternatives(self.pattern.removeprefix("!"))]
         try:
-            found = any(re.fullmatch(each, name) for each in alternatives)
+            found = any(patterns.fullmatch(each, name) for each in alternatives)
         except re.error:
             return False
         return found != negated

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tasks.core.config import Config, Pipeline, Site
 from tasks.core.graph import Task, group, step
+from tasks.core.inside import Inside
 from tasks.core.layout import Layout, ProdLayout
 from tasks.core.registry.client import Access
 from tasks.images.inspect import InspectSpec, inspect_images
@@ -67,13 +68,22 @@ def _destination(site: Site) -> Destination:
                        repositories=site.registry.repositories)
 
 
+def _access(site: Site, *, with_destination: bool = False) -> Access:
+    """How registries are reached: the public ones, and our own where a step asks it."""
+    own = (site.registry.address, *site.registry.repositories.values())
+    hosts = Inside(allowed=site.inside)
+    return Access(registries=site.registries, ca=site.registry.ca,
+                  authfile=site.registry.authfile,
+                  hosts=hosts.naming(*(f"https://{each}" for each in own)) if with_destination
+                  else hosts)
+
+
 def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     site = config.site
     at = Layout(site=site.name, pipeline=pipeline.name)
     name, doc = f"{verb}:{pipeline.name}", VERBS[verb]
     lock = at.lock("images")
-    access = Access(registries=site.registries, ca=site.registry.ca,
-                    authfile=site.registry.authfile)
+    access, both = _access(site), _access(site, with_destination=True)
     destination = _destination(site)
     locks = tuple(Layout(site=site.name, pipeline=each).lock("images") for each in site.pipelines)
     if verb == "images:list":
@@ -95,16 +105,16 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     if verb == "images:plan":
         return step(name, doc, show_plan, PlanSpec(
             pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,
-            report=at.images_plan, destination=destination, access=access),
+            report=at.images_plan, destination=destination, access=both),
             needs=[at.images_pinned], look=True, servers=site.servers)
     if verb == "images:mirror":
         return step(name, doc, mirror_images, MirrorSpec(
             pipeline=pipeline.name, lock=lock, receipt=at.images_receipt,
-            destination=destination, access=access),
+            destination=destination, access=both),
             needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers)
     return step(name, doc, verify_images, VerifySpec(
         pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,
-        destination=destination, access=access),
+        destination=destination, access=both),
         needs=[at.images_receipt], look=True, servers=site.servers)
 
 
@@ -115,8 +125,7 @@ def _layout(verb: str, config: Config, pipeline: Pipeline) -> Task:
     return step(f"{verb}:{pipeline.name}", VERBS[verb], lay_out, LayoutSpec(
         pipeline=pipeline.name, lock=lock, index=at.oci_index, marker=at.oci_marker,
         blobs=at.of_site.blobs, receipt=at.images_receipt,
-        access=Access(registries=site.registries, ca=site.registry.ca,
-                      authfile=site.registry.authfile),
+        access=_access(site),
         destination=_destination(site) if in_store else None),
         needs=[lock, at.images_pinned], servers=site.servers, asked=not in_store,
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])

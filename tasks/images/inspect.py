@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, inputs, isolation, nextflow
+from tasks.core import archives, files, inputs, isolation, nextflow, patterns, trees
 from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
 from tasks.core.schema import check, read_json
 from tasks.images.reference import complete
@@ -73,8 +73,8 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
     spec.log.parent.mkdir(parents=True, exist_ok=True)
     with files.scratch(spec.code.parent, "inspect") as folder:
         runtime = nextflow.install(spec.runtime, folder / "runtime", home=folder / "nxf")
-        files.unpack_tar(spec.plugins, runtime.home / "plugins")
-        files.unpack_tar(spec.code, folder / "code")
+        archives.unpack_tar(spec.plugins, runtime.home / "plugins", allowed=trees.PLUGINS)
+        archives.unpack_tar(spec.code, folder / "code")
         (folder / "staged").mkdir()  # hard links to the site's data, so it is shown read-only
         locate = inputs.lay_out(spec.data_manifest, spec.blobs, folder / "staged")
         files.write_json(folder / "params.json", {
@@ -115,7 +115,7 @@ def _processes(told: str, log: Path) -> list[dict[str, Any]]:
 
 def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """Each process of either side, once, sorted by name."""
-    selectors = [(re.compile(each["pattern"]),
+    selectors = [(each["pattern"],
                   [image["container"] for image in each["images"]]) for each in scan["selectors"]]
     found = {_compared(each["name"], each["container"], selectors) for each in listed}
     called = {each["name"].rpartition(":")[2] for each in listed}
@@ -129,9 +129,9 @@ def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> lis
 
 
 def _compared(name: str, container: str | None,
-              selectors: Iterable[tuple[re.Pattern[str], list[str]]]) -> Finding:
+              selectors: Iterable[tuple[str, list[str]]]) -> Finding:
     ours = next((images for pattern, images in reversed(list(selectors))
-                 if pattern.fullmatch(name)), [])
+                 if patterns.fullmatch(pattern, name)), [])
     if not container:
         outcome = DIFFERS if ours else AGREES
         return Finding(process=name, outcome=outcome, why=f"no image here, ours: "

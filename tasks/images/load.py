@@ -10,6 +10,7 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.errors import HostError, IntegrityError
+from tasks.core.inside import EVERYWHERE
 from tasks.core.layout import ProdLayout
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.schema import read_json
@@ -34,7 +35,7 @@ class LoadSpec:
         """How the registry is reached: by what an administrator put into the trust folder."""
         ca, authfile = self.trust / "ca.crt", self.trust / "config.json"
         return Access(registries={}, ca=ca if ca.is_file() else None,
-                      authfile=authfile if authfile.is_file() else None)
+                      authfile=authfile if authfile.is_file() else None, hosts=EVERYWHERE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
+from tasks.core import files, parsing
 from tasks.core.errors import AirlockError, ImageError
 from tasks.core.registry.client import (
     INDEXES,
@@ -202,14 +201,16 @@ def read_manifest(manifest: Manifest, reference: Reference, platform: str) -> Va
 def _blob(value: Any, reference: Reference) -> Blob:
     digest = value.get("digest") if isinstance(value, dict) else None
     if not (isinstance(digest, str) and DIGEST.fullmatch(digest)
-            and isinstance(value.get("size"), int) and value["size"] >= 0):
-        raise ImageError(f"the manifest of {reference} names a blob without digest and size")
+            and type(value.get("size")) is int and value["size"] >= 0
+            and isinstance(value.get("mediaType"), str | None)):
+        raise ImageError(f"the manifest of {reference} names a blob without digest, size and "
+                         "media type")
     return Blob(digest=digest, size=value["size"], media_type=value.get("mediaType"))
 
 
 def _json(data: bytes, reference: Reference) -> dict[str, Any]:
     try:
-        value = json.loads(data)
+        value = parsing.from_json(data)
     except ValueError:
         value = None
     if not isinstance(value, dict):

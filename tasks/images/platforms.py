@@ -49,7 +49,10 @@ def choose(index: Mapping[str, Any], reference: Reference, platform: str,
     attestations, for registries refuse an index that names what they lack. ImageError where
     `platform` itself is missing.
     """
-    listed = [each for each in index.get("manifests", []) if isinstance(each, dict)]
+    entries = index.get("manifests", [])
+    if not isinstance(entries, list):
+        raise ImageError(f"the index of {reference} has no list of manifests")
+    listed = [each for each in entries if isinstance(each, dict)]
     usable = [(name(each), str(each["digest"])) for each in listed
               if DIGEST.fullmatch(str(each.get("digest")))]
     first = _best(usable, platform)
@@ -62,7 +65,7 @@ def choose(index: Mapping[str, Any], reference: Reference, platform: str,
                                      if (found := _best(usable, wanted)) is not None)])
     if ALL in further:
         picked |= dict.fromkeys(usable)
-    whole = (len(usable) == len(index.get("manifests", []))
+    whole = (len(usable) == len(entries)
              and all(each in picked or each[0] == UNKNOWN for each in usable))
     if whole:
         picked |= dict.fromkeys(usable)

@@ -6,7 +6,6 @@ image of one; it works on folders, so that all that goes over the wire is our ow
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.core import processes
+from tasks.core import parsing, processes
 from tasks.core.errors import CommandError, ImageError
 from tasks.core.registry.client import MANIFESTS, Manifest, Registry
 from tasks.images.locked import Blob, Image
@@ -41,9 +40,9 @@ class Converted:
 def read(registry: Registry, manifest: Manifest, reference: Reference, resolved: str) -> Image:
     """The image that a schema 1 manifest describes; the sizes are asked of the registry."""
     try:
-        value = json.loads(manifest.data)
+        value = parsing.from_json(manifest.data)
         digests = [str(each["blobSum"]) for each in reversed(value["fsLayers"])]
-        top = json.loads(value["history"][0]["v1Compatibility"])
+        top = parsing.from_json(value["history"][0]["v1Compatibility"])
         platform = f"{top.get('os') or 'linux'}/{value.get('architecture') or 'amd64'}"
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise ImageError(f"the schema 1 manifest of {reference} can't be read") from None

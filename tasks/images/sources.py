@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tasks.core import opened as opened_file
 from tasks.core.errors import ImageError, SourceError
 from tasks.core.groovy.tokens import Token, tokenize
+
+LARGEST = 8 * 2**20
+"""Bytes of a script or config; those of public pipelines have up to 200 kB."""
 
 
 class Sources:
@@ -48,14 +52,17 @@ class Sources:
 
     def _read(self, path: str) -> bytes:
         if self._archive is None:
-            return (self.place / path).read_bytes()
+            return opened_file.read(self.place / path, most=LARGEST)
         try:
             reader = self._archive.extractfile(self._members[path])
         except KeyError:
             reader = None
         if reader is None:
             raise SourceError(f"{path} is a link to nothing in the archive", where=self.place)
-        return reader.read()
+        data = reader.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise opened_file.too_large(LARGEST, path)
+        return data
 
 
 @contextmanager

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tasks.core import opened
 from tasks.core.errors import IntegrityError
 
 MANIFEST = "classes/META-INF/MANIFEST.MF"
+LARGEST = 2**20
+"""Bytes of it."""
 
 
 def manifest(folder: Path) -> dict[str, str]:
@@ -15,7 +18,8 @@ def manifest(folder: Path) -> dict[str, str]:
     if not path.is_file():
         raise IntegrityError(f"this is no Nextflow plugin: it has no {MANIFEST}",
                              where=folder.name)
-    text = path.read_text(errors="replace").replace("\r\n", "\n").replace("\n ", "")
+    text = opened.read(path, most=LARGEST).decode(errors="replace")
+    text = text.replace("\r\n", "\n").replace("\n ", "")
     main = text.partition("\n\n")[0]
     pairs = (line.partition(":") for line in main.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}

@@ -11,15 +11,20 @@ from typing import Any
 from tasks.core import archives, download, files, locks, project, schema, urls, versions
 from tasks.core.config import PluginsAt
 from tasks.core.errors import IntegrityError
+from tasks.core.inside import NOWHERE, Inside
 from tasks.plugins import archive, index, needs
 from tasks.plugins.needs import Need
+
+LARGEST_ZIP = 10**9
+"""Bytes of a plugin's zip; nf-amazon has 40 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plugins:
     """What `plugins:cache` reads, and where its files go. `nextflow` is the runtime's version.
 
-    `by_hand` are the plugins of our own configuration.
+    `by_hand` are the plugins of our own configuration; `hosts` says what of the inner network may
+    be asked beside what `at` and `urls` name.
     """
 
     pipeline: str
@@ -34,6 +39,12 @@ class Plugins:
     archive: Path
     lock: Path
     relock: bool
+    hosts: Inside = NOWHERE
+
+    @property
+    def inside(self) -> Inside:
+        """What may be asked of the inner network, with all that the other keys name."""
+        return self.hosts.naming(self.at.index or self.at.registry or "", *self.urls.values())
 
 
 def cache(spec: Plugins) -> str:
@@ -66,7 +77,7 @@ def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Mapping[str, Any],
     while left:
         asked = {name: need.version or _locked(spec, locked.get(name), need)
                  for name, need in left.items()}
-        known, base = index.ask(spec.at, asked, spec.nextflow, scratch)
+        known, base = index.ask(spec.at, asked, spec.nextflow, scratch, spec.inside)
         for name, need in sorted(left.items()):
             release = index.choose(known, base, name, asked[name], spec.nextflow, need.condition)
             before = locked.get(name)
@@ -104,7 +115,8 @@ def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None
          scratch: Path) -> dict[str, str]:
     name = f"{release.id}-{release.version}"
     path = scratch / f"{name}.zip"
-    got = download.fetch(urls.mapped(release.url, spec.urls), path)
+    got = download.fetch(urls.mapped(release.url, spec.urls), path, hosts=spec.inside,
+                         most=LARGEST_ZIP)
     sha512 = hashlib.sha512(path.read_bytes()).hexdigest()
     if before:
         locks.compare({release.name: before["sha256"]}, {release.name: got.sha256},

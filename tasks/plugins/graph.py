@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tasks.core.config import Config
 from tasks.core.graph import Task, group, step
+from tasks.core.inside import Inside
 from tasks.core.layout import Layout
 from tasks.plugins.cache import Plugins, cache
 
@@ -24,7 +25,7 @@ def tasks(config: Config) -> Iterator[Task]:
             at=config.site.plugins, urls=config.site.urls, by_hand=pipeline.plugins,
             data_manifest=layout.data_manifest, runtime=layout.runtime(pipeline.runtime),
             listed=layout.plugins_list, archive=layout.plugins, lock=layout.lock("plugins"),
-            relock=config.relock)
+            relock=config.relock, hosts=Inside(allowed=config.site.inside))
         yield step(f"plugins:cache:{pipeline.name}", "the plugins, fetched and locked",
                    cache, spec, needs=[spec.resolved, spec.runtime, spec.data_manifest],
                    makes=[spec.archive, spec.listed], keeps=[spec.lock], always=config.relock,

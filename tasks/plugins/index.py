@@ -7,7 +7,6 @@ sha512sum}]}, whole as one file, or in parts from a registry.
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from tasks.core import download, schema, versions
+from tasks.core import download, parsing, schema, versions
 from tasks.core.config import PluginsAt
 from tasks.core.errors import SourceError
+from tasks.core.inside import Inside
 
+LARGEST = 32 << 20
+"""Bytes of an index, or of a registry's answer; Nextflow's own has about 1 MB."""
 _SPEC = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:@([0-9][A-Za-z0-9._+-]*))?")
 
 
@@ -58,7 +60,7 @@ def wanted(plugins: Any, where: str) -> dict[str, str | None]:
 
 
 def ask(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str,
-        scratch: Path) -> tuple[list[Any], str]:
+        scratch: Path, hosts: Inside) -> tuple[list[Any], str]:
     """What the site's index or registry says of these plugins, and the URL that its own hang on.
 
     A plugins.json has all plugins. A registry is asked for some (Nextflow's HttpPluginRepository,
@@ -68,7 +70,7 @@ def ask(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str,
     if at.registry is None:
         path = scratch / "plugins.json"
         if not path.is_file():
-            download.fetch(at.index or "", path)
+            download.fetch(at.index or "", path, hosts=hosts, most=LARGEST)
         entries: list[Any] = schema.read_json(path, "plugins-index")
         return entries, at.index or ""
     base = at.registry.rstrip("/") + "/"
@@ -76,9 +78,9 @@ def ask(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str,
                       for name, version in sorted(asked.items()))
     query = urlencode({"plugins": listed, "nextflowVersion": nextflow})
     path = scratch / "registry.json"
-    download.fetch(f"{base}v1/plugins/dependencies?{query}", path)
+    download.fetch(f"{base}v1/plugins/dependencies?{query}", path, hosts=hosts, most=LARGEST)
     try:
-        told = json.loads(path.read_bytes())
+        told = parsing.from_json(path.read_bytes())
     except ValueError as error:
         raise SourceError(f"the registry did not answer in JSON: {error}", where=base) from error
     plugins = told.get("plugins") if isinstance(told, dict) else None
@@ -122,7 +124,12 @@ def _missing(index: Sequence[Any], plugin: str, version: str | None, nextflow: s
 
 
 def _join(index: str, url: str) -> str:
-    joined = urljoin(index, url)
+    try:
+        joined = urljoin(index, url)
+        _ = urlsplit(joined).port
+    except ValueError as error:  # such as an open bracket in the host
+        raise SourceError(f"the index names a zip at {url!r}, which is no URL",
+                          where=index) from error
     allowed = ("http", "https", urlsplit(index).scheme)
     if urlsplit(joined).scheme not in allowed:
         raise SourceError("the index names a zip that is not on the web", where=index,

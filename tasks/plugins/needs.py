@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.core import archives
 from tasks.core.nextflow import READERS
 from tasks.plugins import index
 
 INFO = "META-INF/plugins-info.txt"
 """Where the runtime's own jar has the versions of the plugins that were made with it."""
+LARGEST_INFO = 2**20
+"""Bytes of that file; Nextflow's own has some 200."""
 EXECUTORS = {"awsbatch": "nf-amazon", "google-batch": "nf-google", "google-lifesciences":
              "nf-google", "azurebatch": "nf-azure", "k8s": "nf-k8s"}
 SWITCHES = {"wave": ("nf-wave",), "fusion": ("nf-wave", "nf-tower"), "tower": ("nf-tower",)}
@@ -95,6 +98,6 @@ def made_with(runtime: Path) -> dict[str, str]:
                 continue
             with stream, zipfile.ZipFile(stream) as jar:
                 if INFO in jar.namelist():
-                    lines = jar.read(INFO).decode().split()
+                    lines = archives.read_member(jar, INFO, most=LARGEST_INFO).decode().split()
                     return dict(line.split("@", 1) for line in lines if "@" in line)
     return {}

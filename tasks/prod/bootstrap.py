@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasks.core import engine, files, launch, nextflow, processes
+from tasks.core import engine, files, launch, nextflow, ownership, processes
 from tasks.core.errors import AirlockError, HostError, RegistryError
+from tasks.core.inside import EVERYWHERE
 from tasks.core.layout import ProdLayout
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import check, read_json
@@ -93,6 +94,8 @@ def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[
     looks: list[Callable[[], object]] = [
         lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it"),
         lambda: nextflow.find_java(release["nextflow"]),
+        *(partial(ownership.refuse_writable_by_others, spec.trust / name)
+          for name in ("ca.crt", "config.json")),
         engine.connect,
         *(partial(see_registry, address, spec.ca, spec.authfile) for address in addresses),
         lambda: _see_space(folder, spec.layout.root)]
@@ -116,7 +119,8 @@ def _see_space(folder: Path, place: Path) -> None:
 
 def see_registry(address: str, ca: Path | None, authfile: Path) -> None:
     """RegistryError where the registry can't be reached, trusted or logged in to."""
-    access = Access(registries={}, ca=ca, authfile=authfile if authfile.is_file() else None)
+    access = Access(registries={}, ca=ca, authfile=authfile if authfile.is_file() else None,
+                    hosts=EVERYWHERE)
     try:
         Registries(access).at(address).ping()
     except RegistryError as error:

@@ -8,28 +8,34 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from tasks.core import files, signature, sums
+from tasks.core import files, promotions, signature, sums
 from tasks.core.config import StoreAt
-from tasks.core.errors import AirlockError, ConfigError, IntegrityError, StoreError
+from tasks.core.errors import AirlockError, IntegrityError, StoreError
 from tasks.core.layout import ProdLayout
+from tasks.core.promotions import AGAIN, Promotion, bring
 from tasks.core.schema import read_json
 from tasks.core.store import THREADS, Progress, Store, open_store
+from tasks.prod import freshness
 
-AGAIN = "carry it again; if it stays so, ask those who pushed it"
+LARGEST_LIST = 64 << 20
+"""Bytes of SHA256SUMS and of release.json: some 100 for each carried file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FetchSpec:
-    """Where releases come from, whom we trust, and which release is asked for."""
+    """Where releases come from, what this host knows, and which release is asked for.
+
+    `tool` is the tool's own tool.json, and `asked` whether the user named that tool.
+    """
 
     pipeline: str
     layout: ProdLayout
     store: StoreAt
-    trust: Path
-    identity: str
+    host: freshness.Host
+    tool: Path
+    asked: bool
     release: str | None
 
 
@@ -40,11 +46,11 @@ def fetch(spec: FetchSpec) -> str:
     the good files are kept for the next time.
     """
     store = open_store(spec.store)
-    name = spec.release or _pointer(store, spec)
+    own, notice = freshness.check_tool(store, spec.host, spec.tool, asked=spec.asked)
+    name, promotion = _chosen(store, spec)
     listed = _signed_list(store, spec, name)
     digests = sums.parse_sums(listed, where=_where(spec, name, "SHA256SUMS"))
     release = _release(store, spec, name, listed, digests)
-    _refuse_older(spec, name, release)
     if release["isolation"] == "none":
         print("NOT ISOLATED: where this release was made, the pipeline's code could read and "
               "change what its maker could", flush=True)
@@ -56,36 +62,23 @@ def fetch(spec: FetchSpec) -> str:
                                 "created": release["created"]})
     if not spec.layout.current.is_file() or spec.layout.current.read_bytes() != pointer:
         files.write_bytes(spec.layout.current, pointer)
-    return f"{name} is in place: {len(digests)} files checked, {fetched} of them fetched now"
+    for each in (own, promotion):
+        freshness.note(spec.host, each)
+    told = f"{name} is in place: {len(digests)} files checked, {fetched} of them fetched now"
+    return "\n".join(filter(None, [told, notice]))
+
+
+def _chosen(store: Store, spec: FetchSpec) -> tuple[str, Promotion | None]:
+    """The release that is asked for, else the promoted one with its promotion."""
+    if spec.release:
+        freshness.allow_asked(store, spec.host, spec.pipeline, spec.release)
+        return spec.release, None
+    promotion = freshness.current(store, spec.host, spec.pipeline)
+    return promotion.id, promotion
 
 
 def _where(spec: FetchSpec, name: str, path: str) -> str:
     return f"{spec.store.url}: releases/{spec.pipeline}/{name}/{path}"
-
-
-def _bring(store: Store, key: str) -> bytes:
-    """A small file's bytes."""
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "file"
-        store.get(key, path)
-        return path.read_bytes()
-
-
-def _pointer(store: Store, spec: FetchSpec) -> str:
-    key = f"releases/{spec.pipeline}/current.json"
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "current.json"
-        store.get(key, path)
-        try:
-            pointer = read_json(path, "current")
-        except ConfigError as error:
-            raise IntegrityError(f"the pointer to the current release is broken: {error.what}",
-                                 where=f"{spec.store.url}: {key}",
-                                 todo="push the release again, or name one: release=ID") from error
-    if pointer["pipeline"] != spec.pipeline:
-        raise IntegrityError(f"the pointer is for another pipeline, {pointer['pipeline']!r}",
-                             where=f"{spec.store.url}: {key}", todo=AGAIN)
-    return str(pointer["id"])
 
 
 def _signed_list(store: Store, spec: FetchSpec, name: str) -> bytes:
@@ -93,20 +86,22 @@ def _signed_list(store: Store, spec: FetchSpec, name: str) -> bytes:
     place = f"releases/{spec.pipeline}/{name}"
     files.inside(Path(), place)
     try:
-        listed = _bring(store, f"{place}/SHA256SUMS")
+        listed = bring(store, f"{place}/SHA256SUMS", LARGEST_LIST)
     except StoreError as error:
         known = sorted({key.split("/")[2] for key in store.list(f"releases/{spec.pipeline}/")
-                        if key.count("/") > 2})
+                        if key.endswith("/SHA256SUMS")})
         raise StoreError(f"there is no release {name!r}: {error.what}",
                          where=_where(spec, name, "SHA256SUMS"),
                          todo=f"known: {', '.join(known) or 'none'}") from error
     try:
-        signed = _bring(store, f"{place}/SHA256SUMS.sig")
+        signed = bring(store, f"{place}/SHA256SUMS.sig")
     except StoreError as error:
         raise IntegrityError(f"the signature is missing: {error.what}",
                              where=_where(spec, name, "SHA256SUMS.sig"), todo=AGAIN) from error
-    signature.verify(listed, signed, allowed=spec.trust / "allowed_signers",
-                     identity=spec.identity, where=_where(spec, name, "SHA256SUMS.sig"))
+    signers = spec.host.signers
+    signature.verify(listed, signed, namespace=signature.RELEASE, allowed=signers.allowed,
+                     signer=promotions.Subject(pipeline=spec.pipeline).signer(signers.identity),
+                     where=_where(spec, name, "SHA256SUMS.sig"))
     return listed
 
 
@@ -116,7 +111,7 @@ def _release(store: Store, spec: FetchSpec, name: str, listed: bytes,
     where = _where(spec, name, "release.json")
     if "release.json" not in digests:
         raise IntegrityError("the signed list names no release.json", where=where, todo=AGAIN)
-    shown = _bring(store, f"releases/{spec.pipeline}/{name}/release.json")
+    shown = bring(store, f"releases/{spec.pipeline}/{name}/release.json", LARGEST_LIST)
     if files.sha256_bytes(shown) != digests["release.json"]:
         raise IntegrityError("its bytes have changed", where=where, todo=AGAIN)
     path = _blob(spec, "release.json", digests)
@@ -136,20 +131,6 @@ def _release(store: Store, spec: FetchSpec, name: str, listed: bytes,
         raise IntegrityError("release.json and SHA256SUMS do not list the same files", where=where,
                              todo=AGAIN)
     return release
-
-
-def _refuse_older(spec: FetchSpec, name: str, release: Mapping[str, Any]) -> None:
-    if spec.release or not spec.layout.current.is_file():
-        return
-    try:
-        place = read_json(spec.layout.current, "current")
-    except ConfigError:
-        return  # ours, and broken: it is written anew
-    if release["created"] < place["created"] and name != place["id"]:
-        raise IntegrityError(
-            f"{name} of {release['created']} is older than the release in place, {place['id']} "
-            f"of {place['created']}", where=_where(spec, name, "release.json"),
-            todo=f"if you want to go back, say so: release={name}")
 
 
 def _blob(spec: FetchSpec, path: str, digests: Mapping[str, str]) -> Path:
@@ -183,12 +164,12 @@ def _fetch_all(store: Store, spec: FetchSpec, digests: Mapping[str, str],
 def _fetch_one(store: Store, path: str, digest: str, size: int | None,
                target: Path) -> AirlockError | bool:
     """Have one file in the cache, checked: whether it was fetched now, or what is wrong."""
-    if target.is_file() and files.sha256(target) == digest:
+    if _is_own_file(target) and files.sha256(target) == digest:
         return False
     key = sums.blob_key(path, digest)
     incoming = target.with_name(f".{target.name}.{threading.get_ident()}.incoming")
     try:
-        store.get(key, incoming)
+        store.get(key, incoming, most=LARGEST_LIST if size is None else size)
         found, length = files.sha256(incoming), incoming.stat().st_size
         if found != digest or size not in (None, length):
             return IntegrityError(f"its bytes have changed (sha256 {found}, {length} bytes), in "
@@ -218,5 +199,12 @@ def _lay_out(spec: FetchSpec, folder: Path, digests: Mapping[str, str]) -> None:
 def _is_laid_out(folder: Path, wanted: Mapping[str, Path], digests: Mapping[str, str]) -> bool:
     there = sorted(path.relative_to(folder).as_posix() for path in files.tree(folder))
     return there == sorted(wanted) and all(
-        (folder / path).samefile(blob) or files.sha256(folder / path) == digests[path]
+        _is_own_file(folder / path)
+        and ((folder / path).samefile(blob) or files.sha256(folder / path) == digests[path])
         for path, blob in wanted.items())
+
+
+def _is_own_file(path: Path) -> bool:
+    """Whether a file stands there itself: behind a link, another could change it after the check.
+    """
+    return path.is_file() and not path.is_symlink()

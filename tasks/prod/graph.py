@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.core.config import Config
+from tasks.core.config import TOOL, Config
 from tasks.core.graph import Task, group, step
 from tasks.core.layout import ProdLayout
-from tasks.prod import bootstrap, fetch, run
+from tasks.prod import bootstrap, fetch, freshness, run
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -24,10 +24,11 @@ def tasks(config: Config) -> Iterator[Task]:
 def _pipeline(config: Config, name: str) -> Iterator[Task]:
     site, given = config.site, config.variables
     at = ProdLayout(site=site.name, pipeline=name)
+    host = freshness.Host(trust=site.offline.trust, identity=site.signing.identity,
+                          seen=freshness.state_folder(site.name))
     yield step(f"prod:fetch:{name}", "a release out of the store, checked", fetch.fetch,
-               fetch.FetchSpec(pipeline=name, layout=at, store=site.offline.store,
-                               trust=site.offline.trust, identity=site.signing.identity,
-                               release=given.get("release")),
+               fetch.FetchSpec(pipeline=name, layout=at, store=site.offline.store, host=host,
+                               tool=TOOL, asked="tool" in given, release=given.get("release")),
                always=True, makes=[at.current])
     yield step(f"prod:bootstrap:{name}", "all that the release needs on this host",
                bootstrap.bootstrap,

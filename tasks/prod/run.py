@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, inputs, launch, processes
+from tasks.core import files, inputs, launch, opened, ownership, parsing, processes
 from tasks.core.errors import CommandError, ConfigError, HostError
 from tasks.core.layout import MANIFEST, ProdLayout
 from tasks.core.schema import check, read_json
 from tasks.prod.bootstrap import carried
 
 MEMORY = "-Xms1g -Xmx4g"
+PARAMS = 16 * 2**20
+"""Bytes of a params file."""
 STEP = re.compile(r"\] (Submitted|Cached|Re-submitted) process > (.*)")
 REMOTE = {"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs",
           "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs"}
 """File systems on other machines, on which a work folder is slow and its locks are not kept."""
+LOCAL = Path("/var/tmp")  # noqa: S108 - the folder below it is looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +84,9 @@ def own_params(sheet: str | None, params: str | None, *, release: Path,
     """
     told: dict[str, Any] = {}
     if params:
-        import yaml
         try:
-            loaded = yaml.safe_load(_given("params", params).read_text())
-        except yaml.YAMLError as error:
+            loaded = parsing.from_yaml(opened.read(_given("params", params), most=PARAMS).decode())
+        except ValueError as error:
             raise ConfigError(f"this is neither YAML nor JSON: {error}", where=params) from error
         if not isinstance(loaded, dict):
             raise ConfigError("a params file is a mapping of names", where=params)
@@ -153,10 +155,15 @@ def _run(layout: ProdLayout, ready: launch.Launch, *, profile: str, out: Path,
 
 
 def work_folder(layout: ProdLayout) -> Path:
-    """Where tasks work: below build/, or /var/tmp where that is on another machine."""
+    """Where tasks work: below build/, or /var/tmp where that is on another machine.
+
+    HostError where the folder there is not this user's alone.
+    """
     place = (layout.root / "work").absolute()
     if file_system(place, Path("/proc/self/mounts").read_text()) in REMOTE:
-        return Path("/var/tmp") / f"airlock-{os.getuid()}" / layout.pipeline  # noqa: S108 - local
+        own = LOCAL / f"airlock-{os.geteuid()}"
+        ownership.own_folder(own)
+        return own / layout.pipeline
     return place
 
 

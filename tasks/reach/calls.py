@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.core import patterns
 from tasks.core.errors import ImageError
 from tasks.core.groovy.expression import block, branches, evaluate, merged
 from tasks.core.groovy.syntax import assignment, groovy
@@ -239,7 +240,7 @@ def _conditions(processes: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _fits(pattern: str, name: str) -> bool:
     try:
-        return re.fullmatch(pattern, name) is not None
+        return patterns.fullmatch(pattern, name)
     except re.error:
         return False
 

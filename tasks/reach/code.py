@@ -12,7 +12,7 @@ from tasks.core.groovy.syntax import ends_statement
 from tasks.core.groovy.tokens import NAME, Token
 from tasks.reach.commands import fetches, is_shell, uncommented
 from tasks.reach.scripts import COMMANDS, PROCESS, Definition
-from tasks.reach.text import flat, is_told, mentions, spoken, strings
+from tasks.reach.text import NEAR, flat, is_told, mentions, spoken, strings
 from tasks.reach.tree import Tree
 
 Seen = Literal["download", "url", "service", "container", "told"]
@@ -89,9 +89,9 @@ def commands(text: str) -> Iterator[tuple[Seen, str, int]]:
 
 def _is_prose(text: str, start: int, length: int) -> bool:
     """Whether an address stands amid a quoted sentence, not as a word of its own."""
-    first = text.rfind("\n", 0, start) + 1
-    line = text[first:(text + "\n").index("\n", start)]
-    before, after = line[:start - first], line[start - first + length:]
+    end = start + length
+    before = text[max(text.rfind("\n", 0, start) + 1, start - NEAR):start]
+    after = text[end:end + NEAR].partition("\n")[0]
     quoted = re.search(r"(['\"])[^'\"]*\s[^'\"]*$", before)
     return ((quoted is not None and before.count(quoted[1]) % 2 == 1)
             or after.lstrip()[:1] in (">", "<"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.core import parsing
 from tasks.core.nextflow import READERS
 from tasks.core.params_schema import properties
 from tasks.reach import code, configs, params, scripts
@@ -234,7 +234,7 @@ def _checked(tree: Tree) -> Iterator[str]:
     """The params whose files nextflow_schema.json demands to exist, which a plugin then asks for.
     """
     try:
-        schema = json.loads(tree.text("nextflow_schema.json"))
+        schema = parsing.from_json(tree.text("nextflow_schema.json"), is_unique=False)
     except (OSError, ValueError):
         return
     yield from (name for name, about in properties(schema)

@@ -19,6 +19,8 @@ LONGEST = 200
 SAYS = ("info", "warn", "error", "debug", "println", "print", "exit", "printf", "Exception",
         "IllegalArgumentException", "RuntimeException")
 """Calls whose texts are read by people."""
+NEAR = 2000
+"""Characters of a line, before an address and behind it, that tell what it is there for."""
 COMPARES = ("contains", "equals", "startsWith", "endsWith", "matches", "replace", "replaceAll",
             "replaceFirst", "tokenize", "split")
 """Calls that hold a text against another, or look for it there."""
@@ -42,7 +44,7 @@ def mentions(text: str) -> list[Mention]:
 
 def is_told(text: str, start: int) -> bool:
     """Whether the address at `start` is part of a link or a message on its line."""
-    line = text[text.rfind("\n", 0, start) + 1:start]
+    line = text[max(text.rfind("\n", 0, start) + 1, start - NEAR):start]
     return TOLD.search(line) is not None
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from tasks.core.config import Config, Pipeline, Site, StoreAt
 from tasks.core.graph import Task, group, step
 from tasks.core.layout import MANIFEST, Layout, SiteLayout
-from tasks.release import contents, push, release, tool
+from tasks.release import contents, push, release, sign, tool
 
 PARTS = {
     "code": "the pipeline's code",
@@ -21,12 +22,17 @@ PARTS = {
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`release:<pipeline>`, `push:<part>:<pipeline>`, `tool` and `push:tool`."""
-    yield group("release", "the list of all that is carried, signed")
+    """`release`, `release:sign` and `push:<part>` of each pipeline; `tool` with its own."""
+    yield group("release", "the list of all that is carried")
+    yield group("release:sign", "the signature of that list; alone opens the signing key")
     for pipeline in config.pipelines:
         yield _release(config.site, pipeline)
+        yield _sign(config.site, pipeline)
+    yield group("images:sign", "the signature of the archives that images:save makes")
+    for pipeline in config.pipelines:
+        yield _sign_images(config.site, pipeline)
     parts = {part: doc for part, doc in PARTS.items()
-             if part != "smoke" or config.site.carry == "registry"}
+             if part != "smoke" or config.site.smokes}
     yield group("push", "the release into the store", [f"push:{part}" for part in parts])
     for part, doc in parts.items():
         yield group(f"push:{part}", f"into the store: {doc}")
@@ -39,26 +45,48 @@ def _release(site: Site, pipeline: Pipeline) -> Task:
     at = Layout(site=site.name, pipeline=pipeline.name)
     spec = release.ReleaseSpec(
         pipeline=pipeline.name, layout=at, runtime=pipeline.runtime, profile=pipeline.profile,
-        run=pipeline.run, platform=site.platform, signing=site.signing, carry=site.carry,
+        run=pipeline.run, platform=site.platform, carry=site.carry, smoke=site.smoke,
         configs=pipeline.configs is not None, own=at.own_names(), isolation=site.isolation)
     carried = [place for _, place in contents.fixed(
         at, pipeline.runtime, carry=site.carry, configs=spec.configs).values()]
-    return step(f"release:{pipeline.name}", "the list of all that is carried, signed",
+    return step(f"release:{pipeline.name}", "the list of all that is carried",
                 release.make, spec,
                 needs=[*carried, *(at.own / name / MANIFEST for name in spec.own),
                        at.resolved, at.data_sums, at.runtime_sums(pipeline.runtime),
                        at.lock("plugins")],
-                makes=[at.release / name for name in push.SEALED], servers=site.packages)
+                makes=[at.release / name for name in push.LISTED])
+
+
+def _sign(site: Site, pipeline: Pipeline) -> Task:
+    """After the last step that runs the pipeline's code: what is signed is final by then."""
+    at = Layout(site=site.name, pipeline=pipeline.name)
+    spec = sign.SignSpec(pipeline=pipeline.name, layout=at, store=site.store,
+                         signing=site.signing)
+    return step(f"release:sign:{pipeline.name}", "that list, signed as the current one",
+                sign.sign_release, spec, needs=[at.release / name for name in push.LISTED],
+                makes=[at.release / name for name in push.SIGNED], keeps=[site.signing.public],
+                still=partial(sign.holds, at.release / sign.PROMOTION), servers=site.packages,
+                after=[f"dev:smoke:{pipeline.name}"] if site.smokes else [])
+
+
+def _sign_images(site: Site, pipeline: Pipeline) -> Task:
+    at = Layout(site=site.name, pipeline=pipeline.name)
+    spec = sign.SignImagesSpec(pipeline=pipeline.name, listed=at.archives / "SHA256SUMS",
+                               signing=site.signing)
+    return step(f"images:sign:{pipeline.name}", "the signature of its archives",
+                sign.sign_images, spec, needs=[spec.listed], keeps=[site.signing.public],
+                makes=[at.archives / "SHA256SUMS.sig"], asked=True, servers=site.packages)
 
 
 def _push(site: Site, pipeline: Pipeline, part: str, doc: str) -> Task:
     at = Layout(site=site.name, pipeline=pipeline.name)
     spec = push.PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
-    needs = [at.release / name for name in push.SEALED]
+    needs = [at.release / name for name in push.LISTED]
     action = push.push
     if part == "release":
         action = push.push_release
-        needs += [at.push_receipt(each) for each in push.BEFORE_RELEASE]
+        needs += [*(at.release / name for name in push.SIGNED),
+                  *(at.push_receipt(each) for each in push.BEFORE_RELEASE)]
     elif part == "smoke":
         action = push.push_smoke
         needs += [at.smoke / name for name in push.SMOKE]
@@ -69,12 +97,17 @@ def _push(site: Site, pipeline: Pipeline, part: str, doc: str) -> Task:
 def _tool(site: Site) -> Iterator[Task]:
     at = SiteLayout(site=site.name)
     spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
-                         config=offline_site(site), signing=site.signing)
-    made = [at.tool / name for name in ("airlock.tar", "SHA256SUMS", "SHA256SUMS.sig")]
-    yield step("tool", "this project and its wheels, signed", tool.make, spec,
-               needs=tool.sources(), makes=made, servers=site.packages)
+                         config=offline_site(site))
+    made = [at.tool / name for name in ("airlock.tar", "tool.json")]
+    signed = [at.tool / name for name in ("airlock.tar.sig", *push.PROMOTED)]
+    yield step("tool", "this project and its wheels", tool.make, spec,
+               needs=tool.sources(), makes=made)
+    yield step("tool:sign", "its signature, as the current tool", sign.sign_tool,
+               sign.SignToolSpec(layout=at, store=site.store, signing=site.signing),
+               needs=made, makes=signed, keeps=[site.signing.public],
+               still=partial(sign.holds, at.tool / sign.PROMOTION), servers=site.packages)
     yield step("push:tool", "into the store: this project and its wheels", tool.push,
-               tool.PushToolSpec(layout=at, store=site.store), needs=made,
+               tool.PushToolSpec(layout=at, store=site.store), needs=[*made, *signed],
                makes=[at.tool_receipt])
 
 

@@ -7,21 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, sums
+from tasks.core import files, promotions, sums
 from tasks.core.config import StoreAt
-from tasks.core.errors import ConfigError, IntegrityError
+from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.layout import Layout
-from tasks.core.schema import check, read_json
-from tasks.core.store import Stored, Upload, open_store, send
+from tasks.core.promotions import Promotion
+from tasks.core.schema import read_json
+from tasks.core.store import Store, Stored, Upload, open_store, send
 from tasks.release.contents import source_of
 from tasks.release.release import release_id
+from tasks.release.sign import PROMOTION
 
 KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
          "release": ("images", "config")}
 """Which kinds of a release's files each part brings to the store."""
 
 BEFORE_RELEASE = ("code", "data", "plugins", "runtime")
-SEALED = ("release.json", "SHA256SUMS", "SHA256SUMS.sig")
+LISTED = ("release.json", "SHA256SUMS")
+SEALED = (*LISTED, "SHA256SUMS.sig")
+PROMOTED = (PROMOTION, f"{PROMOTION}.sig")
+SIGNED = ("SHA256SUMS.sig", *PROMOTED)
 SMOKE = ("smoke.log", "trace.txt", "report.html", "DAG.svg")
 
 
@@ -43,7 +48,7 @@ def push(spec: PushSpec) -> str:
 
 
 def push_release(spec: PushSpec) -> str:
-    """Send the rest, then the signed list, then the pointer that makes this the current release.
+    """Send the rest, then the signed list, then the promotion that makes this the current release.
 
     IntegrityError where a listed file is not in the store yet: no pointer to a torn release.
     """
@@ -60,9 +65,7 @@ def push_release(spec: PushSpec) -> str:
     place = f"releases/{spec.pipeline}/{name}"
     stored += send(store, [_upload(f"{place}/{each}", folder / each) for each in SEALED],
                    title=title)
-    pointer = check({"pipeline": spec.pipeline, "id": name, "created": release["created"]},
-                    "current", where="current.json")
-    stored.append(_point(store, f"releases/{spec.pipeline}/current.json", pointer))
+    stored += promote(store, folder, name, title=title)
     write_receipt(spec.layout.push_receipt("release"), "release", spec.store, stored)
     return (f"{name} is the current release in {spec.store.url}\n"
             f"on the offline host: ./doit role=prod site={spec.layout.site} "
@@ -116,8 +119,34 @@ def _see_that_all_is_there(spec: PushSpec, listed: bytes, stored: Iterable[Store
                                   "then push again")
 
 
-def _point(store: Any, key: str, pointer: dict[str, Any]) -> Stored:
-    data = files.json_bytes(pointer)
+def promote(store: Store, folder: Path, name: str, *, title: str) -> list[Stored]:
+    """Bring the signed promotion of `name` into the store, then the pointer to it.
+
+    StoreError where somebody promoted another at the same time; then what was signed here goes,
+    so that the next run signs anew, after theirs.
+    """
+    promotion = promotions.read(folder / PROMOTION)
+    if promotion is None or promotion.id != name:
+        raise IntegrityError(f"this is not the promotion of {name}", where=folder / PROMOTION,
+                             todo="remove it, and run the same command again")
+    key = promotion.subject.key(promotion.number)
+    try:
+        stored = send(store, [_upload(f"{key}{path.removeprefix(PROMOTION)}", folder / path)
+                              for path in PROMOTED], title=title)
+    except StoreError as error:
+        if store.head(key) is None:
+            raise
+        for path in PROMOTED:
+            (folder / path).unlink(missing_ok=True)
+        raise StoreError(f"somebody promoted another under the number {promotion.number}",
+                         where=f"{store.url}: {key}",
+                         todo="look at what they pushed; the same command again makes yours the "
+                              "current one, after theirs") from error
+    return [*stored, _point(store, promotion)]
+
+
+def _point(store: Store, promotion: Promotion) -> Stored:
+    key, data = promotion.subject.pointer, promotion.pointer()
     wanted = Stored(key=key, size=len(data), sha256=files.sha256_bytes(data))
     if store.head(key) != wanted:
         store.put_bytes(key, data)

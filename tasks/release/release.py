@@ -1,8 +1,7 @@
-"""`release`: release.json, SHA256SUMS over every carried file, and its signature."""
+"""`release`: release.json, and SHA256SUMS over every carried file; `release:sign` signs it."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, isolation, signature, sums
-from tasks.core.config import Signing
+from tasks.core import files, isolation, sums
 from tasks.core.errors import AirlockError
 from tasks.core.layout import Layout
 from tasks.core.schema import check, read_json
@@ -23,6 +21,7 @@ from tasks.release import contents
 class ReleaseSpec:
     """What a release is made from; with `carry` at `store`, of the images themselves too.
 
+    `smoke` says how the site tries it before it is signed.
     `configs` says whether institutional configs are carried, and `own` are the names of the
     users' own sheets that are.
     """
@@ -33,8 +32,8 @@ class ReleaseSpec:
     profile: str
     run: str
     platform: str
-    signing: Signing
     carry: str = "registry"
+    smoke: str = "stub"
     configs: bool = False
     own: tuple[str, ...] = ()
     isolation: str = isolation.FULL
@@ -42,21 +41,20 @@ class ReleaseSpec:
 
 def make(spec: ReleaseSpec) -> str:
     """Write the release folder; IntegrityError where a file is not what was claimed."""
-    signature.ready(spec.signing.key, create=spec.signing.create, identity=spec.signing.identity)
     contents.check_platform(spec.layout, spec.platform)
     carried = contents.collect(spec.layout, spec.runtime, carry=spec.carry,
                                configs=spec.configs, own=spec.own)
     folder = spec.layout.release
-    told = describe(spec, carried, before=_before(folder, spec.signing))
+    told = describe(spec, carried, before=_before(folder / "release.json"))
     check(told, "release", where=folder / "release.json")
     files.write_json(folder / "release.json", told)
     digests = {each.path: each.sha256 for each in carried}
     digests["release.json"] = files.sha256(folder / "release.json")
     listed = sums.format_sums(digests)
-    seal(folder, listed, spec.signing)
+    files.write_bytes(folder / "SHA256SUMS", listed)
     size = sum(each.size for each in carried)
-    return f"{release_id(told['revision'], listed)}: {len(digests)} files, " \
-           f"{files.human_size(size)}, signed as {spec.signing.identity}"
+    return (f"{release_id(told['revision'], listed)}: {len(digests)} files, "
+            f"{files.human_size(size)}")
 
 
 def _configs(spec: ReleaseSpec) -> dict[str, Any] | None:
@@ -79,6 +77,7 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
     manifest = read_json(spec.layout.code_manifest, "code-manifest")
     reach = read_json(spec.layout.reach, "reach")
     told = {
+        "kind": "release",
         "pipeline": spec.pipeline,
         "revision": safe_revision(manifest["revision"]),
         "commit": manifest["commit"],
@@ -87,6 +86,7 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
         "shown": shown(spec.runtime),
         "profile": spec.profile,
         "run": spec.run,
+        "smoke": spec.smoke if spec.carry == "registry" else "none",
         "platform": spec.platform,
         "registry": contents.registry_of(spec.layout),
         "isolation": _isolation(spec),
@@ -99,17 +99,13 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
     return {**told, "created": before["created"] if same else now}
 
 
-def _before(folder: Path, signing: Signing) -> dict[str, Any]:
-    """The last release.json; none where another key signed it: that makes another release."""
-    path = folder / "release.json"
+def _before(path: Path) -> dict[str, Any]:
+    """The last release.json, or nothing: what is equal but for its time keeps its time."""
     try:
-        told: dict[str, Any] = check(json.loads(path.read_bytes()), "release", where=path)
-        listed, signed = ((folder / name).read_bytes() for name in ("SHA256SUMS",
-                                                                    "SHA256SUMS.sig"))
-    except (OSError, ValueError, AirlockError):
+        told: dict[str, Any] = read_json(path, "release")
+    except AirlockError:
         return {}
-    return told if signature.is_own(signing.key, listed, signed,
-                                    identity=signing.identity) else {}
+    return told
 
 
 def safe_revision(revision: str) -> str:
@@ -120,17 +116,3 @@ def safe_revision(revision: str) -> str:
 def release_id(revision: str, listed: bytes) -> str:
     """`<revision>-<12 of the SHA-256 of SHA256SUMS>`."""
     return f"{revision}-{files.sha256_bytes(listed)[:12]}"
-
-
-def seal(folder: Path, listed: bytes, signing: Signing) -> None:
-    """Write SHA256SUMS and its signature; both stay as they are where they still fit."""
-    target, seal_at = folder / "SHA256SUMS", folder / "SHA256SUMS.sig"
-    if (target.is_file() and target.read_bytes() == listed and seal_at.is_file()
-            and signature.is_own(signing.key, listed, seal_at.read_bytes(),
-                                 identity=signing.identity)):
-        return
-    signed = signature.sign(signing.key, listed, identity=signing.identity)
-    # A list without its signature counts as not made; the other order would leave a false pair.
-    seal_at.unlink(missing_ok=True)
-    files.write_bytes(target, listed)
-    files.write_bytes(seal_at, signed)

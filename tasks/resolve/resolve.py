@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, isolation, nextflow, project, versions
+from tasks.core import archives, files, isolation, nextflow, project, versions
 from tasks.core.schema import check
 
 
@@ -33,7 +33,7 @@ def resolve(spec: ResolveSpec) -> str:
     """
     version = nextflow.version_of(spec.runtime)
     with files.scratch(spec.output.parent, "resolve") as folder:
-        files.unpack_tar(spec.code, folder / "code")
+        archives.unpack_tar(spec.code, folder / "code")
         runtime = nextflow.install(spec.runtime, folder / "runtime", home=folder / "home")
         found = nextflow.config(runtime, folder / "code", profile=spec.profile, log=spec.log,
                                 params=spec.given or None, least=spec.isolation)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, isolation, known_faults, locks, urls
+from tasks.core import archives, files, isolation, known_faults, locks, trees, urls
 from tasks.core.errors import IntegrityError
 from tasks.runtime import maven
 from tasks.runtime.dist import MAIN, Dist, extract, fetch
 
 LAUNCHER = Path(__file__).with_name("nextflow.sh")
 BUILD_INFO = "META-INF/build-info.properties"
+LARGEST_INFO = 2**20
+"""Bytes of that file; Nextflow's own has some 200."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +78,12 @@ def _jars(spec: Runtime, scratch: Path, lib: Path) -> dict[str, Any]:
 def _check_version(lib: Path, version: str) -> None:
     """Hold what the jar with the main class says of itself against the version asked for."""
     for path in sorted(lib.glob("*.jar")):
-        with zipfile.ZipFile(path) as jar:
+        with archives.open_zip(path, allowed=trees.JAR) as jar:
             names = set(jar.namelist())
             if MAIN in names and BUILD_INFO in names:
+                info = archives.read_member(jar, BUILD_INFO, most=LARGEST_INFO)
                 told = dict(line.split("=", 1) for line in
-                            jar.read(BUILD_INFO).decode(errors="replace").splitlines()
-                            if "=" in line)
+                            info.decode(errors="replace").splitlines() if "=" in line)
                 if told.get("version") == version:
                     return
                 raise IntegrityError(f"this is Nextflow {told.get('version')}, and {version} was "

@@ -8,13 +8,15 @@ own start. The jar alone (`nextflow-<version>-one.jar`) is taken too.
 from __future__ import annotations
 
 import shutil
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import download, files, urls
-from tasks.core.errors import ConfigError, SourceError
+from tasks.core import archives, download, files, trees, urls
+from tasks.core.errors import ConfigError, IntegrityError, SourceError
+from tasks.core.inside import NOWHERE, Inside
 
+LARGEST = 10**9
+"""Bytes of a -dist file; that of 25.10 has 130 MB."""
 MAIN = "nextflow/cli/Launcher.class"
 
 
@@ -22,12 +24,14 @@ MAIN = "nextflow/cli/Launcher.class"
 class Dist:
     """Where the file lies, a URL or a path, and the SHA-256 that is known of it beforehand.
 
-    `reached_at` is where this site fetches it, by its map of URLs.
+    `reached_at` is where this site fetches it, by its map of URLs; `hosts` says what else of the
+    inner network its redirects may lead to.
     """
 
     place: str
     reached_at: str
     sha256: str | None = None
+    hosts: Inside = NOWHERE
 
     @property
     def path(self) -> Path | None:
@@ -43,7 +47,8 @@ def fetch(dist: Dist, target: Path) -> dict[str, str | int]:
     if dist.path is not None and not dist.path.is_file():
         raise ConfigError("there is no such file", where=dist.path,
                           todo="`nextflow.dist` in the pipeline's config is a URL or a file")
-    got = download.fetch(urls.located(dist.reached_at), target)
+    got = download.fetch(urls.located(dist.reached_at), target, most=LARGEST,
+                         hosts=dist.hosts.naming(dist.reached_at))
     download.hold(got, dist.sha256, what="the runtime is not what was promised",
                   where=urls.redact(dist.place),
                   todo="compare nextflow.sha256 in the pipeline's config with what Nextflow's "
@@ -57,11 +62,11 @@ def extract(path: Path, jar: Path) -> None:
     Raises SourceError where there is none, or one that is not Nextflow's.
     """
     try:
-        with zipfile.ZipFile(path) as opened:
+        with archives.open_zip(path, allowed=trees.JAR) as opened:
             names = opened.namelist()
             start = min((member.header_offset for member in opened.infolist()), default=0)
-    except zipfile.BadZipFile as error:
-        raise SourceError(f"there is no jar in this file: {error}", where=path.name,
+    except IntegrityError as error:
+        raise SourceError(f"there is no jar in this file: {error.what}", where=path.name,
                           todo="`nextflow.dist` must name the -dist file of a release; the "
                                "launcher alone (`nextflow`) downloads the rest when it runs"
                           ) from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tasks.core import urls
 from tasks.core.config import Config, Pipeline, Site
 from tasks.core.graph import Task, group, step
+from tasks.core.inside import Inside
 from tasks.core.layout import Layout
 from tasks.runtime.build import LAUNCHER, Runtime, build
 from tasks.runtime.dist import Dist
@@ -37,4 +38,4 @@ def _dist(site: Site, pipeline: Pipeline) -> Dist | None:
     if pipeline.dist is None:
         return None
     return Dist(place=pipeline.dist, reached_at=urls.mapped(pipeline.dist, site.urls),
-                sha256=pipeline.dist_sha256)
+                sha256=pipeline.dist_sha256, hosts=Inside(allowed=site.inside))

@@ -21,7 +21,8 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
     """Let Maven put the jars of `coordinates` and their dependencies into the folder `target`.
 
     It runs confined, but with the network; what it fetches stays in `repository`. It reads the
-    user's settings.xml, so a proxy or mirror that stands there is used. Raises HostError without
+    user's settings.xml, so a proxy or mirror that stands there is used. What it downloads without
+    the right checksum beside it is refused; by itself it would only warn. Raises HostError without
     Maven or where it can't be confined, CommandError when it fails.
     """
     maven = processes.find("mvn", todo=INSTALL_MAVEN)
@@ -29,8 +30,9 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
     repository.mkdir(parents=True, exist_ok=True)
     project = target.parent / "pom.xml"
     files.write_text(project, pom(coordinates))
-    command = [maven, "--batch-mode", "--no-transfer-progress", "--file", str(project.absolute()),
-               COPY, "-DincludeScope=runtime", f"-DoutputDirectory={target.absolute()}"]
+    command = [maven, "--batch-mode", "--no-transfer-progress", "--strict-checksums",
+               "--file", str(project.absolute()), COPY, "-DincludeScope=runtime",
+               f"-DoutputDirectory={target.absolute()}"]
     command, environment = room.confined(
         command, folder=target.parent.absolute(), repository=repository.absolute(), least=least)
     with _one_maven:

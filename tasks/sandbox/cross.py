@@ -21,6 +21,9 @@ from tasks.core.store import open_store
 from tasks.sandbox import host, probes, trust
 from tasks.sandbox.plan import State, local_folder
 
+TOOL = Path("airlock")
+"""Where the tool is unpacked on the offline host, below the folder that it was copied to."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CrossSpec:
@@ -82,14 +85,14 @@ def cross(spec: CrossSpec) -> str:
     if place.here.exists():
         shutil.rmtree(place.here)
     place.here.mkdir(parents=True)
-    copied = [_copy_from_bucket(spec, place.here)] if place.store is None else []
+    copied = [_copy_from_bucket(spec, tool, place.here)] if place.store is None else []
     log = spec.layout.log(f"sandbox:cross:{spec.pipeline}")
     with (host.at_work(place.here.parents[1], spec.pipeline),
           processes.following(log, lambda line: print(f"{spec.pipeline} offline | {line}",
                                                       flush=True)),
           _probing(spec, place) as probed):
         _run(place, script(spec, place, tool), log)
-    results = place.look("list", str(place.there / "results"))
+    results = place.look("list", str(place.there / TOOL / "results"))
     probes.refuse_reached(probed.attempts)
     taken = time.monotonic() - begun
     files.write_json(spec.layout.crossing, schema.check(
@@ -97,7 +100,7 @@ def cross(spec: CrossSpec) -> str:
          "release": release, "tool": tool, "seconds": round(taken, 1),
          "probed_during_run": probed.during_run, "probes": probed.attempts,
          "results": results}, "crossing", where=spec.layout.crossing))
-    shown = os.path.relpath(place.here / "results")
+    shown = os.path.relpath(place.here / TOOL / "results")
     return "\n".join([f"{release} ran on the offline host; {len(results)} results in {shown}",
                       *copied, *_of_probes(probed), *state.shortcomings()])
 
@@ -106,12 +109,13 @@ def script(spec: CrossSpec, place: Place, tool: str) -> str:
     """The three commands that a user types in an empty folder, after a copy of the tool."""
     allowed = shlex.quote(str(place.trust / "allowed_signers"))
     identity = shlex.quote(spec.identity)
-    lines = [f"cp -r {shlex.quote(f'{place.store}/tool/{tool}/.')} ."] if place.store else []
-    lines += [
-        f"ssh-keygen -Y verify -f {allowed} -I {identity} -n airlock -s SHA256SUMS.sig "
-        "< SHA256SUMS",
-        "sha256sum -c SHA256SUMS",
-        f"tar xf airlock.tar && ./doit role=prod site={spec.layout.site} pipeline={spec.pipeline}",
+    copied = [f"cp -rL {shlex.quote(f'{place.store}/tool/{tool}/.')} ."] if place.store else []
+    lines = [
+        *copied,
+        f"ssh-keygen -Y verify -f {allowed} -I {identity} -n airlock-tool -s airlock.tar.sig "
+        "< airlock.tar &&",
+        f"mkdir {TOOL} && tar xf airlock.tar -C {TOOL} && cd {TOOL} &&",
+        f"./doit role=prod tool={tool} site={spec.layout.site} pipeline={spec.pipeline}",
     ]
     return "\n".join(lines)
 
@@ -119,14 +123,15 @@ def script(spec: CrossSpec, place: Place, tool: str) -> str:
 def _carried(spec: CrossSpec) -> tuple[str, str]:
     """The ids of tool and release in the store, from the receipts of their pushes."""
     found = []
-    for path, prefix in ((spec.layout.of_site.tool_receipt, "tool/"),
-                         (spec.layout.push_receipt("release"), f"releases/{spec.pipeline}/")):
+    for path, prefix, name in (
+            (spec.layout.of_site.tool_receipt, "tool/", "airlock.tar"),
+            (spec.layout.push_receipt("release"), f"releases/{spec.pipeline}/", "SHA256SUMS")):
         objects = schema.read_json(path, "push-receipt")["objects"]
         ids = {each["key"].removeprefix(prefix).split("/")[0] for each in objects
-               if each["key"].startswith(prefix) and each["key"].endswith("/SHA256SUMS")}
+               if each["key"].startswith(prefix) and each["key"].endswith(f"/{name}")}
         if len(ids) != 1:
-            raise HostError(f"the receipt must name one SHA256SUMS below {prefix}, "
-                            f"not {len(ids)}", where=path, todo="remove it, and push again")
+            raise HostError(f"the receipt must name one {name} below {prefix}, not {len(ids)}",
+                            where=path, todo="remove it, and push again")
         found.append(ids.pop())
     return found[0], found[1]
 
@@ -158,13 +163,14 @@ def _probing(spec: CrossSpec, place: Place) -> AbstractContextManager[probes.Pro
     own = {"the checkout": Path.cwd(), "the cache of carried files": site.blobs.absolute(),
            "the signing key": spec.key.absolute(),
            "the registry's keys": (site.sandbox / "auth").absolute()}
-    bootstrap = place.here / ProdLayout(site=spec.layout.site, pipeline=spec.pipeline).bootstrap
+    there = ProdLayout(site=spec.layout.site, pipeline=spec.pipeline)
+    bootstrap = place.here / TOOL / there.bootstrap
 
     def attempt() -> list[probes.Attempt]:
         images = schema.read_json(bootstrap, "bootstrap")["images"] if bootstrap.is_file() else []
         return probes.attempt(place.state, place.look, own=own, image=next(iter(images), None))
 
-    return probes.during_run(place.site, place.there, attempt)
+    return probes.during_run(place.site, place.there / TOOL, attempt)
 
 
 def _of_probes(probed: probes.Probed) -> list[str]:
@@ -175,7 +181,7 @@ def _of_probes(probed: probes.Probed) -> list[str]:
     return [f"{refused} of {len(probed.attempts)} attempts to get out, made {when}, were refused"]
 
 
-def _copy_from_bucket(spec: CrossSpec, folder: Path) -> str:
+def _copy_from_bucket(spec: CrossSpec, tool: str, folder: Path) -> str:
     """What `aws s3 cp --recursive` does on a host that has it.
 
     HostError where the offline host was given no credentials of its own for the bucket.
@@ -188,8 +194,9 @@ def _copy_from_bucket(spec: CrossSpec, folder: Path) -> str:
                  "it takes more, `config`")
     store = open_store(spec.store)
     for each in schema.read_json(spec.layout.of_site.tool_receipt, "push-receipt")["objects"]:
-        _, _, name = each["key"].removeprefix("tool/").partition("/")
-        store.get(each["key"], files.inside(folder, name))
+        name = each["key"].removeprefix(f"tool/{tool}/")
+        if name != each["key"]:
+            store.get(each["key"], files.inside(folder, name), most=each["size"])
     return (f"this side copied the tool out of {spec.store.url} into the empty folder, in place of "
             "`aws s3 cp --recursive`")
 

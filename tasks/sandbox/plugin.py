@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
+from tasks.core import archives, files, trees
 from tasks.core.config import ROOT
 from tasks.core.errors import HostError
 
@@ -32,7 +32,7 @@ def build(spec: PluginSpec) -> str:
     builder = _builder()
     with tempfile.TemporaryDirectory() as scratch:
         runtime = Path(scratch) / "runtime"
-        files.unpack_tar(spec.runtime, runtime)
+        archives.unpack_tar(spec.runtime, runtime, allowed=trees.RUNTIME)
         library = next(runtime.glob("nextflow-*/lib"))
         try:
             builder.build(library, "javac", (spec.folder / name).absolute())

@@ -7,7 +7,7 @@ import secrets
 import subprocess
 from pathlib import Path
 
-from tasks.core import files, processes
+from tasks.core import files, ownership, processes, signature
 from tasks.sandbox.plan import Plan
 
 USER = "airlock"
@@ -29,8 +29,7 @@ subjectAltName=IP:{address}
 
 def prepare(plan: Plan) -> bool:
     """Make what is missing or about to end; True where the registry must be started anew."""
-    plan.secrets.mkdir(parents=True, exist_ok=True)
-    plan.secrets.chmod(0o700)
+    ownership.private_folder(plan.secrets)
     made = False
     if not _lasts(plan.ca):
         _make_ca(plan)
@@ -47,15 +46,14 @@ def prepare(plan: Plan) -> bool:
 
 def fill(plan: Plan) -> None:
     """Put into the offline host's folder of trust what an administrator carries there by hand."""
-    plan.trust.mkdir(parents=True, exist_ok=True)
+    ownership.private_folder(plan.trust)
     files.copy(plan.ca, plan.trust / "ca.crt")
     files.write_bytes(plan.trust / "config.json", plan.authfile.read_bytes(), mode=0o600)
 
 
 def allow(folder: Path, public_key: str, identity: str) -> None:
-    """Name the key that signs releases in the folder of trust: allowed_signers (ssh-keygen(1))."""
-    files.write_text(folder / "allowed_signers",
-                     f'{identity} namespaces="airlock" {public_key}\n')
+    """Name the key that signs in the folder of trust: allowed_signers (ssh-keygen(1))."""
+    files.write_text(folder / "allowed_signers", signature.allowed_line(identity, public_key))
 
 
 def _lasts(certificate: Path, address: str | None = None) -> bool:

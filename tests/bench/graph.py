@@ -3,7 +3,7 @@
     .venv/bin/python tests/bench/graph.py
 
 Peers: plain doit with as many empty tasks; make and Snakemake with as many files, where they are
-on the PATH (`pip install snakemake` in an environment of its own, named by SNAKEMAKE=PATH).
+on the PATH (`pip install snakemake==9.27.1` in an environment of its own, named by SNAKEMAKE=PATH).
 Prints milliseconds, process start included (the median of seven), and ratios to plain doit.
 """
 

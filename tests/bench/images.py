@@ -4,7 +4,7 @@
 
 Between two docker-registry on loopback, the destination empty for each cold run. Peers: skopeo, one
 image and eight at a time; crane, eight at a time; regsync with `parallel: 8`. crane and regsync
-come by `go install` into ~/.cache/nf-airlock/bin; what can't be had is left out. Whole commands
+come by `go install` at the versions below; what can't be had is left out. Whole commands
 are measured, process start included; ours is `doit images:mirror:sarek` with nothing built and no
 lock: it stages and scans the code, resolves every tag as the others do, and reads everything back
 as none of them does. `again` is the same command for the others; for ours it is `doit
@@ -39,6 +39,7 @@ import yaml
 from tasks.core.registry import uploads
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.registry.uploads import Opener
+from tests import gotool
 from tests.sandbox import images_servers as servers
 from tests.sandbox import images_streams as streams
 from tests.sandbox.images_servers import Server
@@ -47,9 +48,8 @@ from tests.sandbox.project import copy
 IMAGES, SIZE = 47, 349_000_000
 SHARED = (20_000_000, 1_500_000, 1_024)
 """Bytes of the three shared layers: base system, environment, settings."""
-BIN = Path.home() / ".cache/nf-airlock/bin"
-PEERS = {"crane": "github.com/google/go-containerregistry/cmd/crane@latest",
-         "regsync": "github.com/regclient/regclient/cmd/regsync@latest"}
+PEERS = {"crane": ("github.com/google/go-containerregistry/cmd/crane", "v0.22.1"),
+         "regsync": ("github.com/regclient/regclient/cmd/regsync", "v0.11.7")}
 
 
 @dataclass(kw_only=True)
@@ -106,19 +106,15 @@ def main() -> None:
 
 def available(root: Path) -> dict[str, Command]:
     """The commands that can be had here."""
-    BIN.mkdir(parents=True, exist_ok=True)
-    for name, module in PEERS.items():
-        if not (BIN / name).exists() and shutil.which("go"):
-            subprocess.run(["go", "install", module], env={**os.environ, "GOBIN": str(BIN)},
-                           check=False)
+    peers = {name: gotool.program(*each) for name, each in PEERS.items()}
     commands: dict[str, Command] = {"nf-airlock": airlock(root / "project")}
     if shutil.which("skopeo"):
         commands["skopeo, 1 at a time"] = skopeo(1)
         commands["skopeo, 8 at a time"] = skopeo(8)
-    if (BIN / "crane").exists():
-        commands["crane, 8 at a time"] = crane
-    if (BIN / "regsync").exists():
-        commands["regsync, parallel: 8"] = regsync
+    if peers["crane"]:
+        commands["crane, 8 at a time"] = crane(peers["crane"])
+    if peers["regsync"]:
+        commands["regsync, parallel: 8"] = regsync(peers["regsync"])
     return commands
 
 
@@ -224,15 +220,24 @@ def skopeo(at_once: int) -> Command:
     return command
 
 
-def crane(place: Place, again: bool) -> tuple[list[str], dict[str, str], Path]:
+def crane(program: Path) -> Command:
     """One process for each image."""
-    trust = "" if place.ca else "--insecure"
-    return each(place, f"{BIN / 'crane'} copy {trust} {place.source.address}/{{}}:1.0 "
-                f"{place.target.address}/{{}}:1.0", 8), environment(place), place.folder
+    def command(place: Place, again: bool) -> tuple[list[str], dict[str, str], Path]:
+        trust = "" if place.ca else "--insecure"
+        return each(place, f"{program} copy {trust} {place.source.address}/{{}}:1.0 "
+                    f"{place.target.address}/{{}}:1.0", 8), environment(place), place.folder
+    return command
 
 
-def regsync(place: Place, again: bool) -> tuple[list[str], dict[str, str], Path]:
+def regsync(program: Path) -> Command:
     """One process for all, by its configuration file."""
+    def command(place: Place, again: bool) -> tuple[list[str], dict[str, str], Path]:
+        _write_regsync(place)
+        return ([str(program), "once", "-c", "regsync.yml"], environment(place), place.folder)
+    return command
+
+
+def _write_regsync(place: Place) -> None:
     reach = {"tls": "enabled", "regcert": place.ca.read_text()} if place.ca else {
         "tls": "disabled"}
     (place.folder / "regsync.yml").write_text(yaml.safe_dump({
@@ -241,7 +246,6 @@ def regsync(place: Place, again: bool) -> tuple[list[str], dict[str, str], Path]
                   for each in (place.source, place.target)],
         "sync": [{"source": f"{place.source.address}/{name}:1.0", "type": "image",
                   "target": f"{place.target.address}/{name}:1.0"} for name in place.names]}))
-    return [str(BIN / "regsync"), "once", "-c", "regsync.yml"], environment(place), place.folder
 
 
 def environment(place: Place) -> dict[str, str]:

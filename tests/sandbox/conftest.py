@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,14 @@ def web() -> Iterator[Web]:
 
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> runtimes.Runtime:
-    """hello's runtime, built once by the real step with the real Maven."""
+    """hello's runtime, built once by the real step with the real Maven, held against its lock."""
     folder = tmp_path_factory.mktemp("runtime")
+    shutil.copy(ROOT / "config/locks/hello/runtime.json", folder)
     raw = yaml.safe_load((ROOT / "config/pipelines/hello.yml").read_text())["nextflow"]
     spec = runtimes.Runtime(
         pipeline="hello", version=raw["version"], coordinates=tuple(raw["coordinates"]),
         archive=folder / f"nextflow-{raw['version']}.tar", sums=folder / "sums",
-        lock=Path(folder / "runtime.json"), log=folder / "maven.log", relock=False,
+        lock=folder / "runtime.json", log=folder / "maven.log", relock=False,
         repository=MAVEN)
     runtimes.build(spec)
     return spec

@@ -21,6 +21,9 @@ PARTS = ("config", "schemas", "tasks", "examples")
 FILES = ("doit", "dodo.py", "pyproject.toml", "requirements.txt", "README.md", "LICENSE",
          ".env.template")
 
+SHIPPED = tuple(f"config/locks/{each}/runtime.json" for each in ("bamtofastq", "demo", "hello"))
+"""The locks that come with the project; others are made where it is used."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
@@ -80,6 +83,9 @@ def copy(folder: Path, *, number: int) -> Project:
     for name in PARTS:
         shutil.copytree(ROOT / name, folder / name,
                         ignore=shutil.ignore_patterns("__pycache__", "locks"))
+    for lock in SHIPPED:
+        (folder / lock).parent.mkdir(parents=True)
+        shutil.copy(ROOT / lock, folder / lock)
     for name in FILES:
         shutil.copy(ROOT / name, folder / name)
     MAVEN.mkdir(parents=True, exist_ok=True)

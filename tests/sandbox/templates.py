@@ -17,7 +17,7 @@ from types import ModuleType
 
 import yaml
 
-from tasks.core import files
+from tasks.core import archives, files, trees
 from tasks.sandbox import plugin
 from tests.sandbox.kept import kept
 
@@ -109,7 +109,7 @@ def _tools() -> Path:
 
 def serve_plugins(folder: Path, runtime: Path, scratch: Path) -> None:
     """The stand-in under each id and version that a template pins, with an index, in `folder`."""
-    files.unpack_tar(runtime, scratch / "runtime")
+    archives.unpack_tar(runtime, scratch / "runtime", allowed=trees.RUNTIME)
     library = next((scratch / "runtime").glob("nextflow-*/lib"))
     classes = scratch / "classes"
     sources = sorted(STANDIN.rglob("*.java"))

@@ -152,9 +152,9 @@ def _add_debs(tar: tarfile.TarFile, debs: list[Path]) -> str:
 
 def _add_multiqc(tar: tarfile.TarFile, folder: Path, python: str) -> None:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps",
-                    "--disable-pip-version-check", "--only-binary=:all:", "--python-version",
-                    python, "--platform", f"manylinux2014_{MACHINES[architecture()]}",
-                    "--target", folder, "-r", REQUIREMENTS], check=True)
+                    "--require-hashes", "--disable-pip-version-check", "--only-binary=:all:",
+                    "--python-version", python, "--target", folder, "-r", REQUIREMENTS,
+                    "--platform", f"manylinux2014_{MACHINES[architecture()]}"], check=True)
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
         info = tar.gettarinfo(path, f"{SITE}/{path.relative_to(folder)}")
         info.uid = info.gid = 0

@@ -20,7 +20,7 @@ def project(tmp_path: Path) -> Project:
 
 def test_clean_takes_outputs_and_leaves_locks(project: Project) -> None:
     lock = project.root / "config/locks/hello/images.json"
-    lock.parent.mkdir(parents=True)
+    lock.parent.mkdir(parents=True, exist_ok=True)
     lock.write_text("{}")
     built = project.root / "build/local/hello"
     project.doit("clean", "images:*")

@@ -11,7 +11,7 @@ import pytest
 
 from tasks.core import download
 from tasks.core.errors import SourceError
-from tests.sandbox.web import Web
+from tests.sandbox.web import LOOPBACK, Web
 
 BODY = bytes(range(256)) * 20_000
 
@@ -21,8 +21,12 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "LONGEST_WAIT", 0.02)
 
 
+def fetch(url: str, target: Path) -> download.Fetched:
+    return download.fetch(url, target, hosts=LOOPBACK, most=10**8)
+
+
 def fetched(web: Web, target: Path, path: str = "/x") -> bytes:
-    got = download.fetch(web.url + path, target)
+    got = fetch(web.url + path, target)
     data = target.read_bytes()
     assert (got.sha256, got.size) == (hashlib.sha256(data).hexdigest(), len(data))
     return data
@@ -70,7 +74,7 @@ def test_a_host_that_does_not_answer_is_an_error(tmp_path: Path, web: Web) -> No
     url = f"{web.url}/x?token=s3cret"
     web.socket.close()
     with pytest.raises(SourceError) as caught:
-        download.fetch(url.replace(str(web.server_port), "1"), tmp_path / "x")
+        fetch(url.replace(str(web.server_port), "1"), tmp_path / "x")
     assert "does not take connections" in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
@@ -93,7 +97,7 @@ def test_a_login_stays_with_its_host(tmp_path: Path, web: Web) -> None:
     web.files = {"/y": BODY}
     web.redirects = {"/x": web.url.replace("127.0.0.1", "localhost") + "/y"}
     address = web.url.replace("http://", "http://user:word@")
-    download.fetch(f"{address}/x", tmp_path / "x")
+    fetch(f"{address}/x", tmp_path / "x")
     assert [(path, login is not None) for path, _, login in web.seen] == [("/x", True),
                                                                          ("/y", False)]
 
@@ -103,7 +107,7 @@ def test_a_proxy_of_the_environment_is_used(tmp_path: Path, web: Web,
     monkeypatch.setenv("http_proxy", web.url)
     monkeypatch.setenv("no_proxy", "")
     web.files = {"http://data.example.org/x": BODY}
-    download.fetch("http://data.example.org/x", tmp_path / "x")
+    fetch("http://data.example.org/x", tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == BODY
 
 
@@ -125,5 +129,5 @@ def test_a_host_gets_no_more_connections_than_agreed(tmp_path: Path, web: Web) -
 
     web.files = Slow({f"/{number}": b"x" for number in range(24)})
     with ThreadPoolExecutor(24) as threads:
-        list(threads.map(lambda n: download.fetch(f"{web.url}/{n}", tmp_path / str(n)), range(24)))
+        list(threads.map(lambda n: fetch(f"{web.url}/{n}", tmp_path / str(n)), range(24)))
     assert 1 < most <= download.PER_HOST

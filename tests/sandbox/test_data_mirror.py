@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tasks.code import folder, stage
-from tasks.core import download, files, inputs, project, schema, signature
+from tasks.core import download, files, inputs, project, schema
 from tasks.core.errors import ConfigError, SourceError
 from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
 from tasks.data.own import OwnSpec, mirror_own
@@ -24,7 +24,7 @@ from tasks.data.references import Wish
 from tasks.data.sources import Reach
 from tasks.prod.fetch import fetch
 from tasks.prod.run import own_params
-from tasks.release import push, release
+from tasks.release import release
 from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
 from tests import staged
@@ -384,12 +384,8 @@ def test_a_user_s_own_sheet_is_carried_and_found_offline(
     assert "input=cohort-1" in mirror_own(own)
     assert ready.layout.own_names() == ("cohort-1",)
     release.make(dataclasses.replace(ready.release_spec(), own=ready.layout.own_names()))
-    for part in push.BEFORE_RELEASE:
-        push.push(ready.push_spec(part))
-    push.push_release(ready.push_spec("release"))
-    ready.trust.mkdir()
-    (ready.trust / "allowed_signers").write_text(
-        f"airlock {signature.public_key(ready.signing.key)}\n")
+    ready.push()
+    ready.trust_key()
     fetch(ready.fetch_spec())
     place = ready.prod.release(ready.id())
     told = own_params("cohort-1", None, release=place, folder=tmp_path / "launch")

@@ -29,9 +29,10 @@ from tasks.data.sources import Reach, companions, expand, sizes
 from tests.sandbox import versity
 from tests.sandbox.cutting import relay
 from tests.sandbox.project import ROOT
-from tests.sandbox.web import Web
+from tests.sandbox.web import LOOPBACK, Web
 
 LARGE = bytes(range(256)) * 2**14  # 4 MiB
+NEAR = Reach(hosts=LOOPBACK)
 ODD = "öffentlich/a b+c#1?.fa"
 
 
@@ -161,13 +162,13 @@ def ftp_root(tmp_path: Path) -> Path:
 def test_ftp_tells_sizes_and_is_listed_and_fetched(ftp_root: Path, tmp_path: Path) -> None:
     with ftp_server(ftp_root) as port:
         base = f"ftp://127.0.0.1:{port}/x"
-        assert sizes({f"{base}/large.bam": []}, Reach()) == {f"{base}/large.bam": len(LARGE)}
-        assert companions([f"{base}/large.bam"], Reach()) == {
+        assert sizes({f"{base}/large.bam": []}, NEAR) == {f"{base}/large.bam": len(LARGE)}
+        assert companions([f"{base}/large.bam"], NEAR) == {
             f"{base}/large.bam": (f"{base}/large.bam.bai",)}
-        assert expand(f"{base}/", Reach()) == tuple(sorted(
+        assert expand(f"{base}/", NEAR) == tuple(sorted(
             f"{base}/{name}" for name in ("large.bam", "large.bam.bai", "sub/z.txt",
                                           "%C3%BC%20b.fa")))
-        here = cache(tmp_path, Reach())
+        here = cache(tmp_path, NEAR)
         assert fetched(f"{base}/%C3%BC%20b.fa", here) == b">a\n"
         assert fetched(f"ftp://user:pass%20word@127.0.0.1:{port}/secret.fa", here) == b">s\n"
         with pytest.raises(SourceError, match="no such file"):
@@ -200,7 +201,7 @@ def test_a_broken_ftp_transfer_goes_on_from_where_it_broke(
 
     monkeypatch.setattr(FTP, "transfercmd", watched)
     with ftp_server(ftp_root) as port:
-        assert fetched(f"ftp://127.0.0.1:{port}/x/large.bam", cache(tmp_path, Reach())) == LARGE
+        assert fetched(f"ftp://127.0.0.1:{port}/x/large.bam", cache(tmp_path, NEAR)) == LARGE
     assert asked == [None, *received]
 
 
@@ -208,16 +209,17 @@ def test_a_host_that_is_not_known_is_named_as_that(tmp_path: Path) -> None:
     for url, told in (("ftp://nowhere.invalid/x.fa", "the host's name is not known"),
                       ("ftp://127.0.0.1:9/x.fa", "the host does not take connections")):
         with pytest.raises(SourceError, match=told):
-            fetched(url, cache(tmp_path, Reach()))
+            fetched(url, cache(tmp_path, NEAR))
 
 
 def test_what_a_killed_run_left_goes_on(web: Web, tmp_path: Path) -> None:
     """kill -9 in mid-download; the next run asks for the rest alone."""
     web.files, web.pause = {"/large.fq": LARGE}, 0.08
     script = ("import sys; from pathlib import Path; from tasks.data.blobs import *;"
+              "from tests.sandbox.web import LOOPBACK;"
               "from tasks.data.sources import Reach; root = Path(sys.argv[2]);"
               "fetch_all({sys.argv[1]: ['x']}, Cache(folder=root / 'blobs', known={},"
-              " partial=root / 'partial', reach=Reach()))")
+              " partial=root / 'partial', reach=Reach(hosts=LOOPBACK)))")
     url = f"{web.url}/large.fq"
     process = subprocess.Popen([sys.executable, "-c", script, url, str(tmp_path)], cwd=ROOT,
                                env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -229,7 +231,7 @@ def test_what_a_killed_run_left_goes_on(web: Web, tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     web.pause = 0
-    assert fetched(url, cache(tmp_path, Reach())) == LARGE
+    assert fetched(url, cache(tmp_path, NEAR)) == LARGE
     first, second = (each[1] for each in web.seen)
     assert first is None
     assert second is not None
@@ -238,9 +240,9 @@ def test_what_a_killed_run_left_goes_on(web: Web, tmp_path: Path) -> None:
 
 def test_what_changed_since_a_killed_run_starts_anew(web: Web, tmp_path: Path) -> None:
     web.files, web.cuts = {"/large.fq": LARGE}, {"/large.fq": 9}
-    url, here = f"{web.url}/large.fq", cache(tmp_path, Reach())
+    url, here = f"{web.url}/large.fq", cache(tmp_path, NEAR)
     with pytest.raises(SourceError):
-        fetched(url, cache(tmp_path, Reach(), limit=len(LARGE) // 4))
+        fetched(url, cache(tmp_path, NEAR, limit=len(LARGE) // 4))
     web.files, web.cuts = {"/large.fq": LARGE[::-1]}, {}
     assert fetched(url, here) == LARGE[::-1]
 
@@ -251,4 +253,4 @@ def test_more_than_the_limit_is_not_received(web: Web, tmp_path: Path) -> None:
     for told in (str(len(LARGE)), None):
         web.headers = {"/a.fq": {"Content-Length": told}}
         with pytest.raises(SourceError, match=r"more would come than the 1\.\d MB"):
-            fetched(f"{web.url}/a.fq", cache(tmp_path, Reach(), limit=1_500_000))
+            fetched(f"{web.url}/a.fq", cache(tmp_path, NEAR, limit=1_500_000))

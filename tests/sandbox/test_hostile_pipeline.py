@@ -31,10 +31,10 @@ ABOUT = "Plugin-Id: nf-a\nPlugin-Version: 1.0.0\n"
 
 def arrived(hostile: Hostile) -> tuple[Path, launch.Launch]:
     """The release on the offline host, fetched, checked and unpacked for a launch."""
-    hostile.run("release", "push:code", "push:data", "push:plugins", "push:runtime",
+    hostile.run("release", "release:sign", "push:code", "push:data", "push:plugins", "push:runtime",
                 "push:release")
     trusted = signature.public_key(Path("keys/id_ed25519"))
-    files.write_text(Path("trust/allowed_signers"), f"airlock {trusted}\n")
+    files.write_text(Path("trust/allowed_signers"), signature.allowed_line("airlock", trusted))
     hostile.run("prod:fetch", role="prod")
     folder = hostile.prod.release(json.loads(hostile.prod.current.read_text())["id"])
     return folder.absolute(), launch.prepare(bootstrap.carried(folder, VERSION),

@@ -21,6 +21,7 @@ from tasks.core.registry.client import Access, Registries
 from tasks.images.reference import Destination
 from tests.sandbox import images_servers as servers
 from tests.sandbox.images_servers import PASSWORD, USER, Layout, Server
+from tests.sandbox.web import LOOPBACK
 
 
 def _base64url(data: bytes) -> str:
@@ -107,7 +108,8 @@ def target(tokens: Tokens, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def access(target: Server, authfile: Path) -> Access:
-    return Access(registries={target.address: target.url}, ca=None, authfile=authfile)
+    return Access(registries={target.address: target.url}, ca=None, authfile=authfile,
+                  hosts=LOOPBACK)  # the token server's address is another
 
 
 def test_push_mount_and_pull_with_tokens_that_are_kept(

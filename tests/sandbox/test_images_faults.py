@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import ImageError, IntegrityError, RegistryError
+from tasks.core.inside import NOWHERE, Inside
 from tasks.core.registry.client import MANIFESTS, SCHEMA1, Access, Registries
 from tasks.images import mirror, plan
 from tasks.images.lock import resolve
@@ -53,10 +54,11 @@ def near() -> Iterator[Memory]:
         yield memory
 
 
-def registries(far: Memory, near: Memory | None = None, authfile: Path | None = None) -> Registries:
+def registries(far: Memory, near: Memory | None = None, authfile: Path | None = None,
+               hosts: Inside = NOWHERE) -> Registries:
     return Registries(Access(registries={"quay.io": far.url,
                                          HOME.address: near.url if near else far.url},
-                             ca=None, authfile=authfile))
+                             ca=None, authfile=authfile, hosts=hosts))
 
 
 def locked(known: Registries) -> list[Image]:
@@ -292,7 +294,8 @@ def test_a_redirect_elsewhere_gets_no_credentials(far: Memory, near: Memory,
 
     far.spoil = spoil
     near.blobs = far.blobs
-    resolve(registries(far, authfile=login), parse("quay.io/a/one:1"), "linux/amd64", NOW)
+    resolve(registries(far, authfile=login, hosts=NOWHERE.naming(near.url)),
+            parse("quay.io/a/one:1"), "linux/amd64", NOW)
     assert near.count("GET", "/blobs/") == 1
     assert all("authorization" not in each.headers for each in near.seen)
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import HostError, ImageError
+from tasks.core.inside import NOWHERE
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
 from tasks.images.lock import LockSpec, lock_images
@@ -64,7 +65,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(source=source, one=one, two=two, access=Access(
             registries={"quay.io": f"{source.url}/quay.io", "docker.io": f"{source.url}/docker.io",
                         "gone.example.org": "http://127.0.0.1:1"}, ca=ca,
-            authfile=servers.login_files(root / "auth", [one.address, two.address])))
+            authfile=servers.login_files(root / "auth", [one.address, two.address]),
+            hosts=NOWHERE.naming(*(f"https://{each.address}" for each in (one, two)))))
 
 
 def put_new(source: Server, folder: Path, content: bytes, tag: str = "1") -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import AirlockError, ImageError, IntegrityError, RegistryError
+from tasks.core.inside import NOWHERE
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.images.lock import LockSpec, lock_images
@@ -47,7 +48,8 @@ class World:
     def access(self) -> Access:
         return Access(registries={"quay.io": f"{self.source.url}/quay.io",
                                   "docker.io": f"{self.source.url}/docker.io"},
-                      ca=self.ca, authfile=self.authfile)
+                      ca=self.ca, authfile=self.authfile,
+                      hosts=NOWHERE.naming(f"https://{self.target.address}"))
 
 
 @dataclass(frozen=True, kw_only=True)

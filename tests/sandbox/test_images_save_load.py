@@ -27,7 +27,7 @@ from tasks.images.lock import LockSpec, lock_images
 from tasks.images.locked import distinct, read_lock
 from tasks.images.reference import Destination
 from tasks.prod.fetch import fetch
-from tasks.release import push, release
+from tasks.release import release
 from tests.sandbox import images_servers as servers
 from tests.sandbox.images_servers import Layout, Server
 from tests.staged import Staged, stage
@@ -60,10 +60,7 @@ class Gap:
                            destination=Destination(address=self.target.address, prefix="in"),
                            receipt=at.images_receipt))
         release.make(replace(self.staged.release_spec(), carry="store"))
-        for part in push.BEFORE_RELEASE:
-            push.push(self.staged.push_spec(part))
-        push.push_release(self.staged.push_spec("release"))
-        return self.staged.id()
+        return self.staged.push()
 
     def load_spec(self) -> LoadSpec:
         return LoadSpec(pipeline="hello", layout=self.staged.prod,
@@ -103,8 +100,7 @@ def gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gap]:
         for place in (staged.trust / "ca.crt", only_ca / "ca.crt"):
             files.copy(ca, place)
         signature.ready(staged.signing.key, create=True, identity="airlock")
-        files.write_text(staged.trust / "allowed_signers",
-                         f"airlock {signature.public_key(staged.signing.key)}\n")
+        staged.trust_key()
         yield Gap(staged=staged, source=source, target=target, ca=only_ca / "ca.crt")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tasks.core import files, schema
+from tasks.core import archives, files, schema
 from tasks.core.config import PluginsAt
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tasks.plugins.cache import Plugins, cache
@@ -225,16 +225,17 @@ def test_a_registry_answers_as_an_index_does(tmp_path: Path, web: Web, shop: Sho
     assert web.asked("/plugins.json") == 0
     assert web.queries["/api/v1/plugins/dependencies"] == [
         "plugins=nf-a%401.0.0%2Cnf-b&nextflowVersion=24.10.5"]
-    web.files["/api/v1/plugins/dependencies"] = b"<html>"
-    with pytest.raises(SourceError, match="did not answer in JSON"):
-        cache(made_of)
+    for answer in (b"<html>", b"[" * 100_000):
+        web.files["/api/v1/plugins/dependencies"] = answer
+        with pytest.raises(SourceError, match="did not answer in JSON"):
+            cache(made_of)
 
 
 def test_no_plugins_ask_nobody(tmp_path: Path, web: Web, resolved: dict[str, Any]) -> None:
     cache(spec(tmp_path, web))
     assert web.seen == []
     assert (tmp_path / "plugins.txt").read_bytes() == b""
-    files.unpack_tar(tmp_path / "plugins.tar", tmp_path / "unpacked")
+    archives.unpack_tar(tmp_path / "plugins.tar", tmp_path / "unpacked")
     assert list((tmp_path / "unpacked").iterdir()) == []
 
 

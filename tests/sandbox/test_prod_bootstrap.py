@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import files, signature
+from tasks.core import files
 from tasks.core.errors import HostError, RegistryError
 from tasks.core.schema import read_json
 from tasks.prod.bootstrap import BootstrapSpec, bootstrap, lacking, see_registry
@@ -94,9 +94,7 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
     monkeypatch.chdir(tmp_path)
     staged = stage()
     staged.publish()
-    staged.trust.mkdir()
-    (staged.trust / "allowed_signers").write_text(
-        f"airlock {signature.public_key(staged.signing.key)}\n")
+    staged.trust_key()
     fetch(staged.fetch_spec())
     return staged
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files, isolation, signature, sums
-from tasks.core.config import Signing
 from tasks.core.errors import AirlockError, HostError, IntegrityError, StoreError
 from tasks.prod.fetch import fetch
 from tasks.release import release
@@ -23,13 +22,8 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
     monkeypatch.chdir(tmp_path)
     staged = stage()
     staged.publish()
-    trust(staged.trust, staged.signing.key)
+    staged.trust_key()
     return staged
-
-
-def trust(folder: Path, key: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / "allowed_signers").write_text(f"airlock {signature.public_key(key)}\n")
 
 
 def place(ready: Staged) -> Path:
@@ -97,7 +91,8 @@ def test_a_second_fetch_changes_nothing_and_a_second_release_only_what_differs(r
 
 def test_a_changed_byte_in_any_file_of_the_store_is_refused_and_named(ready: Staged) -> None:
     keys = [path for path in files.tree(Path("store")) if path.name != "current.json"]
-    assert len(keys) == 21  # 17 carried, release.json, and its three files of the release
+    # 17 carried, release.json, its three files of the release, the promotion and its signature
+    assert len(keys) == 23
     for path in keys:
         whole = path.read_bytes()
         flip(path)
@@ -134,13 +129,14 @@ def test_a_changed_byte_in_the_cache_is_fetched_again(ready: Staged) -> None:
     assert not (folder / "stray").exists()
 
 
-@pytest.mark.parametrize("name", ["SHA256SUMS", "SHA256SUMS.sig", "current.json"])
+@pytest.mark.parametrize("name", ["SHA256SUMS", "SHA256SUMS.sig", "current.json",
+                                  "promotions/00000001.json", "promotions/00000001.json.sig"])
 def test_a_missing_file_of_the_release(ready: Staged, name: str) -> None:
-    folder = place(ready) if name != "current.json" else place(ready).parent
+    folder = place(ready) if name.startswith("SHA256") else place(ready).parent
     (folder / name).unlink()
-    with pytest.raises(AirlockError, match=name.replace(".sig", "|signature is missing")) as caught:
+    with pytest.raises(AirlockError, match=name.replace(".sig", "|is missing")) as caught:
         fetch(ready.fetch_spec())
-    assert name in str(caught.value)
+    assert name.removesuffix(".sig") in str(caught.value)
 
 
 def test_a_missing_blob(ready: Staged) -> None:
@@ -150,10 +146,11 @@ def test_a_missing_blob(ready: Staged) -> None:
 
 
 def test_a_foreign_key_is_refused_before_anything_is_read(ready: Staged) -> None:
-    other = Signing(key=Path("keys/other"), identity="airlock", create=True)
-    signature.ready(other.key, create=True, identity="airlock")
+    other = Path("keys/other")
+    signature.ready(other, create=True, identity="airlock")
     (place(ready) / "SHA256SUMS").write_bytes(b"../../../evil\n")
-    release.seal(place(ready), b"../../../evil\n", other)
+    (place(ready) / "SHA256SUMS.sig").write_bytes(signature.sign(
+        other, b"../../../evil\n", namespace=signature.RELEASE))
     with pytest.raises(IntegrityError, match="does not name"):
         fetch(ready.fetch_spec())
 
@@ -186,15 +183,11 @@ def test_a_signed_release_of_another_pipeline_is_refused(ready: Staged) -> None:
 
 
 def older(ready: Staged) -> tuple[str, str]:
-    """Two pushed releases, the first older by a second at least."""
+    """Two pushed releases, the second fetched, and a store that shows the first again."""
     first = ready.id()
     pointer = Path("store/releases/hello/current.json")
     before = pointer.read_bytes()
     change_code(ready, b"workflow { 4 }\n")
-    place_of_clock = ready.layout.release / "release.json"
-    release.make(ready.release_spec())
-    told = json.loads(place_of_clock.read_text())
-    files.write_json(place_of_clock, {**told, "created": "2999-01-01T00:00:00.000000Z"})
     second = ready.publish()
     fetch(ready.fetch_spec())
     pointer.write_bytes(before)
@@ -203,7 +196,7 @@ def older(ready: Staged) -> tuple[str, str]:
 
 def test_an_older_release_comes_in_only_when_it_is_named(ready: Staged) -> None:
     first, second = older(ready)
-    with pytest.raises(IntegrityError, match="older than the release in place") as caught:
+    with pytest.raises(IntegrityError, match="this host has seen number 2: it is older") as caught:
         fetch(ready.fetch_spec())
     assert f"release={first}" in str(caught.value)
     assert json.loads(ready.prod.current.read_text())["id"] == second

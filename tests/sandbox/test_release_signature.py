@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ from tasks.core import files, signature
 from tasks.core.config import Signing
 from tasks.core.errors import HostError, IntegrityError, StoreError
 from tasks.core.schema import read_json
-from tasks.release import contents, push, release
+from tasks.release import contents, push, release, sign
 from tests.staged import Staged, change_code, stage
 
 
@@ -29,17 +28,19 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
 
 
 def allow(key: Path, at: Path) -> Path:
-    at.write_text(f"airlock {signature.public_key(key)}\n")
+    at.write_text(signature.allowed_line("airlock", signature.public_key(key)))
     return at
 
 
 def test_an_auditor_needs_no_more_than_ssh_keygen_and_sha256sum(ready: Staged) -> None:
     release.make(ready.release_spec())
+    sign.sign_release(ready.sign_spec())
     folder = ready.layout.release
     allowed = allow(ready.signing.key, Path("allowed_signers"))
     with (folder / "SHA256SUMS").open("rb") as listed:
-        subprocess.run(["ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "airlock", "-n",
-                        "airlock", "-s", folder / "SHA256SUMS.sig"], stdin=listed, check=True)
+        subprocess.run(["ssh-keygen", "-Y", "verify", "-f", allowed, "-I",
+                        "airlock/hello", "-n", "airlock-release", "-s",
+                        folder / "SHA256SUMS.sig"], stdin=listed, check=True)
     place = Path("laid-out")
     for line in (folder / "SHA256SUMS").read_text().splitlines():
         path = line[66:]
@@ -54,7 +55,9 @@ def test_the_same_files_make_the_same_release(ready: Staged, monkeypatch: pytest
                                               ) -> None:
     def made() -> dict[str, bytes]:
         release.make(ready.release_spec())
-        return {name: (ready.layout.release / name).read_bytes() for name in push.SEALED}
+        sign.sign_release(ready.sign_spec())
+        return {name: (ready.layout.release / name).read_bytes()
+                for name in {*push.SEALED, *push.PROMOTED}}
 
     first = made()
     created = first["release.json"].replace(b'"created": "2', b'"created": "1')
@@ -89,13 +92,13 @@ def test_a_key_with_a_passphrase_needs_the_agent(ready: Staged, agent: dict[str,
     shutil.copy("plain.pub", "locked.pub")
     subprocess.run(["ssh-keygen", "-q", "-p", "-N", "a passphrase", "-f", locked], check=True)
     with pytest.raises(HostError, match="can't be used") as caught:
-        signature.sign(locked, b"data", identity="airlock")
+        signature.sign(locked, b"data", namespace=signature.TOOL)
     assert "ssh-agent" in str(caught.value)
     subprocess.run(["ssh-add", "-q", plain], check=True, env=agent)
     monkeypatch.setenv("SSH_AUTH_SOCK", agent["SSH_AUTH_SOCK"])
-    signed = signature.sign(locked, b"data", identity="airlock")
-    signature.verify(b"data", signed, allowed=allow(plain, Path("allowed")), identity="airlock",
-                     where="here")
+    signed = signature.sign(locked, b"data", namespace=signature.TOOL)
+    signature.verify(b"data", signed, namespace=signature.TOOL, where="here",
+                     allowed=allow(plain, Path("allowed")), signer="airlock")
 
 
 def test_what_a_signature_is_refused_for(ready: Staged) -> None:
@@ -103,32 +106,42 @@ def test_what_a_signature_is_refused_for(ready: Staged) -> None:
     signature.ready(key, create=True, identity="airlock")
     other = Path("keys/other")
     signature.ready(other, create=True, identity="airlock")
-    signed = signature.sign(key, b"data", identity="airlock")
+    signed = signature.sign(key, b"data", namespace=signature.TOOL)
     allowed, foreign = allow(key, Path("a")), allow(other, Path("b"))
-    cases = [(b"datb", signed, allowed, "airlock", "one of the two was changed"),
-             (b"data", b"rubbish", allowed, "airlock", "one of the two was changed"),
-             (b"data", signed, foreign, "airlock", "does not name"),
-             (b"data", signed, allowed, "someone", "does not name")]
-    signature.verify(b"data", signed, allowed=allowed, identity="airlock", where="here")
-    for data, seal, signers, identity, said in cases:
+
+    def verify(data: bytes, seal: bytes, signers: Path, signer: str,
+               namespace: str = signature.TOOL) -> None:
+        signature.verify(data, seal, namespace=namespace, allowed=signers, signer=signer,
+                         where="here")
+
+    verify(b"data", signed, allowed, "airlock")
+    for data, seal, signers, signer, said in (
+            (b"datb", signed, allowed, "airlock", "one of the two was changed"),
+            (b"data", b"rubbish", allowed, "airlock", "one of the two was changed"),
+            (b"data", signed, foreign, "airlock", "does not name"),
+            (b"data", signed, allowed, "someone", "does not name")):
         with pytest.raises(IntegrityError, match=said):
-            signature.verify(data, seal, allowed=signers, identity=identity, where="here")
+            verify(data, seal, signers, signer)
+    for namespace in (signature.RELEASE, signature.PROMOTION, "airlock"):
+        with pytest.raises(IntegrityError, match="another kind of file"):
+            verify(b"data", signed, allowed, "airlock", namespace)
     with pytest.raises(HostError, match="trusted keys is missing"):
-        signature.verify(b"data", signed, allowed=Path("none"), identity="airlock", where="here")
+        verify(b"data", signed, Path("none"), "airlock")
 
 
-def test_another_key_makes_another_release(ready: Staged) -> None:
+def test_another_key_signs_the_same_release_anew(ready: Staged) -> None:
     first = ready.publish()
-    path = ready.layout.release / "release.json"
-    files.write_json(path, {**json.loads(path.read_text()),
-                            "created": "2001-01-01T00:00:00.000000Z"})
     other = Signing(key=Path("keys/other"), identity="airlock", create=True)
     rotated = dataclasses.replace(ready, signing=other)
-    second = rotated.publish()
-    assert second != first
-    listed, seal = ((Path("store/releases/hello") / second / name).read_bytes()
-                    for name in ("SHA256SUMS", "SHA256SUMS.sig"))
-    assert signature.is_own(other.key, listed, seal, identity="airlock")
+    assert rotated.publish() == first
+    store = Path("store/releases/hello")
+    listed, seal = ((store / first / name).read_bytes() for name in ("SHA256SUMS",
+                                                                     "SHA256SUMS.sig"))
+    assert signature.is_own(other.key, listed, seal, namespace=signature.RELEASE)
+    assert read_json(store / "current.json", "pointer")["number"] == 2
+    seal = (store / "promotions/00000002.json.sig").read_bytes()
+    assert signature.is_own(other.key, (store / "promotions/00000002.json").read_bytes(), seal,
+                            namespace=signature.PROMOTION)
 
 
 def test_a_push_ends_with_the_pointer_and_tells_what_the_store_holds(ready: Staged) -> None:
@@ -142,7 +155,7 @@ def test_a_push_ends_with_the_pointer_and_tells_what_the_store_holds(ready: Stag
     for key, path in there.items():
         assert (told[key]["sha256"], told[key]["size"]) == (files.sha256(path),
                                                             path.stat().st_size)
-    pointer = read_json(store / "releases/hello/current.json", "current")
+    pointer = read_json(store / "releases/hello/current.json", "pointer")
     assert pointer["id"] == name
     assert (store / f"releases/hello/{name}/SHA256SUMS.sig").is_file()
 
@@ -153,6 +166,7 @@ def test_a_release_whose_files_are_not_all_pushed_gets_no_pointer(ready: Staged)
         push.push(ready.push_spec(part))
     change_code(ready, b"workflow { 1 }\n")
     release.make(ready.release_spec())
+    sign.sign_release(ready.sign_spec())
     with pytest.raises(IntegrityError, match=r"no receipt tells of these files: code\.tar"):
         push.push_release(ready.push_spec("release"))
     assert not Path("store/releases").exists()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +14,10 @@ import pytest
 from tasks.core import files, nextflow
 from tasks.core.errors import CommandError, HostError, SourceError
 from tasks.runtime import build as runtimes
+from tests.sandbox import project
+from tests.sandbox.web import Web
+
+JAR = "io/nextflow/nf-commons/24.10.5/nf-commons-24.10.5.jar"
 
 
 def beside(spec: runtimes.Runtime, folder: Path, **changes: object) -> runtimes.Runtime:
@@ -64,3 +70,73 @@ def test_without_maven_it_says_what_to_install(runtime: runtimes.Runtime, tmp_pa
     with pytest.raises(HostError, match="mvn") as caught:
         runtimes.build(beside(runtime, tmp_path))
     assert "apt-get install maven" in str(caught.value)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another user's home folder, where Maven's settings lie."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def copied(runtime: runtimes.Runtime, tmp_path: Path) -> runtimes.Runtime:
+    """The step with another folder for its outputs, and a copy of the repository that it filled."""
+    shutil.copytree(runtime.repository, tmp_path / "repository", copy_function=os.link)
+    return beside(runtime, tmp_path, repository=tmp_path / "repository")
+
+
+@pytest.mark.parametrize("offers", ["a false checksum", "none"])
+@pytest.mark.parametrize("name", [JAR, JAR.replace(".jar", ".pom")], ids=["jar", "pom"])
+def test_what_a_repository_serves_without_the_right_checksum_is_refused_by_name(
+        runtime: runtimes.Runtime, copied: runtimes.Runtime, web: Web, home: Path, name: str,
+        offers: str) -> None:
+    shutil.rmtree((copied.repository / JAR).parent)
+    files.write_text(home / ".m2/settings.xml",
+                     "<settings><mirrors><mirror><id>central</id><mirrorOf>*</mirrorOf>"
+                     f"<url>{web.url}</url></mirror></mirrors></settings>")
+    web.folder = runtime.repository
+    if offers == "none":
+        web.statuses = {f"/{name}.{kind}": [404] * 9 for kind in ("sha1", "sha256", "md5")}
+    else:
+        web.files[f"/{name}"] = (runtime.repository / name).read_bytes() + b"\n"
+    with pytest.raises(CommandError) as caught:
+        runtimes.build(copied)
+    assert "nf-commons:" + name.rpartition(".")[2] in str(caught.value)
+    assert "hecksum" in str(caught.value)
+    assert web.asked(f"/{name}")
+    assert not copied.archive.exists()
+
+
+def test_a_changed_jar_in_mavens_own_repository_is_caught_by_the_lock(
+        copied: runtimes.Runtime) -> None:
+    """Maven believes what it downloaded once."""
+    jar = copied.repository / JAR
+    true = files.sha256(jar)
+    changed = jar.read_bytes() + b"\n"
+    jar.unlink()
+    jar.write_bytes(changed)
+    with pytest.raises(SourceError) as caught:
+        runtimes.build(copied)
+    assert all(each in str(caught.value)
+               for each in (jar.name, true, files.sha256(jar), "relock=1"))
+
+
+def test_the_first_run_in_a_fresh_clone_compares_with_what_was_published(tmp_path: Path) -> None:
+    clone = project.copy(tmp_path, number=44)
+    site = clone.site()
+    del site["sandbox"]  # no servers, no packages: the runtime alone
+    clone.write_site(site)
+    lock = clone.root / "config/locks/hello/runtime.json"
+    text = lock.read_text()
+    true = next(jar["sha256"] for jar in json.loads(text)["jars"]
+                if jar["name"] == Path(JAR).name)
+    false = ("1" if true[0] == "0" else "0") + true[1:]
+    lock.write_text(text.replace(true, false))
+    told = clone.doit("runtime:hello", check=False)
+    assert told.returncode != 0
+    assert all(each in told.stdout for each in (Path(JAR).name, true, false, "relock=1"))
+    assert not list(clone.root.glob("build/local/hello/nextflow-*"))
+    lock.write_text(text)
+    clone.doit("runtime:hello")
+    assert lock.read_text() == text

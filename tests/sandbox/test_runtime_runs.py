@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import files, known_faults, launch, nextflow
-from tasks.core.errors import CommandError
+from tasks.core import archives, files, known_faults, launch, nextflow, trees
+from tasks.core.errors import CommandError, SourceError
 from tasks.runtime import build as runtimes
 from tasks.runtime.dist import Dist
 from tests.sandbox.project import MAVEN
@@ -25,16 +25,18 @@ MERGED = ("META-INF/services/", "META-INF/groovy/")
 """Lists of classes, of which each jar has its own."""
 
 
-def run(archive: Path, folder: Path, *words: str) -> str:
+def run(archive: Path, folder: Path, *words: str, text: str = MAIN,
+        room: launch.Room | None = None) -> str:
     """Run a pipeline of one process, which has no stub block; what Nextflow said."""
-    files.write_text(folder / "code/main.nf", MAIN)
+    files.write_text(folder / "code/main.nf", text)
     files.write_text(folder / "code/nextflow.config", "profiles { test {}\n offline {} }\n")
     files.write_json(folder / "params.json", {})
     ready = launch.Launch(
         nextflow=nextflow.install(archive, folder / "runtime", home=folder / "home"),
         code=folder / "code", tree=folder / "configs", configs=(), params=folder / "params.json",
         host_params=folder / "host.params.json", folder=folder)
-    launch.run(ready, profile="test", log=folder / "run.log", options=[], words=words)
+    launch.run(ready, profile="test", log=folder / "run.log", options=[], words=words,
+               room=room)
     return (folder / "run.log").read_text()
 
 
@@ -62,9 +64,22 @@ def test_the_runtime_from_maven_runs_stubs(runtime: runtimes.Runtime, tmp_path: 
     assert "process > WITHOUT_STUB" in run(runtime.archive, tmp_path, "-stub-run")
 
 
+@pytest.mark.parametrize(("text", "said"), [
+    ("workflow { while (true) { println 'x' * 100_000 } }", "wrote more than 1.0 MB"),
+    ("workflow { while (true) { sleep 100 } }", "took longer than 15 s")])
+def test_a_confined_run_without_an_end_is_ended(
+        runtime: runtimes.Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        text: str, said: str) -> None:
+    monkeypatch.setattr(nextflow, "LONGEST_LOG", 1_000_000)
+    (tmp_path / "room").mkdir()
+    with pytest.raises(SourceError, match=f"the run {said}, and was ended"):
+        run(runtime.archive, tmp_path, text=text,
+            room=launch.Room(folder=tmp_path / "room", patience=15))
+
+
 def as_dist(archive: Path, target: Path) -> None:
     """Pack a runtime's jars as Nextflow's own `-dist` file is: a launcher, then one jar of all."""
-    files.unpack_tar(archive, target.with_suffix(".unpacked"))
+    archives.unpack_tar(archive, target.with_suffix(".unpacked"), allowed=trees.RUNTIME)
     lists, seen = defaultdict[str, bytes](bytes), set[str]()
     whole = target.with_suffix(".jar")
     with zipfile.ZipFile(whole, "w") as fat:

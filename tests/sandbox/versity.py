@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests import gotool
 
 VERSION = "v1.7.0"
 ACCESS, SECRET = "testaccess", "testsecretkey0123"
@@ -28,16 +29,11 @@ class Gateway:
 
 
 def program() -> Path:
-    """The server's program, built once (about a minute) and kept in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / f"nf-airlock/versitygw-{VERSION.removeprefix('v')}"
-    if not (folder / "versitygw").is_file():
-        if shutil.which("go") is None:
-            pytest.skip("versitygw, the S3 server of this test, is built by Go, which is not here")
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["go", "install", f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"],
-                       check=True, env={**os.environ, "GOBIN": str(folder)})
-    return folder / "versitygw"
+    """The server's program, built once (about a minute)."""
+    found = gotool.program("github.com/versity/versitygw/cmd/versitygw", VERSION)
+    if found is None:
+        pytest.skip("versitygw, the S3 server of this test, is built by Go, which is not here")
+    return found
 
 
 @contextmanager

@@ -12,6 +12,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tasks.core.inside import Inside
+
+LOOPBACK = Inside(allowed=("127.0.0.0/8", "::1"))
+"""What a site says whose servers are those of these tests."""
 STEP = 1 << 16
 
 

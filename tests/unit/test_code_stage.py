@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.code import folder, stage
-from tasks.core import files, schema
+from tasks.core import archives, files, schema
 from tasks.core.errors import ConfigError, SourceError
 
 NAMES = st.text("abcäöABC012._- ", min_size=1, max_size=8).filter(
@@ -54,7 +54,7 @@ def test_bytes_depend_on_content_alone_and_come_back_whole(
         tree: dict[tuple[str, str], tuple[bytes, bool]]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary)
-        archives = []
+        made = []
         for number, order in enumerate((list(tree), list(reversed(tree)))):
             root = out / f"source{number}"
             for parent, name in order:
@@ -65,9 +65,9 @@ def test_bytes_depend_on_content_alone_and_come_back_whole(
                 path.chmod(0o775 if executable else 0o600)
                 os.utime(path, (number, number))
             stage.from_folder(spec(root, out / str(number)))
-            archives.append(out / str(number) / "code.tar")
-        assert archives[0].read_bytes() == archives[1].read_bytes()
-        files.unpack_tar(archives[0], out / "back")
+            made.append(out / str(number) / "code.tar")
+        assert made[0].read_bytes() == made[1].read_bytes()
+        archives.unpack_tar(made[0], out / "back")
         for (parent, name), (content, executable) in tree.items():
             path = out / "back" / parent / name
             assert path.read_bytes() == content
@@ -137,7 +137,7 @@ def test_a_name_that_is_not_utf8_is_refused(source: Path, tmp_path: Path) -> Non
 def test_links_inside_stay_links(source: Path, tmp_path: Path) -> None:
     (source / "tools").symlink_to("bin")
     stage.from_folder(spec(source, tmp_path))
-    files.unpack_tar(tmp_path / "code.tar", tmp_path / "back")
+    archives.unpack_tar(tmp_path / "code.tar", tmp_path / "back")
     assert (tmp_path / "back/tools").readlink() == Path("bin")
     assert (tmp_path / "back/tools/tool").read_text() == "#!/bin/sh\n"
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tasks.core import archives
 from tasks.core.errors import IntegrityError
+from tasks.core.trees import Bounds
 from tasks.plugins import archive
 
 MANIFEST = b"Manifest-Version: 1.0\r\nPlugin-Id: nf-x\r\nPlugin-Version: 1.2\r\n .3\r\n\r\nX: y\r\n"
@@ -51,17 +52,17 @@ def test_only_files_and_folders_are_unpacked(kind: int) -> None:
     member = zipfile.ZipInfo("x")
     member.external_attr = (mode | 0o644) << 16
     if mode in (0, stat.S_IFREG, stat.S_IFDIR):
-        archives._judge([member], Path("p.zip"), 10)
+        archives._judge([member], Path("p.zip"), Bounds(size=10, members=10))
     else:
         with pytest.raises(IntegrityError, match="neither file nor folder"):
-            archives._judge([member], Path("p.zip"), 10)
+            archives._judge([member], Path("p.zip"), Bounds(size=10, members=10))
 
 
 def test_a_bomb_is_refused_before_it_bursts(tmp_path: Path) -> None:
     path = make(tmp_path / "p.zip", *((f"zeros{number}", bytes(600_000), 0) for number in (1, 2)))
     assert path.stat().st_size < 10_000
     with pytest.raises(IntegrityError, match=r"1\.2 MB.*1\.0 MB are allowed"):
-        archives.unpack_zip(path, tmp_path / "p", largest=1_000_000)
+        archives.unpack_zip(path, tmp_path / "p", allowed=Bounds(size=1_000_000, members=10))
 
 
 def test_a_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_a_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
     data = path.read_bytes().replace((600_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
     path.write_bytes(data)
     with pytest.raises(IntegrityError, match="not a whole zip"):
-        archives.unpack_zip(path, tmp_path / "p", largest=1_000)
+        archives.unpack_zip(path, tmp_path / "p", allowed=Bounds(size=1_000, members=10))
     assert [each.name for each in tmp_path.iterdir()] == ["p.zip"]
 
 

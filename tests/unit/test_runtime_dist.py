@@ -23,7 +23,7 @@ def jar(version: str = "25.10.4", main: str = MAIN) -> bytes:
     return out.getvalue()
 
 
-def spec(root: Path, data: bytes, **dist: str) -> Runtime:
+def spec(root: Path, data: bytes, sha256: str | None = None) -> Runtime:
     """A -dist file as Nextflow packs it: a launcher, and the jar after its last byte."""
     path = root / "nextflow-25.10.4-dist"
     path.write_bytes(b"#!/usr/bin/env bash\nNXF_PACK=dist\nexit 0\n" + data)
@@ -32,7 +32,7 @@ def spec(root: Path, data: bytes, **dist: str) -> Runtime:
         pipeline="p", version="25.10.4", coordinates=(), archive=root / "out/nextflow-25.10.4.tar",
         sums=root / "out/sums", lock=root / "runtime.json", log=root / "log", relock=False,
         repository=root / "maven",
-        dist=Dist(place=str(path), reached_at=str(path), **dist))
+        dist=Dist(place=str(path), reached_at=str(path), sha256=sha256))
 
 
 def test_the_jar_is_taken_out_whole_and_locked(tmp_path: Path) -> None:

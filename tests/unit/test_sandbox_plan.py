@@ -210,11 +210,11 @@ def test_the_three_commands_are_those_of_the_documentation(site: Site) -> None:
                         trust=Path("/etc/airlock"), store=Path("/srv/airlock/store"),
                         environment={})
     assert cross.script(crossing(site), place, "abc").splitlines() == [
-        "cp -r /srv/airlock/store/tool/abc/. .",
-        "ssh-keygen -Y verify -f /etc/airlock/allowed_signers -I 'air lock' -n airlock "
-        "-s SHA256SUMS.sig < SHA256SUMS",
-        "sha256sum -c SHA256SUMS",
-        "tar xf airlock.tar && ./doit role=prod site=local pipeline=hello",
+        "cp -rL /srv/airlock/store/tool/abc/. .",
+        "ssh-keygen -Y verify -f /etc/airlock/allowed_signers -I 'air lock' -n airlock-tool "
+        "-s airlock.tar.sig < airlock.tar &&",
+        "mkdir airlock && tar xf airlock.tar -C airlock && cd airlock &&",
+        "./doit role=prod tool=abc site=local pipeline=hello",
     ]
     bucket = cross.script(crossing(site), replace(place, store=None), "abc")
     assert bucket.splitlines()[0].startswith("ssh-keygen")
@@ -263,7 +263,7 @@ def test_the_caches_are_asked_for_by_name_where_they_are(
     assert network.count(None) == network.count("quay.io/a/b") > 0
 
 
-@pytest.mark.parametrize("keys", [[], ["tool/a/SHA256SUMS", "tool/b/SHA256SUMS"]])
+@pytest.mark.parametrize("keys", [[], ["tool/a/airlock.tar", "tool/b/airlock.tar"]])
 def test_a_receipt_must_name_one_tool(site: Site, keys: list[str]) -> None:
     spec = crossing(site)
     files.write_json(spec.layout.of_site.tool_receipt, {"store": "s", "part": "tool", "objects": [

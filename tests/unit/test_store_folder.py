@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import stat
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,9 @@ from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.store import Store, Stored, Upload, is_immutable, open_store, send
+from tests.limits import limited
+
+MOST = 2**20
 
 
 def upload(path: Path, data: bytes, key: str) -> Upload:
@@ -26,7 +33,7 @@ def test_there_and_back(tmp_path: Path, form: str) -> None:
     sent = upload(tmp_path / "f", b"abc", "blobs/x/f")
     assert store.head(sent.key) is None
     assert send(store, [sent]) == [Stored(key=sent.key, size=3, sha256=sent.sha256)]
-    store.get(sent.key, tmp_path / "back")
+    store.get(sent.key, tmp_path / "back", most=MOST)
     assert (tmp_path / "back").read_bytes() == b"abc"
     assert store.list("blobs/") == ["blobs/x/f"]
     assert store.list("blobs/y") == []
@@ -56,8 +63,10 @@ def test_a_file_that_changed_since_is_not_sent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("key", "fixed"), [
     ("releases/p/id/SHA256SUMS", True), ("releases/p/current.json", False),
-    ("tool/id/airlock.tar", True), ("tool/id/SHA256SUMS.sig", False),
-    ("releases/p/id/SHA256SUMS.sig", True), ("blobs/sha256/x/f", False),
+    ("tool/id/airlock.tar", True), ("tool/id/airlock.tar.sig", False),
+    ("releases/p/id/SHA256SUMS.sig", False), ("blobs/sha256/x/f", False),
+    ("releases/p/promotions/00000001.json", True), ("tool/promotions/00000001.json", True),
+    ("tool/current.json", False),
     ("smoke/p/id/smoke.log", False)])
 def test_what_never_changes(key: str, fixed: bool, tmp_path: Path) -> None:
     store = open_store(StoreAt(url=str(tmp_path / "store")))
@@ -77,17 +86,17 @@ def test_a_key_cannot_leave_the_store(key: str, tmp_path: Path) -> None:
     with pytest.raises(IntegrityError):
         store.put_bytes(key, b"")
     with pytest.raises(IntegrityError):
-        store.get(key, tmp_path / "x")
+        store.get(key, tmp_path / "x", most=MOST)
 
 
 def test_errors_say_what_to_do(tmp_path: Path) -> None:
     store = open_store(StoreAt(url=str(tmp_path / "none")))
     with pytest.raises(StoreError, match="folder is missing") as caught:
-        store.get("blobs/f", tmp_path / "x")
+        store.get("blobs/f", tmp_path / "x", most=MOST)
     assert "mount the disk" in str(caught.value)
     (tmp_path / "none").mkdir()
     with pytest.raises(StoreError, match="lacks a file"):
-        store.get("blobs/f", tmp_path / "x")
+        store.get("blobs/f", tmp_path / "x", most=MOST)
     (tmp_path / "none/blobs").write_text("a file where a folder should be")
     with pytest.raises(StoreError, match=r"Not a directory|File exists"):
         store.put_bytes("blobs/f", b"")
@@ -129,7 +138,7 @@ class Counting:
     def put_bytes(self, key: str, data: bytes) -> None:
         raise NotImplementedError
 
-    def get(self, key: str, path: Path) -> None:
+    def get(self, key: str, path: Path, *, most: int) -> None:
         raise NotImplementedError
 
     def list(self, prefix: str) -> Sequence[str]:
@@ -162,3 +171,136 @@ def test_a_store_that_loses_what_it_was_sent_is_found_out(tmp_path: Path) -> Non
 
     with pytest.raises(IntegrityError, match="does not hold what was sent"):
         send(Losing(), [upload(tmp_path / "f", b"abc", "blobs/x/f")])
+
+
+FILE, FOLDER = "releases/p/id/SHA256SUMS", "releases/p/id"
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder beside the store, with a file that a link may lead to."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/SHA256SUMS").write_text("secret")
+    return tmp_path / "outside"
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("to", ["outside", "dangling", "inside"])
+def test_no_link_in_the_store_is_followed(tmp_path: Path, outside: Path, depth: int,
+                                          to: str) -> None:
+    """Neither in a folder's place nor in a file's, by no method."""
+    store = open_store(StoreAt(url=str(tmp_path / "store")))
+    store.put_bytes("other/SHA256SUMS", b"other")
+    parts = FILE.split("/")
+    link = tmp_path.joinpath("store", *parts[:depth])
+    link.parent.mkdir(parents=True, exist_ok=True)
+    rest = "/".join(parts[depth:])
+    target = {"outside": outside, "dangling": tmp_path / "none",
+              "inside": tmp_path / "store/other"}[to]
+    if to == "outside" and rest:
+        (outside / rest).parent.mkdir(parents=True, exist_ok=True)
+        (outside / rest).write_text("secret")
+    link.symlink_to(target / "SHA256SUMS" if depth == 4 else target)
+    before = {path: path.read_bytes() for path in files.tree(tmp_path)
+              if path.is_file() and not path.is_symlink()}
+    source = tmp_path / "new"
+    source.write_bytes(b"new")
+    with pytest.raises(IntegrityError, match="a link stands"):
+        store.get(FILE, tmp_path / "back", most=MOST)
+    with pytest.raises(IntegrityError, match="a link stands"):
+        store.head(FILE)
+    assert store.list("") == ["other/SHA256SUMS"]
+    for write in (partial(store.put, FILE, source, files.sha256(source)),
+                  partial(store.put_bytes, FILE, b"new")):
+        if depth < 4:
+            with pytest.raises(IntegrityError, match="a link stands"):
+                write()
+        else:  # what stands in a file's own place is replaced
+            write()
+            assert store.list(FOLDER) == [FILE]
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (tmp_path / "back").exists()
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_store_itself_may_be_a_link(tmp_path: Path, outside: Path) -> None:
+    (tmp_path / "mounted").symlink_to(tmp_path / "store")
+    store = open_store(StoreAt(url=str(tmp_path / "mounted")))
+    store.put_bytes(FILE, b"x")
+    assert (tmp_path / "store" / FILE).read_bytes() == b"x"
+    assert (tmp_path / "store" / FILE).stat().st_mode & 0o777 == 0o644
+    assert store.list("releases/p/i") == [FILE]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "socket", "device"])
+def test_only_regular_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                     kind: str) -> None:
+    place = tmp_path / "store/releases/p/current.json"
+    place.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    elif kind == "socket":
+        monkeypatch.chdir(place.parent)  # a socket has a short path
+        socket.socket(socket.AF_UNIX).bind(place.name)
+    elif os.getuid() == 0:
+        os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero
+    else:
+        pytest.skip("devices are made by root alone")
+    told = limited("""
+from tasks.core.config import StoreAt
+from tasks.core.store import open_store
+store = open_store(StoreAt(url=sys.argv[1]))
+for ask in (store.head, lambda key: store.get(key, Path(sys.argv[2]), most=2**20)):
+    try:
+        ask('releases/p/current.json')
+    except AirlockError as error:
+        print(type(error).__name__, error)
+""", tmp_path / "store", tmp_path / "back", size=1_000_000)
+    assert told.count("no regular file") == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_no_more_is_taken_than_was_asked_for(tmp_path: Path) -> None:
+    store = open_store(StoreAt(url=str(tmp_path / "store")))
+    store.put_bytes("k", bytes(1000))
+    store.get("k", tmp_path / "back", most=1000)
+    with (tmp_path / "store/k").open("r+b") as stream:
+        stream.truncate(10**12)
+    (tmp_path / "back").unlink()
+    with pytest.raises(IntegrityError, match=r"more than the 1\.0 MB") as caught:
+        store.get("k", tmp_path / "back", most=10**6)
+    assert "/store: k" in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_listing_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(StoreAt(url=str(tmp_path / "store")))
+    for number in range(6):
+        store.put_bytes(f"a/{number}", b"")
+    monkeypatch.setattr("tasks.core.store.LISTED", 5)
+    with pytest.raises(StoreError, match="more than 5 files"):
+        store.list("a/")
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    store = open_store(StoreAt(url=str(tmp_path / "store")))
+    store.put_bytes("a/k", b"before")
+    (tmp_path / "f").write_bytes(b"after")
+    with pytest.raises(IntegrityError, match="has changed"):
+        store.put("a/k", tmp_path / "f", "0" * 64)
+    assert [path.name for path in (tmp_path / "store/a").iterdir()] == ["k"]
+    assert (tmp_path / "store/a/k").read_bytes() == b"before"
+
+
+def test_who_may_enter_the_store_may_read_what_is_in_it(tmp_path: Path) -> None:
+    for mode, of_file in ((0o750, 0o640), (0o700, 0o600), (0o755, 0o644), (0o2770, 0o640)):
+        root = tmp_path / f"{mode:o}"
+        root.mkdir()
+        root.chmod(mode)
+        open_store(StoreAt(url=str(root))).put_bytes(FILE, b"x")
+        assert stat.S_IMODE((root / FILE).stat().st_mode) == of_file
+        assert {stat.S_IMODE(each.stat().st_mode) for each in (root / FILE).parents
+                if each.is_relative_to(root)} == {mode}

@@ -39,9 +39,14 @@ def test_the_offline_sites_file_is_whole_and_tells_nothing_of_the_online_side(
     assert offline.site.signing.identity == online.site.signing.identity
 
 
-@pytest.mark.parametrize("line", (ROOT / "requirements.txt").read_text().splitlines())
-def test_requirements_are_pinned(line: str) -> None:
-    assert re.fullmatch(r"#.*|[A-Za-z0-9_.-]+==[0-9][\w.]*(; python_version < \"3\.\d+\")?", line)
+def test_the_wheels_are_asked_for_without_markers_and_with_all_hashes() -> None:
+    pinned = (ROOT / "requirements.txt").read_text()
+    asked = tool.MARKER.sub(" ", pinned)
+    assert "python_full_version < '3.11'" in pinned
+    assert ";" not in asked
+    assert asked.count("--hash=sha256:") == pinned.count("--hash=sha256:")
+    assert all(re.fullmatch(r"#.*|[a-z0-9-]+==[0-9][\w.]* \\|    --hash=sha256:[0-9a-f]{64}( \\)?",
+                            line) for line in asked.splitlines())
 
 
 def test_the_archives_bytes_depend_on_content_alone(

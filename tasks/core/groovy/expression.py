@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.core import parsing
 from tasks.core.groovy.syntax import assignment, ends_statement, skip_newlines, skip_statement
 from tasks.core.groovy.tokens import GSTRING, NAME, NEWLINE, NUMBER, STRING, Token, closing
 from tasks.core.groovy.values import Unknown, Unset, Values, called, combine, elvis, joined, truths
@@ -126,7 +127,8 @@ class _Reader:
         elif token.kind == GSTRING:
             values = self._gstring(token)
         elif token.kind == NUMBER:
-            values = frozenset([int(token.text) if token.text.isdecimal() else token.text])
+            number = parsing.whole_number(token.text)
+            values = frozenset([token.text if number is None else number])
         elif token.is_op("["):
             values = self._list()
         elif token.is_op("(", "{"):

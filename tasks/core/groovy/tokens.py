@@ -155,10 +155,10 @@ class _Tokenizer:
             if nested is None:
                 literal.append(self._character(end))
             else:
-                parts += ["".join(literal), nested]
+                parts += [_paired("".join(literal)), nested]
                 literal = []
         self._advance(self.at + len(end))
-        value = "".join(literal)
+        value = _paired("".join(literal))
         if not parts:
             return Token(STRING, value, line)
         return Token(GSTRING, "", line, tuple(part for part in [*parts, value] if part != ""))
@@ -205,6 +205,13 @@ class _Tokenizer:
     def _unfinished(self, what: str, line: int) -> ImageError:
         return ImageError(f"{what} never ends", where=f"{self.file}:{line}",
                           todo="the file is no valid Groovy from there on; correct the source")
+
+
+def _paired(text: str) -> str:
+    """Text whose escapes may name half a surrogate pair each; half a pair alone is no character."""
+    if not any("\ud800" <= each <= "\udfff" for each in text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _ends_operand(found: list[Token]) -> bool:

@@ -5,7 +5,6 @@ After the distribution project's token specification and RFC 7235.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -15,20 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.core import parsing
 from tasks.core.errors import RegistryError
 from tasks.core.registry import credentials
 from tasks.core.registry.credentials import Login
 from tasks.core.registry.streams import chunks_of
-from tasks.core.registry.transport import ATTEMPTS, Broken, Transport
+from tasks.core.registry.transport import ATTEMPTS, Broken, Transport, joined
 
 if TYPE_CHECKING:
     import urllib3
 
-PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+PARAMETER = re.compile(r'(?<!\w)(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 LIFETIME = 60.0
 """Seconds that a token lives when its server doesn't say (token specification)."""
 MARGIN = 10.0
 LARGEST_TOKEN = 1 << 20
+LONGEST = 8192
+"""Characters that are read of a WWW-Authenticate header."""
 
 
 class Refused(RegistryError):
@@ -48,7 +50,7 @@ def challenges(headers: Sequence[str]) -> list[Challenge]:
     found = []
     for header in headers:
         for match in re.finditer(r"\b(Basic|Bearer)\b(?!\s*=)\s*(.*?)(?=,\s*(?:Basic|Bearer)\s|$)",
-                                 header, re.IGNORECASE):
+                                 header[:LONGEST], re.IGNORECASE):
             found.append(Challenge(
                 scheme=match[1].lower(),
                 parameters={name.lower(): quoted or plain
@@ -129,7 +131,7 @@ class Authenticator:
             return token
 
     def _fetch(self, challenge: Challenge, scopes: tuple[str, ...]) -> tuple[str, float]:
-        realm = challenge.parameters.get("realm", "")
+        realm = joined("", challenge.parameters.get("realm", ""))
         allowed = ("https",) if self._base.startswith("https:") else ("https", "http")
         if urllib.parse.urlsplit(realm).scheme not in allowed:
             raise RegistryError(f"{self._host} names {realm!r} as its token server, which can't "
@@ -153,7 +155,7 @@ class Authenticator:
         if response.status in (401, 403):
             raise self.refused("a token")
         try:
-            answer = json.loads(body)
+            answer = parsing.from_json(body)
             token = str(answer.get("token") or answer["access_token"])
             return token, float(answer.get("expires_in") or LIFETIME)
         except (ValueError, KeyError, TypeError, AttributeError):

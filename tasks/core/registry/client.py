@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.core import bounds, parsing
 from tasks.core.errors import IntegrityError, RegistryError
+from tasks.core.inside import NOWHERE, Inside
 from tasks.core.registry.auth import Refused
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.jws import payload
 from tasks.core.registry.limits import slot
 from tasks.core.registry.streams import checked, chunks_of
-from tasks.core.registry.transport import ATTEMPTS, Broken, Transport, origin
+from tasks.core.registry.transport import ATTEMPTS, Broken, Transport, joined, origin
 from tasks.core.registry.uploads import Opener, Uploads
 
 if TYPE_CHECKING:
@@ -38,19 +40,25 @@ DOCKER_HUB, HUB_ADDRESS = "docker.io", "registry-1.docker.io"
 LARGEST_MANIFEST = 4 << 20
 """Bytes; the specification asks registries to take no more."""
 LARGEST_LIST = 16 << 20
+PAGES, LONGEST_LIST = 1000, 600.0
+"""Pages that a list may have, and seconds after which no further one is asked for."""
 SMALL, MANY = 1 << 14, 1 << 10
 """Bytes up to which a blob is kept, and how many: configs are read to be locked and carried."""
-NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
+NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
 """The next page's address in a Link header (RFC 8288)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """How registries are reached: the site's map of hosts, its CA and its logins."""
+    """How registries are reached: the site's map of hosts, its CA and its logins.
+
+    `hosts` says what else of the inner network may be asked.
+    """
 
     registries: Mapping[str, str]
     ca: Path | None
     authfile: Path | None
+    hosts: Inside = NOWHERE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +89,7 @@ class Registries:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._transport = Transport(access.ca)
+        self._transport = Transport(access.ca, access.hosts.naming(*access.registries.values()))
         self._made: dict[str, Registry] = {}
         self._lock = threading.Lock()
 
@@ -112,7 +120,7 @@ class Registry(Endpoint):
         response = self.ask("GET", f"{self.base}/v2/", (), "the API")
         if response.status != 200:
             raise self.unexpected(response, "the API", f"{self.base}/v2/")
-        response.drain_conn()
+        bounds.dismiss(response)
 
     def manifest(self, path: str, reference: str) -> Manifest:
         """A manifest or index by tag or digest; RegistryError names the image where there is none.
@@ -171,20 +179,26 @@ class Registry(Endpoint):
     def _list(self, url: str, key: str, scopes: tuple[str, ...], name: str) -> list[str]:
         """A list that comes in pages, each linked from the one before."""
         found: list[str] = []
-        while True:
-            response, data = self._get(url, scopes, name, LARGEST_LIST)
+        left, until = LARGEST_LIST, time.monotonic() + LONGEST_LIST
+        for _ in range(PAGES):
+            response, data = self._get(url, scopes, name, left)
+            left -= len(data)
             if response.status == 404:
                 return found
             try:
-                found += map(str, json.loads(data)[key] or [])
+                found += map(str, parsing.from_json(data)[key] or [])
             except (ValueError, KeyError, TypeError):
                 raise RegistryError(f"{self.host} answered nonsense for {name}",
                                     where=url) from None
             link = NEXT.search(response.headers.get("Link", ""))
-            following = urllib.parse.urljoin(url, link[1]) if link else url
+            following = joined(url, link[1]) if link else url
             if following == url or origin(following) != origin(url):
                 return found
             url = following
+            if time.monotonic() > until:
+                break
+        raise RegistryError(f"{self.host} does not come to an end with {name}: {len(found)} names "
+                            "so far", where=self.base)
 
     def blob_size(self, path: str, digest: str) -> int | None:
         """A blob's size in bytes, or None where the repository doesn't have it."""
@@ -195,8 +209,8 @@ class Registry(Endpoint):
             return None
         if response.status != 200:
             raise self.unexpected(response, name, url)
-        told = response.headers.get("Content-Length", "")
-        return int(told) if told.isdecimal() else -1
+        told = parsing.whole_number(response.headers.get("Content-Length", ""))
+        return -1 if told is None else told
 
     @contextmanager
     def blob(self, path: str, digest: str, size: int) -> Iterator[Iterator[bytes]]:
@@ -246,7 +260,7 @@ class Registry(Endpoint):
                             {"Content-Type": manifest.media_type}, manifest.data)
         if response.status in (200, 201, 202):
             told = response.headers.get("Docker-Content-Digest")
-            response.drain_conn()
+            bounds.dismiss(response)
             if told and told != manifest.digest:
                 raise IntegrityError(f"{self.host} took the manifest of {name} as {told}, but it "
                                      f"is {manifest.digest}", where=url)
@@ -259,7 +273,7 @@ class Registry(Endpoint):
     def _cancel(self, path: str, response: urllib3.BaseHTTPResponse) -> None:
         """Give back the upload that a registry opened in place of a mount."""
         location = self.location(self.url(path, "blobs/uploads/"), response)
-        self.ask("DELETE", location, self.push(path), path).drain_conn()
+        bounds.dismiss(self.ask("DELETE", location, self.push(path), path))
 
     def _get(self, url: str, scopes: tuple[str, ...], name: str,
              most: int) -> tuple[urllib3.BaseHTTPResponse, bytes]:

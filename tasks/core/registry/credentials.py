@@ -7,8 +7,6 @@ shown: not in errors, logs or argument lists.
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -16,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.core import parsing
 from tasks.core.errors import RegistryError
 
 HUB = ("https://index.docker.io/v1/", "docker.io", "index.docker.io", "registry-1.docker.io")
@@ -68,11 +67,14 @@ def find(host: str, file: Path | None) -> Login | None:
 
 def _read(file: Path) -> Mapping[str, Any]:
     try:
-        return _mapping(json.loads(file.read_bytes()))
+        return _mapping(parsing.from_json(file.read_bytes()))
     except FileNotFoundError as error:
         raise RegistryError("the file with the registry's login is missing", where=file,
                             todo="set registry.authfile (AIRLOCK_REGISTRY_AUTHFILE) to a Docker "
                                  "config file, as `docker login` writes it") from error
+    except OSError as error:
+        raise RegistryError(f"the file with the registry's login can't be read: {error.strerror}",
+                            where=file) from error
     except ValueError:
         raise RegistryError("the file with the registry's login is not JSON", where=file,
                             todo="make it anew with `docker login`") from None
@@ -92,7 +94,7 @@ def _entry(entry: Mapping[str, Any], file: Path, name: str) -> Login | None:
     try:
         decoded = base64.b64decode(entry["auth"], validate=True).decode()
         user, colon, password = decoded.partition(":")
-    except (binascii.Error, UnicodeDecodeError, TypeError):
+    except (ValueError, TypeError):  # no base64, or no UTF-8
         colon = ""
     if not colon:
         raise RegistryError(f"`auth` of {name} is not user:password in base64", where=file,
@@ -111,7 +113,7 @@ def _ask(helper: str, name: str) -> Login | None:
     try:
         told = subprocess.run([program, "get"], input=name.encode(), capture_output=True,
                               timeout=60, check=False)
-        answer = json.loads(told.stdout) if told.returncode == 0 else None
+        answer = parsing.from_json(told.stdout) if told.returncode == 0 else None
     except (subprocess.TimeoutExpired, ValueError):
         raise RegistryError(f"the credential helper {program} gave no usable answer",
                             where=f"login for {name}",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from tasks.core import bounds, parsing
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.streams import chunks_of
 from tasks.core.registry.transport import ATTEMPTS, Broken
@@ -22,7 +23,8 @@ class Download:
     """A blob's bytes from one registry, resumed by Range (RFC 9110, 14) where they break off.
 
     Where the server sends all from the start again, what has been passed on already is skipped;
-    the digest over what was passed on shows whether the two fit.
+    the digest over what was passed on shows whether the two fit. That happens but few times, since
+    each costs all that was there.
     """
 
     def __init__(self, endpoint: Endpoint, url: str, scopes: tuple[str, ...], name: str) -> None:
@@ -43,10 +45,11 @@ class Download:
         response = self._response = self._at.ask(
             "GET", self._url, self._scopes, self._name,
             {"Range": f"bytes={offset}-"} if offset else None)
+        bounds.allow_large(response)
         if response.status == 200:
             return response, offset
         told = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-        if response.status == 206 and told and int(told[1]) == offset:
+        if response.status == 206 and told and parsing.whole_number(told[1]) == offset:
             return response, 0
         raise self._at.unexpected(response, self._name, self._url)
 
@@ -61,7 +64,8 @@ class Download:
                         yield fresh
                 return
             except Broken:
-                failures = 1 if count - mark >= WORTH else failures + 1
+                is_anew = response.status == 200 and mark > 0
+                failures = 1 if count - mark >= WORTH and not is_anew else failures + 1
                 if failures == ATTEMPTS:
                     raise
                 mark = count

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.core.errors import RegistryError
+from tasks.core import bounds
+from tasks.core.errors import RegistryError, SourceError
 from tasks.core.registry.auth import Authenticator
-from tasks.core.registry.transport import ATTEMPTS, Body, Transport
+from tasks.core.registry.transport import ATTEMPTS, Body, Transport, joined
 
 if TYPE_CHECKING:
     import urllib3
@@ -39,8 +40,7 @@ class Endpoint:
                               **(headers or {}), **permit},
                 body, attempts=1 if once else attempts)
             if method == "HEAD" or response.status in (401, 403):
-                response.drain_conn()
-                response.release_conn()
+                bounds.dismiss(response)
             if response.status == 403:
                 raise self._auth.refused(name)
             if response.status != 401:
@@ -57,7 +57,7 @@ class Endpoint:
         import urllib3
         try:
             said = response.read(2000) if response.status >= 400 else b""
-        except (urllib3.exceptions.HTTPError, OSError):
+        except (urllib3.exceptions.HTTPError, OSError, SourceError):
             said = b""
         response.close()
         words = " ".join(said.decode(errors="replace").split())[:300]
@@ -68,8 +68,8 @@ class Endpoint:
 
     def location(self, start: str, response: urllib3.BaseHTTPResponse) -> str:
         """The address of an upload, which may be relative, and must be the registry's own."""
-        location = urllib.parse.urljoin(start, response.headers.get("Location", ""))
-        response.drain_conn()
+        location = joined(start, response.headers.get("Location", ""))
+        bounds.dismiss(response)
         if urllib.parse.urlsplit(location).netloc != self.address or (
                 self.base.startswith("https:") and not location.startswith("https:")):
             shown = urllib.parse.urlsplit(location)

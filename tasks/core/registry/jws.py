@@ -7,13 +7,15 @@ tells how much of the text is payload, and how the payload ends.
 from __future__ import annotations
 
 import base64
-import json
+
+from tasks.core import parsing
 
 
 def payload(data: bytes) -> bytes:
     """The signed bytes of a manifest; `data` itself where it holds no such signature."""
     try:
-        protected = json.loads(_decode(json.loads(data)["signatures"][0]["protected"]))
+        signatures = parsing.from_json(data)["signatures"]
+        protected = parsing.from_json(_decode(signatures[0]["protected"]))
         return data[:int(protected["formatLength"])] + _decode(protected["formatTail"])
     except (ValueError, KeyError, IndexError, TypeError):
         return data

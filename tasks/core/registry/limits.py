@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from tasks.core import parsing
 from tasks.core.errors import RegistryError
 
 CONNECTIONS = 8
@@ -91,8 +92,9 @@ class Host:
             return
         self.pace.accepted(time.monotonic())
         reset = headers.get("ratelimit-reset", "")
-        if remaining(headers) == 0 and reset.isdecimal() and int(reset) <= LONGEST_WAIT:
-            self.rest(int(reset))
+        seconds = parsing.whole_number(reset)
+        if remaining(headers) == 0 and seconds is not None and seconds <= LONGEST_WAIT:
+            self.rest(seconds)
 
 
 _hosts: dict[str, Host] = {}
@@ -126,7 +128,7 @@ def slot(address: str) -> Iterator[Host]:
 def remaining(headers: Mapping[str, str]) -> int | None:
     """Requests that are left, by `ratelimit-remaining: 76;w=21600` (docs.docker.com)."""
     told = headers.get("ratelimit-remaining", "").partition(";")[0].strip()
-    return int(told) if told.isdecimal() else None
+    return parsing.whole_number(told)
 
 
 def pause(headers: Mapping[str, str], where: str) -> float | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.core.errors import RegistryError
+from tasks.core import bounds
+from tasks.core.errors import RegistryError, SourceError
+from tasks.core.inside import Inside
 from tasks.core.registry.limits import CONNECTIONS, backoff, host, pause, slot
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ ATTEMPTS = 5
 """How often a request is sent; twice that for 429, which says that it will be answered."""
 RETRIED = (408, 429, 500, 502, 503, 504)
 REDIRECTS = 5
+LONGEST = 600.0
+"""Seconds after whose end a request isn't sent again, whatever its server asks for."""
 TIMEOUT = 60.0
 """Seconds without a byte until a connection counts as broken."""
 
@@ -33,9 +38,9 @@ class Broken(RegistryError):
 class Transport:
     """Sends requests, each of them again where that can help."""
 
-    def __init__(self, ca: Path | None) -> None:
+    def __init__(self, ca: Path | None, hosts: Inside) -> None:
         self._context = _context(ca)
-        self._ca = ca
+        self._ca, self._hosts = ca, hosts
         self._pools: dict[str | None, urllib3.PoolManager] = {}
         self._ways: dict[str, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
@@ -48,22 +53,22 @@ class Transport:
         growing pause with jitter. Redirects of GET and HEAD are followed, without Authorization
         to another origin. Raises RegistryError at last.
         """
-        attempt = 0
+        attempt, until = 0, time.monotonic() + LONGEST
         while True:
             attempt += 1
             asked: float | None = None
             try:
                 response = self._follow(method, url, headers, body)
             except Broken:
-                if attempt >= attempts:
+                if attempt >= attempts or time.monotonic() > until:
                     raise
             else:
                 most = 2 * attempts if response.status == 429 and attempts > 1 else attempts
-                if response.status not in RETRIED or attempt >= most:
+                if (response.status not in RETRIED or attempt >= most
+                        or time.monotonic() > until):
                     return response
                 asked = pause(response.headers, _shown(url))
-                response.drain_conn()
-                response.release_conn()
+                bounds.dismiss(response)
             self.rest(url, attempt, asked)
 
     def _follow(self, method: str, url: str, headers: Mapping[str, str],
@@ -72,9 +77,8 @@ class Transport:
             response = self._once(method, url, headers, body)
             if method not in ("GET", "HEAD") or response.status not in (301, 302, 303, 307, 308):
                 return response
-            target = urllib.parse.urljoin(url, response.headers.get("Location", ""))
-            response.drain_conn()
-            response.release_conn()
+            target = joined(url, response.headers.get("Location", ""))
+            bounds.dismiss(response)
             if url.startswith("https:") and not target.startswith("https:"):
                 raise RegistryError("the registry redirects from TLS to a plain connection",
                                     where=_shown(url), todo="mend the registry's external address")
@@ -95,6 +99,8 @@ class Transport:
                     method, url, body=body, headers=dict(headers), redirect=False, retries=False,
                     preload_content=False, decode_content=False,
                     timeout=urllib3.Timeout(connect=min(10.0, TIMEOUT), read=TIMEOUT))
+            except SourceError as error:
+                raise RegistryError(error.what, where=_shown(url), todo=error.todo) from None
             except urllib3.exceptions.SSLError as error:
                 raise self._untrusted(address, error) from None
             except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -125,7 +131,10 @@ class Transport:
         """The connections for a URL; the environment is asked once for each host."""
         way = "/".join(url.split("/", 3)[:3])
         if way not in self._ways:
-            self._ways[way] = self._through(proxy_for(url))
+            proxy = proxy_for(url)
+            if proxy is not None:
+                self._hosts.judge(way)
+            self._ways[way] = self._through(proxy)
         return self._ways[way]
 
     def _through(self, proxy: str | None) -> urllib3.PoolManager:
@@ -133,16 +142,30 @@ class Transport:
         with self._lock:
             if proxy not in self._pools:
                 if proxy is None:
-                    self._pools[proxy] = urllib3.PoolManager(
+                    manager = urllib3.PoolManager(
                         ssl_context=self._context, maxsize=CONNECTIONS)
                 else:
                     login = urllib3.util.parse_url(proxy).auth
                     headers = urllib3.make_headers(
                         proxy_basic_auth=urllib.parse.unquote(login)) if login else None
-                    self._pools[proxy] = urllib3.ProxyManager(
+                    manager = urllib3.ProxyManager(
                         proxy, proxy_headers=headers, ssl_context=self._context,
                         maxsize=CONNECTIONS)
+                manager.pool_classes_by_scheme = bounds.pools(
+                    self._hosts if proxy is None else None)
+                self._pools[proxy] = manager
             return self._pools[proxy]
+
+
+def joined(url: str, location: str) -> str:
+    """Where a registry points to from `url`; RegistryError where that is no address."""
+    try:
+        target = urllib.parse.urljoin(url, location)
+        origin(target)
+    except ValueError as error:  # such as an open bracket in the host, or no number for a port
+        raise RegistryError("the registry points to what is no URL", where=_shown(url),
+                            todo="mend the registry's external address") from error
+    return target
 
 
 def origin(url: str) -> tuple[str, str, int]:

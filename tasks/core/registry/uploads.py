@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tasks.core import bounds, parsing
 from tasks.core.errors import RegistryError
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.transport import ATTEMPTS, Broken
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 CHUNK = 8 << 20
 """Bytes of a chunk, which are kept so that it can be sent again: one for each upload."""
+LARGEST_CHUNK = 1 << 28
+"""Bytes of a chunk that a registry may insist on."""
 LARGE = 1 << 30
 """Bytes from which a blob goes in chunks: a broken connection then costs one of them."""
 NO_WHOLE = (405, 411, 413, 415, 501)
@@ -107,8 +110,11 @@ class Uploads:
                                 {"Content-Length": "0"}, b"")
         if response.status != 202:
             raise self._at.unexpected(response, name, start)
-        least = response.headers.get("OCI-Chunk-Min-Length", "")
-        return self._at.location(start, response), int(least) if least.isdecimal() else 0
+        least = parsing.whole_number(response.headers.get("OCI-Chunk-Min-Length", "")) or 0
+        if least > LARGEST_CHUNK:
+            raise RegistryError(f"{self._at.host} takes {name} only in chunks of {least} bytes or "
+                                "more, which are not held in memory", where=self._at.base)
+        return self._at.location(start, response), least
 
     def _whole(self, path: str, digest: str, size: int, source: Opener) -> Refusal | None:
         """One PUT with the blob as it comes from the source."""
@@ -139,7 +145,7 @@ class Uploads:
             {"Content-Type": "application/octet-stream", "Content-Length": str(size)}, body,
             attempts=1)
         if response.status == 201:
-            response.drain_conn()
+            bounds.dismiss(response)
             return None
         return self._refusal(response, name, location)
 
@@ -176,13 +182,14 @@ class Uploads:
     def _status(self, path: str, name: str, location: str) -> tuple[str, int]:
         """Where an upload goes on, and how many bytes it has."""
         response = self._at.ask("GET", location, self._at.push(path), name)
-        first, _, last = response.headers.get("Range", "").removeprefix("bytes=").partition("-")
-        if response.status != 204 or first != "0" or not last.isdecimal():
+        first, _, end = response.headers.get("Range", "").removeprefix("bytes=").partition("-")
+        last = parsing.whole_number(end)
+        if response.status != 204 or first != "0" or last is None:
             response.close()
             raise Broken(f"{self._at.host} has lost the upload of {name}", where=self._at.base,
                          todo="run the same command again")
         # Registries say 0-0 of an upload without bytes; no chunk is a single byte.
-        return self._at.location(location, response), int(last) + 1 if last != "0" else 0
+        return self._at.location(location, response), last + 1 if last else 0
 
     def _refusal(self, response: urllib3.BaseHTTPResponse, name: str, location: str) -> Refusal:
         return Refusal(status=response.status,

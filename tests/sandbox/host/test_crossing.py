@@ -75,7 +75,7 @@ def results(project: Project) -> Path:
     disk = project.root / "build/local/sandbox/host/disk"
     release: str = json.loads(
         (project.root / "build/local/hello/crossing.json").read_text())["release"]
-    return disk / "hello/results/hello" / release / "test"
+    return disk / "hello/airlock/results/hello" / release / "test"
 
 
 def test_the_results_hold_the_true_numbers_of_reads(crossed: Project) -> None:
@@ -145,8 +145,9 @@ def test_the_carried_files_satisfy_the_standard_tools(crossed: Project) -> None:
     folder = store / "releases/hello" / pointer["id"]
     sums = (folder / "SHA256SUMS").read_bytes()
     allowed = crossed.root / "build/local/sandbox/host/trust/allowed_signers"
-    subprocess.run(["ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "airlock", "-n", "airlock",
-                    "-s", folder / "SHA256SUMS.sig"], input=sums, check=True, capture_output=True)
+    subprocess.run(["ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "airlock/hello",
+                    "-n", "airlock-release", "-s", folder / "SHA256SUMS.sig"],
+                   input=sums, check=True, capture_output=True)
     assert pointer["id"].endswith(hashlib.sha256(sums).hexdigest()[:12])
     for line in sums.decode().splitlines():
         digest, _, name = line.partition("  ")
@@ -179,13 +180,31 @@ def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
     state = State.read(SiteLayout(site="local").sandbox)
     said = host.run_inside(
         "local", ["./doit", "role=prod", "site=local", "pipeline=hello", "input=cohort"],
-        cwd=host.HOME / "hello", env={"PATH": host.path_with(Path(state.python_prefix))})
+        cwd=host.HOME / "hello/airlock", env={"PATH": host.path_with(Path(state.python_prefix))})
     folder = results(crossed).with_name("cohort")
     assert f"{folder.name}/" in said
     with (folder / "summary/summary.tsv").open() as stream:
         told = {(row["sample"], row["mate"]): int(row["reads"])
                 for row in csv.DictReader(stream, delimiter="\t")}
     assert told == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
+
+
+def test_what_is_built_is_closed_and_containers_with_a_user_of_their_own_still_read(
+        crossed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On both sides nobody else may enter; what is mounted into a container is read there."""
+    monkeypatch.chdir(crossed.root)
+    site = SiteLayout(site="local")
+    there = site.sandbox / "host/disk/hello/airlock/build/local"
+    for closed in (site.root, there, site.sandbox / "auth", site.sandbox / "host/trust"):
+        assert closed.stat().st_mode & 0o777 == 0o700, closed
+    image, *_ = json.loads((there / "prod/hello/bootstrap.json").read_text())["images"]
+    inside = host.HOME / "hello/airlock/build/local/prod/hello"
+    counted = host.run_inside("local", [
+        "docker", "run", "--rm", "--pull", "never", "--user", "65534:65534", "--entrypoint", "bash",
+        "--volume", f"{inside}:{inside}:ro", image, "-c",
+        f"cat {inside}/releases/*/data/*/* | wc -c"])
+    assert int(counted) == sum(path.stat().st_size for path in
+                               there.glob("prod/hello/releases/*/data/*/*"))
 
 
 def test_a_changed_byte_in_the_store_is_refused_and_named(crossed: Project) -> None:

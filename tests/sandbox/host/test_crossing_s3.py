@@ -91,7 +91,7 @@ def test_the_results_hold_the_true_numbers_of_reads(crossed: Crossed) -> None:
             return sum(1 for _ in stream) // 4
 
     release = crossed.built("hello/crossing.json")["release"]
-    summary = crossed.disk / "hello/results/hello" / release / "test/summary/summary.tsv"
+    summary = crossed.disk / "hello/airlock/results/hello" / release / "test/summary/summary.tsv"
     with summary.open() as stream:
         told = {(row["sample"], row["mate"]): int(row["reads"])
                 for row in csv.DictReader(stream, delimiter="\t")}
@@ -138,7 +138,7 @@ def test_it_was_isolated_and_tried_to_get_out_during_its_run(crossed: Crossed) -
 
 def test_the_way_of_the_tool_is_told(crossed: Crossed) -> None:
     assert f"this side copied the tool out of {URL} into the empty folder" in crossed.told
-    assert "hello offline | airlock.tar: OK" in crossed.told
+    assert 'hello offline | Good "airlock-tool" signature for airlock' in crossed.told
 
 
 def test_a_second_run_only_looks(crossed: Crossed) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.core import files
 from tasks.core.schema import read_json
 from tests.sandbox.images_runnable import docker
 from tests.sandbox.project import Project, copy, steps
@@ -53,15 +57,35 @@ def test_the_offline_registry_is_filled_from_the_store(crossed: tuple[Project, s
     assert states["images:save:hello"] == "-"
 
 
+def load_as_documented(project: Project, folder: Path, engine: str) -> None:
+    """Type what the documentation says, up to the pipeline's own run."""
+    text = (project.root / "README.md").read_text()
+    section = text[text.index("**There is no registry at all:**"):]
+    lines = section.split("```\n")[1].splitlines()
+    assert lines[-1].startswith("nextflow run")
+    trust = project.root / "build/local/sandbox/host/trust"
+    script = "\n".join(lines[:-1]).replace("/etc/airlock", str(trust)).replace("NAME", "hello")
+    subprocess.run(["sh", "-ec", script], cwd=folder, check=True, capture_output=True,
+                   env={**os.environ, "DOCKER_HOST": engine})
+
+
+def write_image(path: Path, name: str) -> None:
+    """An archive that an engine takes, of an image without a layer."""
+    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {},
+                         "rootfs": {"type": "layers", "diff_ids": []}}).encode()
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": []}]).encode()
+    files.write_tar(path, Path(), [], extra={"config.json": config, "manifest.json": manifest})
+
+
 def test_archives_alone_are_enough_to_run(crossed: tuple[Project, str], tmp_path: Path) -> None:
     project, _ = crossed
-    project.doit("images:save:hello")
-    folder = project.root / "build/local/hello/images"
-    subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=folder, check=True,
-                   capture_output=True)
+    project.doit("images:sign:hello")
+    folder = tmp_path / "carried"
+    shutil.copytree(project.root / "build/local/hello/images", folder)
+    write_image(folder / "evil.tar", "evil:1")
     with docker(tmp_path / "docker") as engine:
-        for path in sorted(folder.glob("*.tar")):
-            engine.run("load", "--input", str(path))
+        load_as_documented(project, folder, engine.command[2])
+        assert "evil" not in engine.run("images").stdout
         before = sorted(engine.run("images", "--quiet").stdout.split())
         done = subprocess.run([sys.executable, "-c", RUN, str(tmp_path), engine.command[2]],
                               cwd=project.root, env=project.environment(), check=False,

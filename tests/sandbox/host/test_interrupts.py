@@ -37,6 +37,13 @@ def start(project: Project) -> subprocess.Popen[str]:
                             start_new_session=True)
 
 
+def at_work(project: Project, run: subprocess.Popen[str]) -> None:
+    """Wait until a run holds the site: before that, Python is still on its way to our handlers."""
+    lock = project.root / "build/local/online.lock"
+    while run.poll() is None and not (lock.is_file() and lock.read_text() == str(run.pid)):
+        time.sleep(0.02)
+
+
 def whole(project: Project) -> None:
     """Whatever lies under its own name is whole: JSON parses, archives have their sums."""
     for path in [*project.root.glob("build/local/hello/**/*.json"),
@@ -79,7 +86,8 @@ def test_an_interrupt_is_clean(project: Project, number: int) -> None:
     chance = random.Random(number)
     for _ in range(2):
         run = start(project)
-        time.sleep(chance.uniform(0.8, 3))
+        at_work(project, run)
+        time.sleep(chance.uniform(0, 2.2))
         if run.poll() is not None:
             break  # all was done already
         run.send_signal(number)

@@ -301,17 +301,15 @@ def dummy_tool(spec: SiteSpec, part: Plan, doit: str) -> cross.CrossSpec:
     program.chmod(0o755)
     with tarfile.open(place / "airlock.tar", "w") as archive:
         archive.add(program, "doit")
-    sums = place / "SHA256SUMS"
-    sums.write_text(f"{files.sha256(place / 'airlock.tar')}  airlock.tar\n")
     if not site.signing.key.exists():
         site.signing.key.parent.mkdir(parents=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", site.signing.key],
                        check=True)
-    (place / "SHA256SUMS.sig").unlink(missing_ok=True)
-    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-f", site.signing.key, "-n", "airlock",
-                    sums], check=True, capture_output=True)
+    (place / "airlock.tar.sig").unlink(missing_ok=True)
+    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-f", site.signing.key, "-n", "airlock-tool",
+                    place / "airlock.tar"], check=True, capture_output=True)
     for path, name, keys in (
-            (at.of_site.tool_receipt, "tool", ("tool/abc/SHA256SUMS",)),
+            (at.of_site.tool_receipt, "tool", ("tool/abc/airlock.tar",)),
             (at.push_receipt("release"), "release", ("releases/hello/dev-1/SHA256SUMS",
                                                      "releases/hello/current.json"))):
         files.write_json(path, {"store": site.store.url, "part": name, "objects": [
@@ -326,9 +324,9 @@ def test_a_crossing_leaves_results_and_what_was_out_of_reach(
     asked = dummy_tool(spec, part, 'mkdir -p results/a work; echo "$@" > work/told; pwd; '
                                    'ln -s "$PWD/work/told" results/a/told')
     said = cross.cross(asked)
-    assert "1 results in build/local/sandbox/host/disk/hello/results" in said
+    assert "1 results in build/local/sandbox/host/disk/hello/airlock/results" in said
     receipt = json.loads(asked.layout.crossing.read_bytes())
-    text = b"role=prod site=local pipeline=hello\n"
+    text = b"role=prod tool=abc site=local pipeline=hello\n"
     assert receipt["results"] == [{"path": "a/told", "sha256": files.sha256_bytes(text),
                                    "size": len(text)}]
     assert (receipt["isolated"], receipt["release"], receipt["tool"]) == (True, "dev-1", "abc")
@@ -337,8 +335,8 @@ def test_a_crossing_leaves_results_and_what_was_out_of_reach(
     assert receipt["probed_during_run"] is False  # no Nextflow was at work
     assert "made after its run, which was too short, were refused" in said
     shown = capsys.readouterr().out
-    assert "hello offline | airlock.tar: OK" in shown
-    assert "hello offline | /home/airlock/hello" in shown
+    assert 'hello offline | Good "airlock-tool" signature for airlock' in shown
+    assert "hello offline | /home/airlock/hello/airlock" in shown
 
 
 def test_a_failure_on_the_other_side_is_shown_and_leaves_no_receipt(spec: SiteSpec,
@@ -357,7 +355,7 @@ def test_a_changed_tool_and_a_foreign_key_are_refused(spec: SiteSpec, part: Plan
     asked = dummy_tool(spec, part, "touch /home/airlock/it-ran")
     with (Path(spec.site.store.url) / "tool/abc/airlock.tar").open("ab") as stream:
         stream.write(b"\0")
-    with pytest.raises(CommandError, match=r"airlock\.tar: FAILED"):
+    with pytest.raises(CommandError, match="Could not verify signature"):
         cross.cross(asked)
     foreign = tmp_path / "foreign"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", foreign], check=True)
@@ -377,7 +375,7 @@ def test_a_crossing_that_was_killed_leaves_nothing_at_work(spec: SiteSpec, part:
         assert process.stdin
         process.stdin.write(pickle.dumps(asked))
         process.stdin.close()
-        while not (part.disk / "hello/started").exists():
+        while not (part.disk / "hello/airlock/started").exists():
             assert process.poll() is None
             time.sleep(0.05)
         process.kill()

@@ -179,7 +179,7 @@ def built(project: Project, pipeline: str, name: str) -> Path:
 
 
 def results(project: Project, pipeline: str) -> Path:
-    return project.root / f"build/local/sandbox/host/disk/{pipeline}/results"
+    return project.root / f"build/local/sandbox/host/disk/{pipeline}/airlock/results"
 
 
 def one_of(project: Project, pipeline: str, pattern: str) -> Path:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tasks.core import signature
-from tasks.core.config import Signing, StoreAt, load
-from tasks.core.isolation import without_network
+from tasks.core import files
+from tasks.core.errors import SourceError
 from tasks.core.layout import SiteLayout
-from tasks.release import graph, tool
+from tasks.release import tool
 from tests.sandbox.project import ROOT
 
-DOIT = next(line for line in (ROOT / "requirements.txt").read_text().splitlines()
-            if line.startswith("doit=="))
+PINNED = (ROOT / "requirements.txt").read_text()
+DOIT, SIX = (next(each for each in re.split(r"\n(?! )", PINNED) if each.startswith(f"{name}=="))
+             for name in ("doit", "six"))
+"""A requirement as it is pinned, with its hashes."""
 DODO = """
 from beside import WORD
 def task_say():
@@ -69,13 +72,14 @@ def test_the_environment_is_made_once_and_anew_when_it_is_old_or_torn(small: Pat
     shutil.rmtree(next((small / ".venv/lib").glob("python3*/site-packages/doit")))
     assert run(small, "say").stderr == "making .venv from requirements.txt\n"
 
-    (small / "requirements.txt").write_text(f"{DOIT}\nsix==1.17.0\n")
+    (small / "requirements.txt").write_text(f"{DOIT}\n{SIX}\n")
     assert run(small, "say").stderr == "making .venv from requirements.txt\n"
     assert list((small / ".venv/lib").glob("python3*/site-packages/six.py"))
 
 
 def test_the_tests_tools_are_added_for_test_alone(small: Path) -> None:
-    (small / "requirements-dev.txt").write_text("-r requirements.txt\nsix==1.17.0\n")
+    (small / "requirements-dev.txt").write_text(f"-r requirements.txt\n{SIX}\n")
+    shutil.copy(ROOT / "requirements-build.txt", small)
     assert run(small, "say").returncode == 0
     assert not list((small / ".venv/lib").glob("python3*/site-packages/six.py"))
     added = run(small, "test")
@@ -85,13 +89,73 @@ def test_the_tests_tools_are_added_for_test_alone(small: Path) -> None:
 
 
 def test_a_requirement_that_is_not_to_be_had(small: Path) -> None:
-    (small / "requirements.txt").write_text("doit==0.0.1\n")
+    (small / "requirements.txt").write_text(f"doit==0.0.1 --hash=sha256:{'0' * 64}\n")
     failed = run(small, "say")
     assert failed.returncode == 3
     assert "ERROR: pip could not install what requirements.txt names" in failed.stderr
     assert "No matching distribution" in failed.stderr
     assert failed.stdout == ""
     assert not (small / ".venv/made-from").exists()
+
+
+def test_a_requirement_without_a_hash_is_refused(small: Path) -> None:
+    (small / "requirements.txt").write_text(f"{DOIT.partition(' ')[0]}\n")
+    failed = run(small, "say")
+    assert (failed.returncode, failed.stdout) == (3, "")
+    assert "Hashes are required in --require-hashes mode" in failed.stderr
+    assert not (small / ".venv/made-from").exists()
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Path:
+    """A folder with doit's wheel, in which one byte of its code is another; it would run."""
+    folder = tmp_path / "changed"
+    listed = tmp_path / "doit.txt"
+    listed.write_text(DOIT)
+    subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+                    "--require-hashes", "--only-binary=:all:", "-r", listed, "-d", folder],
+                   check=True)
+    wheel, = folder.iterdir()
+    with zipfile.ZipFile(wheel) as true:
+        members = {info: true.read(info) for info in true.infolist()}
+    with zipfile.ZipFile(wheel, "w") as false:
+        for info, data in members.items():
+            of_code = info.filename == "doit/task.py"
+            false.writestr(info, data[:-1] + b" " if of_code else data)
+    return folder
+
+
+def test_a_wheel_that_differs_by_a_byte_is_not_installed(small: Path, changed: Path) -> None:
+    near = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(changed)}
+    failed = run(small, "say", env=near)
+    assert (failed.returncode, failed.stdout) == (3, "")
+    wheel, = changed.iterdir()
+    assert "DO NOT MATCH THE HASHES" in failed.stderr
+    assert files.sha256(wheel) in failed.stderr
+    assert "another file than the one that was published" in failed.stderr
+    assert not list((small / ".venv/lib").glob("python3*/site-packages/doit"))
+    assert run(small, "say").returncode == 0, "published, it is taken"
+
+
+def test_a_wheel_that_differs_by_a_byte_is_not_carried(
+        small: Path, changed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(small)
+    spec = tool.ToolSpec(
+        layout=SiteLayout(site="local"), platform="linux/amd64", config={},
+        python=(f"3.{sys.version_info.minor}",))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(changed))
+    with pytest.raises(SourceError, match="DO NOT MATCH THE HASHES"):
+        tool.make(spec)
+    assert not (spec.layout.tool / "wheels").exists()
+    assert not (spec.layout.tool / "airlock.tar").exists()
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    tool.make(spec)
+    assert len(list((spec.layout.tool / "wheels").iterdir())) == 1
+    (small / "requirements.txt").write_text(f"{DOIT.partition(' ')[0]}\n")
+    with pytest.raises(SourceError, match="Hashes are required"):
+        tool.make(spec)
 
 
 @pytest.fixture
@@ -141,34 +205,3 @@ def test_packages_that_cannot_be_installed(small: Path, bare: Path) -> None:
     assert failed.returncode == 3
     assert "E: no network" in failed.stderr
     assert "ERROR: apt-get could not install" in failed.stderr
-
-
-def test_the_tool_starts_from_an_empty_folder_without_a_network(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Made here, pushed to a folder, then the three commands of the offline host."""
-    monkeypatch.chdir(ROOT)
-    key, build = tmp_path / "keys/id", SiteLayout(site="local")
-    signing = Signing(key=key, identity="airlock", create=True)
-    monkeypatch.setattr(SiteLayout, "root", property(lambda self: tmp_path / "build" / self.site))
-    site = load({}).site
-    minor = f"3.{sys.version_info.minor}"
-    spec = tool.ToolSpec(layout=build, platform=site.platform, python=(minor,),
-                         config=graph.offline_site(site), signing=signing)
-    tool.make(spec)
-    tool.push(tool.PushToolSpec(layout=build, store=StoreAt(url=str(tmp_path / "store"))))
-
-    host = tmp_path / "host"
-    shutil.copytree(next((tmp_path / "store/tool").iterdir()), host)
-    allowed = tmp_path / "allowed_signers"
-    allowed.write_text(f"airlock {signature.public_key(key)}\n")
-    with (host / "SHA256SUMS").open("rb") as listed:
-        subprocess.run(["ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "airlock", "-n",
-                        "airlock", "-s", "SHA256SUMS.sig"], cwd=host, stdin=listed, check=True)
-    subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=host, check=True)
-    subprocess.run(["tar", "xf", "airlock.tar"], cwd=host, check=True)
-    listed_tasks = subprocess.run([*without_network(), "./doit", "role=prod", "list"], cwd=host,
-                                  text=True, check=False, capture_output=True, env={
-                                      "PATH": os.environ["PATH"], "HOME": str(tmp_path)})
-    assert listed_tasks.returncode == 0, listed_tasks.stderr
-    assert "prod:run:hello" in listed_tasks.stdout
-    assert not [name for name in ("push", "stage", "sandbox") if name in listed_tasks.stdout]

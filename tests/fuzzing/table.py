@@ -1,0 +1,9 @@
+"""All readers of foreign bytes, by name."""
+
+from __future__ import annotations
+
+from tests.fuzzing import code, registries, trust
+from tests.fuzzing.reader import Reader
+
+READERS: dict[str, Reader] = {
+    each.name: each for each in [*trust.READERS, *registries.READERS, *code.READERS]}

@@ -47,6 +47,8 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
     for stale in (*cache.rglob("*.lock"), *cache.glob("objects/pack/tmp_*")):
         stale.unlink()  # of a fetch that was killed; no other run is at work
     local = ["-c", "protocol.file.allow=always"] if url.startswith("file://") else []
+    if url.startswith("https://"):
+        local += ["-c", "protocol.http.allow=never"]  # a redirect must not lead off TLS
     local += _login(url)
     try:
         _fetch(cache, *local, "fetch", "--quiet", "--force",

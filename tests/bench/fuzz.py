@@ -8,6 +8,7 @@ input that takes more is a fault. Ends with 1 where there were faults.
 from __future__ import annotations
 
 import argparse
+import gc
 import resource
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from tests.fuzzing.table import READERS
 
 MEMORY = 1 << 30
 """Bytes of address space that a reader's process may have, Python and Hypothesis among them."""
+BATCH = 250
+"""Inputs after which Hypothesis begins anew: it keeps what it has tried, and takes ever more memory.
+"""
 SHOWN = 10
 """Kinds of faults that are shown of a reader."""
 
@@ -51,15 +55,16 @@ class Tally:
 def fuzz(reader: Reader, inputs: int, start: int) -> Tally:
     """Give a reader so many inputs; the same `start` gives the same ones."""
     tally = Tally()
+    for batch in range(0, inputs, BATCH):
+        @seed(start * inputs + batch)
+        @settings(max_examples=min(BATCH, inputs - batch), database=None, deadline=None,
+                  phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+        @given(st.data())
+        def run(data: st.DataObject) -> None:
+            tally.add(reader, data.draw(reader.inputs))
 
-    @seed(start)
-    @settings(max_examples=inputs, database=None, deadline=None, phases=[Phase.generate],
-              suppress_health_check=list(HealthCheck))
-    @given(st.data())
-    def run(data: st.DataObject) -> None:
-        tally.add(reader, data.draw(reader.inputs))
-
-    run()
+        run()
+        gc.collect()
     return tally
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -343,5 +342,5 @@ def _is_taken(ready: Staged, name: str) -> bool:
         fetch(ready.fetch_spec(name))
     except IntegrityError:
         return False
-    assert os.listdir(ready.prod.root / "releases") == [name]
+    assert [path.name for path in (ready.prod.root / "releases").iterdir()] == [name]
     return True

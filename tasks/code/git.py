@@ -197,7 +197,10 @@ def _write(root: Path, entry: _Entry, content: Iterator[bytes]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if entry.mode == LINK:
-            target.symlink_to(os.fsdecode(b"".join(content)))
+            link = b"".join(content)
+            if not link or b"\0" in link:
+                raise IntegrityError(f"the link {entry.name!r} holds no path", where=root)
+            target.symlink_to(os.fsdecode(link))
             return
         with target.open("xb") as stream:
             stream.writelines(content)

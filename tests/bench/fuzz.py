@@ -24,8 +24,7 @@ from tests.fuzzing.table import READERS
 MEMORY = 1 << 30
 """Bytes of address space that a reader's process may have, Python and Hypothesis among them."""
 BATCH = 250
-"""Inputs after which Hypothesis begins anew: it keeps what it has tried, and takes ever more memory.
-"""
+"""Inputs after which Hypothesis begins anew: it keeps what it has tried, in ever more memory."""
 SHOWN = 10
 """Kinds of faults that are shown of a reader."""
 

@@ -105,7 +105,7 @@ def test_a_list_that_was_signed_as_a_promotion_and_the_other_way_round(ready: St
 # Swapped blobs: genuine bytes in the wrong place.
 
 def blobs() -> list[Path]:
-    return [path for path in files.tree(Path("store/blobs"))]
+    return files.tree(Path("store/blobs"))
 
 
 def test_two_blobs_under_each_others_key(ready: Staged) -> None:

@@ -292,10 +292,11 @@ def test_an_expired_certificate(authority: tuple[Path, Path, Path], tmp_path: Pa
     """Of the right CA, for the right name, of last year."""
     ca, key, csr, crt = authority[0], *(tmp_path / each for each in ("key", "csr", "crt"))
     (tmp_path / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
-    for words in (["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", key,
-                   "-out", csr],
-                  ["x509", "-req", "-in", csr, "-CA", ca, "-CAkey", ca.with_name("ca.key"),
-                   "-days", "-1", "-extfile", tmp_path / "ext", "-out", crt]):
+    commands: list[list[str | Path]] = [
+        ["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", key, "-out", csr],
+        ["x509", "-req", "-in", csr, "-CA", ca, "-CAkey", ca.with_name("ca.key"), "-days", "-1",
+         "-extfile", tmp_path / "ext", "-out", crt]]
+    for words in commands:
         subprocess.run(["openssl", *words], check=True, capture_output=True)
     with serving((crt, key)) as server:
         for way in WAYS.values():

@@ -84,6 +84,8 @@ def stage(pipeline: str = "hello") -> Staged:
     runtime = layout.runtime(VERSION)
     _tar(runtime, {f"nextflow-{VERSION}/nextflow": b"#!/bin/sh\n"})
     files.write_text(layout.runtime_sums(VERSION), f"{files.sha256(runtime)}  {runtime.name}\n")
+    files.write_json(layout.resolved, {"pipeline": pipeline, "profile": "test", "config": {},
+                                       "isolation": "namespaces"})
     files.write_text(layout.offline_config, "profiles { offline {} }\n")
     files.write_json(layout.reach, {"pipeline": pipeline, "profile": "test", "findings": [],
                                     "counted": []})

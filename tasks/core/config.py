@@ -125,6 +125,7 @@ class Site:
     `buckets` maps each bucket that may be read to the S3 server that holds it, `aws` for AWS;
     `folders` are those that file:// may read below; `inside` is what else of the inner network
     may be asked: hosts, host:port and networks.
+    `isolation` is the least that a pipeline's code may be run with: namespaces, or none.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Site:
     inside: tuple[str, ...] = ()
     engine: str | None = None
     smoke: str = "stub"
+    isolation: str = "namespaces"
     sandbox: Sandbox | None = None
 
     @property
@@ -373,6 +375,7 @@ def _site(name: str, raw: dict[str, Any]) -> Site:
         licences=dict(images.get("licences", {})),
         engine=raw.get("engine"),
         smoke=raw.get("smoke", "stub"),
+        isolation=raw.get("isolation", "namespaces"),
         sandbox=Sandbox(**raw["sandbox"]) if "sandbox" in raw else None,
     )
 

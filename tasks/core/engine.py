@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import socket
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from tasks.core.errors import HostError, RegistryError
 from tasks.core.registry import credentials
@@ -29,6 +32,30 @@ def connect(url: str | None = None) -> DockerClient:
                         todo="start it, or name another in AIRLOCK_ENGINE or DOCKER_HOST"
                         ) from error
     return client
+
+
+def dialling(url: str | None = None) -> Callable[[], socket.socket]:
+    """What opens a connection to the engine that `connect` finds.
+
+    Raises HostError where that is reached otherwise than by a Unix socket or plain TCP.
+    """
+    address = url or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    parts = urlsplit(address)
+    if parts.scheme == "unix":
+        place = unquote(parts.path)
+
+        def dial() -> socket.socket:
+            stream = socket.socket(socket.AF_UNIX)
+            stream.connect(place)
+            return stream
+
+        return dial
+    if parts.scheme == "tcp" and parts.hostname and not os.environ.get("DOCKER_TLS_VERIFY"):
+        at = (parts.hostname, parts.port or 2375)
+        return lambda: socket.create_connection(at)
+    raise HostError("the smoke run can't reach this engine: it takes a Unix socket, or TCP without "
+                    "TLS on a network that you trust", where=address,
+                    todo="name another in `engine` or AIRLOCK_ENGINE: unix:///var/run/docker.sock")
 
 
 def pull(client: DockerClient, references: Iterable[str], *, authfile: Path | None) -> int:

@@ -1,8 +1,9 @@
 """Starting a program whose code nobody has read: what it may see, write and reach is named.
 
-Where the system gives us namespaces, the program has a file system of its own (programs, libraries
-and the few files of /etc that they need, read-only, and what the caller names), an empty network,
-a list of processes that holds its own alone, and no capability; whatever it started ends with it.
+It has a file system of its own (programs, libraries and the few files of /etc that they need,
+read-only, and what the caller names), an empty network, a list of processes that holds its own
+alone, and no capability; whatever it started ends with it. Where the system gives us no namespaces
+for that, it isn't started, unless the site allows it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from tasks.core.errors import HostError
+
+FULL, NONE = "namespaces", "none"
+"""What a site's key `isolation` may say, and a release of how its code was read."""
+
 PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store",
             "/gnu/store")
 SETTINGS = ("alternatives", "crypto-policies", "fonts", "group", "hosts", "java", "jvm",
             "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "nsswitch.conf", "passwd",
             "pki/ca-trust", "pki/java", "pki/tls", "ssl/certs", "timezone")
 """What programs read below /etc; Java's folders there are found by their names."""
+RESOLVER = ("resolv.conf", "host.conf", "gai.conf", "services")
+"""What those read besides that have a network."""
 
 SCRIPT = """\
 set -eu
@@ -53,7 +61,9 @@ while [ "$1" != -- ]; do
         fi
     fi
     mount --rbind "$path" "$root$path"
-    [ "$mode" = write ] || mount -o remount,bind,ro "$root$path"
+    if [ "$mode" = write ]; then mount -o remount,bind,nosuid,nodev "$root$path"
+    else mount -o remount,bind,ro "$root$path"
+    fi
 done
 shift
 cd $root
@@ -62,42 +72,75 @@ umount -l /.before
 rmdir /.before
 mount -o remount,bind,ro /
 cd "$here"
+ulimit -f 8388608
 exec setpriv --no-new-privs --inh-caps=-all --bounding-set=-all -- "$@"
 """
 """`link` shows a path as the symbolic link that it may be, `read` and `write` what it leads to.
 
 Root without capabilities still owns root's files, hence /proc read-only: it holds switches of the
-kernel that ask for no more than the owner.
+kernel that ask for no more than the owner. No file may grow beyond 4 GiB (in units of 512 bytes).
 """
 
-NAMESPACES = ("--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "--uts")
+NETWORK = "--net"
+NAMESPACES = ("--mount", "--pid", "--fork", "--kill-child", NETWORK, "--ipc", "--uts")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """How programs are confined here: words that start one, and whether those hide files."""
+    """How programs are confined here: words that start one, and whether those hide files.
+
+    `why_not` is what the system said where they don't.
+    """
 
     words: tuple[str, ...]
     hides: bool
+    why_not: str = ""
 
 
 def confined(command: Sequence[str | Path], *, cwd: Path, reads: Iterable[Path] = (),
-             writes: Iterable[Path] = ()) -> list[str]:
-    """The words that start `command` in the folder `cwd`, confined as far as the system lets us.
+             writes: Iterable[Path] = (), network: bool = False, least: str = FULL) -> list[str]:
+    """The words that start `command` in the folder `cwd`, confined.
 
-    All paths are absolute; `reads` and `writes` are what it may see besides the system's programs.
-    What can't be confined is printed, once in a process.
+    All paths are absolute; `reads` and `writes` are what it may see besides the system's programs,
+    and what lies below another one is as it says itself. With `network` it has this host's.
+    Raises HostError where this system can't confine it, unless `least` is NONE: then that is
+    printed, once in a process, and as much is kept from it as can be.
     """
     means = _means()
     words = [os.fspath(word) for word in command]
-    if not means.hides:
+    if found(least) == NONE:
         _say(bool(means.words))
-        return [*means.words, *words]
+        return [*(() if network else means.words), *words]
     shown = [*(("link", Path(path)) for path in _system()), *(("read", path) for path in reads),
              *(("write", path) for path in writes)]
+    if network:
+        shown += [("read", Path("/etc") / name) for name in RESOLVER
+                  if (Path("/etc") / name).exists()]
     listed = [word for mode, path in sorted(shown, key=lambda each: each[1].parts)
               for word in (mode, os.fspath(path))]
-    return [*means.words, "sh", "-c", SCRIPT, "sh", os.fspath(cwd), *listed, "--", *words]
+    start = [word for word in means.words if not (network and word == NETWORK)]
+    return [*start, "sh", "-c", SCRIPT, "sh", os.fspath(cwd), *listed, "--", *words]
+
+
+def found(least: str) -> str:
+    """How far programs are confined here: FULL, or NONE where `least` allows it.
+
+    Raises HostError where this system makes no namespaces and `least` is not NONE.
+    """
+    means = _means()
+    if means.hides:
+        return FULL
+    if least == NONE:
+        return NONE
+    raise HostError(
+        "this system makes no namespaces for us, so a pipeline's code can't be kept from this "
+        f"user's files, keys and network: it was not run ({means.why_not})", where="unshare",
+        todo="run as root, or let users make them (kernel.unprivileged_userns_clone=1, "
+             "user.max_user_namespaces above 0, and with AppArmor "
+             "kernel.apparmor_restrict_unprivileged_userns=0); in a container, allow unshare and "
+             "mount (its seccomp and AppArmor profiles, CAP_SYS_ADMIN); or, where every "
+             "pipeline's code is trusted, set `isolation: none` in config/sites/<site>.yml, which "
+             "each release then tells")
 
 
 @lru_cache
@@ -110,35 +153,42 @@ def _system() -> tuple[str, ...]:
 @lru_cache
 def _means() -> Means:
     """The strongest means that work here, which is tried."""
+    reasons = []
     with tempfile.TemporaryDirectory() as folder:
         for rights in ((), ("--map-root-user",)):
             means = Means(words=("unshare", *rights, *NAMESPACES), hides=True)
             tried = [*means.words, "sh", "-c", SCRIPT, "sh", "/", "link", "/usr", "link", "/bin",
                      *(word for path in ("/lib", "/lib64") if Path(path).exists()
                        for word in ("link", path)), "write", folder, "--", "true"]
-            if _works(tried):
+            why_not = _fault(tried)
+            if why_not is None:
                 return means
-    return Means(words=without_network(), hides=False)
+            reasons.append(why_not)
+    return Means(words=without_network(), hides=False, why_not="; ".join(dict.fromkeys(reasons)))
 
 
 @lru_cache
 def without_network() -> tuple[str, ...]:
     """The words that start a command in a network namespace of its own, or none."""
-    for words in (("unshare", "--net"), ("unshare", "--map-root-user", "--net")):
-        if _works([*words, "true"]):
+    for words in (("unshare", NETWORK), ("unshare", "--map-root-user", NETWORK)):
+        if _fault([*words, "true"]) is None:
             return words
     return ()
 
 
-def _works(command: Sequence[str]) -> bool:
+def _fault(command: Sequence[str]) -> str | None:
+    """What a command says last where it fails."""
     try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
+        done = subprocess.run(command, capture_output=True, check=False, text=True)
+    except OSError as error:
+        return f"{command[0]}: {error.strerror}"
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
 
 
 @lru_cache
 def _say(network: bool) -> None:
-    print("NOT ISOLATED: this system lets us make no namespaces, so the pipeline's code is read "
-          f"with a clean environment{' and no network' if network else ''}, but sees this user's "
-          "files", flush=True)
+    print("NOT ISOLATED: this system lets us make no namespaces, and the site allows that: the "
+          f"pipeline's code runs with a clean environment{' and no network' if network else ''}, "
+          "but sees this user's files", flush=True)

@@ -6,6 +6,7 @@ The smoke run on the online side and the run on the offline host launch it in th
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ from tasks.core import (
     files,
     host,
     inputs,
+    isolation,
     known_faults,
     nextflow,
     processes,
     trees,
 )
-from tasks.core.errors import CommandError
+from tasks.core.errors import CommandError, SourceError
 from tasks.core.schema import read_json
 
 
@@ -57,6 +59,20 @@ class Launch:
     params: Path
     host_params: Path
     folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What a run is confined to: a `folder` in that of the launch, where it works and writes.
+
+    It sees the launch's own folder, read-only, and `reads`; it is ended after `patience` seconds.
+    `least` is what the site accepts of that.
+    """
+
+    folder: Path
+    reads: tuple[Path, ...] = ()
+    patience: float = 7200.0
+    least: str = isolation.FULL
 
 
 def prepare(carried: Carried, folder: Path) -> Launch:
@@ -109,11 +125,11 @@ def run_params(launch: Launch, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resolve(launch: Launch, *, profile: str, log: Path,
-            reads: Sequence[Path] = ()) -> dict[str, Any]:
+            reads: Sequence[Path] = (), least: str = isolation.FULL) -> dict[str, Any]:
     """The config that `run` would run with, as nested mappings, without running anything."""
     return nextflow.config(launch.nextflow, launch.code, profile=_profiles(profile), log=log,
                            configs=launch.configs, params=json.loads(launch.params.read_bytes()),
-                           reads=[launch.tree, *reads])
+                           reads=[launch.tree, *reads], least=least)
 
 
 def host_config(here: host.Limits) -> str:
@@ -132,24 +148,48 @@ def _profiles(profile: str) -> str:
 
 
 def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path],
-        words: Sequence[str] = (), env: Mapping[str, str] | None = None) -> None:
+        words: Sequence[str] = (), env: Mapping[str, str] | None = None,
+        room: Room | None = None) -> None:
     """`nextflow run WORDS CODE OPTIONS`, its output into `log`; CommandError with its last words.
 
     `words` stand directly before the project: after another option, `-stub-run` and `-preview`
-    would swallow an argument (notes of Nextflow 24.10).
+    would swallow an argument (notes of Nextflow 24.10). With `room` it is confined to that.
     """
-    detail = log.with_suffix(".nextflow.log").absolute()
+    kept = log.with_suffix(".nextflow.log").absolute()
+    detail = room.folder / kept.name if room else kept
     configs = [word for path in launch.configs for word in ("-c", str(path))]
     command = launch.nextflow.command(
         "-log", detail, "run", *configs, "-profile", _profiles(profile),
         "-params-file", launch.params, "-ansi-log", "false", *options, *words, launch.code)
     try:
-        processes.run(command, log=log, cwd=launch.folder, env=launch.nextflow.environment(env))
+        if room:
+            _run_in(room, launch, command, log=log, env=env)
+        else:
+            processes.run(command, log=log, cwd=launch.folder, env=launch.nextflow.environment(env))
     except CommandError as error:
-        known = known_faults.recognised(_said(log, detail), launch.nextflow.version)
+        if room:
+            nextflow.keep(detail, kept)
+        known = known_faults.recognised(_said(log, kept), launch.nextflow.version)
         raise CommandError("\n".join(["Nextflow ended with an error", *map(str, known)]),
                            status=error.status, tail=error.tail, where=log,
-                           todo=f"its own log with every detail is {detail}") from error
+                           todo=f"its own log with every detail is {kept}") from error
+    if room:
+        nextflow.keep(detail, kept)
+
+
+def _run_in(room: Room, launch: Launch, command: Sequence[str], *, log: Path,
+            env: Mapping[str, str] | None) -> None:
+    started = nextflow.confined(
+        launch.nextflow, command, folder=room.folder, least=room.least,
+        reads=[launch.folder, *launch.configs, *room.reads])
+    environment = launch.nextflow.environment(
+        {**nextflow.real_java(launch.nextflow), **(env or {})})
+    try:
+        processes.run(started, log=log, cwd=room.folder, env=environment, timeout=room.patience)
+    except subprocess.TimeoutExpired as error:
+        raise SourceError(f"the run took longer than {room.patience:.0f} s, and was ended",
+                          where=log, todo="look for a loop or a wait in the pipeline's code"
+                          ) from error
 
 
 def _said(*logs: Path) -> list[str]:

@@ -33,6 +33,11 @@ class SiteLayout:
         return self.root / "blobs/sha256"
 
     @property
+    def maven(self) -> Path:
+        """Maven's local repository, for all pipelines: nothing is fetched twice."""
+        return self.root / "maven"
+
+    @property
     def sandbox(self) -> Path:
         return self.root / "sandbox"
 

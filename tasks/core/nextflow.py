@@ -120,7 +120,7 @@ def java_major(java: Path) -> int | None:
 
 def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
            configs: Sequence[Path] = (), params: Mapping[str, Any] | None = None,
-           reads: Sequence[Path] = ()) -> dict[str, Any]:
+           reads: Sequence[Path] = (), least: str = isolation.FULL) -> dict[str, Any]:
     """What `nextflow config -o json -profile PROFILE PROJECT` resolves, as nested mappings.
 
     `configs` are given by -c, and `reads` are what they and the params name besides. With `params`
@@ -128,8 +128,9 @@ def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
     are seen while the pipeline's own config is read, so that includes and values made of them
     differ. Closures are given as their source.
 
-    A pipeline's config is Groovy code: it runs confined, and for PATIENCE seconds at most.
-    Raises SourceError with Nextflow's own words where the config does not resolve.
+    A pipeline's config is Groovy code: it runs confined, and for PATIENCE seconds at most;
+    `least` is what the site accepts of that. Raises SourceError with Nextflow's own words where
+    the config does not resolve.
     """
     with files.scratch(log.parent, "resolve") as scratch:
         files_given = [path.absolute() for path in configs]
@@ -143,7 +144,7 @@ def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
             words = ["-log", detail, "-q", "run", RESOLVE, project.absolute(), profile,
                      scratch / "params.json", *files_given]
         try:
-            told = ask(nextflow, words, scratch=scratch,
+            told = ask(nextflow, words, scratch=scratch, least=least,
                        reads=[project.absolute(), RESOLVE, *files_given, *reads])
         except CommandError as error:
             said = "\n".join(f"    | {line}" for line in error.tail)
@@ -151,7 +152,7 @@ def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
                               where=log, todo="mend the pipeline's config, or `profile` in ours"
                               ) from error
         finally:
-            keep_log(detail, log)
+            keep(detail, log)
     for start in (match.start() for match in re.finditer(r"^\{", told, re.MULTILINE)):
         # A warning may stand before the answer, which may be a hostile one.
         with contextlib.suppress(ValueError, RecursionError):
@@ -162,19 +163,17 @@ def config(nextflow: Nextflow, project: Path, *, profile: str, log: Path,
 
 
 def ask(nextflow: Nextflow, words: Sequence[str | Path], *, scratch: Path,
-        reads: Iterable[Path] = ()) -> str:
+        reads: Iterable[Path] = (), least: str = isolation.FULL) -> str:
     """The standard output of `nextflow WORDS`, confined to the folder `scratch` and its own parts.
 
-    SourceError where it takes longer than PATIENCE, or tells more than LONGEST_ANSWER.
+    SourceError where it takes longer than PATIENCE, or tells more than LONGEST_ANSWER; HostError
+    where it can't be confined and `least` doesn't allow that.
     """
-    java = nextflow.java.resolve()
-    command = isolation.confined(
-        nextflow.command(*words), cwd=scratch, writes=[scratch, nextflow.home.absolute()],
-        reads=[nextflow.launcher.parent, java.parents[1], *reads])
+    command = confined(nextflow, nextflow.command(*words), folder=scratch, reads=reads,
+                       least=least)
     try:
-        environment = nextflow.environment({"JAVA_CMD": os.fspath(java), **BRIEFLY})
         return processes.run(command, cwd=scratch, timeout=PATIENCE, most=LONGEST_ANSWER,
-                             env=environment)
+                             env=nextflow.environment({**real_java(nextflow), **BRIEFLY}))
     except subprocess.TimeoutExpired as error:
         raise SourceError(f"the pipeline's code ran for {PATIENCE:.0f} s without an answer, and "
                           "was ended", todo="look for a loop or a wait in its config") from error
@@ -183,8 +182,23 @@ def ask(nextflow: Nextflow, words: Sequence[str | Path], *, scratch: Path,
                           ", and was ended", todo="look for a loop in its config") from error
 
 
-def keep_log(detail: Path, log: Path) -> None:
-    """Keep Nextflow's log, which code that nobody has read could have replaced by a link."""
+def confined(nextflow: Nextflow, command: Sequence[str], *, folder: Path,
+             reads: Iterable[Path] = (), least: str = isolation.FULL) -> list[str]:
+    """The words that start a `command` of Nextflow in `folder`, where it and its home can write."""
+    return isolation.confined(
+        command, cwd=folder, writes=[folder, nextflow.home.absolute()], least=least,
+        reads=[nextflow.launcher.parent, nextflow.java.resolve().parents[1], *reads])
+
+
+def real_java(nextflow: Nextflow) -> dict[str, str]:
+    """The variable that names Java where a link to it may not be seen."""
+    return {"JAVA_CMD": os.fspath(nextflow.java.resolve())}
+
+
+def keep(detail: Path, log: Path) -> None:
+    """Keep a file that Nextflow wrote where code that nobody has read could replace it by a link,
+    by a pipe or by something without an end; it lies directly in a folder that the code can't.
+    """
     with contextlib.suppress(OSError):
         opened = os.open(detail, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(opened, "rb") as stream:

@@ -12,25 +12,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from botocore import utils
 from botocore.auth import EMPTY_SHA256_HASH, S3SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError, ConnectionClosedError
-from botocore.httpsession import URLLib3Session
+from botocore.exceptions import BotoCoreError, ConnectionClosedError, HTTPClientError
 from urllib3.exceptions import HTTPError
 
-from tasks.core import files
+from tasks.core import bounds, files, s3_http
 from tasks.core.errors import StoreError
-from tasks.core.pace import Pace
 
 LARGEST = 8 * 2**20
 """Bytes of a file that is sent from memory; above it boto3's own work is a small part."""
 
 LONGEST = 16 * 2**20
 """Bytes of an answer that is no file; a listing's page of 1,000 long keys has some 3 MB."""
-
-TIMEOUT: Any = (10, 60)
-"""Seconds for a connection to be made, and between two bytes."""
 
 PROMPT: Any = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 """Head and body go in two pieces: without this the second waits for the first to be confirmed."""
@@ -47,10 +41,8 @@ class Direct:
         self._base = urlunsplit((asked.scheme, asked.netloc, asked.path.removesuffix("-"), "", ""))
         self._credentials = session.get_credentials()
         self._region = client.meta.region_name
-        self._http = URLLib3Session(
-            verify=session.get_config_variable("ca_bundle") or True,
-            proxies=utils.get_environ_proxies(self._base), timeout=TIMEOUT,
-            max_pool_connections=connections, socket_options=PROMPT)
+        self._http = s3_http.session(self._base, None, connections=connections,
+                                     socket_options=PROMPT)
 
     def put(self, key: str, data: bytes, sha256: str,
             headers: Mapping[str, str]) -> Mapping[str, str] | None:
@@ -80,8 +72,15 @@ class Direct:
         """
         is_streamed = request.stream_output
         request.stream_output = True  # or all of it would be read before it is bounded
-        answer = self._http.send(request)
+        try:
+            answer = self._http.send(request)
+        except HTTPClientError as error:
+            if isinstance(cause := error.kwargs.get("error"), bounds.Exceeded):
+                raise _ended(self._base, cause.what) from error
+            raise
         is_file = is_streamed and answer.status_code == 200
+        if is_file:
+            bounds.allow_large(answer.raw)
         answer.raw = _Body(answer.raw, self._base, most=None if is_file else LONGEST)
         if not is_streamed:
             _ = answer.content  # reads the body, which frees the connection
@@ -93,7 +92,7 @@ class _Body:
 
     def __init__(self, raw: Any, url: str, *, most: int | None) -> None:
         self._raw, self._url, self._most = raw, url, most
-        self._pace, self._size = Pace(), 0
+        self._size = 0
 
     def read(self, size: int | None = None) -> bytes:
         """Some bytes, as soon as there are any; all of them where no size is given."""
@@ -103,12 +102,14 @@ class _Body:
             block: bytes = self._raw.read1(size)
         except HTTPError as error:
             raise ConnectionClosedError(endpoint_url=self._url, error=error) from error
+        except bounds.Exceeded as error:
+            self.close()
+            raise _ended(self._url, error.what) from error
         self._size += len(block)
-        self._pace.add(len(block))
         if self._most is not None and self._size > self._most:
-            raise self._ended(f"sends an answer of more than {files.human_size(self._most)}")
-        if self._pace.is_lost:
-            raise self._ended(f"is too slow: {files.human_size(self._size)} have come so far")
+            self.close()
+            raise _ended(self._url, f"the store sends an answer of more than "
+                                    f"{files.human_size(self._most)}")
         return block
 
     def stream(self, size: int = files.CHUNK) -> Iterator[bytes]:
@@ -119,10 +120,10 @@ class _Body:
         """Let go of the connection."""
         self._raw.close()
 
-    def _ended(self, why: str) -> StoreError:
-        self._raw.close()
-        return StoreError(f"the store {why}", where=self._url,
-                          todo="look at the network, and at who answers at store.endpoint")
+
+def _ended(url: str, why: str) -> StoreError:
+    return StoreError(why, where=url,
+                      todo="look at the network, and at who answers at store.endpoint")
 
 
 class _Signer(S3SigV4Auth):

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from tasks.core import files
+from tasks.core import files, s3_http
 from tasks.core.bounds import Exceeded
 from tasks.core.errors import SourceError
 from tasks.core.inside import Inside
 from tasks.core.transfer import Body, Denied, Found, Passing
-from tasks.data import bucket_http
 
 THREADS = 8
 AWS = "aws"
@@ -182,7 +181,7 @@ def _client(endpoint: str | None, hosts: Inside, signed: bool) -> Any:
                       s3={"addressing_style": "path" if endpoint else "auto"},
                       max_pool_connections=THREADS, connect_timeout=15, read_timeout=60,
                       retries={"mode": "standard", "total_max_attempts": 1}))
-    bucket_http.use(client, hosts, connections=THREADS)
+    s3_http.use(client, hosts, connections=THREADS)
     return client
 
 

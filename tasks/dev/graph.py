@@ -27,7 +27,8 @@ def tasks(config: Config) -> Iterator[Task]:
         validate_spec = validate.ValidateSpec(
             pipeline=pipeline.name, profile=pipeline.profile, runtime=pipeline.runtime, layout=at,
             registry=site.registry, spans=spans, store=site.store,
-            configs=pipeline.configs is not None, hosts=Inside(allowed=site.inside))
+            configs=pipeline.configs is not None, hosts=Inside(allowed=site.inside),
+            isolation=site.isolation)
         yield step(f"dev:validate:{pipeline.name}", "whether a release would run offline",
                    validate.validate, validate_spec, look=True, servers=site.servers,
                    needs=[at.code, at.runtime(pipeline.runtime), at.plugins, at.plugins_list,
@@ -43,7 +44,7 @@ def tasks(config: Config) -> Iterator[Task]:
             authfile=site.registry.authfile, code=at.code, runtime=at.runtime(pipeline.runtime),
             plugins=at.plugins, config=at.offline_config, data_manifest=at.data_manifest,
             receipt=at.images_receipt, output=at.smoke,
-            configs=at.configs if pipeline.configs else None)
+            configs=at.configs if pipeline.configs else None, isolation=site.isolation)
         yield step(f"dev:smoke:{pipeline.name}", "a preview and a stub run on the online side",
                    smoke.smoke, smoke_spec, servers=site.servers,
                    needs=[smoke_spec.code, smoke_spec.runtime, smoke_spec.plugins,

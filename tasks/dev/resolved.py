@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core import files, inputs, launch, urls, versions
+from tasks.core import files, inputs, isolation, launch, urls, versions
 from tasks.core.errors import ImageError, SourceError
 from tasks.core.layout import Layout
 from tasks.core.schema import read_json
@@ -42,7 +42,8 @@ class Resolved:
     runtime: str
 
 
-def resolve(at: Layout, runtime: str, *, profile: str, configs: bool = False) -> Resolved:
+def resolve(at: Layout, runtime: str, *, profile: str, configs: bool = False,
+            least: str = isolation.FULL) -> Resolved:
     """Lay the launch out in a scratch folder, and resolve its config there."""
     with files.scratch(at.root, "validate") as folder:
         ready = launch.prepare(launch.Carried(
@@ -50,7 +51,8 @@ def resolve(at: Layout, runtime: str, *, profile: str, configs: bool = False) ->
             config=at.offline_config, data_manifest=at.data_manifest,
             configs=at.configs if configs else None,
             locate=inputs.lay_out(at.data_manifest, at.of_site.blobs, folder / "staged")), folder)
-        config = launch.resolve(ready, profile=profile, log=at.log(f"dev:validate:{at.pipeline}"))
+        config = launch.resolve(ready, profile=profile, least=least,
+                                log=at.log(f"dev:validate:{at.pipeline}"))
         folders = {path.name for path in (ready.nextflow.home / "plugins").iterdir()}
     held = read_json(at.images_receipt, "images-receipt")["images"]
     return Resolved(

@@ -1,12 +1,18 @@
-"""`dev:smoke`: on the online side, what the offline host will do, without the computing."""
+"""`dev:smoke`: on the online side, what the offline host will do, without the computing.
+
+The pipeline's code runs confined, and asks the engine for containers through a gate of ours.
+"""
 
 from __future__ import annotations
 
-import tempfile
+import dataclasses
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import engine, inputs, launch, nextflow
+from tasks.core import engine, engine_gate, inputs, isolation, launch, nextflow
+from tasks.core.engine_create import Rules
 from tasks.core.layout import Layout, SiteLayout
 from tasks.core.schema import read_json
 
@@ -28,35 +34,60 @@ class SmokeSpec:
     receipt: Path
     output: Path
     configs: Path | None = None
+    isolation: str = isolation.FULL
 
 
 def smoke(spec: SmokeSpec) -> str:
     """A preview with the DAG's picture, then a stub run in the mirror's images."""
-    at = Layout(site=spec.site, pipeline=spec.pipeline)
-    carried = launch.Carried(
-        code=spec.code, runtime=spec.runtime, plugins=spec.plugins, config=spec.config,
-        data_manifest=spec.data_manifest, configs=spec.configs,
-        locate=inputs.lay_out(spec.data_manifest, SiteLayout(site=spec.site).blobs,
-                              at.root / "launch/staged"))
-    ready = launch.prepare(carried, at.root / "launch")
+    ready, room = prepared(spec)
     out = spec.output.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    launch.run(ready, profile=spec.profile, log=out / "preview.log", words=["-preview"],
-               options=["-with-dag", out / "DAG.svg", *_outdir(ready)], env=nextflow.BRIEFLY)
+    launch.run(ready, profile=spec.profile, log=out / "preview.log", words=["-preview"], room=room,
+               options=["-with-dag", room.folder / "DAG.svg", *_outdir(room)],
+               env=nextflow.BRIEFLY)
+    _take(room, out, "DAG.svg")
     images = [f"{image['destination']}@{image['digest']}"
               for image in read_json(spec.receipt, "images-receipt")["images"]]
-    client = engine.connect(spec.engine)
-    pulled = engine.pull(client, images, authfile=spec.authfile)
-    with tempfile.TemporaryDirectory() as docker_config:
-        # The images are there: no login is needed.
-        environment = {**nextflow.BRIEFLY, "DOCKER_CONFIG": docker_config}
-        if spec.engine:
-            environment["DOCKER_HOST"] = spec.engine
+    pulled = engine.pull(engine.connect(spec.engine), images, authfile=spec.authfile)
+    rules = Rules(images=frozenset(images), launch=ready.folder, room=room.folder,
+                  user=f"{os.getuid()}:{os.getgid()}")
+    with engine_gate.opened(engine.dialling(spec.engine), rules) as place:
+        client = shutil.which("docker")
+        seen = dataclasses.replace(room, reads=(
+            *room.reads, place.parent, *([Path(client)] if client else [])))
         launch.run(ready, profile=spec.profile, log=out / "smoke.log", words=["-stub-run"],
-                   options=["-with-trace", out / "trace.txt", "-with-report", out / "report.html",
-                            *_outdir(ready)], env=environment)
+                   options=["-with-trace", room.folder / "trace.txt",
+                            "-with-report", room.folder / "report.html", *_outdir(room)],
+                   env={**nextflow.BRIEFLY, "DOCKER_HOST": f"unix://{place}"}, room=seen)
+    _take(room, out, "trace.txt", "report.html")
     return f"preview and stub run ended well, {pulled} images pulled; {spec.output}/DAG.svg"
 
 
-def _outdir(ready: launch.Launch) -> list[str | Path]:
-    return ["--outdir", ready.folder / "results", "-work-dir", ready.folder / "work"]
+def prepared(spec: SmokeSpec) -> tuple[launch.Launch, launch.Room]:
+    """The launch, laid out anew where an earlier run could write; no other user may enter it."""
+    at = Layout(site=spec.site, pipeline=spec.pipeline)
+    folder = (at.root / "launch").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    room = folder / "room"
+    for each in (room, folder / "nxf"):
+        if each.exists():
+            shutil.rmtree(each)
+    room.mkdir()
+    ready = launch.prepare(launch.Carried(
+        code=spec.code, runtime=spec.runtime, plugins=spec.plugins, config=spec.config,
+        data_manifest=spec.data_manifest, configs=spec.configs,
+        locate=inputs.lay_out(spec.data_manifest, SiteLayout(site=spec.site).blobs,
+                              folder / "staged")), folder)
+    return ready, launch.Room(folder=room, least=spec.isolation)
+
+
+def _outdir(room: launch.Room) -> list[str | Path]:
+    return ["--outdir", room.folder / "results", "-work-dir", room.folder / "work"]
+
+
+def _take(room: launch.Room, out: Path, *names: str) -> None:
+    """What the run wrote, where it is a file; what an earlier run wrote is no result of this."""
+    for name in names:
+        (out / name).unlink(missing_ok=True)
+        nextflow.keep(room.folder / name, out / name)

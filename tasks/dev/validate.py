@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-from tasks.core import files
+from tasks.core import files, isolation
 from tasks.core.config import Registry, StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, RegistryError
 from tasks.core.inputs import blob as file_of
@@ -36,6 +36,7 @@ class ValidateSpec:
     store: StoreAt
     configs: bool = False
     hosts: Inside = NOWHERE
+    isolation: str = isolation.FULL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def validate(spec: ValidateSpec) -> str:
     lines = [_line(name, look, spec) for name, look in looks.items()]
     try:
         seen = resolved.resolve(at, spec.runtime, profile=spec.profile,
-                                configs=spec.configs)
+                                configs=spec.configs, least=spec.isolation)
         lines += [_line(name, look, seen) for name, look in resolved.SUBJECTS.items()]
         warnings = resolved.warnings(seen)
     except AirlockError as error:

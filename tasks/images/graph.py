@@ -148,7 +148,7 @@ def _inspect(verb: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
         runtime=at.runtime(pipeline.runtime), plugins=at.plugins, scan=at.images_scan,
         data_manifest=at.data_manifest, blobs=at.of_site.blobs,
-        log=at.log(f"images:inspect:{pipeline.name}"))
+        log=at.log(f"images:inspect:{pipeline.name}"), isolation=config.site.isolation)
     return step(f"{verb}:{pipeline.name}", VERBS[verb], inspect_images, spec, look=True,
                 needs=[spec.code, spec.runtime, spec.plugins, spec.data_manifest, at.inputs,
                        spec.scan])

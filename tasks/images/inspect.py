@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import archives, files, inputs, nextflow, patterns, trees
+from tasks.core import archives, files, inputs, isolation, nextflow, patterns, trees
 from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
 from tasks.core.schema import check, read_json
 from tasks.images.reference import complete
@@ -35,6 +35,7 @@ class InspectSpec:
     blobs: Path
     scan: Path
     log: Path
+    isolation: str = isolation.FULL
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -74,6 +75,7 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
         runtime = nextflow.install(spec.runtime, folder / "runtime", home=folder / "nxf")
         archives.unpack_tar(spec.plugins, runtime.home / "plugins", allowed=trees.PLUGINS)
         archives.unpack_tar(spec.code, folder / "code")
+        (folder / "staged").mkdir()  # hard links to the site's data, so it is shown read-only
         locate = inputs.lay_out(spec.data_manifest, spec.blobs, folder / "staged")
         files.write_json(folder / "params.json", {
             **inputs.render(spec.data_manifest, locate, folder),
@@ -85,7 +87,8 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
             spec.profile, "-params-file", folder / "params.json", "-format", "json",
             folder / "code"]
         try:
-            told = nextflow.ask(runtime, words, scratch=folder, reads=[spec.blobs.absolute()])
+            told = nextflow.ask(runtime, words, scratch=folder, least=spec.isolation,
+                                reads=[folder / "staged"])
         except CommandError as error:
             said = "\n".join(f"    | {line}" for line in error.tail)
             raise SourceError(
@@ -93,7 +96,7 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
                 where=spec.log, todo="the list of images doesn't hang on this look; what it "
                                      "reports shows a run's first fault") from error
         finally:
-            nextflow.keep_log(detail, spec.log)
+            nextflow.keep(detail, spec.log)
     return _processes(told, spec.log)
 
 

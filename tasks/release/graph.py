@@ -46,13 +46,14 @@ def _release(site: Site, pipeline: Pipeline) -> Task:
     spec = release.ReleaseSpec(
         pipeline=pipeline.name, layout=at, runtime=pipeline.runtime, profile=pipeline.profile,
         run=pipeline.run, platform=site.platform, carry=site.carry, smoke=site.smoke,
-        configs=pipeline.configs is not None, own=at.own_names())
+        configs=pipeline.configs is not None, own=at.own_names(), isolation=site.isolation)
     carried = [place for _, place in contents.fixed(
         at, pipeline.runtime, carry=site.carry, configs=spec.configs).values()]
     return step(f"release:{pipeline.name}", "the list of all that is carried",
                 release.make, spec,
                 needs=[*carried, *(at.own / name / MANIFEST for name in spec.own),
-                       at.data_sums, at.runtime_sums(pipeline.runtime), at.lock("plugins")],
+                       at.resolved, at.data_sums, at.runtime_sums(pipeline.runtime),
+                       at.lock("plugins")],
                 makes=[at.release / name for name in push.LISTED])
 
 

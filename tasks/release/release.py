@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, sums
+from tasks.core import files, isolation, sums
 from tasks.core.errors import AirlockError
 from tasks.core.layout import Layout
 from tasks.core.schema import check, read_json
@@ -36,6 +36,7 @@ class ReleaseSpec:
     smoke: str = "stub"
     configs: bool = False
     own: tuple[str, ...] = ()
+    isolation: str = isolation.FULL
 
 
 def make(spec: ReleaseSpec) -> str:
@@ -63,6 +64,13 @@ def _configs(spec: ReleaseSpec) -> dict[str, Any] | None:
     return {key: told[key] for key in ("source", "revision", "commit")}
 
 
+def _isolation(spec: ReleaseSpec) -> str:
+    """The least of what held while the config was resolved, and of what this machine can do now."""
+    then = read_json(spec.layout.resolved, "resolved")["isolation"]
+    return isolation.NONE if isolation.NONE in (then, isolation.found(spec.isolation)) \
+        else isolation.FULL
+
+
 def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
              before: dict[str, Any]) -> dict[str, Any]:
     """What release.json says. `created` stays as it was `before` where nothing else differs."""
@@ -81,6 +89,7 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
         "smoke": spec.smoke if spec.carry == "registry" else "none",
         "platform": spec.platform,
         "registry": contents.registry_of(spec.layout),
+        "isolation": _isolation(spec),
         "reach": {key: reach[key] for key in ("findings", "counted")},
         "files": [{"path": each.path, "sha256": each.sha256, "size": each.size, "kind": each.kind}
                   for each in carried],

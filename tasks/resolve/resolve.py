@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import archives, files, nextflow, project, versions
+from tasks.core import archives, files, isolation, nextflow, project, versions
 from tasks.core.schema import check
 
 
@@ -22,6 +22,7 @@ class ResolveSpec:
     runtime: Path
     output: Path
     log: Path
+    isolation: str = isolation.FULL
 
 
 def resolve(spec: ResolveSpec) -> str:
@@ -35,10 +36,11 @@ def resolve(spec: ResolveSpec) -> str:
         archives.unpack_tar(spec.code, folder / "code")
         runtime = nextflow.install(spec.runtime, folder / "runtime", home=folder / "home")
         found = nextflow.config(runtime, folder / "code", profile=spec.profile, log=spec.log,
-                                params=spec.given or None)
+                                params=spec.given or None, least=spec.isolation)
         config = project.portable(found, folder / "code")
-    told = check({"pipeline": spec.pipeline, "profile": spec.profile, "config": config},
-                 "resolved", where="the resolved config")
+    told = check({"pipeline": spec.pipeline, "profile": spec.profile, "config": config,
+                  "isolation": isolation.found(spec.isolation)}, "resolved",
+                 where="the resolved config")
     misfit = versions.misfit(version, config.get("manifest", {}).get("nextflowVersion"))
     files.write_json(spec.output, told)
     return misfit or f"{len(config.get('params', {}))} params, by Nextflow {version}"

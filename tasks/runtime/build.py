@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import archives, files, known_faults, locks, trees, urls
+from tasks.core import archives, files, isolation, known_faults, locks, trees, urls
 from tasks.core.errors import IntegrityError
 from tasks.runtime import maven
 from tasks.runtime.dist import MAIN, Dist, extract, fetch
@@ -19,7 +19,10 @@ LARGEST_INFO = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """What `runtime` reads: the version, its Maven coordinates or its -dist, and its files."""
+    """What `runtime` reads: the version, its Maven coordinates or its -dist, and its files.
+
+    `repository` is where Maven keeps what it fetched.
+    """
 
     pipeline: str
     version: str
@@ -29,7 +32,9 @@ class Runtime:
     lock: Path
     log: Path
     relock: bool
+    repository: Path
     dist: Dist | None = None
+    isolation: str = isolation.FULL
 
 
 def build(spec: Runtime) -> str:
@@ -58,7 +63,8 @@ def _jars(spec: Runtime, scratch: Path, lib: Path) -> dict[str, Any]:
     """Put the jars into the folder `lib`; what the lock records."""
     found: dict[str, Any] = {"version": spec.version}
     if spec.dist is None:
-        maven.resolve(spec.coordinates, lib, log=spec.log)
+        maven.resolve(spec.coordinates, lib, log=spec.log, repository=spec.repository,
+                      least=spec.isolation)
         found["coordinates"] = list(spec.coordinates)
     else:
         path = scratch / f"nextflow-{spec.version}-dist"

@@ -5,38 +5,49 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from tasks.core import files, processes
-from tasks.core.errors import SourceError
+from tasks.core import files, isolation, processes
+from tasks.core.errors import IntegrityError, SourceError
+from tasks.runtime import room
 
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 INSTALL_MAVEN = "install Maven (on Debian: apt-get install maven)"
 
-# Maven's own repository in the home folder takes one writer at a time.
+# Maven's own repository takes one writer at a time.
 _one_maven = threading.Lock()
 
 
-def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path) -> None:
+def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository: Path,
+            least: str = isolation.FULL) -> None:
     """Let Maven put the jars of `coordinates` and their dependencies into the folder `target`.
 
-    Maven reads the user's settings.xml, so a proxy or mirror that stands there is used. What it
-    downloads without the right checksum beside it is refused; by itself it would only warn. Raises
-    HostError without Maven, CommandError when it fails.
+    It runs confined, but with the network; what it fetches stays in `repository`. It reads the
+    user's settings.xml, so a proxy or mirror that stands there is used. What it downloads without
+    the right checksum beside it is refused; by itself it would only warn. Raises HostError without
+    Maven or where it can't be confined, CommandError when it fails.
     """
     maven = processes.find("mvn", todo=INSTALL_MAVEN)
     target.parent.mkdir(parents=True, exist_ok=True)
+    repository.mkdir(parents=True, exist_ok=True)
     project = target.parent / "pom.xml"
     files.write_text(project, pom(coordinates))
     command = [maven, "--batch-mode", "--no-transfer-progress", "--strict-checksums",
                "--file", str(project.absolute()), COPY, "-DincludeScope=runtime",
                f"-DoutputDirectory={target.absolute()}"]
+    command, environment = room.confined(
+        command, folder=target.parent.absolute(), repository=repository.absolute(), least=least)
     with _one_maven:
-        processes.run(command, log=log,
+        processes.run(command, log=log, env=environment,
                       todo="where Maven Central is out of reach, name a mirror in Maven's own "
                            "settings.xml (~/.m2/settings.xml)")
     project.unlink()
-    if not target.is_dir():
+    if target.is_symlink() or not target.is_dir():
         raise SourceError("Maven resolved no jar", where=log,
                           todo="look at `nextflow.coordinates` in the pipeline's config")
+    odd = [path.name for path in sorted(target.iterdir())
+           if path.is_symlink() or not path.is_file()]
+    if odd:
+        raise IntegrityError(f"Maven put something else than jars there: {', '.join(odd)}",
+                             where=log, todo="look at what `nextflow.coordinates` brings")
 
 
 def pom(coordinates: tuple[str, ...]) -> str:

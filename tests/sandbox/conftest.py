@@ -13,7 +13,7 @@ import yaml
 from tasks.core import download, files, project
 from tasks.runtime import build as runtimes
 from tests.sandbox import hostile as pipelines
-from tests.sandbox.project import ROOT
+from tests.sandbox.project import MAVEN, ROOT
 from tests.sandbox.web import Web, serving
 
 
@@ -33,7 +33,8 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> runtimes.Runtime:
     spec = runtimes.Runtime(
         pipeline="hello", version=raw["version"], coordinates=tuple(raw["coordinates"]),
         archive=folder / f"nextflow-{raw['version']}.tar", sums=folder / "sums",
-        lock=folder / "runtime.json", log=folder / "maven.log", relock=False)
+        lock=folder / "runtime.json", log=folder / "maven.log", relock=False,
+        repository=MAVEN)
     runtimes.build(spec)
     return spec
 

@@ -15,6 +15,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+MAVEN = ROOT / "build/tests/maven"
+"""A local repository of Maven that later runs of the tests find filled."""
 PARTS = ("config", "schemas", "tasks", "examples")
 FILES = ("doit", "dodo.py", "pyproject.toml", "requirements.txt", "README.md", "LICENSE",
          ".env.template")
@@ -86,6 +88,9 @@ def copy(folder: Path, *, number: int) -> Project:
         shutil.copy(ROOT / lock, folder / lock)
     for name in FILES:
         shutil.copy(ROOT / name, folder / name)
+    MAVEN.mkdir(parents=True, exist_ok=True)
+    (folder / "build/local").mkdir(parents=True)
+    (folder / "build/local/maven").symlink_to(MAVEN)
     project = Project(root=folder)
     text = (folder / "config/sites/local.yml").read_text()
     for before, after in {

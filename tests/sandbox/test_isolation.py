@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import resource
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,12 @@ from typing import Any
 import pytest
 
 from tasks.core import files, isolation, nextflow
-from tasks.core.errors import SourceError
+from tasks.core.errors import HostError, SourceError
+from tasks.dev import resolved, smoke
+from tasks.images import inspect
+from tasks.resolve import resolve as resolve_step
 from tasks.runtime import build as runtimes
+from tests import staged
 from tests.sandbox.project import ROOT
 
 SECRET = "a-secret-that-nobody-may-see"
@@ -188,11 +193,113 @@ def test_a_config_that_writes_without_an_end_is_ended(installed: nextflow.Nextfl
     assert prey.left() == []
 
 
+NO_NAMESPACES = """
+echo 0 > /proc/sys/user/max_user_namespaces
+exec setpriv --bounding-set=-all --inh-caps=-all -- "$@"
+"""
+"""In a user namespace whose own limit is 0, without capabilities: as in many containers."""
+UNCONFINED = """
+import sys
+from pathlib import Path
+from tasks.core import isolation, processes
+here, secret, least = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+print(processes.run(isolation.confined(["cat", secret], cwd=here, least=least), cwd=here))
+"""
+
+
+@pytest.mark.parametrize("least", [isolation.FULL, isolation.NONE])
+@pytest.mark.parametrize("network", [False, True])
+def test_without_namespaces_nothing_is_started(monkeypatch: pytest.MonkeyPatch, network: bool,
+                                               least: str, tmp_path: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(isolation, "_means", lambda: isolation.Means(
+        words=("unshare", "--net"), hides=False, why_not="Operation not permitted"))
+    isolation._say.cache_clear()
+    if least == isolation.FULL:
+        with pytest.raises(HostError, match="Operation not permitted") as caught:
+            isolation.confined(["true"], cwd=tmp_path, network=network)
+        for word in ("root", "unprivileged_userns_clone", "max_user_namespaces", "seccomp",
+                     "apparmor_restrict_unprivileged_userns", "isolation: none"):
+            assert word in str(caught.value)
+        return
+    words = isolation.confined(["true"], cwd=tmp_path, network=network, least=least)
+    assert words == (["true"] if network else ["unshare", "--net", "true"])
+    assert capsys.readouterr().out.startswith("NOT ISOLATED: ")
+
+
+@pytest.mark.usefixtures("confining")
+def test_a_system_that_makes_no_namespaces_stops_the_step(prey: Prey) -> None:
+    """It ends with an error, unless the site allows it; then it is told."""
+    def told(least: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["unshare", "--user", "--map-root-user", "sh", "-euc", NO_NAMESPACES, "sh",
+             sys.executable, "-c", UNCONFINED, prey.home, prey.home / ".aws/credentials", least],
+            cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
+
+    stopped = told(isolation.FULL)
+    assert stopped.returncode != 0
+    assert "HostError: this system makes no namespaces for us" in stopped.stderr
+    assert SECRET not in stopped.stdout + stopped.stderr
+    allowed = told(isolation.NONE)
+    assert allowed.returncode == 0, allowed.stderr
+    assert allowed.stdout.startswith("NOT ISOLATED: ")
+    assert SECRET in allowed.stdout
+
+
+@pytest.mark.parametrize("step", ["resolve", "inspect", "validate", "smoke", "runtime"])
+def test_each_step_that_runs_a_pipelines_code_stops(
+        step: str, prey: Prey, runtime: runtimes.Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each by its own spec, whose `isolation` is what the site says."""
+    monkeypatch.setattr(isolation, "_means", lambda: isolation.Means(words=(), hides=False))
+    monkeypatch.chdir(prey.outside)
+    at = staged.stage().layout
+    given: dict[str, Any] = {"pipeline": "hello", "profile": "test", "code": at.code,
+                             "runtime": runtime.archive}
+    more: dict[str, Any] = {"plugins": at.plugins, "data_manifest": at.data_manifest}
+    files.copy(runtime.archive, at.runtime(runtime.version))
+    starts: dict[str, Callable[[], object]] = {
+        "resolve": lambda: resolve_step.resolve(resolve_step.ResolveSpec(
+            **given, given={}, output=at.resolved, log=prey.log)),
+        "inspect": lambda: inspect.ask(inspect.InspectSpec(
+            **given, **more, blobs=at.of_site.blobs, scan=at.images_scan, log=prey.log)),
+        "validate": lambda: resolved.resolve(at, runtime.version, profile="test"),
+        "smoke": lambda: smoke.smoke(smoke.SmokeSpec(
+            **given, **more, site="here", engine=None, authfile=None, config=at.offline_config,
+            receipt=at.images_receipt, output=at.smoke)),
+        "runtime": lambda: runtimes.build(dataclasses.replace(
+            runtime, archive=prey.outside / "again/nextflow.tar"))}
+    with pytest.raises(HostError, match="it was not run"):
+        starts[step]()
+
+
+@pytest.mark.usefixtures("confining")
+def test_what_is_below_a_writable_folder_stays_as_it_says(tmp_path: Path) -> None:
+    """Data are hard links to the site's own; a folder that can be written holds no device."""
+    files.write_text(tmp_path / "blob", "data")
+    (tmp_path / "room/staged").mkdir(parents=True)
+    os.link(tmp_path / "blob", tmp_path / "room/staged/data")
+    script = """
+        for try in 'echo x > staged/data' 'chmod 777 staged/data' 'rm staged/data' \
+            'ln staged/data other' 'mv staged away' 'mount -o remount,rw staged'; do
+            ! sh -c "$try" 2>/dev/null || echo "$try"
+        done
+        grep ' /.*/room ' /proc/mounts
+    """
+    done = subprocess.run(isolation.confined(
+        ["sh", "-c", script], cwd=tmp_path / "room", writes=[tmp_path / "room"],
+        reads=[tmp_path / "room/staged"]), check=True, capture_output=True, text=True)
+    assert len(done.stdout.splitlines()) == 1, done.stdout
+    assert {"nosuid", "nodev", "rw"} <= set(done.stdout.split()[3].split(","))
+    assert (tmp_path / "blob").read_text() == "data"
+    assert oct((tmp_path / "blob").stat().st_mode) != oct(0o100777)
+
+
 def test_an_ordinary_user_is_isolated_as_well() -> None:
     """Namespaces of their own, where the system lets users make them."""
     with tempfile.TemporaryDirectory(prefix="airlock-isolation-") as made:
         top = Path(made)
-        shutil.copy(ROOT / "tasks/core/isolation.py", top)
+        for name in ("tasks/core/__init__.py", "tasks/core/isolation.py", "tasks/core/errors.py"):
+            files.copy(ROOT / name, top / name)
         for name in ("scratch", "home"):
             (top / name).mkdir()
         files.write_text(top / "home/credentials", SECRET)
@@ -205,7 +312,7 @@ def test_an_ordinary_user_is_isolated_as_well() -> None:
             [*(drop if os.geteuid() == 0 else []), shutil.which("python3", path="/usr/bin")
              or sys.executable, "probe.py"], cwd=top, check=True, text=True, capture_output=True,
             env={"PATH": "/usr/bin:/bin", "SECRET": SECRET}, timeout=60)
-        if "NOT ISOLATED" in done.stdout:
+        if "makes no namespaces" in done.stdout:
             pytest.skip("this system makes no namespaces for ordinary users")
         assert done.stdout.splitlines() == ["wrote", "no credentials", "no processes", "no network"]
         assert (top / "scratch/here").read_text() == "wrote\n"
@@ -215,7 +322,7 @@ def test_an_ordinary_user_is_isolated_as_well() -> None:
 PROBE = r"""
 import subprocess
 from pathlib import Path
-import isolation
+from tasks.core import isolation
 top = Path.cwd()
 script = f'''
 echo wrote > {top}/scratch/here; cat {top}/scratch/here
@@ -224,7 +331,11 @@ echo x 2>/dev/null > {top}/home/there
 grep -aq SECRET /proc/[0-9]*/environ || echo no processes
 [ "$(ls /sys/class/net 2>/dev/null)" ] || [ "$(grep -c : /proc/net/dev)" -gt 1 ] || echo no network
 '''
-command = isolation.confined(["sh", "-c", script], cwd=top / "scratch", writes=[top / "scratch"])
+try:
+    command = isolation.confined(["sh", "-c", script], cwd=top / "scratch",
+                                 writes=[top / "scratch"])
+except isolation.HostError as error:
+    command = ["echo", str(error)]
 print(subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, check=False, text=True,
                      stdout=subprocess.PIPE).stdout, end="", flush=True)
 """

@@ -18,8 +18,6 @@ from tests.sandbox import project
 from tests.sandbox.web import Web
 
 JAR = "io/nextflow/nf-commons/24.10.5/nf-commons-24.10.5.jar"
-REPOSITORY = Path.home() / ".m2/repository"
-"""Maven's own, from which the runtime was built."""
 
 
 def beside(spec: runtimes.Runtime, folder: Path, **changes: object) -> runtimes.Runtime:
@@ -76,45 +74,50 @@ def test_without_maven_it_says_what_to_install(runtime: runtimes.Runtime, tmp_pa
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Another user's home folder, for Maven: settings of its own, and a copy of the repository."""
-    shutil.copytree(REPOSITORY, tmp_path / "home/.m2/repository", copy_function=os.link)
-    monkeypatch.setenv("MAVEN_OPTS", f"-Duser.home={tmp_path / 'home'}")
+    """Another user's home folder, where Maven's settings lie."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def copied(runtime: runtimes.Runtime, tmp_path: Path) -> runtimes.Runtime:
+    """The step with another folder for its outputs, and a copy of the repository that it filled."""
+    shutil.copytree(runtime.repository, tmp_path / "repository", copy_function=os.link)
+    return beside(runtime, tmp_path, repository=tmp_path / "repository")
 
 
 @pytest.mark.parametrize("offers", ["a false checksum", "none"])
 @pytest.mark.parametrize("name", [JAR, JAR.replace(".jar", ".pom")], ids=["jar", "pom"])
 def test_what_a_repository_serves_without_the_right_checksum_is_refused_by_name(
-        runtime: runtimes.Runtime, tmp_path: Path, web: Web, home: Path, name: str,
+        runtime: runtimes.Runtime, copied: runtimes.Runtime, web: Web, home: Path, name: str,
         offers: str) -> None:
-    shutil.rmtree((home / ".m2/repository" / JAR).parent)
+    shutil.rmtree((copied.repository / JAR).parent)
     files.write_text(home / ".m2/settings.xml",
                      "<settings><mirrors><mirror><id>central</id><mirrorOf>*</mirrorOf>"
                      f"<url>{web.url}</url></mirror></mirrors></settings>")
-    web.folder = REPOSITORY
+    web.folder = runtime.repository
     if offers == "none":
         web.statuses = {f"/{name}.{kind}": [404] * 9 for kind in ("sha1", "sha256", "md5")}
     else:
-        web.files[f"/{name}"] = (REPOSITORY / name).read_bytes() + b"\n"
-    again = beside(runtime, tmp_path)
+        web.files[f"/{name}"] = (runtime.repository / name).read_bytes() + b"\n"
     with pytest.raises(CommandError) as caught:
-        runtimes.build(again)
+        runtimes.build(copied)
     assert "nf-commons:" + name.rpartition(".")[2] in str(caught.value)
     assert "hecksum" in str(caught.value)
     assert web.asked(f"/{name}")
-    assert not again.archive.exists()
+    assert not copied.archive.exists()
 
 
 def test_a_changed_jar_in_mavens_own_repository_is_caught_by_the_lock(
-        runtime: runtimes.Runtime, tmp_path: Path, home: Path) -> None:
+        copied: runtimes.Runtime) -> None:
     """Maven believes what it downloaded once."""
-    jar = home / ".m2/repository" / JAR
+    jar = copied.repository / JAR
     true = files.sha256(jar)
     changed = jar.read_bytes() + b"\n"
     jar.unlink()
     jar.write_bytes(changed)
     with pytest.raises(SourceError) as caught:
-        runtimes.build(beside(runtime, tmp_path))
+        runtimes.build(copied)
     assert all(each in str(caught.value)
                for each in (jar.name, true, files.sha256(jar), "relock=1"))
 

@@ -12,6 +12,7 @@ from tasks.core import archives, files, known_faults, launch, nextflow, trees
 from tasks.core.errors import CommandError
 from tasks.runtime import build as runtimes
 from tasks.runtime.dist import Dist
+from tests.sandbox.project import MAVEN
 
 MAIN = """
 process WITHOUT_STUB {
@@ -42,7 +43,8 @@ def from_maven(folder: Path, version: str) -> runtimes.Runtime:
         pipeline="p", version=version, archive=folder / f"nextflow-{version}.tar",
         coordinates=tuple(f"io.nextflow:{name}:{version}"
                           for name in ("nextflow", "nf-commons", "nf-httpfs")),
-        sums=folder / "sums", lock=folder / "runtime.json", log=folder / "maven.log", relock=False)
+        sums=folder / "sums", lock=folder / "runtime.json", log=folder / "maven.log", relock=False,
+        repository=MAVEN)
     runtimes.build(spec)
     return spec
 
@@ -98,6 +100,7 @@ def test_a_runtime_from_a_dist_file_runs(runtime: runtimes.Runtime, tmp_path: Pa
         pipeline="p", version=runtime.version, coordinates=(),
         archive=tmp_path / f"nextflow-{runtime.version}.tar", sums=tmp_path / "sums",
         lock=tmp_path / "runtime.json", log=tmp_path / "log", relock=False,
+        repository=MAVEN,
         dist=Dist(place=str(packed), reached_at=str(packed), sha256=files.sha256(packed)))
     runtimes.build(spec)
     assert "process > WITHOUT_STUB" in run(spec.archive, tmp_path / "run")

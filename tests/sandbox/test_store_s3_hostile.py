@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tasks.core import pace, s3, store
+from tasks.core import bounds, s3, store
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tests.limits import limited
@@ -68,6 +68,12 @@ class Hostile(BaseHTTPRequestHandler):
 
     def slow(self) -> None:
         self.begin(Content_Length="1000000")
+        while True:
+            self.wfile.write(b"x")
+            time.sleep(0.05)
+
+    def slow_head(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-More: ")
         while True:
             self.wfile.write(b"x")
             time.sleep(0.05)
@@ -130,11 +136,13 @@ def test_an_answer_ends_by_what_comes_not_by_what_it_says(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", ["slow", "slow_head"])
 @pytest.mark.parametrize("ask", ["get", "list"])
 def test_a_byte_now_and_then_does_not_last_for_ever(
-        server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: str) -> None:
-    server.kind = "slow"
-    monkeypatch.setattr(pace, "GRACE", 1.0)
+        server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: str,
+        kind: str) -> None:
+    server.kind = kind
+    monkeypatch.setattr(bounds, "GRACE", 1.0)
     begun = time.monotonic()
     with pytest.raises(StoreError, match="too slow"):
         if ask == "get":

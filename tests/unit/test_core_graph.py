@@ -143,6 +143,7 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("store", "endpoint"): "https://s3.example.org",
     ("offline", "store", "endpoint"): "https://s3.example.org",
     ("engine",): "unix:///elsewhere.sock",
+    ("isolation",): "none",
     ("sandbox", "network"): "10.89.99.0/30",
     ("sandbox", "interface"): "veth9",
     ("signing", "create"): False,

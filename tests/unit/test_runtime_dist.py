@@ -31,6 +31,7 @@ def spec(root: Path, data: bytes, sha256: str | None = None) -> Runtime:
     return Runtime(
         pipeline="p", version="25.10.4", coordinates=(), archive=root / "out/nextflow-25.10.4.tar",
         sums=root / "out/sums", lock=root / "runtime.json", log=root / "log", relock=False,
+        repository=root / "maven",
         dist=Dist(place=str(path), reached_at=str(path), sha256=sha256))
 
 

@@ -194,11 +194,11 @@ def test_what_is_built_is_closed_and_containers_with_a_user_of_their_own_still_r
     """On both sides nobody else may enter; what is mounted into a container is read there."""
     monkeypatch.chdir(crossed.root)
     site = SiteLayout(site="local")
-    there = site.sandbox / "host/disk/hello/build/local"
+    there = site.sandbox / "host/disk/hello/airlock/build/local"
     for closed in (site.root, there, site.sandbox / "auth", site.sandbox / "host/trust"):
         assert closed.stat().st_mode & 0o777 == 0o700, closed
     image, *_ = json.loads((there / "prod/hello/bootstrap.json").read_text())["images"]
-    inside = host.HOME / "hello/build/local/prod/hello"
+    inside = host.HOME / "hello/airlock/build/local/prod/hello"
     counted = host.run_inside("local", [
         "docker", "run", "--rm", "--pull", "never", "--user", "65534:65534", "--entrypoint", "bash",
         "--volume", f"{inside}:{inside}:ro", image, "-c",

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_a_requirement_without_a_hash_is_refused(small: Path) -> None:
 
 @pytest.fixture
 def changed(tmp_path: Path) -> Path:
-    """A folder with doit's wheel, in which one byte is another."""
+    """A folder with doit's wheel, in which one byte of its code is another; it would run."""
     folder = tmp_path / "changed"
     listed = tmp_path / "doit.txt"
     listed.write_text(DOIT)
@@ -115,9 +116,12 @@ def changed(tmp_path: Path) -> Path:
                     "--require-hashes", "--only-binary=:all:", "-r", listed, "-d", folder],
                    check=True)
     wheel, = folder.iterdir()
-    data = bytearray(wheel.read_bytes())
-    data[len(data) // 2] ^= 1
-    wheel.write_bytes(data)
+    with zipfile.ZipFile(wheel) as true:
+        members = {info: true.read(info) for info in true.infolist()}
+    with zipfile.ZipFile(wheel, "w") as false:
+        for info, data in members.items():
+            of_code = info.filename == "doit/task.py"
+            false.writestr(info, data[:-1] + b" " if of_code else data)
     return folder
 
 
@@ -149,6 +153,9 @@ def test_a_wheel_that_differs_by_a_byte_is_not_carried(
     monkeypatch.delenv("PIP_FIND_LINKS")
     tool.make(spec)
     assert len(list((spec.layout.tool / "wheels").iterdir())) == 1
+    (small / "requirements.txt").write_text(f"{DOIT.partition(' ')[0]}\n")
+    with pytest.raises(SourceError, match="Hashes are required"):
+        tool.make(spec)
 
 
 @pytest.fixture

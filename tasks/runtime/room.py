@@ -1,0 +1,51 @@
+"""What Maven sees: its plugins are code of others, too, and need no more than the network."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.core import isolation
+
+SYSTEM = (Path("/etc/maven"), Path("/etc/mavenrc"))
+"""Debian's settings of Maven, and what its launcher reads."""
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "JAVA_HOME", "MAVEN_OPTS", "MAVEN_ARGS",
+             *(form for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+               for form in (name, name.lower())))
+NAMED = re.compile(r"\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
+"""A variable that settings.xml takes, a password often."""
+TRUSTED = re.compile(r"-Djavax\.net\.ssl\.trustStore=(\S+)")
+
+
+def confined(command: Sequence[str], *, folder: Path, repository: Path,
+             least: str) -> tuple[list[str], dict[str, str]]:
+    """The words that start Maven's `command` in `folder`, and its environment.
+
+    It writes there and into `repository`, and reads the user's settings.xml; of the home folder
+    and of our environment it sees nothing else. HostError as in isolation.confined.
+    """
+    settings = Path.home().absolute() / ".m2/settings.xml"
+    security = settings.with_name("settings-security.xml")
+    own = [path for path in (settings, security) if path.is_file()]
+    words = [*command, f"-Dmaven.repo.local={repository}",
+             *(["--settings", str(settings)] if settings in own else []),
+             *([f"-Dsettings.security={security}"] if security in own else [])]
+    environment = _environment(settings.read_text(errors="replace") if settings in own else "")
+    homes = [path.resolve().parents[1] for path in map(Path, filter(None, (
+        command[0], shutil.which("java"), _java(environment))))]
+    trusted = [Path(each) for each in TRUSTED.findall(environment.get("MAVEN_OPTS", ""))]
+    return isolation.confined(
+        words, cwd=folder, writes=[folder, repository], network=True, least=least,
+        reads=[*own, *(path for path in (*SYSTEM, *homes, *trusted) if path.exists())]), environment
+
+
+def _java(environment: dict[str, str]) -> str | None:
+    return environment.get("JAVA_HOME") and f"{environment['JAVA_HOME']}/bin/java"
+
+
+def _environment(settings: str) -> dict[str, str]:
+    names = {*PASSED_ON, *NAMED.findall(settings)}
+    return {name: os.environ[name] for name in sorted(names) if name in os.environ}

@@ -1,8 +1,8 @@
 """Fuzz every reader of foreign bytes: python -m tests.bench.fuzz [--inputs N] [--seed N] [NAME …]
 
 A line for each reader: inputs, how many of them were refused, faults, the slowest input, the peak
-of memory, and the time of all. Each reader runs in a process of its own with a bound on its memory, so that an
-input that takes more is a fault. Ends with 1 where there were faults.
+of memory, and the time of all. Each reader runs in a process of its own with a bound on its memory,
+so that an input that takes more is a fault. Ends with 1 where there were faults.
 """
 
 from __future__ import annotations

@@ -47,6 +47,8 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
     for stale in (*cache.rglob("*.lock"), *cache.glob("objects/pack/tmp_*")):
         stale.unlink()  # of a fetch that was killed; no other run is at work
     local = ["-c", "protocol.file.allow=always"] if url.startswith("file://") else []
+    if url.startswith("https://"):
+        local += ["-c", "protocol.http.allow=never"]  # a redirect must not lead off TLS
     local += _login(url)
     try:
         _fetch(cache, *local, "fetch", "--quiet", "--force",
@@ -195,7 +197,10 @@ def _write(root: Path, entry: _Entry, content: Iterator[bytes]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if entry.mode == LINK:
-            target.symlink_to(os.fsdecode(b"".join(content)))
+            link = b"".join(content)
+            if not link or b"\0" in link:
+                raise IntegrityError(f"the link {entry.name!r} holds no path", where=root)
+            target.symlink_to(os.fsdecode(link))
             return
         with target.open("xb") as stream:
             stream.writelines(content)

@@ -97,7 +97,10 @@ def points_inside(name: str, link: str) -> bool:
     """Whether the symbolic link `name` of an archive or tree, to `link`, stays inside it.
 
     A `..` after a name counts as leaving: that name may be a link too, and its parent elsewhere.
+    What no link can hold, nothing at all or a NUL, leads nowhere, so not inside.
     """
+    if not link or "\0" in link:
+        return False
     to = PurePosixPath(link)
     up = next((at for at, part in enumerate(to.parts) if part != ".."), len(to.parts))
     return (not to.is_absolute() and ".." not in to.parts[up:]

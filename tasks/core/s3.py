@@ -213,6 +213,9 @@ class S3Store:
             raise _explain(error.response.get("Error", {}), where) from error
         except BotoCoreError as error:
             raise _explain_local(error, where) from error
+        except RecursionError as error:  # botocore asks for the region, and is sent on again
+            raise StoreError("the store redirects without end", where=where,
+                             todo="correct store.endpoint and store.region") from error
 
 
 def _only_once(key: str) -> dict[str, Any]:

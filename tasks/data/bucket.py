@@ -133,6 +133,8 @@ class Buckets:
             raise Passing(f"the connection broke off ({type(error).__name__})") from error
         except exceptions.BotoCoreError as error:
             raise SourceError(f"S3 can't be asked: {type(error).__name__}", where=where) from error
+        except RecursionError as error:  # botocore asks for the region, and is sent on again
+            raise SourceError("S3 redirects without end", where=where) from error
 
     def _where(self, bucket: str) -> str:
         told = self._endpoints[bucket]

@@ -12,7 +12,7 @@ MOST = 10_000
 
 
 GROUPS, LONGEST = 100, 4096
-"""Brace groups in a text that has some, and its characters."""
+"""Brace groups in a text, and characters of one that has some, or of a pattern."""
 
 
 def braces(text: str) -> list[str]:
@@ -67,6 +67,8 @@ def matcher(pattern: str) -> re.Pattern[str]:
     What follows a star is looked for at the nearest place, and nowhere else after that, as
     fnmatch.translate has it too: else a pattern of many stars would take for ever.
     """
+    if len(pattern) > LONGEST:
+        raise SourceError(f"a pattern has more than {LONGEST} characters")
     *before, last = pattern.split("**")
     groups = itertools.count()
 

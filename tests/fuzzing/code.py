@@ -122,12 +122,13 @@ def carried(data: bytes, folder: Path) -> None:
     _judge_tree(folder / "tree")
 
 
+LINKS = ["../../x", "x", "", "a\0b", "x" * 5000]
 ENTRIES = st.lists(st.tuples(
     st.sampled_from([b"100644", b"100755", b"120000", b"040000", b"40000", b"160000", b"0", b"x",
                      b"100664"]),
     st.sampled_from([each.encode(errors="surrogatepass") for each in NAMES if "\0" not in each]
                     + [b".git", b".GIT", b"\xff", b"d", b".gitmodules"]),
-    st.sampled_from(["file", "tree", "link", "none", "self"])), max_size=4)
+    st.sampled_from(["file", "tree", "none", *LINKS])), max_size=4)
 
 
 def committed(value: tuple[list[tuple[bytes, bytes, str]], bytes], folder: Path) -> None:
@@ -137,10 +138,9 @@ def committed(value: tuple[list[tuple[bytes, bytes, str]], bytes], folder: Path)
     for name in ("objects", "refs"):
         (cache / name).mkdir(parents=True)
     (cache / "HEAD").write_text("ref: refs/heads/main\n")
-    known = {"file": _object(cache, b"blob", b"x"), "link": _object(cache, b"blob", b"../../x"),
-             "none": "1" * 40}
+    known = {"file": _object(cache, b"blob", b"x"), "none": "1" * 40,
+             **{link: _object(cache, b"blob", link.encode()) for link in LINKS}}
     known["tree"] = _object(cache, b"tree", _entry(b"100644", b"x", known["file"]))
-    known["self"] = known["tree"]
     top = _object(cache, b"tree", b"".join(
         _entry(mode, name, known[what]) for mode, name, what in entries) + more)
     commit = _object(cache, b"commit", f"tree {top}\nauthor a <a> 0 +0000\n"

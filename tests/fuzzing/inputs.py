@@ -178,6 +178,7 @@ def json_files(documents: SearchStrategy[Any]) -> SearchStrategy[bytes]:
             | genuine | deep)
 
 
+@lru_cache
 def json_of(name: str) -> SearchStrategy[bytes]:
     """Files that fit a schema, nearly fit it, or once did."""
     return json_files(valid(name))

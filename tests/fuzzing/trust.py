@@ -193,15 +193,23 @@ def carried(value: tuple[bytes, bytes], folder: Path) -> None:
     assert {path.name for path in (folder / "to").iterdir()} <= {str(WHEEL["name"])}
 
 
-def fitting(name: str) -> Reader:
-    """The reader of a file that has a schema."""
-    def read(data: bytes, folder: Path) -> None:
-        """What passes can be written again, and then is the same."""
-        (folder / "x.json").write_bytes(data)
-        value = read_json(folder / "x.json", name)
-        files.write_json(folder / "y.json", value)
-        assert read_json(folder / "y.json", name) == value
-    return Reader(name=f"json:{name}", inputs=json_of(name), read=read, quick=6)
+KINDS = sorted(path.name.removesuffix(".schema.json") for path in SCHEMAS.glob("*.schema.json"))
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A file of any kind that has a schema."""
+    kind = draw(st.sampled_from(KINDS))
+    return kind, draw(json_of(kind))
+
+
+def fitting(value: tuple[str, bytes], folder: Path) -> None:
+    """What passes can be written again, and then is the same."""
+    kind, data = value
+    (folder / "x.json").write_bytes(data)
+    told = read_json(folder / "x.json", kind)
+    files.write_json(folder / "y.json", told)
+    assert read_json(folder / "y.json", kind) == told
 
 
 READERS = [
@@ -223,6 +231,5 @@ READERS = [
     Reader(name="seen", read=seen, inputs=json_of("seen")),
     Reader(name="wheels", read=carried, inputs=st.tuples(
         TOOLS, torn([f"{DIGEST}  x\n".encode()], JUNK))),
-    *(fitting(path.name.removesuffix(".schema.json"))
-      for path in sorted(SCHEMAS.glob("*.schema.json"))),
+    Reader(name="schema", read=fitting, inputs=documents(), quick=120),
 ]

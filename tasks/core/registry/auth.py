@@ -158,7 +158,7 @@ class Authenticator:
             answer = parsing.from_json(body)
             token = str(answer.get("token") or answer["access_token"])
             return token, float(answer.get("expires_in") or LIFETIME)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise RegistryError(f"the token server of {self._host} answered {response.status} "
                                 "without a token", where=realm.partition("?")[0],
                                 todo="try again later, or ask its administrator") from None

@@ -1,0 +1,295 @@
+"""What fuzzing has found: each input once ended in a fault of ours, or in no time that one has."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.core import archives, download, files, parsing, patterns, schema, versions
+from tasks.core.errors import (
+    AirlockError,
+    ConfigError,
+    ImageError,
+    IntegrityError,
+    RegistryError,
+    SourceError,
+)
+from tasks.core.groovy.tokens import tokenize
+from tasks.core.inside import NOWHERE
+from tasks.core.registry import auth, credentials, jws, limits, transport
+from tasks.core.registry.client import MANIFESTS, NEXT, Manifest
+from tasks.data import globs
+from tasks.images import lock, platforms, reference
+from tasks.plugins import index
+from tasks.prod import wheels
+from tasks.reach import text as reach_text
+from tests.fuzzing import code as fuzzed
+from tests.fuzzing import trust
+
+LONG = "9" * 5000
+"""More digits than Python makes a number of (sys.set_int_max_str_digits)."""
+
+
+@pytest.mark.parametrize("text", [
+    '"\\ud800"', '{"\\udc00": 1}', '["a\\ud83d"]', b'"\xed\xa0\x80"', b'"\xff"', LONG, "1e999",
+    "NaN", "[" * 100_000])
+def test_json_that_no_file_can_hold(text: str | bytes) -> None:
+    with pytest.raises(ValueError):
+        parsing.from_json(text)
+
+
+def test_whole_pairs_are_characters() -> None:
+    assert parsing.from_json('"\\ud83d\\ude00"') == "😀"
+    assert parsing.from_json(b'\xef\xbb\xbf{"a": "\xc3\xa9"}') == {"a": "é"}
+    with pytest.raises(ValueError, match=r"surrogates|invalid Unicode"):
+        parsing.from_yaml('a: "\\uD800"')
+
+
+@pytest.mark.parametrize(("text", "number"), [
+    ("0", 0), ("17", 17), ("9" * 18, 10**18 - 1), ("9" * 19, None), (LONG, None), ("٣", None),
+    ("²", None), ("-1", None), ("1.0", None), ("", None), (" 1", None), ("1_0", None)])
+def test_a_number_of_a_header(text: str, number: int | None) -> None:
+    assert parsing.whole_number(text) == number
+    assert limits.remaining({"ratelimit-remaining": text}) == (1 if text == " 1" else number)
+    limits.Host("h").learn(200, {"ratelimit-remaining": "0", "ratelimit-reset": text})
+
+
+POINTER = {"pipeline": "hello", "id": "dev-0123456789ab", "number": 1}
+
+
+@pytest.mark.parametrize("change", [
+    {"id": "dev-0123456789ab\n"}, {"pipeline": "hello\n"}, {"number": 1.0}, {"number": True},
+    {"id": "dev\u0661"}])
+def test_a_schema_means_what_it_says(change: dict[str, Any]) -> None:
+    schema.check(POINTER, "pointer", where="x")
+    with pytest.raises(ConfigError):
+        schema.check({**POINTER, **change}, "pointer", where="x")
+
+
+@pytest.mark.parametrize("expires", ["2026-02-31T00:00:00Z", "0000-01-01T00:00:00Z",
+                                     "2026-02-01T00:00:00Z\n", "٢٠٢٦-02-01T00:00:00Z"])
+def test_a_promotion_ends_at_a_time(tmp_path: Path, expires: str) -> None:
+    told = json.dumps({**trust.LATER, "expires": expires}).encode()
+    with pytest.raises(IntegrityError, match="expires"):
+        trust.promoted((json.dumps(POINTER).encode(), told), tmp_path)
+    trust.promoted((json.dumps(POINTER).encode(), json.dumps(trust.LATER).encode()), tmp_path)
+
+
+@pytest.mark.parametrize(("about", "listed"), [
+    (b"{", b""), (b"[]", b""), (b'{"wheels": 1}', b""), (b'{"wheels": [{}]}', b""),
+    (b"[" * 100_000, b""), (b"\xff", b""), (trust.TOOL, b"\xff"), (trust.TOOL, b""),
+    *((json.dumps({"wheels": [{**trust.WHEEL, **change}]}).encode(), b"") for change in (
+        {"name": "../x.whl"}, {"name": "/x.whl"}, {"name": ""}, {"name": "a\0.whl"}, {"name": 1},
+        {"size": -2}, {"size": 1.5}, {"size": "1"}, {"name": "a.whl\n"}))])
+def test_a_tool_s_description_that_is_none(tmp_path: Path, about: bytes, listed: bytes,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("root", "from"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "root/tool.json").write_bytes(about)
+    (tmp_path / "root/SHA256SUMS").write_bytes(listed)
+    assert wheels.main(tmp_path / "from", tmp_path / "to", tmp_path / "root") == 1
+    assert capsys.readouterr().err
+
+
+@pytest.mark.parametrize("header", [
+    "Bearer " + "a" * 60_000, "Bearer " * 9000 + "\n x", "Bearer " + " " * 60_000 + "\nx\ny",
+    "Bearer a=" + "\\" * 60_000])
+def test_no_challenge_takes_long(header: str) -> None:
+    begun = time.monotonic()
+    auth.challenges([header])
+    assert time.monotonic() - begun < 2
+
+
+def test_no_link_takes_long() -> None:
+    begun = time.monotonic()
+    assert NEXT.search("<" * 60_000) is None
+    assert time.monotonic() - begun < 1
+    found = NEXT.search('<https://h/v2/_catalog?n=1>; rel="next"')
+    assert found and found[1] == "https://h/v2/_catalog?n=1"
+
+
+@pytest.mark.parametrize("location", ["https://[", "https://h:x/", "//h:99999/"])
+def test_an_address_that_is_none(tmp_path: Path, location: str) -> None:
+    with pytest.raises(RegistryError, match="no URL"):
+        transport.joined("https://h/v2/", location)
+    plugins = [{"id": "a", "releases": [{"version": "1", "url": location}]}]
+    with pytest.raises(SourceError, match="no URL"):
+        index.choose(plugins, "https://p.example.org/plugins.json", "a", "1", "24.10.5")
+    if "://" in location:
+        with pytest.raises(SourceError, match="no URL"):
+            download.fetch(location, tmp_path / "x", hosts=NOWHERE, most=1)
+
+
+@pytest.mark.parametrize("entry", [{"auth": "é="}, {"auth": 7}, {"auth": "/8=="}])
+def test_a_login_that_is_none(tmp_path: Path, entry: dict[str, Any]) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"auths": {"h": entry}}))
+    with pytest.raises(RegistryError, match="base64"):
+        credentials.find("h", path)
+    path.write_text("[" * 100_000)
+    with pytest.raises(RegistryError, match="not JSON"):
+        credentials.find("h", path)
+    with pytest.raises(RegistryError, match="can't be read"):
+        credentials.find("h", tmp_path)
+
+
+def _answer(body: bytes) -> Any:
+    """A token server's answer."""
+    class Sends:
+        def send(self, *_: object, **__: object) -> urllib3.HTTPResponse:
+            return urllib3.HTTPResponse(body=io.BytesIO(body), status=200, preload_content=False)
+    return Sends()
+
+
+@pytest.mark.parametrize("body", [
+    b"[" * 100_000, b'{"token": "x", "expires_in": ' + b"9" * 400 + b"0}",
+    b'{"token": "x", "expires_in": NaN}', b'{"token": "x", "expires_in": [1]}'])
+def test_a_token_that_is_none(tmp_path: Path, body: bytes) -> None:
+    client = auth.Authenticator("https://h", tmp_path / "none", _answer(body))
+    client._login_read = True
+    client.learn(['Bearer realm="https://h/token"'], (), None)
+    with pytest.raises(RegistryError):
+        client.header(())
+
+
+BLOB = {"digest": "sha256:" + "1" * 64, "size": 1}
+
+
+@pytest.mark.parametrize("blob", [
+    {**BLOB, "size": True}, {**BLOB, "size": 1.0}, {**BLOB, "mediaType": ["x"]},
+    {**BLOB, "digest": f"{BLOB['digest']}\n"}])
+def test_a_manifest_names_blobs(blob: dict[str, Any]) -> None:
+    told = json.dumps({"config": BLOB, "layers": [blob]}).encode()
+    with pytest.raises(ImageError, match="names a blob without"):
+        lock.read_manifest(Manifest(data=told, media_type=MANIFESTS[0]),
+                           reference.parse("q.io/a:1"), "linux/amd64")
+
+
+@pytest.mark.parametrize("entries", [None, 5, "x", {"a": 1}])
+def test_an_index_lists_manifests(entries: Any) -> None:
+    with pytest.raises(ImageError, match="no list of manifests"):
+        platforms.choose({"manifests": entries}, reference.parse("q.io/a:1"), "linux/amd64", ())
+
+
+@pytest.mark.parametrize("head", ['{"formatLength": 1e999, "formatTail": ""}', "[" * 3000, "7"])
+def test_a_signature_in_a_manifest_that_is_none(head: str) -> None:
+    told = json.dumps({"signatures": [{"protected": base64.urlsafe_b64encode(
+        head.encode()).decode().rstrip("=")}]}).encode()
+    assert jws.payload(told) == told
+
+
+def test_a_version_of_no_end() -> None:
+    assert not versions.meets("24.10.5", f">={LONG}")
+    with pytest.raises(ConfigError, match="no version"):
+        versions.order(LONG)
+
+
+@pytest.mark.parametrize("text", ["{" * 3000, "{a,b}" * 200, "{a,b}" + "x" * 5000, "{,}" * 2000])
+def test_brace_groups_of_no_end(text: str) -> None:
+    with pytest.raises(SourceError):
+        globs.braces(text)
+
+
+@given(st.text("ab/*?", max_size=8), st.text("ab/", max_size=9))
+def test_a_pattern_matches_as_the_plain_regular_expression_does(pattern: str, name: str) -> None:
+    meaning = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    plain = "".join(meaning.get(part, re.escape(part))
+                    for part in re.split(r"(\*\*|\*|\?)", pattern))
+    assert (globs.matcher(pattern).fullmatch(name) is None) == (re.fullmatch(plain, name) is None)
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 40 + "*b", "**a" * 40 + "**b", "**/*a" * 40 + "b"])
+def test_a_pattern_of_many_stars_takes_no_time(pattern: str) -> None:
+    begun = time.monotonic()
+    assert globs.matcher(pattern).fullmatch("a/" + "a" * 1000) is None
+    assert time.monotonic() - begun < 2
+    with pytest.raises(SourceError, match="characters"):
+        globs.matcher("*" * 5000)
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+", "(a|a)*", "(.*a){20}", ".*.*.*.*.*.*.*.*=b"])
+def test_a_selector_that_takes_for_ever_is_refused(monkeypatch: pytest.MonkeyPatch,
+                                                   pattern: str) -> None:
+    monkeypatch.setattr(patterns, "SECONDS", 0.5)
+    monkeypatch.setattr(patterns, "_spent", 0.0)
+    begun = time.monotonic()
+    with pytest.raises(ImageError, match="too long to match"):
+        patterns.fullmatch(pattern, "a" * 60 + "_")
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize(("pattern", "name", "fits"), [
+    (".*:SUB:(STAR|BWA)", "X:SUB:STAR", True), ("(A|B)+C", "ABAC", True), ("(A|B)+C", "ABA", False),
+    (".*A.*B.*C.*D.*", "xAxBxCxDx" * 9, True), ("[(*+]x", "(x", True), (r"\(\)*", "())", True)])
+def test_what_may_be_costly_is_matched_all_the_same(pattern: str, name: str, fits: bool) -> None:
+    assert patterns.fullmatch(pattern, name) == fits
+
+
+def test_half_a_pair_in_groovy() -> None:
+    texts = [token.text for token in tokenize("'\\uD83D\\uDE00' '\\uD800x'", "x.nf")]
+    assert texts == ["😀", "\ufffdx"]
+
+
+def test_a_number_of_no_end_in_groovy(tmp_path: Path) -> None:
+    fuzzed.scanned((f"process A {{ container {LONG} }}".encode(), b"", f"x = {LONG}".encode()),
+                   tmp_path)
+
+
+def test_a_long_line_of_addresses_takes_no_time() -> None:
+    line = "https://x.org/a " * 6000
+    begun = time.monotonic()
+    for each in reach_text.mentions(line):
+        reach_text.is_told(line, each.start)
+    assert time.monotonic() - begun < 3
+
+
+def test_bytes_that_are_none_of_bzip2_s(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"BZh9" + b"x" * 100)
+    with pytest.raises(IntegrityError, match="neither a whole zip nor a whole tar"):
+        archives.unpack(tmp_path / "x", tmp_path / "tree")
+
+
+@pytest.mark.parametrize("link", ["", "a\0b"])
+def test_a_link_that_holds_no_path(tmp_path: Path, link: str) -> None:
+    assert not files.points_inside("x", link)
+    with pytest.raises(IntegrityError, match="holds no path"):
+        fuzzed.committed(([(b"120000", b"x", link)], b""), tmp_path)
+    if not link:
+        (tmp_path / "a").write_bytes(fuzzed._tar([("x", b"2", link, b"")], 1))
+        with pytest.raises(IntegrityError, match="points out"):
+            archives.unpack(tmp_path / "a", tmp_path / "unpacked")
+
+
+@pytest.mark.parametrize("given_", [b"A=\xff\n", b"AIRLOCK_REGISTRY_PORT=" + LONG.encode(),
+                                    b"AIRLOCK_OFFLINE_STORE=x\n"])
+def test_settings_that_cannot_be_read(tmp_path: Path, given_: bytes) -> None:
+    site = fuzzed.SITE.replace(b"offline:", b"offline: x\nonce:")
+    fuzzed.configured((fuzzed.SITE, fuzzed.PIPELINE, b""), tmp_path)
+    with pytest.raises(AirlockError):
+        fuzzed.configured((site, fuzzed.PIPELINE, given_), tmp_path)
+
+
+def test_settings_that_are_no_json(tmp_path: Path) -> None:
+    """They are remembered as JSON, which has no dates."""
+    text = fuzzed.PIPELINE + b"params:\n  day: 2001-01-01\n"
+    with pytest.raises(ConfigError, match="no text, number"):
+        fuzzed.configured((fuzzed.SITE, text, b""), tmp_path)
+
+
+def test_the_bench_finds_a_fault_and_tells_it() -> None:
+    told = subprocess.run([sys.executable, "-m", "tests.bench.fuzz", "--inputs", "20", "sums"],
+                          capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.splitlines()[1].split()[:2] == ["sums", "20"]

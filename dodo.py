@@ -14,7 +14,8 @@ from doit import get_var
 from doit.doit_cmd import _CMDLINE_VARS
 from doit.exceptions import InvalidDodoFile
 
-from tasks.core.config import Config, load
+from tasks.core.config import Config
+from tasks.core.config_load import load
 from tasks.core.errors import AirlockError
 from tasks.core.graph import Task
 from tasks.core.layout import SiteLayout

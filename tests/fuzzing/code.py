@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from tasks.code import git
-from tasks.core import archives, config, custom_configs, files, inputs, sheets, trees
+from tasks.core import archives, config_load, custom_configs, files, inputs, sheets, trees
 from tasks.core.schema import check
 from tasks.data import params
 from tasks.images import inspect, scan
@@ -285,7 +285,7 @@ def configured(value: tuple[bytes, bytes, bytes], folder: Path) -> None:
     files.write_bytes(folder / ".env", dotenv)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRLOCK_")}
     with mock.patch.dict(os.environ, kept, clear=True):
-        found = config.load({"pipeline": "hello"}, folder)
+        found = config_load.load({"pipeline": "hello"}, folder)
     assert found.names == ("hello",)
 
 

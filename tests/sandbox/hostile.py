@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tasks.core import config, files
+from tasks.core import config_load, files
 from tasks.core.layout import Layout, ProdLayout
 from tests import staged
 
@@ -83,7 +83,7 @@ class Hostile:
 
         A fault that is not an error with words of its own is one of ours, and fails the test.
         """
-        loaded = config.load({"site": "here", "role": role})
+        loaded = config_load.load({"site": "here", "role": role})
         rooms: Iterable[str] = ["prod"] if role == "prod" else ONLINE
         tasks = (task for room in rooms
                  for task in importlib.import_module(f"tasks.{room}.graph").tasks(loaded))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.config import load
+from tasks.core.config_load import load
 from tasks.sandbox import trust
 from tasks.sandbox.plan import plan
 from tests.sandbox.project import ROOT

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files, signature
-from tasks.core.config import Signing, StoreAt, load
+from tasks.core.config import Signing, StoreAt
+from tasks.core.config_load import load
 from tasks.core.isolation import without_network
 from tasks.core.layout import SiteLayout
 from tasks.release import graph, sign, tool

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.core.config import ENVIRONMENT, load
+from tasks.core.config_load import ENVIRONMENT, load
 from tasks.core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]

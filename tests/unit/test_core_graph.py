@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.core.config import load
+from tasks.core.config_load import load
 from tasks.core.graph import group, step
 from tests.build import ROOMS, Build
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files, ownership, signature
-from tasks.core.config import StoreAt, load
+from tasks.core.config import StoreAt
+from tasks.core.config_load import load
 from tasks.core.errors import HostError
 from tasks.core.layout import ProdLayout
 from tasks.core.ownership import refuse_writable_by_others

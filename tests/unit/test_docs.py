@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.core.config import load
+from tasks.core.config_load import load
 from tasks.core.schema import check
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.core.config import load
+from tasks.core.config_load import load
 from tests.build import ROOMS, Build
 
 ASKS_THE_REGISTRY = {"images:plan", "images:mirror", "images:verify", "dev:smoke", "push:smoke"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.commands import is_recorded
-from tasks.core.config import load
+from tasks.core.config_load import load
 from tasks.core.errors import ConfigError
 from tasks.prod import graph
 from tasks.prod.run import REMOTE, file_system, own_params

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core import config, files
+from tasks.core import config_load, files
 from tasks.core.config import Registry, Site, StoreAt
 from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.layout import Layout
@@ -29,7 +29,7 @@ STATE = State(isolated=True, why_not=None, address="10.89.7.1", open_because=Non
 
 @pytest.fixture
 def site(project: Path) -> Site:
-    return config.load({}, root=project).site
+    return config_load.load({}, root=project).site
 
 
 @pytest.fixture

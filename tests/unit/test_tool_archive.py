@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.config import load
+from tasks.core.config_load import load
 from tasks.release import graph, tool
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from tasks.core import config, files
+from tasks.core import config_load, files
 from tasks.core.errors import CommandError, HostError, IntegrityError
 from tasks.core.layout import Layout
 from tasks.sandbox import cross, daemons, host, images, network, packages, probes, servers
@@ -41,7 +41,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteSpec]:
     os.chdir(project.root)
     try:
         # The tests' own interpreter is looked for too, whatever its version.
-        site = replace(config.load({}).site, python=("3.10", "3.11", "3.12", "3.13"))
+        site = replace(config_load.load({}).site, python=("3.10", "3.11", "3.12", "3.13"))
         made = SiteSpec(site=site)
         servers.up(made)
         yield made

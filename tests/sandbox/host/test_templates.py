@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.core.config import load
+from tasks.core.config_load import load
 from tasks.sandbox.plan import Plan, plan
 from tests.sandbox import templates, templates_image
 from tests.sandbox.project import Project, copy

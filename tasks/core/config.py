@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import opened, ownership, parsing
-from tasks.core.config_files import LARGEST, ConfigFiles, Raw
+from tasks.core.config_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +38,9 @@ ENVIRONMENT = {
     "AIRLOCK_TRUST": "offline.trust",
     "AIRLOCK_ENGINE": "engine",
 }
+
+LARGEST_DOTENV = 1 << 14
+"""Bytes of .env: in a large one, references to other variables take quadratic time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +303,7 @@ def _dotenv(path: Path) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
     try:
-        text = opened.read(path, most=LARGEST).decode()
+        text = opened.read(path, most=LARGEST_DOTENV).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"this is not UTF-8: {error.reason}", where=path) from error
     return {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, opened
+from tasks.core import files, opened, parsing
 from tasks.core.errors import ConfigError
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
@@ -72,10 +72,9 @@ class ConfigFiles:
 
 
 def _parse(data: bytes, path: Path) -> Raw:
-    import yaml
     try:
-        loaded = yaml.safe_load(data)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        loaded = parsing.from_yaml(data.decode("utf-8-sig"))
+    except ValueError as error:
         raise ConfigError(f"this is not YAML: {error}", where=path) from error
     if not isinstance(loaded, dict):
         raise ConfigError("this must be a mapping of keys", where=path)

@@ -27,7 +27,7 @@ from tasks.core.config import (
     Site,
     StoreAt,
 )
-from tasks.core.config_files import LARGEST, ConfigFiles, Raw
+from tasks.core.config_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
@@ -47,6 +47,9 @@ ENVIRONMENT = {
     "AIRLOCK_TRUST": "offline.trust",
     "AIRLOCK_ENGINE": "engine",
 }
+
+LARGEST_DOTENV = 1 << 14
+"""Bytes of .env: in a large one, references to other variables take quadratic time."""
 
 
 def load(given: Mapping[str, str], root: Path = Path()) -> Config:
@@ -116,7 +119,7 @@ def _dotenv(path: Path) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
     try:
-        text = opened.read(path, most=LARGEST).decode()
+        text = opened.read(path, most=LARGEST_DOTENV).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"this is not UTF-8: {error.reason}", where=path) from error
     return {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items()

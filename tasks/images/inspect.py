@@ -105,7 +105,7 @@ def _processes(told: str, log: Path) -> list[dict[str, Any]]:
     for start in (match.start() for match in re.finditer(r"^\{", told, re.MULTILINE)):
         try:
             answer, _ = json.JSONDecoder().raw_decode(told, start)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if "processes" in answer:
             listed: list[dict[str, Any]] = check(answer, "images-inspect", where=log)["processes"]

@@ -42,7 +42,7 @@ class Server:
     url: str = ""
     status: int = 404
     headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b"{}"
+    body: bytes = b""
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def leaks(self) -> bool:

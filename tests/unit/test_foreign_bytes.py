@@ -247,6 +247,11 @@ def test_a_number_of_no_end_in_groovy(tmp_path: Path) -> None:
                    tmp_path)
 
 
+def test_an_answer_of_no_end(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="did not answer in JSON"):
+        fuzzed.inspected(b'\n{"a":' + b"[" * 100_000, tmp_path)
+
+
 def test_a_long_line_of_addresses_takes_no_time() -> None:
     line = "https://x.org/a " * 6000
     begun = time.monotonic()
@@ -273,12 +278,20 @@ def test_a_link_that_holds_no_path(tmp_path: Path, link: str) -> None:
 
 
 @pytest.mark.parametrize("given_", [b"A=\xff\n", b"AIRLOCK_REGISTRY_PORT=" + LONG.encode(),
-                                    b"AIRLOCK_OFFLINE_STORE=x\n"])
+                                    b"AIRLOCK_OFFLINE_STORE=x\n", b"A=" + b"${X" * 30_000])
 def test_settings_that_cannot_be_read(tmp_path: Path, given_: bytes) -> None:
     site = fuzzed.SITE.replace(b"offline:", b"offline: x\nonce:")
     fuzzed.configured((fuzzed.SITE, fuzzed.PIPELINE, b""), tmp_path)
     with pytest.raises(AirlockError):
         fuzzed.configured((site, fuzzed.PIPELINE, given_), tmp_path)
+
+
+def test_settings_of_aliases_that_stand_for_more_than_any_memory_holds(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{at}: &a{at} [{', '.join([f'*a{at - 1}'] * 10)}]" for at in range(1, 12)]
+    with pytest.raises(ConfigError, match="aliases"):
+        fuzzed.configured((("\n".join(lines) + "\n").encode() + fuzzed.SITE, fuzzed.PIPELINE, b""),
+                          tmp_path)
 
 
 def test_settings_that_are_no_json(tmp_path: Path) -> None:

@@ -285,10 +285,10 @@ READERS = [
     Reader(name="image", read=resolved, inputs=st.tuples(
         KINDS, json_files(st.sampled_from([MANIFEST, INDEX]) | OLD),
         json_files(st.just(MANIFEST)), json_files(st.just(json.loads(CONFIG_DATA))))),
-    Reader(name="registry", read=asked, inputs=st.tuples(REQUESTS, ANSWERS)),
+    Reader(name="registry", read=asked, quick=20, inputs=st.tuples(REQUESTS, ANSWERS)),
     Reader(name="challenge", read=challenged, inputs=CHALLENGES),
-    Reader(name="limits", read=paused, inputs=HEADERS),
-    Reader(name="web", read=received, inputs=ANSWERS),
+    Reader(name="limits", read=paused, quick=25, inputs=HEADERS),
+    Reader(name="web", read=received, quick=20, inputs=ANSWERS),
     Reader(name="plugin index", read=chosen, inputs=st.tuples(
         json_files(st.sampled_from([PLUGINS, {"plugins": PLUGINS}])) | json_of("plugins-index"),
         st.booleans(), st.sampled_from([None, "1.0.0", "9" * 5000]),

@@ -128,7 +128,7 @@ def _release(**changes: Any) -> dict[str, Any]:
     return {"kind": "release", "pipeline": "hello", "revision": "dev", "commit": None,
             "created": "2026-01-01T00:00:00.000000Z", "configs": None, "nextflow": "24.10.5",
             "shown": True, "profile": "test", "run": "test", "smoke": "stub",
-            "platform": "linux/amd64", "registry": "r.example.org:443",
+            "isolation": "namespaces", "platform": "linux/amd64", "registry": "r.example.org:443",
             "reach": {"findings": [], "counted": []}, "files": carried, **changes}
 
 
@@ -219,7 +219,7 @@ READERS = [
         [LIST, LIST[:74]], [b"0" * 64, b"  ", f"{DIGEST}  x\n".encode(), f"{DIGEST} *x\n".encode(),
                             *(name.encode(errors="surrogatepass") for name in NAMES)])),
     Reader(name="release", read=fetched, inputs=releases(), quick=15),
-    Reader(name="promotion", read=promoted, inputs=st.tuples(
+    Reader(name="promotion", read=promoted, quick=25, inputs=st.tuples(
         json_files(st.just({"pipeline": "hello", "id": "dev-0123456789ab", "number": 1})),
         json_files(st.just(LATER) | st.fixed_dictionaries(
             {each: st.just(value) for each, value in LATER.items()} | {
@@ -231,5 +231,5 @@ READERS = [
     Reader(name="seen", read=seen, inputs=json_of("seen")),
     Reader(name="wheels", read=carried, inputs=st.tuples(
         TOOLS, torn([f"{DIGEST}  x\n".encode()], JUNK))),
-    Reader(name="schema", read=fitting, inputs=documents(), quick=120),
+    Reader(name="schema", read=fitting, inputs=documents(), quick=60),
 ]

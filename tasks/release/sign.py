@@ -73,9 +73,8 @@ def sign_images(spec: SignImagesSpec) -> str:
 
 
 def holds(path: Path) -> bool:
-    """Whether the promotion in a file has more than half of its time left; True where none is."""
-    promotion = promotions.read(path)
-    return promotion is None or not promotion.is_due(datetime.now(timezone.utc))
+    """Whether the promotion in a file needs no new signature yet."""
+    return promotions.holds(path, datetime.now(timezone.utc))
 
 
 def _sign(file: Path, name: str, subject: Subject, at: StoreAt, signing: Signing) -> str:

@@ -1,0 +1,62 @@
+"""When a promotion is over, when it is signed anew, and that asking costs the graph nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from tasks.core import files, promotions
+from tasks.core.promotions import Subject
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
+DAY = timedelta(days=1)
+HELLO = Subject(pipeline="hello")
+
+
+def test_the_next_one_has_the_next_number_and_half_of_its_time_is_due() -> None:
+    made = promotions.plan(HELLO, "1.0-0123456789ab", before=6, valid=10 * 86400, now=NOW)
+    assert (made.number, made.expires) == (7, "2026-12-05T12:00:00Z")
+    assert [made.is_due(NOW + days * DAY) for days in (0, 4, 5, 9)] == [False, False, True, True]
+    assert [made.is_over(NOW + days * DAY) for days in (0, 9, 10, 99)] == [False, False, True, True]
+
+
+def test_without_an_end_it_is_never_due_nor_over() -> None:
+    made = promotions.plan(HELLO, "x", before=0, valid=None, now=NOW)
+    assert not made.is_due(NOW + 99999 * DAY)
+    assert not made.is_over(NOW + 99999 * DAY)
+
+
+def test_places_and_signers() -> None:
+    assert (HELLO.pointer, HELLO.key(7)) == ("releases/hello/current.json",
+                                             "releases/hello/promotions/00000007.json")
+    tool = Subject(pipeline=None)
+    assert (tool.pointer, tool.key(7)) == ("tool/current.json", "tool/promotions/00000007.json")
+    assert (HELLO.signer("airlock"), tool.signer("airlock")) == ("airlock/hello", "airlock")
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"null", b"{", b'{"expires": 1}', b"\xff"])
+def test_a_file_that_says_no_such_thing_is_left_to_the_push(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "promotion.json").write_bytes(data)
+    assert promotions.read(tmp_path / "promotion.json") is None
+    assert promotions.holds(tmp_path / "promotion.json", NOW)
+    assert promotions.holds(tmp_path / "none", NOW)
+
+
+def test_asking_imports_nothing_heavy(tmp_path: Path) -> None:
+    """Each `doit list` asks it, for each pipeline."""
+    made = promotions.plan(HELLO, "x", before=0, valid=864000, now=NOW)
+    files.write_bytes(tmp_path / "promotion.json", made.data())
+    told = subprocess.run([sys.executable, "-c", """
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from tasks.core import promotions
+assert promotions.holds(Path(sys.argv[1]), datetime(2026, 11, 26, tzinfo=timezone.utc))
+assert not promotions.holds(Path(sys.argv[1]), datetime(2026, 12, 2, tzinfo=timezone.utc))
+print(*{'jsonschema', 'boto3', 'yaml', 'urllib3', 'rich'} & {*sys.modules})
+""", tmp_path / "promotion.json"], check=True, capture_output=True, text=True)
+    assert told.stdout.strip() == ""

@@ -11,8 +11,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import engine, engine_gate, inputs, isolation, launch, nextflow
-from tasks.core.engine_create import Rules
+from tasks.core import engine, inputs, isolation, launch, nextflow
 from tasks.core.layout import Layout, SiteLayout
 from tasks.core.schema import read_json
 
@@ -39,6 +38,8 @@ class SmokeSpec:
 
 def smoke(spec: SmokeSpec) -> str:
     """A preview with the DAG's picture, then a stub run in the mirror's images."""
+    from tasks.core import engine_gate
+    from tasks.core.engine_create import Rules
     ready, room = prepared(spec)
     out = spec.output.absolute()
     out.mkdir(parents=True, exist_ok=True)

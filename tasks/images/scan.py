@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import AirlockError, ImageError, SourceError
+from tasks.core.groovy.depth import bounded
 from tasks.core.groovy.values import unwrapped
 from tasks.images import configs, scripts
 from tasks.images.scripts import Container, Process
@@ -62,6 +63,12 @@ def scan(code: Path, given: Mapping[str, str], *, profiles: Collection[str] = ("
     own first, then those that the configuration's selectors set. ImageError where a file that the
     pipeline needs is missing or no Groovy.
     """
+    with bounded(code):
+        return _scanned(code, given, profiles, engine, config)
+
+
+def _scanned(code: Path, given: Mapping[str, str], profiles: Collection[str], engine: str,
+             config: str) -> Scan:
     found = Scan()
     with opened(code) as sources:
         settings = configs.read(sources, {*profiles, engine}, engine)

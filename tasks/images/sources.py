@@ -36,7 +36,10 @@ class Sources:
         if path.startswith(("../", "/")) or path == "..":
             return False
         if self._archive is None:
-            return (self.place / path).is_file()
+            try:
+                return (self.place / path).is_file()
+            except OSError:  # a name that no file system takes
+                return False
         member = self._members.get(path)
         return member is not None and not member.isdir()
 

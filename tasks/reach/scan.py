@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import parsing
+from tasks.core.groovy.depth import bounded
 from tasks.core.nextflow import READERS
 from tasks.core.params_schema import properties
 from tasks.reach import code, configs, params, scripts
@@ -35,7 +36,8 @@ PROGRAMS = ("bin", "templates")
 
 def scan(project: Path, config: Mapping[str, Any], staged: Staged, profile: str) -> Report:
     """All that the code in `project` reaches out to, whose config resolved to `config`."""
-    return Scan(project, config, staged, profile).run()
+    with bounded(project):
+        return Scan(project, config, staged, profile).run()
 
 
 class Scan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import re
@@ -31,10 +32,12 @@ from tasks.core.inside import NOWHERE
 from tasks.core.registry import auth, credentials, jws, limits, transport
 from tasks.core.registry.client import MANIFESTS, NEXT, Manifest
 from tasks.data import globs
-from tasks.images import lock, platforms, reference
+from tasks.images import lock, platforms, reference, scan
 from tasks.plugins import index
 from tasks.prod import wheels
+from tasks.reach import scan as reach_scan
 from tasks.reach import text as reach_text
+from tasks.reach.staged import Staged
 from tests.fuzzing import code as fuzzed
 from tests.fuzzing import trust
 
@@ -306,3 +309,23 @@ def test_the_bench_finds_a_fault_and_tells_it() -> None:
                           capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
     assert told.stdout.splitlines()[1].split()[:2] == ["sums", "20"]
+
+
+@pytest.mark.parametrize("text", [
+    "process A {\ncontainer " + "(" * 3000 + "'a'" + ")" * 3000 + "\nscript:''\n}\n",
+    "workflow {\n" + "if (a) " * 3000 + "{}\n}\n", "x = " + "a ? " * 3000,
+    "x = " + "!" * 5000 + "a", "x = " + "[" * 5000])
+def test_code_that_is_nested_by_the_hundred(tmp_path: Path, text: str) -> None:
+    (tmp_path / "main.nf").write_text(text)
+    (tmp_path / "nextflow.config").write_text(text)
+    for read in (lambda: scan.scan(tmp_path, {}), lambda: reach_scan.scan(
+            tmp_path, {}, Staged(params={}, plugins={}, toggles={}), "test")):
+        with contextlib.suppress(ImageError):
+            read()
+
+
+def test_an_include_of_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    (tmp_path / "nextflow.config").write_text("")
+    (tmp_path / "main.nf").write_text("include { A } from './" + "x" * 5000 + "'\nworkflow {}\n")
+    with pytest.raises(ImageError, match="is not in the pipeline's code"):
+        scan.scan(tmp_path, {})

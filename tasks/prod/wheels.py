@@ -24,6 +24,8 @@ LISTED_APART = {"SHA256SUMS", "tool.json"}
 """Members of the archive that its own list doesn't name."""
 
 
+LONGEST = 2000
+"""Characters of what is said: a name may be as long as the file that holds it."""
 WHEEL = re.compile(r"[A-Za-z0-9_.+-]+\.whl", re.ASCII)
 
 
@@ -70,10 +72,10 @@ def main(source: Path, target: Path, root: Path = Path()) -> int:
         for wheel in json.loads((root / "tool.json").read_bytes())["wheels"]:
             bring(wheel, source, target)
     except Refused as refused:
-        sys.stderr.write(f"{refused}\n")
+        sys.stderr.write(f"{str(refused)[:LONGEST]}\n")
         return 1
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        sys.stderr.write(f"tool.json and SHA256SUMS can't be read: {error!r}\n")
+        sys.stderr.write(f"tool.json and SHA256SUMS can't be read: {error!r}\n"[:LONGEST])
         return 1
     return 0
 

@@ -22,6 +22,9 @@ SIZE = 18
 """Digits of a size or a number of seconds, which are whole numbers of 64 bits."""
 _HALF = re.compile(r"\\u[dD][89a-fA-F]|\\U0000[dD][89a-fA-F]")
 """An escape that stands for half a surrogate pair, unless the other half stands beside it."""
+_NESTED = re.compile(rf"(?:[-?][ \t]+|[\[{{][ \t]*){{{DEEPEST + 1}}}")
+"""Lists and mappings that begin right in each other: YAML's own reader takes quadratic time for
+them before it says the first."""
 _NUMBER = re.compile(r"[0-9a-fA-Fxo+_.:-]*")
 _OPENING = ("BlockSequenceStart", "BlockMappingStart", "FlowSequenceStart", "FlowMappingStart")
 _CLOSING = ("BlockEnd", "FlowSequenceEnd", "FlowMappingEnd")
@@ -48,6 +51,8 @@ def from_yaml(text: str) -> Any:
     """What YAML holds, without aliases."""
     import yaml
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if _NESTED.search(text):
+        raise ValueError(TOO_DEEP)
     try:
         _judge(yaml.scan(text, Loader=loader))
         return _whole(yaml.load(text, Loader=loader), text)  # noqa: S506 - one of the safe loaders

@@ -207,9 +207,12 @@ def _tree(text: str, name: str) -> Any:
 
 
 def judge(tree: Any, depth: int = 0) -> None:
-    """ValueError for deep nesting, and for half a surrogate pair, which no file can hold."""
+    """ValueError for deep nesting, half a surrogate pair, which no file can hold, and YAML's pairs
+    and sets, which would be written as something else."""
     if depth > parsing.DEEPEST:
         raise ValueError(parsing.TOO_DEEP)
+    if isinstance(tree, (tuple, set)):
+        raise ValueError("!!omap, !!pairs and !!set are not known here")
     if isinstance(tree, str):
         tree.encode()
     elif isinstance(tree, Mapping):

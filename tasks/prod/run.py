@@ -88,7 +88,7 @@ def own_params(sheet: str | None, params: str | None, *, release: Path,
             loaded = parsing.from_yaml(opened.read(_given("params", params), most=PARAMS).decode())
         except ValueError as error:
             raise ConfigError(f"this is neither YAML nor JSON: {error}", where=params) from error
-        if not isinstance(loaded, dict):
+        if not isinstance(loaded, dict) or not _is_named(loaded):
             raise ConfigError("a params file is a mapping of names", where=params)
         told = loaded
     if sheet and not Path(sheet).expanduser().is_file() and (carried := own_of(release, sheet)):
@@ -98,6 +98,13 @@ def own_params(sheet: str | None, params: str | None, *, release: Path,
     elif sheet:
         told["input"] = str(_given("input", sheet, carried=own_names(release)).resolve())
     return told
+
+
+def _is_named(value: Any) -> bool:
+    """Whether each key is a text: JSON, in which Nextflow gets them, has no other."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_named(each) for key, each in value.items())
+    return not isinstance(value, list) or all(map(_is_named, value))
 
 
 def own_names(release: Path) -> list[str]:

@@ -18,7 +18,7 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core import archives, download, files, parsing, patterns, schema, versions
+from tasks.core import archives, download, files, parsing, patterns, schema, sheets, versions
 from tasks.core.errors import (
     AirlockError,
     ConfigError,
@@ -35,6 +35,7 @@ from tasks.data import globs
 from tasks.images import lock, platforms, reference, scan
 from tasks.plugins import index
 from tasks.prod import wheels
+from tasks.prod.run import own_params
 from tasks.reach import scan as reach_scan
 from tasks.reach import text as reach_text
 from tasks.reach.staged import Staged
@@ -329,3 +330,25 @@ def test_an_include_of_a_name_that_no_file_can_have(tmp_path: Path) -> None:
     (tmp_path / "main.nf").write_text("include { A } from './" + "x" * 5000 + "'\nworkflow {}\n")
     with pytest.raises(ImageError, match="is not in the pipeline's code"):
         scan.scan(tmp_path, {})
+
+
+@pytest.mark.parametrize("text", ["a: !!omap [b: 1]", "- !!pairs [b: 1]", "a: !!set {b}"])
+def test_a_sheet_with_what_would_be_written_as_something_else(text: str) -> None:
+    with pytest.raises(SourceError, match="not known here"):
+        sheets.parse(text.encode(), name="x.yml", has_header=lambda row: False)
+
+
+@pytest.mark.parametrize("text", ["- - \ufeff" + "- " * 3000, "[" * 5000, "? " * 3000,
+                                  "a: " + "{" * 3000])
+def test_yaml_that_is_nested_by_the_hundred(text: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="deep"):
+        parsing.from_yaml(text)
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("text", ['{"input": "x.csv", "n":, 1}', "a: {1: x, b: y}", "- a", "1: x"])
+def test_a_params_file_whose_keys_are_no_names(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yml").write_text(text)
+    with pytest.raises(ConfigError, match="a mapping of names"):
+        own_params(None, str(tmp_path / "params.yml"), release=tmp_path, folder=tmp_path)

@@ -17,9 +17,9 @@ from doit.exceptions import InvalidDodoFile
 from tasks.core.config import Config
 from tasks.core.config_load import load
 from tasks.core.errors import AirlockError
-from tasks.core.graph import Task
-from tasks.core.layout import SiteLayout
-from tasks.core.reporter import Reporter
+from tasks.core.graph.reporter import Reporter
+from tasks.core.paths import SitePaths
+from tasks.core.step import Task
 
 
 def _config() -> Config:
@@ -32,15 +32,15 @@ def _config() -> Config:
 CONFIG = _config()
 OFFLINE = CONFIG.role == "prod"
 LOCAL = CONFIG.site.sandbox is not None
-ROOMS = ["images", "prod"] if OFFLINE else [
-    *(["sandbox"] if LOCAL else []), "runtime", "code", "resolve", "images", "data", "plugins",
-    "reach", "offline", "dev", "release"]
+ROOMS = ["images", "offline_host"] if OFFLINE else [
+    *(["local_site"] if LOCAL else []), "runtime", "code", "resolve", "images", "data", "plugins",
+    "reach", "offline_config", "dev", "release"]
 # Plain `doit` goes up to the pushed releases; on the local site, all the way across.
 CROSSING = ["sandbox:cross"] if LOCAL and "pipeline" not in CONFIG.variables else []
 DOIT_CONFIG = {
     "default_tasks": ["prod:run"] if OFFLINE else ["dev:validate", "push", "push:tool", *CROSSING],
     "backend": "airlock",
-    "dep_file": str(SiteLayout(site=CONFIG.site.name).state(CONFIG.role)),
+    "dep_file": str(SitePaths(site=CONFIG.site.name).state(CONFIG.role)),
     "reporter": Reporter,
     "continue": True,
     "num_process": 4,

@@ -9,10 +9,10 @@ from doit.control import TaskControl
 from doit.dependency import Dependency, JSONCodec
 from doit.loader import generate_tasks
 
-from tasks.core.commands import CommittingDB, states
+from tasks.core.graph.commands import CommittingDB, states
 
-ROOMS = ("sandbox", "runtime", "code", "resolve", "images", "data", "plugins", "reach", "offline",
-         "dev", "release")
+ROOMS = ("local_site", "runtime", "code", "resolve", "images", "data", "plugins", "reach",
+         "offline_config", "dev", "release")
 """Those of the online side, all that dodo.py knows."""
 
 

@@ -6,11 +6,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import files, signature
+from tasks.core import files
 from tasks.core.config import Signing, StoreAt
-from tasks.core.layout import Layout, ProdLayout
-from tasks.prod.fetch import FetchSpec
-from tasks.prod.freshness import Host
+from tasks.core.paths import OfflinePaths, PipelinePaths
+from tasks.core.trust import signature
+from tasks.offline_host.fetch import FetchSpec
+from tasks.offline_host.freshness import Host
 from tasks.release import push, release, sign
 
 VERSION = "24.10.5"
@@ -23,8 +24,8 @@ CODE = {"main.nf": b"workflow {}\n"}
 class Staged:
     """A pipeline of the site `here`, staged below the current folder, with a key and a store."""
 
-    layout: Layout
-    prod: ProdLayout
+    layout: PipelinePaths
+    prod: OfflinePaths
     signing: Signing
     store: StoreAt
     trust: Path
@@ -76,7 +77,7 @@ class Staged:
 
 def stage(pipeline: str = "hello") -> Staged:
     """Write the files that a release is made from."""
-    layout = Layout(site="here", pipeline=pipeline)
+    layout = PipelinePaths(site="here", pipeline=pipeline)
     _code(layout)
     _data(layout)
     _images(layout)
@@ -90,7 +91,7 @@ def stage(pipeline: str = "hello") -> Staged:
     files.write_json(layout.reach, {"pipeline": pipeline, "profile": "test", "findings": [],
                                     "counted": []})
     return Staged(
-        layout=layout, prod=ProdLayout(site="there", pipeline=pipeline),
+        layout=layout, prod=OfflinePaths(site="there", pipeline=pipeline),
         signing=Signing(key=Path("keys/id_ed25519"), identity="airlock", create=True),
         store=StoreAt(url="store"), trust=Path("trust"))
 
@@ -104,14 +105,14 @@ def _tar(path: Path, contents: dict[str, bytes]) -> None:
     files.write_tar(path, Path(), [], extra=contents)
 
 
-def _code(layout: Layout, contents: dict[str, bytes] | None = None) -> None:
+def _code(layout: PipelinePaths, contents: dict[str, bytes] | None = None) -> None:
     _tar(layout.code, contents or CODE)
     files.write_json(layout.code_manifest, {
         "pipeline": layout.pipeline, "source": "examples/hello", "revision": "dev",
         "commit": None, "date": None, "sha256": files.sha256(layout.code), "files": 1})
 
 
-def _data(layout: Layout) -> None:
+def _data(layout: PipelinePaths) -> None:
     listed = []
     for name, data in DATA.items():
         digest = files.sha256_bytes(data)
@@ -129,7 +130,7 @@ def _data(layout: Layout) -> None:
         "params": {"input": {"path": "inputs.csv", "kind": "sheet"}}})
 
 
-def _images(layout: Layout) -> None:
+def _images(layout: PipelinePaths) -> None:
     source, place = "quay.io/airlock/tool:1", "10.0.0.1:5443/quay.io/airlock/tool"
     files.write_text(layout.images, f"{source}\n")
     files.write_text(layout.images_pinned, f"quay.io/airlock/tool@{IMAGE}\n")
@@ -151,7 +152,7 @@ def _images(layout: Layout) -> None:
             "size": 3}]})
 
 
-def _plugins(layout: Layout) -> None:
+def _plugins(layout: PipelinePaths) -> None:
     files.write_text(layout.plugins_list, "nf-hello@1.0.0\n")
     _tar(layout.plugins, {"nf-hello-1.0.0/classes/META-INF/MANIFEST.MF": b"Plugin-Id: nf-hello\n"})
     files.write_json(layout.lock("plugins"), {"plugins": [{

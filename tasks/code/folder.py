@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tasks.core import files, tars
+from tasks.core import files
+from tasks.core.archives import tars
 
 LEFT_OUT = (".git", ".nextflow", ".nextflow.*", "work", "results")
 """At the folder's top: version control, and what Nextflow's own runs leave there."""

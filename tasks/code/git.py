@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import IO, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from tasks.core import files, processes, trees, urls
+from tasks.core import files, processes
+from tasks.core.archives import limits
+from tasks.core.archives.limits import Count
 from tasks.core.errors import CommandError, IntegrityError, SourceError
-from tasks.core.trees import Count
+from tasks.core.net import urls
 
 INSTALL_GIT = "install git (on Debian: apt-get install git)"
 TOKEN = "AIRLOCK_GIT_TOKEN"  # noqa: S105 - its name, not its value
@@ -118,7 +120,7 @@ def write_tree(cache: Path, commit: str, root: Path) -> None:
     """Write the files of `commit` below the empty folder `root`, byte for byte as committed.
 
     No filter, attribute or hook is applied. All is counted before any of it is written:
-    IntegrityError where it is more than `trees.CODE` allows. Submodules are refused.
+    IntegrityError where it is more than `limits.CODE` allows. Submodules are refused.
     """
     entries = _entries(cache, commit)
     submodules = [each.name for each in entries if each.mode == SUBMODULE]
@@ -146,7 +148,7 @@ class _Entry:
 def _entries(cache: Path, commit: str) -> list[_Entry]:
     """The entries of a commit's tree, counted as git tells them: a few trees within each other
     can stand for any number."""
-    count = Count(bounds=trees.CODE, where=f"commit {commit}",
+    count = Count(bounds=limits.CODE, where=f"commit {commit}",
                   todo="use another revision, or ask those who keep the repository")
     found = []
     with _piped(cache, "ls-tree", "-r", "-t", "-l", "-z", "--full-tree", commit) as git:
@@ -154,7 +156,7 @@ def _entries(cache: Path, commit: str) -> list[_Entry]:
             about, _, name = os.fsdecode(line).partition("\t")
             mode, _, blob, size = about.split()
             length = int(size) if size.isdigit() else 0
-            if mode == LINK and length > trees.LINK:
+            if mode == LINK and length > limits.LINK:
                 raise IntegrityError(f"the link {name!r} has {length} bytes", where=cache)
             count.add(name, length, is_folder=mode == FOLDER)
             if mode != FOLDER:

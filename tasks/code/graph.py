@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tasks.code import folder, stage
 from tasks.core.config import Config, Origin
-from tasks.core.graph import Task, group, step
-from tasks.core.inside import Inside
-from tasks.core.layout import Layout
+from tasks.core.net.inside import Inside
+from tasks.core.paths import PipelinePaths
+from tasks.core.step import Task, group, step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ def tasks(config: Config) -> Iterator[Task]:
     """`stage:<pipeline>`: the code in one archive, and its manifest; `stage:configs:<pipeline>`."""
     yield group("stage", "the pipelines' code")
     for pipeline in config.pipelines:
-        at = Layout(site=config.site.name, pipeline=pipeline.name)
+        at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
         yield _stage(config, _Target(
             step=f"stage:{pipeline.name}", pipeline=pipeline.name, what="the pipeline's code",
             origin=pipeline.code, cache=at.git_cache, archive=at.code, manifest=at.code_manifest,
@@ -40,7 +40,7 @@ def tasks(config: Config) -> Iterator[Task]:
     yield group("stage:configs", "institutional configs, such as nf-core/configs")
     for pipeline in config.pipelines:
         if pipeline.configs is not None:
-            at = Layout(site=config.site.name, pipeline=pipeline.name)
+            at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
             name = f"stage:configs:{pipeline.name}"
             yield _stage(config, _Target(
                 step=name, pipeline=pipeline.name, what="institutional configs",

@@ -10,10 +10,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.code import folder, git
-from tasks.core import archives, download, files, locks, trees, urls
+from tasks.core import files, locks
+from tasks.core.archives import limits, unpacking
+from tasks.core.archives.limits import Count
 from tasks.core.errors import ConfigError, SourceError
-from tasks.core.inside import NOWHERE, Inside
-from tasks.core.trees import Count
+from tasks.core.net import download, urls
+from tasks.core.net.inside import NOWHERE, Inside
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 LARGEST = 10**10
@@ -145,7 +147,7 @@ def from_archive(spec: ArchiveStage) -> str:
         download.hold(got, spec.sha256, what="the archive is not the one that was promised",
                       where=urls.redact(spec.source),
                       todo="compare `sha256` in the pipeline's config with what its publisher says")
-        told = archives.unpack(fetched, place)
+        told = unpacking.unpack(fetched, place)
         inside = list(place.iterdir())
         root = inside[0] if len(inside) == 1 and inside[0].is_dir() else place
         paths = files.tree(root)
@@ -171,7 +173,7 @@ def _write_manifest(spec: Stage, *, revision: str, commit: str | None,
 def _refuse_odd(root: Path, paths: list[Path]) -> None:
     """Refuse, all at once, what the far side could not unpack or would find empty."""
     faults = []
-    count = Count(bounds=trees.CODE, where=root, todo="take out what is no code, such as data")
+    count = Count(bounds=limits.CODE, where=root, todo="take out what is no code, such as data")
     for path in paths:
         name = path.relative_to(root).as_posix()
         if any(ord(character) < 32 or ord(character) == 127 for character in name):

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import download, files, urls
-from tasks.core.bounds import Exceeded
+from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.core.transfer import Body, locked, read_note
+from tasks.core.net import download, urls
+from tasks.core.net.bounds import Exceeded
+from tasks.core.net.transfer import Body, locked, read_note
 from tasks.data.sources import Reach, at, gather, path_of
 
 LONGEST_NAME = 200

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from tasks.core import files, s3_http
-from tasks.core.bounds import Exceeded
+from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.core.inside import Inside
-from tasks.core.transfer import Body, Denied, Found, Passing
+from tasks.core.net import s3_http
+from tasks.core.net.bounds import Exceeded
+from tasks.core.net.inside import Inside
+from tasks.core.net.transfer import Body, Denied, Found, Passing
 
 THREADS = 8
 AWS = "aws"

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.core import files, sheets, urls
+from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.core.inputs import INPUTS
-from tasks.core.sheets import Sheet
+from tasks.core.inputs import sheets
+from tasks.core.inputs.sheets import Sheet
+from tasks.core.inputs.staged_data import INPUTS
+from tasks.core.net import urls
 from tasks.data import sources, trees, trim
 from tasks.data.blobs import Blob, Cache, basename, fetch_all
 from tasks.data.companions import names as companion_names

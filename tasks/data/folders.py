@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from tasks.core import download, files
+from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.core.transfer import Body, Found
+from tasks.core.net import download
+from tasks.core.net.transfer import Body, Found
 
 
 class Folders:

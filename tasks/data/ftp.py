@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tasks.core import files
-from tasks.core.bounds import Bound, Exceeded
 from tasks.core.errors import SourceError
-from tasks.core.inside import Inside
-from tasks.core.transfer import Body, Denied, Found, Passing
+from tasks.core.net.bounds import Bound, Exceeded
+from tasks.core.net.inside import Inside
+from tasks.core.net.transfer import Body, Denied, Found, Passing
 
 SETTLED = 60
 """Seconds that a file must have been left alone before its date proves its content."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.config import Config, Pipeline
-from tasks.core.graph import Task, group, step
-from tasks.core.inside import Inside
-from tasks.core.layout import Layout
+from tasks.core.net.inside import Inside
+from tasks.core.paths import PipelinePaths
+from tasks.core.step import Task, group, step
 from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
 from tasks.data.own import OwnSpec, mirror_own
 from tasks.data.references import Wish
@@ -24,7 +24,7 @@ def tasks(config: Config) -> Iterator[Task]:
     """
     yield group("mirror:data", "the pipelines' data")
     for pipeline in config.pipelines:
-        at = Layout(site=config.site.name, pipeline=pipeline.name)
+        at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
         name = f"mirror:data:{pipeline.name}"
         if "input" in config.variables:
             # Another action under the same name: the test data's state stays what it was.
@@ -44,7 +44,7 @@ def tasks(config: Config) -> Iterator[Task]:
                    servers=config.site.servers)
     yield group("data:plan", "what the data would cost")
     for pipeline in config.pipelines:
-        at = Layout(site=config.site.name, pipeline=pipeline.name)
+        at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
         name = f"data:plan:{pipeline.name}"
         shown = PlanSpec(pipeline=pipeline.name, selection=_selection(pipeline),
                          source=_source(config, at), report=at.data_plan)
@@ -60,7 +60,7 @@ def _selection(pipeline: Pipeline) -> Selection:
         if pipeline.genome else None, folders=pipeline.folders, limit=pipeline.limit)
 
 
-def _own(config: Config, pipeline: Pipeline, at: Layout) -> OwnSpec:
+def _own(config: Config, pipeline: Pipeline, at: PipelinePaths) -> OwnSpec:
     sheet = Path(config.variables["input"]).expanduser()
     source = dataclasses.replace(_source(config, at),
                                  lock=at.lock(f"own-{sheet.stem}"))
@@ -68,7 +68,7 @@ def _own(config: Config, pipeline: Pipeline, at: Layout) -> OwnSpec:
                    folder=at.own / sheet.stem, limit=pipeline.limit, private=config.private)
 
 
-def _source(config: Config, at: Layout) -> Source:
+def _source(config: Config, at: PipelinePaths) -> Source:
     return Source(
         reach=Reach(prefixes=config.site.urls, buckets=config.site.buckets,
                     folders=config.site.folders, hosts=Inside(allowed=config.site.inside)),

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, inputs, locks, project, sums, urls
+from tasks.core import files, locks
 from tasks.core.errors import ConfigError
+from tasks.core.inputs import staged_data
+from tasks.core.net import urls
+from tasks.core.source import project
+from tasks.core.trust import checksums
 from tasks.data import params, plan, references, stage, trees
 from tasks.data.blobs import Blob, Cache
 from tasks.data.collect import Collected, Root, collect
@@ -191,8 +195,8 @@ def _write(spec: Mirror, found: Surveyed, staged: stage.Staged) -> None:
     files.write_text(spec.inputs, rendered(""))
     files.write_text(spec.inputs_store, rendered(f"{spec.store.rstrip('/')}/blobs/sha256"))
     listed: dict[str, Blob] = {**staged.files, **{
-        path: blob for path, blob in made.items() if path != inputs.INPUTS}}
-    files.write_bytes(spec.sums, sums.format_sums(
+        path: blob for path, blob in made.items() if path != staged_data.INPUTS}}
+    files.write_bytes(spec.sums, checksums.format_sums(
         {path: blob.sha256 for path, blob in listed.items()}))
     files.write_json(spec.manifest, {
         "pipeline": spec.pipeline, "profile": spec.selection.profile,
@@ -203,7 +207,7 @@ def _write(spec: Mirror, found: Surveyed, staged: stage.Staged) -> None:
 def _params(found: Surveyed, staged: stage.Staged) -> dict[str, Any]:
     """The manifest's `params`: how each that needs an answer offline is set there."""
     chosen, told = found.chosen, staged.collected
-    every = {inputs.EVERY: True}
+    every = {staged_data.EVERY: True}
     named: dict[str, Any] = {name: {"kind": "none", "was": urls.redact(value), **every}
                              for name, value in {**chosen.folders, **chosen.none}.items()}
     named |= {name: {"kind": "none", **every} if value is None else

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.core import files, inputs
+from tasks.core import files
 from tasks.core.errors import ConfigError
+from tasks.core.inputs import staged_data
 from tasks.data import mirror, plan, private, stage
 from tasks.data.collect import Root, collect
 from tasks.data.locals import Finder
@@ -68,9 +69,9 @@ def mirror_own(spec: OwnSpec) -> str:
     mirror.lock(staged, known, spec.source)
     made = stage.templates(staged, finder, spec.source.blobs)
     main = collected.paths[collected.roots[PARAM]]
-    if main == inputs.INPUTS:
+    if main == staged_data.INPUTS:
         blob = made[main]
-        files.copy(spec.source.blobs / blob.path, spec.folder / inputs.INPUTS)
+        files.copy(spec.source.blobs / blob.path, spec.folder / staged_data.INPUTS)
     files.write_json(spec.folder / "data.manifest.json", {
         "pipeline": spec.pipeline, "profile": "", "declared": [],
         "params": {PARAM: {"kind": "sheet", "path": main}},
@@ -85,7 +86,7 @@ def _check(spec: OwnSpec) -> None:
     if not spec.sheet.is_file():
         raise ConfigError("there is no such file, given by input=", where=spec.sheet.absolute(),
                           todo="give its absolute path")
-    if not re.fullmatch(inputs.OWN_NAME, spec.folder.name):
+    if not re.fullmatch(staged_data.OWN_NAME, spec.folder.name):
         raise ConfigError("the sheet's name is that of its data on the offline host, and this one "
                           "can't be", where=spec.sheet,
                           todo="name it with letters, digits and . _ - alone, beginning with a "

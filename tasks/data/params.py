@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.core import custom_configs, parsing, sheets, urls
+from tasks.core import parsing
 from tasks.core.errors import SourceError
-from tasks.core.params_schema import properties
+from tasks.core.inputs import sheets
+from tasks.core.net import urls
+from tasks.core.source import custom_configs
+from tasks.core.source.params_schema import properties
 
 PATH_FORMATS = ("file-path", "path", "file-path-pattern")
 FOLDER_FORMAT = "directory-path"

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core import files, urls
+from tasks.core import files
 from tasks.core.errors import ConfigError
+from tasks.core.net import urls
 
 SHOWN = 10
 

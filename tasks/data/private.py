@@ -13,8 +13,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tasks.core import parsing, urls
+from tasks.core import parsing
 from tasks.core.errors import ConfigError
+from tasks.core.net import urls
 from tasks.data import sources, stage
 from tasks.data.collect import Collected
 from tasks.data.sources import Reach

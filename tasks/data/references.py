@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, urls
+from tasks.core import files
 from tasks.core.errors import AirlockError, ConfigError
-from tasks.core.groovy.tokens import NEWLINE, STRING, Token, tokenize
+from tasks.core.net import urls
+from tasks.core.source.groovy.tokens import NEWLINE, STRING, Token, tokenize
 from tasks.data import trees
 from tasks.data.trees import Tree
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
-from tasks.core import download, urls, web
 from tasks.core.errors import AirlockError, SourceError
-from tasks.core.inside import NOWHERE, Inside
-from tasks.core.transfer import Body, Denied, Found
+from tasks.core.net import download, urls, web
+from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.net.transfer import Body, Denied, Found
 from tasks.data import bucket, globs
 from tasks.data import companions as beside
 from tasks.data.bucket import Buckets

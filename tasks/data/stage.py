@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, inputs, sheets, urls
+from tasks.core import files
 from tasks.core.errors import SourceError
+from tasks.core.inputs import sheets, staged_data
+from tasks.core.net import urls
 from tasks.data import plan, sources, trees
 from tasks.data.blobs import Blob, Cache, basename, fetch_all
 from tasks.data.collect import Collected, key_of
@@ -86,7 +88,7 @@ def weigh(wanted: Wanted, collected: Collected, cache: Cache,
 
 def _is_held(url: str, cache: Cache) -> bool:
     digest = cache.known.get(urls.redact(url))
-    return digest is not None and inputs.blob(cache.folder, digest, "").is_file()
+    return digest is not None and staged_data.blob(cache.folder, digest, "").is_file()
 
 
 def fetch(wanted: Wanted, collected: Collected, cache: Cache) -> Staged:
@@ -166,4 +168,4 @@ def sheets_listed(staged: Staged, made: Mapping[str, Blob]) -> list[dict[str, An
     lines = {staged.collected.paths[key]: sheet.delimiter is None and not sheet.is_tree
              for key, sheet in staged.collected.sheets.items()}
     return [{"path": path, "sha256": blob.sha256, "size": blob.size, "is_lines": lines[path]}
-            for path, blob in sorted(made.items()) if path != inputs.INPUTS]
+            for path, blob in sorted(made.items()) if path != staged_data.INPUTS]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from tasks.core.sheets import Sheet
+from tasks.core.inputs.sheets import Sheet
 
 PEOPLE = ("patient", "patientid", "subject", "subjectid", "individual", "individualid", "case",
           "caseid", "donor", "donorid", "participant", "participantid", "family", "familyid",

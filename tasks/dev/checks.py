@@ -24,13 +24,13 @@ class CheckSpec:
 
     logs: Path
     beside: tuple[Sequence[str], ...] = (
-        ("tests.sandbox",),
+        ("tests.servers",),
         ("ruff", "check", "."),
         ("mypy",),
         ("pytest", "tests/unit"),
-        ("pytest", "tests/sandbox", "--ignore", "tests/sandbox/host"),
+        ("pytest", "tests/servers", "--ignore", "tests/servers/host"),
     )
-    shown: Sequence[str] = ("pytest", "tests/sandbox/host")
+    shown: Sequence[str] = ("pytest", "tests/servers/host")
 
 
 def run(spec: CheckSpec) -> str:

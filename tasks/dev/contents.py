@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.errors import ConfigError
-from tasks.core.layout import Layout
+from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
 
 UNKNOWN = "–"
@@ -19,7 +19,7 @@ HEADER = ("Pipeline", "Revision", "Nextflow", "Images", "Plugins", "Data", "Open
 class ContentsSpec:
     """The pipelines' built files, and the Nextflow version of each."""
 
-    layouts: tuple[Layout, ...]
+    layouts: tuple[PipelinePaths, ...]
     runtimes: tuple[str, ...]
 
 
@@ -32,7 +32,7 @@ def contents(spec: ContentsSpec) -> str:
     return f"{len(spec.layouts)} pipelines"
 
 
-def row(layout: Layout, runtime: str) -> tuple[str, ...]:
+def row(layout: PipelinePaths, runtime: str) -> tuple[str, ...]:
     """One pipeline's cells, in the order of HEADER."""
     return (layout.pipeline, _told(lambda: _revision(layout)), runtime,
             _told(lambda: _images(layout)), _told(lambda: _plugins(layout)),
@@ -46,11 +46,11 @@ def _told(tell: Callable[[], str]) -> str:
         return UNKNOWN
 
 
-def _revision(layout: Layout) -> str:
+def _revision(layout: PipelinePaths) -> str:
     return str(read_json(layout.code_manifest, "code-manifest")["revision"])
 
 
-def _images(layout: Layout) -> str:
+def _images(layout: PipelinePaths) -> str:
     """How many images are listed and, once they are locked, the bytes of their blobs."""
     count = len(layout.images.read_text().split())
     lock = layout.lock("images")
@@ -61,11 +61,11 @@ def _images(layout: Layout) -> str:
     return f"{count}, {files.human_size(sum(blobs.values()))}"
 
 
-def _plugins(layout: Layout) -> str:
+def _plugins(layout: PipelinePaths) -> str:
     return ", ".join(layout.plugins_list.read_text().split()) or "none"
 
 
-def _data(layout: Layout) -> str:
+def _data(layout: PipelinePaths) -> str:
     return _sized(read_json(layout.data_manifest, "data-manifest")["files"])
 
 
@@ -74,7 +74,7 @@ def _sized(listed: Iterable[dict[str, Any]]) -> str:
     return f"{len(unique)} files, {files.human_size(sum(unique.values()))}"
 
 
-def _open(layout: Layout) -> str:
+def _open(layout: PipelinePaths) -> str:
     found = read_json(layout.reach, "reach")["findings"]
     unanswered = sum(each["answer"] is None for each in found)
     return f"{unanswered} of {len(found)}"

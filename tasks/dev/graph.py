@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config import Config
-from tasks.core.graph import Task, group, step
-from tasks.core.inside import Inside
-from tasks.core.layout import Layout, SiteLayout
+from tasks.core.net.inside import Inside
+from tasks.core.paths import PipelinePaths, SitePaths
+from tasks.core.step import Task, group, step
 from tasks.dev import checks, contents, smoke, validate
 
 
@@ -23,7 +23,7 @@ def tasks(config: Config) -> Iterator[Task]:
                 ["dev:validate", *(["dev:smoke"] if site.smokes else [])])
     yield group("dev:validate", "whether the releases would run offline, line by line")
     for pipeline in config.pipelines:
-        at = Layout(site=site.name, pipeline=pipeline.name)
+        at = PipelinePaths(site=site.name, pipeline=pipeline.name)
         validate_spec = validate.ValidateSpec(
             pipeline=pipeline.name, profile=pipeline.profile, runtime=pipeline.runtime, layout=at,
             registry=site.registry, spans=spans, store=site.store,
@@ -38,7 +38,7 @@ def tasks(config: Config) -> Iterator[Task]:
     if site.smokes:
         yield group("dev:smoke", "a preview and a stub run on the online side")
     for pipeline in config.pipelines if site.smokes else ():
-        at = Layout(site=site.name, pipeline=pipeline.name)
+        at = PipelinePaths(site=site.name, pipeline=pipeline.name)
         smoke_spec = smoke.SmokeSpec(
             pipeline=pipeline.name, site=site.name, profile=pipeline.profile, engine=site.engine,
             authfile=site.registry.authfile, code=at.code, runtime=at.runtime(pipeline.runtime),
@@ -54,9 +54,9 @@ def tasks(config: Config) -> Iterator[Task]:
                           ("smoke.log", "trace.txt", "report.html", "DAG.svg")])
     yield step("dev:contents", "a table of what each pipeline carries", contents.contents,
                contents.ContentsSpec(
-                   layouts=tuple(Layout(site=site.name, pipeline=each.name)
+                   layouts=tuple(PipelinePaths(site=site.name, pipeline=each.name)
                                  for each in config.pipelines),
                    runtimes=tuple(each.runtime for each in config.pipelines)), look=True)
     yield step("test", "all checks and tests of this project", checks.run,
-               checks.CheckSpec(logs=SiteLayout(site=site.name).logs),
+               checks.CheckSpec(logs=SitePaths(site=site.name).logs),
                look=True)

@@ -10,9 +10,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core import files, inputs, isolation, launch, urls, versions
+from tasks.core import files
 from tasks.core.errors import ImageError, SourceError
-from tasks.core.layout import Layout
+from tasks.core.inputs import staged_data
+from tasks.core.net import urls
+from tasks.core.nextflow import isolation, launch, versions
+from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
 
 URL = re.compile(r"(?:https?|ftp|s3|gs|az)://[^\s'\"`<>\\|)\]]+", re.IGNORECASE)
@@ -42,7 +45,7 @@ class Resolved:
     runtime: str
 
 
-def resolve(at: Layout, runtime: str, *, profile: str, configs: bool = False,
+def resolve(at: PipelinePaths, runtime: str, *, profile: str, configs: bool = False,
             least: str = isolation.FULL) -> Resolved:
     """Lay the launch out in a scratch folder, and resolve its config there."""
     with files.scratch(at.root, "validate") as folder:
@@ -50,7 +53,8 @@ def resolve(at: Layout, runtime: str, *, profile: str, configs: bool = False,
             code=at.code, runtime=at.runtime(runtime), plugins=at.plugins,
             config=at.offline_config, data_manifest=at.data_manifest,
             configs=at.configs if configs else None,
-            locate=inputs.lay_out(at.data_manifest, at.of_site.blobs, folder / "staged")), folder)
+            locate=staged_data.lay_out(at.data_manifest, at.of_site.blobs,
+                                       folder / "staged")), folder)
         config = launch.resolve(ready, profile=profile, least=least,
                                 log=at.log(f"dev:validate:{at.pipeline}"))
         folders = {path.name for path in (ready.nextflow.home / "plugins").iterdir()}

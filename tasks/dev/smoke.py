@@ -11,8 +11,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import engine, inputs, isolation, launch, nextflow
-from tasks.core.layout import Layout, SiteLayout
+from tasks.core.engine import daemon
+from tasks.core.inputs import staged_data
+from tasks.core.nextflow import isolation, launch, program
+from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.schema import read_json
 
 
@@ -38,35 +40,35 @@ class SmokeSpec:
 
 def smoke(spec: SmokeSpec) -> str:
     """A preview with the DAG's picture, then a stub run in the mirror's images."""
-    from tasks.core import engine_gate
-    from tasks.core.engine_create import Rules
+    from tasks.core.engine import gate
+    from tasks.core.engine.create import Rules
     ready, room = prepared(spec)
     out = spec.output.absolute()
     out.mkdir(parents=True, exist_ok=True)
     launch.run(ready, profile=spec.profile, log=out / "preview.log", words=["-preview"], room=room,
                options=["-with-dag", room.folder / "DAG.svg", *_outdir(room)],
-               env=nextflow.BRIEFLY)
+               env=program.BRIEFLY)
     _take(room, out, "DAG.svg")
     images = [f"{image['destination']}@{image['digest']}"
               for image in read_json(spec.receipt, "images-receipt")["images"]]
-    pulled = engine.pull(engine.connect(spec.engine), images, authfile=spec.authfile)
+    pulled = daemon.pull(daemon.connect(spec.engine), images, authfile=spec.authfile)
     rules = Rules(images=frozenset(images), launch=ready.folder, room=room.folder,
                   user=f"{os.getuid()}:{os.getgid()}")
-    with engine_gate.opened(engine.dialling(spec.engine), rules) as place:
+    with gate.opened(daemon.dialling(spec.engine), rules) as place:
         client = shutil.which("docker")
         seen = dataclasses.replace(room, reads=(
             *room.reads, place.parent, *([Path(client)] if client else [])))
         launch.run(ready, profile=spec.profile, log=out / "smoke.log", words=["-stub-run"],
                    options=["-with-trace", room.folder / "trace.txt",
                             "-with-report", room.folder / "report.html", *_outdir(room)],
-                   env={**nextflow.BRIEFLY, "DOCKER_HOST": f"unix://{place}"}, room=seen)
+                   env={**program.BRIEFLY, "DOCKER_HOST": f"unix://{place}"}, room=seen)
     _take(room, out, "trace.txt", "report.html")
     return f"preview and stub run ended well, {pulled} images pulled; {spec.output}/DAG.svg"
 
 
 def prepared(spec: SmokeSpec) -> tuple[launch.Launch, launch.Room]:
     """The launch, laid out anew where an earlier run could write; no other user may enter it."""
-    at = Layout(site=spec.site, pipeline=spec.pipeline)
+    at = PipelinePaths(site=spec.site, pipeline=spec.pipeline)
     folder = (at.root / "launch").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -78,7 +80,7 @@ def prepared(spec: SmokeSpec) -> tuple[launch.Launch, launch.Room]:
     ready = launch.prepare(launch.Carried(
         code=spec.code, runtime=spec.runtime, plugins=spec.plugins, config=spec.config,
         data_manifest=spec.data_manifest, configs=spec.configs,
-        locate=inputs.lay_out(spec.data_manifest, SiteLayout(site=spec.site).blobs,
+        locate=staged_data.lay_out(spec.data_manifest, SitePaths(site=spec.site).blobs,
                               folder / "staged")), folder)
     return ready, launch.Room(folder=room, least=spec.isolation)
 
@@ -91,4 +93,4 @@ def _take(room: launch.Room, out: Path, *names: str) -> None:
     """What the run wrote, where it is a file; what an earlier run wrote is no result of this."""
     for name in names:
         (out / name).unlink(missing_ok=True)
-        nextflow.keep(room.folder / name, out / name)
+        program.keep(room.folder / name, out / name)

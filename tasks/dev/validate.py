@@ -7,15 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-from tasks.core import files, isolation
+from tasks.core import files
 from tasks.core.config import Registry, StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, RegistryError
-from tasks.core.inputs import blob as file_of
-from tasks.core.inside import NOWHERE, Inside
-from tasks.core.layout import Layout
+from tasks.core.inputs.staged_data import blob as file_of
+from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.nextflow import isolation
+from tasks.core.paths import PipelinePaths
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import check, read_json
-from tasks.core.store import open_store
+from tasks.core.store.store import open_store
 from tasks.dev import resolved
 
 Seen = TypeVar("Seen")
@@ -30,7 +31,7 @@ class ValidateSpec:
     pipeline: str
     profile: str
     runtime: str
-    layout: Layout
+    layout: PipelinePaths
     registry: Registry
     spans: bool
     store: StoreAt

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tasks.core.groovy.expression import Branch
-from tasks.core.groovy.syntax import free_names, groovy
-from tasks.core.groovy.tokens import Token
+from tasks.core.source.groovy.expression import Branch
+from tasks.core.source.groovy.syntax import free_names, groovy
+from tasks.core.source.groovy.tokens import Token
 
 EVERYWHERE = frozenset(["params", "workflow", "task", "System", "true", "false", "null", "in",
                         "instanceof", "return", "if", "else", "def", "new", "as"])

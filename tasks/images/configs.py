@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tasks.core import patterns
-from tasks.core.groovy.expression import PROJECT, branches, evaluate, known
-from tasks.core.groovy.statements import local_path, setting
-from tasks.core.groovy.syntax import skip_statement
-from tasks.core.groovy.tokens import NAME, NEWLINE, Token, closing
-from tasks.core.groovy.values import Default, Unknown, Values, unwrapped
+from tasks.core.source import patterns
+from tasks.core.source.groovy.expression import PROJECT, branches, evaluate, known
+from tasks.core.source.groovy.statements import local_path, setting
+from tasks.core.source.groovy.syntax import skip_statement
+from tasks.core.source.groovy.tokens import NAME, NEWLINE, Token, closing
+from tasks.core.source.groovy.values import Default, Unknown, Values, unwrapped
 from tasks.images.choice import guard, portable
 from tasks.images.scripts import Container
 from tasks.images.sources import Sources

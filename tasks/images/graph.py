@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config import Config, Pipeline, Site
-from tasks.core.graph import Task, group, step
-from tasks.core.inside import Inside
-from tasks.core.layout import Layout, ProdLayout
+from tasks.core.net.inside import Inside
+from tasks.core.paths import OfflinePaths, PipelinePaths
 from tasks.core.registry.client import Access
+from tasks.core.step import Task, group, step
 from tasks.images.inspect import InspectSpec, inspect_images
-from tasks.images.layout import LayoutSpec, lay_out
 from tasks.images.load import LoadSpec, load_images
 from tasks.images.lock import LockSpec, lock_images
 from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
+from tasks.images.oci_layout import LayoutSpec, lay_out
 from tasks.images.outdated import OutdatedSpec, show_outdated
 from tasks.images.reference import Destination
 from tasks.images.save import SaveSpec, save_images
@@ -57,7 +57,7 @@ def _load(config: Config) -> Iterator[Task]:
     doc = "the registry filled from the release"
     yield group("images:load", doc)
     for name in config.names:
-        at = ProdLayout(site=config.site.name, pipeline=name)
+        at = OfflinePaths(site=config.site.name, pipeline=name)
         yield step(f"images:load:{name}", doc, load_images,
                    LoadSpec(pipeline=name, layout=at, trust=config.site.offline.trust),
                    needs=[at.current], makes=[at.images_receipt])
@@ -80,12 +80,13 @@ def _access(site: Site, *, with_destination: bool = False) -> Access:
 
 def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     site = config.site
-    at = Layout(site=site.name, pipeline=pipeline.name)
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     name, doc = f"{verb}:{pipeline.name}", VERBS[verb]
     lock = at.lock("images")
     access, both = _access(site), _access(site, with_destination=True)
     destination = _destination(site)
-    locks = tuple(Layout(site=site.name, pipeline=each).lock("images") for each in site.pipelines)
+    locks = tuple(PipelinePaths(site=site.name, pipeline=each).lock("images")
+                  for each in site.pipelines)
     if verb == "images:list":
         return step(name, doc, list_images, ListSpec(
             pipeline=pipeline.name, code=at.code, profile=pipeline.profile,
@@ -120,7 +121,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
 
 def _layout(verb: str, config: Config, pipeline: Pipeline) -> Task:
     site, in_store = config.site, config.site.carry == "store"
-    at = Layout(site=site.name, pipeline=pipeline.name)
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     lock = at.lock("images")
     return step(f"{verb}:{pipeline.name}", VERBS[verb], lay_out, LayoutSpec(
         pipeline=pipeline.name, lock=lock, index=at.oci_index, marker=at.oci_marker,
@@ -133,7 +134,7 @@ def _layout(verb: str, config: Config, pipeline: Pipeline) -> Task:
 
 def _save(verb: str, config: Config, pipeline: Pipeline) -> Task:
     """Which archives there are is known only once the images are locked, so each run looks."""
-    at = Layout(site=config.site.name, pipeline=pipeline.name)
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     lock = at.lock("images")
     return step(f"{verb}:{pipeline.name}", VERBS[verb], save_images, SaveSpec(
         pipeline=pipeline.name, lock=lock, index=at.oci_index, blobs=at.of_site.blobs,
@@ -143,7 +144,7 @@ def _save(verb: str, config: Config, pipeline: Pipeline) -> Task:
 
 
 def _inspect(verb: str, config: Config, pipeline: Pipeline) -> Task:
-    at = Layout(site=config.site.name, pipeline=pipeline.name)
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     spec = InspectSpec(
         pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
         runtime=at.runtime(pipeline.runtime), plugins=at.plugins, scan=at.images_scan,

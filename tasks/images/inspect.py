@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import archives, files, inputs, isolation, nextflow, patterns, trees
+from tasks.core import files
+from tasks.core.archives import limits, unpacking
 from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
+from tasks.core.inputs import staged_data
+from tasks.core.nextflow import isolation, program
 from tasks.core.schema import check, read_json
+from tasks.core.source import patterns
 from tasks.images.reference import complete
 
 AGREES, OURS, THEIRS, DIFFERS = "agrees", "only ours", "only inspect's", "differs"
@@ -72,13 +76,13 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
     """The processes that `nextflow inspect` lists: [{name, container}]."""
     spec.log.parent.mkdir(parents=True, exist_ok=True)
     with files.scratch(spec.code.parent, "inspect") as folder:
-        runtime = nextflow.install(spec.runtime, folder / "runtime", home=folder / "nxf")
-        archives.unpack_tar(spec.plugins, runtime.home / "plugins", allowed=trees.PLUGINS)
-        archives.unpack_tar(spec.code, folder / "code")
+        runtime = program.install(spec.runtime, folder / "runtime", home=folder / "nxf")
+        unpacking.unpack_tar(spec.plugins, runtime.home / "plugins", allowed=limits.PLUGINS)
+        unpacking.unpack_tar(spec.code, folder / "code")
         (folder / "staged").mkdir()  # hard links to the site's data, so it is shown read-only
-        locate = inputs.lay_out(spec.data_manifest, spec.blobs, folder / "staged")
+        locate = staged_data.lay_out(spec.data_manifest, spec.blobs, folder / "staged")
         files.write_json(folder / "params.json", {
-            **inputs.render(spec.data_manifest, locate, folder),
+            **staged_data.render(spec.data_manifest, locate, folder),
             "outdir": str(folder / "results")})
         files.write_text(folder / "engine.config", CONFIG)
         detail = folder / "nextflow.log"
@@ -87,7 +91,7 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
             spec.profile, "-params-file", folder / "params.json", "-format", "json",
             folder / "code"]
         try:
-            told = nextflow.ask(runtime, words, scratch=folder, least=spec.isolation,
+            told = program.ask(runtime, words, scratch=folder, least=spec.isolation,
                                 reads=[folder / "staged"])
         except CommandError as error:
             said = "\n".join(f"    | {line}" for line in error.tail)
@@ -96,7 +100,7 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
                 where=spec.log, todo="the list of images doesn't hang on this look; what it "
                                      "reports shows a run's first fault") from error
         finally:
-            nextflow.keep(detail, spec.log)
+            program.keep(detail, spec.log)
     return _processes(told, spec.log)
 
 

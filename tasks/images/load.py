@@ -10,15 +10,15 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.errors import HostError, IntegrityError
-from tasks.core.inside import EVERYWHERE
-from tasks.core.layout import ProdLayout
+from tasks.core.net.inside import EVERYWHERE
+from tasks.core.paths import OfflinePaths
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.schema import read_json
 from tasks.images import plan as planning
 from tasks.images.blobs import FlatBlobs
-from tasks.images.layout import laid_out
 from tasks.images.locked import Image, read_lock
 from tasks.images.mirror import Mirror, each_of, receipt, survey
+from tasks.images.oci_layout import laid_out
 from tasks.images.reference import Destination, Reference, parse
 
 
@@ -27,7 +27,7 @@ class LoadSpec:
     """The release in place, and the folder with the registry's CA and login."""
 
     pipeline: str
-    layout: ProdLayout
+    layout: OfflinePaths
     trust: Path
 
     @property
@@ -60,7 +60,7 @@ def load_images(spec: LoadSpec) -> str:
                         todo="set `images: {carry: store}` in the site's file on the online side "
                              "and release again; or `carry: registry` here, where a registry "
                              "spans the gap")
-    layout = Layout(folder / "oci", spec.pipeline)
+    layout = PipelinePaths(folder / "oci", spec.pipeline)
     images = laid_out(read_lock(folder / "images.lock.json"), folder / "oci/index.json",
                       layout.blobs)
     destination = promised(read_json(folder / "images.receipt.json", "images-receipt"), images)
@@ -90,7 +90,7 @@ def promised(told: Mapping[str, Any], images: Sequence[Image]) -> Promised:
     return Promised(address=told["registry"], places=places)
 
 
-class Layout:
+class PipelinePaths:
     """An OCI layout on disk as a source of images, whatever host their references name."""
 
     def __init__(self, folder: Path, pipeline: str) -> None:
@@ -99,7 +99,7 @@ class Layout:
             todo=f"run `./doit role=prod prod:fetch:{pipeline}`, which fetches it anew, then the "
                  "same command again")
 
-    def at(self, host: str) -> Layout:
+    def at(self, host: str) -> PipelinePaths:
         """All hosts' images are here."""
         return self
 

@@ -21,15 +21,7 @@ from tasks.core.registry.client import (
     Registry,
 )
 from tasks.images import licences, platforms, schema1
-from tasks.images.locked import (
-    Blob,
-    Image,
-    Variant,
-    as_json,
-    distinct,
-    read_lock,
-    read_platforms,
-)
+from tasks.images.locked import Blob, Image, Variant, as_json, distinct, read_lock, read_platforms
 from tasks.images.reference import DIGEST, Reference, parse
 
 THREADS = 8

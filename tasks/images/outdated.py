@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.errors import RegistryError
+from tasks.core.net.transport import Broken
 from tasks.core.registry.client import Access, Registries
-from tasks.core.registry.transport import Broken
 from tasks.images.locked import Image, read_lock
 from tasks.images.mirror import each_of
 from tasks.images.reference import Reference

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import files, sums
+from tasks.core import files
 from tasks.core.errors import ImageError, IntegrityError
+from tasks.core.trust import checksums
 from tasks.images import archive
 from tasks.images.blobs import Blobs
-from tasks.images.layout import laid_out
 from tasks.images.locked import Image, read_lock
 from tasks.images.mirror import each_of
+from tasks.images.oci_layout import laid_out
 from tasks.images.progress import Progress
 
 SUMS = "SHA256SUMS"
@@ -101,7 +102,7 @@ class _Saved:
     def _read(self) -> dict[str, str]:
         path = self._folder / SUMS
         try:
-            listed = sums.parse_sums(path.read_bytes(), where=path)
+            listed = checksums.parse_sums(path.read_bytes(), where=path)
         except (FileNotFoundError, IntegrityError):
             return {}
         return {name: digest for name, digest in listed.items() if (self._folder / name).is_file()}
@@ -117,4 +118,4 @@ class _Saved:
             self._digests[name] = digest
             present = {each: sha256 for each, sha256 in self._digests.items()
                        if (self._folder / each).is_file()}
-            files.write_bytes(self._folder / SUMS, sums.format_sums(present))
+            files.write_bytes(self._folder / SUMS, checksums.format_sums(present))

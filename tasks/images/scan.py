@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import AirlockError, ImageError, SourceError
-from tasks.core.groovy.depth import bounded
-from tasks.core.groovy.values import unwrapped
+from tasks.core.source.groovy.depth import bounded
+from tasks.core.source.groovy.values import unwrapped
 from tasks.images import configs, scripts
 from tasks.images.scripts import Container, Process
 from tasks.images.selectors import selectors

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tasks.core.errors import ImageError
-from tasks.core.groovy.expression import Names, branches, evaluate, merged
-from tasks.core.groovy.statements import candidates, included_by
-from tasks.core.groovy.syntax import assignment, behind_braces, skip_statement
-from tasks.core.groovy.tokens import NAME, NEWLINE, STRING, Token, closing
-from tasks.core.groovy.values import Unknown, Values, unwrapped
+from tasks.core.source.groovy.expression import Names, branches, evaluate, merged
+from tasks.core.source.groovy.statements import candidates, included_by
+from tasks.core.source.groovy.syntax import assignment, behind_braces, skip_statement
+from tasks.core.source.groovy.tokens import NAME, NEWLINE, STRING, Token, closing
+from tasks.core.source.groovy.values import Unknown, Values, unwrapped
 from tasks.images.choice import guard, portable
 from tasks.images.sources import Sources
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from tasks.core.groovy.values import Default
+from tasks.core.source.groovy.values import Default
 from tasks.images.configs import Rule
 from tasks.images.scripts import Container, Process
 from tasks.images.uses import Resolver, Selector

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tasks.core import opened as opened_file
 from tasks.core.errors import ImageError, SourceError
-from tasks.core.groovy.tokens import Token, tokenize
+from tasks.core.source.groovy.tokens import Token, tokenize
 
 LARGEST = 8 * 2**20
 """Bytes of a script or config; those of public pipelines have up to 200 kB."""

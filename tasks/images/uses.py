@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.core.errors import ImageError
-from tasks.core.groovy.values import Default, Unknown, Unset, unwrapped
+from tasks.core.source.groovy.values import Default, Unknown, Unset, unwrapped
 from tasks.images.reference import complete
 from tasks.images.scripts import Container, Process
 

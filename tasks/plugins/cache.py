@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import archives, download, files, locks, project, schema, urls, versions
+from tasks.core import files, locks, schema
+from tasks.core.archives import unpacking
 from tasks.core.config import PluginsAt
 from tasks.core.errors import IntegrityError
-from tasks.core.inside import NOWHERE, Inside
+from tasks.core.net import download, urls
+from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.nextflow import versions
+from tasks.core.source import project
 from tasks.plugins import archive, index, needs
 from tasks.plugins.needs import Need
 
@@ -132,7 +136,7 @@ def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None
                              where=urls.redact(release.url), todo="fetch it again later, or ask "
                              "who keeps the index")
     target = scratch / "unpacked" / name
-    archives.unpack_zip(path, target)
+    unpacking.unpack_zip(path, target)
     told = archive.manifest(target)
     if (told.get("Plugin-Id"), told.get("Plugin-Version")) != (release.id, release.version):
         raise IntegrityError(f"the zip of {release.name} holds {told.get('Plugin-Id')}@"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config import Config
-from tasks.core.graph import Task, group, step
-from tasks.core.inside import Inside
-from tasks.core.layout import Layout
+from tasks.core.net.inside import Inside
+from tasks.core.paths import PipelinePaths
+from tasks.core.step import Task, group, step
 from tasks.plugins.cache import Plugins, cache
 
 
@@ -19,7 +19,7 @@ def tasks(config: Config) -> Iterator[Task]:
     # The local site serves hello's plugin, which is built on this machine.
     served = sandbox and any(pipeline.name == "hello" for pipeline in config.pipelines)
     for pipeline in config.pipelines:
-        layout = Layout(site=config.site.name, pipeline=pipeline.name)
+        layout = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
         spec = Plugins(
             pipeline=pipeline.name, nextflow=pipeline.runtime, resolved=layout.resolved,
             at=config.site.plugins, urls=config.site.urls, by_hand=pipeline.plugins,

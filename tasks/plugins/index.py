@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from tasks.core import download, parsing, schema, versions
+from tasks.core import parsing, schema
 from tasks.core.config import PluginsAt
 from tasks.core.errors import SourceError
-from tasks.core.inside import Inside
+from tasks.core.net import download
+from tasks.core.net.inside import Inside
+from tasks.core.nextflow import versions
 
 LARGEST = 32 << 20
 """Bytes of an index, or of a registry's answer; Nextflow's own has about 1 MB."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import archives
-from tasks.core.nextflow import READERS
+from tasks.core.archives import unpacking
+from tasks.core.nextflow.program import READERS
 from tasks.plugins import index
 
 INFO = "META-INF/plugins-info.txt"
@@ -98,6 +98,6 @@ def made_with(runtime: Path) -> dict[str, str]:
                 continue
             with stream, zipfile.ZipFile(stream) as jar:
                 if INFO in jar.namelist():
-                    lines = archives.read_member(jar, INFO, most=LARGEST_INFO).decode().split()
+                    lines = unpacking.read_member(jar, INFO, most=LARGEST_INFO).decode().split()
                     return dict(line.split("@", 1) for line in lines if "@" in line)
     return {}

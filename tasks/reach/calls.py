@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.core import patterns
 from tasks.core.errors import ImageError
-from tasks.core.groovy.expression import block, branches, evaluate, merged
-from tasks.core.groovy.syntax import assignment, groovy
-from tasks.core.groovy.tokens import NAME, NEWLINE, Token, tokenize
-from tasks.core.groovy.values import Unknown, Values, truths
+from tasks.core.source import patterns
+from tasks.core.source.groovy.expression import block, branches, evaluate, merged
+from tasks.core.source.groovy.syntax import assignment, groovy
+from tasks.core.source.groovy.tokens import NAME, NEWLINE, Token, tokenize
+from tasks.core.source.groovy.values import Unknown, Values, truths
 from tasks.reach.scripts import LOOSE, PROCESS, Definition, Scripts, arguments
 from tasks.reach.text import flattened, params_of
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.core.groovy.syntax import ends_statement
-from tasks.core.groovy.tokens import NAME, Token
+from tasks.core.source.groovy.syntax import ends_statement
+from tasks.core.source.groovy.tokens import NAME, Token
 from tasks.reach.commands import fetches, is_shell, uncommented
 from tasks.reach.scripts import COMMANDS, PROCESS, Definition
 from tasks.reach.text import NEAR, flat, is_told, mentions, spoken, strings

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tasks.core.groovy.expression import Names, branches, evaluate
-from tasks.core.groovy.statements import local_path, setting
-from tasks.core.groovy.syntax import assignment, groovy, skip_statement
-from tasks.core.groovy.tokens import NEWLINE, STRING, Token, closing
-from tasks.core.groovy.values import Unknown, unwrapped
+from tasks.core.source.groovy.expression import Names, branches, evaluate
+from tasks.core.source.groovy.statements import local_path, setting
+from tasks.core.source.groovy.syntax import assignment, groovy, skip_statement
+from tasks.core.source.groovy.tokens import NEWLINE, STRING, Token, closing
+from tasks.core.source.groovy.values import Unknown, unwrapped
 from tasks.reach.text import URL, params_of
 from tasks.reach.tree import Tree
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tasks.core import urls
+from tasks.core.net import urls
 
 Kind = Literal["param", "reference", "config", "sheet", "setting", "service", "download", "url",
                "plugin", "unread"]

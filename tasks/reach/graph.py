@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.config import Config
-from tasks.core.graph import Task, group, step
-from tasks.core.layout import Layout
+from tasks.core.paths import PipelinePaths
+from tasks.core.step import Task, group, step
 from tasks.reach.reach import ReachSpec, reach
 
 TOGGLES = Path("config/offline.config")
@@ -17,7 +17,7 @@ def tasks(config: Config) -> Iterator[Task]:
     """`reach:<pipeline>`."""
     yield group("reach", "what would still reach out at run time, and what answers it")
     for pipeline in config.pipelines:
-        at = Layout(site=config.site.name, pipeline=pipeline.name)
+        at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
         spec = ReachSpec(
             pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
             resolved=at.resolved, data_manifest=at.data_manifest, plugins=at.plugins_list,

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import files, project
+from tasks.core import files
 from tasks.core.schema import check
+from tasks.core.source import project
 from tasks.reach import staged
 from tasks.reach.findings import Report
 from tasks.reach.scan import scan

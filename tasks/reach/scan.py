@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import parsing
-from tasks.core.groovy.depth import bounded
-from tasks.core.nextflow import READERS
-from tasks.core.params_schema import properties
+from tasks.core.nextflow.program import READERS
+from tasks.core.source.groovy.depth import bounded
+from tasks.core.source.params_schema import properties
 from tasks.reach import code, configs, params, scripts
 from tasks.reach.calls import Guard, Walk, Way
 from tasks.reach.code import Sight

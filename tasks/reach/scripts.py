@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tasks.core.groovy.expression import Names
-from tasks.core.groovy.statements import candidates, included_by
-from tasks.core.groovy.syntax import behind_braces, skip_newlines
-from tasks.core.groovy.tokens import NAME, NEWLINE, STRING, Token, closing
-from tasks.core.groovy.values import unwrapped
+from tasks.core.source.groovy.expression import Names
+from tasks.core.source.groovy.statements import candidates, included_by
+from tasks.core.source.groovy.syntax import behind_braces, skip_newlines
+from tasks.core.source.groovy.tokens import NAME, NEWLINE, STRING, Token, closing
+from tasks.core.source.groovy.values import unwrapped
 from tasks.reach.tree import Tree
 
 PROCESS, WORKFLOW, FUNCTION, LOOSE = "process", "workflow", "function", "loose"

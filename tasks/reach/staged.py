@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core.groovy.expression import Names, evaluate, known
-from tasks.core.groovy.values import Unknown, Values
 from tasks.core.schema import read_json
+from tasks.core.source.groovy.expression import Names, evaluate, known
+from tasks.core.source.groovy.values import Unknown, Values
 from tasks.reach.configs import Reader
 from tasks.reach.findings import Answer
 from tasks.reach.text import URL

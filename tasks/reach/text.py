@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tasks.core.groovy.syntax import ends_statement, groovy
-from tasks.core.groovy.tokens import GSTRING, NEWLINE, STRING, Token, closing
+from tasks.core.source.groovy.syntax import ends_statement, groovy
+from tasks.core.source.groovy.tokens import GSTRING, NEWLINE, STRING, Token, closing
 
 URL = re.compile(r"(?<![A-Za-z0-9+.-])(?:https?|ftp|s3|gs|az)://[^\s'\"`<>\\|)\]]*", re.IGNORECASE)
 TOLD = re.compile(r"(?:href\s*=\s*\\?['\"]?|\]\(|src\s*=\s*\\?['\"]?|section_href\b.*"

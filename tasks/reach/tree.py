@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import ImageError
-from tasks.core.groovy.tokens import Token, tokenize
+from tasks.core.source.groovy.tokens import Token, tokenize
 
 
 class Tree:

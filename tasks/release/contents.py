@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tasks.core import files, inputs
+from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError
-from tasks.core.layout import MANIFEST, Layout
+from tasks.core.inputs import staged_data
+from tasks.core.paths import MANIFEST, PipelinePaths
 from tasks.core.schema import read_json
 from tasks.release import oci
 
@@ -33,7 +34,7 @@ class Carried:
     size: int
 
 
-def fixed(layout: Layout, runtime: str, *, carry: str = "registry",
+def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
           configs: bool = False) -> dict[str, tuple[str, Path]]:
     """Path in the release to kind and place here, of all but data files and images' blobs."""
     institutional = {"configs.tar": ("code", layout.configs),
@@ -61,21 +62,21 @@ def fixed(layout: Layout, runtime: str, *, carry: str = "registry",
     }
 
 
-def source_of(layout: Layout, runtime: str, path: str, sha256: str) -> Path:
+def source_of(layout: PipelinePaths, runtime: str, path: str, sha256: str) -> Path:
     """Where a carried file lies on this side."""
     if path == "release.json":
         return layout.release / path
-    if path.startswith("own/") and path.rpartition("/")[2] in (MANIFEST, inputs.INPUTS):
+    if path.startswith("own/") and path.rpartition("/")[2] in (MANIFEST, staged_data.INPUTS):
         return files.inside(layout.root, path)
     if path.startswith(DATA):
-        return inputs.blob(layout.of_site.blobs, sha256, path.rpartition("/")[2])
+        return staged_data.blob(layout.of_site.blobs, sha256, path.rpartition("/")[2])
     if path.startswith(OCI_BLOBS):
         digest = path.removeprefix(OCI_BLOBS)
         return files.inside(layout.of_site.blobs, f"{digest}/{digest}")
     return fixed(layout, runtime, carry="store", configs=True)[path][1]
 
 
-def collect(layout: Layout, runtime: str, *, carry: str = "registry", configs: bool = False,
+def collect(layout: PipelinePaths, runtime: str, *, carry: str = "registry", configs: bool = False,
             own: Sequence[str] = ()) -> list[Carried]:
     """Hash every carried file, and hold it against manifests, locks and receipts.
 
@@ -123,7 +124,7 @@ class _Manifest:
             yield self.place + each["path"], each
 
 
-def _data_places(layout: Layout, runtime: str,
+def _data_places(layout: PipelinePaths, runtime: str,
                  manifests: Iterable[_Manifest]) -> dict[str, tuple[str, Path]]:
     """Data and sheets, and of users' own sheets the manifest too."""
     found: dict[str, tuple[str, Path]] = {}
@@ -135,7 +136,7 @@ def _data_places(layout: Layout, runtime: str,
                                      where=manifest.path,
                                      todo="run `doit mirror:data` with relock=1 for both")
         if manifest.place:
-            for name in (MANIFEST, inputs.INPUTS):
+            for name in (MANIFEST, staged_data.INPUTS):
                 if manifest.path.with_name(name).is_file():
                     found[manifest.place + name] = ("data", manifest.path.with_name(name))
     return found
@@ -153,7 +154,7 @@ def _differs(where: object, found: object, claimed: object, by: object) -> str:
     return f"{where}: {found}, but {by} says {claimed}"
 
 
-def _code(layout: Layout, found: Mapping[str, Carried]) -> list[str]:
+def _code(layout: PipelinePaths, found: Mapping[str, Carried]) -> list[str]:
     manifest = read_json(layout.code_manifest, "code-manifest")
     faults = []
     if manifest["sha256"] != found["code.tar"].sha256:
@@ -165,7 +166,7 @@ def _code(layout: Layout, found: Mapping[str, Carried]) -> list[str]:
     return faults
 
 
-def _runtime(layout: Layout, version: str, found: Mapping[str, Carried]) -> list[str]:
+def _runtime(layout: PipelinePaths, version: str, found: Mapping[str, Carried]) -> list[str]:
     path = layout.runtime_sums(version)
     try:
         claimed = path.read_text().split()[0]
@@ -190,7 +191,7 @@ def _data(manifest: _Manifest, found: Mapping[str, Carried]) -> list[str]:
     return faults
 
 
-def _images(layout: Layout) -> list[str]:
+def _images(layout: PipelinePaths) -> list[str]:
     """The receipt and the pinned list must be what the lock says, image by image."""
     lock = read_json(layout.lock("images"), "images-lock")
     receipt = read_json(layout.images_receipt, "images-receipt")
@@ -211,7 +212,7 @@ def _images(layout: Layout) -> list[str]:
     return faults
 
 
-def _plugins(layout: Layout) -> list[str]:
+def _plugins(layout: PipelinePaths) -> list[str]:
     lock = read_json(layout.lock("plugins"), "plugins-lock")
     locked = {f"{each['id']}@{each['version']}" for each in lock["plugins"]}
     listed = set(layout.plugins_list.read_text().split())
@@ -231,12 +232,12 @@ def _plugins(layout: Layout) -> list[str]:
     return faults
 
 
-def registry_of(layout: Layout) -> str:
+def registry_of(layout: PipelinePaths) -> str:
     """host:port of the registry that holds the images, as the mirror's receipt tells."""
     return str(read_json(layout.images_receipt, "images-receipt")["registry"])
 
 
-def check_platform(layout: Layout, platform: str) -> None:
+def check_platform(layout: PipelinePaths, platform: str) -> None:
     """ConfigError where the images were locked for another platform than the site's."""
     locked = read_json(layout.lock("images"), "images-lock")["platform"]
     if locked != platform:

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from tasks.core.config import Config, Pipeline, Site, StoreAt
-from tasks.core.graph import Task, group, step
-from tasks.core.layout import MANIFEST, Layout, SiteLayout
+from tasks.core.paths import MANIFEST, PipelinePaths, SitePaths
+from tasks.core.step import Task, group, step
 from tasks.release import contents, push, release, sign, tool
 
 PARTS = {
@@ -42,7 +42,7 @@ def tasks(config: Config) -> Iterator[Task]:
 
 
 def _release(site: Site, pipeline: Pipeline) -> Task:
-    at = Layout(site=site.name, pipeline=pipeline.name)
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = release.ReleaseSpec(
         pipeline=pipeline.name, layout=at, runtime=pipeline.runtime, profile=pipeline.profile,
         run=pipeline.run, platform=site.platform, carry=site.carry, smoke=site.smoke,
@@ -59,7 +59,7 @@ def _release(site: Site, pipeline: Pipeline) -> Task:
 
 def _sign(site: Site, pipeline: Pipeline) -> Task:
     """After the last step that runs the pipeline's code: what is signed is final by then."""
-    at = Layout(site=site.name, pipeline=pipeline.name)
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = sign.SignSpec(pipeline=pipeline.name, layout=at, store=site.store,
                          signing=site.signing)
     return step(f"release:sign:{pipeline.name}", "that list, signed as the current one",
@@ -70,7 +70,7 @@ def _sign(site: Site, pipeline: Pipeline) -> Task:
 
 
 def _sign_images(site: Site, pipeline: Pipeline) -> Task:
-    at = Layout(site=site.name, pipeline=pipeline.name)
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = sign.SignImagesSpec(pipeline=pipeline.name, listed=at.archives / "SHA256SUMS",
                                signing=site.signing)
     return step(f"images:sign:{pipeline.name}", "the signature of its archives",
@@ -79,7 +79,7 @@ def _sign_images(site: Site, pipeline: Pipeline) -> Task:
 
 
 def _push(site: Site, pipeline: Pipeline, part: str, doc: str) -> Task:
-    at = Layout(site=site.name, pipeline=pipeline.name)
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = push.PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
     needs = [at.release / name for name in push.LISTED]
     action = push.push
@@ -95,7 +95,7 @@ def _push(site: Site, pipeline: Pipeline, part: str, doc: str) -> Task:
 
 
 def _tool(site: Site) -> Iterator[Task]:
-    at = SiteLayout(site=site.name)
+    at = SitePaths(site=site.name)
     spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
                          config=offline_site(site))
     made = [at.tool / name for name in ("airlock.tar", "tool.json")]

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, promotions, sums
+from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
-from tasks.core.layout import Layout
-from tasks.core.promotions import Promotion
+from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
-from tasks.core.store import Store, Stored, Upload, open_store, send
+from tasks.core.store.store import Store, Stored, Upload, open_store, send
+from tasks.core.trust import checksums, promotions
+from tasks.core.trust.promotions import Promotion
 from tasks.release.contents import source_of
 from tasks.release.release import release_id
 from tasks.release.sign import PROMOTION
@@ -36,7 +37,7 @@ class PushSpec:
 
     pipeline: str
     part: str
-    layout: Layout
+    layout: PipelinePaths
     store: StoreAt
 
 
@@ -58,7 +59,7 @@ def push_release(spec: PushSpec) -> str:
     name = release_id(release["revision"], listed)
     store = open_store(spec.store)
     title = f"push:release:{spec.pipeline}"
-    blobs = [*_blobs(spec, release), _upload(sums.blob_key("release.json", files.sha256(
+    blobs = [*_blobs(spec, release), _upload(checksums.blob_key("release.json", files.sha256(
         folder / "release.json")), folder / "release.json")]
     stored = send(store, blobs, title=title)
     _see_that_all_is_there(spec, listed, stored)
@@ -94,7 +95,7 @@ def _blobs(spec: PushSpec, release: dict[str, Any]) -> list[Upload]:
     uploads = {}
     for each in release["files"]:
         if each["kind"] in KINDS[spec.part]:
-            key = sums.blob_key(each["path"], each["sha256"])
+            key = checksums.blob_key(each["path"], each["sha256"])
             uploads[key] = Upload(key=key, sha256=each["sha256"], size=each["size"],
                                   path=source_of(spec.layout, release["nextflow"], each["path"],
                                                  each["sha256"]))
@@ -110,8 +111,8 @@ def _see_that_all_is_there(spec: PushSpec, listed: bytes, stored: Iterable[Store
     for part in BEFORE_RELEASE:
         receipt = read_json(spec.layout.push_receipt(part), "push-receipt")
         there |= {each["key"] for each in receipt["objects"]}
-    missing = [path for path, digest in sums.parse_sums(listed, where="SHA256SUMS").items()
-               if sums.blob_key(path, digest) not in there]
+    missing = [path for path, digest in checksums.parse_sums(listed, where="SHA256SUMS").items()
+               if checksums.blob_key(path, digest) not in there]
     if missing:
         raise IntegrityError(f"no receipt tells of these files: {', '.join(missing)}",
                              where=spec.store.url,

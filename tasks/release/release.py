@@ -9,11 +9,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, isolation, sums
+from tasks.core import files
 from tasks.core.errors import AirlockError
-from tasks.core.layout import Layout
+from tasks.core.nextflow import isolation
+from tasks.core.nextflow.shown import shown
+from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check, read_json
-from tasks.core.shown import shown
+from tasks.core.trust import checksums
 from tasks.release import contents
 
 
@@ -27,7 +29,7 @@ class ReleaseSpec:
     """
 
     pipeline: str
-    layout: Layout
+    layout: PipelinePaths
     runtime: str
     profile: str
     run: str
@@ -50,7 +52,7 @@ def make(spec: ReleaseSpec) -> str:
     files.write_json(folder / "release.json", told)
     digests = {each.path: each.sha256 for each in carried}
     digests["release.json"] = files.sha256(folder / "release.json")
-    listed = sums.format_sums(digests)
+    listed = checksums.format_sums(digests)
     files.write_bytes(folder / "SHA256SUMS", listed)
     size = sum(each.size for each in carried)
     return (f"{release_id(told['revision'], listed)}: {len(digests)} files, "

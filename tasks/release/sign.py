@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tasks.core import files, promotions, signature
+from tasks.core import files
 from tasks.core.config import Signing, StoreAt
-from tasks.core.layout import Layout, SiteLayout
-from tasks.core.promotions import Promotion, Subject
+from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.schema import read_json
-from tasks.core.store import open_store
+from tasks.core.store.store import open_store
+from tasks.core.trust import promotions, signature
+from tasks.core.trust.promotions import Promotion, Subject
 from tasks.release.release import release_id
 
 PROMOTION = "promotion.json"
@@ -26,7 +27,7 @@ class SignSpec:
     """What a pipeline's release is signed with; `store` holds the promotions before."""
 
     pipeline: str
-    layout: Layout
+    layout: PipelinePaths
     store: StoreAt
     signing: Signing
 
@@ -35,7 +36,7 @@ class SignSpec:
 class SignToolSpec:
     """What the tool is signed with."""
 
-    layout: SiteLayout
+    layout: SitePaths
     store: StoreAt
     signing: Signing
 

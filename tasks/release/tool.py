@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, processes, sums
+from tasks.core import files, processes
 from tasks.core.config import StoreAt
 from tasks.core.errors import CommandError, SourceError
-from tasks.core.layout import SiteLayout
+from tasks.core.paths import SitePaths
 from tasks.core.schema import check, read_json
-from tasks.core.store import Upload, open_store, send
+from tasks.core.store.store import Upload, open_store, send
+from tasks.core.trust import checksums
 from tasks.release.push import promote, write_receipt
 
 TOP = ("doit", "dodo.py", "requirements.txt", "pyproject.toml", "README.md", "LICENSE")
@@ -37,7 +38,7 @@ MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 class ToolSpec:
     """What the tool's archive is made from. `config` is the site's file for the offline host."""
 
-    layout: SiteLayout
+    layout: SitePaths
     platform: str
     python: tuple[str, ...]
     config: Mapping[str, Any]
@@ -47,7 +48,7 @@ class ToolSpec:
 class PushToolSpec:
     """Where the tool goes."""
 
-    layout: SiteLayout
+    layout: SitePaths
     store: StoreAt
 
 
@@ -86,7 +87,7 @@ def describe(site: str, paths: Sequence[Path], extra: Mapping[str, bytes],
     digests |= {name: files.sha256_bytes(data) for name, data in extra.items()}
     about = [{"name": path.name, "sha256": files.sha256(path), "size": path.stat().st_size}
              for path in wheels]
-    listed = sums.format_sums(
+    listed = checksums.format_sums(
         digests | {f"wheels/{each['name']}": str(each["sha256"]) for each in about})
     told = {"kind": "tool", "id": files.sha256_bytes(listed)[:12], "site": site, "wheels": about}
     return files.json_bytes(check(told, "tool", where="tool.json")), listed

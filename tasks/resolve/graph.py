@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config import Config
-from tasks.core.graph import Task, group, step
-from tasks.core.layout import Layout
+from tasks.core.paths import PipelinePaths
+from tasks.core.step import Task, group, step
 from tasks.resolve.resolve import ResolveSpec, resolve
 
 
@@ -14,7 +14,7 @@ def tasks(config: Config) -> Iterator[Task]:
     """`resolve:<pipeline>`: the one step online whose params and plugins come from Nextflow."""
     yield group("resolve", "the pipelines' configs, as Nextflow resolves them")
     for pipeline in config.pipelines:
-        at = Layout(site=config.site.name, pipeline=pipeline.name)
+        at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
         spec = ResolveSpec(
             pipeline=pipeline.name, profile=pipeline.profile, given=pipeline.params,
             code=at.code, runtime=at.runtime(pipeline.runtime), output=at.resolved,

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import archives, files, isolation, nextflow, project, versions
+from tasks.core import files
+from tasks.core.archives import unpacking
+from tasks.core.nextflow import isolation, program, versions
 from tasks.core.schema import check
+from tasks.core.source import project
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +34,11 @@ def resolve(spec: ResolveSpec) -> str:
     Raises SourceError with Nextflow's own words where the config does not resolve, ConfigError
     where the pipeline insists on another version than the runtime's.
     """
-    version = nextflow.version_of(spec.runtime)
+    version = program.version_of(spec.runtime)
     with files.scratch(spec.output.parent, "resolve") as folder:
-        archives.unpack_tar(spec.code, folder / "code")
-        runtime = nextflow.install(spec.runtime, folder / "runtime", home=folder / "home")
-        found = nextflow.config(runtime, folder / "code", profile=spec.profile, log=spec.log,
+        unpacking.unpack_tar(spec.code, folder / "code")
+        runtime = program.install(spec.runtime, folder / "runtime", home=folder / "home")
+        found = program.config(runtime, folder / "code", profile=spec.profile, log=spec.log,
                                 params=spec.given or None, least=spec.isolation)
         config = project.portable(found, folder / "code")
     told = check({"pipeline": spec.pipeline, "profile": spec.profile, "config": config,

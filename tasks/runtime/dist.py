@@ -11,9 +11,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import archives, download, files, trees, urls
+from tasks.core import files
+from tasks.core.archives import limits, unpacking
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
-from tasks.core.inside import NOWHERE, Inside
+from tasks.core.net import download, urls
+from tasks.core.net.inside import NOWHERE, Inside
 
 LARGEST = 10**9
 """Bytes of a -dist file; that of 25.10 has 130 MB."""
@@ -62,7 +64,7 @@ def extract(path: Path, jar: Path) -> None:
     Raises SourceError where there is none, or one that is not Nextflow's.
     """
     try:
-        with archives.open_zip(path, allowed=trees.JAR) as opened:
+        with unpacking.open_zip(path, allowed=limits.JAR) as opened:
             names = opened.namelist()
             start = min((member.header_offset for member in opened.infolist()), default=0)
     except IntegrityError as error:

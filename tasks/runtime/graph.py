@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.core import urls
 from tasks.core.config import Config, Pipeline, Site
-from tasks.core.graph import Task, group, step
-from tasks.core.inside import Inside
-from tasks.core.layout import Layout
+from tasks.core.net import urls
+from tasks.core.net.inside import Inside
+from tasks.core.paths import PipelinePaths
+from tasks.core.step import Task, group, step
 from tasks.runtime.build import LAUNCHER, Runtime, build
 from tasks.runtime.dist import Dist
 
@@ -17,7 +17,7 @@ def tasks(config: Config) -> Iterator[Task]:
     """`runtime:<pipeline>`: one archive with launcher and jars."""
     yield group("runtime", "the Nextflow runtimes")
     for pipeline in config.pipelines:
-        layout = Layout(site=config.site.name, pipeline=pipeline.name)
+        layout = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
         spec = Runtime(
             pipeline=pipeline.name, version=pipeline.runtime, coordinates=pipeline.coordinates,
             dist=_dist(config.site, pipeline),

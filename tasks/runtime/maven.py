@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from tasks.core import files, isolation, processes
+from tasks.core import files, processes
 from tasks.core.errors import IntegrityError, SourceError
+from tasks.core.nextflow import isolation
 from tasks.runtime import room
 
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.core import isolation
+from tasks.core.nextflow import isolation
 
 SYSTEM = (Path("/etc/maven"), Path("/etc/mavenrc"))
 """Debian's settings of Maven, and what its launcher reads."""

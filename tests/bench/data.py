@@ -29,7 +29,7 @@ from pathlib import Path
 
 from tasks.core import files
 from tests.bench.images import run, spent
-from tests.sandbox import versity
+from tests.servers import versity
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "build/bench/peers"

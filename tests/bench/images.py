@@ -40,10 +40,10 @@ from tasks.core.registry import uploads
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.registry.uploads import Opener
 from tests import gotool
-from tests.sandbox import images_servers as servers
-from tests.sandbox import images_streams as streams
-from tests.sandbox.images_servers import Server
-from tests.sandbox.project import copy
+from tests.servers import images_servers as servers
+from tests.servers import images_streams as streams
+from tests.servers.images_servers import Server
+from tests.servers.project import copy
 
 IMAGES, SIZE = 47, 349_000_000
 SHARED = (20_000_000, 1_500_000, 1_024)

@@ -13,13 +13,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tasks.core import files
 from tasks.core.config import StoreAt
-from tasks.core.layout import Layout
+from tasks.core.paths import PipelinePaths
 from tasks.release import push
 
 
 def main() -> None:
     """Write the release's list, send its data, keep the receipt."""
-    at = Layout(site="bench", pipeline="data")
+    at = PipelinePaths(site="bench", pipeline="data")
     listed = []
     for path, digest in files.sha256_of_all(files.tree(at.of_site.blobs)).items():
         if path.parent.name != digest:

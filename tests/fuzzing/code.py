@@ -24,12 +24,15 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from tasks.code import git
-from tasks.core import archives, config_load, custom_configs, files, inputs, sheets, trees
+from tasks.core import config_load, files
+from tasks.core.archives import limits, unpacking
+from tasks.core.inputs import sheets, staged_data
 from tasks.core.schema import check
+from tasks.core.source import custom_configs
 from tasks.data import params
 from tasks.images import inspect, scan
+from tasks.offline_host.run import own_params
 from tasks.plugins import archive as plugin_archive
-from tasks.prod.run import own_params
 from tasks.reach import scan as reach_scan
 from tasks.reach.reach import summary
 from tasks.reach.staged import Staged
@@ -99,7 +102,7 @@ def unpacked(data: bytes, folder: Path) -> None:
     """What comes out are files, folders, and links that stay within; else nothing is left."""
     (folder / "archive").write_bytes(data)
     try:
-        archives.unpack(folder / "archive", folder / "tree")
+        unpacking.unpack(folder / "archive", folder / "tree")
     finally:
         left = sorted(each.name for each in folder.iterdir())
         assert left in (["archive"], ["archive", "tree"]), left
@@ -118,7 +121,7 @@ def _judge_tree(root: Path) -> None:
 def carried(data: bytes, folder: Path) -> None:
     """Our own archives, as the offline host unpacks them."""
     (folder / "archive").write_bytes(data)
-    archives.unpack_tar(folder / "archive", folder / "tree", allowed=trees.CODE)
+    unpacking.unpack_tar(folder / "archive", folder / "tree", allowed=limits.CODE)
     _judge_tree(folder / "tree")
 
 
@@ -190,7 +193,7 @@ def sheet(value: tuple[str, bytes], _: Path) -> None:
             assert f"{place}{cell}" is not None
             sheets.parts(cell)
         read.records()
-        inputs.render_sheet(data, name, lambda path: None, is_lines=bool(is_lines))
+        staged_data.render_sheet(data, name, lambda path: None, is_lines=bool(is_lines))
 
 
 def given(value: tuple[bytes, bool], folder: Path) -> None:

@@ -14,13 +14,16 @@ import urllib3
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from tasks.core import download, files, sheets, urls, versions, web
+from tasks.core import files
 from tasks.core.config import PluginsAt
 from tasks.core.errors import RegistryError
-from tasks.core.inside import Inside
-from tasks.core.registry import auth, credentials, limits
+from tasks.core.inputs import sheets
+from tasks.core.net import download, pace, urls, web
+from tasks.core.net.inside import Inside
+from tasks.core.net.transport import Body, Transport
+from tasks.core.nextflow import versions
+from tasks.core.registry import auth, credentials
 from tasks.core.registry.client import INDEXES, MANIFESTS, SCHEMA1, Manifest, Registry
-from tasks.core.registry.transport import Body, Transport
 from tasks.core.schema import check
 from tasks.data import globs, sources
 from tasks.images import lock, locked, reference
@@ -98,7 +101,7 @@ class Played(Transport):
         told = next(self._left, None)
         if told is None:
             raise RegistryError("there is no further answer")
-        limits.pause(told[1], url)
+        pace.pause(told[1], url)
         return answer(*told)
 
     @staticmethod
@@ -173,10 +176,10 @@ def challenged(text: str, _: Path) -> None:
 def paused(headers: dict[str, str], _: Path) -> None:
     """Seconds that somebody would wait, or an error."""
     told = urllib3.HTTPHeaderDict(headers)
-    limits.Host("h").learn(200, told)
-    assert (limits.remaining(told) or 0) >= 0
-    seconds = limits.pause(told, "here")
-    assert seconds is None or 0 <= seconds <= limits.LONGEST_WAIT
+    pace.Host("h").learn(200, told)
+    assert (pace.remaining(told) or 0) >= 0
+    seconds = pace.pause(told, "here")
+    assert seconds is None or 0 <= seconds <= pace.LONGEST_WAIT
 
 
 def received(answers: list[tuple[int, dict[str, str], bytes]], folder: Path) -> None:

@@ -15,14 +15,15 @@ from unittest import mock
 
 from hypothesis import strategies as st
 
-from tasks.core import files, promotions, signature, sums
+from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError
-from tasks.core.layout import ProdLayout, SiteLayout
-from tasks.core.promotions import Promotion, Subject, Trust
+from tasks.core.paths import OfflinePaths, SitePaths
 from tasks.core.schema import SCHEMAS, read_json
-from tasks.core.store import open_store
-from tasks.prod import fetch, freshness, wheels
+from tasks.core.store.store import open_store
+from tasks.core.trust import checksums, promotions, signature
+from tasks.core.trust.promotions import Promotion, Subject, Trust
+from tasks.offline_host import fetch, freshness, wheels
 from tests.fuzzing.inputs import JUNK, NAMES, as_json, changed, json_files, json_of, torn, valid
 from tests.fuzzing.reader import Reader
 
@@ -61,13 +62,14 @@ def _blob(armour: bytes) -> bytes:
     return base64.b64decode(inner)
 
 
-LIST = sums.format_sums({"code.tar": DIGEST, "data/a b/é.csv": "0" * 64, "release.json": "f" * 64})
+LIST = checksums.format_sums({"code.tar": DIGEST, "data/a b/é.csv": "0" * 64,
+                              "release.json": "f" * 64})
 
 
 def listed(data: bytes, folder: Path) -> None:
     """What passes is the same when it is written again, and stays in its folder."""
-    found = sums.parse_sums(data, where="here")
-    assert sorted(data.split(b"\n")) == sorted(sums.format_sums(found).split(b"\n"))
+    found = checksums.parse_sums(data, where="here")
+    assert sorted(data.split(b"\n")) == sorted(checksums.format_sums(found).split(b"\n"))
     for path in found:
         assert (folder / path).is_relative_to(folder)
         assert ".." not in Path(path).parts
@@ -156,17 +158,17 @@ def fetched(value: tuple[bytes, bytes], folder: Path) -> None:
     for path in ("code.tar", "x"):
         files.write_bytes(folder / f"store/blobs/sha256/{DIGEST}/{path}", b"x")
     files.write_bytes(folder / f"store/blobs/sha256/{files.sha256_bytes(told)}/release.json", told)
-    layout = ProdLayout(site="there", pipeline="hello")
+    layout = OfflinePaths(site="there", pipeline="hello")
     spec = fetch.FetchSpec(
         pipeline="hello", layout=layout, store=StoreAt(url=str(folder / "store")),
         host=freshness.Host(trust=folder / "trust", identity="airlock", seen=folder / "seen"),
         tool=folder / "tool.json", asked=False, release=name)
-    there = mock.patch.object(SiteLayout, "root", property(lambda _: folder / "there"))
+    there = mock.patch.object(SitePaths, "root", property(lambda _: folder / "there"))
     with there, unsigned(), contextlib.redirect_stderr(io.StringIO()):
         fetch.fetch(spec)
         laid = layout.release(name)
     assert {path.relative_to(laid).as_posix(): files.sha256(path)
-            for path in files.tree(laid)} == sums.parse_sums(data, where="")
+            for path in files.tree(laid)} == checksums.parse_sums(data, where="")
 
 
 WHEEL = {"name": "a-1-py3-none-any.whl", "sha256": DIGEST, "size": 1}

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.code import folder, stage
-from tasks.core import archives, files, schema
+from tasks.core import files, schema
+from tasks.core.archives import unpacking
 from tasks.core.errors import ConfigError, SourceError
 
 NAMES = st.text("abcäöABC012._- ", min_size=1, max_size=8).filter(
@@ -67,7 +68,7 @@ def test_bytes_depend_on_content_alone_and_come_back_whole(
             stage.from_folder(spec(root, out / str(number)))
             made.append(out / str(number) / "code.tar")
         assert made[0].read_bytes() == made[1].read_bytes()
-        archives.unpack_tar(made[0], out / "back")
+        unpacking.unpack_tar(made[0], out / "back")
         for (parent, name), (content, executable) in tree.items():
             path = out / "back" / parent / name
             assert path.read_bytes() == content
@@ -137,7 +138,7 @@ def test_a_name_that_is_not_utf8_is_refused(source: Path, tmp_path: Path) -> Non
 def test_links_inside_stay_links(source: Path, tmp_path: Path) -> None:
     (source / "tools").symlink_to("bin")
     stage.from_folder(spec(source, tmp_path))
-    archives.unpack_tar(tmp_path / "code.tar", tmp_path / "back")
+    unpacking.unpack_tar(tmp_path / "code.tar", tmp_path / "back")
     assert (tmp_path / "back/tools").readlink() == Path("bin")
     assert (tmp_path / "back/tools/tool").read_text() == "#!/bin/sh\n"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core import urls
+from tasks.core.net import urls
 
 WORDS = st.text("abcdefXYZ0123456789-_", min_size=1, max_size=12)
 SECRETS = st.text("abcdefXYZ0123456789:%-_", min_size=6, max_size=20)

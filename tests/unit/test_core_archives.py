@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import archives, files
+from tasks.core import files
+from tasks.core.archives import unpacking
+from tasks.core.archives.limits import Bounds
 from tasks.core.errors import IntegrityError
-from tasks.core.trees import Bounds
 
 PACKERS = {"tar": lambda data: data, "tar.gz": gzip.compress, "tar.bz2": bz2.compress,
            "tar.xz": lzma.compress}
@@ -54,7 +55,7 @@ def test_files_come_out_as_they_went_in(contents: dict[str, bytes], kind: str) -
         else:
             path.write_bytes(PACKERS[kind](tar(*(
                 (member(f"top/{name}"), data) for name, data in contents.items()))))
-        archives.unpack(path, place)
+        unpacking.unpack(path, place)
         assert {each.name: each.read_bytes() for each in files.tree(place / "top")} == contents
 
 
@@ -70,7 +71,7 @@ def test_git_s_archive_tells_its_commit(tmp_path: Path, form: str) -> None:
     git("add", "main.nf")
     git("commit", "--quiet", "--message", "x")
     git("archive", f"--format={form}", "--prefix=p-1/", f"--output=x.{form}", "HEAD")
-    assert archives.unpack(tmp_path / f"x.{form}", tmp_path / "out") == git("rev-parse", "HEAD")
+    assert unpacking.unpack(tmp_path / f"x.{form}", tmp_path / "out") == git("rev-parse", "HEAD")
     assert (tmp_path / "out/p-1/main.nf").read_text() == "workflow {}\n"
 
 
@@ -84,7 +85,7 @@ def test_a_hostile_member_is_refused_and_nothing_is_left(tmp_path: Path,
     path = tmp_path / "x.tar.gz"
     path.write_bytes(gzip.compress(tar((member("main.nf"), b"x"), (bad, b""))))
     with pytest.raises(IntegrityError):
-        archives.unpack(path, tmp_path / "sub/out")
+        unpacking.unpack(path, tmp_path / "sub/out")
     assert [each.name for each in tmp_path.rglob("*")] in (["x.tar.gz", "sub"], ["sub", "x.tar.gz"])
 
 
@@ -92,7 +93,7 @@ def test_a_bomb_is_refused_while_it_unpacks(tmp_path: Path) -> None:
     path = tmp_path / "x.tar.gz"
     path.write_bytes(gzip.compress(tar((member("zeros"), bytes(50_000_000)))))
     with pytest.raises(IntegrityError, match=r"more than the 5\.0 MB"):
-        archives.unpack(path, tmp_path / "out", allowed=Bounds(size=5_000_000, members=10))
+        unpacking.unpack(path, tmp_path / "out", allowed=Bounds(size=5_000_000, members=10))
     assert not (tmp_path / "out").exists()
 
 
@@ -101,4 +102,4 @@ def test_a_bomb_is_refused_while_it_unpacks(tmp_path: Path) -> None:
 def test_what_is_no_whole_archive_is_an_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x").write_bytes(data)
     with pytest.raises(IntegrityError, match="neither a whole zip nor a whole tar"):
-        archives.unpack(tmp_path / "x", tmp_path / "out")
+        unpacking.unpack(tmp_path / "x", tmp_path / "out")

@@ -18,16 +18,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import archives, files, tars
+from tasks.core import files
+from tasks.core.archives import tars, unpacking
+from tasks.core.archives.limits import Bounds
 from tasks.core.errors import IntegrityError
-from tasks.core.trees import Bounds
 from tests.limits import limited
 
 GB = 10**9
 UNPACK = """
-from tasks.core import archives, trees
-archives.unpack(Path(sys.argv[1]), Path(sys.argv[2]),
-                allowed=trees.Bounds(size=50_000_000, members=2_000))
+from tasks.core.archives import limits, unpacking
+unpacking.unpack(Path(sys.argv[1]), Path(sys.argv[2]),
+                allowed=limits.Bounds(size=50_000_000, members=2_000))
 print('unpacked')
 """
 
@@ -195,14 +196,14 @@ def test_a_file_and_a_folder_of_one_name_are_refused(tmp_path: Path, kind: str,
         (tmp_path / "x").write_bytes(b"".join(
             head(name.rstrip("/"), b"5" if name.endswith("/") else b"0") for name in names))
     with pytest.raises(IntegrityError, match="refused"):
-        archives.unpack(tmp_path / "x", tmp_path / "out")
+        unpacking.unpack(tmp_path / "x", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_a_full_disk_is_not_called_a_broken_archive(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(head("a", b"0", 9000) + padded(bytes(9000)))
-    told = limited("from tasks.core import archives\n"
-                   "try:\n    archives.unpack(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+    told = limited("from tasks.core.archives import unpacking\n"
+                   "try:\n    unpacking.unpack(Path(sys.argv[1]), Path(sys.argv[2]))\n"
                    "except OSError as error:\n    print(error.strerror)",
                    tmp_path / "x", tmp_path / "out", size=4096)
     assert told == "File too large\n"
@@ -283,7 +284,7 @@ def test_whatever_is_done_to_an_archive_ends_in_files_or_an_error_of_ours(
         path, place = Path(temporary) / "x", Path(temporary) / "out"
         path.write_bytes(raw[:cut])
         try:
-            archives.unpack(path, place, allowed=Bounds(size=20_000, members=50))
+            unpacking.unpack(path, place, allowed=Bounds(size=20_000, members=50))
         except IntegrityError:
             assert [each.name for each in Path(temporary).iterdir()] == ["x"]
         else:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import custom_configs, files
-from tasks.core.custom_configs import Includes
+from tasks.core import files
 from tasks.core.errors import AirlockError
+from tasks.core.source import custom_configs
+from tasks.core.source.custom_configs import Includes
 
 PATH = '"${params.custom_config_base}/nfcore_custom.config"'
 OFFLINE = "System.getenv('NXF_OFFLINE')"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core import engine_create
-from tasks.core.engine_create import Rules, rebuilt
-from tasks.core.engine_http import Refused, Request, parse
-from tasks.core.engine_rules import Forward, allowed
+from tasks.core.engine import create
+from tasks.core.engine.create import Rules, rebuilt
+from tasks.core.engine.http import Refused, Request, parse
+from tasks.core.engine.rules import Forward, allowed
 
 IMAGE = "registry.example.org:5443/quay.io/a/tool@sha256:" + "a" * 64
 MINE, OTHERS = "1" * 64, "2" * 64
@@ -131,9 +131,9 @@ def test_whatever_is_asked_what_is_sent_holds_the_rules(asked: dict[str, Any]) -
         return
     assert made["Image"] == IMAGE
     assert made["User"] == "7:8"
-    assert made.keys() <= {*engine_create.TOP, "Labels", "HostConfig"}
+    assert made.keys() <= {*create.TOP, "Labels", "HostConfig"}
     assert {key: made["HostConfig"][key] for key in FORCED} == FORCED
-    assert made["HostConfig"].keys() <= {*engine_create.HOST, *FORCED}
+    assert made["HostConfig"].keys() <= {*create.HOST, *FORCED}
 
 
 def head(line: str, *headers: str) -> bytes:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core import archives, files
+from tasks.core import files
+from tasks.core.archives import unpacking
 from tasks.core.errors import IntegrityError
 
 NAMES = st.text(alphabet="abcXYZ09._-", min_size=1, max_size=120).filter(
@@ -43,7 +44,7 @@ def test_a_tar_depends_on_content_alone(tmp_path_factory: pytest.TempPathFactory
         made.append(target.read_bytes())
     assert made[0] == made[1]
     unpacked = target.parent / "again"
-    archives.unpack_tar(target, unpacked)
+    unpacking.unpack_tar(target, unpacked)
     assert {path.name: path.read_bytes() for path in unpacked.iterdir()} == content
 
 
@@ -71,7 +72,7 @@ def test_a_hostile_member_is_refused_and_nothing_appears(tmp_path: Path, name: s
                                                          fields: dict[str, object]) -> None:
     archive = hostile(tmp_path / "bad.tar", name, **fields)
     with pytest.raises(IntegrityError):
-        archives.unpack_tar(archive, tmp_path / "folder")
+        unpacking.unpack_tar(archive, tmp_path / "folder")
     assert {path.name for path in tmp_path.iterdir()} == {"bad.tar"}
 
 
@@ -118,7 +119,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
         through = tarfile.TarInfo("link/file")
         archive.addfile(through)
     with pytest.raises(IntegrityError, match="through a link"):
-        archives.unpack_tar(tmp_path / "bad.tar", tmp_path / "folder")
+        unpacking.unpack_tar(tmp_path / "bad.tar", tmp_path / "folder")
 
 
 @given(st.text(max_size=40))

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tasks.core.config_load import load
-from tasks.core.graph import group, step
+from tasks.core.step import group, step
 from tests.build import ROOMS, Build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,7 +109,7 @@ def all_tasks() -> list[dict[str, Any]]:
     """The rooms of both roles; their task names and files are apart."""
     online, offline = load({}), load({"role": "prod"})
     return [task for room, config in [*((room, online) for room in ROOMS),
-                                 ("images", offline), ("prod", offline)]
+                                 ("images", offline), ("offline_host", offline)]
             for task in importlib.import_module(f"tasks.{room}.graph").tasks(config)]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import ImageError
-from tasks.core.groovy.tokens import GSTRING, NAME, NEWLINE, STRING, Token, closing, tokenize
+from tasks.core.source.groovy.tokens import GSTRING, NAME, NEWLINE, STRING, Token, closing, tokenize
 
 
 def plain(text: str) -> list[str]:

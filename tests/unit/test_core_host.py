@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import files, host
+from tasks.core import files
+from tasks.core.nextflow import machine
 
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 GIB = 1 << 30
@@ -22,7 +23,7 @@ def root(tmp_path: Path, cgroup: str, **limits: str) -> Path:
 
 
 def test_without_groups_it_is_the_machine(tmp_path: Path) -> None:
-    assert host.limits(tmp_path) == host.Limits(cpus=len(os.sched_getaffinity(0)),
+    assert machine.limits(tmp_path) == machine.Limits(cpus=len(os.sched_getaffinity(0)),
                                                 memory=MACHINE * 9 // 10)
 
 
@@ -37,7 +38,7 @@ def test_without_groups_it_is_the_machine(tmp_path: Path) -> None:
         "cpu,cpuacct__job__cpu_x_cfs_period_us": "100000"})])
 def test_the_least_of_the_groups_around_holds(tmp_path: Path, cgroup: str,
                                               limits: dict[str, str]) -> None:
-    assert host.limits(root(tmp_path, cgroup, **limits)) == host.Limits(
+    assert machine.limits(root(tmp_path, cgroup, **limits)) == machine.Limits(
         cpus=1, memory=GIB * 9 // 10)
 
 
@@ -45,4 +46,4 @@ def test_no_limit_is_none(tmp_path: Path) -> None:
     here = root(tmp_path, "0::/job\n1:cpu:/job\n", job__memory_x_max="max",
                 job__cpu_x_max="max 100000", cpu__job__cpu_x_cfs_quota_us="-1",
                 cpu__job__cpu_x_cfs_period_us="100000")
-    assert host.limits(here) == host.limits(tmp_path / "nowhere")
+    assert machine.limits(here) == machine.limits(tmp_path / "nowhere")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tasks.core import inside
-from tasks.core.inside import EVERYWHERE, NOWHERE, Inside, Refused
+from tasks.core.net import inside
+from tasks.core.net.inside import EVERYWHERE, NOWHERE, Inside, Refused
 
 WITHIN = [
     "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.1.1.1", "172.16.0.1", "192.168.1.1", "100.64.0.1",  # noqa: S104

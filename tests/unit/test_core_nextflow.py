@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import nextflow
+from tasks.core.nextflow import program
 
 
 def test_a_file_is_kept_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nextflow, "LONGEST_LOG", 5)
+    monkeypatch.setattr(program, "LONGEST_LOG", 5)
     (tmp_path / "made").write_text("123456789")
-    nextflow.keep(tmp_path / "made", tmp_path / "kept")
+    program.keep(tmp_path / "made", tmp_path / "kept")
     assert (tmp_path / "kept").read_text() == "12345"
 
 
@@ -29,5 +29,5 @@ def test_what_is_no_file_is_left(tmp_path: Path, kind: str) -> None:
         made.mkdir()
     elif kind == "device":
         made.symlink_to("/dev/zero")
-    nextflow.keep(made, tmp_path / "kept")
+    program.keep(made, tmp_path / "kept")
     assert not (tmp_path / "kept").exists()

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import files, ownership, signature
+from tasks.core import files, ownership
 from tasks.core.config import StoreAt
 from tasks.core.config_load import load
 from tasks.core.errors import HostError
-from tasks.core.layout import ProdLayout
 from tasks.core.ownership import refuse_writable_by_others
-from tasks.core.store import open_store
-from tasks.prod import run
+from tasks.core.paths import OfflinePaths
+from tasks.core.store.store import open_store
+from tasks.core.trust import signature
+from tasks.offline_host import run
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 SOMEBODY = 12345
@@ -182,7 +183,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "var" / f"airlock-{os.geteuid()}"
 
 
-PROD = ProdLayout(site="here", pipeline="hello")
+PROD = OfflinePaths(site="here", pipeline="hello")
 
 
 def test_the_work_folder_is_its_users_alone(local: Path, umask: int) -> None:

@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import files, inputs, opened, parsing, schema, sheets
+from tasks.core import files, opened, parsing, schema
 from tasks.core.errors import AirlockError, ConfigError, ImageError, IntegrityError, SourceError
+from tasks.core.inputs import sheets, staged_data
 from tasks.core.registry.client import Manifest
 from tasks.images import lock, schema1
 from tasks.images.blobs import FlatBlobs
 from tasks.images.reference import parse
-from tasks.prod.run import own_params
+from tasks.offline_host.run import own_params
 from tasks.reach import scan
 from tasks.reach.tree import Tree
 from tests.limits import limited
@@ -151,13 +152,13 @@ def test_a_user_s_params_are_read_within_bounds(tmp_path: Path) -> None:
 
 
 def test_a_sheet_is_read_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "SHEET", 100)
+    monkeypatch.setattr(staged_data, "SHEET", 100)
     manifest = {"files": [], "params": {}, "sheets": [
         {"path": "sheets/x.csv", "sha256": "0" * 64, "size": 1, "is_lines": False}]}
-    monkeypatch.setattr(inputs, "read_json", lambda path, name: manifest)
+    monkeypatch.setattr(staged_data, "read_json", lambda path, name: manifest)
     (tmp_path / "x.csv").write_text("a,b\n" * 100)
     with pytest.raises(IntegrityError, match="more than the 100 B"):
-        inputs.render(tmp_path / "m", lambda path: tmp_path / "x.csv", tmp_path / "out")
+        staged_data.render(tmp_path / "m", lambda path: tmp_path / "x.csv", tmp_path / "out")
 
 
 def test_a_registry_s_json_may_be_as_deep_as_it_likes() -> None:

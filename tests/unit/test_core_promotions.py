@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import files, promotions
-from tasks.core.promotions import Subject
+from tasks.core import files
+from tasks.core.trust import promotions
+from tasks.core.trust.promotions import Subject
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -54,7 +55,7 @@ def test_asking_imports_nothing_heavy(tmp_path: Path) -> None:
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
-from tasks.core import promotions
+from tasks.core.trust import promotions
 assert promotions.holds(Path(sys.argv[1]), datetime(2026, 11, 26, tzinfo=timezone.utc))
 assert not promotions.holds(Path(sys.argv[1]), datetime(2026, 12, 2, tzinfo=timezone.utc))
 print(*{'jsonschema', 'boto3', 'yaml', 'urllib3', 'rich'} & {*sys.modules})

@@ -12,8 +12,8 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 from doit.exceptions import TaskFailed
 
-from tasks.core import runner
-from tasks.core.reporter import Reporter
+from tasks.core.graph import runner
+from tasks.core.graph.reporter import Reporter
 
 
 @pytest.fixture(params=["0", "3"])

@@ -15,8 +15,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core import inputs, sheets, sums
 from tasks.core.errors import SourceError
+from tasks.core.inputs import sheets, staged_data
+from tasks.core.trust import checksums
 from tasks.data import blobs, trim
 
 CELLS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=12)
@@ -140,7 +141,7 @@ HEX = "0" * 64
 def test_only_what_is_staged_is_made_absolute(cells: list[str]) -> None:
     row = [*cells, f"data/{HEX}/x.fq", f"data/{HEX}/x.fq;data/{HEX}/y z.fq"]
     known = {f"data/{HEX}/x.fq": "/r/x.fq", f"data/{HEX}/y z.fq": "/r/y z.fq"}
-    text = inputs.render_sheet(written([row]), "x.csv", known.get)
+    text = staged_data.render_sheet(written([row]), "x.csv", known.get)
     assert next(csv.reader(io.StringIO(text, newline=""))) == [
         *cells, "/r/x.fq", "/r/x.fq;/r/y z.fq"]
 
@@ -152,8 +153,8 @@ def test_any_name_becomes_safe(text: str) -> None:
     if name:
         assert re.fullmatch(r"[A-Za-z0-9._+=@,~-]{1,200}", name)
         assert name[0] not in ".-"
-        line = sums.format_sums({f"data/{'0' * 64}/{name}": "0" * 64})
-        assert sums.parse_sums(line, where=Path()) == {f"data/{'0' * 64}/{name}": "0" * 64}
+        line = checksums.format_sums({f"data/{'0' * 64}/{name}": "0" * 64})
+        assert checksums.parse_sums(line, where=Path()) == {f"data/{'0' * 64}/{name}": "0" * 64}
 
 
 @given(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._+=@,~-]{0,60}", fullmatch=True))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.layout import Layout
+from tasks.core.paths import PipelinePaths
 from tasks.dev.contents import ContentsSpec, contents
 from tests import staged
 
@@ -16,7 +16,7 @@ def test_a_row_tells_what_is_built_and_what_is_not(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     here = staged.stage().layout
     here.plugins_list.write_text("nf-a@1.0.0\nnf-b@2.0.0\n")
-    contents(ContentsSpec(layouts=(here, Layout(site="here", pipeline="none")),
+    contents(ContentsSpec(layouts=(here, PipelinePaths(site="here", pipeline="none")),
                           runtimes=("24.10.5", "25.10.4")))
     *_, hello, none = capsys.readouterr().out.splitlines()
     cells = [cell.strip() for cell in hello.strip("|").split("|")]

@@ -18,7 +18,8 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core import archives, download, files, parsing, patterns, schema, sheets, versions
+from tasks.core import files, parsing, schema
+from tasks.core.archives import unpacking
 from tasks.core.errors import (
     AirlockError,
     ConfigError,
@@ -27,15 +28,19 @@ from tasks.core.errors import (
     RegistryError,
     SourceError,
 )
-from tasks.core.groovy.tokens import tokenize
-from tasks.core.inside import NOWHERE
-from tasks.core.registry import auth, credentials, jws, limits, transport
+from tasks.core.inputs import sheets
+from tasks.core.net import download, pace, transport
+from tasks.core.net.inside import NOWHERE
+from tasks.core.nextflow import versions
+from tasks.core.registry import auth, credentials, jws
 from tasks.core.registry.client import MANIFESTS, NEXT, Manifest
+from tasks.core.source import patterns
+from tasks.core.source.groovy.tokens import tokenize
 from tasks.data import globs
 from tasks.images import lock, platforms, reference, scan
+from tasks.offline_host import wheels
+from tasks.offline_host.run import own_params
 from tasks.plugins import index
-from tasks.prod import wheels
-from tasks.prod.run import own_params
 from tasks.reach import scan as reach_scan
 from tasks.reach import text as reach_text
 from tasks.reach.staged import Staged
@@ -66,8 +71,8 @@ def test_whole_pairs_are_characters() -> None:
     ("²", None), ("-1", None), ("1.0", None), ("", None), (" 1", None), ("1_0", None)])
 def test_a_number_of_a_header(text: str, number: int | None) -> None:
     assert parsing.whole_number(text) == number
-    assert limits.remaining({"ratelimit-remaining": text}) == (1 if text == " 1" else number)
-    limits.Host("h").learn(200, {"ratelimit-remaining": "0", "ratelimit-reset": text})
+    assert pace.remaining({"ratelimit-remaining": text}) == (1 if text == " 1" else number)
+    pace.Host("h").learn(200, {"ratelimit-remaining": "0", "ratelimit-reset": text})
 
 
 POINTER = {"pipeline": "hello", "id": "dev-0123456789ab", "number": 1}
@@ -267,7 +272,7 @@ def test_a_long_line_of_addresses_takes_no_time() -> None:
 def test_bytes_that_are_none_of_bzip2_s(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"BZh9" + b"x" * 100)
     with pytest.raises(IntegrityError, match="neither a whole zip nor a whole tar"):
-        archives.unpack(tmp_path / "x", tmp_path / "tree")
+        unpacking.unpack(tmp_path / "x", tmp_path / "tree")
 
 
 @pytest.mark.parametrize("link", ["", "a\0b"])
@@ -278,7 +283,7 @@ def test_a_link_that_holds_no_path(tmp_path: Path, link: str) -> None:
     if not link:
         (tmp_path / "a").write_bytes(fuzzed._tar([("x", b"2", link, b"")], 1))
         with pytest.raises(IntegrityError, match="points out"):
-            archives.unpack(tmp_path / "a", tmp_path / "unpacked")
+            unpacking.unpack(tmp_path / "a", tmp_path / "unpacked")
 
 
 @pytest.mark.parametrize("given_", [b"A=\xff\n", b"AIRLOCK_REGISTRY_PORT=" + LONG.encode(),

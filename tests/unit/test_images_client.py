@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import RegistryError
+from tasks.core.net.pace import Host, Pace, pause, slot
+from tasks.core.net.transport import origin, proxy_for
 from tasks.core.registry import credentials
 from tasks.core.registry.auth import challenges
 from tasks.core.registry.client import endpoint
 from tasks.core.registry.credentials import Login
-from tasks.core.registry.limits import Host, Pace, pause, slot
-from tasks.core.registry.transport import origin, proxy_for
 
 SECRET = "pa:ss word"
 AUTH = base64.b64encode(f"me:{SECRET}".encode()).decode()

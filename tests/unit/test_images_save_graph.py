@@ -17,7 +17,7 @@ ASKS_THE_REGISTRY = {"images:plan", "images:mirror", "images:verify", "dev:smoke
 
 def tasks(*, role: str = "online") -> list[dict[str, Any]]:
     config = load({"role": role})
-    rooms = ROOMS if role == "online" else ("images", "prod")
+    rooms = ROOMS if role == "online" else ("images", "offline_host")
     return [task for room in rooms
             for task in importlib.import_module(f"tasks.{room}.graph").tasks(config)]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import IntegrityError
-from tasks.core.sums import blob_key, format_sums, parse_sums
+from tasks.core.trust.checksums import blob_key, format_sums, parse_sums
 from tasks.release.release import release_id, safe_revision
 
 NAMES = st.text(st.characters(exclude_characters="\\/", exclude_categories=("Cc", "Cs")),

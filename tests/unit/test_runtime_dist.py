@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import files, known_faults, schema
+from tasks.core import files, schema
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
+from tasks.core.nextflow import known_faults
 from tasks.runtime.build import BUILD_INFO, Runtime, build
 from tasks.runtime.dist import MAIN, Dist
 

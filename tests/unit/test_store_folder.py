@@ -16,7 +16,7 @@ import pytest
 from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
-from tasks.core.store import Store, Stored, Upload, is_immutable, open_store, send
+from tasks.core.store.store import Store, Stored, Upload, is_immutable, open_store, send
 from tests.limits import limited
 
 MOST = 2**20
@@ -251,7 +251,7 @@ def test_only_regular_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         pytest.skip("devices are made by root alone")
     told = limited("""
 from tasks.core.config import StoreAt
-from tasks.core.store import open_store
+from tasks.core.store.store import open_store
 store = open_store(StoreAt(url=sys.argv[1]))
 for ask in (store.head, lambda key: store.get(key, Path(sys.argv[2]), most=2**20)):
     try:
@@ -280,7 +280,7 @@ def test_a_listing_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     store = open_store(StoreAt(url=str(tmp_path / "store")))
     for number in range(6):
         store.put_bytes(f"a/{number}", b"")
-    monkeypatch.setattr("tasks.core.store.LISTED", 5)
+    monkeypatch.setattr("tasks.core.store.store.LISTED", 5)
     with pytest.raises(StoreError, match="more than 5 files"):
         store.list("a/")
 

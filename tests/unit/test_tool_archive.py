@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_the_archive_holds_the_project_and_nothing_built() -> None:
     names = {path.relative_to(ROOT).as_posix() for path in tool.sources(ROOT)}
-    assert {"doit", "dodo.py", "requirements.txt", "pyproject.toml", "tasks/core/graph.py",
+    assert {"doit", "dodo.py", "requirements.txt", "pyproject.toml", "tasks/core/step.py",
             "schemas/site.schema.json"} <= names
     assert not [name for name in names
                 if re.search(r"(^|/)(__pycache__|build|\.venv|\.git)(/|$)|\.pyc$|^tests/", name)]

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from tasks.core import parsing
 from tasks.core.errors import RegistryError
+from tasks.core.net.transport import ATTEMPTS, Broken, Transport, joined
 from tasks.core.registry import credentials
 from tasks.core.registry.credentials import Login
 from tasks.core.registry.streams import chunks_of
-from tasks.core.registry.transport import ATTEMPTS, Broken, Transport, joined
 
 if TYPE_CHECKING:
     import urllib3

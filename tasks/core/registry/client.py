@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.core import bounds, parsing
+from tasks.core import parsing
 from tasks.core.errors import IntegrityError, RegistryError
-from tasks.core.inside import NOWHERE, Inside
+from tasks.core.net import bounds
+from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.net.pace import slot
+from tasks.core.net.transport import ATTEMPTS, Broken, Transport, joined, origin
 from tasks.core.registry.auth import Refused
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.jws import payload
-from tasks.core.registry.limits import slot
 from tasks.core.registry.streams import checked, chunks_of
-from tasks.core.registry.transport import ATTEMPTS, Broken, Transport, joined, origin
 from tasks.core.registry.uploads import Opener, Uploads
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from tasks.core import bounds, parsing
+from tasks.core import parsing
+from tasks.core.net import bounds
+from tasks.core.net.transport import ATTEMPTS, Broken
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.streams import chunks_of
-from tasks.core.registry.transport import ATTEMPTS, Broken
 
 if TYPE_CHECKING:
     import urllib3

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.core import bounds
 from tasks.core.errors import RegistryError, SourceError
+from tasks.core.net import bounds
+from tasks.core.net.transport import ATTEMPTS, Body, Transport, joined
 from tasks.core.registry.auth import Authenticator
-from tasks.core.registry.transport import ATTEMPTS, Body, Transport, joined
 
 if TYPE_CHECKING:
     import urllib3

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import IntegrityError, RegistryError, SourceError
-from tasks.core.registry.transport import Broken
+from tasks.core.net.transport import Broken
 
 if TYPE_CHECKING:
     import urllib3

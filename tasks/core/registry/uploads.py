@@ -12,10 +12,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.core import bounds, parsing
+from tasks.core import parsing
 from tasks.core.errors import RegistryError
+from tasks.core.net import bounds
+from tasks.core.net.transport import ATTEMPTS, Broken
 from tasks.core.registry.endpoint import Endpoint
-from tasks.core.registry.transport import ATTEMPTS, Broken
 
 if TYPE_CHECKING:
     import urllib3

@@ -1,0 +1,1 @@
+"""What a run is given: samplesheets, staged files, params."""

@@ -1,0 +1,1 @@
+"""The HTTP layer: connections, proxies, CAs, redirects, bounds, pace, resumed downloads."""

@@ -1,0 +1,1 @@
+"""Nextflow itself: runtimes and their Java, launching, isolation, known faults."""

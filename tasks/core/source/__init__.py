@@ -1,0 +1,1 @@
+"""The reader of a pipeline's code: Groovy, configs, scripts, schemas."""

@@ -1,0 +1,41 @@
+"""A staged pipeline as later steps read it: its code, unpacked, and its resolved config."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files
+from tasks.core.archives import unpacking
+from tasks.core.schema import read_json
+
+PLACE = "/.airlock/project"
+"""Stands in resolved.json for the folder of the code, which is another one for each step."""
+
+
+def portable(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The config of the code in `folder`, the same whatever that folder is called."""
+    told: dict[str, Any] = _replaced(config, str(folder), PLACE)
+    return told
+
+
+def config(resolved: Path, folder: Path = Path(PLACE)) -> dict[str, Any]:
+    """The config that the file of `resolve` holds, of the code in `folder`."""
+    told: dict[str, Any] = _replaced(read_json(resolved, "resolved")["config"], PLACE, str(folder))
+    return told
+
+
+@contextlib.contextmanager
+def opened(code: Path, resolved: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The folder of the unpacked `code` and its config; the folder is gone when the block ends."""
+    with files.scratch(code.parent, "project") as place:
+        unpacking.unpack_tar(code, place / "code")
+        yield place / "code", config(resolved, place / "code")
+
+
+def _replaced(value: Any, old: str, new: str) -> Any:
+    """The same with another folder in every text; its JSON escapes nothing that a path may hold."""
+    return json.loads(json.dumps(value).replace(json.dumps(old)[1:-1], json.dumps(new)[1:-1]))

@@ -1,0 +1,180 @@
+"""How a room says what can be built: one step, with its settings, inputs and outputs.
+
+A step's action gets one frozen dataclass, its spec, and nothing else; the same spec, digested by
+field, is what doit compares. So a step cannot read a setting that it doesn't declare.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tasks.core import files, ownership
+from tasks.core.errors import AirlockError
+from tasks.core.paths import SitePaths
+
+Spec = TypeVar("Spec")
+Task = dict[str, Any]
+
+
+class _Question:
+    """doit passes `task` and `values` by name, and would look for the names at each call."""
+
+    __signature__ = inspect.Signature([
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        for name in ("task", "values")])
+
+
+class Settings(_Question):
+    """doit's question whether a step's settings and logic are those of its last success.
+
+    Its text, shown by `doit info`, names the settings that changed.
+    """
+
+    def __init__(self, spec: object, action: Callable[..., object]) -> None:
+        self._now = json.dumps({"logic": _logic(action.__module__), **_plain(spec)},
+                               sort_keys=True, default=_plain)
+        self._changed: list[str] = []
+
+    def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
+        task.value_savers.append(lambda: {"settings": self._now})
+        before = values.get("settings", "{}")
+        if not isinstance(before, str):  # of an earlier form
+            before = "{}"
+        if before != self._now:
+            old, new = json.loads(before), json.loads(self._now)
+            self._changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+        return bool(before == self._now)
+
+    def __repr__(self) -> str:
+        return f"settings changed: {', '.join(self._changed) or 'none'}"
+
+
+class Kept(_Question):
+    """doit's question whether files that a step both reads and writes are as it left them.
+
+    For locks: a colleague's new lock makes the step stale, the step's own writing doesn't.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = list(paths)
+
+    def _state(self) -> dict[str, str]:
+        return {str(path): files.sha256(path) for path in self._paths if path.is_file()}
+
+    def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
+        task.value_savers.append(lambda: {"kept": self._state()})
+        return bool(values.get("kept") == self._state())
+
+    def __repr__(self) -> str:
+        return f"changed or missing: {', '.join(map(str, self._paths))}"
+
+
+class Holds(_Question):
+    """doit's question whether what a step made still holds, where time alone can end that."""
+
+    def __init__(self, still: Callable[[], bool]) -> None:
+        self._still = still
+
+    def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
+        return self._still()
+
+    def __repr__(self) -> str:
+        return "its time is more than half over"
+
+
+def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, *,
+         needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
+         always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
+         still: Callable[[], bool] | None = None, after: Iterable[str] = (),
+         servers: Iterable[str] = ()) -> Task:
+    """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
+
+    `needs` and `makes` are the files read and written, `keeps` the locks that are both. `always`
+    runs it each time; `look` says that it changes nothing, so it never counts as stale; `asked`,
+    that it is made on request only, so it isn't stale before it was made once. Without
+    `recorded` the run leaves the step's state as it was: for a switch that makes the step do
+    something else. `still` says whether what it made holds yet: a signature may end. `after` are
+    tasks that must be done first, `servers` those that are started
+    only when this one runs.
+    """
+    makes, keeps = list(makes), list(keeps)
+    verb, _, last = name.rpartition(":")
+    task: Task = {
+        "basename": name,
+        "doc": doc,
+        "actions": [(perform, [name, action, spec])],
+        "file_dep": sorted({str(path) for path in needs}),
+        "targets": [str(path) for path in makes],
+        "uptodate": _questions(spec, action, keeps, still) if not (always or look) else [False],
+        "task_dep": list(after),
+        "setup": list(servers),
+        "clean": [(remove, [makes])],
+        "verbosity": 2,
+        "io": {"capture": False},
+        "meta": {"look": look or always, "asked": asked, "recorded": recorded},
+    }
+    if hasattr(spec, "pipeline"):
+        task |= {"basename": verb, "name": last}
+    return task
+
+
+def _questions(spec: object, action: Callable[..., object], keeps: list[Path],
+               still: Callable[[], bool] | None) -> list[Any]:
+    return [Settings(spec, action), *([Kept(keeps)] if keeps else []),
+            *([Holds(still)] if still else [])]
+
+
+def group(name: str, doc: str, members: Iterable[str] = ()) -> Task:
+    """A name for several tasks; without members, for all tasks `<name>:<pipeline>`."""
+    return {"basename": name, "name": None, "doc": doc, "task_dep": list(members)}
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """What `doit clean` does to a step: its outputs go, its locks stay."""
+    for path in paths:
+        if path.exists():
+            print(f"remove {path}")
+            path.unlink()
+
+
+def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
+    """Run an action; faults become doit's TaskFailed, the one place where they do."""
+    from doit.exceptions import TaskFailed
+    try:
+        return action(spec)
+    except AirlockError as error:
+        return TaskFailed(str(error))
+    except OSError as error:
+        return TaskFailed(str(AirlockError(
+            f"{error.strerror or type(error).__name__}", where=error.filename,
+            todo="free space or mend the rights there, then run the same command again")))
+    except Exception as error:
+        ownership.private_folder(SitePaths(site="faults").root)
+        trace = SitePaths(site="faults").logs / f"{name.replace(':', '-')}.txt"
+        files.write_text(trace, traceback.format_exc())
+        return TaskFailed(str(AirlockError(
+            f"a fault of nf-airlock itself: {type(error).__name__}: {error}", where=trace,
+            todo="please report it with that file, which holds the traceback")))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know: a dataclass as its fields, a path as text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+@cache
+def _logic(module: str) -> str:
+    """A digest of the modules in the action's room: a step is stale when its logic has changed."""
+    room = Path(sys.modules[module].__file__ or "").parent
+    return files.sha256_bytes(b"\0".join(
+        path.read_bytes() for path in sorted(room.glob("*.py")) if path.name != "graph.py"))[:16]

@@ -1,0 +1,1 @@
+"""A folder or a bucket as the place that carries files across, behind one interface."""

@@ -1,0 +1,1 @@
+"""What is trusted, and how that is shown: checksums, signatures, numbered promotions."""

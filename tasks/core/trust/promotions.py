@@ -1,0 +1,219 @@
+"""Promotions: signed statements of which release of a pipeline, or which tool, is the current one.
+
+A store could show an old release for ever, or go back to one, without changing a signed byte. So
+what is current is signed as well, with a number that grows and, where the site asks for it, with
+a time at which it ends. The pointer `current.json` only says which promotion is the newest: what
+it leads to is believed for its own signature (as TUF's timestamp role does).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tasks.core import files, opened, parsing
+from tasks.core.errors import AirlockError, ConfigError, IntegrityError, StoreError
+from tasks.core.schema import read_json
+from tasks.core.store.store import Store
+from tasks.core.trust import signature
+
+SMALL = 1 << 20
+"""Bytes of a pointer, a promotion or a signature; they have less than 1,000."""
+
+LOOKED_AT = 50
+"""Promotions that are read, newest first, to find the one that names an id."""
+
+NUMBERED = re.compile(r"([0-9]{8})\.json")
+AGAIN = "carry it again; if it stays so, ask those who pushed it"
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is promoted: the releases of a pipeline, or the tool (`pipeline` is None)."""
+
+    pipeline: str | None
+
+    @property
+    def place(self) -> str:
+        """Its folder in the store."""
+        return f"releases/{self.pipeline}" if self.pipeline else "tool"
+
+    @property
+    def pointer(self) -> str:
+        """The key of what says which promotion is the newest."""
+        return f"{self.place}/current.json"
+
+    def key(self, number: int) -> str:
+        """The key of a promotion; its signature lies beside it."""
+        return f"{self.place}/promotions/{number:08}.json"
+
+    def signer(self, identity: str) -> str:
+        """Whom allowed_signers must name for it."""
+        return signature.principal(identity, self.pipeline) if self.pipeline else identity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """That `id` is the current one, said for the `number`th time; times are UTC.
+
+    `pipeline` is None for the tool, and `expires` where it holds for ever.
+    """
+
+    pipeline: str | None
+    id: str
+    number: int
+    signed: str
+    expires: str | None
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(pipeline=self.pipeline)
+
+    def data(self) -> bytes:
+        """The bytes that are signed."""
+        return files.json_bytes({"kind": "promotion", **asdict(self)})
+
+    def pointer(self) -> bytes:
+        """The bytes of current.json."""
+        return files.json_bytes({"pipeline": self.pipeline, "id": self.id, "number": self.number})
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether it has ended."""
+        return self.expires is not None and time(self.expires) <= now
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether half of its time is over, so that it is said anew before it ends."""
+        if self.expires is None:
+            return False
+        begun = time(self.signed)
+        return now >= begun + (time(self.expires) - begun) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """Who may sign: the file allowed_signers, and the site's identity in it."""
+
+    allowed: Path
+    identity: str
+
+
+def time(text: str) -> datetime:
+    """A time as promotions have it."""
+    return datetime.strptime(text, TIME).replace(tzinfo=timezone.utc)
+
+
+def plan(subject: Subject, name: str, *, before: int, valid: int | None,
+         now: datetime) -> Promotion:
+    """The promotion of `name` that follows number `before`; it is valid for so many seconds."""
+    expires = None if valid is None else (now + timedelta(seconds=valid)).strftime(TIME)
+    return Promotion(pipeline=subject.pipeline, id=name, number=before + 1,
+                     signed=now.strftime(TIME), expires=expires)
+
+
+def read(path: Path) -> Promotion | None:
+    """A promotion of this side, or None where there is none that can be read."""
+    try:
+        return _promotion(read_json(path, "promotion"))
+    except ConfigError:
+        return None
+
+
+def holds(path: Path, now: datetime) -> bool:
+    """Whether the promotion in a file of this side has more than half of its time left, or no end.
+
+    Asked whenever the graph is loaded, so without its schema, which takes longer to import than
+    all of that. A file that is missing or says no such thing is found by who makes or pushes it.
+    """
+    try:
+        return not _promotion(parsing.from_json(opened.read(path, most=SMALL))).is_due(now)
+    except (AirlockError, OSError, ValueError, TypeError, AttributeError):
+        return True
+
+
+def numbers(store: Store, subject: Subject) -> list[int]:
+    """The numbers of all promotions in the store, newest first; none where nothing was pushed."""
+    try:
+        keys = store.list(f"{subject.place}/promotions/")
+    except StoreError:
+        if store.head(subject.pointer) is not None:
+            raise
+        return []  # a folder that the first push will make
+    named = (NUMBERED.fullmatch(key.rpartition("/")[2]) for key in keys)
+    return sorted((int(match[1]) for match in named if match), reverse=True)
+
+
+def current(store: Store, subject: Subject, trust: Trust) -> Promotion:
+    """What the store shows as current, by a trusted signature.
+
+    IntegrityError where the pointer or what it leads to is not what it must be.
+    """
+    where = f"{store.url}: {subject.pointer}"
+    pointer = _json(bring(store, subject.pointer), "pointer", where)
+    if pointer["pipeline"] != subject.pipeline:
+        raise IntegrityError(f"the pointer is for another pipeline, {pointer['pipeline']!r}",
+                             where=where, todo=AGAIN)
+    promotion = signed(store, subject, pointer["number"], trust)
+    if promotion.id != pointer["id"]:
+        raise IntegrityError(f"the pointer names {pointer['id']}, and its promotion "
+                             f"{promotion.id}", where=where, todo=AGAIN)
+    return promotion
+
+
+def signed(store: Store, subject: Subject, number: int, trust: Trust) -> Promotion:
+    """The promotion of a number, once a trusted key has signed it."""
+    key = subject.key(number)
+    where = f"{store.url}: {key}"
+    try:
+        data, seal = bring(store, key), bring(store, f"{key}.sig")
+    except StoreError as error:
+        raise IntegrityError(f"the promotion that the pointer names is missing: {error.what}",
+                             where=where, todo=AGAIN) from error
+    signature.verify(data, seal, namespace=signature.PROMOTION, allowed=trust.allowed,
+                     signer=subject.signer(trust.identity), where=f"{where}.sig")
+    promotion = _promotion(_json(data, "promotion", where))
+    if (promotion.pipeline, promotion.number) != (subject.pipeline, number):
+        raise IntegrityError(f"this is promotion {promotion.number} of "
+                             f"{promotion.pipeline or 'the tool'}", where=where, todo=AGAIN)
+    return promotion
+
+
+def naming(store: Store, subject: Subject, name: str, trust: Trust) -> Promotion | None:
+    """The newest promotion that names an id, by a trusted signature; others count for nothing."""
+    for number in numbers(store, subject)[:LOOKED_AT]:
+        try:
+            promotion = signed(store, subject, number, trust)
+        except IntegrityError:
+            continue
+        if promotion.id == name:
+            return promotion
+    return None
+
+
+def bring(store: Store, key: str, most: int = SMALL) -> bytes:
+    """A small file's bytes, of which there are no more than `most`."""
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "file"
+        store.get(key, path, most=most)
+        return path.read_bytes()
+
+
+def _json(data: bytes, schema: str, where: str) -> Mapping[str, Any]:
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / f"{schema}.json"
+        path.write_bytes(data)
+        try:
+            value: Mapping[str, Any] = read_json(path, schema)
+        except ConfigError as error:
+            raise IntegrityError(f"this is no {schema}: {error.what}", where=where,
+                                 todo="push again, or name a release: release=ID") from error
+    return value
+
+
+def _promotion(value: Mapping[str, Any]) -> Promotion:
+    return Promotion(**{key: each for key, each in value.items() if key != "kind"})

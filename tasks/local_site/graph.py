@@ -1,0 +1,52 @@
+"""What this room builds: nothing but the sandbox itself, hello's plugin, and the crossing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tasks.core.config import Config
+from tasks.core.paths import PipelinePaths, SitePaths
+from tasks.core.step import Task, group, step
+from tasks.local_site import cross, packages, plugin, servers
+from tasks.local_site.plan import SiteSpec
+
+
+def tasks(config: Config) -> Iterator[Task]:
+    """The room's tasks: none for a site without a sandbox."""
+    site = config.site
+    if site.sandbox is None:
+        return
+    sandbox = SitePaths(site=site.name).sandbox
+    yield group("sandbox", "the local site's own servers, started", ["sandbox:up"])
+    yield step("sandbox:packages", "Debian packages of the local site, installed or unpacked",
+               packages.provide, packages.PackagesSpec(unpacked=sandbox / "packages"), always=True)
+    yield step("sandbox:up", "start the local site's servers that are not running", servers.up,
+               SiteSpec(site=site), always=True)
+    yield step("sandbox:down", "end the local site's servers", servers.down, SiteSpec(site=site),
+               always=True)
+    yield step("sandbox:status", "what of the local site is running", servers.status,
+               SiteSpec(site=site), look=True)
+    yield from _plugin(config)
+    yield group("sandbox:cross", "the whole way: from the store to results on the offline host")
+    for pipeline in config.pipelines:
+        at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+        spec = cross.CrossSpec(
+            pipeline=pipeline.name, layout=at, key=site.signing.key,
+            identity=site.signing.identity, store=site.store, offline_store=site.offline.store,
+            trust=site.offline.trust)
+        yield step(f"sandbox:cross:{pipeline.name}", "run the release on the offline host",
+                   cross.cross, spec, makes=[at.crossing], servers=["sandbox:up"],
+                   needs=[at.push_receipt("release"), at.of_site.tool_receipt])
+
+
+def _plugin(config: Config) -> Iterator[Task]:
+    """hello's plugin, compiled against hello's runtime, where the site has that pipeline."""
+    at = SitePaths(site=config.site.name)
+    served = at.sandbox / "internet/files/plugins"
+    for pipeline in config.pipelines:
+        if pipeline.name == "hello":
+            runtime = PipelinePaths(site=at.site, pipeline=pipeline.name).runtime(pipeline.runtime)
+            yield step("sandbox:plugin", "hello's plugin and its index, on the local internet",
+                       plugin.build, plugin.PluginSpec(runtime=runtime, folder=served),
+                       needs=[runtime, *plugin.sources()], makes=[plugin.index(served)],
+                       servers=["sandbox:packages"])

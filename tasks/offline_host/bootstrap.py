@@ -1,0 +1,133 @@
+"""`prod:bootstrap`: all that a fetched release needs here; what is lacking is said at once."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files, ownership, processes
+from tasks.core.engine import daemon
+from tasks.core.errors import AirlockError, HostError, RegistryError
+from tasks.core.net.inside import EVERYWHERE
+from tasks.core.nextflow import launch, program
+from tasks.core.paths import OfflinePaths
+from tasks.core.registry.client import Access, Registries
+from tasks.core.schema import check, read_json
+
+_pulling = threading.Lock()
+"""Two tasks that pull the same image at once can fail."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootstrapSpec:
+    """The release in place, and the folder with the registry's CA and login."""
+
+    pipeline: str
+    layout: OfflinePaths
+    trust: Path
+
+    @property
+    def ca(self) -> Path | None:
+        """The registry's CA, where the trust folder has one; else the system's are trusted."""
+        return path if (path := self.trust / "ca.crt").is_file() else None
+
+    @property
+    def authfile(self) -> Path:
+        """The registry's login: a Docker config file."""
+        return self.trust / "config.json"
+
+
+def bootstrap(spec: BootstrapSpec) -> str:
+    """Unpack code, runtime and plugins, render the params, pull the images, write bootstrap.json.
+
+    HostError with all that this host lacks.
+    """
+    name = read_json(spec.layout.current, "current")["id"]
+    folder = spec.layout.release(name)
+    release = read_json(folder / "release.json", "release")
+    images = sorted(f"{image['destination']}@{image['digest']}" for image in held_images(folder))
+    lacks = lacking(spec, release, folder)
+    if lacks:
+        raise HostError("this host can't run the release yet:\n"
+                        + "\n".join(_indent(lack) for lack in lacks),
+                        todo="mend these, then run the same command again")
+    ready = launch.prepare(carried(folder, release["nextflow"]), spec.layout.launch)
+    with _pulling:
+        pulled = daemon.pull(daemon.connect(), images, authfile=spec.authfile)
+    told = {"pipeline": spec.pipeline, "release": name, "nextflow": release["nextflow"],
+            "java": str(ready.nextflow.java), "profile": release["profile"],
+            "run": release["run"], "images": images}
+    files.write_json(spec.layout.bootstrap, check(told, "bootstrap", where=spec.layout.bootstrap))
+    return f"{name}: {len(images)} images, {pulled} of them pulled now; " \
+           f"Nextflow {release['nextflow']} on {ready.nextflow.java}"
+
+
+def held_images(folder: Path) -> list[dict[str, Any]]:
+    """The images that a release says its registries hold."""
+    held: list[dict[str, Any]] = read_json(folder / "images.receipt.json",
+                                           "images-receipt")["images"]
+    return held
+
+
+def carried(folder: Path, version: str) -> launch.Carried:
+    """The files of a release that is laid out in `folder`."""
+    configs = folder / "configs.tar"
+    return launch.Carried(
+        configs=configs if configs.is_file() else None,
+        code=folder / "code.tar", runtime=folder / f"nextflow-{version}.tar",
+        plugins=folder / "plugins.tar", config=folder / "offline.config",
+        data_manifest=folder / "data.manifest.json",
+        locate=lambda path: files.inside(folder, path))
+
+
+def _indent(lack: AirlockError) -> str:
+    return "\n".join(f"  {line}" for line in str(lack).splitlines())
+
+
+def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[AirlockError]:
+    """Everything that this host lacks for the release."""
+    lacks = []
+    addresses = sorted({image["destination"].partition("/")[0] for image in held_images(folder)})
+    looks: list[Callable[[], object]] = [
+        lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it"),
+        lambda: program.find_java(release["nextflow"]),
+        *(partial(ownership.refuse_writable_by_others, spec.trust / name)
+          for name in ("ca.crt", "config.json")),
+        daemon.connect,
+        *(partial(see_registry, address, spec.ca, spec.authfile) for address in addresses),
+        lambda: _see_space(folder, spec.layout.root)]
+    for see in looks:
+        try:
+            see()
+        except AirlockError as error:
+            lacks.append(error)
+    return lacks
+
+
+def _see_space(folder: Path, place: Path) -> None:
+    """Room to unpack what is carried: as much again as its archives."""
+    needed = sum(path.stat().st_size for path in folder.glob("*.tar"))
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise HostError(f"the disk has {files.human_size(free)} left, "
+                        f"{files.human_size(needed)} are needed", where=place,
+                        todo="free space there")
+
+
+def see_registry(address: str, ca: Path | None, authfile: Path) -> None:
+    """RegistryError where the registry can't be reached, trusted or logged in to."""
+    access = Access(registries={}, ca=ca, authfile=authfile if authfile.is_file() else None,
+                    hosts=EVERYWHERE)
+    try:
+        Registries(access).at(address).ping()
+    except RegistryError as error:
+        raise RegistryError(
+            error.what, where=address,
+            todo=f"see that it can be reached, that the CA's certificate stands at "
+                 f"{authfile.with_name('ca.crt')} and /etc/docker/certs.d/{address}/ca.crt, and "
+                 f"the login in {authfile} (as `docker login` writes it)") from error

@@ -1,0 +1,211 @@
+"""`prod:fetch`: a release out of the store, with nothing believed before it is checked."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tasks.core import files
+from tasks.core.config import StoreAt
+from tasks.core.errors import AirlockError, IntegrityError, StoreError
+from tasks.core.paths import OfflinePaths
+from tasks.core.schema import read_json
+from tasks.core.store.store import THREADS, Progress, Store, open_store
+from tasks.core.trust import checksums, promotions, signature
+from tasks.core.trust.promotions import AGAIN, Promotion, bring
+from tasks.offline_host import freshness
+
+LARGEST_LIST = 64 << 20
+"""Bytes of SHA256SUMS and of release.json: some 100 for each carried file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchSpec:
+    """Where releases come from, what this host knows, and which release is asked for.
+
+    `tool` is the tool's own tool.json, and `asked` whether the user named that tool.
+    """
+
+    pipeline: str
+    layout: OfflinePaths
+    store: StoreAt
+    host: freshness.Host
+    tool: Path
+    asked: bool
+    release: str | None
+
+
+def fetch(spec: FetchSpec) -> str:
+    """Bring the current release, or the one asked for, into place.
+
+    IntegrityError names what is not as it was signed; then nothing in place has changed, and
+    the good files are kept for the next time.
+    """
+    store = open_store(spec.store)
+    own, notice = freshness.check_tool(store, spec.host, spec.tool, asked=spec.asked)
+    name, promotion = _chosen(store, spec)
+    listed = _signed_list(store, spec, name)
+    digests = checksums.parse_sums(listed, where=_where(spec, name, "SHA256SUMS"))
+    release = _release(store, spec, name, listed, digests)
+    if release["isolation"] == "none":
+        print("NOT ISOLATED: where this release was made, the pipeline's code could read and "
+              "change what its maker could", flush=True)
+    sizes = {each["path"]: each["size"] for each in release["files"]}
+    fetched = _fetch_all(store, spec, digests, sizes)
+    folder = spec.layout.release(name)
+    _lay_out(spec, folder, digests)
+    pointer = files.json_bytes({"pipeline": spec.pipeline, "id": name,
+                                "created": release["created"]})
+    if not spec.layout.current.is_file() or spec.layout.current.read_bytes() != pointer:
+        files.write_bytes(spec.layout.current, pointer)
+    for each in (own, promotion):
+        freshness.note(spec.host, each)
+    told = f"{name} is in place: {len(digests)} files checked, {fetched} of them fetched now"
+    return "\n".join(filter(None, [told, notice]))
+
+
+def _chosen(store: Store, spec: FetchSpec) -> tuple[str, Promotion | None]:
+    """The release that is asked for, else the promoted one with its promotion."""
+    if spec.release:
+        freshness.allow_asked(store, spec.host, spec.pipeline, spec.release)
+        return spec.release, None
+    promotion = freshness.current(store, spec.host, spec.pipeline)
+    return promotion.id, promotion
+
+
+def _where(spec: FetchSpec, name: str, path: str) -> str:
+    return f"{spec.store.url}: releases/{spec.pipeline}/{name}/{path}"
+
+
+def _signed_list(store: Store, spec: FetchSpec, name: str) -> bytes:
+    """SHA256SUMS, once a trusted key has signed it; nothing else is read before."""
+    place = f"releases/{spec.pipeline}/{name}"
+    files.inside(Path(), place)
+    try:
+        listed = bring(store, f"{place}/SHA256SUMS", LARGEST_LIST)
+    except StoreError as error:
+        known = sorted({key.split("/")[2] for key in store.list(f"releases/{spec.pipeline}/")
+                        if key.endswith("/SHA256SUMS")})
+        raise StoreError(f"there is no release {name!r}: {error.what}",
+                         where=_where(spec, name, "SHA256SUMS"),
+                         todo=f"known: {', '.join(known) or 'none'}") from error
+    try:
+        signed = bring(store, f"{place}/SHA256SUMS.sig")
+    except StoreError as error:
+        raise IntegrityError(f"the signature is missing: {error.what}",
+                             where=_where(spec, name, "SHA256SUMS.sig"), todo=AGAIN) from error
+    signers = spec.host.signers
+    signature.verify(listed, signed, namespace=signature.RELEASE, allowed=signers.allowed,
+                     signer=promotions.Subject(pipeline=spec.pipeline).signer(signers.identity),
+                     where=_where(spec, name, "SHA256SUMS.sig"))
+    return listed
+
+
+def _release(store: Store, spec: FetchSpec, name: str, listed: bytes,
+             digests: Mapping[str, str]) -> dict[str, Any]:
+    """release.json, whose pipeline, id and files must be those that were asked for and signed."""
+    where = _where(spec, name, "release.json")
+    if "release.json" not in digests:
+        raise IntegrityError("the signed list names no release.json", where=where, todo=AGAIN)
+    shown = bring(store, f"releases/{spec.pipeline}/{name}/release.json", LARGEST_LIST)
+    if files.sha256_bytes(shown) != digests["release.json"]:
+        raise IntegrityError("its bytes have changed", where=where, todo=AGAIN)
+    path = _blob(spec, "release.json", digests)
+    fault = _fetch_one(store, "release.json", digests["release.json"], None, path)
+    if isinstance(fault, AirlockError):
+        raise fault
+    release: dict[str, Any] = read_json(path, "release")
+    if release["pipeline"] != spec.pipeline:
+        raise IntegrityError(f"this is a release of another pipeline, {release['pipeline']!r}",
+                             where=where, todo=AGAIN)
+    own = f"{release['revision']}-{files.sha256_bytes(listed)[:12]}"
+    if own != name:
+        raise IntegrityError(f"the release under the name {name} is {own}", where=where,
+                             todo=AGAIN)
+    told = {each["path"]: each["sha256"] for each in release["files"]}
+    if told != {key: value for key, value in digests.items() if key != "release.json"}:
+        raise IntegrityError("release.json and SHA256SUMS do not list the same files", where=where,
+                             todo=AGAIN)
+    return release
+
+
+def _blob(spec: FetchSpec, path: str, digests: Mapping[str, str]) -> Path:
+    return spec.layout.blobs / digests[path] / PurePosixPath(path).name
+
+
+def _fetch_all(store: Store, spec: FetchSpec, digests: Mapping[str, str],
+               sizes: Mapping[str, int]) -> int:
+    """Bring and check every file; IntegrityError that names all that are not as signed."""
+    def one(path: str) -> AirlockError | bool:
+        told = _fetch_one(store, path, digests[path], sizes.get(path), _blob(spec, path, digests))
+        progress.add(sizes.get(path, 0))
+        return told
+
+    progress = Progress(f"prod:fetch:{spec.pipeline}", sum(sizes.values()))
+
+    # One content under two paths is one file here, so it is fetched once.
+    once = {_blob(spec, path, digests): path for path in sorted(digests)}
+    ordered = sorted(once.values(), key=lambda path: -sizes.get(path, 0))
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="fetch") as pool:
+        told = list(pool.map(one, ordered))
+    faults = [each for each in told if isinstance(each, AirlockError)]
+    if faults:
+        lines = [f"  {path}: {each.what}" for path, each in zip(ordered, told, strict=True)
+                 if isinstance(each, AirlockError)]
+        raise type(faults[0])("files of the release are not as they were signed:\n"
+                              + "\n".join(lines), where=spec.store.url, todo=AGAIN)
+    return sum(1 for each in told if each)
+
+
+def _fetch_one(store: Store, path: str, digest: str, size: int | None,
+               target: Path) -> AirlockError | bool:
+    """Have one file in the cache, checked: whether it was fetched now, or what is wrong."""
+    if _is_own_file(target) and files.sha256(target) == digest:
+        return False
+    key = checksums.blob_key(path, digest)
+    incoming = target.with_name(f".{target.name}.{threading.get_ident()}.incoming")
+    try:
+        store.get(key, incoming, most=LARGEST_LIST if size is None else size)
+        found, length = files.sha256(incoming), incoming.stat().st_size
+        if found != digest or size not in (None, length):
+            return IntegrityError(f"its bytes have changed (sha256 {found}, {length} bytes), in "
+                                  f"{key}", where=store.url, todo=AGAIN)
+        incoming.chmod(0o444)
+        os.replace(incoming, target)
+    except AirlockError as error:
+        return error
+    finally:
+        incoming.unlink(missing_ok=True)
+    return True
+
+
+def _lay_out(spec: FetchSpec, folder: Path, digests: Mapping[str, str]) -> None:
+    """The release's own folder, of links into the cache; left alone where it is right."""
+    wanted = {path: _blob(spec, path, digests) for path in digests}
+    if folder.is_dir() and _is_laid_out(folder, wanted, digests):
+        return
+
+    def build(temporary: Path) -> None:
+        for path, blob in wanted.items():
+            files.link_or_copy(blob, files.inside(temporary, path))
+
+    files.atomic_folder(folder, build)
+
+
+def _is_laid_out(folder: Path, wanted: Mapping[str, Path], digests: Mapping[str, str]) -> bool:
+    there = sorted(path.relative_to(folder).as_posix() for path in files.tree(folder))
+    return there == sorted(wanted) and all(
+        _is_own_file(folder / path)
+        and ((folder / path).samefile(blob) or files.sha256(folder / path) == digests[path])
+        for path, blob in wanted.items())
+
+
+def _is_own_file(path: Path) -> bool:
+    """Whether a file stands there itself: behind a link, another could change it after the check.
+    """
+    return path.is_file() and not path.is_symlink()

@@ -1,0 +1,66 @@
+"""What several of these tests need: a web server, and the real Nextflow."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tasks.core import files
+from tasks.core.net import download
+from tasks.core.source import project
+from tasks.runtime import build as runtimes
+from tests.servers import hostile as pipelines
+from tests.servers.project import MAVEN, ROOT
+from tests.servers.web import Web, serving
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A web server of the test's own."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> runtimes.Runtime:
+    """hello's runtime, built once by the real step with the real Maven, held against its lock."""
+    folder = tmp_path_factory.mktemp("runtime")
+    shutil.copy(ROOT / "config/locks/hello/runtime.json", folder)
+    raw = yaml.safe_load((ROOT / "config/pipelines/hello.yml").read_text())["nextflow"]
+    spec = runtimes.Runtime(
+        pipeline="hello", version=raw["version"], coordinates=tuple(raw["coordinates"]),
+        archive=folder / f"nextflow-{raw['version']}.tar", sums=folder / "sums",
+        lock=folder / "runtime.json", log=folder / "maven.log", relock=False,
+        repository=MAVEN)
+    runtimes.build(spec)
+    return spec
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web, runtime: runtimes.Runtime,
+            capfd: pytest.CaptureFixture[str]) -> Iterator[pipelines.Hostile]:
+    """A hostile pipeline and a user with credentials: after the test none has got anywhere."""
+    for name, value in pipelines.plant(tmp_path / "home").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(download, "LONGEST_WAIT", 0.02)
+    made = pipelines.make(tmp_path, web.url, runtime.archive)
+    yield made
+    own = [made.secret, *files.tree(tmp_path / "home")]
+    assert pipelines.holding(tmp_path, pipelines.SECRET, apart_from=own) == []
+    told = capfd.readouterr()
+    assert pipelines.SECRET not in told.out + told.err
+    assert not [seen for seen in web.seen if pipelines.SECRET in str(seen) or seen[2]]
+
+
+@pytest.fixture
+def resolved(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What `resolve` tells later steps, where the real Nextflow isn't what is tested."""
+    told: dict[str, Any] = {"params": {}}
+    monkeypatch.setattr(project, "config", lambda *_: told)
+    return told

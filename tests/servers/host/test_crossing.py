@@ -1,0 +1,226 @@
+"""The whole way of the bundled pipeline: from its source to results on the offline host."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import hashlib
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tasks.core import files
+from tasks.core.paths import SitePaths
+from tasks.local_site import host
+from tasks.local_site.plan import State
+from tests.servers.project import Project, copy, steps
+
+LOOKS = {"dev:validate:hello"}
+
+
+COMMANDS: set[bytes] = set()
+"""The command lines of all processes that were seen while the fixture's `doit` ran."""
+
+
+@contextmanager
+def watching_commands() -> Iterator[None]:
+    """Collect every process's command line, some 50 times a second."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    COMMANDS.add(path.read_bytes())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project in which plain `doit` has done its work once."""
+    project = copy(tmp_path_factory.mktemp("crossing"), number=1)
+    write_own(project.root / "mine")
+    try:
+        with watching_commands():
+            told = project.doit("mirror:data:hello", "input=mine/cohort.csv").stdout
+            assert "input=cohort" in told
+            project.doit()
+        yield project
+    finally:
+        project.doit("sandbox:down", check=False)
+
+
+def write_own(folder: Path) -> None:
+    """A user's own sheet and reads, named beside it, below it, and absolutely."""
+    for name, count in (("a.fastq.gz", 7), ("deep/b 1.fastq.gz", 3), ("deep/b 2.fastq.gz", 2)):
+        files.write_bytes(folder / name, gzip.compress(b"@r\nACGT\n+\nIIII\n" * count))
+    files.write_text(folder / "cohort.csv", "sample,fastq_1,fastq_2\none,a.fastq.gz,\n"
+                     f"two,deep/b 1.fastq.gz,{folder}/deep/b 2.fastq.gz\n")
+
+
+def results(project: Project) -> Path:
+    disk = project.root / "build/local/sandbox/host/disk"
+    release: str = json.loads(
+        (project.root / "build/local/hello/crossing.json").read_text())["release"]
+    return disk / "hello/airlock/results/hello" / release / "test"
+
+
+def test_the_results_hold_the_true_numbers_of_reads(crossed: Project) -> None:
+    def count(name: str) -> int:
+        with gzip.open(crossed.reads / name, "rt") as stream:
+            return sum(1 for _ in stream) // 4
+
+    with (results(crossed) / "summary/summary.tsv").open() as stream:
+        told = {(row["sample"], row["mate"]): int(row["reads"])
+                for row in csv.DictReader(stream, delimiter="\t")}
+    first, second = count("reads_1.fq.gz"), count("reads_2.fq.gz")
+    assert told == {("hiseq_paired", "1"): first, ("hiseq_paired", "2"): second,
+                    ("hiseq_single", "1"): first}
+
+
+def test_the_results_hold_the_plugins_mark(crossed: Project) -> None:
+    lines = "hiseq_paired\t5000\nhiseq_single\t2500\n"
+    mark = "airlock:" + hashlib.sha256(lines.encode()).hexdigest()[:16]
+    assert (results(crossed) / "summary/airlock_mark.txt").read_text().strip() == mark
+    assert mark in (results(crossed) / "summary/summary.html").read_text()
+
+
+def test_the_offline_host_reached_nothing_else(crossed: Project) -> None:
+    receipt = json.loads((crossed.root / "build/local/hello/crossing.json").read_text())
+    assert receipt["isolated"] is True
+    assert len(receipt["probes"]) >= 5
+    assert all(probe["refused"] for probe in receipt["probes"]), receipt["probes"]
+
+
+def test_a_second_run_only_looks(crossed: Project) -> None:
+    states = crossed.states()
+    assert set(states.values()) <= {"fresh", "-"}
+    assert steps(crossed.doit().stdout) <= LOOKS | {"sandbox:up"}
+
+
+def test_the_graph_of_the_second_run_is_quick_to_say_so(crossed: Project) -> None:
+    told = crossed.doit("release", "config", "push").stdout
+    assert not steps(told)
+    assert "nothing to do" in told
+
+
+def test_the_dag_has_a_picture(crossed: Project) -> None:
+    picture = (crossed.root / "build/local/hello/smoke/DAG.svg").read_text()
+    assert "<svg" in picture
+    assert "SEQSTATS_COUNTS" in picture
+
+
+def test_no_secret_stands_where_it_must_not(crossed: Project) -> None:
+    sandbox = crossed.root / "build/local/sandbox"
+    config = json.loads((sandbox / "auth/config.json").read_text())
+    encoded = next(iter(config["auths"].values()))["auth"]
+    password = base64.b64decode(encoded).decode().partition(":")[2]
+    assert len(password) >= 16
+    assert any(b"docker-registry" in command for command in COMMANDS)
+    assert not [command for command in COMMANDS
+                if password.encode() in command or encoded.encode() in command]
+    allowed = {"config.json"}
+    told = subprocess.run(
+        ["grep", "-rlaF", "-e", password, "-e", encoded, "build", "config"],
+        cwd=crossed.root, capture_output=True, text=True, check=False).stdout
+    assert {Path(line).name for line in told.splitlines()} <= allowed, told
+
+
+def test_the_carried_files_satisfy_the_standard_tools(crossed: Project) -> None:
+    store = crossed.root / "build/local/store"
+    pointer = json.loads((store / "releases/hello/current.json").read_text())
+    folder = store / "releases/hello" / pointer["id"]
+    sums = (folder / "SHA256SUMS").read_bytes()
+    allowed = crossed.root / "build/local/sandbox/host/trust/allowed_signers"
+    subprocess.run(["ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "airlock/hello",
+                    "-n", "airlock-release", "-s", folder / "SHA256SUMS.sig"],
+                   input=sums, check=True, capture_output=True)
+    assert pointer["id"].endswith(hashlib.sha256(sums).hexdigest()[:12])
+    for line in sums.decode().splitlines():
+        digest, _, name = line.partition("  ")
+        blob = store / "blobs/sha256" / digest / Path(name).name
+        assert hashlib.sha256(blob.read_bytes()).hexdigest() == digest
+
+
+def test_a_comment_in_the_source_goes_as_far_as_bytes_differ(crossed: Project) -> None:
+    main = crossed.root / "examples/hello/main.nf"
+    before = main.read_text()
+    try:
+        main.write_text(before + "\n// a comment\n")
+        states = crossed.states()
+        assert states["stage:hello"] == "stale"
+        for name in ("images:list:hello", "images:lock:hello", "images:mirror:hello",
+                     "mirror:data:hello", "config:hello", "release:hello", "dev:smoke:hello",
+                     "push:release:hello", "sandbox:cross:hello"):
+            assert states[name] == "behind", name
+        assert states["runtime:hello"] == "fresh"
+        ran = steps(crossed.doit("config", "images:mirror", "mirror:data", "plugins:cache").stdout)
+        assert {"stage:hello", "images:list:hello"} <= ran
+        assert not ran & {"images:lock:hello", "images:mirror:hello", "config:hello"}
+    finally:
+        main.write_text(before)
+
+
+def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(crossed.root)
+    state = State.read(SitePaths(site="local").sandbox)
+    said = host.run_inside(
+        "local", ["./doit", "role=prod", "site=local", "pipeline=hello", "input=cohort"],
+        cwd=host.HOME / "hello/airlock", env={"PATH": host.path_with(Path(state.python_prefix))})
+    folder = results(crossed).with_name("cohort")
+    assert f"{folder.name}/" in said
+    with (folder / "summary/summary.tsv").open() as stream:
+        told = {(row["sample"], row["mate"]): int(row["reads"])
+                for row in csv.DictReader(stream, delimiter="\t")}
+    assert told == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
+
+
+def test_what_is_built_is_closed_and_containers_with_a_user_of_their_own_still_read(
+        crossed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On both sides nobody else may enter; what is mounted into a container is read there."""
+    monkeypatch.chdir(crossed.root)
+    site = SitePaths(site="local")
+    there = site.sandbox / "host/disk/hello/airlock/build/local"
+    for closed in (site.root, there, site.sandbox / "auth", site.sandbox / "host/trust"):
+        assert closed.stat().st_mode & 0o777 == 0o700, closed
+    image, *_ = json.loads((there / "prod/hello/bootstrap.json").read_text())["images"]
+    inside = host.HOME / "hello/airlock/build/local/prod/hello"
+    counted = host.run_inside("local", [
+        "docker", "run", "--rm", "--pull", "never", "--user", "65534:65534", "--entrypoint", "bash",
+        "--volume", f"{inside}:{inside}:ro", image, "-c",
+        f"cat {inside}/releases/*/data/*/* | wc -c"])
+    assert int(counted) == sum(path.stat().st_size for path in
+                               there.glob("prod/hello/releases/*/data/*/*"))
+
+
+def test_a_changed_byte_in_the_store_is_refused_and_named(crossed: Project) -> None:
+    store = crossed.root / "build/local/store"
+    blob = next((store / "blobs/sha256").glob("*/plugins.tar"))
+    before = blob.read_bytes()
+    receipt = crossed.root / "build/local/hello/crossing.json"
+    try:
+        changed = bytearray(before)
+        changed[len(changed) // 2] ^= 1
+        blob.chmod(0o644)
+        blob.write_bytes(changed)
+        receipt.unlink()
+        done = crossed.doit("sandbox:cross:hello", check=False)
+        assert done.returncode == 1
+        assert "plugins.tar" in done.stdout
+        assert not receipt.exists()
+    finally:
+        blob.write_bytes(before)

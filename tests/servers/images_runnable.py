@@ -1,0 +1,157 @@
+"""Images that engines can run, and the engines themselves, for tests of archives."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.images_servers import (
+    DOCKER,
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
+    OCI,
+    OCI_CONFIG,
+    OCI_LAYER,
+    Layout,
+)
+
+
+def programs(contents: dict[str, bytes]) -> bytes:
+    """A layer's tar, all its files executable."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, data in sorted(contents.items()):
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), 0o755
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def shell() -> bytes:
+    """A static busybox as /bin/sh, in a layer."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("busybox-static is not here; `./doit test` installs it where it may")
+    return programs({"bin/sh": Path(busybox).read_bytes()})
+
+
+def runnable(folder: Path, layers: Sequence[bytes], *, docker: bool = False,
+             zipped: bool = True) -> Layout:
+    """A layout of one image that prints what /etc/says holds; its layers are compressed."""
+    made = Layout(folder)
+    config = {"os": "linux", "architecture": "amd64",
+              "config": {"Cmd": ["/bin/sh", "/etc/says"], "Env": ["PATH=/bin"]},
+              "rootfs": {"type": "layers", "diff_ids": [
+                  f"sha256:{hashlib.sha256(each).hexdigest()}" for each in layers]},
+              "history": [{"created_by": "test"} for _ in layers]}
+    kind = DOCKER_LAYER if docker else OCI_LAYER + ("+gzip" if zipped else "")
+    manifest = {"schemaVersion": 2, "mediaType": DOCKER if docker else OCI,
+                "config": made.add(json.dumps(config).encode(),
+                                   DOCKER_CONFIG if docker else OCI_CONFIG),
+                "layers": [made.add(gzip.compress(each, mtime=0) if zipped else each, kind)
+                           for each in layers]}
+    made.finish([made.add(json.dumps(manifest).encode(), DOCKER if docker else OCI)])
+    return made
+
+
+def says(text: str) -> bytes:
+    """A layer with the script that the image runs."""
+    return programs({"etc/says": f"echo {text}\n".encode()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A running dockerd, or podman with a storage of its own."""
+
+    command: tuple[str, ...]
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the engine's client."""
+        done = subprocess.run([*self.command, *words], text=True, capture_output=True, check=False,
+                              stdin=subprocess.DEVNULL)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(words)}: {done.stdout}{done.stderr}")
+        return done
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """What the engine says of an image."""
+        told: dict[str, Any] = json.loads(self.run("image", "inspect", name).stdout)[0]
+        return told
+
+
+@contextmanager
+def docker(root: Path) -> Iterator[Engine]:
+    """The host's dockerd with its own data, without a network; ended by its process id."""
+    for program in ("dockerd", "docker", "unshare"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not here; `./doit test` installs it where it may")
+    if os.getuid():
+        pytest.skip("dockerd needs root")
+    socket = Path(f"/run/airlock-test-{os.getpid()}/docker.sock")
+    socket.parent.mkdir(mode=0o700)
+    root.mkdir(parents=True)
+    hide = "mkdir -p /run/containerd; mount -t tmpfs tmpfs /run/containerd; exec \"$@\""
+    daemon = ["dockerd", "--host", f"unix://{socket}", "--data-root", str(root / "data"),
+              "--exec-root", str(socket.parent / "exec"), "--pidfile",
+              str(socket.parent / "pid"), "--iptables=false", "--ip6tables=false",
+              "--bridge=none", "--exec-opt", "native.cgroupdriver=cgroupfs",
+              "--cgroup-parent", f"/{socket.parent.name}"]
+    with (root / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "slave", "sh", "-c", hide, "sh", *daemon],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    engine = Engine(command=("docker", "--host", f"unix://{socket}"))
+    try:
+        for _ in range(300):
+            if engine.run("version", check=False).returncode == 0:
+                break
+            assert process.poll() is None, (root / "log").read_text()[-3000:]
+            time.sleep(0.1)
+        yield engine
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        shutil.rmtree(socket.parent, ignore_errors=True)
+        _remove_cgroups(socket.parent.name)
+
+
+def _remove_cgroups(name: str) -> None:
+    """The empty control groups that ended containers leave behind."""
+    root = Path("/sys/fs/cgroup")
+    for top in (root / name, *root.glob(f"*/{name}")):
+        for folder, _, _ in os.walk(top, topdown=False):
+            with suppress(OSError):
+                Path(folder).rmdir()
+
+
+@contextmanager
+def podman(root: Path) -> Iterator[Engine]:
+    """Podman with its own storage."""
+    if shutil.which("podman") is None:
+        pytest.skip("podman is not here: apt-get install --no-remove podman")
+    if os.getuid():
+        pytest.skip("podman's storage is made by root here")
+    run = Path(f"/run/airlock-podman-{os.getpid()}")  # its sockets' paths must be short
+    engine = Engine(command=(
+        "podman", "--root", str(root / "root"), "--runroot", str(run), "--tmpdir",
+        str(run / "tmp"), "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs",
+        "--events-backend", "none"))
+    try:
+        yield engine
+    finally:
+        engine.run("system", "reset", "--force", check=False)
+        shutil.rmtree(run, ignore_errors=True)

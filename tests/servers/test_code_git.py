@@ -1,0 +1,333 @@
+"""Staging from real git repositories, over files and over the web."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+import ssl
+import subprocess
+import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.code import git, stage
+from tasks.core import files, schema
+from tasks.core.errors import ConfigError, IntegrityError, SourceError
+from tests.servers.web import Web
+
+SOURCE = "https://git.example.org/hello.git"
+DATE = "2024-03-01T10:00:00+00:00"
+
+
+class Repository:
+    """A bare repository, and a work tree that is pushed into it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bare, self.tree = folder / "served/git/hello.git", folder / "tree"
+        self.git("init", "--quiet", "--bare", str(self.bare), at=folder)
+        self.git("init", "--quiet", "--initial-branch=main", str(self.tree), at=folder)
+
+    def git(self, *words: str, at: Path | None = None) -> str:
+        who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
+               for what, value in (("NAME", "a"), ("EMAIL", "a@example.org"), ("DATE", DATE))}
+        return subprocess.run(["git", *words], cwd=at or self.tree, check=True, text=True,
+                              capture_output=True, env={**os.environ, **who}).stdout.strip()
+
+    def commit(self, **contents: str) -> str:
+        for name, text in contents.items():
+            (self.tree / name).write_text(text)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "x")
+        return self.git("rev-parse", "HEAD")
+
+    def push(self) -> None:
+        self.git("push", "--quiet", "--force", "--tags", str(self.bare), "HEAD:main")
+        self.git("update-server-info", at=self.bare)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    made = Repository(tmp_path)
+    (made.tree / "bin").mkdir()
+    (made.tree / "bin/tool").write_text("#!/bin/sh\n")
+    (made.tree / "bin/tool").chmod(0o755)
+    (made.tree / "link.nf").symlink_to("main.nf")
+    # What git archive and a checkout would leave out or change.
+    (made.tree / ".gitattributes").write_text("* text eol=crlf\nmain.nf export-ignore\n")
+    made.commit(**{"main.nf": "workflow {}\n"})
+    made.git("tag", "--annotate", "--message", "x", "v1")
+    made.push()
+    return made
+
+
+def spec(folder: Path, base: str, **changes: Any) -> stage.GitStage:
+    values: dict[str, Any] = {
+        "pipeline": "p", "source": SOURCE, "revision": "v1",
+        "urls": {"https://git.example.org/": f"{base}/"}, "cache": folder / "out/cache",
+        "archive": folder / "out/code.tar", "manifest": folder / "out/manifest.json",
+        "lock": folder / "locks/code.json", "log": folder / "out/log", "relock": False, **changes}
+    return stage.GitStage(**values)
+
+
+def local(folder: Path, **changes: Any) -> stage.GitStage:
+    return spec(folder, f"file://{folder}/served/git", **changes)
+
+
+def test_a_tag_is_staged_byte_for_byte(repository: Repository, tmp_path: Path) -> None:
+    stage.from_git(local(tmp_path))
+    commit = repository.git("rev-parse", "HEAD")
+    with tarfile.open(tmp_path / "out/code.tar") as tar:
+        about = {each.name: (each.mode, each.mtime, each.linkname) for each in tar}
+        main = tar.extractfile("main.nf")
+        assert main is not None
+        assert main.read() == b"workflow {}\n"
+    seconds = 1709287200
+    assert about == {".gitattributes": (0o644, seconds, ""), "bin/tool": (0o755, seconds, ""),
+                     "link.nf": (0o777, seconds, "main.nf"), "main.nf": (0o644, seconds, "")}
+    told = schema.read_json(tmp_path / "out/manifest.json", "code-manifest")
+    assert (told["commit"], told["date"], told["revision"]) == (commit, DATE, "v1")
+    assert schema.read_json(tmp_path / "locks/code.json", "code-lock") == {
+        "source": SOURCE, "revision": "v1", "commit": commit}
+
+
+def test_the_web_gives_the_same_bytes(repository: Repository, tmp_path: Path, web: Web) -> None:
+    web.folder = tmp_path / "served"
+    stage.from_git(local(tmp_path))
+    before = (tmp_path / "out/code.tar").read_bytes()
+    stage.from_git(spec(tmp_path, f"{web.url}/git", cache=tmp_path / "other"))
+    assert (tmp_path / "out/code.tar").read_bytes() == before
+    assert web.asked("/git/hello.git/info/refs") > 0
+
+
+def test_branch_and_commit_are_revisions_too(repository: Repository, tmp_path: Path) -> None:
+    first = repository.git("rev-parse", "HEAD")
+    second = repository.commit(**{"main.nf": "workflow { x }\n"})
+    repository.push()
+    for revision, commit in (("main", second), (first, first), (second[:9], second)):
+        stage.from_git(local(tmp_path, revision=revision))
+        assert json.loads((tmp_path / "locks/code.json").read_text())["commit"] == commit
+
+
+def test_a_moved_tag_is_refused_with_both_commits_until_relock(repository: Repository,
+                                                               tmp_path: Path) -> None:
+    stage.from_git(local(tmp_path))
+    first = repository.git("rev-parse", "HEAD")
+    before = (tmp_path / "out/code.tar").read_bytes()
+    second = repository.commit(**{"main.nf": "workflow { evil }\n"})
+    repository.git("tag", "--force", "v1")
+    repository.push()
+    with pytest.raises(SourceError) as caught:
+        stage.from_git(local(tmp_path))
+    assert all(each in str(caught.value) for each in (first, second, "relock=1"))
+    assert (tmp_path / "out/code.tar").read_bytes() == before
+    stage.from_git(local(tmp_path, relock=True))
+    assert json.loads((tmp_path / "locks/code.json").read_text())["commit"] == second
+
+
+def test_a_submodule_is_refused(repository: Repository, tmp_path: Path) -> None:
+    repository.git("update-index", "--add", "--cacheinfo",
+                   f"160000,{repository.git('rev-parse', 'HEAD')},modules/other")
+    repository.git("commit", "--quiet", "--message", "x")
+    repository.push()
+    with pytest.raises(SourceError, match="submodules: modules/other"):
+        stage.from_git(local(tmp_path, revision="main"))
+
+
+def test_a_git_lfs_pointer_is_refused(repository: Repository, tmp_path: Path) -> None:
+    repository.commit(**{"big.bam": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"})
+    repository.push()
+    with pytest.raises(SourceError, match=r"big\.bam: a git-lfs pointer"):
+        stage.from_git(local(tmp_path, revision="main"))
+
+
+def test_what_is_not_there_is_named(repository: Repository, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no tag, branch or commit 'v11'; did you mean 'v1'"):
+        stage.from_git(local(tmp_path, revision="v11"))
+    with pytest.raises(SourceError, match="can't be fetched"):
+        stage.from_git(local(tmp_path, source="https://git.example.org/none.git"))
+    with pytest.raises(ConfigError, match="needs a revision"):
+        stage.from_git(local(tmp_path, revision=None))
+
+
+@pytest.mark.parametrize("revision", ["--upload-pack=touch evil", "main:main.nf", "HEAD~1", "^"])
+def test_a_revision_is_a_name_and_nothing_else(repository: Repository, tmp_path: Path,
+                                               revision: str) -> None:
+    with pytest.raises(SourceError):
+        stage.from_git(local(tmp_path, revision=revision))
+
+
+@pytest.mark.parametrize("source", ["ext::sh -c touch% evil", "git://127.0.0.1:1/x"])
+def test_other_transports_are_refused(tmp_path: Path, source: str) -> None:
+    with pytest.raises(SourceError, match="not allowed"):
+        stage.from_git(local(tmp_path, source=source))
+
+
+def test_what_a_killed_fetch_left_is_no_hindrance(repository: Repository, tmp_path: Path) -> None:
+    stage.from_git(local(tmp_path))
+    (tmp_path / "out/cache/packed-refs.lock").write_text("")
+    (tmp_path / "out/cache/refs/heads/main.lock").write_text("")
+    repository.commit(**{"main.nf": "workflow { y }\n"})
+    repository.push()
+    stage.from_git(local(tmp_path, revision="main"))
+
+
+def test_a_broken_lock_is_named(repository: Repository, tmp_path: Path) -> None:
+    stage.from_git(local(tmp_path))
+    (tmp_path / "locks/code.json").write_text('{"source": 1, "commit": "x"}')
+    with pytest.raises(ConfigError) as caught:
+        stage.from_git(local(tmp_path))
+    for part in ("code.json", "source", "commit", "revision"):
+        assert part in str(caught.value)
+
+
+def test_git_asks_nothing_and_runs_no_hook(repository: Repository, tmp_path: Path, web: Web,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = tmp_path / "ran"
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    (hooks / "reference-transaction").write_text(f"#!/bin/sh\ntouch {mark}\n")
+    (hooks / "reference-transaction").chmod(0o755)
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.hooksPath")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(hooks))
+    stage.from_git(local(tmp_path))
+    assert not mark.exists()
+    web.statuses["/hello.git/info/refs"] = [401] * 9
+    closed = dataclasses.replace(local(tmp_path), urls={"https://git.example.org/": f"{web.url}/"})
+    with pytest.raises(SourceError):
+        stage.from_git(closed)
+
+
+def test_ssh_goes_by_the_user_s_own_command(repository: Repository, tmp_path: Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program in ssh's place that runs git's command here, as a forge would there."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nshift $(($# - 1))\nexec sh -c "$1"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+    stage.from_git(spec(tmp_path, "", source=f"ssh://git@forge.example.org{repository.bare}"))
+    assert (tmp_path / "out/code.tar").is_file()
+
+
+def archived(repository: Repository, web: Web, **changes: Any) -> stage.ArchiveStage:
+    folder = repository.tree.parent
+    data = repository.tree.parent / "served.tar.gz"
+    repository.git("archive", "--format=tar.gz", "--prefix=hello-1/", f"--output={data}", "HEAD")
+    web.files = {"/hello.tar.gz": data.read_bytes()}
+    values: dict[str, Any] = {
+        "pipeline": "p", "source": "https://git.example.org/hello.tar.gz", "revision": "1.0",
+        "sha256": files.sha256(data), "urls": {"https://git.example.org/": f"{web.url}/"},
+        "archive": folder / "out/code.tar", "manifest": folder / "out/manifest.json",
+        "lock": folder / "locks/code.json", **changes}
+    (folder / "out").mkdir(exist_ok=True)
+    return stage.ArchiveStage(**values)
+
+
+def test_an_archive_is_unwrapped_and_tells_its_commit(repository: Repository, web: Web) -> None:
+    repository.git("rm", "--quiet", ".gitattributes")
+    commit = repository.commit(**{"x.nf": "x\n"})
+    made = archived(repository, web)
+    assert commit[:12] in stage.from_archive(made)
+    with tarfile.open(made.archive) as tar:
+        assert {"main.nf", "bin/tool", "link.nf", "x.nf"} <= set(tar.getnames())
+    manifest = schema.read_json(made.manifest, "code-manifest")
+    assert (manifest["revision"], manifest["commit"]) == ("1.0", commit)
+    assert schema.read_json(made.lock, "code-lock")["sha256"] == made.sha256
+    with pytest.raises(IntegrityError, match="not the one that was promised") as caught:
+        stage.from_archive(dataclasses.replace(made, sha256="0" * 64))
+    assert made.sha256 in str(caught.value)
+
+
+def test_a_submodule_of_an_archive_is_noticed(repository: Repository, web: Web) -> None:
+    """A forge's archive has an empty folder there, and git's own not even that."""
+    repository.commit(**{".gitmodules": '[submodule "x"]\n\tpath = modules/x\n\turl = y\n'})
+    with pytest.raises(SourceError, match=r"modules/x: a submodule \(\.gitmodules\)"):
+        stage.from_archive(archived(repository, web))
+
+
+class Private(BaseHTTPRequestHandler):
+    """Git's files for those who bring the token; the rest is sent elsewhere, or refused."""
+
+    def do_GET(self) -> None:
+        server: Any = self.server
+        server.seen.append(self.headers["Authorization"])
+        login = base64.b64encode(f"token:{server.token}".encode()).decode()
+        if server.elsewhere:
+            self.send_response(302)
+            self.send_header("Location", f"{server.elsewhere}{self.path}")
+        elif self.headers["Authorization"] != f"Basic {login}":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+        else:
+            path = server.root / self.path.partition("?")[0].lstrip("/")
+            if path.is_file():
+                data = path.read_bytes()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+                return
+            self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """Say nothing."""
+
+
+@contextmanager
+def private(folder: Path, host: str, *, elsewhere: str = "") -> Iterator[Any]:
+    """A forge with TLS of its own CA, which is the certificate itself."""
+    key, certificate = folder / f"{host}.key", folder / f"{host}.crt"
+    if not certificate.is_file():
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}",
+                        "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Private)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.token, server.root, server.seen = "s3cret-t0ken", folder / "served/git", []
+    server.elsewhere, server.url = elsewhere, f"https://{host}:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_token_opens_a_private_repository_and_goes_nowhere_else(
+        repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right, wrong and missing; and not to the host that the first one redirects to."""
+    with private(tmp_path, "localhost") as forge:
+        monkeypatch.setenv("GIT_SSL_CAINFO", str(tmp_path / "localhost.crt"))
+        made = spec(tmp_path, forge.url, source=SOURCE)
+        with pytest.raises(SourceError, match=git.TOKEN):
+            stage.from_git(made)
+        monkeypatch.setenv(git.TOKEN, "wrong-t0ken")
+        with pytest.raises(SourceError) as caught:
+            stage.from_git(made)
+        assert "t0ken" not in str(caught.value)
+        monkeypatch.setenv(git.TOKEN, forge.token)
+        stage.from_git(made)
+        assert made.archive.is_file()
+        texts = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
+        assert not any(forge.token.encode() in text for text in texts)
+        with private(tmp_path, "localhost", elsewhere=forge.url) as first:
+            forge.seen.clear()
+            with pytest.raises(SourceError):
+                stage.from_git(dataclasses.replace(
+                    spec(tmp_path, first.url), cache=tmp_path / "out/other"))
+            assert not any(first.seen)
+            assert not any(forge.seen)

@@ -1,0 +1,74 @@
+"""doit's commands on the real graph, as they are typed: list, info, clean, forget, and mistakes."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.servers.project import Project, copy
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project whose pipeline is staged and listed; no server is needed for that."""
+    made = copy(tmp_path, number=5)
+    made.doit("stage", "images:list:hello")
+    return made
+
+
+def test_clean_takes_outputs_and_leaves_locks(project: Project) -> None:
+    lock = project.root / "config/locks/hello/images.json"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text("{}")
+    built = project.root / "build/local/hello"
+    project.doit("clean", "images:*")
+    assert not (built / "images.txt").exists()
+    assert (built / "code.tar").exists()
+    assert lock.read_text() == "{}"
+    assert project.states()["images:list:hello"] == "stale"
+    assert project.states()["stage:hello"] == "fresh"
+
+
+def test_forget_makes_stale_without_removing(project: Project) -> None:
+    project.doit("forget", "stage:hello")
+    states = project.states()
+    assert states["stage:hello"] == "stale"
+    assert states["images:list:hello"] == "behind"
+    assert (project.root / "build/local/hello/code.tar").exists()
+
+
+def test_info_names_the_setting_that_changed(project: Project) -> None:
+    pipeline = project.root / "config/pipelines/hello.yml"
+    pipeline.write_text(pipeline.read_text().replace("profile: test", "profile: docker"))
+    assert "settings changed: profile" in project.doit("info", "images:list:hello",
+                                                             check=False).stdout
+
+
+def test_one_pipeline_or_all(project: Project) -> None:
+    for words in (["images:list"], ["images:list:hello"], ["pipeline=hello", "images:list"]):
+        assert "nothing to do" in project.doit(*words).stdout
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (["pipeline=nosuch"], "there is no pipeline 'nosuch'"),
+    (["pipeline=helo", "list"], "did you mean 'hello'"),
+    (["site=nosuch"], "there is no site 'nosuch'"),
+    (["relok=1", "images:lock"], "did you mean 'relock'"),
+    (["images:nosuch"], "images:nosuch"),
+])
+def test_a_mistake_is_told_in_a_few_lines(project: Project, words: list[str], told: str) -> None:
+    done = project.doit(*words, check=False)
+    assert done.returncode == 3
+    assert told in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_closed_pipe_is_no_fault(project: Project) -> None:
+    command = " ".join(project.command("list"))
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command} | head -n 1"],
+                          cwd=project.root, env=project.environment(), capture_output=True,
+                          text=True, check=False)
+    assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,350 @@
+"""Images of every kind, to every kind of place: old formats, several platforms and registries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.core.errors import HostError, ImageError
+from tasks.core.net.inside import NOWHERE
+from tasks.core.registry.client import Access, Registries
+from tasks.core.schema import read_json
+from tasks.images.lock import LockSpec, lock_images
+from tasks.images.locked import read_lock
+from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
+from tasks.images.outdated import OutdatedSpec, show_outdated
+from tasks.images.reference import Destination
+from tasks.images.verify import VerifySpec, extra, verify_images
+from tests.servers import images_servers as servers
+from tests.servers.images_faults import Answer, Memory, Request, serve
+from tests.servers.images_servers import Layout, Server
+
+OLD, BOTH = "quay.io/biocontainers/old:0.7", "docker.io/library/both:1"
+NEW = "quay.io/biocontainers/new:1"
+LAYERS = [servers.layer({"bin/old": b"of 2016"}), servers.layer({"etc/old": b"conf"})]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A source that holds schema 1 too, and two registries with TLS and a password."""
+
+    source: Server
+    one: Server
+    two: Server
+    access: Access
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    servers.need_programs()
+    root = tmp_path_factory.mktemp("registries")
+    ca, certificate, key = servers.certificates(root / "tls")
+    htpasswd = servers.passwords(root)
+    with ExitStack() as stack:
+        source = stack.enter_context(servers.registry(root / "source", schema1=True))
+        one, two = (stack.enter_context(servers.registry(
+            root / name, tls=(certificate, key), htpasswd=htpasswd)) for name in ("one", "two"))
+        layout = Layout(root / "old")
+        layout.finish([layout.with_history(LAYERS)])
+        servers.push(source, "quay.io/biocontainers/old", "0.7", layout.folder, form="v2s1")
+        layout = Layout(root / "both")
+        layout.finish([layout.image([LAYERS[0], each.encode()], architecture=each)
+                       for each in ("amd64", "arm64")])
+        servers.push(source, "docker.io/library/both", "1", layout.folder)
+        put_new(source, root, b"first")
+        yield World(source=source, one=one, two=two, access=Access(
+            registries={"quay.io": f"{source.url}/quay.io", "docker.io": f"{source.url}/docker.io",
+                        "gone.example.org": "http://127.0.0.1:1"}, ca=ca,
+            authfile=servers.login_files(root / "auth", [one.address, two.address]),
+            hosts=NOWHERE.naming(*(f"https://{each.address}" for each in (one, two)))))
+
+
+def put_new(source: Server, folder: Path, content: bytes, tag: str = "1") -> None:
+    layout = Layout(folder / content.decode())
+    layout.finish([layout.image([content])])
+    servers.push(source, "quay.io/biocontainers/new", tag, layout.folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """The steps over some images."""
+
+    lock: LockSpec
+    plan: PlanSpec
+    mirror: MirrorSpec
+    verify: VerifySpec
+
+    def entry(self, source: str) -> dict[str, Any]:
+        """An image in the receipt."""
+        told = read_json(self.mirror.receipt, "images-receipt")["images"]
+        found: dict[str, Any] = next(each for each in told if each["source"] == source)
+        return found
+
+    def all(self) -> str:
+        lock_images(self.lock)
+        return mirror_images(self.mirror)
+
+
+def steps(world: World, folder: Path, *images: str, further: tuple[str, ...] = (),
+          repositories: dict[str, str] | None = None) -> Steps:
+    (folder / "images.txt").write_text("".join(f"{each}\n" for each in sorted(images)))
+    destination = Destination(address=world.one.address, prefix=folder.name.replace("_", "-"),
+                              repositories=repositories or {})
+    lock, receipt = folder / "lock.json", folder / "images.receipt.json"
+    common: dict[str, Any] = {"pipeline": "test", "lock": lock, "access": world.access}
+    return Steps(
+        lock=LockSpec(**common, images=folder / "images.txt", pinned=folder / "pinned.txt",
+                      platform="linux/amd64", further=further, relock=False,
+                      licences={"*/biocontainers/old": "ours"}),
+        plan=PlanSpec(**common, destination=destination, locks=(lock,), receipt=receipt,
+                      report=folder / "images.plan.json"),
+        mirror=MirrorSpec(**common, receipt=receipt, destination=destination),
+        verify=VerifySpec(**common, locks=(lock,), receipt=receipt, destination=destination))
+
+
+def planned(at: Steps, source: str) -> dict[str, Any]:
+    show_plan(at.plan)
+    told = read_json(at.plan.report, "images-plan")["images"]
+    found: dict[str, Any] = next(each for each in told if each["source"] == source)
+    return found
+
+
+def test_schema_1_is_told_converted_once_and_held_against_its_source(
+        world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    at = steps(world, tmp_path, OLD, NEW)
+    said = lock_images(at.lock)
+    assert f"convert: {OLD} is in docker schema 1" in said
+    assert f"licence: {OLD} needs one of ours" in said
+    locked = {str(image.source): image for image in read_lock(at.lock.lock)}[OLD]
+    assert (locked.convert, locked.config, len(locked.layers)) == ("docker schema 1", None, 3)
+    assert (planned(at, OLD)["state"], planned(at, OLD)["licence"]) == ("converts", "ours")
+    assert "1 converted" in mirror_images(at.mirror)
+    told = at.entry(OLD)
+    assert told["converted"] == {"from": locked.manifest, "reason": "docker schema 1"}
+    assert told["digest"] != locked.manifest
+    seen = servers.inspect(world.one, f"{told['destination'].partition('/')[2]}@{told['digest']}",
+                           world.access.authfile)
+    assert seen["Layers"] == [blob.digest for blob in locked.layers[:2]]
+    assert "is in docker schema 1" not in "".join(planned(at, OLD)["why"])
+    assert not list(tmp_path.glob("converting*"))
+
+    before, receipt = servers.writes(world.one), at.mirror.receipt.read_bytes()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "converted" not in mirror_images(at.mirror)
+    assert (servers.writes(world.one), at.mirror.receipt.read_bytes()) == (before, receipt)
+    assert "2 images whole" in verify_images(at.verify)
+    out = capsys.readouterr().out
+    assert "differs" not in out
+    assert "source   " not in out
+
+
+def test_a_lost_conversion_is_seen_and_made_again(world: World, tmp_path: Path,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    at = steps(world, tmp_path, OLD)
+    at.all()
+    config = json.loads(world.one.blob(at.entry(OLD)["digest"]).read_bytes())["config"]["digest"]
+    kept = at.mirror.receipt.read_bytes()
+    world.one.blob(config).unlink()
+    assert planned(at, OLD)["state"] == "converts"
+    with pytest.raises(ImageError, match="images:mirror:test"):
+        verify_images(at.verify)
+    assert f"blob {config} is missing" in capsys.readouterr().out
+    assert not at.mirror.receipt.exists()
+    mirror_images(at.mirror)
+    assert at.mirror.receipt.read_bytes() == kept
+    verify_images(at.verify)
+
+
+def test_without_skopeo_only_an_old_image_fails(world: World, tmp_path: Path,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    at = steps(world, tmp_path, OLD)
+    lock_images(at.lock)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        with pytest.raises(HostError, match="'skopeo' is not on the PATH") as caught:
+            mirror_images(at.mirror)
+        assert OLD in str(caught.value)
+        assert not at.mirror.receipt.exists()
+        at.lock.images.write_text(f"{NEW}\n")
+        at.all()
+
+
+def test_a_conversion_with_other_layers_is_refused(world: World, tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    real = shutil.which("skopeo")
+    fake = tmp_path / "bin/skopeo"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\n{real} "$@" || exit 1\nfor to; do :; done\n'
+                    'sed -i "s/.layers.:\\[[^]]*\\]/\\"layers\\":[]/" "${to#dir:}/manifest.json"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    at = steps(world, tmp_path, OLD)
+    with pytest.raises(ImageError, match="other layers"):
+        at.all()
+    assert not at.mirror.receipt.exists()
+
+
+def test_a_single_platform_leaves_the_index_and_all_of_them_bring_it(
+        world: World, tmp_path: Path) -> None:
+    at = steps(world, tmp_path, BOTH, NEW)
+    at.all()
+    one = at.entry(BOTH)
+    assert "index" not in one
+    assert pointed(world, one) == one["digest"] == read_lock(at.lock.lock)[0].manifest
+    with pytest.raises(ImageError, match="add relock=1"):
+        lock_images(replace(at.lock, further=("all",)))
+    for further in (("all",), ("linux/arm64",)):
+        said = lock_images(replace(at.lock, further=further, relock=True))
+        assert ("platform: " + NEW in said) == (further == ("linux/arm64",))
+        assert planned(at, BOTH)["state"] == ("moves" if further == ("all",) else "present")
+        mirror_images(at.mirror)
+        both = at.entry(BOTH)
+        image = read_lock(at.lock.lock)[0]
+        assert pointed(world, both) == both["index"] == image.index
+        assert both["digest"] == one["digest"]
+        assert [each["platform"] for each in both["others"]] == ["linux/arm64"]
+        arm = servers.inspect(world.one, place(both) + "@" + both["others"][0]["digest"],
+                              world.access.authfile)
+        assert arm["Architecture"] == "arm64"
+        verify_images(at.verify)
+
+
+def place(told: dict[str, Any]) -> str:
+    return str(told["destination"]).partition("/")[2]
+
+
+def pointed(world: World, told: dict[str, Any]) -> str:
+    """The digest that the destination's tag means."""
+    authfile = world.access.authfile
+    raw = subprocess.run(
+        ["skopeo", "inspect", "--raw", "--tls-verify=false", "--authfile", str(authfile),
+         f"docker://{world.one.address}/{place(told)}:{told['source'].rpartition(':')[2]}"],
+        check=True, capture_output=True).stdout
+    return "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+def test_a_lost_platform_is_a_mismatch(world: World, tmp_path: Path,
+                                       capsys: pytest.CaptureFixture[str]) -> None:
+    at = steps(world, tmp_path, BOTH, further=("all",))
+    at.all()
+    other = read_lock(at.lock.lock)[0].others[0].manifest
+    (world.one.data / "docker/registry/v2/repositories" / place(at.entry(BOTH))
+     / f"_manifests/revisions/sha256/{other[7:]}/link").unlink()
+    with pytest.raises(ImageError):
+        verify_images(at.verify)
+    assert f"manifest {other} is missing" in capsys.readouterr().out
+    mirror_images(at.mirror)
+    verify_images(at.verify)
+
+
+def test_each_source_goes_to_its_own_registry(world: World, tmp_path: Path,
+                                              capsys: pytest.CaptureFixture[str]) -> None:
+    at = steps(world, tmp_path, BOTH, OLD, NEW,
+               repositories={"docker.io": f"{world.two.address}/hub/{tmp_path.name[:4]}"})
+    said = at.all()
+    assert f"at {' and '.join(sorted([world.one.address, world.two.address]))}" in said
+    assert at.entry(BOTH)["destination"] == (
+        f"{world.two.address}/hub/{tmp_path.name[:4]}/library/both")
+    assert at.entry(NEW)["destination"].startswith(f"{world.one.address}/{tmp_path.name[:4]}")
+    assert servers.inspect(world.two, f"{place(at.entry(BOTH))}:1",
+                           world.access.authfile)["Digest"] == at.entry(BOTH)["digest"]
+    assert "3 images whole" in verify_images(at.verify)
+    layer = read_lock(at.lock.lock)[0].layers[0].digest
+    world.two.blob(layer).unlink()
+    with pytest.raises(ImageError):
+        verify_images(at.verify)
+    assert f"blob {layer} is missing" in capsys.readouterr().out
+    assert "moved in 1 blobs" in mirror_images(at.mirror)
+    verify_images(at.verify)
+
+
+def test_two_pipelines_that_meet_in_one_place_are_refused(world: World, tmp_path: Path) -> None:
+    shared = {"quay.io": f"{world.one.address}/x", "docker.io": f"{world.one.address}/x"}
+    at = steps(world, tmp_path, NEW, repositories=shared)
+    lock_images(at.lock)
+    other = json.loads(at.lock.lock.read_bytes())
+    other["images"][0]["source"] = "docker.io/biocontainers/new:2"
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    show_plan(at.plan)
+    with pytest.raises(ImageError, match="would both go to"):
+        show_plan(replace(at.plan, locks=(at.lock.lock, tmp_path / "other.json")))
+
+
+def test_what_is_extra_moved_gone_or_silent_is_told_and_no_fault(
+        world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put_new(world.source, tmp_path, b"kept", "moving")
+    at = steps(world, tmp_path, BOTH, NEW, "quay.io/biocontainers/new:moving")
+    at.all()
+    prefix = at.mirror.destination.prefix
+    put_new(world.source, tmp_path, b"next", "moving")
+    for path, tag in ((f"{prefix}/quay.io/biocontainers/new", "stray"), (f"{prefix}/stray", "1")):
+        layout = Layout(tmp_path / path)
+        layout.finish([layout.image([LAYERS[0]])])
+        subprocess.run(["skopeo", "--insecure-policy", "copy", "--quiet", "--format", "oci",
+                        "--dest-tls-verify=false", "--dest-authfile", str(world.access.authfile),
+                        f"oci:{layout.folder}:it", f"docker://{world.one.address}/{path}:{tag}"],
+                       check=True, capture_output=True)
+    capsys.readouterr()
+    verify_images(at.verify)
+    out = capsys.readouterr().out
+    assert f"extra    {world.one.address}/{prefix}/quay.io/biocontainers/new:stray" in out
+    assert f"extra    {world.one.address}/{prefix}/stray\n" in out
+    assert "source   quay.io/biocontainers/new:moving: has moved from" in out
+    assert at.mirror.receipt.exists()
+
+    asked = OutdatedSpec(pipeline="test", lock=at.lock.lock, access=world.access)
+    assert show_outdated(asked).startswith("1 moved of 3 images")
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == [
+        "moved", "quay.io/biocontainers/new:moving"]
+    silent = replace(world.access, registries={**world.access.registries,
+                                               "docker.io": f"{world.source.url}/nothing"})
+    assert "1 gone" in show_outdated(replace(asked, access=silent))
+
+
+def test_a_silent_source_is_no_fault(world: World, tmp_path: Path,
+                                     monkeypatch: pytest.MonkeyPatch,
+                                     capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.0)
+    at = steps(world, tmp_path, NEW, BOTH)
+    at.all()
+    silent = replace(world.access, registries={**world.access.registries,
+                                               "quay.io": "http://127.0.0.1:1/quay.io"})
+    verify_images(replace(at.verify, access=silent))
+    assert f"source   {NEW}: no answer from 127.0.0.1:1" in capsys.readouterr().out
+    assert at.mirror.receipt.exists()
+    assert "1 unknown of 2" in show_outdated(OutdatedSpec(
+        pipeline="test", lock=at.lock.lock, access=silent))
+
+
+def test_long_lists_are_read_to_their_end_and_a_forbidden_one_is_told(world: World,
+                                                                      tmp_path: Path) -> None:
+    at = steps(world, tmp_path, NEW)
+    lock_images(at.lock)
+
+    def spoil(request: Request) -> Answer | None:
+        if request.path.endswith("/tags/list"):
+            if "last" in request.query:
+                return 200, {}, b'{"tags": ["third", "1"]}'
+            after = f'<{request.path}?last=b>; rel="next"'
+            return 200, {"Link": after}, b'{"tags": ["first", "second"]}'
+        return (403, {}, b"") if request.path == "/v2/_catalog" else None
+
+    with serve(Memory(spoil=spoil)) as memory:
+        home = memory.url.removeprefix("http://")
+        access = Access(registries={home: memory.url}, ca=None, authfile=tmp_path / "none.json")
+        (tmp_path / "none.json").write_text("{}")
+        found = extra(Registries(access), read_lock(at.lock.lock),
+                      Destination(address=home, prefix="in"))
+    assert [each.rpartition(":")[2] for each in found[:3]] == ["first", "second", "third"]
+    assert found[3].startswith(f"can't be known for all of {home}: {home} refuses its list")

@@ -1,0 +1,124 @@
+"""What the offline host is told that it lacks: all at once, before anything is unpacked."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tasks.core import files
+from tasks.core.errors import HostError, RegistryError
+from tasks.core.schema import read_json
+from tasks.offline_host.bootstrap import BootstrapSpec, bootstrap, lacking, see_registry
+from tasks.offline_host.fetch import fetch
+from tests.staged import Staged, stage
+
+USER, PASSWORD = "reader", "a-secret-word"
+
+
+class Registry(BaseHTTPRequestHandler):
+    """Answers `GET /v2/` as a registry with a password does."""
+
+    def do_GET(self) -> None:
+        wanted = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        good = self.headers.get("Authorization") == f"Basic {wanted}"
+        self.send_response(200 if good else 401)
+        if not good:
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        pass
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    key, made = folder / f"{name}.key", folder / f"{name}.crt"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", made,
+                    "-days", "2", "-subj", f"/CN={name}", "-addext",
+                    "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    return key, made
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """host:port of a TLS server; its certificate is tmp_path/registry.crt."""
+    key, made = certificate(tmp_path, "registry")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, key)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def login(folder: Path, address: str, password: str) -> Path:
+    path = folder / "config.json"
+    auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
+    path.write_text(json.dumps({"auths": {address: {"auth": auth}}}))
+    return path
+
+
+def test_the_registry_is_seen_over_verified_tls(registry: str, tmp_path: Path) -> None:
+    ca = tmp_path / "registry.crt"
+    see_registry(registry, ca, login(tmp_path, registry, PASSWORD))
+    _, wrong = certificate(tmp_path, "wrong")
+    for distrusted in (wrong, None):
+        with pytest.raises(RegistryError, match=r"certificate of .* is not trusted") as told:
+            see_registry(registry, distrusted, tmp_path / "config.json")
+        assert f"/etc/docker/certs.d/{registry}/ca.crt" in str(told.value)
+    with pytest.raises(RegistryError, match="without a login, and none is known"):
+        see_registry(registry, ca, tmp_path / "none")
+    with pytest.raises(RegistryError, match="wrong user or password") as told:
+        see_registry(registry, ca, login(tmp_path, registry, "a-wrong-word"))
+    assert "a-wrong-word" not in str(told.value)
+    with pytest.raises(RegistryError, match="Connection refused"):
+        see_registry("127.0.0.1:9", ca, tmp_path / "config.json")
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
+    monkeypatch.chdir(tmp_path)
+    staged = stage()
+    staged.publish()
+    staged.trust_key()
+    fetch(staged.fetch_spec())
+    return staged
+
+
+def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.setenv("PATH", str(empty))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    spec = BootstrapSpec(pipeline="hello", layout=fetched.prod, trust=fetched.trust)
+    folder = fetched.prod.release(fetched.id())
+    release = read_json(folder / "release.json", "release")
+    receipt = read_json(folder / "images.receipt.json", "images-receipt")
+    receipt["images"][0]["destination"] = "127.0.0.1:9/quay.io/airlock/tool"
+    files.write_json(folder / "images.receipt.json", receipt)
+    said = "\n".join(map(str, lacking(spec, release, folder)))
+    assert "'bash' is not on the PATH" in said
+    assert "no container engine answers" in said
+    assert "no answer from 127.0.0.1:9: Connection refused" in said
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(1, 1, 0))
+    monkeypatch.setattr("tasks.offline_host.bootstrap.see_registry", lambda *rest: None)
+    with pytest.raises(HostError, match="can't run the release yet") as told:
+        bootstrap(spec)
+    assert "'bash'" in str(told.value) and "the disk has 0 B left" in str(told.value)
+    assert not fetched.prod.launch.exists() and not fetched.prod.bootstrap.exists()

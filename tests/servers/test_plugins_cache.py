@@ -1,0 +1,264 @@
+"""Plugins from a real web server, for a config that the real Nextflow resolves."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.core import files, schema
+from tasks.core.archives import unpacking
+from tasks.core.config import PluginsAt
+from tasks.core.errors import ConfigError, IntegrityError, SourceError
+from tasks.plugins.cache import Plugins, cache
+from tasks.resolve.resolve import ResolveSpec, resolve
+from tasks.runtime import build as runtimes
+from tests.servers.web import Web
+
+MANIFEST = "classes/META-INF/MANIFEST.MF"
+
+
+def zipped(plugin: str, version: str, needs: str = "", **more: bytes) -> bytes:
+    """The same bytes whenever it is made: a ZipInfo is of 1980, a bare name of now."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(MANIFEST), (
+            f"Plugin-Id: {plugin}\nPlugin-Version: {version}\n"
+            + (f"Plugin-Dependencies: {needs}\n" if needs else "")))
+        for name, content in more.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return out.getvalue()
+
+
+class Shop:
+    """A plugin index on the web server."""
+
+    def __init__(self, web: Web) -> None:
+        self.web, self.releases = web, dict[str, list[dict[str, Any]]]()
+        self.publish()
+
+    def add(self, plugin: str, version: str, data: bytes | None = None,
+            **changes: Any) -> bytes:
+        """Offer a release, in the place of one of the same version; returns the zip."""
+        data = zipped(plugin, version) if data is None else data
+        name = f"{plugin}-{version}.zip"
+        self.web.files[f"/{name}"] = data
+        others = [each for each in self.releases.get(plugin, []) if each["version"] != version]
+        self.releases[plugin] = [*others, {
+            "version": version, "url": name, "date": "2024-01-01T00:00:00Z",
+            "requires": ">=24.04.0", "sha512sum": hashlib.sha512(data).hexdigest(), **changes}]
+        self.publish()
+        return data
+
+    def publish(self) -> None:
+        self.web.files["/plugins.json"] = json.dumps(
+            [{"id": key, "releases": value} for key, value in self.releases.items()]).encode()
+
+
+@pytest.fixture
+def shop(web: Web) -> Shop:
+    return Shop(web)
+
+
+@pytest.fixture
+def wanted(resolved: dict[str, Any]) -> list[str]:
+    """The plugins that the config names."""
+    told: list[str] = []
+    resolved["plugins"] = told
+    return told
+
+
+def spec(root: Path, web: Web, **changes: Any) -> Plugins:
+    values: dict[str, Any] = {
+        "pipeline": "p", "nextflow": "24.10.5",
+        "at": PluginsAt(index=f"{web.url}/plugins.json"), "urls": {}, "by_hand": (),
+        "resolved": root / "resolved.json", "runtime": made(root / "nextflow-24.10.5.tar"),
+        "data_manifest": root / "data.manifest.json", "listed": root / "plugins.txt",
+        "archive": root / "plugins.tar", "lock": root / "locks/plugins.json",
+        "relock": False, **changes}
+    files.write_json(root / "data.manifest.json", {
+        "pipeline": "p", "profile": "test", "declared": [], "sheets": [], "files": [],
+        "params": {"vep_cache": {"kind": "none", "was": "s3://x/y"}}})
+    return Plugins(**values)
+
+
+def made(path: Path) -> Path:
+    """A runtime archive whose jar names the plugins that it was made with."""
+    jar = io.BytesIO()
+    with zipfile.ZipFile(jar, "w") as opened:
+        opened.writestr("META-INF/plugins-info.txt", "nf-amazon@2.9.2\nnf-wave@1.7.4\n")
+    files.write_tar(path, Path(), [], extra={
+        "nextflow-24.10.5/lib/other.jar": b"no zip",
+        "nextflow-24.10.5/lib/nextflow-24.10.5.jar": jar.getvalue()})
+    return path
+
+
+def names(root: Path) -> list[str]:
+    with tarfile.open(root / "plugins.tar") as tar:
+        return tar.getnames()
+
+
+def test_pinned_plugins_are_cached_sorted_and_locked(tmp_path: Path, web: Web, shop: Shop,
+                                                     wanted: list[str]) -> None:
+    shop.add("nf-b", "1.0.0")
+    data = shop.add("nf-a", "2.0.0")
+    wanted += ["nf-b@1.0.0", "nf-a@2.0.0"]
+    cache(spec(tmp_path, web))
+    assert (tmp_path / "plugins.txt").read_text() == "nf-a@2.0.0\nnf-b@1.0.0\n"
+    assert names(tmp_path) == [f"nf-a-2.0.0/{MANIFEST}", f"nf-b-1.0.0/{MANIFEST}"]
+    lock = schema.read_json(tmp_path / "locks/plugins.json", "plugins-lock")["plugins"]
+    assert lock[0] == {"id": "nf-a", "version": "2.0.0", "url": f"{web.url}/nf-a-2.0.0.zip",
+                       "because": "nextflow.config", "sha256": hashlib.sha256(data).hexdigest(),
+                       "sha512": hashlib.sha512(data).hexdigest()}
+    before = (tmp_path / "plugins.tar").read_bytes()
+    cache(spec(tmp_path, web))
+    assert (tmp_path / "plugins.tar").read_bytes() == before
+
+
+def test_an_unpinned_plugin_keeps_its_locked_version_until_relock(
+        tmp_path: Path, web: Web, shop: Shop, wanted: list[str]) -> None:
+    shop.add("nf-a", "1.0.0")
+    wanted += ["nf-a"]
+    cache(spec(tmp_path, web))
+    shop.add("nf-a", "1.1.0")
+    cache(spec(tmp_path, web))
+    assert (tmp_path / "plugins.txt").read_text() == "nf-a@1.0.0\n"
+    cache(spec(tmp_path, web, relock=True))
+    assert (tmp_path / "plugins.txt").read_text() == "nf-a@1.1.0\n"
+
+
+def test_changed_bytes_are_refused_with_both_digests(tmp_path: Path, web: Web, shop: Shop,
+                                                     wanted: list[str]) -> None:
+    wanted += ["nf-a@1.0.0"]
+    first = hashlib.sha256(shop.add("nf-a", "1.0.0")).hexdigest()
+    cache(spec(tmp_path, web))
+    second = hashlib.sha256(
+        shop.add("nf-a", "1.0.0", zipped("nf-a", "1.0.0", evil=b"x"))).hexdigest()
+    with pytest.raises(SourceError) as caught:
+        cache(spec(tmp_path, web))
+    assert all(each in str(caught.value) for each in (first, second, "relock=1"))
+    cache(spec(tmp_path, web, relock=True))
+    assert "nf-a-1.0.0/evil" in names(tmp_path)
+
+
+def test_the_index_s_checksum_must_fit_even_with_relock(tmp_path: Path, web: Web, shop: Shop,
+                                                        wanted: list[str]) -> None:
+    wanted += ["nf-a@1.0.0"]
+    shop.add("nf-a", "1.0.0", sha512sum="0" * 128)
+    with pytest.raises(IntegrityError, match="not what the index says"):
+        cache(spec(tmp_path, web, relock=True))
+    assert not (tmp_path / "plugins.tar").exists()
+    assert not (tmp_path / "locks").exists()
+
+
+def test_without_a_checksum_only_the_lock_can_vouch(tmp_path: Path, web: Web, shop: Shop,
+                                                    wanted: list[str]) -> None:
+    wanted += ["nf-a@1.0.0"]
+    shop.add("nf-a", "1.0.0")
+    cache(spec(tmp_path, web))
+    shop.add("nf-a", "1.0.0", sha512sum=None)
+    cache(spec(tmp_path, web))
+    with pytest.raises(IntegrityError, match=r"no sha512sum of nf-a@1\.0\.0"):
+        cache(spec(tmp_path, web, lock=tmp_path / "none.json"))
+
+
+def test_a_zip_that_holds_another_plugin_is_refused(tmp_path: Path, web: Web, shop: Shop,
+                                                    wanted: list[str]) -> None:
+    wanted += ["nf-a@1.0.0"]
+    shop.add("nf-a", "1.0.0", zipped("nf-a", "0.9.0"))
+    with pytest.raises(IntegrityError, match=r"holds nf-a@0\.9\.0"):
+        cache(spec(tmp_path, web))
+
+
+def test_what_a_plugin_depends_on_is_carried_too(tmp_path: Path, web: Web, shop: Shop,
+                                                 wanted: list[str]) -> None:
+    wanted += ["nf-a@1.0.0"]
+    shop.add("nf-a", "1.0.0", zipped("nf-a", "1.0.0", needs="nf-c@>=1.0 & <2, nf-d?@1.0"))
+    for version in ("0.9.0", "1.1.0", "2.0.0"):
+        shop.add("nf-c", version, zipped("nf-c", version, needs="nf-e"))
+    shop.add("nf-e", "3.0.0", zipped("nf-e", "3.0.0", needs="nf-a"))
+    told = cache(spec(tmp_path, web))
+    assert told == ("nf-a@1.0.0: nextflow.config\nnf-c@1.1.0: nf-a depends on it\n"
+                    "nf-e@3.0.0: nf-c depends on it")
+    wanted += ["nf-b@1.0.0"]
+    shop.add("nf-b", "1.0.0", zipped("nf-b", "1.0.0", needs="nf-z@>=1"))
+    with pytest.raises(SourceError, match="no plugin 'nf-z'"):
+        cache(spec(tmp_path, web))
+
+
+def test_what_nextflow_loads_unseen_is_of_the_runtime_s_own_version(
+        tmp_path: Path, web: Web, shop: Shop, resolved: dict[str, Any]) -> None:
+    """s3:// that stays asks for nf-amazon, and what the release sets to null does not."""
+    for name, version in (("nf-amazon", "2.9.2"), ("nf-amazon", "3.0.0"), ("nf-wave", "1.7.4")):
+        shop.add(name, version)
+    resolved["params"] = {"vep_cache": "s3://x/y", "outdir": "results"}
+    assert cache(spec(tmp_path, web)) == "no plugins"
+    resolved["params"]["model"] = "s3://x/z"
+    assert cache(spec(tmp_path, web)) == "nf-amazon@2.9.2: s3:// in params.model"
+    resolved |= {"params": {}, "wave": {"enabled": True},
+               "process": {"withLabel:big": {"executor": "awsbatch"}}}
+    assert cache(spec(tmp_path, web)) == ("nf-amazon@2.9.2: process.executor awsbatch\n"
+                                          "nf-wave@1.7.4: wave.enabled")
+    resolved.clear()
+    assert cache(spec(tmp_path, web, by_hand=("nf-amazon",))) == (
+        "nf-amazon@2.9.2: plugins in the pipeline's config")
+
+
+def test_a_registry_answers_as_an_index_does(tmp_path: Path, web: Web, shop: Shop,
+                                             wanted: list[str]) -> None:
+    """In the form of Nextflow 25.10: what is asked for, with its version, in one request."""
+    wanted += ["nf-a@1.0.0", "nf-b"]
+    shop.add("nf-a", "1.0.0")
+    shop.add("nf-b", "2.0.0")
+    web.files["/api/v1/plugins/dependencies"] = json.dumps({"plugins": [
+        {"id": name, "projectUrl": "x", "provider": "y",
+         "releases": [{**each, "url": f"{web.url}/{each['url']}"} for each in releases]}
+        for name, releases in shop.releases.items()]}).encode()
+    made_of = spec(tmp_path, web, at=PluginsAt(registry=f"{web.url}/api"))
+    cache(made_of)
+    assert (tmp_path / "plugins.txt").read_text() == "nf-a@1.0.0\nnf-b@2.0.0\n"
+    assert web.asked("/plugins.json") == 0
+    assert web.queries["/api/v1/plugins/dependencies"] == [
+        "plugins=nf-a%401.0.0%2Cnf-b&nextflowVersion=24.10.5"]
+    for answer in (b"<html>", b"[" * 100_000):
+        web.files["/api/v1/plugins/dependencies"] = answer
+        with pytest.raises(SourceError, match="did not answer in JSON"):
+            cache(made_of)
+
+
+def test_no_plugins_ask_nobody(tmp_path: Path, web: Web, resolved: dict[str, Any]) -> None:
+    cache(spec(tmp_path, web))
+    assert web.seen == []
+    assert (tmp_path / "plugins.txt").read_bytes() == b""
+    unpacking.unpack_tar(tmp_path / "plugins.tar", tmp_path / "unpacked")
+    assert list((tmp_path / "unpacked").iterdir()) == []
+
+
+def test_an_index_that_breaks_its_schema_is_refused(tmp_path: Path, web: Web, shop: Shop,
+                                                    wanted: list[str]) -> None:
+    wanted += ["nf-a"]
+    shop.add("nf-a", "../../1.0.0")
+    with pytest.raises(ConfigError, match=r"releases\.0\.version"):
+        cache(spec(tmp_path, web))
+
+
+def test_the_real_nextflow_tells_the_plugins(tmp_path: Path, web: Web, shop: Shop,
+                                             runtime: runtimes.Runtime) -> None:
+    shop.add("nf-a", "1.0.0")
+    shop.add("nf-b", "1.0.0")
+    source = tmp_path / "source"
+    files.write_text(source / "main.nf", "workflow {}\n")
+    files.write_text(source / "nextflow.config",
+                     "plugins {\n  id 'nf-a@1.0.0'\n  id 'nf-b'\n}\nprofiles { test {} }\n")
+    files.write_tar(tmp_path / "code.tar", source, files.tree(source))
+    resolve(ResolveSpec(
+        pipeline="p", profile="test", given={}, code=tmp_path / "code.tar",
+        runtime=runtime.archive, output=tmp_path / "resolved.json", log=tmp_path / "log"))
+    cache(spec(tmp_path, web, runtime=runtime.archive))
+    assert (tmp_path / "plugins.txt").read_text() == "nf-a@1.0.0\nnf-b@1.0.0\n"

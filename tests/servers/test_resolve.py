@@ -1,0 +1,91 @@
+"""A pipeline's config, resolved once by the real Nextflow, as later steps read it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from tasks.core import files
+from tasks.core.errors import ConfigError, SourceError
+from tasks.core.source import project
+from tasks.resolve.resolve import ResolveSpec, resolve
+from tasks.runtime import build as runtimes
+
+CONFIG = """
+params {
+    aligner = 'slow'
+    own = "${projectDir}/assets/a \\"b\\".fa"
+    prefix = "${projectDir}-other"
+    host = System.getenv('AIRLOCK_TEST') ?: 'unseen'
+}
+includeConfig params.aligner == 'fast' ? 'fast.config' : 'slow.config'
+process { withName: TOOL { ext.args = { "${params.aligner}" } } }
+profiles { test { params.input = 'sheet.csv' } }
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path, runtime: runtimes.Runtime) -> ResolveSpec:
+    files.write_tar(tmp_path / "code.tar", Path(), [], extra={
+        "main.nf": b"workflow {}\n", "nextflow.config": CONFIG.encode(),
+        "slow.config": b"params.speed = 1\n", "fast.config": b"params.speed = 9\n"})
+    return ResolveSpec(pipeline="p", profile="test", given={}, code=tmp_path / "code.tar",
+                       runtime=runtime.archive, output=tmp_path / "resolved.json",
+                       log=tmp_path / "log")
+
+
+def test_later_steps_see_it_as_of_their_own_folder(spec: ResolveSpec,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRLOCK_TEST", "seen")
+    assert resolve(spec) == "6 params, by Nextflow 24.10.5"
+    first = spec.output.read_bytes()
+    with project.opened(spec.code, spec.output) as (code, config):
+        assert config["params"] == {
+            "aligner": "slow", "speed": 1, "input": "sheet.csv", "host": "unseen",
+            "own": f'{code}/assets/a "b".fa', "prefix": f"{code}-other"}
+        assert "params.aligner" in config["process"]["withName:TOOL"]["ext"]["args"]
+        assert (code / "slow.config").is_file()
+    assert not code.exists()
+    resolve(spec)
+    assert spec.output.read_bytes() == first
+
+
+def test_params_that_our_config_sets_are_seen_by_includes(spec: ResolveSpec) -> None:
+    resolve(dataclasses.replace(spec, given={"aligner": "fast"}))
+    told = project.config(spec.output)["params"]
+    assert (told["aligner"], told["speed"]) == ("fast", 9)
+
+
+def test_what_does_not_resolve_is_told_in_nextflow_s_words(spec: ResolveSpec) -> None:
+    with pytest.raises(SourceError, match="'nosuch'") as caught:
+        resolve(dataclasses.replace(spec, profile="nosuch"))
+    assert "Unknown configuration profile" in str(caught.value)
+    assert not spec.output.exists()
+
+
+@pytest.mark.parametrize(("text", "error", "word"), [
+    ("manifest.nextflowVersion = '!>=25.04.0'", ConfigError, "asks for Nextflow"),
+    ("manifest.nextflowVersion = 25", ConfigError, r"manifest\.nextflowVersion"),
+    ("process = 'none'", ConfigError, "process"),
+    ("def deep = []; 200.times { deep = [deep] }; params.deep = deep", SourceError, "be kept"),
+    ("println '{\"params\": 1'; System.exit(0)", SourceError, "did not answer"),
+])
+def test_what_no_config_should_hold_is_refused(spec: ResolveSpec, text: str,
+                                               error: type[Exception], word: str) -> None:
+    files.write_tar(spec.code, Path(), [], extra={
+        "main.nf": b"workflow {}\n", "nextflow.config": f"{text}\nprofiles {{ test {{}} }}\n"
+        .encode()})
+    with pytest.raises(error, match=word):
+        resolve(spec)
+    assert not spec.output.exists()
+
+
+def test_what_is_lost_or_changed_by_hand_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="missing"):
+        project.config(tmp_path / "resolved.json")
+    (tmp_path / "resolved.json").write_text(json.dumps({"config": {"params": []}}))
+    with pytest.raises(ConfigError, match="params"):
+        project.config(tmp_path / "resolved.json")

@@ -1,0 +1,143 @@
+"""The runtime from the real Maven: it starts, it is the same twice, its lock holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tasks.core import files
+from tasks.core.errors import CommandError, HostError, SourceError
+from tasks.core.nextflow import program
+from tasks.runtime import build as runtimes
+from tests.servers import project
+from tests.servers.web import Web
+
+JAR = "io/nextflow/nf-commons/24.10.5/nf-commons-24.10.5.jar"
+
+
+def beside(spec: runtimes.Runtime, folder: Path, **changes: object) -> runtimes.Runtime:
+    """The same step with its outputs in another folder, and a copy of the lock."""
+    (folder / "runtime.json").write_bytes(spec.lock.read_bytes())
+    return dataclasses.replace(
+        spec, archive=folder / spec.archive.name, sums=folder / "sums",
+        lock=folder / "runtime.json", log=folder / "maven.log",
+        **changes)  # type: ignore[arg-type]
+
+
+def test_the_archive_starts_nextflow_from_any_folder(runtime: runtimes.Runtime,
+                                                     tmp_path: Path) -> None:
+    installed = program.install(runtime.archive, tmp_path / "a folder", home=tmp_path / "home")
+    told = subprocess.run(installed.command("-version"), env=installed.environment(), check=True,
+                          cwd=tmp_path, capture_output=True, text=True).stdout
+    assert f"version {runtime.version}" in told
+
+
+def test_a_changed_jar_is_refused_with_both_digests_until_relock(
+        runtime: runtimes.Runtime, tmp_path: Path) -> None:
+    """Relocked, it is the same again, byte for byte."""
+    again = beside(runtime, tmp_path)
+    lock = json.loads(again.lock.read_text())
+    true, lock["jars"][0]["sha256"] = lock["jars"][0]["sha256"], "0" * 64
+    dropped = lock["jars"].pop(1)["name"]
+    files.write_json(again.lock, lock)
+    with pytest.raises(SourceError) as caught:
+        runtimes.build(again)
+    assert all(each in str(caught.value) for each in (true, "0" * 64, dropped, "relock=1"))
+    assert not again.archive.exists()
+    runtimes.build(dataclasses.replace(again, relock=True))
+    assert again.lock.read_bytes() == runtime.lock.read_bytes()
+    assert again.archive.read_bytes() == runtime.archive.read_bytes()
+    subprocess.run(["sha256sum", "--check", "--strict", "sums"], cwd=tmp_path, check=True)
+
+
+def test_a_coordinate_that_does_not_exist_names_the_log(runtime: runtimes.Runtime,
+                                                        tmp_path: Path) -> None:
+    wrong = beside(runtime, tmp_path, coordinates=("io.nextflow:nextflow:0.0.0-none",))
+    with pytest.raises(CommandError) as caught:
+        runtimes.build(wrong)
+    assert str(wrong.log) in str(caught.value)
+    assert "settings.xml" in str(caught.value)
+
+
+def test_without_maven_it_says_what_to_install(runtime: runtimes.Runtime, tmp_path: Path,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostError, match="mvn") as caught:
+        runtimes.build(beside(runtime, tmp_path))
+    assert "apt-get install maven" in str(caught.value)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another user's home folder, where Maven's settings lie."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def copied(runtime: runtimes.Runtime, tmp_path: Path) -> runtimes.Runtime:
+    """The step with another folder for its outputs, and a copy of the repository that it filled."""
+    shutil.copytree(runtime.repository, tmp_path / "repository", copy_function=os.link)
+    return beside(runtime, tmp_path, repository=tmp_path / "repository")
+
+
+@pytest.mark.parametrize("offers", ["a false checksum", "none"])
+@pytest.mark.parametrize("name", [JAR, JAR.replace(".jar", ".pom")], ids=["jar", "pom"])
+def test_what_a_repository_serves_without_the_right_checksum_is_refused_by_name(
+        runtime: runtimes.Runtime, copied: runtimes.Runtime, web: Web, home: Path, name: str,
+        offers: str) -> None:
+    shutil.rmtree((copied.repository / JAR).parent)
+    files.write_text(home / ".m2/settings.xml",
+                     "<settings><mirrors><mirror><id>central</id><mirrorOf>*</mirrorOf>"
+                     f"<url>{web.url}</url></mirror></mirrors></settings>")
+    web.folder = runtime.repository
+    if offers == "none":
+        web.statuses = {f"/{name}.{kind}": [404] * 9 for kind in ("sha1", "sha256", "md5")}
+    else:
+        web.files[f"/{name}"] = (runtime.repository / name).read_bytes() + b"\n"
+    with pytest.raises(CommandError) as caught:
+        runtimes.build(copied)
+    assert "nf-commons:" + name.rpartition(".")[2] in str(caught.value)
+    assert "hecksum" in str(caught.value)
+    assert web.asked(f"/{name}")
+    assert not copied.archive.exists()
+
+
+def test_a_changed_jar_in_mavens_own_repository_is_caught_by_the_lock(
+        copied: runtimes.Runtime) -> None:
+    """Maven believes what it downloaded once."""
+    jar = copied.repository / JAR
+    true = files.sha256(jar)
+    changed = jar.read_bytes() + b"\n"
+    jar.unlink()
+    jar.write_bytes(changed)
+    with pytest.raises(SourceError) as caught:
+        runtimes.build(copied)
+    assert all(each in str(caught.value)
+               for each in (jar.name, true, files.sha256(jar), "relock=1"))
+
+
+def test_the_first_run_in_a_fresh_clone_compares_with_what_was_published(tmp_path: Path) -> None:
+    clone = project.copy(tmp_path, number=44)
+    site = clone.site()
+    del site["sandbox"]  # no servers, no packages: the runtime alone
+    clone.write_site(site)
+    lock = clone.root / "config/locks/hello/runtime.json"
+    text = lock.read_text()
+    true = next(jar["sha256"] for jar in json.loads(text)["jars"]
+                if jar["name"] == Path(JAR).name)
+    false = ("1" if true[0] == "0" else "0") + true[1:]
+    lock.write_text(text.replace(true, false))
+    told = clone.doit("runtime:hello", check=False)
+    assert told.returncode != 0
+    assert all(each in told.stdout for each in (Path(JAR).name, true, false, "relock=1"))
+    assert not list(clone.root.glob("build/local/hello/nextflow-*"))
+    lock.write_text(text)
+    clone.doit("runtime:hello")
+    assert lock.read_text() == text

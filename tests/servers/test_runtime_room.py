@@ -1,0 +1,112 @@
+"""Maven runs with the network, and sees of this user its own settings alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tasks.core import files, processes
+from tasks.core.errors import HostError, IntegrityError
+from tasks.core.nextflow import isolation
+from tasks.runtime import maven, room
+from tests.servers.web import Web
+
+SECRET = "a-secret-that-nobody-may-see"
+PROBE = r"""#!/bin/sh
+# Stands for Maven, whose plugins are code of others.
+cat HOME/.ssh/id HOME/.m2/settings-security.xml HOME/.m2/settings.xml ROOT/config/locks/x \
+    ROOT/build/other/code.tar /proc/[0-9]*/environ 2>/dev/null
+for place in HOME/by-maven HOME/.m2/settings.xml ROOT/by-maven; do
+    echo x 2>/dev/null > $place && echo written $place
+done
+env
+bash -c 'exec 3<>/dev/tcp/127.0.0.1/PORT; printf "GET /seen HTTP/1.0\r\n\r\n" >&3
+    timeout 5 cat <&3'
+[ -s /etc/resolv.conf ] && echo resolver
+case "$*" in *-Dmaven.repo.local=ROOT/build/maven*) echo kept > ROOT/build/maven/kept;; esac
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web) -> Path:
+    """A user with a key, settings with a password's variable, and a Maven that attacks."""
+    if not isolation._means().hides:
+        pytest.skip("this system makes no namespaces for us")
+    for place in ("home/.ssh/id", "config/locks/x", "build/other/code.tar"):
+        files.write_text(tmp_path / place, SECRET)
+    files.write_text(tmp_path / "home/.m2/settings.xml", "its settings ${env.NEXUS_PASSWORD}")
+    files.write_text(tmp_path / "home/.m2/settings-security.xml", "its security")
+    web.files["/seen"] = b"reached the network"
+    text = PROBE
+    for name, value in {"HOME": tmp_path / "home", "ROOT": tmp_path,
+                        "PORT": web.url.rpartition(":")[2]}.items():
+        text = text.replace(name, str(value))
+    files.write_text(tmp_path / "tools/maven/bin/mvn", text, mode=0o755)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PATH", f"{tmp_path}/tools/maven/bin:{os.environ['PATH']}")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("NEXUS_PASSWORD", "of-nexus")
+    return tmp_path
+
+
+def resolve(site: Path) -> str:
+    with pytest.raises(Exception, match="Maven resolved no jar"):
+        maven.resolve(("a:b:1",), site / "scratch/place/lib", log=site / "log",
+                      repository=site / "build/maven")
+    return (site / "log").read_text()
+
+
+def written(site: Path) -> list[Path]:
+    """The files that were written where nothing may be; a place below /tmp is Maven's own there."""
+    return [path for path in (site / "home/by-maven", site / "home/.m2/settings.xml",
+                              site / "by-maven")
+            if path.exists() and path.read_text() == "x\n"]
+
+
+def test_maven_sees_its_settings_and_the_network_alone(site: Path) -> None:
+    told = resolve(site)
+    assert SECRET not in told
+    assert written(site) == []
+    for seen in ("its settings", "its security", "reached the network", "NEXUS_PASSWORD=of-nexus"):
+        assert seen in told, told
+    if Path("/etc/resolv.conf").exists():
+        assert "resolver" in told
+    assert (site / "build/maven/kept").exists()
+
+
+def test_the_attacks_succeed_where_nothing_holds_them(
+        site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the test above would show nothing."""
+    monkeypatch.setattr(isolation, "confined", lambda command, **kept: command)
+    told = resolve(site)
+    assert SECRET in told
+    assert len(written(site)) == 3
+
+
+def test_a_truststore_that_the_user_names_is_seen(site: Path, monkeypatch: pytest.MonkeyPatch
+                                                  ) -> None:
+    files.write_text(site / "trust/store.jks", "trusted")
+    monkeypatch.setenv("MAVEN_OPTS", f"-Djavax.net.ssl.trustStore={site}/trust/store.jks")
+    (site / "build/maven").mkdir()
+    words, environment = room.confined(["cat"], folder=site / "build", repository=site
+                                       / "build/maven", least=isolation.FULL)
+    command = [*words[:words.index("cat")], "cat", str(site / "trust/store.jks")]
+    assert processes.run(command, env=environment) == "trusted"
+
+
+def test_maven_is_not_started_where_it_cannot_be_confined(
+        site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_means", lambda: isolation.Means(words=(), hides=False))
+    with pytest.raises(HostError, match="it was not run"):
+        maven.resolve(("a:b:1",), site / "scratch/place/lib", log=site / "log",
+                      repository=site / "build/maven")
+
+
+def test_a_link_among_the_jars_is_refused(site: Path) -> None:
+    files.write_text(site / "tools/maven/bin/mvn", "#!/bin/sh\nmkdir lib\n"
+                     f"ln -s {site}/home/.ssh/id lib/a.jar\n", mode=0o755)
+    with pytest.raises(IntegrityError, match=r"a\.jar"):
+        maven.resolve(("a:b:1",), site / "scratch/place/lib", log=site / "log",
+                      repository=site / "build/maven")

@@ -1,0 +1,168 @@
+"""The bucket store against a real S3 server that refuses wrong checksums."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.core import files
+from tasks.core.config import StoreAt
+from tasks.core.errors import IntegrityError, StoreError
+from tasks.core.store.s3 import S3Store
+from tasks.core.store.store import Stored, Upload, open_store, send
+from tasks.offline_host.fetch import fetch
+from tests.servers import versity
+from tests.staged import stage
+
+SMALL = b"a small file\n"
+MOST = 2**24
+
+
+@pytest.fixture(scope="module")
+def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreAt]:
+    with versity.gateway(tmp_path_factory.mktemp("s3")) as running:
+        (running.root / "bucket").mkdir()
+        yield StoreAt(url="s3://bucket/some/prefix", endpoint=running.endpoint, region="us-east-1")
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", versity.ACCESS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", versity.SECRET)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def write(path: Path, data: bytes) -> tuple[Path, str]:
+    path.write_bytes(data)
+    return path, files.sha256_bytes(data)
+
+
+def test_what_is_sent_is_read_back_with_the_servers_checksum(at: StoreAt, tmp_path: Path) -> None:
+    path, digest = write(tmp_path / "f", SMALL)
+    store = open_store(at)
+    sent = Upload(key=f"blobs/sha256/{digest}/f", path=path, sha256=digest, size=len(SMALL))
+    assert store.head(sent.key) is None
+    assert send(store, [sent]) == [Stored(key=sent.key, size=len(SMALL), sha256=digest)]
+    assert store.head(sent.key) == Stored(key=sent.key, size=len(SMALL), sha256=digest)
+    store.get(sent.key, tmp_path / "back", most=MOST)
+    assert (tmp_path / "back").read_bytes() == SMALL
+    assert store.list(f"blobs/sha256/{digest}") == [sent.key]
+
+
+def test_many_files_are_known_by_a_listing_and_one_that_changed_is_sent(
+        at: StoreAt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads = []
+    for number in range(60):
+        path, digest = write(tmp_path / f"f{number}", b"%d" % number)
+        uploads.append(Upload(key=f"blobs/many/{digest}/f", path=path, sha256=digest,
+                              size=path.stat().st_size))
+    stored = send(open_store(at), uploads)
+    assert {each.key: each.sha256 for each in stored} == {
+        each.key: each.sha256 for each in uploads}
+    store = open_store(at)
+    asked: list[str] = []
+    head = store.head
+
+    def watched(key: str) -> Stored | None:
+        asked.append(key)
+        return head(key)
+
+    monkeypatch.setattr(store, "head", watched)
+    assert (send(store, uploads, known=stored), asked) == (stored, [])
+    open_store(at).put_bytes(uploads[7].key, b"7!")
+    assert (send(store, uploads, known=stored), set(asked)) == (stored, {uploads[7].key})
+    store.get(uploads[7].key, tmp_path / "back", most=MOST)
+    assert (tmp_path / "back").read_bytes() == b"7"
+    assert send(store, uploads) == stored  # another machine, without the receipt: each is asked for
+    assert set(asked) == {each.key for each in uploads}
+
+
+def test_the_server_refuses_bytes_that_lack_their_checksum(at: StoreAt, tmp_path: Path) -> None:
+    path, _ = write(tmp_path / "f", SMALL)
+    with pytest.raises(IntegrityError, match="refused a file"):
+        open_store(at).put("blobs/wrong/f", path, files.sha256_bytes(b"other"))
+    assert open_store(at).head("blobs/wrong/f") is None
+
+
+def test_a_large_file_goes_in_parts_each_checked(at: StoreAt, tmp_path: Path) -> None:
+    data = bytes(range(256)) * (11 * 2**12)  # 11 MiB: S3 wants parts of 5 MiB or more
+    path, digest = write(tmp_path / "large", data)
+    store = S3Store(at, single=2**20, part=5 * 2**20)
+    upload = Upload(key=f"blobs/{digest}/large", path=path, sha256=digest, size=len(data))
+    assert send(store, [upload])[0].sha256 == digest
+    store.get(upload.key, tmp_path / "back", most=MOST)
+    assert files.sha256(tmp_path / "back") == digest
+    with pytest.raises(IntegrityError, match="has changed"):
+        store.put("blobs/other/large", path, files.sha256_bytes(b"other"))
+    assert store.head("blobs/other/large") is None
+
+
+def test_a_release_is_never_replaced(at: StoreAt, tmp_path: Path) -> None:
+    store = open_store(at)
+    key = "releases/hello/dev-0123456789ab/SHA256SUMS"
+    store.put_bytes(key, b"first")
+    path, digest = write(tmp_path / "f", b"second")
+    with pytest.raises(StoreError, match="never changes"):
+        send(store, [Upload(key=key, path=path, sha256=digest, size=6)])
+    with pytest.raises(StoreError, match="never changes"):
+        store.put_bytes(key, b"second")  # also when two look at once: the server refuses
+    store.get(key, tmp_path / "back", most=MOST)
+    assert (tmp_path / "back").read_bytes() == b"first"
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("AWS_SECRET_ACCESS_KEY", "not-the-secret"), ("AWS_ACCESS_KEY_ID", "nobody")])
+def test_wrong_credentials(at: StoreAt, monkeypatch: pytest.MonkeyPatch, name: str,
+                           value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(StoreError, match="credentials are wrong") as caught:
+        open_store(at).head("blobs/f")
+    assert "s3://bucket/some/prefix: blobs/f" in str(caught.value)
+    assert value not in str(caught.value)
+    assert versity.SECRET not in str(caught.value)
+
+
+def test_no_credentials(at: StoreAt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(StoreError, match="no credentials"):
+        open_store(at).head("blobs/f")
+
+
+def test_a_missing_bucket_is_not_a_missing_key(at: StoreAt, tmp_path: Path) -> None:
+    store = open_store(StoreAt(url="s3://nowhere", endpoint=at.endpoint, region=at.region))
+    path, digest = write(tmp_path / "f", SMALL)
+    for act in (lambda: store.head("k"), lambda: store.put("k", path, digest),
+                lambda: store.get("k", tmp_path / "b", most=MOST), lambda: store.list("")):
+        with pytest.raises(StoreError, match="bucket does not exist"):
+            act()
+
+
+def test_a_missing_key_and_a_missing_server(at: StoreAt, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="lacks a file"):
+        open_store(at).get("blobs/none", tmp_path / "b", most=MOST)
+    assert not (tmp_path / "b").exists()
+    with pytest.raises(StoreError, match="no connection"):
+        open_store(StoreAt(url="s3://bucket", endpoint="http://127.0.0.1:9")).head("k")
+
+
+def test_a_release_goes_into_a_bucket_and_comes_out_checked(
+        at: StoreAt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    staged = dataclasses.replace(stage(), store=at)
+    name = staged.publish()
+    assert staged.publish() == name  # pushed again: all is there, nothing is refused
+    staged.trust_key()
+    fetch(staged.fetch_spec())
+    folder = staged.prod.release(name)
+    assert files.sha256(folder / "code.tar") == files.sha256(staged.layout.code)
+    assert f"releases/hello/{name}/SHA256SUMS.sig" in open_store(at).list("releases/hello/")
+    open_store(at).put_bytes(f"blobs/sha256/{files.sha256(staged.layout.code)}/code.tar", b"evil")
+    next(staged.prod.blobs.rglob("code.tar")).unlink()
+    with pytest.raises(IntegrityError, match=r"code\.tar: its bytes have changed"):
+        fetch(staged.fetch_spec())

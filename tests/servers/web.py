@@ -1,0 +1,136 @@
+"""A web server with real faults, on a port of its own on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tasks.core.net.inside import Inside
+
+LOOPBACK = Inside(allowed=("127.0.0.0/8", "::1"))
+"""What a site says whose servers are those of these tests."""
+STEP = 1 << 16
+
+
+class Web(ThreadingHTTPServer):
+    """Serves `files` by path, else what lies in `folder`; `seen` is what was asked for.
+
+    `cuts` says how often a path's body ends half-way, `statuses` what it answers first,
+    `redirects` where it points to, `headers` what it sends besides or instead (None: not at all).
+    `heads` are the paths of HEAD requests, `queries` what stood behind each path that was asked
+    for, `pause` seconds after each 64 KiB of a body.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files: dict[str, bytes] = {}
+        self.folder: Path | None = None
+        self.cuts: dict[str, int] = {}
+        self.statuses: dict[str, list[int]] = {}
+        self.redirects: dict[str, str] = {}
+        self.headers: dict[str, dict[str, str | None]] = {}
+        self.heads: list[str] = []
+        self.pause = 0.0
+        self.queries: defaultdict[str, list[str]] = defaultdict(list)
+        self.seen: list[tuple[str, str | None, str | None]] = []
+
+    @property
+    def url(self) -> str:
+        """The server's address, without a slash at its end."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def asked(self, path: str) -> int:
+        """How often a path was asked for."""
+        return sum(each[0] == path for each in self.seen)
+
+    def content(self, path: str) -> bytes | None:
+        """What lies at a path."""
+        if path in self.files:
+            return self.files[path]
+        place = self.folder / path.lstrip("/") if self.folder else None
+        return place.read_bytes() if place and place.is_file() else None
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request, answered as the server's tables say."""
+
+    server: Web
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        self.server.queries[path].append(query)
+        self.server.seen.append((path, self.headers["Range"], self.headers["Authorization"]))
+        self._reply(path)
+
+    def do_HEAD(self) -> None:
+        path = self.path.partition("?")[0]
+        self.server.heads.append(path)
+        self._reply(path)
+
+    def _reply(self, path: str) -> None:
+        web = self.server
+        content = web.content(path)
+        if web.statuses.get(path):
+            self._answer(web.statuses[path].pop(0), b"", {})
+        elif path in web.redirects:
+            self._answer(302, b"", {"Location": web.redirects[path]})
+        elif content is None:
+            self._answer(404, b"not here", {})
+        else:
+            self._send(path, content)
+
+    def _send(self, path: str, content: bytes) -> None:
+        tag = f'"{hashlib.sha256(content).hexdigest()}"'
+        asked = self.headers["Range"]
+        if asked and self.headers["If-Range"] in (None, tag):
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            body = content[int(first):int(last) + 1 if last else None]
+            about = f"bytes {first}-{int(first) + len(body) - 1}/{len(content)}"
+            self._answer(206, body, {"ETag": tag, "Content-Range": about})
+        elif self.server.cuts.get(path):
+            self.server.cuts[path] -= 1
+            self._answer(200, content, {"ETag": tag}, sent=len(content) // 2)
+        else:
+            self._answer(200, content, {"ETag": tag})
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str],
+                sent: int | None = None) -> None:
+        self.send_response(status)
+        more = self.server.headers.get(self.path, {})
+        for name, value in {"Content-Length": str(len(body)), **headers, **more}.items():
+            if value is not None:
+                self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = sent is not None
+        left = body[:sent] if self.command == "GET" else b""
+        with contextlib.suppress(ConnectionError):  # who asked was killed
+            for at in range(0, len(left), STEP):
+                self.wfile.write(left[at:at + STEP])
+                if self.server.pause:
+                    time.sleep(self.server.pause)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """Say nothing: `seen` has it."""
+
+
+@contextmanager
+def serving() -> Iterator[Web]:
+    """A server that is ended with the block."""
+    with Web() as web:
+        thread = threading.Thread(target=web.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield web
+        finally:
+            web.shutdown()
+            thread.join()

@@ -1,0 +1,87 @@
+"""offline.config's text: selectors, choices, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.core import files
+from tasks.core.errors import ImageError
+from tasks.core.nextflow.shown import shown
+from tasks.offline_config.render import RenderSpec, Selector, build, registry, render
+
+DIGEST = "sha256:" + "0" * 64
+MIRRORED = {"quay.io/a/b:1": f"nexus:8443/quay.io/a/b@{DIGEST}",
+            "quay.io/a/c:1": f"nexus:8443/quay.io/a/c@{DIGEST}"}
+
+
+def selector(pattern: str, *images: str, choice: str | None = None) -> Selector:
+    return Selector(pattern=pattern, choice=choice,
+                    images={each.removeprefix("quay.io/"): each for each in images})
+
+
+def test_one_selector_holds_a_process_and_its_aliases() -> None:
+    text = render([selector("(.*:)?(FASTQC|FASTQC_TRIM)", "quay.io/a/b:1")], MIRRORED,
+                  "docker.enabled = true")
+    assert ("    withName: '(?:(.*:)?(FASTQC|FASTQC_TRIM))' "
+            f"{{ container = 'nexus:8443/quay.io/a/b@{DIGEST}' }}") in text.splitlines()
+    assert "    offline {}" in text.splitlines()
+    assert "docker.enabled = true" in text.splitlines()
+
+
+def test_the_order_of_the_scan_is_kept() -> None:
+    both = [selector("(.*:)?(A)", "quay.io/a/b:1"), selector("(?=P)(.*:)?(A)", "quay.io/a/c:1")]
+    text = render(both, MIRRORED, "")
+    assert text.index("a/b@") < text.index("a/c@")
+
+
+def test_every_fault_is_told_at_once() -> None:
+    with pytest.raises(ImageError) as caught:
+        render([selector("A", "quay.io/no:1"), selector("B", *MIRRORED)], MIRRORED, "")
+    assert "A: quay.io/no:1 is not in the mirror's receipt" in str(caught.value)
+    assert "B: it may use several images" in str(caught.value)
+
+
+def test_a_choice_stands_as_a_closure_over_the_mirrored_names() -> None:
+    text = render([selector("A", *MIRRORED, choice="(params.c ? 'a/c:1' : 'a/b:1')")],
+                  MIRRORED, "")
+    assert "(params.c ? 'a/c:1' : 'a/b:1')" in text
+    assert f"'a/b:1': 'nexus:8443/quay.io/a/b@{DIGEST}'" in text
+
+
+def test_a_pattern_is_quoted() -> None:
+    text = render([selector(r"A'\d", "quay.io/a/b:1")], MIRRORED, "")
+    assert r"withName: '(?:A\'\\d)' {" in text
+
+
+def test_an_image_that_would_end_the_string_is_refused() -> None:
+    with pytest.raises(ImageError, match="not an image reference"):
+        render([selector("A", "quay.io/a/b:1")], {"quay.io/a/b:1": "x' }; evil('"}, "")
+
+
+@pytest.mark.parametrize(("nextflow", "override"), [
+    ("24.10.5", False), ("25.04.8", False), ("25.10.2", True), ("26.04.0", True)])
+def test_an_image_that_no_selector_names_is_asked_of_our_registry(
+        nextflow: str, override: bool) -> None:
+    expected = ["docker.registry = 'nexus:8443'"]
+    assert registry({"nexus:8443"}, nextflow) == expected + (
+        ["docker.registryOverride = true"] if override else [])
+
+
+def test_images_on_two_hosts_leave_no_net() -> None:
+    assert registry({"nexus:8443", "other:1"}, "25.10.2") == []
+
+
+@pytest.mark.parametrize(("nextflow", "told"), [
+    ("24.10.5", False), ("25.04.8", True), ("25.10.2", True), ("26.04.0", True)])
+def test_what_no_test_has_run_says_so(tmp_path: Path, nextflow: str, told: bool) -> None:
+    files.write_json(tmp_path / "scan.json", {"images": [], "processes": [], "selectors": []})
+    files.write_json(tmp_path / "receipt.json", {"registry": "nexus:8443", "images": []})
+    files.write_text(tmp_path / "toggles", "docker.enabled = true\n")
+    build(RenderSpec(pipeline="x", nextflow=nextflow, scan=tmp_path / "scan.json",
+                     receipt=tmp_path / "receipt.json", toggles=tmp_path / "toggles",
+                     output=tmp_path / "offline.config"))
+    text = (tmp_path / "offline.config").read_text()
+    assert (f"NOT SHOWN: no test has run Nextflow {nextflow}" in text) is told
+    assert shown(nextflow) is not told

@@ -1,0 +1,73 @@
+"""What a run on the user's own data is given, and where tasks work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tasks.core.config_load import load
+from tasks.core.errors import ConfigError
+from tasks.core.graph.commands import is_recorded
+from tasks.offline_host import graph
+from tasks.offline_host.run import REMOTE, file_system, own_params
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+server:/export /srv/my\\040data nfs4 rw 0 0
+tmpfs /srv/my\\040data/fast tmpfs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(("place", "kind"), [
+    ("/home/x", "ext4"), ("/srv/my data/x", "nfs4"), ("/srv/my data/fast/x", "tmpfs"),
+    ("/srv/my data2", "ext4")])
+def test_the_file_system_of_a_place(place: str, kind: str) -> None:
+    assert file_system(Path(place), MOUNTS) == kind
+    assert (kind in REMOTE) is (kind == "nfs4")
+
+
+def test_own_params_come_from_the_file_and_the_sheet(tmp_path: Path) -> None:
+    here = {"release": tmp_path, "folder": tmp_path}
+    sheet, params = tmp_path / "mine.csv", tmp_path / "p.yml"
+    sheet.write_text("sample\n")
+    params.write_text("input: other.csv\nskip: null\n")
+    assert own_params(str(sheet), None, **here) == {"input": str(sheet)}
+    assert own_params(None, str(params), **here) == {"input": "other.csv", "skip": None}
+    assert own_params(str(sheet), str(params), **here) == {"input": str(sheet), "skip": None}
+    params.write_text(json.dumps({"genome": "x"}))
+    assert own_params(None, str(params), **here) == {"genome": "x"}
+
+
+@pytest.mark.parametrize("text", ["- a list\n", "a: [\n", ""])
+def test_a_params_file_that_is_none(tmp_path: Path, text: str) -> None:
+    here = {"release": tmp_path, "folder": tmp_path}
+    (tmp_path / "p").write_text(text)
+    with pytest.raises(ConfigError):
+        own_params(None, str(tmp_path / "p"), **here)
+
+
+def test_a_sheet_that_is_missing_is_named(tmp_path: Path) -> None:
+    here = {"release": tmp_path, "folder": tmp_path}
+    with pytest.raises(ConfigError, match="input=") as caught:
+        own_params(str(tmp_path / "none.csv"), None, **here)
+    assert str(tmp_path / "none.csv") in str(caught.value)
+
+
+class Told:
+    """A task of doit as far as the question goes."""
+
+    def __init__(self, meta: object) -> None:
+        self.meta = meta
+
+
+def test_a_run_on_own_data_leaves_the_test_runs_success_alone(project: Path) -> None:
+    def run(given: dict[str, str]) -> dict[str, object]:
+        tasks = list(graph.tasks(load({"role": "prod", **given})))
+        return next(task for task in tasks
+                    if task["basename"] == "prod:run" and task["name"] == "hello")
+
+    test, own = run({}), run({"input": "sheet.csv"})
+    assert test["targets"] and not own["targets"]
+    assert is_recorded(Told(test["meta"])) and not is_recorded(Told(own["meta"]))

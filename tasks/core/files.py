@@ -69,10 +69,9 @@ def sha256(path: Path) -> str:
 
 def sha256_of_all(paths: Iterable[Path]) -> dict[Path, str]:
     """The SHA-256 of each file, in the order of the paths; large ones are read side by side."""
-    from concurrent.futures import ThreadPoolExecutor
+    from tasks.core.parallel import run_all
     listed = list(paths)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(listed, pool.map(sha256, listed), strict=True))
+    return dict(zip(listed, run_all(sha256, listed, threads=os.cpu_count() or 1), strict=True))
 
 
 def sha256_bytes(data: bytes) -> str:

@@ -134,12 +134,12 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def tree(root: Path) -> list[Path]:
     """All files and symbolic links below `root`, sorted, without version control's own folder."""
-    found = []
+    paths = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name != ".git")
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        found += [Path(folder) / name for name in [*names, *links]]
-    return sorted(found)
+        paths += [Path(folder) / name for name in [*names, *links]]
+    return sorted(paths)
 
 
 def write_tar(target: Path, root: Path, paths: Iterable[Path], *, mtime: int = 0,

@@ -33,7 +33,7 @@ from tasks.core.registry import client, uploads
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.registry.uploads import Opener
 from tasks.images import lock, mirror
-from tasks.images.reference import Destination
+from tasks.images.destination import Destination
 from tests.servers import images_servers as servers
 from tests.servers.images_proxy import KINDS, Fault, Proxy, serve
 from tests.servers.images_servers import Layout, Server

@@ -18,7 +18,7 @@ import pytest
 
 from tasks.core.errors import RegistryError
 from tasks.core.registry.client import Access, Registries
-from tasks.images.reference import Destination
+from tasks.images.destination import Destination
 from tests.servers import images_servers as servers
 from tests.servers.images_servers import PASSWORD, USER, Layout, Server
 from tests.servers.web import LOOPBACK

@@ -197,18 +197,6 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
         yield Path(made).absolute()
 
 
-def sweep(folder: Path) -> None:
-    """Remove what this module left half made in `folder` and its folders when a run was killed.
-
-    No other run may be at work there.
-    """
-    for left in [*folder.glob(".*.part"), *folder.glob("*/.*.part")]:
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
-
-
 def human_size(count: int) -> str:
     """Bytes for people, in powers of 1000: 38.4 kB."""
     size = float(count)

@@ -11,6 +11,7 @@ What stands in a file is remembered by the file's stamp, so that unchanged ones 
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -37,82 +38,93 @@ Stamp = list[int]
 
 
 class ActionCode:
-    """Digests of what actions run, in the project at `root`; `cache` is a file of our own."""
+    """Digests of what actions run, in the project at `root`; `cache` is a file of our own.
+
+    Its first line holds the digests for one state of the whole, so that a graph whose code stands
+    as it stood needs no more than a look at each file; its second what each file holds.
+    """
 
     def __init__(self, cache: Path, root: Path = ROOT) -> None:
         self._cache, self._root = cache, root
-        self._digests: dict[str, str] = {}
 
     def digest(self, module: str) -> str:
-        """A digest of all that an action in the module runs."""
-        if module not in self._digests:
-            self._digests[module] = files.sha256_bytes("\0".join(
-                f"{path} {self._known[path]['sha256']}" for path in self.run_by(module)).encode())
-        return self._digests[module]
+        """A digest of all that an action in the module runs; nothing for what is not ours."""
+        return self._digests.get(module, "")
 
     def run_by(self, module: str) -> list[str]:
         """The files that an action in the module runs or reads as code, from the root."""
         waiting, reached = [_path(module)], set()
         while waiting:
             path = waiting.pop()
-            if path not in reached and path in self._known:
+            if path not in reached and path in self._contents:
                 reached.add(path)
                 waiting += self._next[path]
-        return sorted(path for path in reached if not self._known[path]["is_empty"])
+        return sorted(path for path in reached if not self._contents[path]["is_empty"])
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        known = self._read(0)
+        if known.get("state") == self._state and _is_text(known.get("digests", {})):
+            return dict(known["digests"])
+        digests = {module: self._digest(module) for path in self._contents
+                   if (module := path.removesuffix(".py").replace("/", ".")) != path}
+        self._write(digests)
+        return digests
+
+    def _digest(self, module: str) -> str:
+        return files.sha256_bytes("\0".join(
+            f"{path} {self._contents[path]['sha256']}" for path in self.run_by(module)).encode())
 
     @cached_property
     def _next(self) -> dict[str, list[str]]:
         """Each file with those that it imports or names."""
-        return {path: list(self._reached_from(path)) for path in self._known}
+        return {path: list(self._reached_from(path)) for path in self._contents}
 
     def _reached_from(self, path: str) -> Iterator[str]:
         folder = path.rpartition("/")[0]
-        for name in self._known[path]["imports"]:
+        for name in self._contents[path]["imports"]:
             parts = name.split(".")
             for end in range(1, len(parts) + 1):  # whether the last one is a module or in one
                 place = "/".join(parts[:end])
                 yield from (f"{place}.py", f"{place}/__init__.py")
-        yield from (f"{folder}/{name}" for name in self._known[path]["names"])
-        yield from (f"schemas/{name}.schema.json" for name in self._known[path]["schemas"])
+        yield from (f"{folder}/{name}" for name in self._contents[path]["names"])
+        yield from (f"schemas/{name}.schema.json" for name in self._contents[path]["schemas"])
 
     @cached_property
-    def _known(self) -> dict[str, dict[str, Any]]:
+    def _contents(self) -> dict[str, dict[str, Any]]:
         """What stands in each file, from the cache where the file is as it was."""
-        kept, now = self._remembered(), time.time_ns()
-        known, lasting = {}, {}
-        for path, stamp in _listed(self._root):
-            entry = kept.get(path)
-            if entry is None or entry["stamp"] != stamp:
-                entry = {"stamp": stamp, **_content(self._root / path)}
-            known[path] = entry
-            if now - max(stamp[1], stamp[2]) > SETTLED:
-                lasting[path] = entry
-        if lasting != kept:
-            self._remember(lasting)
-        return known
-
-    def _remembered(self) -> dict[str, dict[str, Any]]:
-        """The cache's entries that have the form of ours; none where it can't be used."""
-        try:
-            cache = json.loads(opened.read(self._cache, most=LARGEST_CACHE))
-            if cache["reader"] != self._reader:
-                return {}
-            return {path: entry for path, entry in cache["files"].items() if _is_entry(entry)}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
-                AirlockError):
-            return {}
-
-    def _remember(self, entries: dict[str, dict[str, Any]]) -> None:
-        text = json.dumps({"reader": self._reader, "files": entries})
-        try:
-            files.write_text(self._cache, text)
-        except OSError:
-            return  # it only saves time
+        known = self._read(1)
+        return {path: {"stamp": stamp, **_content(self._root / path)}
+                if (entry := known.get(path)) is None or not _is_entry(entry, stamp) else entry
+                for path, stamp in self._stamps.items()}
 
     @cached_property
-    def _reader(self) -> Stamp:
-        """Another version of this module may read other things out of a file."""
-        return _stamp(Path(__file__).stat())
+    def _stamps(self) -> dict[str, Stamp]:
+        return dict(sorted(_listed(self._root)))
+
+    @cached_property
+    def _state(self) -> str:
+        """Another text when any file has changed, or this module, which may read them otherwise."""
+        return files.sha256_bytes(repr((_stamp(Path(__file__).stat()), self._stamps)).encode())
+
+    def _read(self, line: int) -> dict[str, Any]:
+        """A line of the cache; nothing where it can't be used."""
+        try:
+            value = json.loads(opened.read(self._cache, most=LARGEST_CACHE).split(b"\n")[line])
+        except (OSError, ValueError, LookupError, RecursionError, AirlockError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def _write(self, digests: dict[str, str]) -> None:
+        """Remember what is settled: a file that was just written may change under its stamp."""
+        now = time.time_ns()
+        settled = {path: entry for path, entry in self._contents.items()
+                   if now - max(self._stamps[path][1:3]) > SETTLED}
+        if settled.keys() != self._contents.keys():
+            digests = {}
+        lines = ({"state": self._state if digests else "", "digests": digests}, settled)
+        with contextlib.suppress(OSError):  # it only saves time
+            files.write_text(self._cache, "\n".join(map(json.dumps, lines)))
 
 
 def _path(module: str) -> str:
@@ -190,9 +202,16 @@ def _schema(call: ast.Call) -> Iterator[str]:
             yield second.value
 
 
-def _is_entry(entry: Any) -> bool:
-    """Whether what a cache holds of a file has the form that _content gives."""
-    texts = [entry["sha256"], *entry["imports"], *entry["names"], *entry["schemas"]]
-    return (all(isinstance(text, str) for text in texts)
-            and SHA256.fullmatch(entry["sha256"]) is not None
-            and isinstance(entry["is_empty"], bool) and isinstance(entry["stamp"], list))
+def _is_entry(entry: Any, stamp: Stamp) -> bool:
+    """Whether what a cache holds of a file was read under this stamp, in the form of _content."""
+    try:
+        names = [*entry["imports"], *entry["names"], *entry["schemas"]]
+        return (entry["stamp"] == stamp and all(isinstance(name, str) for name in names)
+                and SHA256.fullmatch(entry["sha256"]) is not None
+                and isinstance(entry["is_empty"], bool))
+    except (LookupError, TypeError):
+        return False
+
+
+def _is_text(digests: Any) -> bool:
+    return isinstance(digests, dict) and all(isinstance(text, str) for text in digests.values())

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -150,6 +149,7 @@ def write_tar(target: Path, root: Path, paths: Iterable[Path], *, mtime: int = 0
     Sorted names, `mtime` (seconds since 1970) for all, owner 0, modes 0644 or 0755 (after the
     owner's execute bit). `extra` adds files from memory. GNU format, so long names are whole.
     """
+    import tarfile
     extra = extra or {}
     members = {f"{prefix}{path.relative_to(root).as_posix()}": path for path in paths}
     with atomic(target) as stream, \

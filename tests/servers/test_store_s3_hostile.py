@@ -16,7 +16,7 @@ from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.net import bounds
 from tasks.core.store import s3, store
-from tests.limits import limited
+from tests.kit.bounded import limited
 
 MB = 10**6
 GET = """

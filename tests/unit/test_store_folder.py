@@ -17,7 +17,7 @@ from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.store.store import Store, Stored, Upload, is_immutable, open_store, send
-from tests.limits import limited
+from tests.kit.bounded import limited
 
 MOST = 2**20
 

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.config import Config, Pipeline
+from tasks.core.deferred import deferred
 from tasks.core.net.inside import Inside
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
-from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
-from tasks.data.own import OwnSpec, mirror_own
-from tasks.data.references import Wish
-from tasks.data.sources import Reach
+
+with deferred():
+    from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
+    from tasks.data.own import OwnSpec, mirror_own
+    from tasks.data.references import Wish
+    from tasks.data.sources import Reach
 
 
 def tasks(config: Config) -> Iterator[Task]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import importlib
 import json
@@ -111,6 +112,25 @@ def all_tasks() -> list[dict[str, Any]]:
     return [task for room, config in [*((room, online) for room in ROOMS),
                                  ("images", offline), ("offline_host", offline)]
             for task in importlib.import_module(f"tasks.{room}.graph").tasks(config)]
+
+
+def table_of_verbs(room: str) -> dict[str, str]:
+    """Each verb that stands beside a function in a table of the room's graph.py."""
+    tree = ast.parse((ROOT / f"tasks/{room}/graph.py").read_text())
+    return {key.value: ast.unparse(value.elts[1])
+            for table in ast.walk(tree) if isinstance(table, ast.Dict)
+            for key, value in zip(table.keys, table.values, strict=True)
+            if isinstance(key, ast.Constant) and isinstance(value, ast.Tuple)}
+
+
+def test_each_verb_of_a_pipeline_stands_beside_its_function(project: Path) -> None:
+    tables = [table_of_verbs(room) for room in (*ROOMS, "offline_host")]
+    assert sum(map(len, tables)) == len({verb for table in tables for verb in table})
+    for table in tables:
+        assert len(set(table.values())) == len(table), "two verbs share a function"
+    verbs = {task["basename"] for task in all_tasks() if task.get("name")}
+    # Only a site whose store carries the images has the one, and hello has no configs.
+    assert {"images:load", "stage:configs", *verbs} == {verb for table in tables for verb in table}
 
 
 def keys(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

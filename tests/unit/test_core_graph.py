@@ -117,7 +117,7 @@ def all_tasks() -> list[dict[str, Any]]:
 def table_of_verbs(room: str) -> dict[str, str]:
     """Each verb that stands beside a function in a table of the room's graph.py."""
     tree = ast.parse((ROOT / f"tasks/{room}/graph.py").read_text())
-    return {key.value: ast.unparse(value.elts[1])
+    return {str(key.value): ast.unparse(value.elts[1])
             for table in ast.walk(tree) if isinstance(table, ast.Dict)
             for key, value in zip(table.keys, table.values, strict=True)
             if isinstance(key, ast.Constant) and isinstance(value, ast.Tuple)}

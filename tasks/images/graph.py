@@ -9,15 +9,14 @@ from pathlib import Path
 from tasks.core.config import Config, Pipeline, Site
 from tasks.core.deferred import deferred
 from tasks.core.net.inside import Inside
-from tasks.core.paths import OfflinePaths, PipelinePaths
+from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
-from tasks.core.verbs import Verbs, for_names, for_pipelines
+from tasks.core.verbs import Verbs, for_pipelines
 
 with deferred():
     from tasks.core.registry.client import Access
     from tasks.images.destination import Destination
     from tasks.images.inspect import InspectSpec, inspect_images
-    from tasks.images.load import LoadSpec, load_images
     from tasks.images.lock import LockSpec, lock_images
     from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
     from tasks.images.oci_layout import LayoutSpec, lay_out
@@ -28,14 +27,8 @@ with deferred():
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """The room's tasks; on the offline host images:load alone, where releases carry images."""
+    """The room's tasks on the online side; offline_graph.py has that of the other."""
     in_store = config.site.images.carry == "store"
-    if config.role == "prod":
-        if in_store:
-            yield from for_names(
-                config, {"images:load": ("the registry filled from the release", _load)},
-                {name: name for name in config.names})
-        return
     last = "images:layout" if in_store else "images:mirror"
     yield group("images", "images: list, lock and what carries them across",
                 ["images:list", "images:lock", last])
@@ -146,13 +139,6 @@ def _save(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         config=at.load_config, folder=at.archives), always=True,
         needs=[lock, at.oci_index, at.load_config],
         makes=[at.archives / "SHA256SUMS", *sorted(at.archives.glob("*.tar"))])
-
-
-def _load(name: str, doc: str, config: Config, pipeline: str) -> Task:
-    at = OfflinePaths(site=config.site.name, pipeline=pipeline)
-    return step(name, doc, load_images, LoadSpec(
-        pipeline=pipeline, layout=at, trust=config.site.offline.trust),
-        needs=[at.current], makes=[at.images_receipt])
 
 
 def _destination(site: Site) -> Destination:

@@ -126,11 +126,11 @@ def _push(name: str, doc: str, action: Callable[[PushSpec], str], spec: PushSpec
 def _tool(site: Site) -> Iterator[Task]:
     at = SitePaths(site=site.name)
     spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
-                         config=offline_site(site))
+                         carry=site.images.carry, config=offline_site(site))
     made = [at.tool / name for name in ("airlock.tar", "tool.json")]
     signed = [at.tool / name for name in ("airlock.tar.sig", *places.PROMOTED)]
     yield step("tool", "this project and its wheels", tool.make, spec,
-               needs=places.sources(), makes=made)
+               needs=places.top(), makes=made)
     yield step("tool:sign", "its signature, as the current tool", sign.sign_tool,
                sign.SignToolSpec(layout=at, store=site.store, signing=site.signing),
                needs=made, makes=signed, keeps=[site.signing.public],

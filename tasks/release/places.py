@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.core import files
 from tasks.core.paths import PipelinePaths
 
 PROMOTION = "promotion.json"
@@ -19,9 +18,20 @@ SEALED = (*LISTED, "SHA256SUMS.sig")
 PROMOTED = (PROMOTION, f"{PROMOTION}.sig")
 SIGNED = ("SHA256SUMS.sig", *PROMOTED)
 SMOKE = ("smoke.log", "trace.txt", "report.html", "DAG.svg")
-TOP = ("doit", "dodo.py", "requirements.txt", "pyproject.toml", "README.md", "LICENSE")
-FOLDERS = ("schemas", "tasks")
-"""What of the project is carried."""
+TOP = {
+    "LICENSE": "the licence",
+    "README.md": "how to use it",
+    "dodo.py": "the build graph, which doit loads",
+    "doit": "makes the Python environment, then starts doit in it",
+    "pyproject.toml": "doit's plugins, and settings of this project's checks",
+    "requirements.txt": "Python packages, each with the SHA-256 of its files",
+}
+"""Files at the project's top that are carried, with what they are."""
+
+
+def top() -> list[Path]:
+    """Those of them that are there."""
+    return [path for name in TOP if (path := Path(name)).is_file()]
 
 
 def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
@@ -50,12 +60,3 @@ def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
         f"nextflow-{runtime}.tar": ("runtime", layout.runtime(runtime)),
         "offline.config": ("config", layout.offline_config),
     }
-
-
-def sources(root: Path = Path()) -> list[Path]:
-    """The project's own files that are carried, without what was built."""
-    found = [root / name for name in TOP if (root / name).is_file()]
-    for folder in FOLDERS:
-        found += [path for path in files.tree(root / folder)
-                  if "__pycache__" not in path.parts and path.suffix != ".pyc"]
-    return found

@@ -85,6 +85,7 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     for each, raw in raw_pipelines.items():
         _refuse_unfit_origins(raw, each)
     return Config(site=_site(name, raw_site), role=role, variables=dict(given),
+                  environment=dict(os.environ),
                   names=tuple(wanted),
                   pipelines=tuple(_pipeline(key, raw) for key, raw in raw_pipelines.items()))
 

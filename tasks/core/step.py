@@ -166,9 +166,10 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON does not know: a dataclass as its fields, a path as text."""
+    """What JSON does not know: a dataclass as the fields that count, a path as text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)
+                if field.compare}
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 from tasks.core.config import Config
+from tasks.core.engine.daemon import Engine
 from tasks.core.net.inside import Inside
+from tasks.core.nextflow.machine import this_machine
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.step import Task, group, step
 from tasks.dev import checks, contents, smoke, validate
@@ -19,6 +22,7 @@ def tasks(config: Config) -> Iterator[Task]:
     """
     site = config.site
     spans = site.carry == "registry"
+    machine, pulling = this_machine(config.environment), threading.Lock()
     yield group("dev", "look at what was staged, before it is carried",
                 ["dev:validate", *(["dev:smoke"] if site.smokes else [])])
     yield group("dev:validate", "whether the releases would run offline, line by line")
@@ -28,7 +32,7 @@ def tasks(config: Config) -> Iterator[Task]:
             pipeline=pipeline.name, profile=pipeline.profile, runtime=pipeline.runtime, layout=at,
             registry=site.registry, spans=spans, store=site.store,
             configs=pipeline.configs is not None, hosts=Inside(allowed=site.inside),
-            isolation=site.isolation)
+            isolation=site.isolation, machine=machine)
         yield step(f"dev:validate:{pipeline.name}", "whether a release would run offline",
                    validate.validate, validate_spec, look=True, servers=site.servers,
                    needs=[at.code, at.runtime(pipeline.runtime), at.plugins, at.plugins_list,
@@ -40,11 +44,13 @@ def tasks(config: Config) -> Iterator[Task]:
     for pipeline in config.pipelines if site.smokes else ():
         at = PipelinePaths(site=site.name, pipeline=pipeline.name)
         smoke_spec = smoke.SmokeSpec(
-            pipeline=pipeline.name, site=site.name, profile=pipeline.profile, engine=site.engine,
+            pipeline=pipeline.name, site=site.name, profile=pipeline.profile,
+            engine=Engine.of(config.environment, site.engine),
             authfile=site.registry.authfile, code=at.code, runtime=at.runtime(pipeline.runtime),
             plugins=at.plugins, config=at.offline_config, data_manifest=at.data_manifest,
             receipt=at.images_receipt, output=at.smoke,
-            configs=at.configs if pipeline.configs else None, isolation=site.isolation)
+            configs=at.configs if pipeline.configs else None, isolation=site.isolation,
+            machine=machine, pulling=pulling)
         yield step(f"dev:smoke:{pipeline.name}", "a preview and a stub run on the online side",
                    smoke.smoke, smoke_spec, servers=site.servers,
                    needs=[smoke_spec.code, smoke_spec.runtime, smoke_spec.plugins,

@@ -24,7 +24,7 @@ def tasks(config: Config) -> Iterator[Task]:
             archive=layout.runtime(pipeline.runtime), sums=layout.runtime_sums(pipeline.runtime),
             lock=layout.lock("runtime"), log=layout.log(f"runtime:{pipeline.name}"),
             relock=config.relock, repository=layout.of_site.maven,
-            isolation=config.site.isolation)
+            isolation=config.site.isolation, environment=config.environment)
         source = "Maven" if spec.dist is None else "its -dist file"
         own = spec.dist.path if spec.dist else None
         yield step(f"runtime:{pipeline.name}", f"Nextflow {pipeline.runtime}, from {source}",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -16,31 +16,51 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 
-def connect(url: str | None = None) -> DockerClient:
-    """A client of the engine at `url`, else at DOCKER_HOST or the usual socket; it answers.
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Where a container engine answers, as Docker's clients are told; TLS where both are set."""
 
-    Raises HostError with what to do where none does.
-    """
+    url: str
+    verify: str | None = None
+    certificates: str | None = None
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], url: str | None = None) -> Engine:
+        """Return the engine at `url`, else at DOCKER_HOST or the usual socket."""
+        if url:
+            return cls(url=url)
+        return cls(url=environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock",
+                   verify=environment.get("DOCKER_TLS_VERIFY"),
+                   certificates=environment.get("DOCKER_CERT_PATH"))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which a client of Docker finds it."""
+        variables = {"DOCKER_HOST": self.url, "DOCKER_TLS_VERIFY": self.verify,
+                     "DOCKER_CERT_PATH": self.certificates}
+        return {name: value for name, value in variables.items() if value is not None}
+
+
+def connect(engine: Engine) -> DockerClient:
+    """Return a client of the engine, which answers; HostError with what to do where none does."""
     import docker
     from docker.errors import DockerException
     try:
-        client = docker.DockerClient(base_url=url) if url else docker.from_env()
+        client = docker.from_env(environment=engine.environment)
         client.ping()
     except DockerException as error:
-        raise HostError(f"no container engine answers: {error}",
-                        where=url or "DOCKER_HOST, or /var/run/docker.sock",
+        raise HostError(f"no container engine answers: {error}", where=engine.url,
                         todo="start it, or name another in AIRLOCK_ENGINE or DOCKER_HOST"
                         ) from error
     return client
 
 
-def dialling(url: str | None = None) -> Callable[[], socket.socket]:
-    """What opens a connection to the engine that `connect` finds.
+def dialling(engine: Engine) -> Callable[[], socket.socket]:
+    """Return what opens a connection to the engine.
 
     Raises HostError where that is reached otherwise than by a Unix socket or plain TCP.
     """
-    address = url or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    parts = urlsplit(address)
+    parts = urlsplit(engine.url)
     if parts.scheme == "unix":
         place = unquote(parts.path)
 
@@ -50,11 +70,11 @@ def dialling(url: str | None = None) -> Callable[[], socket.socket]:
             return stream
 
         return dial
-    if parts.scheme == "tcp" and parts.hostname and not os.environ.get("DOCKER_TLS_VERIFY"):
+    if parts.scheme == "tcp" and parts.hostname and not engine.verify:
         at = (parts.hostname, parts.port or 2375)
         return lambda: socket.create_connection(at)
     raise HostError("the smoke run can't reach this engine: it takes a Unix socket, or TCP without "
-                    "TLS on a network that you trust", where=address,
+                    "TLS on a network that you trust", where=engine.url,
                     todo="name another in `engine` or AIRLOCK_ENGINE: unix:///var/run/docker.sock")
 
 

@@ -6,12 +6,15 @@ import threading
 from collections.abc import Iterator
 
 from tasks.core.config import Config
-from tasks.core.engine.daemon import Engine
+from tasks.core.deferred import deferred, uncompared
+from tasks.core.engine.address import Engine
 from tasks.core.net.inside import Inside
 from tasks.core.nextflow.machine import this_machine
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.step import Task, group, step
-from tasks.dev import checks, contents, smoke, validate
+
+with deferred():
+    from tasks.dev import checks, contents, smoke, validate
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -32,7 +35,7 @@ def tasks(config: Config) -> Iterator[Task]:
             pipeline=pipeline.name, profile=pipeline.profile, runtime=pipeline.runtime, layout=at,
             registry=site.registry, spans=spans, store=site.store,
             configs=pipeline.configs is not None, hosts=Inside(allowed=site.inside),
-            isolation=site.isolation, machine=machine)
+            isolation=site.isolation, machine=uncompared(machine))
         yield step(f"dev:validate:{pipeline.name}", "whether a release would run offline",
                    validate.validate, validate_spec, look=True, servers=site.servers,
                    needs=[at.code, at.runtime(pipeline.runtime), at.plugins, at.plugins_list,
@@ -50,7 +53,7 @@ def tasks(config: Config) -> Iterator[Task]:
             plugins=at.plugins, config=at.offline_config, data_manifest=at.data_manifest,
             receipt=at.images_receipt, output=at.smoke,
             configs=at.configs if pipeline.configs else None, isolation=site.isolation,
-            machine=machine, pulling=pulling)
+            machine=uncompared(machine), pulling=uncompared(pulling))
         yield step(f"dev:smoke:{pipeline.name}", "a preview and a stub run on the online side",
                    smoke.smoke, smoke_spec, servers=site.servers,
                    needs=[smoke_spec.code, smoke_spec.runtime, smoke_spec.plugins,

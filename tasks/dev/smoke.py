@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.core.engine import daemon
-from tasks.core.engine.daemon import Engine
+from tasks.core.engine.address import Engine
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import isolation, launch, queries
 from tasks.core.nextflow.environment import FOR_SECONDS
@@ -43,8 +43,8 @@ class SmokeSpec:
     output: Path
     configs: Path | None = None
     isolation: str = isolation.FULL
-    machine: Machine = field(default_factory=this_machine, compare=False)
-    pulling: threading.Lock = field(default_factory=threading.Lock, compare=False)
+    machine: Machine = field(default_factory=this_machine)
+    pulling: threading.Lock = field(default_factory=threading.Lock)
 
 
 def smoke(spec: SmokeSpec) -> str:

@@ -39,7 +39,7 @@ class ValidateSpec:
     configs: bool = False
     hosts: Inside = NOWHERE
     isolation: str = isolation.FULL
-    machine: Machine = field(default_factory=this_machine, compare=False)
+    machine: Machine = field(default_factory=this_machine)
 
 
 @dataclass(frozen=True, kw_only=True)

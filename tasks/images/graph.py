@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 from tasks.core.config import Config, Pipeline, Site
+from tasks.core.deferred import deferred, uncompared
 from tasks.core.net.inside import Inside
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.paths import OfflinePaths, PipelinePaths
-from tasks.core.registry.client import Access
 from tasks.core.step import Task, group, step
-from tasks.images.inspect import InspectSpec, inspect_images
-from tasks.images.load import LoadSpec, load_images
-from tasks.images.lock import LockSpec, lock_images
-from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
-from tasks.images.oci_layout import LayoutSpec, lay_out
-from tasks.images.outdated import OutdatedSpec, show_outdated
-from tasks.images.reference import Destination
-from tasks.images.save import SaveSpec, save_images
-from tasks.images.scan import ListSpec, list_images
-from tasks.images.verify import VerifySpec, verify_images
+
+with deferred():
+    from tasks.core.registry.client import Access
+    from tasks.images.destination import Destination
+    from tasks.images.inspect import InspectSpec, inspect_images
+    from tasks.images.load import LoadSpec, load_images
+    from tasks.images.lock import LockSpec, lock_images
+    from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
+    from tasks.images.oci_layout import LayoutSpec, lay_out
+    from tasks.images.outdated import OutdatedSpec, show_outdated
+    from tasks.images.save import SaveSpec, save_images
+    from tasks.images.scan import ListSpec, list_images
+    from tasks.images.verify import VerifySpec, verify_images
 
 VERBS = {
     "images:list": "every image that a process can use",
@@ -79,6 +84,12 @@ def _access(site: Site, *, with_destination: bool = False) -> Access:
                   else hosts)
 
 
+@cache
+def _locks(site: str, pipelines: tuple[str, ...]) -> tuple[Path, ...]:
+    """The locks of all of a site's images: worked out once, not for each pipeline."""
+    return tuple(PipelinePaths(site=site, pipeline=name).lock("images") for name in pipelines)
+
+
 def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
@@ -86,8 +97,6 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     lock = at.lock("images")
     access, both = _access(site), _access(site, with_destination=True)
     destination = _destination(site)
-    locks = tuple(PipelinePaths(site=site.name, pipeline=each).lock("images")
-                  for each in site.pipelines)
     if verb == "images:list":
         return step(name, doc, list_images, ListSpec(
             pipeline=pipeline.name, code=at.code, profile=pipeline.profile,
@@ -104,6 +113,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
         return step(name, doc, show_outdated, OutdatedSpec(
             pipeline=pipeline.name, lock=lock, access=access),
             needs=[at.images_pinned], look=True, servers=site.servers)
+    locks = _locks(site.name, site.pipelines)
     if verb == "images:plan":
         return step(name, doc, show_plan, PlanSpec(
             pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,
@@ -151,7 +161,7 @@ def _inspect(verb: str, config: Config, pipeline: Pipeline) -> Task:
         runtime=at.runtime(pipeline.runtime), plugins=at.plugins, scan=at.images_scan,
         data_manifest=at.data_manifest, blobs=at.of_site.blobs,
         log=at.log(f"images:inspect:{pipeline.name}"), isolation=config.site.isolation,
-        inherited=Inherited.of(config.environment))
+        inherited=uncompared(Inherited.of(config.environment)))
     return step(f"{verb}:{pipeline.name}", VERBS[verb], inspect_images, spec, look=True,
                 needs=[spec.code, spec.runtime, spec.plugins, spec.data_manifest, at.inputs,
                        spec.scan])

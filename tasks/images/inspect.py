@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tasks.core.archives import limits, unpacking
 from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import installed, isolation, queries
-from tasks.core.nextflow.environment import Inherited
+from tasks.core.nextflow.environment import NOTHING, Inherited
 from tasks.core.schema import check, read_json
 from tasks.core.source import patterns
 from tasks.images.reference import complete
@@ -41,7 +41,7 @@ class InspectSpec:
     scan: Path
     log: Path
     isolation: str = isolation.FULL
-    inherited: Inherited = field(default=Inherited(), compare=False)
+    inherited: Inherited = NOTHING
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from tasks.core import files, ownership, processes
 from tasks.core.engine import daemon
-from tasks.core.engine.daemon import Engine
+from tasks.core.engine.address import Engine
 from tasks.core.errors import AirlockError, HostError, RegistryError
 from tasks.core.net.inside import EVERYWHERE
 from tasks.core.nextflow import java, launch
@@ -43,7 +43,7 @@ class BootstrapSpec:
     trust: Path
     engine: Engine
     machine: Machine
-    pulling: threading.Lock = field(default_factory=threading.Lock, compare=False)
+    pulling: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def ca(self) -> Path | None:

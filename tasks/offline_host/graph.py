@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from tasks.core.config import TOOL, Config
-from tasks.core.engine.daemon import Engine
+from tasks.core.deferred import deferred, uncompared
+from tasks.core.engine.address import Engine
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.nextflow.machine import this_machine
 from tasks.core.paths import OfflinePaths
 from tasks.core.step import Task, group, step
-from tasks.offline_host import bootstrap, fetch, freshness, run
+from tasks.offline_host import freshness
+
+with deferred():
+    from tasks.offline_host import bootstrap, fetch, run
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -41,12 +45,12 @@ def _pipeline(config: Config, name: str, pulling: threading.Lock) -> Iterator[Ta
                bootstrap.BootstrapSpec(
                    pipeline=name, layout=at, launch=at.launch.absolute(),
                    trust=site.offline.trust, engine=Engine.of(config.environment),
-                   machine=this_machine(config.environment), pulling=pulling),
+                   machine=this_machine(config.environment), pulling=uncompared(pulling)),
                needs=[at.current, *([at.images_receipt] if site.carry == "store" else [])],
                makes=[at.bootstrap])
     started: dict[str, Any] = {
         "pipeline": name, "layout": at, "settings": RunSettings.of(config.environment),
-        "inherited": Inherited.of(config.environment)}
+        "inherited": uncompared(Inherited.of(config.environment))}
     if "input" in given or "params" in given:
         own = run.OwnRunSpec(**started, input=given.get("input"), params=given.get("params"))
         # Another run under the same name: the test run's success stays what it was.

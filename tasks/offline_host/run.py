@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class RunSpec:
     pipeline: str
     layout: OfflinePaths
     settings: RunSettings
-    inherited: Inherited = field(default=Inherited(), compare=False)
+    inherited: Inherited
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config import Config
+from tasks.core.deferred import deferred, uncompared
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
-from tasks.resolve.resolve import ResolveSpec, resolve
+
+with deferred():
+    from tasks.resolve.resolve import ResolveSpec, resolve
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -20,6 +23,6 @@ def tasks(config: Config) -> Iterator[Task]:
             pipeline=pipeline.name, profile=pipeline.profile, given=pipeline.params,
             code=at.code, runtime=at.runtime(pipeline.runtime), output=at.resolved,
             log=at.log(f"resolve:{pipeline.name}"), isolation=config.site.isolation,
-            inherited=Inherited.of(config.environment))
+            inherited=uncompared(Inherited.of(config.environment)))
         yield step(f"resolve:{pipeline.name}", "the config, as Nextflow resolves it", resolve,
                    spec, needs=[spec.code, spec.runtime], makes=[spec.output])

@@ -6,14 +6,14 @@ resolved.json depends on the code, our config and Nextflow alone, on no clock an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.core import files
 from tasks.core.archives import unpacking
 from tasks.core.nextflow import installed, isolation, pipeline_version, queries
-from tasks.core.nextflow.environment import Inherited
+from tasks.core.nextflow.environment import NOTHING, Inherited
 from tasks.core.schema import check
 from tasks.core.source import project
 from tasks.resolve.constant import TIME_ZONES, constant
@@ -34,7 +34,7 @@ class ResolveSpec:
     output: Path
     log: Path
     isolation: str = isolation.FULL
-    inherited: Inherited = field(default=Inherited(), compare=False)
+    inherited: Inherited = NOTHING
 
 
 def resolve(spec: ResolveSpec) -> str:

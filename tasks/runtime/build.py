@@ -40,7 +40,7 @@ class Runtime:
     repository: Path
     dist: Dist | None = None
     isolation: str = isolation.FULL
-    environment: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def build(spec: Runtime) -> str:

@@ -22,16 +22,16 @@ from tasks.core.errors import IntegrityError, RegistryError
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.core.trust import signature
+from tasks.images.destination import Destination
 from tasks.images.load import LoadSpec, load_images
 from tasks.images.lock import LockSpec, lock_images
 from tasks.images.locked import distinct, read_lock
 from tasks.images.oci_layout import LayoutSpec, lay_out
-from tasks.images.reference import Destination
 from tasks.offline_host.fetch import fetch
 from tasks.release import release
-from tests.servers import images_servers as servers
-from tests.servers.images_servers import Layout, Server
-from tests.staged import Staged, stage
+from tests.kit import registries as servers
+from tests.kit.registries import Layout, Server
+from tests.kit.releases import Staged, stage
 
 SHARED = random.Random(5).randbytes(2_000_000)
 ONE, TWO, BOTH = "quay.io/bio/one:1.0", "quay.io/bio/two:2--0", "quay.io/bio/both:1"

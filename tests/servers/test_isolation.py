@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tasks.core import files
-from tasks.core.engine.daemon import Engine
+from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, SourceError
 from tasks.core.nextflow import isolation, queries
 from tasks.core.nextflow.environment import Inherited
@@ -30,8 +30,8 @@ from tasks.dev import resolved, smoke
 from tasks.images import inspect
 from tasks.resolve import resolve as resolve_step
 from tasks.runtime import build as runtimes
-from tests import staged
-from tests.servers.project import ROOT
+from tests.kit import releases as staged
+from tests.kit.project import ROOT
 
 SECRET = "a-secret-that-nobody-may-see"
 NOBODY = 65534

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.engine.daemon import Engine
+from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, RegistryError
 from tasks.core.nextflow.machine import this_machine
 from tasks.core.schema import read_json
 from tasks.offline_host.bootstrap import BootstrapSpec, bootstrap, lacking, see_registry
 from tasks.offline_host.fetch import fetch
-from tests.staged import Staged, stage
+from tests.kit.releases import Staged, stage
 
 USER, PASSWORD = "reader", "a-secret-word"
 

@@ -17,7 +17,7 @@ from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import install
 from tasks.runtime import build as runtimes
 from tasks.runtime.dist import Dist
-from tests.servers.project import MAVEN
+from tests.kit.project import MAVEN
 
 MAIN = """
 process WITHOUT_STUB {

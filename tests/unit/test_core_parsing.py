@@ -23,7 +23,7 @@ from tasks.images.reference import parse
 from tasks.offline_host.run import own_params
 from tasks.reach import scan
 from tasks.reach.tree import Tree
-from tests.limits import limited
+from tests.kit.bounded import limited
 
 LOCK = {"source": "https://example.org/x.git", "revision": "v1", "commit": "0" * 40}
 READ = """

@@ -44,6 +44,9 @@ class Inherited:
                    timezone=environment.get("TZ"))
 
 
+NOTHING = Inherited()
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
     """What a run on the offline host takes of its user's environment: NXF_OPTS and NXF_WORK.

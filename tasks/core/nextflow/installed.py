@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
@@ -20,7 +20,7 @@ class Nextflow:
     launcher: Path
     java: Path
     home: Path
-    inherited: Inherited = field(default=Inherited(), compare=False)
+    inherited: Inherited
 
     @property
     def version(self) -> str:

@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.nextflow.environment import Inherited
@@ -31,7 +31,7 @@ class Machine:
     """This machine as a step that launches a pipeline has it in its spec."""
 
     limits: Limits
-    inherited: Inherited = field(default=Inherited())
+    inherited: Inherited
 
 
 def this_machine(environment: Mapping[str, str] | None = None) -> Machine:

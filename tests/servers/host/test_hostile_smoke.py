@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 
 from tasks.core import files
-from tasks.core.engine import daemon, gate
+from tasks.core.engine import address, gate
 from tasks.core.nextflow import isolation
 from tasks.dev.smoke import SmokeSpec, smoke
 from tasks.local_site import images, packages
 from tasks.runtime import build as runtimes
-from tests import staged
-from tests.servers import images_servers as servers
-from tests.servers.images_runnable import Engine, docker, runnable
-from tests.servers.project import ROOT
+from tests.kit import registries as servers
+from tests.kit import releases as staged
+from tests.kit.engines import Engine, docker, runnable
+from tests.kit.project import ROOT
 
 SECRET = "a-secret-that-nobody-may-see"
 APPLETS = ("awk", "cat", "chmod", "chown", "cp", "cut", "date", "env", "grep", "head", "id", "ln",
@@ -240,7 +240,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: Path,
                    f"{tmp_path}/held:/held", name, "/bin/sleep", "600")
         yield Site(root=tmp_path, engine=engine, image=name, listener=listener, spec=SmokeSpec(
             pipeline="hostile", site="here", profile="test",
-            engine=daemon.Engine(url=engine.command[-1]),
+            engine=address.Engine(url=engine.command[-1]),
             authfile=None, code=at.code, runtime=runtime.archive, plugins=at.plugins,
             config=at.offline_config, data_manifest=at.data_manifest, receipt=at.images_receipt,
             output=at.smoke))

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.registries import (
+from tests.kit.images import (
     DOCKER,
     DOCKER_CONFIG,
     DOCKER_LAYER,

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
+from tasks.core.registry.client import Access
 from tasks.images.locked import read_lock
+from tasks.images.reference import Destination
 from tests.kit import registries as servers
 from tests.kit.engines import docker, podman, runnable, says, shell
-from tests.servers.test_images_save import Steps, steps
+from tests.kit.image_steps import Steps, steps
 
 OCI, V2S2 = "quay.io/bio/oci:1.0", "quay.io/bio/docker:2--0"
 
@@ -59,8 +61,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saved]:
                             f"docker://{server.address}/quay.io/bio/{name}:{tag}"], check=True,
                            capture_output=True)
         digest = str(servers.inspect(server, OCI)["Digest"])
-        at = steps(root / "p", server.url, [OCI, V2S2, f"quay.io/bio/oci@{digest}"])
-        at.all()
+        access = Access(registries={"quay.io": f"{server.url}/quay.io"}, ca=None, authfile=None)
+        at = steps(root / "p", [OCI, V2S2, f"quay.io/bio/oci@{digest}"], access,
+                   Destination(address="none.example.org"))
+        at.lock_and_save()
     yield Saved(steps=at, digest=digest, folder=at.save.folder)  # the source has gone
 
 

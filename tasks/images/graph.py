@@ -9,13 +9,13 @@ from tasks.core.net.inside import Inside
 from tasks.core.paths import OfflinePaths, PipelinePaths
 from tasks.core.registry.client import Access
 from tasks.core.step import Task, group, step
+from tasks.images.destination import Destination
 from tasks.images.inspect import InspectSpec, inspect_images
 from tasks.images.load import LoadSpec, load_images
 from tasks.images.lock import LockSpec, lock_images
 from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
 from tasks.images.oci_layout import LayoutSpec, lay_out
 from tasks.images.outdated import OutdatedSpec, show_outdated
-from tasks.images.reference import Destination
 from tasks.images.save import SaveSpec, save_images
 from tasks.images.scan import ListSpec, list_images
 from tasks.images.verify import VerifySpec, verify_images

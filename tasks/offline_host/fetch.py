@@ -15,7 +15,9 @@ from tasks.core.config import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreError
 from tasks.core.paths import OfflinePaths
 from tasks.core.schema import read_json
-from tasks.core.store.store import THREADS, Progress, Store, open_store
+from tasks.core.store.interface import THREADS, Store
+from tasks.core.store.send import Progress
+from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions, signature
 from tasks.core.trust.promotions import AGAIN, Promotion, bring
 from tasks.offline_host import freshness

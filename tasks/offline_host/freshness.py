@@ -14,7 +14,7 @@ from pathlib import Path
 from tasks.core import files, ownership
 from tasks.core.errors import ConfigError, HostError, IntegrityError, StoreError
 from tasks.core.schema import read_json
-from tasks.core.store.store import Store
+from tasks.core.store.interface import Store
 from tasks.core.trust import promotions
 from tasks.core.trust.promotions import Promotion, Subject, Trust
 

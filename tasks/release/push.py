@@ -12,7 +12,9 @@ from tasks.core.config import StoreAt
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
-from tasks.core.store.store import Store, Stored, Upload, open_store, send
+from tasks.core.store.interface import Store, Stored
+from tasks.core.store.send import Upload, send
+from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions
 from tasks.core.trust.promotions import Promotion
 from tasks.release.contents import source_of

@@ -18,7 +18,8 @@ from tasks.core.config import StoreAt
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.paths import SitePaths
 from tasks.core.schema import check, read_json
-from tasks.core.store.store import Upload, open_store, send
+from tasks.core.store.send import Upload, send
+from tasks.core.store.store import open_store
 from tasks.core.trust import checksums
 from tasks.release.push import promote, write_receipt
 

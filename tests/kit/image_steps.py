@@ -10,10 +10,10 @@ from typing import Any
 from tasks.core import files
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
+from tasks.images.destination import Destination
 from tasks.images.lock import LockSpec, lock_images
 from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
 from tasks.images.oci_layout import LayoutSpec, lay_out
-from tasks.images.reference import Destination
 from tasks.images.save import SaveSpec, save_images
 from tasks.images.verify import VerifySpec
 

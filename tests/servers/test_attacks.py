@@ -16,7 +16,8 @@ import pytest
 
 from tasks.core import files
 from tasks.core.errors import AirlockError, IntegrityError
-from tasks.core.store.store import Store, open_store
+from tasks.core.store.interface import Store
+from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, signature
 from tasks.offline_host import fetch as fetching
 from tasks.offline_host.fetch import fetch

@@ -19,7 +19,7 @@ import pytest
 
 from tasks.core.errors import RegistryError
 from tasks.core.registry.client import Access, Registries
-from tasks.images.reference import Destination
+from tasks.images.destination import Destination
 from tests.kit import registries as servers
 from tests.kit import tls
 from tests.kit.image_steps import steps

@@ -18,11 +18,11 @@ import pytest
 from tasks.core.errors import HostError, ImageError
 from tasks.core.net.inside import NOWHERE
 from tasks.core.registry.client import Access, Registries
+from tasks.images.destination import Destination
 from tasks.images.lock import lock_images
 from tasks.images.locked import read_lock
 from tasks.images.mirror import mirror_images, show_plan
 from tasks.images.outdated import OutdatedSpec, show_outdated
-from tasks.images.reference import Destination
 from tasks.images.verify import extra, verify_images
 from tests.kit import image_steps, tls
 from tests.kit import registries as servers

@@ -23,10 +23,10 @@ from tasks.core import files
 from tasks.core.errors import ImageError, IntegrityError
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.schema import read_json
+from tasks.images.destination import Destination
 from tasks.images.lock import lock_images
 from tasks.images.locked import read_lock
 from tasks.images.oci_layout import lay_out
-from tasks.images.reference import Destination
 from tasks.images.save import save_images
 from tests.kit import faults, image_steps
 from tests.kit import registries as servers

@@ -11,8 +11,10 @@ import pytest
 from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
+from tasks.core.store.interface import Stored
 from tasks.core.store.s3 import S3Store
-from tasks.core.store.store import Stored, Upload, open_store, send
+from tasks.core.store.send import Upload, send
+from tasks.core.store.store import open_store
 from tasks.offline_host.fetch import fetch
 from tests.kit import buckets
 from tests.kit.releases import stage

@@ -15,7 +15,9 @@ import pytest
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.net import bounds
-from tasks.core.store import s3, store
+from tasks.core.store import interface, s3
+from tasks.core.store.interface import Store
+from tasks.core.store.store import open_store
 from tests.kit.bounded import limited
 
 MB = 10**6
@@ -117,8 +119,8 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(f"AWS_{name}", value)
 
 
-def opened(server: Any) -> store.Store:
-    return store.open_store(StoreAt(url="s3://bucket", endpoint=server.url, region="us-east-1"))
+def opened(server: Any) -> Store:
+    return open_store(StoreAt(url="s3://bucket", endpoint=server.url, region="us-east-1"))
 
 
 @pytest.mark.parametrize(("kind", "ask", "said"), [
@@ -160,7 +162,7 @@ def test_a_listing_ends(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreError, match="more than 7 pages"):
         opened(server).list("")
     server.keys = 10
-    monkeypatch.setattr(store, "LISTED", 50)
+    monkeypatch.setattr(interface, "LISTED", 50)
     with pytest.raises(StoreError, match="more than 50 files"):
         opened(server).list("")
 

@@ -16,7 +16,9 @@ import pytest
 from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
-from tasks.core.store.store import Store, Stored, Upload, is_immutable, open_store, send
+from tasks.core.store.interface import Store, Stored, is_immutable
+from tasks.core.store.send import Upload, send
+from tasks.core.store.store import open_store
 from tests.kit.bounded import limited
 
 MOST = 2**20
@@ -280,7 +282,7 @@ def test_a_listing_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     store = open_store(StoreAt(url=str(tmp_path / "store")))
     for number in range(6):
         store.put_bytes(f"a/{number}", b"")
-    monkeypatch.setattr("tasks.core.store.store.LISTED", 5)
+    monkeypatch.setattr("tasks.core.store.interface.LISTED", 5)
     with pytest.raises(StoreError, match="more than 5 files"):
         store.list("a/")
 

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreError
+from tasks.core.store.interface import THREADS, Stored, is_immutable, take, within
 from tasks.core.store.s3_direct import LARGEST, Direct
-from tasks.core.store.store import THREADS, Stored, is_immutable, take, within
 
 SINGLE = 5 * 10**9
 """The largest file that goes in one PutObject, in bytes (S3 allows 5 GiB)."""

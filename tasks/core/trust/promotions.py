@@ -19,7 +19,7 @@ from typing import Any
 from tasks.core import files, opened, parsing
 from tasks.core.errors import AirlockError, ConfigError, IntegrityError, StoreError
 from tasks.core.schema import read_json
-from tasks.core.store.store import Store
+from tasks.core.store.interface import Store
 from tasks.core.trust import signature
 
 SMALL = 1 << 20

@@ -15,8 +15,8 @@ import pytest
 
 from tasks.core import files
 from tasks.core.registry.client import Access
+from tasks.images.destination import Destination
 from tasks.images.locked import read_lock
-from tasks.images.reference import Destination
 from tests.kit import registries as servers
 from tests.kit.engines import docker, podman, runnable, says, shell
 from tests.kit.image_steps import Steps, steps

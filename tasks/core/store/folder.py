@@ -1,0 +1,99 @@
+"""A folder as the store, also the form for a carry by disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from tasks.core import files, opened
+from tasks.core.errors import IntegrityError, StoreError
+from tasks.core.store.interface import Stored, take, within
+
+
+class FolderStore:
+    """A folder, also the form for a carry by disk.
+
+    A folder keeps no checksums, so `head` reads the file: a push reads what is there already
+    once, at the disk's speed, and thereby finds what has rotted. Others may write into it, so
+    nothing below it is read or written through a link, and only regular files are read.
+    """
+
+    def __init__(self, url: str, root: Path) -> None:
+        self.url = url
+        self._root = root
+
+    def head(self, key: str) -> Stored | None:
+        digest, size = hashlib.sha256(), 0
+        try:
+            with opened.reading(self._root, key) as reader:
+                while block := reader.read(files.CHUNK):
+                    digest.update(block)
+                    size += len(block)
+            return Stored(key=key, size=size, sha256=digest.hexdigest())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._fault(error, key) from error
+
+    def put(self, key: str, path: Path, sha256: str) -> str | None:
+        digest = hashlib.sha256()
+        try:
+            with path.open("rb") as reader, opened.writing(self._root, key) as writer:
+                while block := reader.read(files.CHUNK):
+                    digest.update(block)
+                    writer.write(block)
+                _expect(digest.hexdigest(), sha256, path)
+        except OSError as error:
+            raise self._fault(error, key) from error
+        return None
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        try:
+            with opened.writing(self._root, key) as writer:
+                writer.write(data)
+        except OSError as error:
+            raise self._fault(error, key) from error
+
+    def get(self, key: str, path: Path, *, most: int) -> None:
+        with contextlib.ExitStack() as stack:
+            try:
+                reader = stack.enter_context(opened.reading(self._root, key))
+            except OSError as error:
+                raise self._fault(error, key) from error
+            writer = stack.enter_context(files.atomic(path))
+            take(iter(lambda: reader.read(files.CHUNK), b""), writer, most=most,
+                 where=f"{self.url}: {key}")
+
+    def list(self, prefix: str) -> Sequence[str]:
+        if not self._root.is_dir():
+            raise self._fault(FileNotFoundError(2, "No such file or directory"), prefix)
+        below = prefix.rpartition("/")[0]
+        if below:
+            files.inside(self._root, below)
+        try:
+            return within(prefix, (key for key in opened.listed(self._root, below)
+                                   if key.startswith(prefix)
+                                   and not key.endswith(".part")))  # what a killed push left
+        except OSError as error:
+            raise self._fault(error, prefix) from error
+
+    def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
+        return None
+
+    def _fault(self, error: OSError, key: str) -> StoreError:
+        if isinstance(error, FileNotFoundError):
+            if not self._root.is_dir():
+                return StoreError("the store's folder is missing", where=self._root,
+                                  todo="mount the disk that holds it, or correct store.url")
+            return StoreError("the store lacks a file", where=self._root / key,
+                              todo="push the release again, or carry the whole store")
+        return StoreError(f"the store's folder: {error.strerror}", where=self._root / key,
+                          todo="free space or mend the rights there, then run this again")
+
+
+def _expect(found: str, wanted: str, path: Path) -> None:
+    if found != wanted:
+        raise IntegrityError(f"a file has changed: sha256 {found}, expected {wanted}", where=path,
+                             todo="remove it, so that the step that makes it runs again")

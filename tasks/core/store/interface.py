@@ -1,0 +1,92 @@
+"""What a store does, whatever it is: files by key, with what is promised of each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Protocol
+
+from tasks.core import opened
+from tasks.core.errors import StoreError
+
+THREADS = 16
+"""Transfers at a time, for the whole process: parts of a push run in parallel."""
+
+LISTED = 100_000
+"""Keys that a listing may have; below releases/ each release has three."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What the store says of one key. `sha256` is None where it tells no such checksum.
+
+    `tag` is a bucket's entity tag, which other bytes under the key would change.
+    """
+
+    key: str
+    size: int
+    sha256: str | None
+    tag: str | None = field(default=None, compare=False)
+
+
+class Store(Protocol):
+    """A place for files by key. All raise StoreError with the place, the key and what to do."""
+
+    url: str
+
+    def head(self, key: str) -> Stored | None:
+        """Size and SHA-256 as the store holds them, or None where the key is missing."""
+
+    def put(self, key: str, path: Path, sha256: str) -> str | None:
+        """Send a file; IntegrityError where its bytes do not have this SHA-256.
+
+        Returns the entity tag that the store gave them once it had checked them, if it has tags.
+        """
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        """Send a small file from memory."""
+
+    def get(self, key: str, path: Path, *, most: int) -> None:
+        """Bring a file to `path`, whole or not at all. The caller verifies its bytes.
+
+        IntegrityError where it has more than `most` bytes: counted as they come.
+        """
+
+    def list(self, prefix: str) -> Sequence[str]:
+        """All keys that start with `prefix`, sorted; StoreError where there are more than LISTED.
+        """
+
+    def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
+        """Size and tag of those keys that are there; None where asking for each is no slower."""
+
+
+def take(chunks: Iterable[bytes], writer: IO[bytes], *, most: int, where: str) -> int:
+    """Write what comes of a file; its bytes. IntegrityError once there are more than `most`."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > most:
+            raise opened.too_large(most, where)
+        writer.write(chunk)
+    return size
+
+
+def within(prefix: str, keys: Iterable[str]) -> Sequence[str]:
+    """The keys of a listing, sorted; StoreError where it doesn't end."""
+    found = sorted(itertools.islice(keys, LISTED + 1))
+    if len(found) > LISTED:
+        raise StoreError(f"the store lists more than {LISTED} files", where=prefix,
+                         todo="find out who wrote them; name the release that is wanted by its id")
+    return found
+
+
+def is_immutable(key: str) -> bool:
+    """Whether a key is never written again: all below releases/<pipeline>/ and tool/ but pointers.
+
+    A signature may be replaced: by that of another key, over the same bytes.
+    """
+    parts = key.split("/")
+    depth = {"tool": 2, "releases": 3}.get(parts[0])
+    return depth is not None and len(parts) > depth and not key.endswith(".sig")

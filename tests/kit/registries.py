@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -18,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tests.kit import machine
 from tests.kit.images import Layout
 
 USER, PASSWORD = "carrier", "s3cret-Pass"
@@ -50,9 +48,7 @@ class Server:
 
 def need_programs() -> None:
     """Skip where the local site's Debian packages are not installed."""
-    for program in ("docker-registry", "skopeo", "openssl", "htpasswd"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not here; `./doit test` installs it where it may")
+    machine.need("docker-registry", "skopeo", "openssl", "htpasswd")
 
 
 def free_port() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import random
 import subprocess
@@ -28,7 +27,7 @@ from tasks.images.lock import lock_images
 from tasks.images.locked import read_lock
 from tasks.images.oci_layout import lay_out
 from tasks.images.save import save_images
-from tests.kit import faults, image_steps
+from tests.kit import faults, image_steps, machine
 from tests.kit import registries as servers
 from tests.kit.faults import flip
 from tests.kit.image_steps import Steps
@@ -247,8 +246,7 @@ def test_a_full_disk_is_told_and_the_next_run_completes(source: Server, tmp_path
         assert not done.returncode, done.stderr.decode()
         return done.stdout.decode()
 
-    if os.getuid():
-        pytest.skip("mounting a small disk needs root")
+    machine.need_root()
     said = on_a_small_disk(at.layout.blobs, "oci_layout.lay_out", at.layout)
     assert "No space left on device" in said and str(at.layout.blobs) in said
     assert "free space" in said

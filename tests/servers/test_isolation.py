@@ -26,6 +26,7 @@ from tasks.dev import resolved, smoke
 from tasks.images import inspect
 from tasks.resolve import resolve as resolve_step
 from tasks.runtime import build as runtimes
+from tests.kit import machine
 from tests.kit import releases as staged
 from tests.kit.project import ROOT
 
@@ -127,8 +128,7 @@ def installed(runtime: runtimes.Runtime,
 
 @pytest.fixture
 def confining() -> None:
-    if not isolation._means().hides:
-        pytest.skip("this system makes no namespaces for us")
+    machine.need_namespaces()
 
 
 def resolve(installed: program.Nextflow, prey: Prey,
@@ -316,7 +316,7 @@ def test_an_ordinary_user_is_isolated_as_well() -> None:
              or sys.executable, "probe.py"], cwd=top, check=True, text=True, capture_output=True,
             env={"PATH": "/usr/bin:/bin", "SECRET": SECRET}, timeout=60)
         if "makes no namespaces" in done.stdout:
-            pytest.skip("this system makes no namespaces for ordinary users")
+            pytest.skip("no namespaces: this system makes none for ordinary users")
         assert done.stdout.splitlines() == ["wrote", "no credentials", "no processes", "no network"]
         assert (top / "scratch/here").read_text() == "wrote\n"
         assert not (top / "home/there").exists()

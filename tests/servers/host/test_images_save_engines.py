@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from tasks.core import files
 from tasks.core.registry.client import Access
 from tasks.images.destination import Destination
 from tasks.images.locked import read_lock
+from tests.kit import machine
 from tests.kit import registries as servers
 from tests.kit.engines import docker, podman, runnable, says, shell
 from tests.kit.image_steps import Steps, steps
@@ -138,10 +138,8 @@ def test_skopeo_reads_the_layout_that_a_release_lays_out(saved: Saved, tmp_path:
 
 
 def test_containerd_imports_them_by_name_and_digest(saved: Saved, tmp_path: Path) -> None:
-    if shutil.which("containerd") is None or shutil.which("ctr") is None:
-        pytest.skip("containerd is not here; `./doit test` installs it where it may")
-    if os.getuid():
-        pytest.skip("containerd needs root")
+    machine.need("containerd", "ctr")
+    machine.need_root()
     socket = Path(f"/run/airlock-containerd-{os.getpid()}.sock")
     config = tmp_path / "config.toml"
     config.write_text(f'version = 2\nroot = "{tmp_path}/root"\nstate = "{tmp_path}/state"\n'

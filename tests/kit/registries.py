@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import socket
@@ -12,13 +13,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from tasks.core.registry.client import Access, Manifest, Registries
 from tests.kit import machine
-from tests.kit.images import Layout
+from tests.kit.images import OCI, OCI_LAYER, Layout
 
 USER, PASSWORD = "carrier", "s3cret-Pass"
 
@@ -153,6 +156,26 @@ def add_image(server: Server, name: str, layers: Sequence[bytes], *, form: str =
                            for platform in platforms])
         repository, _, tag = name.rpartition(":")
         push(server, repository, tag, layout.folder, form=form, authfile=authfile)
+
+
+def push_large(server: Server, repository: str, megabytes: int) -> None:
+    """An image whose one layer is not compressed, by our own client: skopeo would compress it."""
+    registry = Registries(Access(registries={"it": server.url}, ca=None, authfile=None)).at("it")
+    config = b'{"os": "linux", "architecture": "amd64"}'
+
+    def put(block: bytes, count: int) -> dict[str, str | int]:
+        digest = hashlib.sha256()
+        for _ in range(count):
+            digest.update(block)
+        name, size = f"sha256:{digest.hexdigest()}", len(block) * count
+        registry.upload(repository, name, size, lambda: nullcontext(repeat(block, count)))
+        return {"digest": name, "size": size}
+
+    manifest = {"schemaVersion": 2, "mediaType": OCI,
+                "layers": [{**put(bytes(1_000_000), megabytes), "mediaType": OCI_LAYER}],
+                "config": put(config, 1)}
+    assert registry.put_manifest(repository, "1", Manifest(
+        data=json.dumps(manifest).encode(), media_type=OCI))
 
 
 def inspect(server: Server, reference: str, authfile: Path | None = None) -> dict[str, Any]:

@@ -11,16 +11,14 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import replace
-from itertools import repeat
 from pathlib import Path
 
 import pytest
 
 from tasks.core import files
 from tasks.core.errors import ImageError, IntegrityError
-from tasks.core.registry.client import Access, Manifest, Registries
+from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.images.destination import Destination
 from tasks.images.lock import lock_images
@@ -296,32 +294,12 @@ def test_killed_at_any_time_the_next_run_completes(source: Server, tmp_path: Pat
     assert not list(at.save.folder.glob(".*.part"))
 
 
-def push_large(server: Server, repository: str, megabytes: int) -> None:
-    """An image whose one layer is not compressed, by our own client: skopeo would compress it."""
-    registry = Registries(Access(registries={"it": server.url}, ca=None, authfile=None)).at("it")
-    config = b'{"os": "linux", "architecture": "amd64"}'
-
-    def put(block: bytes, count: int) -> dict[str, str | int]:
-        digest = hashlib.sha256()
-        for _ in range(count):
-            digest.update(block)
-        name, size = f"sha256:{digest.hexdigest()}", len(block) * count
-        registry.upload(repository, name, size, lambda: nullcontext(repeat(block, count)))
-        return {"digest": name, "size": size}
-
-    manifest = {"schemaVersion": 2, "mediaType": OCI,
-                "layers": [{**put(bytes(1_000_000), megabytes), "mediaType": OCI_LAYER}],
-                "config": put(config, 1)}
-    assert registry.put_manifest(repository, "1", Manifest(
-        data=json.dumps(manifest).encode(), media_type=OCI))
-
-
 def test_a_large_layer_takes_little_memory(tmp_path: Path) -> None:
     """A layer of 400 MB within 150 MB of memory, from the registry to the archive."""
     servers.need_programs()
     with servers.registry(tmp_path / "registry") as server:
         at = steps(tmp_path / "p", server.url, ["quay.io/bio/large:1"])
-        push_large(server, "quay.io/bio/large", 400)
+        servers.push_large(server, "quay.io/bio/large", 400)
         lock_images(at.lock)
         # The peak of this very program: ru_maxrss would tell its parent's, if that is larger.
         code = ("import pickle, sys\n"

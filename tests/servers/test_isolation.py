@@ -30,6 +30,7 @@ from tasks.dev import resolved, smoke
 from tasks.images import inspect
 from tasks.resolve import resolve as resolve_step
 from tasks.runtime import build as runtimes
+from tests.kit import machine
 from tests.kit import releases as staged
 from tests.kit.project import ROOT
 
@@ -131,8 +132,7 @@ def nextflow(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def confining() -> None:
-    if not isolation._means().hides:
-        pytest.skip("this system makes no namespaces for us")
+    machine.need_namespaces()
 
 
 def resolve(nextflow: Nextflow, prey: Prey,
@@ -322,7 +322,7 @@ def test_an_ordinary_user_is_isolated_as_well() -> None:
              or sys.executable, "probe.py"], cwd=top, check=True, text=True, capture_output=True,
             env={"PATH": "/usr/bin:/bin", "SECRET": SECRET}, timeout=60)
         if "makes no namespaces" in done.stdout:
-            pytest.skip("this system makes no namespaces for ordinary users")
+            pytest.skip("no namespaces: this system makes none for ordinary users")
         assert done.stdout.splitlines() == ["wrote", "no credentials", "no processes", "no network"]
         assert (top / "scratch/here").read_text() == "wrote\n"
         assert not (top / "home/there").exists()

@@ -158,7 +158,7 @@ def test_a_byte_now_and_then_does_not_last_for_ever(
 
 def test_a_listing_ends(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     server.kind = "pages"
-    monkeypatch.setattr(s3, "PAGES", 7)
+    monkeypatch.setattr(s3, "MAX_PAGES", 7)
     with pytest.raises(StoreError, match="more than 7 pages"):
         opened(server).list("")
     server.keys = 10

@@ -156,7 +156,7 @@ def _entries(cache: Path, commit: str) -> list[_Entry]:
             about, _, name = os.fsdecode(line).partition("\t")
             mode, _, blob, size = about.split()
             length = int(size) if size.isdigit() else 0
-            if mode == LINK and length > limits.LINK:
+            if mode == LINK and length > limits.MAX_LINK_BYTES:
                 raise IntegrityError(f"the link {name!r} has {length} bytes", where=cache)
             count.add(name, length, is_folder=mode == FOLDER)
             if mode != FOLDER:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 
 def shown(text: str) -> str:
-    """Text of others for a terminal: what would steer it, or can't be written, is escaped."""
-    return "".join(each if each.isprintable() or each in "\n\t"
-                   else each.encode("unicode_escape").decode() for each in text)
+    """Return others' text for a terminal: what would steer it, or can't be written, is escaped."""
+    return "".join(character if character.isprintable() or character in "\n\t"
+                   else character.encode("unicode_escape").decode() for character in text)
 
 
 class AirlockError(Exception):

@@ -69,10 +69,9 @@ def sha256(path: Path) -> str:
 
 def sha256_of_all(paths: Iterable[Path]) -> dict[Path, str]:
     """The SHA-256 of each file, in the order of the paths; large ones are read side by side."""
-    from concurrent.futures import ThreadPoolExecutor
+    from tasks.core.parallel import run_all
     listed = list(paths)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(listed, pool.map(sha256, listed), strict=True))
+    return dict(zip(listed, run_all(sha256, listed, threads=os.cpu_count() or 1), strict=True))
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -135,12 +134,12 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def tree(root: Path) -> list[Path]:
     """All files and symbolic links below `root`, sorted, without version control's own folder."""
-    found = []
+    paths = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name != ".git")
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        found += [Path(folder) / name for name in [*names, *links]]
-    return sorted(found)
+        paths += [Path(folder) / name for name in [*names, *links]]
+    return sorted(paths)
 
 
 def write_tar(target: Path, root: Path, paths: Iterable[Path], *, mtime: int = 0,

@@ -82,11 +82,11 @@ def listed(root: Path, relative: str) -> Iterator[str]:
         at = waiting.pop()
         try:
             with _folder(root, at, make=False) as folder, os.scandir(folder) as entries:
-                found = [(each.name, each.is_dir(follow_symlinks=False),
-                          each.is_file(follow_symlinks=False)) for each in entries]
+                listed = [(entry.name, entry.is_dir(follow_symlinks=False),
+                           entry.is_file(follow_symlinks=False)) for entry in entries]
         except FileNotFoundError:
             continue
-        for name, is_folder, is_file in found:
+        for name, is_folder, is_file in listed:
             if is_folder:
                 waiting.append(at / name)
             elif is_file:

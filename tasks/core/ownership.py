@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tasks.core.errors import HostError
 
-MOST_LINKS = 40
+MAX_LINKS = 40
 """Symbolic links on the way to a file, as Linux follows them (path_resolution(7))."""
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -29,13 +29,13 @@ def private_folder(path: Path) -> None:
     for parent in reversed(path.parents):
         parent.mkdir(mode=0o755, exist_ok=True)  # nobody else may put another in its place
     path.mkdir(mode=0o700, exist_ok=True)
-    found = path.stat()
-    if stat.S_IMODE(found.st_mode) & 0o077:
+    status = path.stat()
+    if stat.S_IMODE(status.st_mode) & 0o077:
         try:
             path.chmod(0o700)
         except PermissionError as error:
             raise HostError(f"others may look into what is built here, and it belongs to "
-                            f"{owner(found)}", where=path.absolute(),
+                            f"{owner(status)}", where=path.absolute(),
                             todo=f"its owner closes it: chmod 700 {path.absolute()}") from error
 
 
@@ -47,16 +47,16 @@ def own_folder(path: Path) -> None:
     refuse_writable_by_others(path.parent)
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode):
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode):
         raise HostError("this must be a folder, and no link to one", where=path,
                         todo=f"find out who put it there; then remove it: rm {path}")
-    if found.st_uid != os.geteuid():
-        raise HostError(f"this folder belongs to {owner(found)}, who could change what runs here",
+    if status.st_uid != os.geteuid():
+        raise HostError(f"this folder belongs to {owner(status)}, who could change what runs here",
                         where=path, todo="have it removed, or name another work folder: "
                                          "NXF_WORK=/folder")
-    if stat.S_IMODE(found.st_mode) & 0o077:
-        raise HostError(f"this folder is open to others (mode {_mode(found)}), who may have "
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise HostError(f"this folder is open to others (mode {_mode(status)}), who may have "
                         "changed what it holds", where=path,
                         todo=f"look into it, then remove it: rm -r {path}")
 
@@ -78,57 +78,57 @@ def refuse_writable_by_others(path: Path) -> None:
             at = at.parent
             continue
         try:
-            found = (at / name).lstat()
+            status = (at / name).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return
-        _refuse(at / name, found)
-        if not stat.S_ISLNK(found.st_mode):
+        _refuse(at / name, status)
+        if not stat.S_ISLNK(status.st_mode):
             at = at / name
             continue
         links += 1
-        if links > MOST_LINKS:
+        if links > MAX_LINKS:
             raise HostError("too many links on the way", where=path)
         target = (at / name).readlink()
         waiting += reversed(target.parts[1:] if target.is_absolute() else target.parts)
         at = Path("/") if target.is_absolute() else at
 
 
-def _refuse(path: Path, found: os.stat_result) -> None:
-    if found.st_uid not in (0, os.geteuid()):
-        raise HostError(f"this belongs to {owner(found)}, who could change what is trusted here "
-                        f"(mode {_mode(found)})", where=path, todo=f"chown -h root {path}")
-    if stat.S_ISLNK(found.st_mode) or not found.st_mode & OTHERS_WRITE:
+def _refuse(path: Path, status: os.stat_result) -> None:
+    if status.st_uid not in (0, os.geteuid()):
+        raise HostError(f"this belongs to {owner(status)}, who could change what is trusted here "
+                        f"(mode {_mode(status)})", where=path, todo=f"chown -h root {path}")
+    if stat.S_ISLNK(status.st_mode) or not status.st_mode & OTHERS_WRITE:
         return
-    sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX and found.st_uid == 0
-    if not sticky and (found.st_mode & stat.S_IWOTH or not _is_own_group(found)):
+    sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX and status.st_uid == 0
+    if not sticky and (status.st_mode & stat.S_IWOTH or not _is_own_group(status)):
         raise HostError(f"others can write here, and so change what is trusted (mode "
-                        f"{_mode(found)}, {owner(found)})", where=path,
+                        f"{_mode(status)}, {owner(status)})", where=path,
                         todo=f"chmod go-w {path}")
 
 
-def _is_own_group(found: os.stat_result) -> bool:
-    """Whether the group is its owner's own, of the same name and without other members.
+def _is_own_group(status: os.stat_result) -> bool:
+    """Return whether the group is the owner's own: of the same name, without other members.
 
     Where users have such groups, as on Debian and Red Hat, the umask may leave them the writing.
     """
     import grp
     import pwd
     try:
-        user, group = pwd.getpwuid(found.st_uid), grp.getgrgid(found.st_gid)
+        user, group = pwd.getpwuid(status.st_uid), grp.getgrgid(status.st_gid)
     except KeyError:
         return False
-    return (user.pw_gid == found.st_gid and user.pw_name == group.gr_name
+    return (user.pw_gid == status.st_gid and user.pw_name == group.gr_name
             and set(group.gr_mem) <= {user.pw_name})
 
 
-def owner(found: os.stat_result) -> str:
-    """The owner by name, or by number where there is none."""
+def owner(status: os.stat_result) -> str:
+    """Return the owner's name, or number where it has no name."""
     import pwd
     try:
-        return pwd.getpwuid(found.st_uid).pw_name
+        return pwd.getpwuid(status.st_uid).pw_name
     except KeyError:
-        return f"the user {found.st_uid}"
+        return f"the user {status.st_uid}"
 
 
-def _mode(found: os.stat_result) -> str:
-    return f"{stat.S_IMODE(found.st_mode):04o}"
+def _mode(status: os.stat_result) -> str:
+    return f"{stat.S_IMODE(status.st_mode):04o}"

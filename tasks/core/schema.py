@@ -64,7 +64,7 @@ def check(value: Any, name: str, *, where: object) -> Any:
         faults = sorted((list(map(str, fault.path)), _short(fault.message)) for fault in
                         itertools.islice(validator.iter_errors(value), FAULTS))
     except RecursionError as error:
-        raise ConfigError("lists and mappings stand too deep in each other", where=where) from error
+        raise ConfigError("lists and mappings are nested too deep", where=where) from error
     if faults:
         lines = [f"  {'.'.join(path) or '(top)'}: {message}" for path, message in faults]
         raise ConfigError(f"{where} does not fit its schema:\n" + "\n".join(lines),

@@ -24,7 +24,7 @@ class CheckSpec:
 
     logs: Path
     beside: tuple[Sequence[str], ...] = (
-        ("tests.servers",),
+        ("tests.kit",),
         ("ruff", "check", "."),
         ("mypy",),
         ("pytest", "tests/unit"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from tasks.core.errors import AirlockError, IntegrityError, RegistryError
 from tasks.core.inputs.staged_data import blob as file_of
 from tasks.core.net.inside import NOWHERE, Inside
 from tasks.core.nextflow import isolation
+from tasks.core.parallel import run_all
 from tasks.core.paths import PipelinePaths
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import check, read_json
@@ -108,8 +108,7 @@ def images(spec: ValidateSpec) -> str:
         found = client.at(address).manifest_digest(path, image["digest"])
         return None if found == image["digest"] else image["source"]
 
-    with ThreadPoolExecutor(8) as pool:
-        lost = [each for each in pool.map(missing, held) if each]
+    lost = [source for source in run_all(missing, held) if source]
     if lost:
         raise RegistryError(f"the registry lacks {', '.join(lost)}",
                             where=spec.layout.images_receipt,

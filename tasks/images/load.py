@@ -11,13 +11,14 @@ from typing import Any
 from tasks.core import files
 from tasks.core.errors import HostError, IntegrityError
 from tasks.core.net.inside import EVERYWHERE
+from tasks.core.parallel import run_all
 from tasks.core.paths import OfflinePaths
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.schema import read_json
 from tasks.images import plan as planning
 from tasks.images.blobs import FlatBlobs
 from tasks.images.locked import Image, read_lock
-from tasks.images.mirror import Mirror, each_of, receipt, survey
+from tasks.images.mirror import Mirror, receipt, survey
 from tasks.images.oci_layout import laid_out
 from tasks.images.reference import Destination, Reference, parse
 
@@ -73,7 +74,7 @@ def load_images(spec: LoadSpec) -> str:
     made = planning.make(carried, survey(registries, carried, destination), destination)
     mirror = Mirror(layout, registries, destination)
     mirror.carry_out(made, title=f"load {spec.pipeline}")
-    each_of(mirror.confirm, carried)
+    run_all(mirror.confirm, carried)
     files.write_json(spec.layout.images_receipt, receipt(images, destination))
     moved = sum(not move.held_by for move in made.blobs)
     return (f"{len(images)} images at {' and '.join(addresses)}; {files.human_size(made.size)} "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from tasks.core import files, parsing
 from tasks.core.errors import AirlockError, ImageError
+from tasks.core.parallel import try_all
 from tasks.core.registry.client import (
     INDEXES,
     MANIFESTS,
@@ -24,7 +24,6 @@ from tasks.images import licences, platforms, schema1
 from tasks.images.locked import Blob, Image, Variant, as_json, distinct, read_lock, read_platforms
 from tasks.images.reference import DIGEST, Reference, parse
 
-THREADS = 8
 LARGEST_CONFIG = 8 << 20
 
 
@@ -103,17 +102,15 @@ def _kept(images: list[Image], spec: LockSpec) -> list[Image]:
 def resolve_all(registries: Registries, references: Sequence[Reference], platform: str,
                 now: str, further: Sequence[str] = ()) -> dict[Reference, Image]:
     """Resolve images several at a time; all faults are raised together."""
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="lock") as pool:
-        futures = {each: pool.submit(resolve, registries, each, platform, now, further)
-                   for each in references}
-    faults = [error for future in futures.values() if (error := future.exception())]
-    for error in faults:
-        if len(faults) == 1 or not isinstance(error, AirlockError):
-            raise error
+    results = try_all(lambda each: resolve(registries, each, platform, now, further), references)
+    faults = [result for result in results if isinstance(result, AirlockError)]
+    if len(faults) == 1:
+        raise faults[0]
     if faults:
         raise ImageError("these images can't be locked:\n"
                          + "\n".join(dict.fromkeys(str(error) for error in faults)))
-    return {each: future.result() for each, future in futures.items()}
+    return {reference: image for reference, image in zip(references, results, strict=True)
+            if not isinstance(image, AirlockError)}
 
 
 def resolve(registries: Registries, reference: Reference, platform: str, now: str,

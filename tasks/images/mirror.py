@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from tasks.core import files
 from tasks.core.errors import ImageError, RegistryError
+from tasks.core.parallel import run_all
+from tasks.core.progress import Progress
 from tasks.core.registry.client import Access, Manifest, Registries, Registry, seen
 from tasks.core.registry.uploads import uploading
 from tasks.images import convert
 from tasks.images import plan as planning
 from tasks.images.locked import Image, read_lock
 from tasks.images.plan import BlobMove, ImageMove, Plan, Present
-from tasks.images.progress import Progress
 from tasks.images.reference import Destination, Reference, refuse_shared_homes
-
-THREADS = 8
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Source(Protocol):
@@ -96,28 +92,11 @@ def mirror_images(spec: MirrorSpec) -> str:
     mirror.carry_out(made, title=f"mirror {spec.pipeline}")
     converted = mirror.convert(made, locked, spec.receipt.parent)
     images = [converted.get(image.source, image) for image in images]
-    each_of(mirror.confirm, images)
+    run_all(mirror.confirm, images)
     files.write_json(spec.receipt, receipt(images, spec.destination))
     moved = sum(not move.held_by for move in made.blobs)
     return (f"{len(images)} images at {' and '.join(addresses)}; {files.human_size(made.size)} "
             f"moved in {moved} blobs" + (f", {len(converted)} converted" if converted else ""))
-
-
-def each_of(function: Callable[[T], R], values: Sequence[T]) -> list[R]:
-    """The results of a function over values, several at a time; the first fault ends it."""
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="mirror") as pool:
-        futures = [pool.submit(function, value) for value in values]
-        try:
-            done, left = wait(futures, return_when=FIRST_EXCEPTION)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        for future in left:
-            future.cancel()
-        for future in done:
-            if not future.cancelled() and (error := future.exception()):
-                raise error
-    return [future.result() for future in futures]
 
 
 def survey(registries: Registries, images: Sequence[Image], destination: Destination, *,
@@ -141,19 +120,19 @@ def survey(registries: Registries, images: Sequence[Image], destination: Destina
 
     names = [(destination.repository(image.source), image) for image in images]
     asked = sorted({(name, each) for name, image in names for each in image.manifests})
-    manifests = frozenset(pair for pair, found in zip(asked, each_of(digest, asked), strict=True)
+    manifests = frozenset(pair for pair, found in zip(asked, run_all(digest, asked), strict=True)
                           if pair[1] == found)
     whole = [(name, image) for name, image in names
              if every or manifests.issuperset((name, each) for each in image.manifests)]
     tags = sorted({(name, image.source.tag) for name, image in whole if image.source.tag})
-    means = each_of(digest, tags)
+    means = run_all(digest, tags)
     wanted = {(name, blob.digest) for name, image in whole for blob in image.all_blobs}
     once: dict[tuple[str, str], tuple[str, str]] = {}
     for name, image in names:
         for blob in image.all_blobs:
             once.setdefault((destination.registry(image.source), blob.digest), (name, blob.digest))
     blobs = sorted(wanted.union(once.values()))
-    sizes = each_of(size, blobs)
+    sizes = run_all(size, blobs)
     return Present(
         manifests=manifests,
         tags={pair: digest for pair, digest in zip(tags, means, strict=True) if digest},
@@ -172,8 +151,8 @@ class Mirror:
             sizes[str(move.source)] += move.moved
         with Progress(title, sizes) as progress:
             self._progress = progress
-            each_of(self._blob, plan.blobs)
-        each_of(self._image, [move for move in plan.images if move.put])
+            run_all(self._blob, plan.blobs)
+        run_all(self._image, [move for move in plan.images if move.put])
 
     def confirm(self, image: Image) -> None:
         """Read an image back; what is missing in spite of all is uploaded once more, by force."""
@@ -198,7 +177,7 @@ class Mirror:
             return convert.carry(self._sources.at(image.source.host), self._target(move), image,
                                  move.repository, folder / f"converting-{image.manifest[-12:]}")
 
-        return {image.source: image for image in each_of(one, moves)}
+        return {image.source: image for image in run_all(one, moves)}
 
     def _target(self, move: ImageMove) -> Registry:
         return self._targets.at(self._destination.registry(move.image.source))

@@ -16,14 +16,15 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.errors import AirlockError, IntegrityError
+from tasks.core.parallel import run_all
+from tasks.core.progress import Progress
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
 from tasks.images import archive, schema1
 from tasks.images.blobs import Blobs
 from tasks.images.convert import converted_to
 from tasks.images.locked import Blob, Image, distinct, read_lock
-from tasks.images.mirror import each_of, receipt
-from tasks.images.progress import Progress
+from tasks.images.mirror import receipt
 from tasks.images.reference import Destination, Reference, refuse_collisions
 
 AGAIN = "run `doit images:layout` again, which fetches it anew"
@@ -120,9 +121,9 @@ class _Fetch:
             sizes[str(home[blob.digest])] += blob.size
         with Progress(f"fetch {self._spec.pipeline}", sizes) as progress:
             self._progress = progress
-            self.fetched = sum(each_of(lambda blob: self._blob(blob, home[blob.digest]), wanted))
+            self.fetched = sum(run_all(lambda blob: self._blob(blob, home[blob.digest]), wanted))
         manifests = {digest: image.source for image in plain for digest in image.manifests}
-        each_of(lambda each: self._manifest(*each), sorted(manifests.items()))
+        run_all(lambda each: self._manifest(*each), sorted(manifests.items()))
         return [self._convert(image) if image.convert else image for image in self._locked]
 
     def _blob(self, blob: Blob, source: Reference) -> int:

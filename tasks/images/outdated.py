@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tasks.core.errors import RegistryError
 from tasks.core.net.transport import Broken
+from tasks.core.parallel import run_all
 from tasks.core.registry.client import Access, Registries
 from tasks.images.locked import Image, read_lock
-from tasks.images.mirror import each_of
 from tasks.images.reference import Reference
 
 CURRENT, MOVED, GONE, PINNED, UNKNOWN = "current", "moved", "gone", "pinned", "unknown"
@@ -76,7 +76,7 @@ def look(registries: Registries, images: Sequence[Image]) -> list[Seen]:
         return Seen(source=source, state=MOVED, locked=locked, now=now,
                     said=f"has moved from {locked} to {now}")
 
-    return each_of(ask, images)
+    return run_all(ask, images)
 
 
 def table(seen: Sequence[Seen]) -> str:

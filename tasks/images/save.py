@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import ImageError, IntegrityError
+from tasks.core.parallel import run_all
+from tasks.core.progress import Progress
 from tasks.core.trust import checksums
 from tasks.images import archive
 from tasks.images.blobs import Blobs
 from tasks.images.locked import Image, read_lock
-from tasks.images.mirror import each_of
 from tasks.images.oci_layout import laid_out
-from tasks.images.progress import Progress
 
 SUMS = "SHA256SUMS"
 
@@ -63,7 +63,7 @@ def _save(spec: SaveSpec, wanted: Mapping[str, Image], blobs: Blobs) -> str:
             progress.of(name)(sizes[name])
             return told
 
-        reasons = each_of(one, sorted(wanted))
+        reasons = run_all(one, sorted(wanted))
     saved.add(spec.config.name, files.sha256(spec.config))
     changed = [f"{name} had changed, and was written anew"
                for name, reason in zip(sorted(wanted), reasons, strict=True) if reason == "changed"]

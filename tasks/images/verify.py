@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import ImageError, IntegrityError, RegistryError
+from tasks.core.parallel import run_all
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
 from tasks.images import convert, outdated, plan
 from tasks.images.locked import Image, read_lock
-from tasks.images.mirror import differences, each_of, receipt
+from tasks.images.mirror import differences, receipt
 from tasks.images.reference import Destination, Reference
 
 
@@ -52,7 +53,7 @@ def verify_images(spec: VerifySpec) -> str:
         except IntegrityError as error:
             return [error.what]
 
-    found = each_of(look, images)
+    found = run_all(look, images)
     lines = [f"{'differs' if faults else 'ok':<9}{image.source}"
              + "".join(f"\n         {fault}" for fault in faults)
              for image, faults in zip(images, found, strict=True)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files, locks, schema
-from tasks.core.archives import unpacking
+from tasks.core.archives import zips
 from tasks.core.config import PluginsAt
 from tasks.core.errors import IntegrityError
 from tasks.core.net import download, urls
@@ -136,7 +136,7 @@ def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None
                              where=urls.redact(release.url), todo="fetch it again later, or ask "
                              "who keeps the index")
     target = scratch / "unpacked" / name
-    unpacking.unpack_zip(path, target)
+    zips.unpack_zip(path, target)
     told = archive.manifest(target)
     if (told.get("Plugin-Id"), told.get("Plugin-Version")) != (release.id, release.version):
         raise IntegrityError(f"the zip of {release.name} holds {told.get('Plugin-Id')}@"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core.archives import unpacking
+from tasks.core.archives import zips
 from tasks.core.nextflow.program import READERS
 from tasks.plugins import index
 
@@ -98,6 +98,6 @@ def made_with(runtime: Path) -> dict[str, str]:
                 continue
             with stream, zipfile.ZipFile(stream) as jar:
                 if INFO in jar.namelist():
-                    lines = unpacking.read_member(jar, INFO, most=LARGEST_INFO).decode().split()
+                    lines = zips.read_member(jar, INFO, most=LARGEST_INFO).decode().split()
                     return dict(line.split("@", 1) for line in lines if "@" in line)
     return {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files, locks
-from tasks.core.archives import limits, unpacking
+from tasks.core.archives import limits, zips
 from tasks.core.errors import IntegrityError
 from tasks.core.net import urls
 from tasks.core.nextflow import isolation, known_faults
@@ -81,10 +81,10 @@ def _jars(spec: Runtime, scratch: Path, lib: Path) -> dict[str, Any]:
 def _check_version(lib: Path, version: str) -> None:
     """Hold what the jar with the main class says of itself against the version asked for."""
     for path in sorted(lib.glob("*.jar")):
-        with unpacking.open_zip(path, allowed=limits.JAR) as jar:
+        with zips.open_zip(path, allowed=limits.JAR) as jar:
             names = set(jar.namelist())
             if MAIN in names and BUILD_INFO in names:
-                info = unpacking.read_member(jar, BUILD_INFO, most=LARGEST_INFO)
+                info = zips.read_member(jar, BUILD_INFO, most=LARGEST_INFO)
                 told = dict(line.split("=", 1) for line in
                             info.decode(errors="replace").splitlines() if "=" in line)
                 if told.get("version") == version:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core.archives import limits, unpacking
+from tasks.core.archives import limits, zips
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tasks.core.net import download, urls
 from tasks.core.net.inside import NOWHERE, Inside
@@ -64,7 +64,7 @@ def extract(path: Path, jar: Path) -> None:
     Raises SourceError where there is none, or one that is not Nextflow's.
     """
     try:
-        with unpacking.open_zip(path, allowed=limits.JAR) as opened:
+        with zips.open_zip(path, allowed=limits.JAR) as opened:
             names = opened.namelist()
             start = min((member.header_offset for member in opened.infolist()), default=0)
     except IntegrityError as error:

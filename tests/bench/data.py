@@ -29,7 +29,7 @@ from pathlib import Path
 
 from tasks.core import files
 from tests.bench.images import run, spent
-from tests.servers import versity
+from tests.kit import buckets
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "build/bench/peers"
@@ -118,11 +118,11 @@ def measure(words: Words, took: Took, root: Path, size: int) -> None:
     own = root / "own"
     own.mkdir()
     (own / "config").write_text(f"[default]\ns3 =\n  max_concurrent_requests = {AT_ONCE}\n")
-    env = {**os.environ, "HOME": str(own), "AWS_ACCESS_KEY_ID": versity.ACCESS,
-           "AWS_SECRET_ACCESS_KEY": versity.SECRET, "AWS_REGION": "us-east-1",
+    env = {**os.environ, "HOME": str(own), "AWS_ACCESS_KEY_ID": buckets.ACCESS,
+           "AWS_SECRET_ACCESS_KEY": buckets.SECRET, "AWS_REGION": "us-east-1",
            "AWS_CONFIG_FILE": str(own / "config"), "AWS_EC2_METADATA_DISABLED": "true"}
     shutil.rmtree(root / "build/bench/data", ignore_errors=True)
-    with versity.gateway(root / "server") as server:
+    with buckets.gateway(root / "server") as server:
         (server.root / "bucket").mkdir()
         command = words(server.endpoint, own)
         for runs in (took.cold, took.again):

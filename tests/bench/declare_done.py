@@ -9,7 +9,7 @@ import dodo
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from tests.build import Build
+from tests.kit.graph import Build
 
 
 def main() -> None:

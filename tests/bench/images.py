@@ -39,11 +39,11 @@ import yaml
 from tasks.core.registry import uploads
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.registry.uploads import Opener
-from tests import gotool
-from tests.servers import images_servers as servers
-from tests.servers import images_streams as streams
-from tests.servers.images_servers import Server
-from tests.servers.project import copy
+from tests.kit import go
+from tests.kit import registries as servers
+from tests.kit import registry_streams as streams
+from tests.kit.project import copy
+from tests.kit.registries import Server
 
 IMAGES, SIZE = 47, 349_000_000
 SHARED = (20_000_000, 1_500_000, 1_024)
@@ -106,7 +106,7 @@ def main() -> None:
 
 def available(root: Path) -> dict[str, Command]:
     """The commands that can be had here."""
-    peers = {name: gotool.program(*each) for name, each in PEERS.items()}
+    peers = {name: go.program(*each) for name, each in PEERS.items()}
     commands: dict[str, Command] = {"nf-airlock": airlock(root / "project")}
     if shutil.which("skopeo"):
         commands["skopeo, 1 at a time"] = skopeo(1)

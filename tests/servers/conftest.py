@@ -14,9 +14,9 @@ from tasks.core import files
 from tasks.core.net import download
 from tasks.core.source import project
 from tasks.runtime import build as runtimes
-from tests.servers import hostile as pipelines
-from tests.servers.project import MAVEN, ROOT
-from tests.servers.web import Web, serving
+from tests.kit import hostile as pipelines
+from tests.kit.project import MAVEN, ROOT
+from tests.kit.web import Web, serving
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, signature
 from tasks.offline_host import fetch as fetching
 from tasks.offline_host.fetch import fetch
-from tests.staged import Staged, change_code, stage
+from tests.kit.releases import Staged, change_code, stage
 
 HELLO = Path("store/releases/hello")
 EVIL = b"evil bytes"

@@ -28,7 +28,7 @@ from tasks.core.net.inside import Inside
 from tasks.core.registry.client import Access, Registries
 from tasks.core.store.store import open_store
 from tasks.plugins import index
-from tests.servers import images_servers
+from tests.kit import registries
 
 SECRET = "s3cr3t-w0rd"
 LOGIN = "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode()
@@ -104,13 +104,13 @@ def serving(tls: tuple[Path, Path] | None, name: str = "127.0.0.1") -> Iterator[
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """The organisation's CA, and certificate and key of a server at 127.0.0.1."""
-    return images_servers.certificates(tmp_path_factory.mktemp("ca"))
+    return registries.certificates(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture(scope="module")
 def impostor(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Certificate and key for the same address, by another CA of the same name."""
-    return images_servers.certificates(tmp_path_factory.mktemp("other"))[1:]
+    return registries.certificates(tmp_path_factory.mktemp("other"))[1:]
 
 
 Ask = Callable[[Server, Path], object]

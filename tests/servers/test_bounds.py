@@ -19,10 +19,10 @@ from tasks.data import blobs, bucket, ftp
 from tasks.data.blobs import Cache, fetch_all
 from tasks.data.sources import Reach, expand, sizes
 from tasks.plugins import index
-from tests.servers import endless, versity
-from tests.servers.endless import DRIPS, FLOODS, OTHERS, Speak
-from tests.servers.images_faults import Answer, Memory, Request, serve
-from tests.servers.web import LOOPBACK, Web
+from tests.kit import buckets, endless
+from tests.kit.endless import DRIPS, FLOODS, OTHERS, Speak
+from tests.kit.registry_memory import Answer, Memory, Request, serve
+from tests.kit.web import LOOPBACK, Web
 
 NEAR = Reach(hosts=LOOPBACK)
 LONGEST = 8.0
@@ -195,8 +195,8 @@ def test_ftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Speak, dat
 
 @pytest.fixture
 def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", versity.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", versity.SECRET)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
     yield
     bucket._client.cache_clear()
 

@@ -21,7 +21,7 @@ import pytest
 from tasks.code import git, stage
 from tasks.core import files, schema
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
-from tests.servers.web import Web
+from tests.kit.web import Web
 
 SOURCE = "https://git.example.org/hello.git"
 DATE = "2024-03-01T10:00:00+00:00"

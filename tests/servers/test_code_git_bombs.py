@@ -12,7 +12,7 @@ import pytest
 from tasks.code import git, stage
 from tasks.core.archives import limits
 from tasks.core.errors import AirlockError, IntegrityError, SourceError
-from tests.limits import limited
+from tests.kit.bounded import limited
 from tests.servers.test_code_git import Repository, local
 
 WRITE = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.project import Project, copy
+from tests.kit.project import Project, copy
 
 
 @pytest.fixture

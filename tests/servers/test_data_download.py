@@ -11,7 +11,7 @@ import pytest
 
 from tasks.core.errors import SourceError
 from tasks.core.net import download
-from tests.servers.web import LOOPBACK, Web
+from tests.kit.web import LOOPBACK, Web
 
 BODY = bytes(range(256)) * 20_000
 

@@ -30,9 +30,9 @@ from tasks.offline_host.run import own_params
 from tasks.release import release
 from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
-from tests import staged
-from tests.servers.project import ROOT
-from tests.servers.web import Web
+from tests.kit import releases as staged
+from tests.kit.project import ROOT
+from tests.kit.web import Web
 
 PUBLIC = "https://data.example.org/"
 READS = bytes(range(256)) * 8000

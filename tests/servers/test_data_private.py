@@ -19,8 +19,8 @@ from tasks.data.blobs import basename
 from tasks.data.mirror import Source
 from tasks.data.own import OwnSpec, mirror_own
 from tasks.data.sources import Reach
-from tests import staged
-from tests.servers.project import ROOT
+from tests.kit import releases as staged
+from tests.kit.project import ROOT
 
 SECRET = b"@patient\nACGT\n+\nIIII\n"
 

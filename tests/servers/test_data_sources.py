@@ -27,10 +27,10 @@ from tasks.core.net.transfer import Body, read_note
 from tasks.data import bucket
 from tasks.data.blobs import Blob, Cache, fetch_all
 from tasks.data.sources import Reach, companions, expand, sizes
-from tests.servers import versity
-from tests.servers.cutting import relay
-from tests.servers.project import ROOT
-from tests.servers.web import LOOPBACK, Web
+from tests.kit import buckets
+from tests.kit.project import ROOT
+from tests.kit.relays import relay
+from tests.kit.web import LOOPBACK, Web
 
 LARGE = bytes(range(256)) * 2**14  # 4 MiB
 NEAR = Reach(hosts=LOOPBACK)
@@ -40,8 +40,8 @@ ODD = "öffentlich/a b+c#1?.fa"
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(download, "LONGEST_WAIT", 0.02)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", versity.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", versity.SECRET)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -49,12 +49,12 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[versity.Gateway]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[buckets.Gateway]:
     """A bucket `genomes`, written by boto3."""
-    with versity.gateway(tmp_path_factory.mktemp("s3")) as running:
+    with buckets.gateway(tmp_path_factory.mktemp("s3")) as running:
         client = boto3.client("s3", endpoint_url=running.endpoint, region_name="us-east-1",
-                              aws_access_key_id=versity.ACCESS,
-                              aws_secret_access_key=versity.SECRET)
+                              aws_access_key_id=buckets.ACCESS,
+                              aws_secret_access_key=buckets.SECRET)
         client.create_bucket(Bucket="genomes")
         for key, body in {"x/large.bam": LARGE, "x/large.bam.bai": b"index", ODD: b">a\nACGT\n",
                           "tree/": b"", "tree/one.txt": b"1", "tree/sub/two.txt": b"22"}.items():
@@ -76,7 +76,7 @@ def fetched(url: str, at: Cache) -> bytes:
     return data
 
 
-def test_a_bucket_tells_sizes_and_companions_and_is_listed(served: versity.Gateway) -> None:
+def test_a_bucket_tells_sizes_and_companions_and_is_listed(served: buckets.Gateway) -> None:
     reach = Reach(buckets={"genomes": served.endpoint})
     large, odd = "s3://genomes/x//large.bam", f"s3://genomes/{ODD}"
     assert sizes({large: [], odd: []}, reach) == {large: len(LARGE), odd: 8}
@@ -89,7 +89,7 @@ def test_a_bucket_tells_sizes_and_companions_and_is_listed(served: versity.Gatew
         expand("s3://genomes/none/", reach)
 
 
-def test_objects_are_fetched_and_their_faults_told_together(served: versity.Gateway,
+def test_objects_are_fetched_and_their_faults_told_together(served: buckets.Gateway,
                                                            tmp_path: Path) -> None:
     here = cache(tmp_path, Reach(buckets={"genomes": served.endpoint, "gone": served.endpoint}))
     assert fetched(f"s3://genomes/{ODD}", here) == b">a\nACGT\n"
@@ -98,10 +98,10 @@ def test_objects_are_fetched_and_their_faults_told_together(served: versity.Gate
     for part in ("s3://genomes/none: there is no such object\n      in params.a",
                  "s3://gone/x: the bucket does not exist (NoSuchBucket)\n      in params.b"):
         assert part in str(caught.value)
-    assert versity.SECRET not in str(caught.value)
+    assert buckets.SECRET not in str(caught.value)
 
 
-def test_a_bucket_that_wants_credentials_says_so(served: versity.Gateway, tmp_path: Path,
+def test_a_bucket_that_wants_credentials_says_so(served: buckets.Gateway, tmp_path: Path,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(SourceError, match="access is denied") as caught:
@@ -110,7 +110,7 @@ def test_a_bucket_that_wants_credentials_says_so(served: versity.Gateway, tmp_pa
     assert "wrong" not in str(caught.value)
 
 
-def test_a_broken_object_goes_on_from_where_it_broke(served: versity.Gateway,
+def test_a_broken_object_goes_on_from_where_it_broke(served: buckets.Gateway,
                                                      tmp_path: Path) -> None:
     with relay(urlsplit(served.endpoint).port or 0) as between:
         between.cuts = [len(LARGE) // 2]
@@ -217,7 +217,7 @@ def test_what_a_killed_run_left_goes_on(web: Web, tmp_path: Path) -> None:
     """kill -9 in mid-download; the next run asks for the rest alone."""
     web.files, web.pause = {"/large.fq": LARGE}, 0.08
     script = ("import sys; from pathlib import Path; from tasks.data.blobs import *;"
-              "from tests.servers.web import LOOPBACK;"
+              "from tests.kit.web import LOOPBACK;"
               "from tasks.data.sources import Reach; root = Path(sys.argv[2]);"
               "fetch_all({sys.argv[1]: ['x']}, Cache(folder=root / 'blobs', known={},"
               " partial=root / 'partial', reach=Reach(hosts=LOOPBACK)))")

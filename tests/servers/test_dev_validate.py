@@ -23,7 +23,7 @@ from tasks.offline_config.render import RenderSpec, build
 from tasks.reach.reach import ReachSpec, reach
 from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
-from tests.servers.project import ROOT
+from tests.kit.project import ROOT
 
 REGISTRY = "nexus.example.org:5443"
 SOURCES = {

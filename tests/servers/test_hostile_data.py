@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.servers.hostile import FOLDER, PUBLIC, Hostile, table
-from tests.servers.web import Web
+from tests.kit.hostile import FOLDER, PUBLIC, Hostile, table
+from tests.kit.web import Web
 
 READS = b"@r\nACGT\n+\nIIII\n"
 ALLOWED = "below a folder that the site's config allows"

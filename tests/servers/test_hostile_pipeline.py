@@ -23,9 +23,9 @@ from tasks.core import files
 from tasks.core.nextflow import launch
 from tasks.core.trust import signature
 from tasks.offline_host import bootstrap
-from tests.servers.hostile import PUBLIC, SECRET, VERSION, Hostile, table
+from tests.kit.hostile import PUBLIC, SECRET, VERSION, Hostile, table
+from tests.kit.web import Web
 from tests.servers.test_plugins_cache import MANIFEST, Shop
-from tests.servers.web import Web
 
 READS = b"@r\nACGT\n+\nIIII\n"
 ABOUT = "Plugin-Id: nf-a\nPlugin-Version: 1.0.0\n"

@@ -19,9 +19,9 @@ import pytest
 from tasks.core.errors import RegistryError
 from tasks.core.registry.client import Access, Registries
 from tasks.images.reference import Destination
-from tests.servers import images_servers as servers
-from tests.servers.images_servers import PASSWORD, USER, Layout, Server
-from tests.servers.web import LOOPBACK
+from tests.kit import registries as servers
+from tests.kit.registries import PASSWORD, USER, Layout, Server
+from tests.kit.web import LOOPBACK
 
 
 def _base64url(data: bytes) -> str:

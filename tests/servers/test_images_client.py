@@ -15,9 +15,9 @@ from tasks.core.net import pace
 from tasks.core.registry import uploads
 from tasks.core.registry.client import MANIFESTS, Access, Registries, Registry
 from tasks.core.registry.uploads import Opener
-from tests.servers import images_servers as servers
-from tests.servers import images_streams as streams
-from tests.servers.images_faults import Answer, Memory, Request, serve
+from tests.kit import registries as servers
+from tests.kit import registry_streams as streams
+from tests.kit.registry_memory import Answer, Memory, Request, serve
 
 DATA = bytes(range(256)) * 20_000
 DIGEST = "sha256:" + hashlib.sha256(DATA).hexdigest()

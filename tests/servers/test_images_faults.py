@@ -19,7 +19,7 @@ from tasks.images import mirror, plan
 from tasks.images.lock import resolve
 from tasks.images.locked import Image
 from tasks.images.reference import Destination, parse
-from tests.servers.images_faults import Answer, Memory, Request, serve
+from tests.kit.registry_memory import Answer, Memory, Request, serve
 
 LAYER = bytes(range(256)) * 3000
 NOW = "2026-01-01T00:00:00Z"

@@ -27,8 +27,8 @@ from tasks.images.scan import ListSpec, list_images
 from tasks.offline_config.render import RenderSpec, build
 from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
-from tests.servers.project import ROOT
-from tests.servers.web import serving
+from tests.kit.project import ROOT
+from tests.kit.web import serving
 
 PIPELINE = {
     "nextflow.config": """

@@ -25,9 +25,9 @@ from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
 from tasks.images.outdated import OutdatedSpec, show_outdated
 from tasks.images.reference import Destination
 from tasks.images.verify import VerifySpec, extra, verify_images
-from tests.servers import images_servers as servers
-from tests.servers.images_faults import Answer, Memory, Request, serve
-from tests.servers.images_servers import Layout, Server
+from tests.kit import registries as servers
+from tests.kit.registries import Layout, Server
+from tests.kit.registry_memory import Answer, Memory, Request, serve
 
 OLD, BOTH = "quay.io/biocontainers/old:0.7", "docker.io/library/both:1"
 NEW = "quay.io/biocontainers/new:1"

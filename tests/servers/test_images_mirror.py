@@ -27,8 +27,8 @@ from tasks.images.locked import read_lock
 from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
 from tasks.images.reference import Destination
 from tasks.images.verify import VerifySpec, verify_images
-from tests.servers import images_servers as servers
-from tests.servers.images_servers import Layout, Server
+from tests.kit import registries as servers
+from tests.kit.registries import Layout, Server
 
 # A layer that all images have.
 SHARED = random.Random(1).randbytes(300_000)

@@ -28,9 +28,9 @@ from tasks.images.lock import LockSpec, lock_images
 from tasks.images.locked import read_lock
 from tasks.images.oci_layout import LayoutSpec, lay_out
 from tasks.images.save import SaveSpec, save_images
-from tests.servers import images_servers as servers
-from tests.servers.images_faults import Memory, Request, serve
-from tests.servers.images_servers import Layout, Server
+from tests.kit import registries as servers
+from tests.kit.registries import Layout, Server
+from tests.kit.registry_memory import Memory, Request, serve
 
 SHARED = random.Random(1).randbytes(400_000)
 ONE, TWO = "quay.io/bio/one:1.0", "quay.io/bio/two:2--0"

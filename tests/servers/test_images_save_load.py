@@ -29,9 +29,9 @@ from tasks.images.oci_layout import LayoutSpec, lay_out
 from tasks.images.reference import Destination
 from tasks.offline_host.fetch import fetch
 from tasks.release import release
-from tests.servers import images_servers as servers
-from tests.servers.images_servers import Layout, Server
-from tests.staged import Staged, stage
+from tests.kit import registries as servers
+from tests.kit.registries import Layout, Server
+from tests.kit.releases import Staged, stage
 
 SHARED = random.Random(5).randbytes(2_000_000)
 ONE, TWO, BOTH = "quay.io/bio/one:1.0", "quay.io/bio/two:2--0", "quay.io/bio/both:1"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import images_schedules as schedules
-from tests.servers import images_servers as servers
-from tests.servers.images_proxy import KINDS
+from tests.kit import registries as servers
+from tests.kit import registry_schedules as schedules
+from tests.kit.registry_proxy import KINDS
 
 COUNT = 100
 

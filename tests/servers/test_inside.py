@@ -23,11 +23,11 @@ from tasks.data import bucket
 from tasks.data.blobs import Cache, fetch_all
 from tasks.data.sources import Reach, expand, sizes
 from tasks.plugins import index
-from tests.servers import versity
-from tests.servers.hostile import PUBLIC, SECRET, Hostile, table
-from tests.servers.images_faults import Answer, Memory, Request, serve
+from tests.kit import buckets
+from tests.kit.hostile import PUBLIC, SECRET, Hostile, table
+from tests.kit.registry_memory import Answer, Memory, Request, serve
+from tests.kit.web import Web, serving
 from tests.servers.test_data_sources import ftp_server
-from tests.servers.web import Web, serving
 
 
 class Listener:
@@ -219,8 +219,8 @@ def test_a_bucket_that_is_not_listed_is_not_asked(hostile: Hostile, resolved: di
 def test_a_bucket_s_server_that_points_inside(within: Listener, tmp_path: Path,
                                               monkeypatch: pytest.MonkeyPatch) -> None:
     """Its answer names another region; where AWS would be asked there, a resolver leads inside."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", versity.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", versity.SECRET)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
     bucket._client.cache_clear()
     with resolving(monkeypatch, listed_s3_amazonaws_com=["127.0.0.1"]):
         with pytest.raises(SourceError, match=r"hosts\.inside"):

@@ -26,8 +26,8 @@ from tasks.dev import resolved, smoke
 from tasks.images import inspect
 from tasks.resolve import resolve as resolve_step
 from tasks.runtime import build as runtimes
-from tests import staged
-from tests.servers.project import ROOT
+from tests.kit import releases as staged
+from tests.kit.project import ROOT
 
 SECRET = "a-secret-that-nobody-may-see"
 NOBODY = 65534

@@ -13,7 +13,7 @@ import pytest
 from tasks.core.config_load import load
 from tasks.local_site import trust
 from tasks.local_site.plan import plan
-from tests.servers.project import ROOT
+from tests.kit.project import ROOT
 
 NEEDED = ("openssl", "htpasswd")
 

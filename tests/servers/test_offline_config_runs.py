@@ -22,7 +22,7 @@ from tasks.core.nextflow import launch, machine
 from tasks.images.scan import ListSpec, list_images
 from tasks.offline_config.render import RenderSpec, build
 from tasks.runtime import build as runtimes
-from tests.servers.project import ROOT
+from tests.kit.project import ROOT
 
 REGISTRY = "nexus.example.org:5443"
 MAIN = """

@@ -19,7 +19,7 @@ from tasks.core.errors import HostError, RegistryError
 from tasks.core.schema import read_json
 from tasks.offline_host.bootstrap import BootstrapSpec, bootstrap, lacking, see_registry
 from tasks.offline_host.fetch import fetch
-from tests.staged import Staged, stage
+from tests.kit.releases import Staged, stage
 
 USER, PASSWORD = "reader", "a-secret-word"
 

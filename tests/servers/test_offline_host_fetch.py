@@ -15,7 +15,7 @@ from tasks.core.nextflow import isolation
 from tasks.core.trust import checksums, signature
 from tasks.offline_host.fetch import fetch
 from tasks.release import release
-from tests.staged import Staged, change_code, stage
+from tests.kit.releases import Staged, change_code, stage
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tasks.core.trust.promotions import Subject
 from tasks.offline_host import freshness
 from tasks.offline_host.fetch import fetch
 from tasks.release import push, release, sign, tool
-from tests.staged import Staged, change_code, stage
+from tests.kit.releases import Staged, change_code, stage
 
 POINTER = Path("store/releases/hello/current.json")
 VALID = 90 * 86400

@@ -19,7 +19,7 @@ from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tasks.plugins.cache import Plugins, cache
 from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
-from tests.servers.web import Web
+from tests.kit.web import Web
 
 MANIFEST = "classes/META-INF/MANIFEST.MF"
 

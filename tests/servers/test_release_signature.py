@@ -18,7 +18,7 @@ from tasks.core.errors import HostError, IntegrityError, StoreError
 from tasks.core.schema import read_json
 from tasks.core.trust import signature
 from tasks.release import contents, push, release, sign
-from tests.staged import Staged, change_code, stage
+from tests.kit.releases import Staged, change_code, stage
 
 
 @pytest.fixture

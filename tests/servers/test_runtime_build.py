@@ -15,8 +15,8 @@ from tasks.core import files
 from tasks.core.errors import CommandError, HostError, SourceError
 from tasks.core.nextflow import program
 from tasks.runtime import build as runtimes
-from tests.servers import project
-from tests.servers.web import Web
+from tests.kit import project
+from tests.kit.web import Web
 
 JAR = "io/nextflow/nf-commons/24.10.5/nf-commons-24.10.5.jar"
 

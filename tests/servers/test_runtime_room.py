@@ -11,7 +11,7 @@ from tasks.core import files, processes
 from tasks.core.errors import HostError, IntegrityError
 from tasks.core.nextflow import isolation
 from tasks.runtime import maven, room
-from tests.servers.web import Web
+from tests.kit.web import Web
 
 SECRET = "a-secret-that-nobody-may-see"
 PROBE = r"""#!/bin/sh

@@ -14,7 +14,7 @@ from tasks.core.errors import CommandError, SourceError
 from tasks.core.nextflow import known_faults, launch, program
 from tasks.runtime import build as runtimes
 from tasks.runtime.dist import Dist
-from tests.servers.project import MAVEN
+from tests.kit.project import MAVEN
 
 MAIN = """
 process WITHOUT_STUB {

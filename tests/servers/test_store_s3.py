@@ -16,8 +16,8 @@ from tasks.core.store.s3 import S3Store
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.offline_host.fetch import fetch
-from tests.servers import versity
-from tests.staged import stage
+from tests.kit import buckets
+from tests.kit.releases import stage
 
 SMALL = b"a small file\n"
 MOST = 2**24
@@ -25,15 +25,15 @@ MOST = 2**24
 
 @pytest.fixture(scope="module")
 def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreAt]:
-    with versity.gateway(tmp_path_factory.mktemp("s3")) as running:
+    with buckets.gateway(tmp_path_factory.mktemp("s3")) as running:
         (running.root / "bucket").mkdir()
         yield StoreAt(url="s3://bucket/some/prefix", endpoint=running.endpoint, region="us-east-1")
 
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", versity.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", versity.SECRET)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -126,7 +126,7 @@ def test_wrong_credentials(at: StoreAt, monkeypatch: pytest.MonkeyPatch, name: s
         open_store(at).head("blobs/f")
     assert "s3://bucket/some/prefix: blobs/f" in str(caught.value)
     assert value not in str(caught.value)
-    assert versity.SECRET not in str(caught.value)
+    assert buckets.SECRET not in str(caught.value)
 
 
 def test_no_credentials(at: StoreAt, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from tasks.core.net import bounds
 from tasks.core.store import interface, s3
 from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
-from tests.limits import limited
+from tests.kit.bounded import limited
 
 MB = 10**6
 GET = """

@@ -25,8 +25,8 @@ from tasks.core.nextflow.isolation import without_network
 from tasks.core.paths import SitePaths
 from tasks.core.trust import signature
 from tasks.release import graph, sign, tool
-from tests.servers.project import ROOT
-from tests.staged import stage
+from tests.kit.project import ROOT
+from tests.kit.releases import stage
 
 EVIL = "echo EVIL > \"$HOME/it-ran\""
 PYTHON = "import os, pathlib\npathlib.Path(os.environ['HOME'], 'it-ran').write_text('EVIL')\n"

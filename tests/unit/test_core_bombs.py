@@ -22,7 +22,7 @@ from tasks.core import files
 from tasks.core.archives import tars, unpacking
 from tasks.core.archives.limits import Bounds
 from tasks.core.errors import IntegrityError
-from tests.limits import limited
+from tests.kit.bounded import limited
 
 GB = 10**9
 UNPACK = """

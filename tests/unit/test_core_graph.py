@@ -15,7 +15,7 @@ import yaml
 
 from tasks.core.config_load import load
 from tasks.core.step import group, step
-from tests.build import ROOMS, Build
+from tests.kit.graph import ROOMS, Build
 
 ROOT = Path(__file__).resolve().parents[2]
 

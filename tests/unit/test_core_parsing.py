@@ -23,7 +23,7 @@ from tasks.images.reference import parse
 from tasks.offline_host.run import own_params
 from tasks.reach import scan
 from tasks.reach.tree import Tree
-from tests.limits import limited
+from tests.kit.bounded import limited
 
 LOCK = {"source": "https://example.org/x.git", "revision": "v1", "commit": "0" * 40}
 READ = """
@@ -49,8 +49,8 @@ BOMBS: dict[str, tuple[str, Callable[[], str], str]] = {
     "JSON, keys": ("from_json", lambda: '{"a": 1, "b": {"c": 1, "c": 2}}', "'c' comes twice"),
     "YAML, a number": ("from_yaml", lambda: "9" * 10**6, "more than 1000"),
     "YAML, to base 60": ("from_yaml", lambda: "a: " + "1:" * 10**5 + "1", "more than 1000"),
-    "YAML, depth": ("from_yaml", lambda: "[" * 10**6, "deep in each other"),
-    "YAML, depth of blocks": ("from_yaml", lambda: "- " * 10**5, "deep in each other"),
+    "YAML, depth": ("from_yaml", lambda: "[" * 10**6, "nested more than"),
+    "YAML, depth of blocks": ("from_yaml", lambda: "- " * 10**5, "nested more than"),
     "YAML, aliases": ("from_yaml", lambda: "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"{key}: &{key} [{', '.join(9 * [f'*{before}'])}]\n"
         for before, key in zip("abcdefghij", "bcdefghijk", strict=True)), "aliases"),

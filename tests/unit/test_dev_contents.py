@@ -8,7 +8,7 @@ import pytest
 
 from tasks.core.paths import PipelinePaths
 from tasks.dev.contents import ContentsSpec, contents
-from tests import staged
+from tests.kit import releases as staged
 
 
 def test_a_row_tells_what_is_built_and_what_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tasks.core.config_load import load
-from tests.build import ROOMS, Build
+from tests.kit.graph import ROOMS, Build
 
 ASKS_THE_REGISTRY = {"images:plan", "images:mirror", "images:verify", "dev:smoke", "push:smoke"}
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.archives import unpacking
+from tasks.core.archives import zips
 from tasks.core.archives.limits import Bounds
 from tasks.core.errors import IntegrityError
 from tasks.plugins import archive
@@ -31,7 +31,7 @@ def make(path: Path, *members: tuple[str, bytes, int]) -> Path:
 def test_a_plugin_is_unpacked_and_its_manifest_read(tmp_path: Path) -> None:
     path = make(tmp_path / "p.zip", ("classes/", b"", stat.S_IFDIR | 0o755),
                 (archive.MANIFEST, MANIFEST, stat.S_IFREG | 0o644), ("lib/a.jar", b"jar", 0))
-    unpacking.unpack_zip(path, tmp_path / "p")
+    zips.unpack_zip(path, tmp_path / "p")
     assert (tmp_path / "p/lib/a.jar").read_bytes() == b"jar"
     told = archive.manifest(tmp_path / "p")
     assert (told["Plugin-Id"], told["Plugin-Version"], "X" in told) == ("nf-x", "1.2.3", False)
@@ -42,7 +42,7 @@ def test_a_plugin_is_unpacked_and_its_manifest_read(tmp_path: Path) -> None:
 def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> None:
     path = make(tmp_path / "p.zip", ("good", b"", 0), (name, b"x", 0))
     with pytest.raises(IntegrityError, match="refused"):
-        unpacking.unpack_zip(path, tmp_path / "p")
+        zips.unpack_zip(path, tmp_path / "p")
     assert [each.name for each in tmp_path.iterdir()] == ["p.zip"]
 
 
@@ -52,17 +52,17 @@ def test_only_files_and_folders_are_unpacked(kind: int) -> None:
     member = zipfile.ZipInfo("x")
     member.external_attr = (mode | 0o644) << 16
     if mode in (0, stat.S_IFREG, stat.S_IFDIR):
-        unpacking._judge([member], Path("p.zip"), Bounds(size=10, members=10))
+        zips._refuse_unsafe([member], Path("p.zip"), Bounds(size=10, members=10))
     else:
         with pytest.raises(IntegrityError, match="neither file nor folder"):
-            unpacking._judge([member], Path("p.zip"), Bounds(size=10, members=10))
+            zips._refuse_unsafe([member], Path("p.zip"), Bounds(size=10, members=10))
 
 
 def test_a_bomb_is_refused_before_it_bursts(tmp_path: Path) -> None:
     path = make(tmp_path / "p.zip", *((f"zeros{number}", bytes(600_000), 0) for number in (1, 2)))
     assert path.stat().st_size < 10_000
     with pytest.raises(IntegrityError, match=r"1\.2 MB.*1\.0 MB are allowed"):
-        unpacking.unpack_zip(path, tmp_path / "p", allowed=Bounds(size=1_000_000, members=10))
+        zips.unpack_zip(path, tmp_path / "p", allowed=Bounds(size=1_000_000, members=10))
 
 
 def test_a_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
     data = path.read_bytes().replace((600_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
     path.write_bytes(data)
     with pytest.raises(IntegrityError, match="not a whole zip"):
-        unpacking.unpack_zip(path, tmp_path / "p", allowed=Bounds(size=1_000, members=10))
+        zips.unpack_zip(path, tmp_path / "p", allowed=Bounds(size=1_000, members=10))
     assert [each.name for each in tmp_path.iterdir()] == ["p.zip"]
 
 
@@ -78,7 +78,7 @@ def test_a_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
 def test_repeated_names_are_refused(tmp_path: Path) -> None:
     path = make(tmp_path / "p.zip", ("a", b"1", 0), ("a", b"2", 0))
     with pytest.raises(IntegrityError, match="comes twice"):
-        unpacking.unpack_zip(path, tmp_path / "p")
+        zips.unpack_zip(path, tmp_path / "p")
 
 
 @pytest.mark.parametrize("cut", [0, 30, -5])
@@ -86,10 +86,10 @@ def test_what_is_no_whole_zip_is_refused(tmp_path: Path, cut: int) -> None:
     path = make(tmp_path / "p.zip", ("a", b"content" * 50, 0))
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(IntegrityError):
-        unpacking.unpack_zip(path, tmp_path / "p")
+        zips.unpack_zip(path, tmp_path / "p")
 
 
 def test_a_zip_without_a_manifest_is_no_plugin(tmp_path: Path) -> None:
-    unpacking.unpack_zip(make(tmp_path / "p.zip", ("a", b"", 0)), tmp_path / "p")
+    zips.unpack_zip(make(tmp_path / "p.zip", ("a", b"", 0)), tmp_path / "p")
     with pytest.raises(IntegrityError, match="no Nextflow plugin"):
         archive.manifest(tmp_path / "p")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reached import GUARDED, by, of, one, reached
+from tests.kit.reach import GUARDED, by, of, one, reached
 
 COMMANDS = {
     "wget": "wget https://x.example.org/a",

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.reach.reach import summary
-from tests.reached import GUARDED, by, of, one, reached
+from tests.kit.reach import GUARDED, by, of, one, reached
 
 SHEET = "https://data.example.org/reads.csv"
 CARRIED = {"path": "inputs.csv", "kind": "sheet"}

@@ -11,8 +11,8 @@ from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.schema import read_json
 from tasks.release import contents
-from tests import staged
-from tests.staged import VERSION, Staged, stage
+from tests.kit import releases as staged
+from tests.kit.releases import VERSION, Staged, stage
 
 
 @pytest.fixture

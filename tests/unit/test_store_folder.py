@@ -19,7 +19,7 @@ from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.store.interface import Store, Stored, is_immutable
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
-from tests.limits import limited
+from tests.kit.bounded import limited
 
 MOST = 2**20
 

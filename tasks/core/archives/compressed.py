@@ -15,13 +15,13 @@ from tasks.core import files
 from tasks.core.archives import tars
 from tasks.core.errors import IntegrityError
 
-MEMORY = 128 * 2**20
-"""Bytes for the dictionary of xz, whose strongest preset takes 65 MiB."""
+MAX_XZ_BYTES = 128 * 2**20
+"""Memory for the dictionary of xz, whose strongest preset takes 65 MiB."""
 BLOCK = 1 << 17
 """Bytes that are read or decompressed at a time."""
-PARTS = 100_000
+MAX_STREAMS = 100_000
 """Compressed streams in one file: bgzip makes one of each 64 KiB."""
-FAULTS = (tars.Malformed, EOFError, lzma.LZMAError, zlib.error)
+ERRORS = (tars.Malformed, EOFError, lzma.LZMAError, zlib.error)
 """What `opened` and tars.Reader raise where a file isn't what it seems."""
 
 
@@ -38,7 +38,7 @@ class _Decompressor(Protocol):
 
 
 class _Bzip2:
-    """bz2's decompressor, which says OSError of bytes that are none of bzip2's."""
+    """bz2's decompressor, which raises OSError for bytes that bzip2 did not make."""
 
     def __init__(self) -> None:
         self._inner = bz2.BZ2Decompressor()
@@ -86,14 +86,16 @@ class _Gzip:
 
 _KINDS: dict[bytes, Callable[[], _Decompressor]] = {
     b"\x1f\x8b": _Gzip, b"BZh": _Bzip2,
-    b"\xfd7zXZ": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)}
+    b"\xfd7zXZ": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_XZ_BYTES)}
 """The first bytes of a compressed file, and what decompresses it."""
 
 
 @contextlib.contextmanager
 def opened(path: Path, *, most: int) -> Iterator[tars.Stream]:
-    """The content of a file, by its first bytes decompressed or as it is; IntegrityError once it
-    has more than `most` bytes."""
+    """Open a file's content, decompressed where its first bytes say so.
+
+    IntegrityError once it has more than `most` bytes.
+    """
     with path.open("rb") as stream:
         head = stream.read(6)
         stream.seek(0)
@@ -129,20 +131,20 @@ class _Decompressed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Some bytes; none at the end alone. EOFError where the file is cut off."""
+        """Read some bytes, none only at the end. EOFError where the file is cut off."""
         while True:
-            if self._at.eof and not self._goes_on():
+            if self._at.eof and not self._begin_next():
                 return 0
             wanting = self._at.needs_input
             data = self._stream.read(BLOCK) if wanting else b""
-            found = self._at.decompress(data, len(buffer))
-            if found:
-                buffer[:len(found)] = found
-                return len(found)
+            block = self._at.decompress(data, len(buffer))
+            if block:
+                buffer[:len(block)] = block
+                return len(block)
             if wanting and not data and not self._at.eof:
                 raise EOFError("it is cut off")
 
-    def _goes_on(self) -> bool:
+    def _begin_next(self) -> bool:
         """Begin the next compressed stream, if there is one; zeros may fill the file up."""
         rest = self._at.unused_data or self._stream.read(BLOCK)
         while rest and not (rest := rest.lstrip(b"\0")):
@@ -150,8 +152,8 @@ class _Decompressed(io.RawIOBase):
         if not rest:
             return False
         self._parts += 1
-        if self._parts > PARTS:
-            raise EOFError(f"it has more than {PARTS} parts")
+        if self._parts > MAX_STREAMS:
+            raise EOFError(f"it has more than {MAX_STREAMS} parts")
         self._stream.seek(-len(rest), 1)
         self._at = self._make()
         return True

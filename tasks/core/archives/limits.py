@@ -1,4 +1,4 @@
-"""How much a tree from outside may come to, counted before any of it is written."""
+"""How many bytes and files a tree from outside may have, counted before any is written."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 from tasks.core import files
 from tasks.core.errors import IntegrityError
 
-DEEPEST = 60
+MAX_DEPTH = 60
 """Folders in each other. Beyond some hundreds, programs that walk a tree fail, Python's own too."""
-LONGEST = 255
-"""Bytes of a name, as file systems have them (NAME_MAX)."""
-LINK = 4095
-"""Bytes of what a symbolic link points to (PATH_MAX)."""
+MAX_NAME_BYTES = 255
+"""As file systems have it (NAME_MAX)."""
+MAX_LINK_BYTES = 4095
+"""Of what a symbolic link points to (PATH_MAX)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +53,10 @@ class Count:
         `name` is relative; whether it may stand in the tree at all is for others to judge.
         """
         path = PurePosixPath(name)
-        if len(path.parts) > DEEPEST:
-            raise self._refusal(f"it has folders more than {DEEPEST} deep in each other")
-        if any(len(part.encode(errors="surrogateescape")) > LONGEST for part in path.parts):
-            raise self._refusal(f"it has a name of more than {LONGEST} bytes")
+        if len(path.parts) > MAX_DEPTH:
+            raise self._refusal(f"it has folders more than {MAX_DEPTH} deep in each other")
+        if any(len(part.encode(errors="surrogateescape")) > MAX_NAME_BYTES for part in path.parts):
+            raise self._refusal(f"it has a name of more than {MAX_NAME_BYTES} bytes")
         for folder in (*path.parents, path) if is_folder else path.parents:
             if str(folder) in self._folders:
                 continue

@@ -1,9 +1,9 @@
-"""A tar's members, read as the stream goes by, by a reader that hostile headers can't exhaust.
+"""A tar's members, read from a stream by a reader that hostile headers can't exhaust.
 
 Python's own tarfile reads extended headers whole, expands sparse members (102 bytes to 3 GB) and
 takes quadratic time for some. Format: POSIX.1-2017, "pax", and the GNU tar manual, "Basic Tar
-Format". Sparse members, in all forms of GNU's and star's, are refused: what a member says of its
-size is what it takes up in the archive, and no more is written.
+Format". Sparse members, in all forms of GNU's and star's, are refused: a
+member's size is what it takes up in the archive, and no more is written.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 BLOCK = 512
-EXTENDED = 1 << 20
-"""Bytes of the headers with long names and PAX records that one member may have."""
+MAX_HEADER_BYTES = 1 << 20
+"""What one member may have of headers with long names and PAX records."""
 LINK, FOLDER, SPARSE = b"2", b"5", b"S"
-EMPTY = (b"1", LINK, b"3", b"4", FOLDER, b"6")
-"""The kinds of members that no content follows, whatever size they tell."""
+WITHOUT_CONTENT = (b"1", LINK, b"3", b"4", FOLDER, b"6")
+"""The kinds of members that no content follows, whatever size their header names."""
 LONG_NAME, LONG_LINK, PAX, SOLARIS, GLOBAL = b"L", b"K", b"x", b"X", b"g"
-USED = ("path", "linkpath", "size")
+PAX_USED = ("path", "linkpath", "size")
 """The PAX records that change a member."""
-STRETCHED = ("GNU.sparse", "SCHILY.realsize")
+PAX_SPARSE = ("GNU.sparse", "SCHILY.realsize")
 """How the names of PAX records of sparse members begin."""
 
 
 class Malformed(ValueError):
-    """This is no tar that is read here."""
+    """The stream is no tar, or one that is not read here."""
 
 
 class Stream(Protocol):
@@ -71,12 +71,12 @@ class Reader:
     _ended: bool = field(default=False, init=False)
 
     def __iter__(self) -> Iterator[Member]:
-        seen = False
+        is_empty = True
         while (member := self._next()) is not None:
-            seen = True
+            is_empty = False
             yield member
             self._skip()
-        if not seen and not self._ended:
+        if is_empty and not self._ended:
             raise Malformed("it is empty")
 
     def content(self, most: int) -> bytes:
@@ -87,33 +87,34 @@ class Reader:
 
     def _next(self) -> Member | None:
         """The next member, with what its extended headers say, or None at the end."""
-        told: dict[str, str] = {}
-        extended = 0
+        extended: dict[str, str] = {}
+        header_bytes = 0
         while True:
             head = self._head()
             if head is None:
-                if told:
+                if extended:
                     raise Malformed("a header is missing")
                 return None
             kind, size = head[156:157], _number(head[124:136])
             if kind not in (LONG_NAME, LONG_LINK, PAX, SOLARIS, GLOBAL):
-                return self._member(head, kind, size, told)
-            extended += size + BLOCK
-            if extended > EXTENDED:
-                raise Malformed(f"a member has more than {EXTENDED} bytes of headers")
+                return self._member(head, kind, size, extended)
+            header_bytes += size + BLOCK
+            if header_bytes > MAX_HEADER_BYTES:
+                raise Malformed(f"a member has more than {MAX_HEADER_BYTES} bytes of headers")
             data = self._exactly(size)
             self._exactly(-size % BLOCK)
             if kind in (LONG_NAME, LONG_LINK):
-                told["path" if kind == LONG_NAME else "linkpath"] = _text(data)
+                extended["path" if kind == LONG_NAME else "linkpath"] = _text(data)
             else:
-                self._take(_records(data), told, is_global=kind == GLOBAL)
+                self._take(_records(data), extended, is_global=kind == GLOBAL)
 
-    def _take(self, records: Mapping[str, str], told: dict[str, str], *, is_global: bool) -> None:
-        if any(name.startswith(STRETCHED) for name in records):
+    def _take(self, records: Mapping[str, str], extended: dict[str, str], *,
+              is_global: bool) -> None:
+        if any(name.startswith(PAX_SPARSE) for name in records):
             raise Malformed("it has sparse members, which are not unpacked")
         if not is_global:
-            told.update((name, value) for name, value in records.items() if name in USED)
-        elif any(name in USED for name in records):
+            extended.update((name, value) for name, value in records.items() if name in PAX_USED)
+        elif any(name in PAX_USED for name in records):
             raise Malformed("it gives all members one name or size")
         else:
             self.comment = records.get("comment", self.comment)
@@ -132,17 +133,18 @@ class Reader:
             raise Malformed("a header's checksum is wrong")
         return head
 
-    def _member(self, head: bytes, kind: bytes, size: int, told: Mapping[str, str]) -> Member:
-        name = told.get("path") or _name(head)
-        if "size" in told:
-            size = _decimal(told["size"])
+    def _member(self, head: bytes, kind: bytes, size: int,
+                extended: Mapping[str, str]) -> Member:
+        name = extended.get("path") or _name(head)
+        if "size" in extended:
+            size = _decimal(extended["size"])
         if kind == SPARSE:
             raise Malformed("it has sparse members, which are not unpacked")
         if kind == b"\0" and name.endswith("/"):
             kind = FOLDER  # as before POSIX
-        self._left = 0 if kind in EMPTY else size
+        self._left = 0 if kind in WITHOUT_CONTENT else size
         self._padding = -self._left % BLOCK
-        return Member(name=name, kind=kind, size=self._left, link=told.get("linkpath") or
+        return Member(name=name, kind=kind, size=self._left, link=extended.get("linkpath") or
                       _text(head[157:257]), is_executable=bool(_number(head[100:108]) & 0o100))
 
     def _skip(self) -> None:
@@ -189,8 +191,10 @@ def _decimal(text: str) -> int:
 
 
 def _checksums(head: bytes) -> tuple[int, int]:
-    """The sum of the header's bytes, its own field taken as spaces; and as signed bytes, which
-    some old programs have added up."""
+    """Return the sum of the header's bytes, with its own field as spaces: unsigned, then signed.
+
+    Some old programs added up signed bytes.
+    """
     rest = head[:148] + head[156:]
     total = 8 * 32 + sum(rest)
     return total, total - 256 * sum(byte > 127 for byte in rest)
@@ -198,7 +202,7 @@ def _checksums(head: bytes) -> tuple[int, int]:
 
 def _records(data: bytes) -> dict[str, str]:
     """PAX records, each `<length> <name>=<value>` and a newline, the length being that of all."""
-    found: dict[str, str] = {}
+    records: dict[str, str] = {}
     at = 0
     while at < len(data) and data[at]:
         space = data.find(b" ", at, at + 8)
@@ -208,6 +212,6 @@ def _records(data: bytes) -> dict[str, str]:
         name, mark, value = data[space + 1:end - 1].partition(b"=")
         if end > len(data) or end <= space or not mark or data[end - 1:end] != b"\n":
             raise Malformed("a PAX record is broken")
-        found[os.fsdecode(name)] = os.fsdecode(value)
+        records[os.fsdecode(name)] = os.fsdecode(value)
         at = end
-    return found
+    return records

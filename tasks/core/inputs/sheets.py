@@ -210,7 +210,7 @@ def _tree(text: str, name: str) -> Any:
 def judge(tree: Any, depth: int = 0) -> None:
     """ValueError for deep nesting, half a surrogate pair, which no file can hold, and YAML's pairs
     and sets, which would be written as something else."""
-    if depth > parsing.DEEPEST:
+    if depth > parsing.MAX_DEPTH:
         raise ValueError(parsing.TOO_DEEP)
     if isinstance(tree, (tuple, set)):
         raise ValueError("!!omap, !!pairs and !!set are not known here")

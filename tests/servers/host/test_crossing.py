@@ -19,7 +19,7 @@ from tasks.core import files
 from tasks.core.paths import SitePaths
 from tasks.local_site import host
 from tasks.local_site.plan import State
-from tests.servers.project import Project, copy, steps
+from tests.kit.project import Project, copy, steps
 
 LOOKS = {"dev:validate:hello"}
 

@@ -20,14 +20,14 @@ from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.store.store import open_store
 from tasks.local_site import host
-from tests.servers import versity
-from tests.servers.project import Project, copy, steps
+from tests.kit import buckets
+from tests.kit.project import Project, copy, steps
 
 pytestmark = pytest.mark.skipif(host.denied() is not None, reason=f"{host.denied()}")
 
 URL = "s3://carried/some/prefix"
 ADDRESS, PORT = "10.89.104.1", 15042
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": versity.ACCESS, "AWS_SECRET_ACCESS_KEY": versity.SECRET,
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": buckets.ACCESS, "AWS_SECRET_ACCESS_KEY": buckets.SECRET,
                "AWS_EC2_METADATA_DISABLED": "true"}
 
 
@@ -60,14 +60,14 @@ def environment(project: Project) -> Mapping[str, str]:
 def give_credentials(disk: Path) -> None:
     """What an administrator puts into the home folder of the offline host's user."""
     files.write_text(disk / ".aws/credentials",
-                     f"[default]\naws_access_key_id = {versity.ACCESS}\n"
-                     f"aws_secret_access_key = {versity.SECRET}\n", mode=0o600)
+                     f"[default]\naws_access_key_id = {buckets.ACCESS}\n"
+                     f"aws_secret_access_key = {buckets.SECRET}\n", mode=0o600)
 
 
 @pytest.fixture(scope="module")
 def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
     """The server listens on this end of the wire, which only `sandbox:up` makes."""
-    versity.program()
+    buckets.program()
     project = copy(tmp_path_factory.mktemp("crossing-s3"), number=4)
     at = StoreAt(url=URL, endpoint=f"http://{ADDRESS}:{PORT}", region="us-east-1")
     raw = project.site()
@@ -77,7 +77,7 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
     with ExitStack() as stack:
         stack.callback(project.doit, "sandbox:down", check=False)
         project.doit("sandbox:up")
-        served = stack.enter_context(versity.gateway(tmp_path_factory.mktemp("s3"), host=ADDRESS,
+        served = stack.enter_context(buckets.gateway(tmp_path_factory.mktemp("s3"), host=ADDRESS,
                                                      port=PORT))
         (served.root / "carried").mkdir()
         give_credentials(project.root / "build/local/sandbox/host/disk")
@@ -147,9 +147,9 @@ def test_a_second_run_only_looks(crossed: Crossed) -> None:
 
 
 def test_no_secret_key_stands_in_what_was_built(crossed: Crossed) -> None:
-    encoded = base64.b64encode(versity.SECRET.encode()).decode()
+    encoded = base64.b64encode(buckets.SECRET.encode()).decode()
     found = subprocess.run(
-        ["grep", "-rlaF", "-e", versity.SECRET, "-e", encoded, "build", "config"],
+        ["grep", "-rlaF", "-e", buckets.SECRET, "-e", encoded, "build", "config"],
         cwd=crossed.project.root, capture_output=True, text=True, check=False).stdout.split()
     credentials = crossed.disk / ".aws/credentials"
     assert found == [os.path.relpath(credentials, crossed.project.root)]

@@ -22,10 +22,10 @@ from tasks.core.nextflow import isolation
 from tasks.dev.smoke import SmokeSpec, smoke
 from tasks.local_site import images, packages
 from tasks.runtime import build as runtimes
-from tests import staged
-from tests.servers import images_servers as servers
-from tests.servers.images_runnable import Engine, docker, runnable
-from tests.servers.project import ROOT
+from tests.kit import registries as servers
+from tests.kit import releases as staged
+from tests.kit.engines import Engine, docker, runnable
+from tests.kit.project import ROOT
 
 SECRET = "a-secret-that-nobody-may-see"
 APPLETS = ("awk", "cat", "chmod", "chown", "cp", "cut", "date", "env", "grep", "head", "id", "ln",

@@ -15,8 +15,8 @@ import pytest
 
 from tasks.core import files
 from tasks.images.locked import read_lock
-from tests.servers import images_servers as servers
-from tests.servers.images_runnable import docker, podman, runnable, says, shell
+from tests.kit import registries as servers
+from tests.kit.engines import docker, podman, runnable, says, shell
 from tests.servers.test_images_save import Steps, steps
 
 OCI, V2S2 = "quay.io/bio/oci:1.0", "quay.io/bio/docker:2--0"

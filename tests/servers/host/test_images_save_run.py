@@ -14,8 +14,8 @@ import pytest
 
 from tasks.core import files
 from tasks.core.schema import read_json
-from tests.servers.images_runnable import docker
-from tests.servers.project import Project, copy, steps
+from tests.kit.engines import docker
+from tests.kit.project import Project, copy, steps
 
 RUN = """\
 import json, sys

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.project import Project, copy
+from tests.kit.project import Project, copy
 
 FLOW = ("runtime:hello", "stage:hello", "images:mirror:hello", "mirror:data:hello",
         "plugins:cache:hello", "config:hello", "release:hello", "push:code:hello")

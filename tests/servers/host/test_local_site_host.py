@@ -26,7 +26,7 @@ from tasks.core.paths import PipelinePaths
 from tasks.local_site import cross, daemons, host, images, network, packages, probes, servers
 from tasks.local_site import inside as inside_script
 from tasks.local_site.plan import Plan, SiteSpec, State, plan
-from tests.servers.project import copy
+from tests.kit.project import copy
 
 pytestmark = pytest.mark.skipif(host.denied() is not None, reason=f"{host.denied()}")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.project import copy, steps
+from tests.kit.project import copy, steps
 
 NOBODY = 65534
 LOOPBACK = {"AIRLOCK_REGISTRY_HOST": "127.0.0.1", "AIRLOCK_REGISTRY_PORT": "15053",

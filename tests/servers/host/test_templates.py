@@ -25,9 +25,9 @@ import yaml
 
 from tasks.core.config_load import load
 from tasks.local_site.plan import Plan, plan
-from tests.servers import templates, templates_image
-from tests.servers.project import Project, copy
-from tests.servers.templates import MIDDLE, NEWEST, OLDEST, TEMPLATES
+from tests.kit import template_image, templates
+from tests.kit.project import Project, copy
+from tests.kit.templates import MIDDLE, NEWEST, OLDEST, TEMPLATES
 
 PUBLIC = "https://raw.githubusercontent.com/nf-core/test-datasets/"
 SHEET = "viralrecon/samplesheet/samplesheet_test_illumina_amplicon.csv"
@@ -83,7 +83,7 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
             sandbox.files / "plugins", built(project, MIDDLE.name, "nextflow-24.10.5.tar"),
             tmp_path_factory.mktemp("plugins"))
         for reference in {each for listed in IMAGES.values() for each in listed}:
-            templates_image.push(sandbox, reference)
+            template_image.push(sandbox, reference)
         refused = project.doit(f"resolve:{NEWEST.name}", check=False)
         assert refused.returncode != 0
         write_pipeline(project, NEWEST.name, REVISIONS[NEWEST.name])

@@ -18,7 +18,7 @@ from tasks.core import files
 from tasks.core.errors import SourceError
 from tasks.core.paths import SitePaths
 from tasks.release import tool
-from tests.servers.project import ROOT
+from tests.kit.project import ROOT
 
 PINNED = (ROOT / "requirements.txt").read_text()
 DOIT, SIX = (next(each for each in re.split(r"\n(?! )", PINNED) if each.startswith(f"{name}=="))

@@ -1,6 +1,6 @@
 """Many mirrors, each with faults of its own, drawn by its number: none may record what is wrong.
 
-    PYTHONPATH=. .venv/bin/python -m tests.servers.images_schedules 500 [FIRST]
+    PYTHONPATH=. .venv/bin/python -m tests.kit.registry_schedules 500 [FIRST]
 
 Client, fault-injecting proxies, and two real docker-registry. A schedule locks and mirrors four
 images that share a layer. It has to end complete and correct, or in an AirlockError without a
@@ -34,9 +34,9 @@ from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.registry.uploads import Opener
 from tasks.images import lock, mirror
 from tasks.images.reference import Destination
-from tests.servers import images_servers as servers
-from tests.servers.images_proxy import KINDS, Fault, Proxy, serve
-from tests.servers.images_servers import Layout, Server
+from tests.kit import registries as servers
+from tests.kit.registries import Layout, Server
+from tests.kit.registry_proxy import KINDS, Fault, Proxy, serve
 
 SHARED = random.Random(1).randbytes(300_000)
 NAMES = ("one", "two", "three", "empty")

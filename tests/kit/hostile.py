@@ -15,7 +15,7 @@ import yaml
 
 from tasks.core import config_load, files
 from tasks.core.paths import OfflinePaths, PipelinePaths
-from tests import staged
+from tests.kit import releases as staged
 
 PUBLIC = "https://data.example.org/"
 FOLDER = "https://folder.example.org/"

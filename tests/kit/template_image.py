@@ -20,7 +20,7 @@ from typing import Any
 from tasks.core import files, processes
 from tasks.local_site.images import OCI, architecture
 from tasks.local_site.plan import Plan
-from tests.servers.kept import kept
+from tests.kit.kept import kept
 
 PACKAGES = ("?essential", "default-jre-headless", "libcommons-math3-java",
             "libfindbin-libs-perl", "libhtsjdk-java", "libjbzip2-java", "libsis-jhdf5-java",

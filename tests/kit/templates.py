@@ -20,7 +20,7 @@ import yaml
 from tasks.core import files
 from tasks.core.archives import limits, unpacking
 from tasks.local_site import plugin
-from tests.servers.kept import kept
+from tests.kit.kept import kept
 
 WHOLE = "nf-core==3.2.1"
 """What is installed with all that it needs; the others differ in little, so they lie above it."""

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers.images_servers import (
+from tests.kit.registries import (
     DOCKER,
     DOCKER_CONFIG,
     DOCKER_LAYER,

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from tests.servers.images_servers import PASSWORD, USER
+from tests.kit.registries import PASSWORD, USER
 
 STALL = 0.6
 """Seconds that a stalled body stands still: more than the client waits in these tests."""

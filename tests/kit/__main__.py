@@ -1,13 +1,13 @@
 """Makes what the tests of nf-core's templates keep: minutes of work, done beside the other tests.
 
-    python -m tests.servers
+    python -m tests.kit
 """
 
 from __future__ import annotations
 
-from tests.servers import templates, templates_image
+from tests.kit import template_image, templates
 
 if __name__ == "__main__":
-    print(templates_image.made())
+    print(template_image.made())
     for each in templates.TEMPLATES:
         print(each.folder)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import gotool
+from tests.kit import go
 
 VERSION = "v1.7.0"
 ACCESS, SECRET = "testaccess", "testsecretkey0123"
@@ -30,7 +30,7 @@ class Gateway:
 
 def program() -> Path:
     """The server's program, built once (about a minute)."""
-    found = gotool.program("github.com/versity/versitygw/cmd/versitygw", VERSION)
+    found = go.program("github.com/versity/versitygw/cmd/versitygw", VERSION)
     if found is None:
         pytest.skip("versitygw, the S3 server of this test, is built by Go, which is not here")
     return found

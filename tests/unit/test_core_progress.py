@@ -14,7 +14,7 @@ from pathlib import Path
 
 SHOWN = """
 import time
-from tasks.images import progress
+from tasks.core import progress
 progress.INTERVAL = 0.2
 sizes = {"quay.io/a/one:1": 4_000_000, "quay.io/a/two:2": 1_000_000, "docker.io/b:3": 0}
 with progress.Progress("mirror sarek", sizes) as shown:

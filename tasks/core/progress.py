@@ -1,6 +1,6 @@
 """How far a transfer is: bars on a terminal, else plain lines.
 
-For each image under way and for all: bytes, rate and time left.
+For each thing under way and for all: bytes, rate and time left.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ INTERVAL = 5.0
 class Progress:
     """Counts bytes from any thread, and shows them on standard error.
 
-    `sizes` are the bytes that will move, by image.
+    `sizes` are the bytes that will be transferred, by the name of what they belong to; `kind` is
+    what these are, in the plural: images, files.
     """
 
-    def __init__(self, title: str, sizes: Mapping[str, int]) -> None:
-        self._title, self._sizes, self._total = title, sizes, sum(sizes.values())
+    def __init__(self, title: str, sizes: Mapping[str, int], *, kind: str = "images") -> None:
+        self._title, self._kind = title, kind
+        self._sizes, self._total = sizes, sum(sizes.values())
         self._done = dict.fromkeys(sizes, 0)
         self._lock = threading.Lock()
         self._begun = self._shown = time.monotonic()
@@ -44,15 +46,16 @@ class Progress:
         if self._bars is not None:
             self._bars.shown.stop()
 
-    def of(self, image: str) -> Callable[[int], None]:
-        """What counts more bytes of this image."""
-        return lambda count: self._add(image, count)
+    def of(self, name: str) -> Callable[[int], None]:
+        """Return what counts more bytes of this name."""
+        return lambda count: self.add(name, count)
 
-    def _add(self, image: str, count: int) -> None:
+    def add(self, name: str, count: int) -> None:
+        """Count more bytes of this name."""
         with self._lock:
-            self._done[image] += count
+            self._done[name] += count
             if self._bars is not None:
-                self._bars.update(image, self._done[image], self._sizes[image],
+                self._bars.update(name, self._done[name], self._sizes[name],
                                   sum(self._done.values()))
             elif time.monotonic() - self._shown > INTERVAL:
                 self._shown = time.monotonic()
@@ -65,15 +68,15 @@ class Progress:
         left = max(0.0, self._total - done) / max(rate, 1.0)
         whole = sum(self._done[name] >= size for name, size in self._sizes.items())
         return "".join([
-            f"{self._title}: {whole} of {len(self._sizes)} images, {files.human_size(done)} of "
-            f"{files.human_size(self._total)}, {files.human_size(round(rate))}/s, "
-            f"{left:.0f} s left\n",
+            f"{self._title}: {whole} of {len(self._sizes)} {self._kind}, "
+            f"{files.human_size(done)} of {files.human_size(self._total)}, "
+            f"{files.human_size(round(rate))}/s, {left:.0f} s left\n",
             *(f"  {name}: {files.human_size(self._done[name])} of {files.human_size(size)}\n"
               for name, size in self._sizes.items() if 0 < self._done[name] < size)])
 
 
 class _Bars:
-    """A bar for all, and one below it for each image under way."""
+    """A bar for all, and one below it for each name under way."""
 
     def __init__(self, title: str, total: int) -> None:
         from rich import progress
@@ -85,8 +88,8 @@ class _Bars:
         self._all = self.shown.add_task(title, total=total)
         self._rows: dict[str, rich.progress.TaskID] = {}
 
-    def update(self, image: str, done: int, size: int, total_done: int) -> None:
+    def update(self, name: str, done: int, size: int, total_done: int) -> None:
         self.shown.update(self._all, completed=total_done)
-        if image not in self._rows:
-            self._rows[image] = self.shown.add_task(f"  {image}", total=size)
-        self.shown.update(self._rows[image], completed=done, visible=done < size)
+        if name not in self._rows:
+            self._rows[name] = self.shown.add_task(f"  {name}", total=size)
+        self.shown.update(self._rows[name], completed=done, visible=done < size)

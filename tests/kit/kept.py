@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tasks.core import files
-from tests.servers.project import ROOT
+from tests.kit.project import ROOT
 
 
 def kept(name: str, made_from: str, make: Callable[[Path], None]) -> Path:

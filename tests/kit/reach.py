@@ -11,7 +11,7 @@ from tasks.reach.findings import Finding, Report
 from tasks.reach.scan import scan
 from tasks.reach.staged import Staged, toggles
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 GUARDED = {
     "main.nf": ("include { FETCH } from './sub'\nworkflow {\n"
                 "    FETCH(params.cache_too, params.name)\n}\n"),

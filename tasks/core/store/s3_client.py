@@ -77,9 +77,9 @@ class Bucket:
     def __init__(self, at: StoreAt) -> None:
         self._at = at
         self._prefix = urlsplit(at.url).path.strip("/")
-        self._url, self._region, self._credentials, ca_bundle = _resolve(at, self.where(""))
-        self._host = urlsplit(self._url).netloc
-        self._pool = _pool(self._url, ca_bundle)
+        self.url, self.region, self._credentials, ca_bundle = _resolve(at, self.where(""))
+        self._host = urlsplit(self.url).netloc
+        self._pool = _pool(self.url, ca_bundle)
 
     def where(self, key: str) -> str:
         """The place of a key of the bucket, for errors."""
@@ -131,11 +131,11 @@ class Bucket:
         raise AssertionError
 
     def _try(self, request: Request) -> urllib3.BaseHTTPResponse:
-        url, body = self._url + quote_key(request.key), request.body
+        url, body = self.url + quote_key(request.key), request.body
         query = quote_query(request.query)
         headers = sign(request.method, self._host, urlsplit(url).path, query, request.headers,
                        sha256=body.sha256, credentials=self._frozen(request.about),
-                       region=self._region, now=datetime.now(timezone.utc))
+                       region=self.region, now=datetime.now(timezone.utc))
         if request.method in ("PUT", "POST"):
             headers["content-length"] = str(body.size)
         return self._pool.urlopen(request.method, f"{url}?{query}" if query else url,
@@ -207,19 +207,26 @@ def _resolve(at: StoreAt, where: str) -> tuple[str, str, Any, str | None]:
     """The bucket's URL, its region, what hands out credentials, and the file of trusted CAs."""
     import botocore.session
     from botocore.exceptions import BotoCoreError
-    bucket = urlsplit(at.url).netloc
     try:
         session = botocore.session.get_session()
         credentials = session.get_credentials()
-        ca_bundle = s3_http.ca_bundle(session)
         if credentials is None:
             raise s3_faults.no_credentials(where)
-        if at.endpoint:
-            return (f"{at.endpoint.rstrip('/')}/{bucket}/", at.region or "us-east-1", credentials,
-                    ca_bundle)
-        client: Any = session.create_client("s3", region_name=at.region)
-        url = client.generate_presigned_url("head_object", Params={"Bucket": bucket, "Key": "-"})
-        return (url.partition("?")[0].removesuffix("-"), client.meta.region_name, credentials,
-                ca_bundle)
+        url, region = _address(at, session)
+        return url, region, credentials, s3_http.ca_bundle(session)
     except BotoCoreError as error:
         raise s3_faults.explain_settings(error, where) from error
+
+
+def _address(at: StoreAt, session: Any) -> tuple[str, str]:
+    """The bucket's URL and region; without an endpoint as botocore knows them of AWS."""
+    bucket = urlsplit(at.url).netloc
+    if at.endpoint:
+        return f"{at.endpoint.rstrip('/')}/{bucket}/", at.region or "us-east-1"
+    from botocore.config import Config
+    own = session.get_scoped_config().get("s3", {})
+    client = session.create_client("s3", region_name=at.region, config=Config(
+        # The default style would have it presign for the one address of all regions.
+        signature_version="s3v4", s3={"addressing_style": own.get("addressing_style", "virtual")}))
+    url = client.generate_presigned_url("head_object", Params={"Bucket": bucket, "Key": "-"})
+    return url.partition("?")[0].removesuffix("-"), client.meta.region_name

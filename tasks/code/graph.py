@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.code import folder, stage
 from tasks.core.config import Config, Origin
+from tasks.core.deferred import deferred
 from tasks.core.net.inside import Inside
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
+
+with deferred():
+    from tasks.code import stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,7 @@ def _stage(config: Config, target: _Target) -> Task:
 
 
 def _folder(target: _Target) -> Task:
+    from tasks.code import folder
     root = folder.root(target.origin.source)
     listing = folder.listing(root)
     spec = stage.FolderStage(

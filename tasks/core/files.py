@@ -8,7 +8,6 @@ import io
 import json
 import os
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -149,6 +148,7 @@ def write_tar(target: Path, root: Path, paths: Iterable[Path], *, mtime: int = 0
     Sorted names, `mtime` (seconds since 1970) for all, owner 0, modes 0644 or 0755 (after the
     owner's execute bit). `extra` adds files from memory. GNU format, so long names are whole.
     """
+    import tarfile
     extra = extra or {}
     members = {f"{prefix}{path.relative_to(root).as_posix()}": path for path in paths}
     with atomic(target) as stream, \
@@ -194,18 +194,6 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{name}.", suffix=".part", dir=folder) as made:
         yield Path(made).absolute()
-
-
-def sweep(folder: Path) -> None:
-    """Remove what this module left half made in `folder` and its folders when a run was killed.
-
-    No other run may be at work there.
-    """
-    for left in [*folder.glob(".*.part"), *folder.glob("*/.*.part")]:
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
 
 
 def human_size(count: int) -> str:

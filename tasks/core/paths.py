@@ -76,7 +76,7 @@ class PipelinePaths(_OfPipeline):
 
     def lock(self, kind: str) -> Path:
         """A lock (code, images, data, plugins, runtime): the same for all sites."""
-        return Path("config/locks") / self.pipeline / f"{kind}.json"
+        return Path(f"config/locks/{self.pipeline}/{kind}.json")
 
     def runtime(self, version: str) -> Path:
         """The runtime's archive: nextflow-<version>/{nextflow,lib/*.jar}."""

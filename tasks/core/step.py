@@ -9,14 +9,16 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-import sys
+import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from doit.dependency import UptodateCalculator
+
 from tasks.core import files, ownership
+from tasks.core.deferred import Call, Name, loaded
 from tasks.core.errors import AirlockError
 from tasks.core.paths import SitePaths
 
@@ -32,16 +34,22 @@ class _Question:
         for name in ("task", "values")])
 
 
-class Settings(_Question):
-    """doit's question whether a step's settings and logic are those of its last success.
+class Settings(_Question, UptodateCalculator):  # type: ignore[misc]
+    """doit's question whether a step's settings and code are those of its last success.
 
-    Its text, shown by `doit info`, names the settings that changed.
+    Its text, shown by `doit info`, names the settings that changed; `code` is one of them.
     """
 
     def __init__(self, spec: object, action: Callable[..., object]) -> None:
-        self._now = json.dumps({"logic": _logic(action.__module__), **_plain(spec)},
-                               sort_keys=True, default=_plain)
+        self._spec, self._action = spec, action
         self._changed: list[str] = []
+
+    def setup(self, dep_manager: Any, tasks_dict: Mapping[str, Any]) -> None:
+        """doit calls this before the question: the state's keeper knows the code, too."""
+        module = (self._action.module if isinstance(self._action, Name)
+                  else self._action.__module__)
+        self._now = _to_json({"code": dep_manager.backend.code.digest(module),
+                              **_plain(self._spec)})
 
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
         task.value_savers.append(lambda: {"settings": self._now})
@@ -111,17 +119,17 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "basename": name,
         "doc": doc,
         "actions": [(perform, [name, action, spec])],
-        "file_dep": sorted({str(path) for path in needs}),
-        "targets": [str(path) for path in makes],
+        "file_dep": sorted({os.fspath(path) for path in needs}),
+        "targets": [os.fspath(path) for path in makes],
         "uptodate": _questions(spec, action, keeps, still) if not (always or look) else [False],
         "task_dep": list(after),
         "setup": list(servers),
-        "clean": [(remove, [makes])],
+        "clean": True,  # its outputs; locks stay
         "verbosity": 2,
         "io": {"capture": False},
         "meta": {"look": look or always, "asked": asked, "recorded": recorded},
     }
-    if hasattr(spec, "pipeline"):
+    if "pipeline" in _plain(spec):
         task |= {"basename": verb, "name": last}
     return task
 
@@ -137,19 +145,11 @@ def group(name: str, doc: str, members: Iterable[str] = ()) -> Task:
     return {"basename": name, "name": None, "doc": doc, "task_dep": list(members)}
 
 
-def remove(paths: Iterable[Path]) -> None:
-    """What `doit clean` does to a step: its outputs go, its locks stay."""
-    for path in paths:
-        if path.exists():
-            print(f"remove {path}")
-            path.unlink()
-
-
 def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
     """Run an action; faults become doit's TaskFailed, the one place where they do."""
     from doit.exceptions import TaskFailed
     try:
-        return action(spec)
+        return loaded(action)(loaded(spec))
     except AirlockError as error:
         return TaskFailed(str(error))
     except OSError as error:
@@ -167,14 +167,11 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
 
 def _plain(value: Any) -> Any:
     """What JSON does not know: a dataclass as its fields, a path as text."""
+    if isinstance(value, Call):
+        return value.fields
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 
-@cache
-def _logic(module: str) -> str:
-    """A digest of the modules in the action's room: a step is stale when its logic has changed."""
-    room = Path(sys.modules[module].__file__ or "").parent
-    return files.sha256_bytes(b"\0".join(
-        path.read_bytes() for path in sorted(room.glob("*.py")) if path.name != "graph.py"))[:16]
+_to_json = json.JSONEncoder(sort_keys=True, default=_plain).encode

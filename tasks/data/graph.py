@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.config import Config, Pipeline
+from tasks.core.deferred import deferred
 from tasks.core.net.inside import Inside
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
-from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
-from tasks.data.own import OwnSpec, mirror_own
-from tasks.data.references import Wish
-from tasks.data.sources import Reach
+
+with deferred():
+    from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
+    from tasks.data.own import OwnSpec, mirror_own
+    from tasks.data.references import Wish
+    from tasks.data.sources import Reach
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -62,15 +64,14 @@ def _selection(pipeline: Pipeline) -> Selection:
 
 def _own(config: Config, pipeline: Pipeline, at: PipelinePaths) -> OwnSpec:
     sheet = Path(config.variables["input"]).expanduser()
-    source = dataclasses.replace(_source(config, at),
-                                 lock=at.lock(f"own-{sheet.stem}"))
-    return OwnSpec(pipeline=pipeline.name, sheet=sheet, source=source,
+    return OwnSpec(pipeline=pipeline.name, sheet=sheet,
+                   source=_source(config, at, lock=f"own-{sheet.stem}"),
                    folder=at.own / sheet.stem, limit=pipeline.limit, private=config.private)
 
 
-def _source(config: Config, at: PipelinePaths) -> Source:
+def _source(config: Config, at: PipelinePaths, lock: str = "data") -> Source:
     return Source(
         reach=Reach(prefixes=config.site.urls, buckets=config.site.buckets,
                     folders=config.site.folders, hosts=Inside(allowed=config.site.inside)),
-        code=at.code, resolved=at.resolved, blobs=at.of_site.blobs, lock=at.lock("data"),
+        code=at.code, resolved=at.resolved, blobs=at.of_site.blobs, lock=at.lock(lock),
         relock=config.relock)

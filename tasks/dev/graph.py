@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config import Config
+from tasks.core.deferred import deferred
 from tasks.core.net.inside import Inside
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.step import Task, group, step
-from tasks.dev import checks, contents, smoke, validate
+
+with deferred():
+    from tasks.dev import checks, contents, smoke, validate
 
 
 def tasks(config: Config) -> Iterator[Task]:

@@ -11,19 +11,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tasks.core.errors import RegistryError
 from tasks.core.registry.client import Manifest, Registries, Registry
 from tasks.core.registry.uploads import Opener, uploading
 from tasks.core.schema import read_json
 from tasks.images import schema1
+from tasks.images.contents import HostContents
+from tasks.images.destination import Destination
 from tasks.images.lock import read_manifest
 from tasks.images.locked import Image
-from tasks.images.reference import Destination
-
-if TYPE_CHECKING:
-    from tasks.images.mirror import Source
 
 CHUNK = 1 << 18
 
@@ -53,12 +51,12 @@ def as_held(registries: Registries, images: Sequence[Image], destination: Destin
     return [held(image) for image in images]
 
 
-def carry(source: Source, target: Registry, image: Image, path: str, folder: Path) -> Image:
+def carry(contents: HostContents, target: Registry, image: Image, path: str, folder: Path) -> Image:
     """Convert an image, put it into the repository `path`, and return it as it is there.
 
     `folder` is made, and removed afterwards.
     """
-    with schema1.converted(source, image, folder) as made:
+    with schema1.converted(contents, image, folder) as made:
         result = converted_to(image, made.manifest)
         schema1.check_layers(image, result.layers)
         for blob in result.blobs:

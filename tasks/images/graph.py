@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 from tasks.core.config import Config, Pipeline, Site
+from tasks.core.deferred import deferred
 from tasks.core.net.inside import Inside
 from tasks.core.paths import OfflinePaths, PipelinePaths
-from tasks.core.registry.client import Access
 from tasks.core.step import Task, group, step
-from tasks.images.inspect import InspectSpec, inspect_images
-from tasks.images.load import LoadSpec, load_images
-from tasks.images.lock import LockSpec, lock_images
-from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
-from tasks.images.oci_layout import LayoutSpec, lay_out
-from tasks.images.outdated import OutdatedSpec, show_outdated
-from tasks.images.reference import Destination
-from tasks.images.save import SaveSpec, save_images
-from tasks.images.scan import ListSpec, list_images
-from tasks.images.verify import VerifySpec, verify_images
+
+with deferred():
+    from tasks.core.registry.client import Access
+    from tasks.images.destination import Destination
+    from tasks.images.inspect import InspectSpec, inspect_images
+    from tasks.images.load import LoadSpec, load_images
+    from tasks.images.lock import LockSpec, lock_images
+    from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
+    from tasks.images.oci_layout import LayoutSpec, lay_out
+    from tasks.images.outdated import OutdatedSpec, show_outdated
+    from tasks.images.save import SaveSpec, save_images
+    from tasks.images.scan import ListSpec, list_images
+    from tasks.images.verify import VerifySpec, verify_images
 
 VERBS = {
     "images:list": "every image that a process can use",
@@ -78,6 +83,12 @@ def _access(site: Site, *, with_destination: bool = False) -> Access:
                   else hosts)
 
 
+@cache
+def _locks(site: str, pipelines: tuple[str, ...]) -> tuple[Path, ...]:
+    """The locks of all of a site's images: worked out once, not for each pipeline."""
+    return tuple(PipelinePaths(site=site, pipeline=name).lock("images") for name in pipelines)
+
+
 def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
@@ -85,8 +96,6 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     lock = at.lock("images")
     access, both = _access(site), _access(site, with_destination=True)
     destination = _destination(site)
-    locks = tuple(PipelinePaths(site=site.name, pipeline=each).lock("images")
-                  for each in site.pipelines)
     if verb == "images:list":
         return step(name, doc, list_images, ListSpec(
             pipeline=pipeline.name, code=at.code, profile=pipeline.profile,
@@ -103,6 +112,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
         return step(name, doc, show_outdated, OutdatedSpec(
             pipeline=pipeline.name, lock=lock, access=access),
             needs=[at.images_pinned], look=True, servers=site.servers)
+    locks = _locks(site.name, site.pipelines)
     if verb == "images:plan":
         return step(name, doc, show_plan, PlanSpec(
             pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,

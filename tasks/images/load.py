@@ -17,10 +17,11 @@ from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.schema import read_json
 from tasks.images import plan as planning
 from tasks.images.blobs import FlatBlobs
+from tasks.images.destination import Destination
 from tasks.images.locked import Image, read_lock
 from tasks.images.mirror import Mirror, receipt, survey
 from tasks.images.oci_layout import laid_out
-from tasks.images.reference import Destination, Reference, parse
+from tasks.images.reference import Reference, parse
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from tasks.core.registry.client import (
 )
 from tasks.images import licences, platforms, schema1
 from tasks.images.locked import Blob, Image, Variant, as_json, distinct, read_lock, read_platforms
+from tasks.images.moved_tags import moved_by_relock
 from tasks.images.reference import DIGEST, Reference, parse
 
 LARGEST_CONFIG = 8 << 20
@@ -64,14 +65,7 @@ def lock_images(spec: LockSpec) -> str:
     return "\n".join([
         f"{len(images)} images, {len(waiting)} resolved now, "
         f"{files.human_size(sum(each.size for each in blobs))} in {len(blobs)} blobs",
-        *moved(before, images), *remarks(images, spec.further)])
-
-
-def moved(before: Sequence[Image], now: Sequence[Image]) -> list[str]:
-    """A line for each image that means another digest than before."""
-    known = {image.source: image.manifest for image in before}
-    return [f"moved: {image.source} from {known[image.source]} to {image.manifest}"
-            for image in now if known.get(image.source, image.manifest) != image.manifest]
+        *moved_by_relock(before, images), *remarks(images, spec.further)])
 
 
 def remarks(images: Sequence[Image], further: Sequence[str]) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tasks.core import files
 from tasks.core.errors import ImageError, RegistryError
@@ -17,26 +17,11 @@ from tasks.core.registry.client import Access, Manifest, Registries, Registry, s
 from tasks.core.registry.uploads import uploading
 from tasks.images import convert
 from tasks.images import plan as planning
+from tasks.images.contents import Contents
+from tasks.images.destination import Destination, refuse_shared_homes
 from tasks.images.locked import Image, read_lock
 from tasks.images.plan import BlobMove, ImageMove, Plan, Present
-from tasks.images.reference import Destination, Reference, refuse_shared_homes
-
-
-class Source(Protocol):
-    """What holds images by repository: a registry, or a layout on disk."""
-
-    def blob(self, path: str, digest: str, size: int) -> AbstractContextManager[Iterator[bytes]]:
-        """The blob's bytes as they come; they end with IntegrityError where they aren't it."""
-
-    def manifest(self, path: str, reference: str) -> Manifest:
-        """A manifest by its digest."""
-
-
-class Sources(Protocol):
-    """Where images come from, by the host in their references."""
-
-    def at(self, host: str) -> Source:
-        """What holds the images of this host."""
+from tasks.images.reference import Reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +127,8 @@ def survey(registries: Registries, images: Sequence[Image], destination: Destina
 class Mirror:
     """Carries out a plan: blobs first, then manifests, so that no manifest is ever incomplete."""
 
-    def __init__(self, sources: Sources, targets: Registries, destination: Destination) -> None:
-        self._sources, self._targets, self._destination = sources, targets, destination
+    def __init__(self, contents: Contents, targets: Registries, destination: Destination) -> None:
+        self._contents, self._targets, self._destination = contents, targets, destination
 
     def carry_out(self, plan: Plan, *, title: str) -> None:
         sizes: Counter[str] = Counter()
@@ -174,7 +159,7 @@ class Mirror:
 
         def one(move: ImageMove) -> Image:
             image = originals[move.image.source]
-            return convert.carry(self._sources.at(image.source.host), self._target(move), image,
+            return convert.carry(self._contents.at(image.source.host), self._target(move), image,
                                  move.repository, folder / f"converting-{image.manifest[-12:]}")
 
         return {image.source: image for image in run_all(one, moves)}
@@ -204,7 +189,7 @@ class Mirror:
                 progress: Progress | None) -> None:
         @contextmanager
         def source() -> Iterator[Iterator[bytes]]:
-            with self._sources.at(move.source.host).blob(
+            with self._contents.at(move.source.host).blob(
                     move.source.path, move.digest, move.size) as chunks:
                 yield _counted(chunks, progress.of(str(move.source)) if progress else None)
 
@@ -226,7 +211,7 @@ class Mirror:
                                     "blob store may be damaged")
 
     def _manifest(self, image: Image, digest: str) -> Manifest:
-        return seen(digest) or self._sources.at(image.source.host).manifest(image.source.path,
+        return seen(digest) or self._contents.at(image.source.host).manifest(image.source.path,
                                                                             digest)
 
     def _restore(self, image: Image, target: Registry) -> None:

@@ -23,9 +23,10 @@ from tasks.core.schema import read_json
 from tasks.images import archive, schema1
 from tasks.images.blobs import Blobs
 from tasks.images.convert import converted_to
+from tasks.images.destination import Destination, refuse_collisions
 from tasks.images.locked import Blob, Image, distinct, read_lock
 from tasks.images.mirror import receipt
-from tasks.images.reference import Destination, Reference, refuse_collisions
+from tasks.images.reference import Reference
 
 AGAIN = "run `doit images:layout` again, which fetches it anew"
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.core import files
+from tasks.images.destination import Destination, refuse_collisions
 from tasks.images.locked import Image
-from tasks.images.reference import Destination, Reference, refuse_collisions
+from tasks.images.reference import Reference
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,16 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tasks.core import parsing, processes
 from tasks.core.errors import CommandError, ImageError
 from tasks.core.registry.client import MANIFESTS, Manifest, Registry
+from tasks.images.contents import HostContents
 from tasks.images.locked import Blob, Image
 from tasks.images.reference import DIGEST, Reference
-
-if TYPE_CHECKING:
-    from tasks.images.mirror import Source
 
 REASON = "docker schema 1"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
@@ -60,7 +57,7 @@ def read(registry: Registry, manifest: Manifest, reference: Reference, resolved:
 
 
 @contextmanager
-def converted(source: Source, image: Image, folder: Path) -> Iterator[Converted]:
+def converted(contents: HostContents, image: Image, folder: Path) -> Iterator[Converted]:
     """Fetch an image, and give what skopeo makes of it; `folder` is gone afterwards."""
     skopeo = processes.find("skopeo", todo=f"install skopeo: {image.source} is in {REASON}, which "
                             "it converts; or use a newer tag of that image, given by hand under "
@@ -69,7 +66,7 @@ def converted(source: Source, image: Image, folder: Path) -> Iterator[Converted]
     before, after = folder / "schema1", folder / "schema2"
     before.mkdir(parents=True)
     try:
-        _fetch(source, image, before)
+        _fetch(contents, image, before)
         try:
             processes.run([skopeo, "--insecure-policy", "copy", "--quiet", "--format", "v2s2",
                            f"dir:{before}", f"dir:{after}"])
@@ -83,13 +80,13 @@ def converted(source: Source, image: Image, folder: Path) -> Iterator[Converted]
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fetch(source: Source, image: Image, folder: Path) -> None:
+def _fetch(contents: HostContents, image: Image, folder: Path) -> None:
     """Lay an image out as skopeo's `dir:` has it (containers-transports(5)), hashed on the way."""
     (folder / "version").write_text("Directory Transport Version: 1.1\n")
-    manifest = source.manifest(image.source.path, image.manifest)
+    manifest = contents.manifest(image.source.path, image.manifest)
     (folder / "manifest.json").write_bytes(manifest.data)
     for blob in image.blobs:
-        with source.blob(image.source.path, blob.digest, blob.size) as chunks, \
+        with contents.blob(image.source.path, blob.digest, blob.size) as chunks, \
                 (folder / blob.digest.removeprefix("sha256:")).open("wb") as file:
             for chunk in chunks:
                 file.write(chunk)

@@ -11,10 +11,11 @@ from tasks.core.errors import ImageError, IntegrityError, RegistryError
 from tasks.core.parallel import run_all
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
-from tasks.images import convert, outdated, plan
+from tasks.images import convert, moved_tags, plan
+from tasks.images.destination import Destination
 from tasks.images.locked import Image, read_lock
 from tasks.images.mirror import differences, receipt
-from tasks.images.reference import Destination, Reference
+from tasks.images.reference import Reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +62,9 @@ def verify_images(spec: VerifySpec) -> str:
     everything = [*locked, *(image for path in spec.locks if path.is_file() and path != spec.lock
                              for image in read_lock(path))]
     lines += [f"extra    {each}" for each in extra(registries, everything, spec.destination)]
-    lines += [f"source   {each.source}: {each.said}" for each in outdated.look(registries, locked)
-              if each.state not in (outdated.CURRENT, outdated.PINNED)]
+    lines += [f"source   {tag.source}: {tag.message}"
+              for tag in moved_tags.ask_sources(registries, locked)
+              if tag.state not in (moved_tags.CURRENT, moved_tags.PINNED)]
     print("\n".join(lines), flush=True)
     count = sum(bool(faults) for faults in found) + len(drift)
     if count:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config import Config
+from tasks.core.deferred import deferred
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.step import Task, group, step
-from tasks.local_site import cross, packages, plugin, servers
-from tasks.local_site.plan import SiteSpec
+
+with deferred():
+    from tasks.local_site import cross, packages, servers
+    from tasks.local_site.plan import SiteSpec
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -45,6 +48,7 @@ def _plugin(config: Config) -> Iterator[Task]:
     served = at.sandbox / "internet/files/plugins"
     for pipeline in config.pipelines:
         if pipeline.name == "hello":
+            from tasks.local_site import plugin
             runtime = PipelinePaths(site=at.site, pipeline=pipeline.name).runtime(pipeline.runtime)
             yield step("sandbox:plugin", "hello's plugin and its index, on the local internet",
                        plugin.build, plugin.PluginSpec(runtime=runtime, folder=served),

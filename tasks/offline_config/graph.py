@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.config import Config
+from tasks.core.deferred import deferred
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
-from tasks.offline_config import render
+
+with deferred():
+    from tasks.offline_config import render
 
 TOGGLES = Path("config/offline.config")
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config import TOOL, Config
+from tasks.core.deferred import deferred
 from tasks.core.paths import OfflinePaths
 from tasks.core.step import Task, group, step
-from tasks.offline_host import bootstrap, fetch, freshness, run
+from tasks.offline_host import freshness
+
+with deferred():
+    from tasks.offline_host import bootstrap, fetch, run
 
 
 def tasks(config: Config) -> Iterator[Task]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config import Config
+from tasks.core.deferred import deferred
 from tasks.core.net.inside import Inside
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
-from tasks.plugins.cache import Plugins, cache
+
+with deferred():
+    from tasks.plugins.cache import Plugins, cache
 
 
 def tasks(config: Config) -> Iterator[Task]:

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.config import Config
+from tasks.core.deferred import deferred
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
-from tasks.reach.reach import ReachSpec, reach
+
+with deferred():
+    from tasks.reach.reach import ReachSpec, reach
 
 TOGGLES = Path("config/offline.config")
 

@@ -15,6 +15,7 @@ from tasks.core.inputs import staged_data
 from tasks.core.paths import MANIFEST, PipelinePaths
 from tasks.core.schema import read_json
 from tasks.release import oci
+from tasks.release.places import fixed
 
 DATA = ("data/", "trees/", "sheets/", "own/")
 """Where a release has the files and sheets of data.manifest.json."""
@@ -32,34 +33,6 @@ class Carried:
     kind: str
     sha256: str
     size: int
-
-
-def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
-          configs: bool = False) -> dict[str, tuple[str, Path]]:
-    """Path in the release to kind and place here, of all but data files and images' blobs."""
-    institutional = {"configs.tar": ("code", layout.configs),
-                     "configs.manifest.json": ("code", layout.configs_manifest)}
-    oci = {"oci/index.json": ("images", layout.oci_index),
-           "oci/oci-layout": ("images", layout.oci_marker)}
-    return {
-        **(oci if carry == "store" else {}),
-        **(institutional if configs else {}),
-        "code.tar": ("code", layout.code),
-        "manifest.json": ("code", layout.code_manifest),
-        "reach.json": ("code", layout.reach),
-        "images.json": ("images", layout.images_scan),
-        "images.lock.json": ("images", layout.lock("images")),
-        "images.txt": ("images", layout.images),
-        "images.pinned.txt": ("images", layout.images_pinned),
-        "images.receipt.json": ("images", layout.images_receipt),
-        "data.manifest.json": ("data", layout.data_manifest),
-        "inputs.csv": ("data", layout.inputs),
-        "inputs3.csv": ("data", layout.inputs_store),
-        "plugins.txt": ("plugins", layout.plugins_list),
-        "plugins.tar": ("plugins", layout.plugins),
-        f"nextflow-{runtime}.tar": ("runtime", layout.runtime(runtime)),
-        "offline.config": ("config", layout.offline_config),
-    }
 
 
 def source_of(layout: PipelinePaths, runtime: str, path: str, sha256: str) -> Path:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-from tasks.core.config import Config, Pipeline, Site, StoreAt
+from tasks.core.config import Config, Pipeline, Signing, Site, StoreAt
+from tasks.core.deferred import deferred
 from tasks.core.paths import MANIFEST, PipelinePaths, SitePaths
 from tasks.core.step import Task, group, step
-from tasks.release import contents, push, release, sign, tool
+from tasks.release import places
+
+with deferred():
+    from tasks.release import push, release, sign, tool
 
 PARTS = {
     "code": "the pipeline's code",
@@ -47,14 +51,14 @@ def _release(site: Site, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, layout=at, runtime=pipeline.runtime, profile=pipeline.profile,
         run=pipeline.run, platform=site.platform, carry=site.carry, smoke=site.smoke,
         configs=pipeline.configs is not None, own=at.own_names(), isolation=site.isolation)
-    carried = [place for _, place in contents.fixed(
+    carried = [place for _, place in places.fixed(
         at, pipeline.runtime, carry=site.carry, configs=spec.configs).values()]
     return step(f"release:{pipeline.name}", "the list of all that is carried",
                 release.make, spec,
                 needs=[*carried, *(at.own / name / MANIFEST for name in spec.own),
                        at.resolved, at.data_sums, at.runtime_sums(pipeline.runtime),
                        at.lock("plugins")],
-                makes=[at.release / name for name in push.LISTED])
+                makes=[at.release / name for name in places.LISTED])
 
 
 def _sign(site: Site, pipeline: Pipeline) -> Task:
@@ -63,10 +67,21 @@ def _sign(site: Site, pipeline: Pipeline) -> Task:
     spec = sign.SignSpec(pipeline=pipeline.name, layout=at, store=site.store,
                          signing=site.signing)
     return step(f"release:sign:{pipeline.name}", "that list, signed as the current one",
-                sign.sign_release, spec, needs=[at.release / name for name in push.LISTED],
-                makes=[at.release / name for name in push.SIGNED], keeps=[site.signing.public],
-                still=partial(sign.holds, at.release / sign.PROMOTION), servers=site.packages,
+                sign.sign_release, spec, needs=[at.release / name for name in places.LISTED],
+                makes=[at.release / name for name in places.SIGNED], keeps=[site.signing.public],
+                still=_still(site.signing, at.release / places.PROMOTION), servers=site.packages,
                 after=[f"dev:smoke:{pipeline.name}"] if site.smokes else [])
+
+
+def _still(signing: Signing, promotion: Path) -> Callable[[], bool] | None:
+    """Whether a promotion needs no new signature yet; one without an end never does."""
+    if signing.valid is None:
+        return None
+
+    def holds() -> bool:
+        from tasks.release.sign import holds
+        return holds(promotion)
+    return holds
 
 
 def _sign_images(site: Site, pipeline: Pipeline) -> Task:
@@ -81,15 +96,15 @@ def _sign_images(site: Site, pipeline: Pipeline) -> Task:
 def _push(site: Site, pipeline: Pipeline, part: str, doc: str) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = push.PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
-    needs = [at.release / name for name in push.LISTED]
+    needs = [at.release / name for name in places.LISTED]
     action = push.push
     if part == "release":
         action = push.push_release
-        needs += [*(at.release / name for name in push.SIGNED),
-                  *(at.push_receipt(each) for each in push.BEFORE_RELEASE)]
+        needs += [*(at.release / name for name in places.SIGNED),
+                  *(at.push_receipt(each) for each in places.BEFORE_RELEASE)]
     elif part == "smoke":
         action = push.push_smoke
-        needs += [at.smoke / name for name in push.SMOKE]
+        needs += [at.smoke / name for name in places.SMOKE]
     return step(f"push:{part}:{pipeline.name}", f"into the store: {doc}", action, spec,
                 needs=needs, makes=[at.push_receipt(part)])
 
@@ -99,13 +114,13 @@ def _tool(site: Site) -> Iterator[Task]:
     spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
                          config=offline_site(site))
     made = [at.tool / name for name in ("airlock.tar", "tool.json")]
-    signed = [at.tool / name for name in ("airlock.tar.sig", *push.PROMOTED)]
+    signed = [at.tool / name for name in ("airlock.tar.sig", *places.PROMOTED)]
     yield step("tool", "this project and its wheels", tool.make, spec,
-               needs=tool.sources(), makes=made)
+               needs=places.sources(), makes=made)
     yield step("tool:sign", "its signature, as the current tool", sign.sign_tool,
                sign.SignToolSpec(layout=at, store=site.store, signing=site.signing),
                needs=made, makes=signed, keeps=[site.signing.public],
-               still=partial(sign.holds, at.tool / sign.PROMOTION), servers=site.packages)
+               still=_still(site.signing, at.tool / places.PROMOTION), servers=site.packages)
     yield step("push:tool", "into the store: this project and its wheels", tool.push,
                tool.PushToolSpec(layout=at, store=site.store), needs=[*made, *signed],
                makes=[at.tool_receipt])

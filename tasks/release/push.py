@@ -18,19 +18,12 @@ from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions
 from tasks.core.trust.promotions import Promotion
 from tasks.release.contents import source_of
+from tasks.release.places import BEFORE_RELEASE, PROMOTED, PROMOTION, SEALED, SMOKE
 from tasks.release.release import release_id
-from tasks.release.sign import PROMOTION
 
 KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
          "release": ("images", "config")}
 """Which kinds of a release's files each part brings to the store."""
-
-BEFORE_RELEASE = ("code", "data", "plugins", "runtime")
-LISTED = ("release.json", "SHA256SUMS")
-SEALED = (*LISTED, "SHA256SUMS.sig")
-PROMOTED = (PROMOTION, f"{PROMOTION}.sig")
-SIGNED = ("SHA256SUMS.sig", *PROMOTED)
-SMOKE = ("smoke.log", "trace.txt", "report.html", "DAG.svg")
 
 
 @dataclass(frozen=True, kw_only=True)

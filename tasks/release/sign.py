@@ -16,10 +16,8 @@ from tasks.core.schema import read_json
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions, signature
 from tasks.core.trust.promotions import Promotion, Subject
+from tasks.release.places import PROMOTION
 from tasks.release.release import release_id
-
-PROMOTION = "promotion.json"
-"""Beside what is signed: the statement that this is the current one, and its signature."""
 
 
 @dataclass(frozen=True, kw_only=True)

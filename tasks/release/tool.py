@@ -21,10 +21,8 @@ from tasks.core.schema import check, read_json
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums
+from tasks.release.places import sources
 from tasks.release.push import promote, write_receipt
-
-TOP = ("doit", "dodo.py", "requirements.txt", "pyproject.toml", "README.md", "LICENSE")
-FOLDERS = ("schemas", "tasks")
 
 MANYLINUX = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5", "2014", "2010", "1")
 """glibc versions up to Debian 12's that wheels may ask for (PEP 600 and its forerunners)."""
@@ -51,15 +49,6 @@ class PushToolSpec:
 
     layout: SitePaths
     store: StoreAt
-
-
-def sources(root: Path = Path()) -> list[Path]:
-    """The project's own files that are carried, without what was built."""
-    found = [root / name for name in TOP if (root / name).is_file()]
-    for folder in FOLDERS:
-        found += [path for path in files.tree(root / folder)
-                  if "__pycache__" not in path.parts and path.suffix != ".pyc"]
-    return found
 
 
 def make(spec: ToolSpec) -> str:

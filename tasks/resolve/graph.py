@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config import Config
+from tasks.core.deferred import deferred
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
-from tasks.resolve.resolve import ResolveSpec, resolve
+
+with deferred():
+    from tasks.resolve.resolve import ResolveSpec, resolve
 
 
 def tasks(config: Config) -> Iterator[Task]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from tasks.core.config import Config, Pipeline, Site
+from tasks.core.deferred import deferred
 from tasks.core.net import urls
 from tasks.core.net.inside import Inside
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
-from tasks.runtime.build import LAUNCHER, Runtime, build
-from tasks.runtime.dist import Dist
+
+with deferred():
+    from tasks.runtime.build import Runtime, build
+    from tasks.runtime.dist import Dist
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -26,9 +30,10 @@ def tasks(config: Config) -> Iterator[Task]:
             relock=config.relock, repository=layout.of_site.maven,
             isolation=config.site.isolation)
         source = "Maven" if spec.dist is None else "its -dist file"
-        own = spec.dist.path if spec.dist else None
+        own = (Path(pipeline.dist).expanduser()
+               if pipeline.dist and not urls.is_url(pipeline.dist) else None)
         yield step(f"runtime:{pipeline.name}", f"Nextflow {pipeline.runtime}, from {source}",
-                   build, spec, needs=[LAUNCHER, *([own] if own and own.is_file() else [])],
+                   build, spec, needs=[own] if own and own.is_file() else [],
                    makes=[spec.archive, spec.sums], keeps=[spec.lock],
                    always=config.relock,
                    servers=config.site.servers if spec.dist else config.site.packages)

@@ -26,7 +26,7 @@ from tasks.core.registry import auth, credentials
 from tasks.core.registry.client import INDEXES, MANIFESTS, SCHEMA1, Manifest, Registry
 from tasks.core.schema import check
 from tasks.data import globs, sources
-from tasks.images import lock, locked, reference
+from tasks.images import destination, lock, locked, reference
 from tasks.plugins import index as plugin_index
 from tests.fuzzing.inputs import LARGEST, NAMES, as_json, json_files, json_of, mixed, texts
 from tests.fuzzing.reader import Reader
@@ -229,7 +229,7 @@ def named(text: str, _: Path) -> None:
         read = reference.complete(text, registry)
         again = reference.parse(str(read))
         assert again == read
-        assert reference.Destination(address="h:1").path(read).isascii()
+        assert destination.Destination(address="h:1").path(read).isascii()
 
 
 def addressed(text: str, _: Path) -> None:

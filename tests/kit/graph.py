@@ -9,7 +9,7 @@ from doit.control import TaskControl
 from doit.dependency import Dependency, JSONCodec
 from doit.loader import generate_tasks
 
-from tasks.core.graph.commands import CommittingDB, states
+from tasks.core.graph.state import State, states
 
 ROOMS = ("local_site", "runtime", "code", "resolve", "images", "data", "plugins", "reach",
          "offline_config", "dev", "release")
@@ -22,7 +22,7 @@ class Build:
     def __init__(self, tasks: list[dict[str, Any]], database: Path) -> None:
         self.tasks = generate_tasks("airlock", (task for task in tasks))
         self.control = TaskControl(self.tasks)
-        self.dependency = Dependency(CommittingDB, str(database), codec_cls=JSONCodec)
+        self.dependency = Dependency(State, str(database), codec_cls=JSONCodec)
 
     def states(self) -> dict[str, str]:
         return states(self.tasks, self.dependency)

@@ -33,7 +33,7 @@ from tasks.core.registry import client, uploads
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.registry.uploads import Opener
 from tasks.images import lock, mirror
-from tasks.images.reference import Destination
+from tasks.images.destination import Destination
 from tests.kit import registries as servers
 from tests.kit.registries import Layout, Server
 from tests.kit.registry_proxy import KINDS, Fault, Proxy, serve

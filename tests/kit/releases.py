@@ -12,7 +12,7 @@ from tasks.core.paths import OfflinePaths, PipelinePaths
 from tasks.core.trust import signature
 from tasks.offline_host.fetch import FetchSpec
 from tasks.offline_host.freshness import Host
-from tasks.release import push, release, sign
+from tasks.release import places, push, release, sign
 
 VERSION = "24.10.5"
 IMAGE = "sha256:" + "a" * 64
@@ -65,7 +65,7 @@ class Staged:
     def push(self) -> str:
         """Sign and push what was made; return its id."""
         sign.sign_release(self.sign_spec())
-        for part in push.BEFORE_RELEASE:
+        for part in places.BEFORE_RELEASE:
             push.push(self.push_spec(part))
         push.push_release(self.push_spec("release"))
         return self.id()

@@ -18,7 +18,7 @@ import pytest
 
 from tasks.core.errors import RegistryError
 from tasks.core.registry.client import Access, Registries
-from tasks.images.reference import Destination
+from tasks.images.destination import Destination
 from tests.kit import registries as servers
 from tests.kit.registries import PASSWORD, USER, Layout, Server
 from tests.kit.web import LOOPBACK

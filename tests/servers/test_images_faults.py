@@ -16,9 +16,10 @@ from tasks.core.errors import ImageError, IntegrityError, RegistryError
 from tasks.core.net.inside import NOWHERE, Inside
 from tasks.core.registry.client import MANIFESTS, SCHEMA1, Access, Registries
 from tasks.images import mirror, plan
+from tasks.images.destination import Destination
 from tasks.images.lock import resolve
 from tasks.images.locked import Image
-from tasks.images.reference import Destination, parse
+from tasks.images.reference import parse
 from tests.kit.registry_memory import Answer, Memory, Request, serve
 
 LAYER = bytes(range(256)) * 3000

@@ -22,10 +22,10 @@ from tasks.core.errors import AirlockError, ImageError, IntegrityError, Registry
 from tasks.core.net.inside import NOWHERE
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
+from tasks.images.destination import Destination
 from tasks.images.lock import LockSpec, lock_images
 from tasks.images.locked import read_lock
 from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
-from tasks.images.reference import Destination
 from tasks.images.verify import VerifySpec, verify_images
 from tests.kit import registries as servers
 from tests.kit.registries import Layout, Server

@@ -22,11 +22,11 @@ from tasks.core.errors import IntegrityError, RegistryError
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.core.trust import signature
+from tasks.images.destination import Destination
 from tasks.images.load import LoadSpec, load_images
 from tasks.images.lock import LockSpec, lock_images
 from tasks.images.locked import distinct, read_lock
 from tasks.images.oci_layout import LayoutSpec, lay_out
-from tasks.images.reference import Destination
 from tasks.offline_host.fetch import fetch
 from tasks.release import release
 from tests.kit import registries as servers

@@ -19,7 +19,7 @@ from tasks.core.trust import promotions, signature
 from tasks.core.trust.promotions import Subject
 from tasks.offline_host import freshness
 from tasks.offline_host.fetch import fetch
-from tasks.release import push, release, sign, tool
+from tasks.release import places, push, release, sign, tool
 from tests.kit.releases import Staged, change_code, stage
 
 POINTER = Path("store/releases/hello/current.json")
@@ -189,7 +189,7 @@ def test_two_colleagues_who_promote_at_the_same_time(ready: Staged, tmp_path: Pa
     for path in ("promotion.json", "promotion.json.sig"):
         shutil.copy(tmp_path / path, Path("store/releases/hello/promotions")
                     / path.replace("promotion", "00000002"))
-    for part in push.BEFORE_RELEASE:
+    for part in places.BEFORE_RELEASE:
         push.push(ready.push_spec(part))
     with pytest.raises(StoreError, match="promoted another under the number 2"):
         push.push_release(ready.push_spec("release"))

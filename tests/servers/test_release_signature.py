@@ -17,7 +17,7 @@ from tasks.core.config import Signing
 from tasks.core.errors import HostError, IntegrityError, StoreError
 from tasks.core.schema import read_json
 from tasks.core.trust import signature
-from tasks.release import contents, push, release, sign
+from tasks.release import contents, places, push, release, sign
 from tests.kit.releases import Staged, change_code, stage
 
 
@@ -58,7 +58,7 @@ def test_the_same_files_make_the_same_release(ready: Staged, monkeypatch: pytest
         release.make(ready.release_spec())
         sign.sign_release(ready.sign_spec())
         return {name: (ready.layout.release / name).read_bytes()
-                for name in {*push.SEALED, *push.PROMOTED}}
+                for name in {*places.SEALED, *places.PROMOTED}}
 
     first = made()
     created = first["release.json"].replace(b'"created": "2', b'"created": "1')
@@ -148,7 +148,7 @@ def test_another_key_signs_the_same_release_anew(ready: Staged) -> None:
 def test_a_push_ends_with_the_pointer_and_tells_what_the_store_holds(ready: Staged) -> None:
     name = ready.publish()
     store = Path("store")
-    receipts = [ready.layout.push_receipt(part) for part in (*push.BEFORE_RELEASE, "release")]
+    receipts = [ready.layout.push_receipt(part) for part in (*places.BEFORE_RELEASE, "release")]
     told = {each["key"]: each for path in receipts
             for each in read_json(path, "push-receipt")["objects"]}
     there = {path.relative_to(store).as_posix(): path for path in files.tree(store)}
@@ -163,7 +163,7 @@ def test_a_push_ends_with_the_pointer_and_tells_what_the_store_holds(ready: Stag
 
 def test_a_release_whose_files_are_not_all_pushed_gets_no_pointer(ready: Staged) -> None:
     release.make(ready.release_spec())
-    for part in push.BEFORE_RELEASE:
+    for part in places.BEFORE_RELEASE:
         push.push(ready.push_spec(part))
     change_code(ready, b"workflow { 1 }\n")
     release.make(ready.release_spec())

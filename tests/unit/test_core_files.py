@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tasks.core import files
 from tasks.core.archives import unpacking
 from tasks.core.errors import IntegrityError
+from tasks.core.graph import sweep
 
 NAMES = st.text(alphabet="abcXYZ09._-", min_size=1, max_size=120).filter(
     lambda name: name not in (".", ".."))
@@ -148,7 +149,7 @@ def test_what_a_killed_run_left_is_swept_and_nothing_else(tmp_path: Path) -> Non
     for name in (*kept, *swept):
         files.write_text(tmp_path / name, "")
     (tmp_path / "p/.link.x1.part").symlink_to(tmp_path / ".cache")
-    files.sweep(tmp_path)
+    sweep.sweep_folder(tmp_path)
     assert {str(path.relative_to(tmp_path)) for path in files.tree(tmp_path)} == set(kept)
 
 

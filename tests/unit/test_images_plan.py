@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tasks.core.schema import check
 from tasks.images import plan
+from tasks.images.destination import Destination
 from tasks.images.locked import Blob, Image, Variant
 from tasks.images.plan import Present
-from tasks.images.reference import Destination, parse
+from tasks.images.reference import parse
 
 TO = Destination(address="nexus:5443", prefix="in")
 EMPTY = Present(tags={}, blobs={})

@@ -7,14 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import ImageError
-from tasks.images.reference import (
-    Destination,
-    Reference,
-    complete,
-    parse,
-    refuse_collisions,
-    refuse_shared_homes,
-)
+from tasks.images.destination import Destination, refuse_collisions, refuse_shared_homes
+from tasks.images.reference import Reference, complete, parse
 
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64

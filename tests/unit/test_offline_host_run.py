@@ -9,7 +9,7 @@ import pytest
 
 from tasks.core.config_load import load
 from tasks.core.errors import ConfigError
-from tasks.core.graph.commands import is_recorded
+from tasks.core.graph.run import is_recorded
 from tasks.offline_host import graph
 from tasks.offline_host.run import REMOTE, file_system, own_params
 

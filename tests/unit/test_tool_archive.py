@@ -10,13 +10,13 @@ import pytest
 
 from tasks.core import files
 from tasks.core.config_load import load
-from tasks.release import graph, tool
+from tasks.release import graph, places, tool
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_archive_holds_the_project_and_nothing_built() -> None:
-    names = {path.relative_to(ROOT).as_posix() for path in tool.sources(ROOT)}
+    names = {path.relative_to(ROOT).as_posix() for path in places.sources(ROOT)}
     assert {"doit", "dodo.py", "requirements.txt", "pyproject.toml", "tasks/core/step.py",
             "schemas/site.schema.json"} <= names
     assert not [name for name in names
@@ -52,7 +52,7 @@ def test_the_wheels_are_asked_for_without_markers_and_with_all_hashes() -> None:
 def test_the_archives_bytes_depend_on_content_alone(
         project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def archive(name: str) -> bytes:
-        files.write_tar(tmp_path / name, Path(), tool.sources(),
+        files.write_tar(tmp_path / name, Path(), places.sources(),
                         extra={"config/sites/local.yml": b"{}"})
         return (tmp_path / name).read_bytes()
 

@@ -1,0 +1,95 @@
+"""`doit run`: alone on a site's state, interrupted cleanly, nothing lost of what was finished."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from doit.cmd_run import Run as DoitRun
+
+from tasks.core import processes
+from tasks.core.graph import runner, sweep
+from tasks.core.graph.state import State
+
+
+class Run(DoitRun):  # type: ignore[misc]
+    """Run tasks: alone on this site's state, and interrupted cleanly."""
+
+    name = "run"
+
+    def _execute(self, outfile: Any, verbosity: int | None = None, always: bool = False,
+                 continue_: bool = False, reporter: Any = "console", num_process: int = 0,
+                 par_type: str = "process", single: bool = False,
+                 auto_delayed_regex: bool = False, force_verbosity: bool = False,
+                 failure_verbosity: int = 0, pdb: bool = False) -> int:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        runner.use()
+        save, forget = self.dep_manager.save_success, self.dep_manager.remove_success
+        backend = self.dep_manager.backend
+
+        def save_and_commit(task: Any, result_hash: str | None = None) -> None:
+            if is_recorded(task):
+                save(task, result_hash)
+                if isinstance(backend, State):
+                    backend.commit()
+
+        def forget_recorded(task: Any) -> None:
+            if is_recorded(task):
+                forget(task)
+
+        self.dep_manager.save_success = save_and_commit
+        self.dep_manager.remove_success = forget_recorded
+        try:
+            state = Path(self.dep_manager.name)
+            with alone(state.with_suffix(".lock")):
+                sweep.sweep(state)
+                status: int = super()._execute(
+                    outfile, verbosity, always, continue_, reporter, num_process, par_type,
+                    single, auto_delayed_regex, force_verbosity, failure_verbosity, pdb)
+                return status
+        except Busy as busy:
+            sys.stderr.write(f"ERROR: {busy}\n")
+            return 3
+        except KeyboardInterrupt:
+            processes.end_all()
+            self.dep_manager.close()
+            sys.stderr.write("\ninterrupted; what was finished is kept, "
+                             "and the same command goes on from here\n")
+            sys.stdout.flush()
+            sys.stderr.flush()
+            # Steps that compute in threads can't be stopped; all they write is renamed into
+            # place when whole, so the process may end now.
+            os._exit(130)
+
+
+def is_recorded(task: Any) -> bool:
+    """Whether a run of the task counts: not where a switch makes it do something else."""
+    return bool((task.meta or {}).get("recorded", True))
+
+
+class Busy(Exception):
+    """Another run holds the site's state."""
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock file, or raise Busy with the process that holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            stream.seek(0)
+            raise Busy(f"another run is at work on this site (process {stream.read().strip()}); "
+                       "wait for it, or end it, then run the same command again") from error
+        stream.seek(0)
+        stream.truncate()
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield

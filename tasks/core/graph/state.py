@@ -1,0 +1,90 @@
+"""What doit remembers of a site's steps, and what follows from it: fresh, stale or behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from doit.dependency import SqliteDB
+
+from tasks.core.action_code import ActionCode
+
+FRESH, STALE, BEHIND, LOOK = "fresh", "stale", "behind", "-"
+
+
+class State(SqliteDB):  # type: ignore[misc]
+    """doit's sqlite3 state, written at each task's success: a killed run keeps what it finished.
+
+    All of it is read at once, and the code that steps run is known beside it.
+    """
+
+    desc = "sqlite3, one commit per task"
+    _dirty: set[str]
+
+    def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:
+        super().__init__(name, codec, module_name=module_name)
+        self.code = ActionCode(Path(name).with_suffix(".code.json"))
+        self._texts: dict[str, str] | None = None
+
+    def _get_task_data(self, task_id: str) -> Any:
+        if self._texts is None:
+            self._texts = {row["task_id"]: row["text"] for row in self._conn.execute(
+                "select task_id, cast(task_data as text) as text from doit")}
+        return self.codec.decode(self._texts.get(task_id, "{}"))
+
+    def remove(self, task_id: str) -> None:
+        super().remove(task_id)
+        if self._texts is not None:
+            self._texts.pop(task_id, None)
+
+    def remove_all(self) -> None:
+        super().remove_all()
+        self._texts = {}
+
+    def commit(self) -> None:
+        """Write what has changed; the connection stays open."""
+        for task_id in self._dirty:
+            self._conn.execute("insert or replace into doit values (?,?)",
+                               (task_id, self.codec.encode(self._cache[task_id])))
+        self._conn.commit()
+        self._dirty = set()
+
+
+def states(tasks: Iterable[Any], dependency: Any) -> dict[str, str]:
+    """Each task's state: fresh; stale (it will run); behind (something before it is stale).
+
+    `tasks` are doit's, with implicit dependencies already added by TaskControl. A task that only
+    looks has no state, and counts for nothing behind it; nor has one that is made on request and
+    never was. A group has its members' worst.
+    """
+    by_name = {task.name: task for task in tasks}
+    known: dict[str, str] = {}
+
+    def worst(names: Iterable[str]) -> str:
+        before = {state(name) for name in names}
+        return next((kind for kind in (STALE, BEHIND, FRESH) if kind in before), LOOK)
+
+    def state(name: str) -> str:
+        if name not in known:
+            task = by_name[name]
+            before = worst(task.task_dep)
+            if task.has_subtask:
+                known[name] = before
+            elif _is_apart(task, dependency):
+                known[name] = LOOK
+            else:
+                own = dependency.get_status(task, by_name).status
+                behind = before in (STALE, BEHIND)
+                known[name] = (STALE if own == "run" or (own == "error" and not behind)
+                               else BEHIND if behind else FRESH)
+        return known[name]
+
+    for name in by_name:
+        state(name)
+    return known
+
+
+def _is_apart(task: Any, dependency: Any) -> bool:
+    meta = task.meta or {}
+    return bool(meta.get("look") or (meta.get("asked") and not dependency.get_values(task.name)))

@@ -1,0 +1,61 @@
+"""Which files make a release, its signature and promotion, and the tool; where they lie here.
+
+The graph is built from this alone, so it imports nothing of the room's logic.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasks.core import files
+from tasks.core.paths import PipelinePaths
+
+PROMOTION = "promotion.json"
+"""Beside what is signed: the statement that this is the current one; its signature is beside it."""
+BEFORE_RELEASE = ("code", "data", "plugins", "runtime")
+"""The parts that are pushed before a release is."""
+LISTED = ("release.json", "SHA256SUMS")
+SEALED = (*LISTED, "SHA256SUMS.sig")
+PROMOTED = (PROMOTION, f"{PROMOTION}.sig")
+SIGNED = ("SHA256SUMS.sig", *PROMOTED)
+SMOKE = ("smoke.log", "trace.txt", "report.html", "DAG.svg")
+TOP = ("doit", "dodo.py", "requirements.txt", "pyproject.toml", "README.md", "LICENSE")
+FOLDERS = ("schemas", "tasks")
+"""What of the project is carried."""
+
+
+def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
+          configs: bool = False) -> dict[str, tuple[str, Path]]:
+    """Path in the release to kind and place here, of all but data files and images' blobs."""
+    institutional = {"configs.tar": ("code", layout.configs),
+                     "configs.manifest.json": ("code", layout.configs_manifest)}
+    oci = {"oci/index.json": ("images", layout.oci_index),
+           "oci/oci-layout": ("images", layout.oci_marker)}
+    return {
+        **(oci if carry == "store" else {}),
+        **(institutional if configs else {}),
+        "code.tar": ("code", layout.code),
+        "manifest.json": ("code", layout.code_manifest),
+        "reach.json": ("code", layout.reach),
+        "images.json": ("images", layout.images_scan),
+        "images.lock.json": ("images", layout.lock("images")),
+        "images.txt": ("images", layout.images),
+        "images.pinned.txt": ("images", layout.images_pinned),
+        "images.receipt.json": ("images", layout.images_receipt),
+        "data.manifest.json": ("data", layout.data_manifest),
+        "inputs.csv": ("data", layout.inputs),
+        "inputs3.csv": ("data", layout.inputs_store),
+        "plugins.txt": ("plugins", layout.plugins_list),
+        "plugins.tar": ("plugins", layout.plugins),
+        f"nextflow-{runtime}.tar": ("runtime", layout.runtime(runtime)),
+        "offline.config": ("config", layout.offline_config),
+    }
+
+
+def sources(root: Path = Path()) -> list[Path]:
+    """The project's own files that are carried, without what was built."""
+    found = [root / name for name in TOP if (root / name).is_file()]
+    for folder in FOLDERS:
+        found += [path for path in files.tree(root / folder)
+                  if "__pycache__" not in path.parts and path.suffix != ".pyc"]
+    return found

@@ -86,7 +86,7 @@ class S3Store:
         """Send an object whole; its tag, if the server says that it has checked the bytes."""
         checksum = _base64(bytes.fromhex(body.sha256))
         response = self._bucket.ask(Request(method="PUT", key=self._key(key), body=body,
-                                            headers={CHECKSUM: checksum, **_only_once(key)}))
+                                            headers={**_checked(checksum), **_only_once(key)}))
         return (response.headers.get("ETag") if response.headers.get(CHECKSUM) == checksum
                 else None)
 
@@ -102,7 +102,7 @@ class S3Store:
             for number, body in enumerate(_parts(path, self._part, sha256), start=1):
                 checksum = _base64(bytes.fromhex(body.sha256))
                 sent = ask("PUT", query={"partNumber": str(number), "uploadId": upload},
-                           headers={CHECKSUM: checksum}, body=body)
+                           headers=_checked(checksum), body=body)
                 parts.append(f"<Part><PartNumber>{number}</PartNumber><ChecksumSHA256>{checksum}"
                              f"</ChecksumSHA256><ETag>{escape(sent.headers.get('ETag', ''))}"
                              "</ETag></Part>")
@@ -209,6 +209,11 @@ def _parts(path: Path, part: int, sha256: str) -> Iterator[Body]:
         raise IntegrityError(f"a file has changed: sha256 {whole.hexdigest()}, expected {sha256}",
                              where=path,
                              todo="remove it, so that the step that makes it runs again")
+
+
+def _checked(checksum: str) -> dict[str, str]:
+    """Have the server check a body; some keep the checksum only where its algorithm is named."""
+    return {CHECKSUM: checksum, "x-amz-sdk-checksum-algorithm": "SHA256"}
 
 
 def _only_once(key: str) -> dict[str, str]:

@@ -92,6 +92,12 @@ class Hostile(BaseHTTPRequestHandler):
         self.begin(Content_Length=str(len(data)), Content_Type="application/xml")
         self.wfile.write(data)
 
+    def entities(self) -> None:
+        data = (b'<!DOCTYPE x [<!ENTITY e "key">]><ListBucketResult><Contents><Key>&e;</Key>'
+                b"<Size>1</Size></Contents></ListBucketResult>")
+        self.begin(Content_Length=str(len(data)))
+        self.wfile.write(data)
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
         """Say nothing."""
 
@@ -154,6 +160,13 @@ def test_a_byte_now_and_then_does_not_last_for_ever(
             opened(server).list("key")
     assert time.monotonic() - begun < 20
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_listing_has_no_entities(server: Any) -> None:
+    """They could grow beyond all bounds once they are read."""
+    server.kind = "entities"
+    with pytest.raises(StoreError, match="what is no XML"):
+        opened(server).list("")
 
 
 def test_a_listing_ends(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,10 +19,10 @@ from tasks.core.schema import read_json
 from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions, signature
-from tasks.core.trust.promotions import AGAIN, Promotion, bring
+from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, bring
 from tasks.offline_host import freshness
 
-LARGEST_LIST = 64 << 20
+MAX_LIST = 64 << 20
 """Bytes of SHA256SUMS and of release.json: some 100 for each carried file."""
 
 
@@ -89,7 +89,7 @@ def _signed_list(store: Store, spec: FetchSpec, name: str) -> bytes:
     place = f"releases/{spec.pipeline}/{name}"
     files.inside(Path(), place)
     try:
-        listed = bring(store, f"{place}/SHA256SUMS", LARGEST_LIST)
+        listed = bring(store, f"{place}/SHA256SUMS", MAX_LIST)
     except StoreError as error:
         known = sorted({key.split("/")[2] for key in store.list(f"releases/{spec.pipeline}/")
                         if key.endswith("/SHA256SUMS")})
@@ -100,7 +100,8 @@ def _signed_list(store: Store, spec: FetchSpec, name: str) -> bytes:
         signed = bring(store, f"{place}/SHA256SUMS.sig")
     except StoreError as error:
         raise IntegrityError(f"the signature is missing: {error.what}",
-                             where=_where(spec, name, "SHA256SUMS.sig"), todo=AGAIN) from error
+                             where=_where(spec, name, "SHA256SUMS.sig"),
+                             todo=CARRY_AGAIN) from error
     signers = spec.host.signers
     signature.verify(listed, signed, namespace=signature.RELEASE, allowed=signers.allowed,
                      signer=promotions.Subject(pipeline=spec.pipeline).signer(signers.identity),
@@ -113,24 +114,24 @@ def _release(store: Store, spec: FetchSpec, name: str, listed: bytes,
     """release.json, whose pipeline, id and files must be those that were asked for and signed."""
     where = _where(spec, name, "release.json")
     if "release.json" not in digests:
-        raise IntegrityError("the signed list names no release.json", where=where, todo=AGAIN)
-    shown = bring(store, f"releases/{spec.pipeline}/{name}/release.json", LARGEST_LIST)
+        raise IntegrityError("the signed list names no release.json", where=where, todo=CARRY_AGAIN)
+    shown = bring(store, f"releases/{spec.pipeline}/{name}/release.json", MAX_LIST)
     if files.sha256_bytes(shown) != digests["release.json"]:
-        raise IntegrityError("its bytes have changed", where=where, todo=AGAIN)
+        raise IntegrityError("its bytes have changed", where=where, todo=CARRY_AGAIN)
     path = _blob(spec, "release.json", digests)
     _fetch_one(store, "release.json", digests["release.json"], None, path)
     release: dict[str, Any] = read_json(path, "release")
     if release["pipeline"] != spec.pipeline:
         raise IntegrityError(f"this is a release of another pipeline, {release['pipeline']!r}",
-                             where=where, todo=AGAIN)
+                             where=where, todo=CARRY_AGAIN)
     own = f"{release['revision']}-{files.sha256_bytes(listed)[:12]}"
     if own != name:
         raise IntegrityError(f"the release under the name {name} is {own}", where=where,
-                             todo=AGAIN)
+                             todo=CARRY_AGAIN)
     listed_there = {file["path"]: file["sha256"] for file in release["files"]}
     if listed_there != {key: value for key, value in digests.items() if key != "release.json"}:
         raise IntegrityError("release.json and SHA256SUMS do not list the same files", where=where,
-                             todo=AGAIN)
+                             todo=CARRY_AGAIN)
     return release
 
 
@@ -162,7 +163,7 @@ def _fetch_all(store: Store, spec: FetchSpec, digests: Mapping[str, str],
         kind = type(next(iter(faults.values())))
         raise kind("files of the release are not as they were signed:\n"
                    + "\n".join(f"  {path}: {fault.what}" for path, fault in faults.items()),
-                   where=spec.store.url, todo=AGAIN)
+                   where=spec.store.url, todo=CARRY_AGAIN)
     return sum(result is True for result in results)
 
 
@@ -173,11 +174,11 @@ def _fetch_one(store: Store, path: str, digest: str, size: int | None, target: P
     key = checksums.blob_key(path, digest)
     incoming = target.with_name(f".{target.name}.{threading.get_ident()}.incoming")
     try:
-        store.get(key, incoming, most=LARGEST_LIST if size is None else size)
+        store.get(key, incoming, most=MAX_LIST if size is None else size)
         arrived, length = files.sha256(incoming), incoming.stat().st_size
         if arrived != digest or size not in (None, length):
             raise IntegrityError(f"its bytes have changed (sha256 {arrived}, {length} bytes), in "
-                                 f"{key}", where=store.url, todo=AGAIN)
+                                 f"{key}", where=store.url, todo=CARRY_AGAIN)
         incoming.chmod(0o444)
         os.replace(incoming, target)
     finally:

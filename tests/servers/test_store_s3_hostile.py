@@ -175,7 +175,7 @@ def test_a_listing_ends(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreError, match="more than 7 pages"):
         opened(server).list("")
     server.keys = 10
-    monkeypatch.setattr(interface, "LISTED", 50)
+    monkeypatch.setattr(interface, "MAX_LISTED", 50)
     with pytest.raises(StoreError, match="more than 50 files"):
         opened(server).list("")
 

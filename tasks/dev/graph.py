@@ -35,7 +35,8 @@ def tasks(config: Config) -> Iterator[Task]:
             pipeline=pipeline.name, profile=pipeline.profile,
             runtime=pipeline.nextflow.version, layout=at, registry=site.registry, spans=spans,
             store=site.store, configs=pipeline.configs is not None,
-            hosts=Inside(allowed=site.hosts.inside), isolation=site.isolation, machine=uncompared(machine))
+            hosts=Inside(allowed=site.hosts.inside), isolation=site.isolation,
+            machine=uncompared(machine))
         yield step(f"dev:validate:{pipeline.name}", "whether a release would run offline",
                    validate.validate, validate_spec, look=True, servers=site.servers,
                    needs=[at.code, at.runtime(pipeline.nextflow.version), at.plugins,

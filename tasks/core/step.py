@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from doit.dependency import UptodateCalculator
 
 from tasks.core import files, ownership
-from tasks.core.deferred import Call, Name, loaded
+from tasks.core.deferred import Call, Name, Uncompared, loaded
 from tasks.core.errors import AirlockError
 from tasks.core.paths import SitePaths
 
@@ -170,11 +170,13 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON does not know: a dataclass as its fields, a path as text."""
+    """What JSON does not know: a dataclass as the fields that count, a path as text."""
     if isinstance(value, Call):
-        return value.fields
+        return {name: field for name, field in value.fields.items()
+                if not isinstance(field, Uncompared)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)
+                if field.compare}
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 

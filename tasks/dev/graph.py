@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from functools import partial
 
 from tasks.core.config import Config, Pipeline
-from tasks.core.deferred import deferred
+from tasks.core.deferred import deferred, uncompared
+from tasks.core.engine.address import Engine
 from tasks.core.net.inside import Inside
+from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.step import Task, group, step
 from tasks.core.verbs import for_pipelines
@@ -22,11 +26,14 @@ def tasks(config: Config) -> Iterator[Task]:
     engine on this side could pull them.
     """
     smokes = config.site.smokes
+    machine, pulling = this_machine(config.environment), threading.Lock()
     yield group("dev", "look at what was staged, before it is carried",
                 ["dev:validate", *(["dev:smoke"] if smokes else [])])
     yield from for_pipelines(config, {
-        "dev:validate": ("whether the releases would run offline, line by line", _validate),
-        **({"dev:smoke": ("a preview and a stub run on the online side", _smoke)}
+        "dev:validate": ("whether the releases would run offline, line by line",
+                         partial(_validate, machine=machine)),
+        **({"dev:smoke": ("a preview and a stub run on the online side",
+                          partial(_smoke, machine=machine, pulling=pulling))}
            if smokes else {}),
     })
     yield step("dev:contents", "a table of what each pipeline carries", contents.contents,
@@ -39,29 +46,34 @@ def tasks(config: Config) -> Iterator[Task]:
                checks.CheckSpec(logs=SitePaths(site=config.site.name).logs), look=True)
 
 
-def _validate(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+def _validate(name: str, doc: str, config: Config, pipeline: Pipeline, *,
+              machine: Machine) -> Task:
     site, version = config.site, pipeline.nextflow.version
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     return step(name, doc, validate.validate, validate.ValidateSpec(
         pipeline=pipeline.name, profile=pipeline.profile, runtime=version, layout=at,
         registry=site.registry, spans=site.images.carry == "registry", store=site.store,
         configs=pipeline.configs is not None, hosts=Inside(allowed=site.hosts.inside),
-        isolation=site.isolation), look=True, servers=site.servers,
+        isolation=site.isolation, machine=uncompared(machine)),
+        look=True, servers=site.servers,
         needs=[at.code, at.runtime(version), at.plugins, at.plugins_list, at.offline_config,
                at.images_scan, at.images_receipt, at.data_manifest, at.inputs, at.reach,
                *([at.configs] if pipeline.configs else [])])
 
 
-def _smoke(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+def _smoke(name: str, doc: str, config: Config, pipeline: Pipeline, *,
+           machine: Machine, pulling: threading.Lock) -> Task:
+    """Steps that share `pulling` pull images one after the other."""
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = smoke.SmokeSpec(
-        pipeline=pipeline.name, site=site.name, profile=pipeline.profile, engine=site.engine,
-        authfile=site.registry.authfile, code=at.code,
-        runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins,
+        pipeline=pipeline.name, site=site.name, profile=pipeline.profile,
+        engine=Engine.of(config.environment, site.engine), authfile=site.registry.authfile,
+        code=at.code, runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins,
         config=at.offline_config, data_manifest=at.data_manifest, receipt=at.images_receipt,
         output=at.smoke, configs=at.configs if pipeline.configs else None,
-        isolation=site.isolation)
+        isolation=site.isolation, machine=uncompared(machine),
+        pulling=uncompared(pulling))
     return step(name, doc, smoke.smoke, spec, servers=site.servers,
                 needs=[spec.code, spec.runtime, spec.plugins, spec.config, spec.data_manifest,
                        spec.receipt, at.inputs, *([at.configs] if pipeline.configs else [])],

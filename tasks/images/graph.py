@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from tasks.core.config import Config, Pipeline, Site
-from tasks.core.deferred import deferred
+from tasks.core.deferred import deferred, uncompared
 from tasks.core.net.inside import Inside
+from tasks.core.nextflow.environment import Inherited
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
 from tasks.core.verbs import Verbs, for_pipelines
@@ -63,7 +64,8 @@ def _inspect(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
         runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins, scan=at.images_scan,
         data_manifest=at.data_manifest, blobs=at.of_site.blobs, log=at.log(name),
-        isolation=config.site.isolation)
+        isolation=config.site.isolation,
+        inherited=uncompared(Inherited.of(config.environment)))
     return step(name, doc, inspect_images, spec, look=True,
                 needs=[spec.code, spec.runtime, spec.plugins, spec.data_manifest, at.inputs,
                        spec.scan])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from functools import partial
 
 from tasks.core.config import TOOL, Config
-from tasks.core.deferred import deferred
+from tasks.core.deferred import deferred, uncompared
+from tasks.core.engine.address import Engine
+from tasks.core.nextflow.environment import Inherited, RunSettings
+from tasks.core.nextflow.machine import this_machine
 from tasks.core.paths import OfflinePaths
 from tasks.core.step import Task, group, step
 from tasks.core.verbs import for_names
@@ -19,10 +24,12 @@ def tasks(config: Config) -> Iterator[Task]:
     """`prod:fetch:<pipeline>`, `prod:bootstrap:<pipeline>` and `prod:run:<pipeline>`."""
     yield group("prod", "bring the current release in, and run it",
                 ["prod:fetch", "prod:bootstrap", "prod:run"])
+    pulling = threading.Lock()
     own = "input" in config.variables or "params" in config.variables
     yield from for_names(config, {
         "prod:fetch": ("a release out of the store, checked", _fetch),
-        "prod:bootstrap": ("all that the release needs on this host", _bootstrap),
+        "prod:bootstrap": ("all that the release needs on this host",
+                           partial(_bootstrap, pulling=pulling)),
         "prod:run": ("the pipeline, offline", _run_own if own else _run),
     }, {name: name for name in config.names})
 
@@ -38,25 +45,32 @@ def _fetch(name: str, doc: str, config: Config, pipeline: str) -> Task:
         always=True, makes=[at.current])
 
 
-def _bootstrap(name: str, doc: str, config: Config, pipeline: str) -> Task:
+def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *,
+               pulling: threading.Lock) -> Task:
+    """Steps that share `pulling` pull images one after the other."""
     site = config.site
     at = OfflinePaths(site=site.name, pipeline=pipeline)
     return step(name, doc, bootstrap.bootstrap, bootstrap.BootstrapSpec(
-        pipeline=pipeline, layout=at, trust=site.offline.trust),
+        pipeline=pipeline, layout=at, launch=at.launch.absolute(), trust=site.offline.trust,
+        engine=Engine.of(config.environment), machine=this_machine(config.environment),
+        pulling=uncompared(pulling)),
         needs=[at.current, *([at.images_receipt] if site.images.carry == "store" else [])],
         makes=[at.bootstrap])
 
 
 def _run(name: str, doc: str, config: Config, pipeline: str) -> Task:
     at = OfflinePaths(site=config.site.name, pipeline=pipeline)
-    return step(name, f"{doc}, on its test data", run.run_test,
-                run.RunSpec(pipeline=pipeline, layout=at), needs=[at.bootstrap], makes=[at.run])
+    return step(name, f"{doc}, on its test data", run.run_test, run.RunSpec(
+        pipeline=pipeline, layout=at, settings=RunSettings.of(config.environment),
+        inherited=uncompared(Inherited.of(config.environment))),
+        needs=[at.bootstrap], makes=[at.run])
 
 
 def _run_own(name: str, doc: str, config: Config, pipeline: str) -> Task:
     """Another run under the same name: the test run's success stays what it was."""
     at = OfflinePaths(site=config.site.name, pipeline=pipeline)
     return step(name, f"{doc}, on your own data", run.run_own, run.OwnRunSpec(
-        pipeline=pipeline, layout=at, input=config.variables.get("input"),
-        params=config.variables.get("params")),
+        pipeline=pipeline, layout=at, settings=RunSettings.of(config.environment),
+        inherited=uncompared(Inherited.of(config.environment)),
+        input=config.variables.get("input"), params=config.variables.get("params")),
         needs=[at.bootstrap], always=True, recorded=False)

@@ -130,7 +130,7 @@ def push(spec: PushToolSpec) -> str:
     about = read_json(folder / "tool.json", "tool")
     name = about["id"]
     paths = [folder / "airlock.tar", folder / "airlock.tar.sig",
-             *(folder / "wheels" / each["name"] for each in about["wheels"])]
+             *(folder / "wheels" / wheel["name"] for wheel in about["wheels"])]
     uploads = [Upload(key=f"tool/{name}/{path.relative_to(folder).as_posix()}", path=path,
                       sha256=files.sha256(path), size=path.stat().st_size) for path in paths]
     store = open_store(spec.store)

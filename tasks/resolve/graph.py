@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config import Config, Pipeline
-from tasks.core.deferred import deferred
+from tasks.core.deferred import deferred, uncompared
+from tasks.core.nextflow.environment import Inherited
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, step
 from tasks.core.verbs import for_pipelines
@@ -25,5 +26,6 @@ def _resolve(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     spec = ResolveSpec(
         pipeline=pipeline.name, profile=pipeline.profile, given=pipeline.params, code=at.code,
         runtime=at.runtime(pipeline.nextflow.version), output=at.resolved, log=at.log(name),
-        isolation=config.site.isolation)
+        isolation=config.site.isolation,
+        inherited=uncompared(Inherited.of(config.environment)))
     return step(name, doc, resolve, spec, needs=[spec.code, spec.runtime], makes=[spec.output])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.config import Config, Nextflow, Pipeline, Site
-from tasks.core.deferred import deferred
+from tasks.core.deferred import deferred, uncompared
 from tasks.core.net import urls
 from tasks.core.net.inside import Inside
 from tasks.core.paths import PipelinePaths
@@ -30,7 +30,8 @@ def _runtime(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, version=version, coordinates=nextflow.coordinates,
         dist=_dist(site, nextflow), archive=at.runtime(version), sums=at.runtime_sums(version),
         lock=at.lock("runtime"), log=at.log(name), relock=config.relock,
-        repository=at.of_site.maven, isolation=site.isolation)
+        repository=at.of_site.maven, isolation=site.isolation,
+        environment=uncompared(config.environment))
     source = "Maven" if nextflow.dist is None else "its -dist file"
     own = (Path(nextflow.dist).expanduser()
            if nextflow.dist and not urls.is_url(nextflow.dist) else None)

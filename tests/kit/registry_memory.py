@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from tests.kit.web import Quiet, Server, running
 
 Answer = tuple[int, dict[str, str], bytes]
 Spoil = Callable[["Request"], "Answer | None"]
@@ -135,10 +136,7 @@ class Memory:
 def serve(memory: Memory) -> Iterator[Memory]:
     """The registry on a free port of loopback."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+    class Handler(Quiet):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             request = Request(method=self.command, path=parts.path, query=parse_qs(parts.query),
@@ -161,17 +159,6 @@ def serve(memory: Memory) -> Iterator[Memory]:
 
         do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *args: None  # type: ignore[method-assign]  # clients hang up
-    memory.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with running(Server(Handler)) as server:
+        memory.url = server.url
         yield memory
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from tasks.core.store import interface, s3
 from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
 from tests.kit.bounded import limited
+from tests.kit.web import Quiet, Server, running
 
 MB = 10**6
 GET = """
@@ -32,10 +31,8 @@ else:
 """
 
 
-class Hostile(BaseHTTPRequestHandler):
+class Hostile(Quiet):
     """Sends what the server's `kind` says, until the client goes."""
-
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         server: Any = self.server
@@ -92,22 +89,13 @@ class Hostile(BaseHTTPRequestHandler):
         self.begin(Content_Length=str(len(data)), Content_Type="application/xml")
         self.wfile.write(data)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """Say nothing."""
-
 
 @pytest.fixture
 def server() -> Iterator[Any]:
-    made: Any = ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
-    made.daemon_threads = True
+    made: Any = Server(Hostile)
     made.count, made.keys = 0, 0
-    made.url = f"http://127.0.0.1:{made.server_port}"
-    thread = threading.Thread(target=made.serve_forever, args=(0.05,))
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with running(made):
+        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> runtimes.Runtime:
         pipeline="hello", version=raw["version"], coordinates=tuple(raw["coordinates"]),
         archive=folder / f"nextflow-{raw['version']}.tar", sums=folder / "sums",
         lock=folder / "runtime.json", log=folder / "maven.log", relock=False,
-        repository=MAVEN)
+        repository=MAVEN, environment=os.environ)
     runtimes.build(spec)
     return spec
 

@@ -20,6 +20,7 @@ import pytest
 
 from tasks.core import files
 from tasks.core.nextflow import launch
+from tasks.core.nextflow.machine import this_machine
 from tasks.core.trust import signature
 from tasks.offline_host import bootstrap
 from tests.kit.git import Repository
@@ -40,7 +41,7 @@ def arrived(hostile: Hostile) -> tuple[Path, launch.Launch]:
     hostile.run("prod:fetch", role="prod")
     folder = hostile.prod.release(json.loads(hostile.prod.current.read_text())["id"])
     return folder.absolute(), launch.prepare(bootstrap.carried(folder, VERSION),
-                                             hostile.prod.launch)
+                                             hostile.prod.launch, this_machine())
 
 
 def test_what_is_odd_but_harmless_arrives_as_it_was(hostile: Hostile, web: Web) -> None:

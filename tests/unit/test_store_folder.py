@@ -282,7 +282,7 @@ def test_a_listing_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     store = open_store(StoreAt(url=str(tmp_path / "store")))
     for number in range(6):
         store.put_bytes(f"a/{number}", b"")
-    monkeypatch.setattr("tasks.core.store.interface.LISTED", 5)
+    monkeypatch.setattr("tasks.core.store.interface.MAX_LISTED", 5)
     with pytest.raises(StoreError, match="more than 5 files"):
         store.list("a/")
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tasks.core import files
-from tasks.core.engine import gate
+from tasks.core.engine import address, gate
 from tasks.core.nextflow import isolation
 from tasks.dev.smoke import SmokeSpec, smoke
 from tasks.local_site import images, packages
@@ -238,7 +238,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: Path,
         engine.run("run", "--detach", "--name", "victim", "--network", "none", "--volume",
                    f"{tmp_path}/held:/held", name, "/bin/sleep", "600")
         yield Site(root=tmp_path, engine=engine, image=name, listener=listener, spec=SmokeSpec(
-            pipeline="hostile", site="here", profile="test", engine=engine.command[-1],
+            pipeline="hostile", site="here", profile="test",
+            engine=address.Engine(url=engine.command[-1]),
             authfile=None, code=at.code, runtime=runtime.archive, plugins=at.plugins,
             config=at.offline_config, data_manifest=at.data_manifest, receipt=at.images_receipt,
             output=at.smoke))

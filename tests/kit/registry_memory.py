@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
+from tests.kit.images import OCI, OCI_CONFIG, OCI_LAYER
 from tests.kit.web import Quiet, Server, running
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -53,6 +55,18 @@ class Memory:
         for name in (reference, digest):
             self.manifests[repository, name] = (media_type, data)
         return digest
+
+    def add_image(self, repository: str, layers: Sequence[bytes]) -> str:
+        """An image of this repository's name, tagged 1; returns its digest."""
+        config = json.dumps({"os": "linux", "architecture": "amd64", "name": repository}).encode()
+        manifest = {"schemaVersion": 2, "mediaType": OCI,
+                    "config": self._described(repository, config, OCI_CONFIG),
+                    "layers": [self._described(repository, layer, OCI_LAYER) for layer in layers]}
+        return self.add_manifest(repository, "1", OCI, json.dumps(manifest).encode())
+
+    def _described(self, repository: str, data: bytes, media_type: str) -> dict[str, object]:
+        return {"mediaType": media_type, "digest": self.add_blob(repository, data),
+                "size": len(data)}
 
     def count(self, method: str, pattern: str) -> int:
         """How many requests there were."""
@@ -130,6 +144,20 @@ class Memory:
         return 202, {"Location": self.url + place if self.absolute else place,
                      **({"OCI-Chunk-Min-Length": str(self.least_chunk)} if self.least_chunk
                         else {})}, b""
+
+
+def once(condition: Callable[[Request], bool], answer: Answer, times: int = 1,
+         ) -> Callable[[Request], Answer | None]:
+    """Give `answer` to the first `times` requests that fit."""
+    left = [times]
+
+    def spoil(request: Request) -> Answer | None:
+        if left[0] and condition(request):
+            left[0] -= 1
+            return answer
+        return None
+
+    return spoil
 
 
 @contextmanager

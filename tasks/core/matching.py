@@ -14,7 +14,7 @@ from typing import Any
 
 Match = Callable[[Any], bool]
 
-NOTES = {"$schema", "title", "description", "x-readers"}
+NOTES = {"$schema", "title", "description", "default", "x-readers"}
 """Keywords that demand nothing."""
 
 

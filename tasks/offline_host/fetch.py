@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions, signature
 from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, bring
 from tasks.offline_host import freshness
+
+logger = logging.getLogger(__name__)
 
 MAX_LIST = 64 << 20
 """Bytes of SHA256SUMS and of release.json: some 100 for each carried file."""
@@ -55,8 +58,8 @@ def fetch(spec: FetchSpec) -> str:
     digests = checksums.parse_sums(listed, where=_where(spec, name, "SHA256SUMS"))
     release = _release(store, spec, name, listed, digests)
     if release["isolation"] == "none":
-        print("NOT ISOLATED: where this release was made, the pipeline's code could read and "
-              "change what its maker could", flush=True)
+        logger.warning("NOT ISOLATED: where this release was made, the pipeline's code could read "
+                       "and change what its maker could")
     sizes = {file["path"]: file["size"] for file in release["files"]}
     fetched = _fetch_all(store, spec, digests, sizes)
     folder = spec.layout.release(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -17,6 +18,8 @@ from tasks.core.nextflow import launch
 from tasks.core.paths import MANIFEST, OfflinePaths
 from tasks.core.schema import check, read_json
 from tasks.offline_host.bootstrap import carried
+
+logger = logging.getLogger(__name__)
 
 MEMORY = "-Xms1g -Xmx4g"
 PARAMS = 16 * 2**20
@@ -188,8 +191,8 @@ def file_system(place: Path, mounts: str) -> str:
 
 
 def tell(step: str) -> Callable[[str], None]:
-    """Prints what a line of Nextflow's log says of a process."""
+    """Logs what a line of Nextflow's log says of a process."""
     def say(line: str) -> None:
         if match := STEP.search(line):
-            print(f"       {step}  {match[1].lower()}: {match[2].rstrip()}", flush=True)
+            logger.info("%s  %s: %s", step, match[1].lower(), match[2].rstrip())
     return say

@@ -213,7 +213,7 @@ print(processes.run(isolation.confined(["cat", secret], cwd=here, least=least), 
 @pytest.mark.parametrize("network", [False, True])
 def test_without_namespaces_nothing_is_started(monkeypatch: pytest.MonkeyPatch, network: bool,
                                                least: str, tmp_path: Path,
-                                               capsys: pytest.CaptureFixture[str]) -> None:
+                                               caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(isolation, "_means", lambda: isolation.Means(
         words=("unshare", "--net"), hides=False, why_not="Operation not permitted"))
     isolation._say.cache_clear()
@@ -226,7 +226,7 @@ def test_without_namespaces_nothing_is_started(monkeypatch: pytest.MonkeyPatch, 
         return
     words = isolation.confined(["true"], cwd=tmp_path, network=network, least=least)
     assert words == (["true"] if network else ["unshare", "--net", "true"])
-    assert capsys.readouterr().out.startswith("NOT ISOLATED: ")
+    assert caplog.messages[0].startswith("NOT ISOLATED: ")
 
 
 @pytest.mark.usefixtures("confining")
@@ -244,7 +244,7 @@ def test_a_system_that_makes_no_namespaces_stops_the_step(prey: Prey) -> None:
     assert SECRET not in stopped.stdout + stopped.stderr
     allowed = told(isolation.NONE)
     assert allowed.returncode == 0, allowed.stderr
-    assert allowed.stdout.startswith("NOT ISOLATED: ")
+    assert allowed.stderr.startswith("NOT ISOLATED: ")
     assert SECRET in allowed.stdout
 
 

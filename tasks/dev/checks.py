@@ -36,13 +36,13 @@ class CheckSpec:
 def run(spec: CheckSpec) -> str:
     """Run every check, even after one has failed; AirlockError names those that did."""
     with ThreadPoolExecutor(1) as pool:
-        quiet = pool.submit(lambda: [_passes(each, spec.logs) for each in spec.beside])
+        quiet = pool.submit(lambda: [_passes(check, spec.logs) for check in spec.beside])
         passed = {" ".join(spec.shown): _passes(spec.shown)}
-        passed |= {" ".join(each): good
-                   for each, good in zip(spec.beside, quiet.result(), strict=True)}
-    for each in spec.beside:
-        print(f"== {' '.join(each)}\n{_log(each, spec.logs).read_text()}", flush=True)
-    failed = [name for name, good in passed.items() if not good]
+        passed |= {" ".join(check): passes
+                   for check, passes in zip(spec.beside, quiet.result(), strict=True)}
+    for check in spec.beside:
+        print(f"== {' '.join(check)}\n{_log(check, spec.logs).read_text()}", flush=True)
+    failed = [check for check, passes in passed.items() if not passes]
     if failed:
         raise AirlockError(f"failed: {', '.join(failed)}", todo="the faults are printed above")
     return "all checks passed"

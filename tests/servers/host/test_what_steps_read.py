@@ -28,18 +28,20 @@ THERE = host.HOME / "hello/airlock"
 
 CODE = ("tasks", "schemas", "doit", "dodo.py", ".venv", "tests")
 STANDS_FOR = {
-    "data.manifest.json": "build/local/blobs/",
-    "config/locks/hello/data.json": "build/local/blobs/",
-    "release/SHA256SUMS": "build/local/blobs/",
-    "prod/hello/current.json": "build/local/prod/hello/releases/",
-    "prod/hello/bootstrap.json": "build/local/prod/hello/launch/",
+    "data.manifest.json": ("build/local/blobs/",),
+    "config/locks/hello/data.json": ("build/local/blobs/",),
+    "release/SHA256SUMS": ("build/local/blobs/",),
+    "tool/tool.json": ("build/local/tool/wheels/",),
+    "prod/hello/current.json": ("build/local/prod/hello/releases/",),
+    "prod/hello/bootstrap.json": ("build/local/prod/hello/releases/",
+                                  "build/local/prod/hello/launch/"),
 }
 """A manifest, a lock or a receipt that is declared, and the folder whose files it names by digest,
 or which it says is ready."""
 OWN = {
     "runtime": ("build/local/maven/",), "dev:smoke": ("build/local/hello/launch/",),
-    "tool": ("build/local/tool/wheels/",),
-    "prod:run": ("build/local/prod/hello/work/", "results/", "build/local/prod/hello/launch/")}
+    "tool": ("build/local/tool/wheels/",), "prod:fetch": ("build/local/prod/blobs/",),
+    "prod:run": ("build/local/prod/hello/work/", "results/")}
 """Caches and scratch folders of a step's own, besides hidden files and logs."""
 FAR = ("build/local/store/", "build/local/sandbox/sandbox.json", "build/local/sandbox/host/")
 """What stands for the far side, and for servers that run."""
@@ -136,7 +138,7 @@ def undeclared(step: str, trace: Traced) -> list[str]:
     """The files that a step reads, and that nothing declares."""
     verb = step.removesuffix(":hello")
     allowed = [*OWN.get(verb, ()), *FAR, "build/local/logs/",
-               *(folder for name, folder in STANDS_FOR.items()
+               *(folder for name, folders in STANDS_FOR.items() for folder in folders
                  if any(path.endswith(name) for path in trace.declared))]
     return sorted(path for path in trace.read - trace.declared - {*CREDENTIALS}
                   if path.split("/")[0] not in CODE and not path.startswith(tuple(allowed))

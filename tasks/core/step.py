@@ -37,7 +37,8 @@ class _Question:
 class Settings(_Question, UptodateCalculator):  # type: ignore[misc]
     """doit's question whether a step's settings and code are those of its last success.
 
-    Its text, shown by `doit info`, names the settings that changed; `code` is one of them.
+    Its text, shown by `doit info`, names the settings that changed; `its own code` is one, which no
+    field of a spec can be called.
     """
 
     def __init__(self, spec: object, action: Callable[..., object]) -> None:
@@ -46,10 +47,8 @@ class Settings(_Question, UptodateCalculator):  # type: ignore[misc]
 
     def setup(self, dep_manager: Any, tasks_dict: Mapping[str, Any]) -> None:
         """doit calls this before the question: the state's keeper knows the code, too."""
-        module = (self._action.module if isinstance(self._action, Name)
-                  else self._action.__module__)
-        self._now = _to_json({"code": dep_manager.backend.code.digest(module),
-                              **_plain(self._spec)})
+        code = dep_manager.backend.code.digest(module_of(self._action))
+        self._now = _to_json({**_plain(self._spec), "its own code": code})
 
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
         task.value_savers.append(lambda: {"settings": self._now})
@@ -143,6 +142,11 @@ def _questions(spec: object, action: Callable[..., object], keeps: list[Path],
 def group(name: str, doc: str, members: Iterable[str] = ()) -> Task:
     """A name for several tasks; without members, for all tasks `<name>:<pipeline>`."""
     return {"basename": name, "name": None, "doc": doc, "task_dep": list(members)}
+
+
+def module_of(action: Callable[..., object] | Name) -> str:
+    """The dotted name of the module that an action stands in."""
+    return action.module if isinstance(action, Name) else action.__module__
 
 
 def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:

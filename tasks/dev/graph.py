@@ -24,7 +24,7 @@ def tasks(config: Config) -> Iterator[Task]:
     engine on this side could pull them.
     """
     site = config.site
-    spans = site.carry == "registry"
+    spans = site.images.carry == "registry"
     machine, pulling = this_machine(config.environment), threading.Lock()
     yield group("dev", "look at what was staged, before it is carried",
                 ["dev:validate", *(["dev:smoke"] if site.smokes else [])])
@@ -32,14 +32,15 @@ def tasks(config: Config) -> Iterator[Task]:
     for pipeline in config.pipelines:
         at = PipelinePaths(site=site.name, pipeline=pipeline.name)
         validate_spec = validate.ValidateSpec(
-            pipeline=pipeline.name, profile=pipeline.profile, runtime=pipeline.runtime, layout=at,
-            registry=site.registry, spans=spans, store=site.store,
-            configs=pipeline.configs is not None, hosts=Inside(allowed=site.inside),
-            isolation=site.isolation, machine=uncompared(machine))
+            pipeline=pipeline.name, profile=pipeline.profile,
+            runtime=pipeline.nextflow.version, layout=at, registry=site.registry, spans=spans,
+            store=site.store, configs=pipeline.configs is not None,
+            hosts=Inside(allowed=site.hosts.inside), isolation=site.isolation,
+            machine=uncompared(machine))
         yield step(f"dev:validate:{pipeline.name}", "whether a release would run offline",
                    validate.validate, validate_spec, look=True, servers=site.servers,
-                   needs=[at.code, at.runtime(pipeline.runtime), at.plugins, at.plugins_list,
-                          at.offline_config, at.images_scan, at.images_receipt,
+                   needs=[at.code, at.runtime(pipeline.nextflow.version), at.plugins,
+                          at.plugins_list, at.offline_config, at.images_scan, at.images_receipt,
                           at.data_manifest, at.inputs, at.reach,
                           *([at.configs] if pipeline.configs else [])])
     if site.smokes:
@@ -49,7 +50,8 @@ def tasks(config: Config) -> Iterator[Task]:
         smoke_spec = smoke.SmokeSpec(
             pipeline=pipeline.name, site=site.name, profile=pipeline.profile,
             engine=Engine.of(config.environment, site.engine),
-            authfile=site.registry.authfile, code=at.code, runtime=at.runtime(pipeline.runtime),
+            authfile=site.registry.authfile, code=at.code,
+            runtime=at.runtime(pipeline.nextflow.version),
             plugins=at.plugins, config=at.offline_config, data_manifest=at.data_manifest,
             receipt=at.images_receipt, output=at.smoke,
             configs=at.configs if pipeline.configs else None, isolation=site.isolation,
@@ -65,7 +67,8 @@ def tasks(config: Config) -> Iterator[Task]:
                contents.ContentsSpec(
                    layouts=tuple(PipelinePaths(site=site.name, pipeline=pipeline.name)
                                  for pipeline in config.pipelines),
-                   runtimes=tuple(pipeline.runtime for pipeline in config.pipelines)), look=True)
+                   runtimes=tuple(pipeline.nextflow.version for pipeline in config.pipelines)),
+               look=True)
     yield step("test", "all checks and tests of this project", checks.run,
                checks.CheckSpec(logs=SitePaths(site=site.name).logs),
                look=True)

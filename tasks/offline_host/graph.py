@@ -46,7 +46,7 @@ def _pipeline(config: Config, name: str, pulling: threading.Lock) -> Iterator[Ta
                    pipeline=name, layout=at, launch=at.launch.absolute(),
                    trust=site.offline.trust, engine=Engine.of(config.environment),
                    machine=this_machine(config.environment), pulling=uncompared(pulling)),
-               needs=[at.current, *([at.images_receipt] if site.carry == "store" else [])],
+               needs=[at.current, *([at.images_receipt] if site.images.carry == "store" else [])],
                makes=[at.bootstrap])
     started: dict[str, Any] = {
         "pipeline": name, "layout": at, "settings": RunSettings.of(config.environment),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from tasks.core.nextflow import launch
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.paths import MANIFEST, OfflinePaths
 from tasks.core.schema import check, read_json
+
+logger = logging.getLogger(__name__)
 
 MAX_PARAMS = 16 * 2**20
 """Bytes of a params file."""
@@ -148,7 +151,7 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], *, pro
         "-with-report", reports / "report.html", "-with-timeline", reports / "timeline.html",
         "-with-trace", reports / "trace.txt", "-with-dag", reports / "dag.html"]
     try:
-        with processes.following(log, print_progress(step)):
+        with processes.following(log, log_progress(step)):
             launch.run(ready, profile=profile, log=log, options=options, words=words,
                        env=environment)
     except CommandError as error:
@@ -164,9 +167,9 @@ def own_work_folder(place: Path, layout: OfflinePaths) -> Path:
     return place
 
 
-def print_progress(step: str) -> Callable[[str], None]:
-    """Return what prints the tasks that a line of Nextflow's log tells of."""
+def log_progress(step: str) -> Callable[[str], None]:
+    """Return what logs the tasks that a line of Nextflow's log tells of."""
     def say(line: str) -> None:
         if match := STEP.search(line):
-            print(f"       {step}  {match[1].lower()}: {match[2].rstrip()}", flush=True)
+            logger.info("%s  %s: %s", step, match[1].lower(), match[2].rstrip())
     return say

@@ -21,7 +21,7 @@ def tasks(config: Config) -> Iterator[Task]:
         at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
         spec = ResolveSpec(
             pipeline=pipeline.name, profile=pipeline.profile, given=pipeline.params,
-            code=at.code, runtime=at.runtime(pipeline.runtime), output=at.resolved,
+            code=at.code, runtime=at.runtime(pipeline.nextflow.version), output=at.resolved,
             log=at.log(f"resolve:{pipeline.name}"), isolation=config.site.isolation,
             inherited=uncompared(Inherited.of(config.environment)))
         yield step(f"resolve:{pipeline.name}", "the config, as Nextflow resolves it", resolve,

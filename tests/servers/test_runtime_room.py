@@ -11,6 +11,7 @@ from tasks.core import files, processes
 from tasks.core.errors import HostError, IntegrityError
 from tasks.core.nextflow import isolation
 from tasks.runtime import maven, room
+from tests.kit import machine
 from tests.kit.web import Web
 
 SECRET = "a-secret-that-nobody-may-see"
@@ -32,8 +33,7 @@ case "$*" in *-Dmaven.repo.local=ROOT/build/maven*) echo kept > ROOT/build/maven
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web) -> Path:
     """A user with a key, settings with a password's variable, and a Maven that attacks."""
-    if not isolation._means().hides:
-        pytest.skip("this system makes no namespaces for us")
+    machine.need_namespaces()
     for place in ("home/.ssh/id", "config/locks/x", "build/other/code.tar"):
         files.write_text(tmp_path / place, SECRET)
     files.write_text(tmp_path / "home/.m2/settings.xml", "its settings ${env.NEXUS_PASSWORD}")

@@ -19,7 +19,7 @@ from tasks.core.store.store import open_store
 from tasks.core.trust import signature
 from tasks.offline_host import bootstrap, run
 
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="not root: only root gives files away")
 SOMEBODY = 12345
 
 
@@ -212,7 +212,7 @@ def test_a_work_folder_that_is_not_ours_is_refused(local: Path, tmp_path: Path,
         elif os.geteuid() == 0:
             os.chown(local, SOMEBODY, SOMEBODY)
         else:
-            pytest.skip("only root gives folders away")
+            pytest.skip("not root: only root gives folders away")
     with pytest.raises(HostError) as caught:
         work_folder()
     assert str(local) in str(caught.value)

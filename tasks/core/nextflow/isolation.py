@@ -8,6 +8,7 @@ for that, it isn't started, unless the site allows it.
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import tempfile
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.errors import HostError
+
+logger = logging.getLogger(__name__)
 
 FULL, NONE = "namespaces", "none"
 """What a site's key `isolation` may say, and a release of how its code was read."""
@@ -187,6 +190,6 @@ def _fault(command: Sequence[str]) -> str | None:
 
 
 def _say(network: bool) -> None:
-    print("NOT ISOLATED: this system lets us make no namespaces, and the site allows that: the "
-          f"pipeline's code runs with a clean environment{' and no network' if network else ''}, "
-          "but sees this user's files", flush=True)
+    logger.warning("NOT ISOLATED: this system lets us make no namespaces, and the site allows "
+                   "that: the pipeline's code runs with a clean environment%s, but sees this "
+                   "user's files", " and no network" if network else "")

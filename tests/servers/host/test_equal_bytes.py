@@ -68,7 +68,7 @@ def clones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clone, Cl
     """One as it comes; and one elsewhere, in another time zone, locale, home and order of sets."""
     folder = tmp_path_factory.mktemp("clones")
     first = build(copy(folder / "one", number=8), {"PYTHONHASHSEED": "1"})
-    place = folder / "deeper/down/the other one"
+    place = folder / "deeper/down/the-other-one"
     before = os.umask(0o077)
     try:
         other = copy(place, number=8)

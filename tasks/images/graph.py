@@ -118,7 +118,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
         return step(name, doc, show_plan, PlanSpec(
             pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,
             report=at.images_plan, destination=destination, access=both),
-            needs=[at.images_pinned], look=True, servers=site.servers)
+            needs=[at.images_pinned, lock], look=True, servers=site.servers)
     if verb == "images:mirror":
         return step(name, doc, mirror_images, MirrorSpec(
             pipeline=pipeline.name, lock=lock, receipt=at.images_receipt,
@@ -127,7 +127,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, verify_images, VerifySpec(
         pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,
         destination=destination, access=both),
-        needs=[at.images_receipt], look=True, servers=site.servers)
+        needs=[at.images_receipt, lock], look=True, servers=site.servers)
 
 
 def _layout(verb: str, config: Config, pipeline: Pipeline) -> Task:

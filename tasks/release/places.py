@@ -12,6 +12,10 @@ from tasks.core.paths import PipelinePaths
 
 PROMOTION = "promotion.json"
 """Beside what is signed: the statement that this is the current one; its signature is beside it."""
+KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
+         "release": ("images", "config")}
+"""Which kinds of a release's files each part brings to the store."""
+
 BEFORE_RELEASE = ("code", "data", "plugins", "runtime")
 """The parts that are pushed before a release is."""
 LISTED = ("release.json", "SHA256SUMS")

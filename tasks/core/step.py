@@ -170,7 +170,9 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON does not know: a dataclass as its fields, a path as text."""
+    """What JSON does not know: a path as text, a dataclass or a stand-in as its fields."""
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, Call):
         return value.fields
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -5,9 +5,9 @@ The graph is built from this alone, so it imports nothing of the room's logic.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from tasks.core import files
 from tasks.core.paths import PipelinePaths
 
 PROMOTION = "promotion.json"
@@ -55,7 +55,8 @@ def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
 def sources(root: Path = Path()) -> list[Path]:
     """The project's own files that are carried, without what was built."""
     found = [root / name for name in TOP if (root / name).is_file()]
-    for folder in FOLDERS:
-        found += [path for path in files.tree(root / folder)
-                  if "__pycache__" not in path.parts and path.suffix != ".pyc"]
-    return found
+    for top in FOLDERS:
+        for folder, folders, names in os.walk(root / top):
+            folders[:] = [name for name in folders if name not in ("__pycache__", ".git")]
+            found += [Path(folder, name) for name in names if not name.endswith(".pyc")]
+    return sorted(found, key=str)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tasks.core import files
 from tasks.core.paths import PipelinePaths
 
 PROMOTION = "promotion.json"
@@ -60,3 +61,8 @@ def sources(root: Path = Path()) -> list[Path]:
             folders[:] = [name for name in folders if name not in ("__pycache__", ".git")]
             found += [Path(folder, name) for name in names if not name.endswith(".pyc")]
     return sorted(found, key=str)
+
+
+def release_id(revision: str, listed: bytes) -> str:
+    """`<revision>-<12 of the SHA-256 of SHA256SUMS>`."""
+    return f"{revision}-{files.sha256_bytes(listed)[:12]}"

@@ -18,8 +18,14 @@ from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions
 from tasks.core.trust.promotions import Promotion
 from tasks.release.contents import source_of
-from tasks.release.places import BEFORE_RELEASE, PROMOTED, PROMOTION, SEALED, SMOKE
-from tasks.release.release import release_id
+from tasks.release.places import (
+    BEFORE_RELEASE,
+    PROMOTED,
+    PROMOTION,
+    SEALED,
+    SMOKE,
+    release_id,
+)
 
 KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
          "release": ("images", "config")}

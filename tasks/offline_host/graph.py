@@ -37,7 +37,7 @@ def _pipeline(config: Config, name: str) -> Iterator[Task]:
     yield step(f"prod:bootstrap:{name}", "all that the release needs on this host",
                bootstrap.bootstrap,
                bootstrap.BootstrapSpec(pipeline=name, layout=at, trust=site.offline.trust),
-               needs=[at.current, *([at.images_receipt] if site.carry == "store" else [])],
+               needs=[at.current, *([at.images_receipt] if site.images.carry == "store" else [])],
                makes=[at.bootstrap])
     if "input" in given or "params" in given:
         own = run.OwnRunSpec(pipeline=name, layout=at, input=given.get("input"),

@@ -48,15 +48,16 @@ def tasks(config: Config) -> Iterator[Task]:
 def _release(site: Site, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = release.ReleaseSpec(
-        pipeline=pipeline.name, layout=at, runtime=pipeline.runtime, profile=pipeline.profile,
-        run=pipeline.run, platform=site.platform, carry=site.carry, smoke=site.smoke,
+        pipeline=pipeline.name, layout=at, runtime=pipeline.nextflow.version,
+        profile=pipeline.profile, run=pipeline.run, platform=site.platform,
+        carry=site.images.carry, smoke=site.smoke,
         configs=pipeline.configs is not None, own=at.own_names(), isolation=site.isolation)
     carried = [place for _, place in places.fixed(
-        at, pipeline.runtime, carry=site.carry, configs=spec.configs).values()]
+        at, pipeline.nextflow.version, carry=site.images.carry, configs=spec.configs).values()]
     return step(f"release:{pipeline.name}", "the list of all that is carried",
                 release.make, spec,
                 needs=[*carried, *(at.own / name / MANIFEST for name in spec.own),
-                       at.resolved, at.data_sums, at.runtime_sums(pipeline.runtime),
+                       at.resolved, at.data_sums, at.runtime_sums(pipeline.nextflow.version),
                        at.lock("plugins")],
                 makes=[at.release / name for name in places.LISTED])
 
@@ -137,7 +138,7 @@ def offline_site(site: Site) -> dict[str, Any]:
         "store": _store(site.offline.store),
         "signing": {"key": str(site.signing.key), "identity": site.signing.identity},
         "offline": {"trust": str(site.offline.trust)},
-        "images": {"carry": site.carry},
+        "images": {"carry": site.images.carry},
     }
 
 

@@ -20,7 +20,7 @@ def tasks(config: Config) -> Iterator[Task]:
         at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
         spec = ResolveSpec(
             pipeline=pipeline.name, profile=pipeline.profile, given=pipeline.params,
-            code=at.code, runtime=at.runtime(pipeline.runtime), output=at.resolved,
+            code=at.code, runtime=at.runtime(pipeline.nextflow.version), output=at.resolved,
             log=at.log(f"resolve:{pipeline.name}"), isolation=config.site.isolation)
         yield step(f"resolve:{pipeline.name}", "the config, as Nextflow resolves it", resolve,
                    spec, needs=[spec.code, spec.runtime], makes=[spec.output])

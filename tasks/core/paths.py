@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 MANIFEST = "data.manifest.json"
@@ -21,7 +21,7 @@ class SitePaths:
 
     site: str
 
-    @property
+    @cached_property
     def root(self) -> Path:
         return _path(f"build/{self.site}")
 
@@ -76,7 +76,7 @@ class _OfPipeline:
 class PipelinePaths(_OfPipeline):
     """Files that belong to one pipeline of a site."""
 
-    @property
+    @cached_property
     def root(self) -> Path:
         return _path(f"build/{self.site}/{self.pipeline}")
 
@@ -240,7 +240,7 @@ class PipelinePaths(_OfPipeline):
 class OfflinePaths(_OfPipeline):
     """Files of one pipeline on the offline host."""
 
-    @property
+    @cached_property
     def root(self) -> Path:
         return self.of_site.root / "prod" / self.pipeline
 

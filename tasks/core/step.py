@@ -128,7 +128,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "io": {"capture": False},
         "meta": {"look": look or always, "asked": asked, "recorded": recorded},
     }
-    if "pipeline" in _plain(spec):
+    if "pipeline" in _fields(spec):
         task |= {"basename": verb, "name": last}
     return task
 
@@ -169,14 +169,18 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
             todo="please report it with that file, which holds the traceback")))
 
 
+def _fields(spec: Any) -> Mapping[str, Any]:
+    """A spec's settings by name, also where its class isn't loaded yet."""
+    if isinstance(spec, Call):
+        return spec.fields
+    return {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
+
+
 def _plain(value: Any) -> Any:
-    """What JSON does not know: a path as text, a dataclass or a stand-in as its fields."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Call):
-        return value.fields
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    """What JSON does not know: a spec or another dataclass as its fields, a path as text."""
+    if isinstance(value, Call) or dataclasses.is_dataclass(value):
+        return {name: str(field) if isinstance(field, Path) else field
+                for name, field in _fields(value).items()}
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 

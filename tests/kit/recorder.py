@@ -50,7 +50,7 @@ def perform(name, action, spec):
         files.write_json(Path("build/ran") / f"{name}.json", {
             "module": module_of(action),
             **{key: sorted(path.removeprefix(_ROOT) for path in set(paths)
-                           if path.startswith(_ours))
+                           if path.startswith(_ours) and "__pycache__" not in path)
                for key, paths in (("called", _called), ("opened", _opened))}})
 '''
 

@@ -252,6 +252,7 @@ class Config:
     pipelines: tuple[Pipeline, ...]
     role: str
     variables: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def relock(self) -> bool:

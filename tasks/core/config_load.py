@@ -74,8 +74,8 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     _refuse_contradictions(site)
     for pipeline in pipelines:
         _refuse_unfit_origins(pipeline)
-    return Config(site=site, role=role, variables=dict(given), names=tuple(wanted),
-                  pipelines=pipelines)
+    return Config(site=site, role=role, variables=dict(given),
+                  environment=dict(os.environ), names=tuple(wanted), pipelines=pipelines)
 
 
 def _site(name: str, raw: Raw) -> Site:

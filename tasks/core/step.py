@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from doit.dependency import UptodateCalculator
 
 from tasks.core import files, ownership
-from tasks.core.deferred import Call, Name, loaded
+from tasks.core.deferred import Call, Name, Uncompared, loaded
 from tasks.core.errors import AirlockError
 from tasks.core.paths import SitePaths
 
@@ -170,10 +170,12 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
 
 
 def _fields(spec: Any) -> Mapping[str, Any]:
-    """A spec's settings by name, also where its class isn't loaded yet."""
+    """A spec's fields that count, by name, also where its class isn't loaded yet."""
     if isinstance(spec, Call):
-        return spec.fields
-    return {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
+        return {name: field for name, field in spec.fields.items()
+                if not isinstance(field, Uncompared)}
+    return {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)
+            if field.compare}
 
 
 def _plain(value: Any) -> Any:

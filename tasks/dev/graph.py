@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 from tasks.core.config import Config
-from tasks.core.deferred import deferred
+from tasks.core.deferred import deferred, uncompared
+from tasks.core.engine.address import Engine
 from tasks.core.net.inside import Inside
+from tasks.core.nextflow.machine import this_machine
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.step import Task, group, step
 
@@ -22,6 +25,7 @@ def tasks(config: Config) -> Iterator[Task]:
     """
     site = config.site
     spans = site.images.carry == "registry"
+    machine, pulling = this_machine(config.environment), threading.Lock()
     yield group("dev", "look at what was staged, before it is carried",
                 ["dev:validate", *(["dev:smoke"] if site.smokes else [])])
     yield group("dev:validate", "whether the releases would run offline, line by line")
@@ -31,7 +35,8 @@ def tasks(config: Config) -> Iterator[Task]:
             pipeline=pipeline.name, profile=pipeline.profile,
             runtime=pipeline.nextflow.version, layout=at, registry=site.registry, spans=spans,
             store=site.store, configs=pipeline.configs is not None,
-            hosts=Inside(allowed=site.hosts.inside), isolation=site.isolation)
+            hosts=Inside(allowed=site.hosts.inside), isolation=site.isolation,
+            machine=uncompared(machine))
         yield step(f"dev:validate:{pipeline.name}", "whether a release would run offline",
                    validate.validate, validate_spec, look=True, servers=site.servers,
                    needs=[at.code, at.runtime(pipeline.nextflow.version), at.plugins,
@@ -43,12 +48,14 @@ def tasks(config: Config) -> Iterator[Task]:
     for pipeline in config.pipelines if site.smokes else ():
         at = PipelinePaths(site=site.name, pipeline=pipeline.name)
         smoke_spec = smoke.SmokeSpec(
-            pipeline=pipeline.name, site=site.name, profile=pipeline.profile, engine=site.engine,
+            pipeline=pipeline.name, site=site.name, profile=pipeline.profile,
+            engine=Engine.of(config.environment, site.engine),
             authfile=site.registry.authfile, code=at.code,
-            runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins,
-            config=at.offline_config, data_manifest=at.data_manifest,
+            runtime=at.runtime(pipeline.nextflow.version),
+            plugins=at.plugins, config=at.offline_config, data_manifest=at.data_manifest,
             receipt=at.images_receipt, output=at.smoke,
-            configs=at.configs if pipeline.configs else None, isolation=site.isolation)
+            configs=at.configs if pipeline.configs else None, isolation=site.isolation,
+            machine=uncompared(machine), pulling=uncompared(pulling))
         yield step(f"dev:smoke:{pipeline.name}", "a preview and a stub run on the online side",
                    smoke.smoke, smoke_spec, servers=site.servers,
                    needs=[smoke_spec.code, smoke_spec.runtime, smoke_spec.plugins,

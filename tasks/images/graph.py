@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from tasks.core.config import Config, Pipeline, Site
-from tasks.core.deferred import deferred
+from tasks.core.deferred import deferred, uncompared
 from tasks.core.net.inside import Inside
+from tasks.core.nextflow.environment import Inherited
 from tasks.core.paths import OfflinePaths, PipelinePaths
 from tasks.core.step import Task, group, step
 
@@ -75,12 +76,15 @@ def _destination(site: Site) -> Destination:
 
 def _access(site: Site, *, with_destination: bool = False) -> Access:
     """How registries are reached: the public ones, and our own where a step asks it."""
-    own = (site.registry.address, *site.registry.repositories.values())
-    hosts = Inside(allowed=site.hosts.inside)
+    own = (site.registry.address, *site.registry.repositories.values()) if with_destination else ()
     return Access(registries=site.hosts.registries, ca=site.registry.ca,
-                  authfile=site.registry.authfile,
-                  hosts=hosts.naming(*(f"https://{each}" for each in own)) if with_destination
-                  else hosts)
+                  authfile=site.registry.authfile, hosts=_hosts(site.hosts.inside, own))
+
+
+@cache
+def _hosts(inside: tuple[str, ...], own: tuple[str, ...]) -> Inside:
+    """What may be asked of the inner network; worked out once, not for each pipeline."""
+    return Inside(allowed=inside).naming(*(f"https://{address}" for address in own))
 
 
 @cache
@@ -159,7 +163,8 @@ def _inspect(verb: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
         runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins, scan=at.images_scan,
         data_manifest=at.data_manifest, blobs=at.of_site.blobs,
-        log=at.log(f"images:inspect:{pipeline.name}"), isolation=config.site.isolation)
+        log=at.log(f"images:inspect:{pipeline.name}"), isolation=config.site.isolation,
+        inherited=uncompared(Inherited.of(config.environment)))
     return step(f"{verb}:{pipeline.name}", VERBS[verb], inspect_images, spec, look=True,
                 needs=[spec.code, spec.runtime, spec.plugins, spec.data_manifest, at.inputs,
                        spec.scan])

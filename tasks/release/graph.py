@@ -102,7 +102,7 @@ def _push(site: Site, pipeline: Pipeline, part: str, doc: str) -> Task:
     if part == "release":
         action = push.push_release
         needs += [*(at.release / name for name in places.SIGNED),
-                  *(at.push_receipt(each) for each in places.BEFORE_RELEASE)]
+                  *(at.push_receipt(before) for before in places.BEFORE_RELEASE)]
     elif part == "smoke":
         action = push.push_smoke
         needs += [at.smoke / name for name in places.SMOKE]
@@ -114,16 +114,16 @@ def _tool(site: Site) -> Iterator[Task]:
     at = SitePaths(site=site.name)
     spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
                          config=offline_site(site))
-    made = [at.tool / name for name in ("airlock.tar", "tool.json")]
+    unsigned = [at.tool / name for name in ("airlock.tar", "tool.json")]
     signed = [at.tool / name for name in ("airlock.tar.sig", *places.PROMOTED)]
     yield step("tool", "this project and its wheels", tool.make, spec,
-               needs=places.sources(), makes=made)
+               needs=places.sources(), makes=unsigned)
     yield step("tool:sign", "its signature, as the current tool", sign.sign_tool,
                sign.SignToolSpec(layout=at, store=site.store, signing=site.signing),
-               needs=made, makes=signed, keeps=[site.signing.public],
+               needs=unsigned, makes=signed, keeps=[site.signing.public],
                still=_still(site.signing, at.tool / places.PROMOTION), servers=site.packages)
     yield step("push:tool", "into the store: this project and its wheels", tool.push,
-               tool.PushToolSpec(layout=at, store=site.store), needs=[*made, *signed],
+               tool.PushToolSpec(layout=at, store=site.store), needs=[*unsigned, *signed],
                makes=[at.tool_receipt])
 
 
@@ -143,5 +143,5 @@ def offline_site(site: Site) -> dict[str, Any]:
 
 
 def _store(at: StoreAt) -> dict[str, str]:
-    told = {"url": at.url, "endpoint": at.endpoint, "region": at.region}
-    return {key: value for key, value in told.items() if value is not None}
+    keys = {"url": at.url, "endpoint": at.endpoint, "region": at.region}
+    return {key: value for key, value in keys.items() if value is not None}

@@ -55,12 +55,12 @@ def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
 
 def sources(root: Path = Path()) -> list[Path]:
     """The project's own files that are carried, without what was built."""
-    found = [root / name for name in TOP if (root / name).is_file()]
+    paths = [root / name for name in TOP if (root / name).is_file()]
     for top in FOLDERS:
         for folder, folders, names in os.walk(root / top):
             folders[:] = [name for name in folders if name not in ("__pycache__", ".git")]
-            found += [Path(folder, name) for name in names if not name.endswith(".pyc")]
-    return sorted(found, key=str)
+            paths += [Path(folder, name) for name in names if not name.endswith(".pyc")]
+    return sorted(paths, key=str)
 
 
 def release_id(revision: str, listed: bytes) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.config import Config, Nextflow, Site
-from tasks.core.deferred import deferred
+from tasks.core.deferred import deferred, uncompared
 from tasks.core.net import urls
 from tasks.core.net.inside import Inside
 from tasks.core.paths import PipelinePaths
@@ -29,7 +29,7 @@ def tasks(config: Config) -> Iterator[Task]:
             archive=layout.runtime(version), sums=layout.runtime_sums(version),
             lock=layout.lock("runtime"), log=layout.log(f"runtime:{pipeline.name}"),
             relock=config.relock, repository=layout.of_site.maven,
-            isolation=config.site.isolation)
+            isolation=config.site.isolation, environment=uncompared(config.environment))
         source = "Maven" if spec.dist is None else "its -dist file"
         own = (Path(nextflow.dist).expanduser()
                if nextflow.dist and not urls.is_url(nextflow.dist) else None)

@@ -93,11 +93,12 @@ def _outdated(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 def _plan(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    lock = at.lock("images")
     return step(name, doc, show_plan, PlanSpec(
-        pipeline=pipeline.name, lock=at.lock("images"), locks=_locks(site.name, site.pipelines),
+        pipeline=pipeline.name, lock=lock, locks=_locks(site.name, site.pipelines),
         receipt=at.images_receipt, report=at.images_plan, destination=_destination(site),
         access=_access(site, with_destination=True)),
-        needs=[at.images_pinned], look=True, servers=site.servers)
+        needs=[at.images_pinned, lock], look=True, servers=site.servers)
 
 
 def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -113,11 +114,12 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    lock = at.lock("images")
     return step(name, doc, verify_images, VerifySpec(
-        pipeline=pipeline.name, lock=at.lock("images"), locks=_locks(site.name, site.pipelines),
+        pipeline=pipeline.name, lock=lock, locks=_locks(site.name, site.pipelines),
         receipt=at.images_receipt, destination=_destination(site),
         access=_access(site, with_destination=True)),
-        needs=[at.images_receipt], look=True, servers=site.servers)
+        needs=[at.images_receipt, lock], look=True, servers=site.servers)
 
 
 def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -150,12 +152,15 @@ def _destination(site: Site) -> Destination:
 
 def _access(site: Site, *, with_destination: bool = False) -> Access:
     """How registries are reached: the public ones, and our own where a step asks it."""
-    own = (site.registry.address, *site.registry.repositories.values())
-    hosts = Inside(allowed=site.hosts.inside)
+    own = (site.registry.address, *site.registry.repositories.values()) if with_destination else ()
     return Access(registries=site.hosts.registries, ca=site.registry.ca,
-                  authfile=site.registry.authfile,
-                  hosts=hosts.naming(*(f"https://{each}" for each in own)) if with_destination
-                  else hosts)
+                  authfile=site.registry.authfile, hosts=_hosts(site.hosts.inside, own))
+
+
+@cache
+def _hosts(inside: tuple[str, ...], own: tuple[str, ...]) -> Inside:
+    """What may be asked of the inner network; worked out once, not for each pipeline."""
+    return Inside(allowed=inside).naming(*(f"https://{address}" for address in own))
 
 
 @cache

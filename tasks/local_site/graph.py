@@ -40,9 +40,10 @@ def _cross(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     return step(name, doc, cross.cross, cross.CrossSpec(
         pipeline=pipeline.name, layout=at, key=site.signing.key, identity=site.signing.identity,
-        store=site.store, offline_store=site.offline.store, trust=site.offline.trust),
+        store=site.store, offline_store=site.offline.store, trust=site.offline.trust,
+        engine=config.environment.get("AIRLOCK_ENGINE")),
         needs=[at.push_receipt("release"), at.of_site.tool_receipt], makes=[at.crossing],
-        servers=["sandbox:up"])
+        keeps=[site.signing.public], servers=["sandbox:up"])
 
 
 def _plugin(config: Config) -> Iterator[Task]:
@@ -56,5 +57,6 @@ def _plugin(config: Config) -> Iterator[Task]:
                 pipeline.nextflow.version)
             yield step("sandbox:plugin", "hello's plugin and its index, on the local internet",
                        plugin.build, plugin.PluginSpec(runtime=runtime, folder=served),
-                       needs=[runtime, *plugin.sources()], makes=[plugin.index(served)],
+                       needs=[runtime, *plugin.sources()],
+                       makes=[plugin.index(served), plugin.archive(served)],
                        servers=["sandbox:packages"])

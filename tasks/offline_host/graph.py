@@ -38,7 +38,7 @@ def _fetch(name: str, doc: str, config: Config, pipeline: str) -> Task:
     site, given = config.site, config.variables
     at = OfflinePaths(site=site.name, pipeline=pipeline)
     host = freshness.Host(trust=site.offline.trust, identity=site.signing.identity,
-                          seen=freshness.state_folder(site.name))
+                          seen=freshness.state_folder(site.name, config.environment))
     return step(name, doc, fetch.fetch, fetch.FetchSpec(
         pipeline=pipeline, layout=at, store=site.offline.store, host=host, tool=TOOL,
         asked="tool" in given, release=given.get("release")),

@@ -91,36 +91,35 @@ def _sign_images(name: str, doc: str, config: Config, pipeline: Pipeline) -> Tas
 
 def _push_part(part: str) -> MakeStep[Pipeline]:
     def push_part(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
-        return _push(name, doc, push.push, _push_spec(config, pipeline, part))
+        return _push(name, doc, push.push, config, pipeline, part)
     return push_part
 
 
 def _push_smoke(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
-    spec = _push_spec(config, pipeline, "smoke")
-    return _push(name, doc, push.push_smoke, spec,
-                 [spec.layout.smoke / file for file in places.SMOKE])
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    return _push(name, doc, push.push_smoke, config, pipeline, "smoke",
+                 [at.smoke / file for file in places.SMOKE])
 
 
 def _push_release(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     """Last of all: what it names is in the store by then."""
-    spec = _push_spec(config, pipeline, "release")
-    at = spec.layout
-    return _push(name, doc, push.push_release, spec, [
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    return _push(name, doc, push.push_release, config, pipeline, "release", [
         *(at.release / file for file in places.SIGNED),
         *(at.push_receipt(part) for part in places.BEFORE_RELEASE)])
 
 
-def _push_spec(config: Config, pipeline: Pipeline, part: str) -> PushSpec:
-    return PushSpec(
-        pipeline=pipeline.name, part=part, store=config.site.store,
-        layout=PipelinePaths(site=config.site.name, pipeline=pipeline.name))
-
-
-def _push(name: str, doc: str, action: Callable[[PushSpec], str], spec: PushSpec,
-          needs: Sequence[Path] = ()) -> Task:
-    at = spec.layout
-    return step(name, doc, action, spec, makes=[at.push_receipt(spec.part)],
-                needs=[*(at.release / file for file in places.LISTED), *needs])
+def _push(name: str, doc: str, action: Callable[[PushSpec], str], config: Config,
+          pipeline: Pipeline, part: str, needs: Sequence[Path] = ()) -> Task:
+    site = config.site
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    carried = places.fixed(at, pipeline.nextflow.version, carry=site.images.carry,
+                           configs=pipeline.configs is not None).values()
+    spec = PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
+    return step(name, doc, action, spec, makes=[at.push_receipt(part)],
+                needs=[*(at.release / file for file in places.LISTED), *needs,
+                       *(place for kind, place in carried
+                         if kind in places.KINDS.get(part, ()))])
 
 
 def _tool(site: Site) -> Iterator[Task]:

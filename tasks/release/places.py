@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tasks.core import files
 from tasks.core.paths import PipelinePaths
 
 PROMOTION = "promotion.json"
 """Beside what is signed: the statement that this is the current one; its signature is beside it."""
+KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
+         "release": ("images", "config")}
+"""Which kinds of a release's files each part brings to the store."""
+
 BEFORE_RELEASE = ("code", "data", "plugins", "runtime")
 """The parts that are pushed before a release is."""
 LISTED = ("release.json", "SHA256SUMS")
@@ -60,3 +65,8 @@ def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
         f"nextflow-{runtime}.tar": ("runtime", layout.runtime(runtime)),
         "offline.config": ("config", layout.offline_config),
     }
+
+
+def release_id(revision: str, listed: bytes) -> str:
+    """`<revision>-<12 of the SHA-256 of SHA256SUMS>`."""
+    return f"{revision}-{files.sha256_bytes(listed)[:12]}"

@@ -57,7 +57,7 @@ def make(spec: ToolSpec) -> str:
     """Write airlock.tar, wheels/, and tool.json, which is in the archive too."""
     folder = spec.layout.tool
     folder.mkdir(parents=True, exist_ok=True)
-    paths = carried.code(spec.carry, spec.layout.state("online").with_suffix(".code.json"))
+    paths = carried.code(spec.carry, folder / ".code.json")
     requirements = carried.requirements(paths, Path("requirements.txt").read_text())
     files.atomic_folder(folder / "wheels", lambda place: _download(spec, requirements, place))
     wheels = sorted((folder / "wheels").iterdir())

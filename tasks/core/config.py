@@ -58,7 +58,7 @@ class Images:
 class Hosts:
     """Where public hosts are reached from this site.
 
-    `buckets` maps each bucket that may be read to the S3 server that holds it, `aws` for AWS;
+    `buckets` maps the buckets that may be read to the S3 servers that hold them, `aws` for AWS;
     `folders` are those that file:// may read below; `inside` is what else of the inner network
     may be asked: hosts, host:port and networks.
     """
@@ -244,7 +244,7 @@ class Config:
     """Everything that dodo.py hands to the rooms.
 
     `names` are the pipelines asked for. `pipelines` are their settings, which the offline host
-    does not have: there, all that a pipeline needs is told by its release.
+    does not have: there, all that a pipeline needs stands in its release.
     """
 
     site: Site

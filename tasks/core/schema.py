@@ -13,13 +13,13 @@ from tasks.core import matching, opened, parsing
 from tasks.core.errors import ConfigError
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-LARGEST = {"release": 64 * 2**20, **dict.fromkeys(
+MAX_BYTES = {"release": 64 * 2**20, **dict.fromkeys(
     ("current", "promotion", "code-manifest", "code-lock"), 2**20)}
 """Bytes of a file, by its schema."""
-LARGE = 256 * 2**20
-"""Bytes of the others: a line or two for each file or image that is carried."""
-FAULTS, LONGEST = 200, 600
-"""Faults that are told of one file, and characters of each."""
+MAX_OTHER = 256 * 2**20
+"""Bytes of the others: a line or two per file or image that is carried."""
+MAX_FAULTS, MAX_FAULT = 200, 600
+"""Faults that are listed of one file, and characters of one."""
 
 
 @lru_cache
@@ -67,7 +67,7 @@ def check(value: Any, name: str, *, where: object) -> Any:
     validator = _validator()(schema(name))
     try:
         faults = sorted((list(map(str, fault.path)), _short(fault.message)) for fault in
-                        itertools.islice(validator.iter_errors(value), FAULTS))
+                        itertools.islice(validator.iter_errors(value), MAX_FAULTS))
     except RecursionError as error:
         raise ConfigError("lists and mappings are nested too deep", where=where) from error
     if faults:
@@ -78,8 +78,8 @@ def check(value: Any, name: str, *, where: object) -> Any:
 
 
 def _short(message: str) -> str:
-    """A fault's text; it shows the value, which may be the whole file."""
-    return message if len(message) <= LONGEST else f"{message[:LONGEST]} …"
+    """Return a fault's text, cut short: it shows the value, which may be the whole file."""
+    return message if len(message) <= MAX_FAULT else f"{message[:MAX_FAULT]} …"
 
 
 def read_json(path: Path, name: str) -> Any:
@@ -89,7 +89,7 @@ def read_json(path: Path, name: str) -> Any:
     file, or larger than any of its kind.
     """
     try:
-        value = parsing.from_json(opened.read(path, most=LARGEST.get(name, LARGE)))
+        value = parsing.from_json(opened.read(path, most=MAX_BYTES.get(name, MAX_OTHER)))
     except FileNotFoundError as error:
         raise ConfigError("a file is missing", where=path) from error
     except ValueError as error:

@@ -4,8 +4,8 @@
         "images:lock": ("tags resolved to digests, once", _lock),
     })
 
-makes the group `images:lock`, and for each pipeline what `_lock` answers for the name
-`images:lock:<pipeline>`. So one finds a step by its name: the table's line, the function there.
+makes the group `images:lock`, and for every pipeline the step that `_lock` returns for the name
+`images:lock:<pipeline>`. So a step is found by its name: the table's line, the function there.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Verbs: TypeAlias = Mapping[str, tuple[str, MakeStep[Subject]]]
 
 
 def for_pipelines(config: Config, verbs: Verbs[Pipeline]) -> Iterator[Task]:
-    """Each verb's group, and its step for each pipeline."""
+    """Yield the verbs' groups, and their steps for all pipelines."""
     return for_names(config, verbs, {pipeline.name: pipeline for pipeline in config.pipelines})
 
 
 def for_names(config: Config, verbs: Verbs[Subject],
               subjects: Mapping[str, Subject]) -> Iterator[Task]:
-    """The same for other subjects than all pipelines: a step's name ends in the subject's."""
+    """Yield them for other subjects than all pipelines: a step's name ends in the subject's."""
     for verb, (doc, make_step) in verbs.items():
         yield group(verb, doc)
         for name, subject in subjects.items():

@@ -88,8 +88,8 @@ def contents(members: Mapping[str, bytes], wheels: Iterable[Path]) -> bytes:
     """CONTENTS.txt, for those who look at the tool before they let it in."""
     rows = [(data.count(b"\n"), files.sha256_bytes(data), name, _about(name, data))
             for name, data in sorted(members.items())]
-    lines = [f"{count:>7}  {digest}  {name:<46}  {about}".rstrip()
-             for count, digest, name, about in rows]
+    lines = [f"{count:>7}  {digest}  {name:<46}  {what}".rstrip()
+             for count, digest, name, what in rows]
     sizes = [f"{path.stat().st_size:>9}  {files.sha256(path)}  wheels/{path.name}"
              for path in wheels]
     return "\n".join([

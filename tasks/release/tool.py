@@ -65,12 +65,12 @@ def make(spec: ToolSpec) -> str:
     members |= {**carried.packages(paths), "requirements.txt": requirements.encode(),
                 f"config/sites/{spec.layout.site}.yml": site_file(spec.config)}
     members["CONTENTS.txt"] = carried.contents(members, wheels)
-    about, listed = describe(spec.layout.site, members, wheels)
-    files.write_bytes(folder / "tool.json", about)
+    tool, listed = describe(spec.layout.site, members, wheels)
+    files.write_bytes(folder / "tool.json", tool)
     files.write_tar(folder / "airlock.tar", Path(), [Path("doit")],  # which is executable
-                    extra={**members, "tool.json": about, "SHA256SUMS": listed})
+                    extra={**members, "tool.json": tool, "SHA256SUMS": listed})
     size = sum(path.stat().st_size for path in (folder / "airlock.tar", *wheels))
-    return (f"{json.loads(about)['id']}: {len(wheels)} wheels for Python "
+    return (f"{json.loads(tool)['id']}: {len(wheels)} wheels for Python "
             f"{', '.join(spec.python)}; {files.human_size(size)}")
 
 
@@ -80,12 +80,13 @@ def describe(site: str, members: Mapping[str, bytes],
 
     The list's digest is the tool's id, so equal content has equal ids, whoever makes it.
     """
-    about = [{"name": path.name, "sha256": files.sha256(path), "size": path.stat().st_size}
+    listed_wheels = [{"name": path.name, "sha256": files.sha256(path), "size": path.stat().st_size}
              for path in wheels]
     listed = checksums.format_sums(
         {**{name: files.sha256_bytes(data) for name, data in members.items()},
-         **{f"wheels/{wheel['name']}": str(wheel["sha256"]) for wheel in about}})
-    tool = {"kind": "tool", "id": files.sha256_bytes(listed)[:12], "site": site, "wheels": about}
+         **{f"wheels/{wheel['name']}": str(wheel["sha256"]) for wheel in listed_wheels}})
+    tool = {"kind": "tool", "id": files.sha256_bytes(listed)[:12], "site": site,
+            "wheels": listed_wheels}
     return files.json_bytes(check(tool, "tool", where="tool.json")), listed
 
 
@@ -127,10 +128,10 @@ def _download(spec: ToolSpec, pinned: str, place: Path) -> None:
 def push(spec: PushToolSpec) -> str:
     """Bring the tool into the store, below tool/<id>/, promote it, and write the receipt."""
     folder = spec.layout.tool
-    about = read_json(folder / "tool.json", "tool")
-    name = about["id"]
+    tool = read_json(folder / "tool.json", "tool")
+    name = tool["id"]
     paths = [folder / "airlock.tar", folder / "airlock.tar.sig",
-             *(folder / "wheels" / wheel["name"] for wheel in about["wheels"])]
+             *(folder / "wheels" / wheel["name"] for wheel in tool["wheels"])]
     uploads = [Upload(key=f"tool/{name}/{path.relative_to(folder).as_posix()}", path=path,
                       sha256=files.sha256(path), size=path.stat().st_size) for path in paths]
     store = open_store(spec.store)

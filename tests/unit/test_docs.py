@@ -18,9 +18,9 @@ PAGES = ["README.md", "CONTRIBUTING.md", "docs/pipelines.md", "docs/architecture
 
 def blocks(page: str, language: str) -> list[str]:
     """The fenced blocks of a language, those in lists too, without their indentation."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", (ROOT / page).read_text(),
+    fences = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", (ROOT / page).read_text(),
                        re.MULTILINE | re.DOTALL)
-    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
+    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in fences]
 
 
 @pytest.mark.parametrize(("page", "schema"), [("README.md", "site"),

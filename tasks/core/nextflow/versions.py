@@ -67,7 +67,7 @@ def conditions(text: str) -> tuple[Condition, ...]:
     The form is that of `manifest.nextflowVersion` and of what plugins require (Nextflow's
     VersionNumber). Raises ConfigError for what can't be read.
     """
-    found = []
+    read = []
     for part in text.removeprefix("nextflow@").replace("&", ",").split(","):
         if part.strip() in ("", "*"):
             continue
@@ -76,15 +76,15 @@ def conditions(text: str) -> tuple[Condition, ...]:
             raise ConfigError(f"{part.strip()!r} is no condition on a version",
                               todo="write it as >=24.04.2, or several of these with commas")
         operator = {"": "=", "==": "=", "<>": "!="}.get(match[1], match[1])
-        found.append(Condition(operator=match[4] or operator,
-                               version=match[2] + (".0" if match[3] else "")))
-    return tuple(found)
+        read.append(Condition(operator=match[4] or operator,
+                              version=match[2] + (".0" if match[3] else "")))
+    return tuple(read)
 
 
 def meets(version: str, condition: str) -> bool:
     """Whether a version of Nextflow meets all comparisons; one that can't be read is not met."""
     try:
-        return all(each.met(version) for each in conditions(condition))
+        return all(comparison.met(version) for comparison in conditions(condition))
     except ConfigError:
         return False
 

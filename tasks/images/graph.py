@@ -76,12 +76,15 @@ def _destination(site: Site) -> Destination:
 
 def _access(site: Site, *, with_destination: bool = False) -> Access:
     """How registries are reached: the public ones, and our own where a step asks it."""
-    own = (site.registry.address, *site.registry.repositories.values())
-    hosts = Inside(allowed=site.hosts.inside)
+    own = (site.registry.address, *site.registry.repositories.values()) if with_destination else ()
     return Access(registries=site.hosts.registries, ca=site.registry.ca,
-                  authfile=site.registry.authfile,
-                  hosts=hosts.naming(*(f"https://{each}" for each in own)) if with_destination
-                  else hosts)
+                  authfile=site.registry.authfile, hosts=_hosts(site.hosts.inside, own))
+
+
+@cache
+def _hosts(inside: tuple[str, ...], own: tuple[str, ...]) -> Inside:
+    """What may be asked of the inner network; worked out once, not for each pipeline."""
+    return Inside(allowed=inside).naming(*(f"https://{address}" for address in own))
 
 
 @cache

@@ -19,8 +19,14 @@ from tasks.core.trust import checksums, promotions
 from tasks.core.trust.promotions import Promotion
 from tasks.release import places
 from tasks.release.contents import source_of
-from tasks.release.places import BEFORE_RELEASE, PROMOTED, PROMOTION, SEALED, SMOKE
-from tasks.release.release import release_id
+from tasks.release.places import (
+    BEFORE_RELEASE,
+    PROMOTED,
+    PROMOTION,
+    SEALED,
+    SMOKE,
+    release_id,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,7 +124,7 @@ def confined(command: Sequence[str | Path], *, cwd: Path, reads: Iterable[Path] 
     return [*start, "sh", "-c", SCRIPT, "sh", os.fspath(cwd), *listed, "--", *words]
 
 
-def found(least: str) -> str:
+def level(least: str) -> str:
     """Return how far programs are confined here: FULL, or NONE where `least` allows it.
 
     Raises HostError where this system makes no namespaces and `least` is not NONE.

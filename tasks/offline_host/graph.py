@@ -40,7 +40,7 @@ def _pipeline(config: Config, name: str, machine: Machine,
     yield step(f"prod:fetch:{name}", "a release out of the store, checked", fetch.fetch,
                fetch.FetchSpec(pipeline=name, layout=at, store=site.offline.store, host=host,
                                tool=TOOL, asked="tool" in given, release=given.get("release")),
-               always=True, makes=[at.current])
+               always=True, needs=[TOOL] if TOOL.is_file() else [], makes=[at.current])
     yield step(f"prod:bootstrap:{name}", "all that the release needs on this host",
                bootstrap.bootstrap,
                bootstrap.BootstrapSpec(

@@ -10,7 +10,7 @@ from tasks.core.config import TOOL, Config
 from tasks.core.deferred import deferred, uncompared
 from tasks.core.engine.address import Engine
 from tasks.core.nextflow.environment import Inherited, RunSettings
-from tasks.core.nextflow.machine import this_machine
+from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import OfflinePaths
 from tasks.core.step import Task, group, step
 from tasks.offline_host import freshness
@@ -26,12 +26,13 @@ def tasks(config: Config) -> Iterator[Task]:
     yield group("prod:fetch", "a release out of the store, checked")
     yield group("prod:bootstrap", "all that the release needs on this host")
     yield group("prod:run", "the pipeline, offline")
-    pulling = threading.Lock()
+    machine, pulling = this_machine(config.environment), threading.Lock()
     for name in config.names:
-        yield from _pipeline(config, name, pulling)
+        yield from _pipeline(config, name, machine, pulling)
 
 
-def _pipeline(config: Config, name: str, pulling: threading.Lock) -> Iterator[Task]:
+def _pipeline(config: Config, name: str, machine: Machine,
+              pulling: threading.Lock) -> Iterator[Task]:
     site, given = config.site, config.variables
     at = OfflinePaths(site=site.name, pipeline=name)
     host = freshness.Host(trust=site.offline.trust, identity=site.signing.identity,
@@ -39,13 +40,13 @@ def _pipeline(config: Config, name: str, pulling: threading.Lock) -> Iterator[Ta
     yield step(f"prod:fetch:{name}", "a release out of the store, checked", fetch.fetch,
                fetch.FetchSpec(pipeline=name, layout=at, store=site.offline.store, host=host,
                                tool=TOOL, asked="tool" in given, release=given.get("release")),
-               always=True, makes=[at.current])
+               always=True, needs=[TOOL] if TOOL.is_file() else [], makes=[at.current])
     yield step(f"prod:bootstrap:{name}", "all that the release needs on this host",
                bootstrap.bootstrap,
                bootstrap.BootstrapSpec(
                    pipeline=name, layout=at, launch=at.launch.absolute(),
                    trust=site.offline.trust, engine=Engine.of(config.environment),
-                   machine=this_machine(config.environment), pulling=uncompared(pulling)),
+                   machine=machine, pulling=uncompared(pulling)),
                needs=[at.current, *([at.images_receipt] if site.images.carry == "store" else [])],
                makes=[at.bootstrap])
     started: dict[str, Any] = {

@@ -49,9 +49,10 @@ def tasks(config: Config) -> Iterator[Task]:
         yield _smoke_step(config, pipeline, machine, pulling)
     yield step("dev:contents", "a table of what each pipeline carries", contents.contents,
                contents.ContentsSpec(
-                   layouts=tuple(PipelinePaths(site=site.name, pipeline=each.name)
-                                 for each in config.pipelines),
-                   runtimes=tuple(each.nextflow.version for each in config.pipelines)), look=True)
+                   layouts=tuple(PipelinePaths(site=site.name, pipeline=pipeline.name)
+                                 for pipeline in config.pipelines),
+                   runtimes=tuple(pipeline.nextflow.version for pipeline in config.pipelines)),
+               look=True)
     yield step("test", "all checks and tests of this project", checks.run,
                checks.CheckSpec(logs=SitePaths(site=site.name).logs),
                look=True)

@@ -76,12 +76,15 @@ def _destination(site: Site) -> Destination:
 
 def _access(site: Site, *, with_destination: bool = False) -> Access:
     """How registries are reached: the public ones, and our own where a step asks it."""
-    own = (site.registry.address, *site.registry.repositories.values())
-    hosts = Inside(allowed=site.hosts.inside)
+    own = (site.registry.address, *site.registry.repositories.values()) if with_destination else ()
     return Access(registries=site.hosts.registries, ca=site.registry.ca,
-                  authfile=site.registry.authfile,
-                  hosts=hosts.naming(*(f"https://{each}" for each in own)) if with_destination
-                  else hosts)
+                  authfile=site.registry.authfile, hosts=_hosts(site.hosts.inside, own))
+
+
+@cache
+def _hosts(inside: tuple[str, ...], own: tuple[str, ...]) -> Inside:
+    """What may be asked of the inner network; worked out once, not for each pipeline."""
+    return Inside(allowed=inside).naming(*(f"https://{address}" for address in own))
 
 
 @cache
@@ -118,7 +121,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
         return step(name, doc, show_plan, PlanSpec(
             pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,
             report=at.images_plan, destination=destination, access=both),
-            needs=[at.images_pinned], look=True, servers=site.servers)
+            needs=[at.images_pinned, lock], look=True, servers=site.servers)
     if verb == "images:mirror":
         return step(name, doc, mirror_images, MirrorSpec(
             pipeline=pipeline.name, lock=lock, receipt=at.images_receipt,
@@ -127,7 +130,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, verify_images, VerifySpec(
         pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,
         destination=destination, access=both),
-        needs=[at.images_receipt], look=True, servers=site.servers)
+        needs=[at.images_receipt, lock], look=True, servers=site.servers)
 
 
 def _layout(verb: str, config: Config, pipeline: Pipeline) -> Task:

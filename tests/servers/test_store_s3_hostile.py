@@ -14,7 +14,7 @@ from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.net import bounds
 from tasks.core.store import interface, s3
-from tasks.core.store.interface import Store
+from tasks.core.store.interface import Store, Stored
 from tasks.core.store.store import open_store
 from tests.kit.bounded import limited
 from tests.kit.web import Quiet, Server, running
@@ -89,6 +89,12 @@ class Hostile(Quiet):
         self.begin(Content_Length=str(len(data)), Content_Type="application/xml")
         self.wfile.write(data)
 
+    def no_size(self) -> None:
+        self.begin(x_amz_checksum_sha256="nonsense!")
+
+    def no_checksum(self) -> None:
+        self.begin(Content_Length="1", x_amz_checksum_sha256="nonsense!")
+
     def entities(self) -> None:
         data = (b'<!DOCTYPE x [<!ENTITY e "key">]><ListBucketResult><Contents><Key>&e;</Key>'
                 b"<Size>1</Size></Contents></ListBucketResult>")
@@ -148,6 +154,14 @@ def test_a_byte_now_and_then_does_not_last_for_ever(
             opened(server).list("key")
     assert time.monotonic() - begun < 20
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_no_store_would_say_of_a_file(server: Any) -> None:
+    server.kind = "no_checksum"
+    assert opened(server).head("key") == Stored(key="key", size=1, sha256=None)
+    server.kind = "no_size"
+    with pytest.raises(StoreError, match="doesn't say how large"):
+        opened(server).head("key")
 
 
 def test_a_listing_has_no_entities(server: Any) -> None:

@@ -47,7 +47,8 @@ def dummy_tool(spec: SiteSpec, part: Plan, doit: str) -> cross.CrossSpec:
             {"key": key, "size": 1, "sha256": "0" * 64} for key in keys]})
     return cross.CrossSpec(
         pipeline="hello", layout=at, key=site.signing.key, identity=site.signing.identity,
-        store=site.store, offline_store=site.offline.store, trust=site.offline.trust)
+        store=site.store, offline_store=site.offline.store, trust=site.offline.trust,
+        engine=None)
 
 
 def test_a_crossing_leaves_results_and_what_was_out_of_reach(

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import ImageError, IntegrityError, RegistryError
+from tasks.core.net.pace import MOST_CONNECTIONS
 from tasks.core.parallel import run_all
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
-from tasks.images import convert, moved_tags, plan
+from tasks.images import convert, moved_tags
 from tasks.images.destination import Destination
 from tasks.images.locked import Image, read_lock
-from tasks.images.mirror import differences, receipt
+from tasks.images.read_back import differences
+from tasks.images.receipt import receipt
 from tasks.images.reference import Reference
+from tasks.images.survey import open_registries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +44,7 @@ def verify_images(spec: VerifySpec) -> str:
     """
     locked = read_lock(spec.lock)
     registries = Registries(spec.access)
-    for address in plan.addresses(locked, spec.destination):
-        registries.at(address).ping()
+    addresses = open_registries(registries, locked, spec.destination)
     images = convert.as_held(registries, locked, spec.destination, spec.receipt)
     drift = compare(read_json(spec.receipt, "images-receipt"), receipt(images, spec.destination))
 
@@ -54,7 +56,7 @@ def verify_images(spec: VerifySpec) -> str:
         except IntegrityError as error:
             return [error.what]
 
-    found = run_all(look, images)
+    found = run_all(look, images, threads=MOST_CONNECTIONS)
     lines = [f"{'differs' if faults else 'ok':<9}{image.source}"
              + "".join(f"\n         {fault}" for fault in faults)
              for image, faults in zip(images, found, strict=True)]
@@ -72,8 +74,7 @@ def verify_images(spec: VerifySpec) -> str:
         raise ImageError(f"{count} of what the receipt says is not true any more; it was removed",
                          where=spec.destination.address,
                          todo=f"run `doit images:mirror:{spec.pipeline}` again, which repairs it")
-    return (f"{len(images)} images whole at "
-            f"{' and '.join(plan.addresses(locked, spec.destination))}")
+    return f"{len(images)} images whole at {' and '.join(addresses)}"
 
 
 def compare(written: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

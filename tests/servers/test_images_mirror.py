@@ -334,13 +334,13 @@ def test_a_killed_mirror_records_nothing_and_the_next_one_completes(
         at = steps(world, tmp_path, images, access=access, address=fresh.address)
         lock_images(at.lock)
         code = ("import sys, time, pickle\n"
-                "from tasks.images import mirror\n"
-                "counted = mirror._counted\n"
+                "from tasks.images import mirror, transfer\n"
+                "counted = transfer._counted\n"
                 "def slow(chunks, progress):\n"
                 "    for chunk in counted(chunks, progress):\n"
                 "        yield chunk\n"
                 "        time.sleep(0.2)\n"
-                "mirror._counted = slow\n"
+                "transfer._counted = slow\n"
                 "mirror.mirror_images(pickle.load(sys.stdin.buffer))\n")
         process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
                                    env={**os.environ, "PYTHONPATH": str(Path.cwd())})

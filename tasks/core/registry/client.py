@@ -24,7 +24,7 @@ from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.jws import payload
 from tasks.core.registry.streams import checked, chunks_of
-from tasks.core.registry.uploads import Opener, Uploads
+from tasks.core.registry.uploads import Opener, Started, Uploads
 
 if TYPE_CHECKING:
     import urllib3
@@ -231,27 +231,30 @@ class Registry(Endpoint):
                 good = iter((_small[url],))
             yield good
 
-    def mount(self, path: str, digest: str, source: str) -> bool:
-        """Make a blob of repository `source` one of `path` too; False where that is refused."""
+    def mount(self, path: str, digest: str, source: str) -> bool | Started:
+        """Make a blob of repository `source` one of `path` too; whether that was done.
+
+        A registry that doesn't mount it may have opened an upload in its place.
+        """
         query = urllib.parse.urlencode({"mount": digest, "from": self.inner(source)})
-        url = f"{self.url(path, 'blobs/uploads/')}?{query}"
+        url, name = self.url(path, "blobs/uploads/"), self.name(path, digest)
         try:
-            response = self.ask("POST", url, (*self.push(path), *self.pull(source)),
-                                self.name(path, digest), {"Content-Length": "0"}, b"")
+            response = self.ask("POST", f"{url}?{query}", (*self.push(path), *self.pull(source)),
+                                name, {"Content-Length": "0"}, b"")
         except Refused:  # maybe to read the other repository; an upload asks for less
             return False
-        if response.status == 201:
-            return True
         if response.status == 202:
-            self._cancel(path, response)
-        elif response.status not in (400, 404, 405):
-            raise self.unexpected(response, self.name(path, digest), url)
-        return False
+            return self._uploads.started(url, name, response)
+        if response.status not in (201, 400, 404, 405):
+            raise self.unexpected(response, name, url)
+        bounds.dismiss(response)
+        return response.status == 201
 
-    def upload(self, path: str, digest: str, size: int, source: Opener) -> None:
+    def upload(self, path: str, digest: str, size: int, source: Opener,
+               started: Started | None = None) -> None:
         """Send a blob as it comes from `source`, which is opened anew for each attempt."""
         self._uploads.send(path, digest, size, source,
-                           lambda: self.blob_size(path, digest) == size)
+                           lambda: self.blob_size(path, digest) == size, started)
 
     def put_manifest(self, path: str, reference: str, manifest: Manifest) -> bool:
         """Put a manifest by tag or digest; False where the registry misses one of its blobs."""
@@ -270,11 +273,6 @@ class Registry(Endpoint):
         if response.status in (400, 404) and "BLOB_UNKNOWN" in str(error):
             return False
         raise error
-
-    def _cancel(self, path: str, response: urllib3.BaseHTTPResponse) -> None:
-        """Give back the upload that a registry opened in place of a mount."""
-        location = self.location(self.url(path, "blobs/uploads/"), response)
-        bounds.dismiss(self.ask("DELETE", location, self.push(path), path))
 
     def _get(self, url: str, scopes: tuple[str, ...], name: str,
              most: int) -> tuple[urllib3.BaseHTTPResponse, bytes]:

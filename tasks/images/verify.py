@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,16 +108,19 @@ def extra(registries: Registries, images: Sequence[Image], destination: Destinat
         return [f"{name}:{tag}" for tag in sorted({*registries.at(address).tags(path)}
                                                   - named[name])]
 
-    found: list[str] = []
-    for name in sorted(named):
-        found += _told(lambda name=name: tags_of(name), f"the tags of {name}")  # type: ignore[misc]
     ours = owned([image.source for image in images], destination)
-    for address in sorted(ours):
-        found += _told(lambda address=address: [  # type: ignore[misc]
-            f"{address}/{path}" for path in sorted(registries.at(address).repositories())
-            if f"{address}/{path}" not in named
-            and any(path.startswith(below) for below in ours[address])], f"all of {address}")
-    return found
+
+    def others(address: str) -> list[str]:
+        paths = sorted(registries.at(address).repositories())
+        return [f"{address}/{path}" for path in paths if f"{address}/{path}" not in named
+                and any(path.startswith(below) for below in ours[address])]
+
+    questions = [*(partial(_answer, partial(tags_of, name), f"the tags of {name}")
+                   for name in sorted(named)),
+                 *(partial(_answer, partial(others, address), f"all of {address}")
+                   for address in sorted(ours))]
+    answers = run_all(lambda ask: ask(), questions, threads=MOST_CONNECTIONS)
+    return [line for lines in answers for line in lines]
 
 
 def owned(sources: Iterable[Reference], destination: Destination) -> dict[str, set[str]]:
@@ -130,7 +134,7 @@ def owned(sources: Iterable[Reference], destination: Destination) -> dict[str, s
     return found
 
 
-def _told(ask: Callable[[], list[str]], what: str) -> list[str]:
+def _answer(ask: Callable[[], list[str]], what: str) -> list[str]:
     """The answer, or why there is none: many registries let nobody list them."""
     try:
         return ask()

@@ -19,7 +19,7 @@ CONNECTIONS = 8
 """Requests under way at once to one host."""
 MOST_CONNECTIONS = 32
 """Requests under way at once to a site's own registry, unless it says otherwise."""
-SLOWER, SLACK = 1.5, 0.002
+SLOWER, SLACK = 2.0, 0.004
 """The factor, and seconds more, by which an answer may be slower than the fastest of its host."""
 RATES = {"quay.io": 8.0}
 """Requests a second to begin with, where a host is known to refuse more; it answers 429 then."""

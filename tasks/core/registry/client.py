@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from tasks.core import parsing
 from tasks.core.errors import IntegrityError, RegistryError
 from tasks.core.net import bounds
 from tasks.core.net.inside import NOWHERE, Inside
-from tasks.core.net.pace import slot
+from tasks.core.net.pace import Host, slot
 from tasks.core.net.transport import ATTEMPTS, Broken, Transport, joined, origin
 from tasks.core.registry.auth import Refused
 from tasks.core.registry.downloads import Download
@@ -107,6 +107,17 @@ def endpoint(host: str, registries: Mapping[str, str]) -> str:
     """The URL where `host` is asked, by the site's map, else at its own address over TLS."""
     mapped = registries.get(host)
     return (mapped or f"https://{HUB_ADDRESS if host == DOCKER_HUB else host}").rstrip("/")
+
+
+def _then_close(chunks: Iterator[bytes], held: ExitStack, limits: Host) -> Iterator[bytes]:
+    """Pass bytes on, and give the connection back after the last of them.
+
+    The destination of an upload may answer long after that. Where it is the same host, the upload
+    shares this thread's connection, which is kept until both are done.
+    """
+    yield from chunks
+    if limits.held.depth == 1:
+        held.close()
 
 
 class Registry(Endpoint):
@@ -224,8 +235,10 @@ class Registry(Endpoint):
         if url in _small:
             yield iter((_small[url],))
             return
-        with slot(self.address), Download(self, url, self.pull(path), name) as chunks:
-            good = checked(chunks, digest, size, name, url)
+        with ExitStack() as held:
+            limits = held.enter_context(slot(self.address))
+            chunks = held.enter_context(Download(self, url, self.pull(path), name))
+            good = _then_close(checked(chunks, digest, size, name, url), held, limits)
             if 0 < size <= SMALL and len(_small) < MANY:
                 _small[url] = b"".join(good)
                 good = iter((_small[url],))

@@ -6,9 +6,9 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from tasks.images.read_back import read_back
 from tasks.images.reference import parse
 from tasks.images.survey import survey
 from tasks.images.transfer import Transfer
-from tests.kit.registry_memory import Answer, Memory, Request, serve
+from tests.kit.registry_memory import Answer, Memory, Request, once, serve
 
 LAYER = bytes(range(256)) * 3000
 NOW = "2026-01-01T00:00:00Z"
@@ -45,14 +45,7 @@ def far() -> Iterator[Memory]:
     """A source with quay.io/a/one:1 and quay.io/a/two:1, which share a layer."""
     with serve(Memory()) as memory:
         for name in ("one", "two"):
-            config = json.dumps({"os": "linux", "architecture": "amd64", "name": name}).encode()
-            layers = [LAYER, name.encode()]
-            value = {"schemaVersion": 2, "mediaType": MANIFESTS[0],
-                     "config": {"digest": memory.add_blob(f"a/{name}", config),
-                                "size": len(config)},
-                     "layers": [{"digest": memory.add_blob(f"a/{name}", each), "size": len(each)}
-                                for each in layers]}
-            memory.add_manifest(f"a/{name}", "1", MANIFESTS[0], json.dumps(value).encode())
+            memory.add_image(f"a/{name}", [LAYER, name.encode()])
         yield memory
 
 
@@ -83,20 +76,6 @@ def carry(far: Memory, near: Memory, home: Destination = HOME) -> list[Image]:
     for image in images:
         read_back(known, image, home)
     return images
-
-
-def once(condition: Callable[[Request], bool], answer: Answer, times: int = 1,
-         ) -> Callable[[Request], Answer | None]:
-    """Give `answer` to the first `times` requests that fit."""
-    left = [times]
-
-    def spoil(request: Request) -> Answer | None:
-        if left[0] and condition(request):
-            left[0] -= 1
-            return answer
-        return None
-
-    return spoil
 
 
 def is_upload(request: Request) -> bool:
@@ -195,6 +174,11 @@ def test_small_blobs_go_in_one_request_where_the_registry_takes_it(
     assert near.count("POST", "uploads") == 6  # it, four small ones, and a mount
 
 
+@contextmanager
+def given(data: bytes) -> Iterator[list[bytes]]:
+    yield [data]
+
+
 @pytest.mark.parametrize("status", [400, 404, 405, 501])
 def test_what_refuses_one_request_is_not_asked_for_it_again(
         far: Memory, near: Memory, status: int) -> None:
@@ -203,7 +187,7 @@ def test_what_refuses_one_request_is_not_asked_for_it_again(
     registry = registries(far, near).at(HOME.address)
     for name in ("one", "two"):
         data = name.encode()
-        registry.upload("a/b", far.add_blob("a/x", data), len(data), partial(nullcontext, [data]))
+        registry.upload("a/b", far.add_blob("a/x", data), len(data), partial(given, data))
         assert data in near.blobs.values()
     assert sum("digest" in each.query for each in near.seen if each.method == "POST") == 1
 

@@ -71,7 +71,8 @@ def _load(config: Config) -> Iterator[Task]:
 
 def _destination(site: Site) -> Destination:
     return Destination(address=site.registry.address, prefix=site.registry.prefix,
-                       repositories=site.registry.repositories)
+                       repositories=site.registry.repositories,
+                       connections=site.registry.connections)
 
 
 def _access(site: Site, *, with_destination: bool = False) -> Access:

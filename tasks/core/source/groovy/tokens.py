@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tasks.core.errors import ImageError
+from tasks.core.source.groovy.depth import too_deep
 
 NAME, NUMBER, STRING, GSTRING, OP, NEWLINE = "name", "number", "string", "gstring", "op", "newline"
 OPERATORS = sorted(
@@ -34,6 +35,8 @@ CHUNKS = {"'": re.compile(r"[^'\\\n]+"), '"': re.compile(r'[^"\\\n$]+'),
           "/": re.compile(r"[^/\\$]+"), "/$": re.compile(r"[^/$]+")}
 """What may stand in a string, by its end, without meaning anything but itself."""
 UNICODE = re.compile(r"\\u+([0-9a-fA-F]{4})")
+MAX_NESTED = 100
+"""Brackets that may stand in each other, those in strings among them; pipelines have up to 20."""
 DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "s": " "}
 
@@ -79,8 +82,9 @@ class _Tokenizer:
     def __init__(self, text: str, file: str) -> None:
         self.text, self.file = text, file
         self.at, self.line = 0, 1
+        self.nested, self.line_end = 0, -1
         if text.startswith("#!"):
-            self.at = (text + "\n").index("\n")
+            self.at = self._line_end()
 
     def tokens(self, *, nested: bool = False) -> list[Token]:
         """Read to the end, or in a string's `${…}` to its closing brace."""
@@ -111,6 +115,7 @@ class _Tokenizer:
             else:
                 operator = (OPERATOR.match(self.text, self.at) or match)[0]
                 self.at += len(operator)
+                self._count(operator)
                 if nested and operator == "}" and depth == 0:
                     return found
                 depth += (operator == "{") - (operator == "}")
@@ -118,6 +123,22 @@ class _Tokenizer:
         if nested:
             raise self._unfinished("an expression in a string", self.line)
         return found
+
+    def _count(self, operator: str) -> None:
+        """Refuse brackets that stand too deep in each other: readers go through every level."""
+        if operator in CLOSING:
+            self.nested += 1
+            if self.nested > MAX_NESTED:
+                raise too_deep(f"{self.file}:{self.line}")
+        elif operator in (")", "]", "}"):
+            self.nested = max(self.nested - 1, 0)
+
+    def _line_end(self) -> int:
+        """The index at which the line ends that is being read."""
+        if self.line_end < self.at:
+            end = self.text.find("\n", self.at)
+            self.line_end = len(self.text) if end < 0 else end
+        return self.line_end
 
     def _comment(self) -> None:
         end = self.text.find("*/", self.at + 2)
@@ -133,9 +154,9 @@ class _Tokenizer:
         """
         if not _ends_operand(found) or word == "$/":
             return not _ends_operand(found)
-        rest = self.text[self.at + 1:(self.text + "\n").index("\n", self.at)]
         return (found[-1].kind == NAME and self.text[self.at - 1] in " \t"
-                and rest[:1] not in ("", " ", "\t", "=") and "/" in rest)
+                and self.text[self.at + 1:self.at + 2] not in ("", " ", "\t", "=", "\n")
+                and self.text.find("/", self.at + 1, self._line_end()) >= 0)
 
     def _string(self, end: str, *, interpolated: bool, line: int) -> Token:
         """A string whose opening quote has been read, up to and with its `end`."""
@@ -167,6 +188,7 @@ class _Tokenizer:
         """The tokens of `${…}` or `$name.name` at this place, or None where there is none."""
         if self.text.startswith("${", self.at):
             self._advance(self.at + 2)
+            self._count("{")
             return tuple(self.tokens(nested=True))
         if not self.text.startswith("$", self.at):
             return None

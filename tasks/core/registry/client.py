@@ -20,6 +20,7 @@ from tasks.core.net.inside import NOWHERE, Inside
 from tasks.core.net.pace import slot
 from tasks.core.net.transport import ATTEMPTS, Broken, Transport, joined, origin
 from tasks.core.registry.auth import Refused
+from tasks.core.registry.docker_hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.jws import payload
@@ -36,8 +37,6 @@ MANIFESTS = ("application/vnd.oci.image.manifest.v1+json",
 SCHEMA1 = ("application/vnd.docker.distribution.manifest.v1+prettyjws",
            "application/vnd.docker.distribution.manifest.v1+json")
 ACCEPT = ", ".join((*INDEXES, *MANIFESTS, *SCHEMA1))
-DOCKER_HUB, HUB_ADDRESS = "docker.io", "registry-1.docker.io"
-"""Docker Hub as references name it, and where it answers."""
 LARGEST_MANIFEST = 4 << 20
 """Bytes; the specification asks registries to take no more."""
 LARGEST_LIST = 16 << 20

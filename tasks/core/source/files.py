@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import tarfile
 from collections.abc import Iterator
@@ -58,8 +59,8 @@ class Sources:
             return False
         if self._archive is None:
             try:
-                return (self.place / path).is_file()
-            except OSError:  # a name that no file system takes
+                return os.path.isfile(f"{self.place}/{path}")  # noqa: PTH113 - a third of the time
+            except ValueError:  # a name that no file system takes
                 return False
         member = self._members.get(path)
         return member is not None and not member.isdir()

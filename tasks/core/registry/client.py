@@ -20,6 +20,7 @@ from tasks.core.net.inside import NOWHERE, Inside
 from tasks.core.net.pace import Host, slot
 from tasks.core.net.transport import ATTEMPTS, Broken, Transport, joined, origin
 from tasks.core.registry.auth import Refused
+from tasks.core.registry.docker_hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.hub import DOCKER_HUB, HUB_ADDRESS

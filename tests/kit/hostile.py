@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 import os
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tasks.core import config_load, files
+from tasks.core import config_load, files, rooms
 from tasks.core.paths import OfflinePaths, PipelinePaths
 from tests.kit import releases as staged
 
@@ -21,7 +20,6 @@ PUBLIC = "https://data.example.org/"
 FOLDER = "https://folder.example.org/"
 """Mapped to the web server, and to the folder `allowed`."""
 SECRET = "AKIA-s3cret-of-this-machine"
-ONLINE = ("code", "resolve", "data", "plugins", "release")
 VERSION = staged.VERSION
 
 
@@ -84,10 +82,7 @@ class Hostile:
         A fault that is not an error with words of its own is one of ours, and fails the test.
         """
         loaded = config_load.load({"site": "here", "role": role})
-        rooms: Iterable[str] = ["offline_host"] if role == "prod" else ONLINE
-        tasks = (task for room in rooms
-                 for task in importlib.import_module(f"tasks.{room}.graph").tasks(loaded))
-        action, arguments = next(task["actions"][0] for task in tasks
+        action, arguments = next(task["actions"][0] for task in rooms.tasks(loaded)
                                  if _name(task) == f"{step}:hostile")
         failed = action(*arguments)
         if failed is None or isinstance(failed, str):

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

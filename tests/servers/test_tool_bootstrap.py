@@ -68,7 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Gap:
         signing = Signing(key=folder / "keys/id", identity="airlock", create=True)
         tool.make(tool.ToolSpec(
             layout=layout, platform=site.platform, python=(f"3.{sys.version_info.minor}",),
-            config=graph.offline_site(site)))
+            carry=site.images.carry, config=graph.offline_site(site)))
         sign.sign_tool(sign.SignToolSpec(layout=layout, store=store, signing=signing))
         tool.push(tool.PushToolSpec(layout=layout, store=store))
     finally:

@@ -23,7 +23,6 @@ from tasks.core.registry.auth import Refused
 from tasks.core.registry.docker_hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
-from tasks.core.registry.hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.jws import payload
 from tasks.core.registry.streams import checked, chunks_of
 from tasks.core.registry.uploads import Opener, Started, Uploads

@@ -1,4 +1,5 @@
-"""Docker Hub: as references name it, and where it answers."""
+"""Docker Hub: the host that references name, and the one that answers."""
 
-DOCKER_HUB = "docker.io"
-HUB_ADDRESS = "registry-1.docker.io"
+from __future__ import annotations
+
+DOCKER_HUB, HUB_ADDRESS = "docker.io", "registry-1.docker.io"

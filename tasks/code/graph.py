@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.core.config import Config, Origin
 from tasks.core.deferred import deferred
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
 
@@ -84,7 +84,7 @@ def _archive(config: Config, target: _Target) -> Task:
     spec = stage.ArchiveStage(
         pipeline=target.pipeline, source=target.origin.source, revision=target.origin.revision,
         sha256=target.origin.sha256 or "", urls=config.site.urls, archive=target.archive,
-        manifest=target.manifest, lock=target.lock, hosts=Inside(allowed=config.site.inside))
+        manifest=target.manifest, lock=target.lock, network=Network.of(config))
     own = Path(target.origin.source).expanduser()
     return step(target.step, f"{target.what}, from an archive", stage.from_archive, spec,
                 needs=[own] if own.is_file() else [], makes=[spec.archive, spec.manifest],

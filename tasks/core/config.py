@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.core.shared import Shared
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = Path("tool.json")
 """In a tool that was carried: what it is. A checkout has none."""
@@ -186,7 +188,8 @@ class Config:
     """Everything that dodo.py hands to the rooms.
 
     `names` are the pipelines asked for. `pipelines` are their settings, which the offline host
-    does not have: there, all that a pipeline needs is told by its release.
+    does not have: there, all that a pipeline needs is told by its release. `shared` is what all
+    steps of this process have in common.
     """
 
     site: Site
@@ -194,6 +197,7 @@ class Config:
     pipelines: tuple[Pipeline, ...]
     role: str
     variables: Mapping[str, str]
+    shared: Shared = field(default_factory=Shared, compare=False, repr=False)
 
     @property
     def relock(self) -> bool:

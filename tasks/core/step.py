@@ -170,7 +170,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Call):
         return value.fields
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)
+                if field.compare}
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.core.net import download, urls
+from tasks.core.net import urls
 from tasks.core.net.bounds import Exceeded
+from tasks.core.net.request import persist
 from tasks.core.net.transfer import Body, locked, read_note
 from tasks.data.sources import Reach, at, gather, path_of
 
@@ -156,7 +157,7 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
             total - body.size))
         before = read_note(note)
         if before and (blob := _held(cache.folder, shown, name, before.sha256)):
-            found = download.persist(reached, lambda: source.look(reached))
+            found = persist(reached, cache.reach.network.hosts, lambda: source.look(reached))
             if found and (found.validator, found.size) == (before.validator, before.size):
                 part.unlink()
                 budget.add(blob.size)
@@ -167,8 +168,8 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
             body.restart(None)
         resumed = body.size
         try:
-            download.persist(reached, lambda: source.receive(reached, body),
-                             so_far=lambda: body.size)
+            persist(reached, cache.reach.network.hosts, lambda: source.receive(reached, body),
+                    so_far=lambda: body.size)
         except BaseException as error:
             if body.size and body.validator and not isinstance(error, Exceeded):
                 body.note()

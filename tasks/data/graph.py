@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.core.config import Config, Pipeline
 from tasks.core.deferred import deferred
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
 
@@ -74,6 +74,6 @@ def _own(config: Config, pipeline: Pipeline, at: PipelinePaths) -> OwnSpec:
 def _source(config: Config, at: PipelinePaths) -> Source:
     return Source(
         reach=Reach(prefixes=config.site.urls, buckets=config.site.buckets,
-                    folders=config.site.folders, hosts=Inside(allowed=config.site.inside)),
+                    folders=config.site.folders, network=Network.of(config)),
         code=at.code, resolved=at.resolved, blobs=at.of_site.blobs, lock=at.lock("data"),
         relock=config.relock)

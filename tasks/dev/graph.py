@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tasks.core.config import Config
 from tasks.core.deferred import deferred
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.step import Task, group, step
 
@@ -30,7 +30,7 @@ def tasks(config: Config) -> Iterator[Task]:
         validate_spec = validate.ValidateSpec(
             pipeline=pipeline.name, profile=pipeline.profile, runtime=pipeline.runtime, layout=at,
             registry=site.registry, spans=spans, store=site.store,
-            configs=pipeline.configs is not None, hosts=Inside(allowed=site.inside),
+            configs=pipeline.configs is not None, network=Network.of(config),
             isolation=site.isolation)
         yield step(f"dev:validate:{pipeline.name}", "whether a release would run offline",
                    validate.validate, validate_spec, look=True, servers=site.servers,

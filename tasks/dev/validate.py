@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 from tasks.core import files
 from tasks.core.config import Registry, StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, RegistryError
 from tasks.core.inputs.staged_data import blob as file_of
-from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.net.network import Network
 from tasks.core.nextflow import isolation
 from tasks.core.parallel import run_all
 from tasks.core.paths import PipelinePaths
@@ -36,7 +36,7 @@ class ValidateSpec:
     spans: bool
     store: StoreAt
     configs: bool = False
-    hosts: Inside = NOWHERE
+    network: Network = field(default_factory=Network)
     isolation: str = isolation.FULL
 
 
@@ -144,4 +144,4 @@ def _client(spec: ValidateSpec) -> Registries:
     at = spec.registry
     places = (f"https://{each}" for each in (at.address, *at.repositories.values()))
     return Registries(Access(registries={}, ca=at.ca, authfile=at.authfile,
-                             hosts=spec.hosts.naming(*places)))
+                             network=spec.network.naming(*places)))

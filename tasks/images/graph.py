@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.core.config import Config, Pipeline, Site
 from tasks.core.deferred import deferred
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.paths import OfflinePaths, PipelinePaths
 from tasks.core.step import Task, group, step
 
@@ -64,7 +64,8 @@ def _load(config: Config) -> Iterator[Task]:
     for name in config.names:
         at = OfflinePaths(site=config.site.name, pipeline=name)
         yield step(f"images:load:{name}", doc, load_images,
-                   LoadSpec(pipeline=name, layout=at, trust=config.site.offline.trust),
+                   LoadSpec(pipeline=name, layout=at, trust=config.site.offline.trust,
+                            network=Network.of(config)),
                    needs=[at.current], makes=[at.images_receipt])
 
 
@@ -73,14 +74,14 @@ def _destination(site: Site) -> Destination:
                        repositories=site.registry.repositories)
 
 
-def _access(site: Site, *, with_destination: bool = False) -> Access:
+def _access(config: Config, *, with_destination: bool = False) -> Access:
     """How registries are reached: the public ones, and our own where a step asks it."""
+    site, network = config.site, Network.of(config)
     own = (site.registry.address, *site.registry.repositories.values())
-    hosts = Inside(allowed=site.inside)
     return Access(registries=site.registries, ca=site.registry.ca,
                   authfile=site.registry.authfile,
-                  hosts=hosts.naming(*(f"https://{each}" for each in own)) if with_destination
-                  else hosts)
+                  network=network.naming(*(f"https://{each}" for each in own))
+                  if with_destination else network)
 
 
 @cache
@@ -94,7 +95,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     name, doc = f"{verb}:{pipeline.name}", VERBS[verb]
     lock = at.lock("images")
-    access, both = _access(site), _access(site, with_destination=True)
+    access, both = _access(config), _access(config, with_destination=True)
     destination = _destination(site)
     if verb == "images:list":
         return step(name, doc, list_images, ListSpec(
@@ -136,7 +137,7 @@ def _layout(verb: str, config: Config, pipeline: Pipeline) -> Task:
     return step(f"{verb}:{pipeline.name}", VERBS[verb], lay_out, LayoutSpec(
         pipeline=pipeline.name, lock=lock, index=at.oci_index, marker=at.oci_marker,
         blobs=at.of_site.blobs, receipt=at.images_receipt,
-        access=_access(site),
+        access=_access(config),
         destination=_destination(site) if in_store else None),
         needs=[lock, at.images_pinned], servers=site.servers, asked=not in_store,
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])

@@ -13,7 +13,7 @@ from typing import Any
 from tasks.core import files, ownership, processes
 from tasks.core.engine import daemon
 from tasks.core.errors import AirlockError, HostError, RegistryError
-from tasks.core.net.inside import EVERYWHERE
+from tasks.core.net.network import Network
 from tasks.core.nextflow import launch, program
 from tasks.core.paths import OfflinePaths
 from tasks.core.registry.client import Access, Registries
@@ -30,6 +30,7 @@ class BootstrapSpec:
     pipeline: str
     layout: OfflinePaths
     trust: Path
+    network: Network
 
     @property
     def ca(self) -> Path | None:
@@ -99,7 +100,8 @@ def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[
         *(partial(ownership.refuse_writable_by_others, spec.trust / name)
           for name in ("ca.crt", "config.json")),
         daemon.connect,
-        *(partial(see_registry, address, spec.ca, spec.authfile) for address in addresses),
+        *(partial(see_registry, address, spec.ca, spec.authfile, spec.network)
+          for address in addresses),
         lambda: _see_space(folder, spec.layout.root)]
     for see in looks:
         try:
@@ -119,10 +121,10 @@ def _see_space(folder: Path, place: Path) -> None:
                         todo="free space there")
 
 
-def see_registry(address: str, ca: Path | None, authfile: Path) -> None:
+def see_registry(address: str, ca: Path | None, authfile: Path, network: Network) -> None:
     """RegistryError where the registry can't be reached, trusted or logged in to."""
     access = Access(registries={}, ca=ca, authfile=authfile if authfile.is_file() else None,
-                    hosts=EVERYWHERE)
+                    network=network)
     try:
         Registries(access).at(address).ping()
     except RegistryError as error:

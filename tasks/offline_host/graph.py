@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tasks.core.config import TOOL, Config
 from tasks.core.deferred import deferred
+from tasks.core.net.network import Network
 from tasks.core.paths import OfflinePaths
 from tasks.core.step import Task, group, step
 from tasks.offline_host import freshness
@@ -36,7 +37,8 @@ def _pipeline(config: Config, name: str) -> Iterator[Task]:
                always=True, makes=[at.current])
     yield step(f"prod:bootstrap:{name}", "all that the release needs on this host",
                bootstrap.bootstrap,
-               bootstrap.BootstrapSpec(pipeline=name, layout=at, trust=site.offline.trust),
+               bootstrap.BootstrapSpec(pipeline=name, layout=at, trust=site.offline.trust,
+                                       network=Network.of(config)),
                needs=[at.current, *([at.images_receipt] if site.carry == "store" else [])],
                makes=[at.bootstrap])
     if "input" in given or "params" in given:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tasks.core.config import Config
 from tasks.core.deferred import deferred
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
 
@@ -28,7 +28,7 @@ def tasks(config: Config) -> Iterator[Task]:
             at=config.site.plugins, urls=config.site.urls, by_hand=pipeline.plugins,
             data_manifest=layout.data_manifest, runtime=layout.runtime(pipeline.runtime),
             listed=layout.plugins_list, archive=layout.plugins, lock=layout.lock("plugins"),
-            relock=config.relock, hosts=Inside(allowed=config.site.inside))
+            relock=config.relock, network=Network.of(config))
         yield step(f"plugins:cache:{pipeline.name}", "the plugins, fetched and locked",
                    cache, spec, needs=[spec.resolved, spec.runtime, spec.data_manifest],
                    makes=[spec.archive, spec.listed], keeps=[spec.lock], always=config.relock,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.core.config import Config, Pipeline, Site
+from tasks.core.config import Config, Pipeline
 from tasks.core.deferred import deferred
 from tasks.core.net import urls
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
 
@@ -24,7 +24,7 @@ def tasks(config: Config) -> Iterator[Task]:
         layout = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
         spec = Runtime(
             pipeline=pipeline.name, version=pipeline.runtime, coordinates=pipeline.coordinates,
-            dist=_dist(config.site, pipeline),
+            dist=_dist(config, pipeline),
             archive=layout.runtime(pipeline.runtime), sums=layout.runtime_sums(pipeline.runtime),
             lock=layout.lock("runtime"), log=layout.log(f"runtime:{pipeline.name}"),
             relock=config.relock, repository=layout.of_site.maven,
@@ -39,8 +39,8 @@ def tasks(config: Config) -> Iterator[Task]:
                    servers=config.site.servers if spec.dist else config.site.packages)
 
 
-def _dist(site: Site, pipeline: Pipeline) -> Dist | None:
+def _dist(config: Config, pipeline: Pipeline) -> Dist | None:
     if pipeline.dist is None:
         return None
-    return Dist(place=pipeline.dist, reached_at=urls.mapped(pipeline.dist, site.urls),
-                sha256=pipeline.dist_sha256, hosts=Inside(allowed=site.inside))
+    return Dist(place=pipeline.dist, reached_at=urls.mapped(pipeline.dist, config.site.urls),
+                sha256=pipeline.dist_sha256, network=Network.of(config))

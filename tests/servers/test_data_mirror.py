@@ -19,7 +19,6 @@ from tasks.code import folder, stage
 from tasks.core import files, schema
 from tasks.core.errors import ConfigError, SourceError
 from tasks.core.inputs import staged_data
-from tasks.core.net import download
 from tasks.core.source import project
 from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
 from tasks.data.own import OwnSpec, mirror_own
@@ -76,7 +75,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
 
 
 def test_params_and_sheet_are_staged(tmp_path: Path, web: Web, params: dict[str, Any]) -> None:

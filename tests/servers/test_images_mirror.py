@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import AirlockError, ImageError, IntegrityError, RegistryError
-from tasks.core.net.inside import NOWHERE
+from tasks.core.net.network import Network
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.images.destination import Destination
@@ -49,7 +49,7 @@ class World:
         return Access(registries={"quay.io": f"{self.source.url}/quay.io",
                                   "docker.io": f"{self.source.url}/docker.io"},
                       ca=self.ca, authfile=self.authfile,
-                      hosts=NOWHERE.naming(f"https://{self.target.address}"))
+                      network=Network().naming(f"https://{self.target.address}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +298,7 @@ def test_verify_finds_drift_between_lock_and_receipt(
 
 def test_verify_keeps_the_receipt_where_the_registry_is_down(
         world: World, tmp_path: Path, three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.0)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.0)
     at = steps(world, tmp_path, three[:1])
     at.all()
     address = f"127.0.0.1:{servers.free_port()}"

@@ -16,6 +16,8 @@ import pytest
 
 from tasks.core import files
 from tasks.core.errors import HostError, RegistryError
+from tasks.core.net.inside import EVERYWHERE
+from tasks.core.net.network import Network
 from tasks.core.schema import read_json
 from tasks.offline_host.bootstrap import BootstrapSpec, bootstrap, lacking, see_registry
 from tasks.offline_host.fetch import fetch
@@ -73,20 +75,20 @@ def login(folder: Path, address: str, password: str) -> Path:
 
 
 def test_the_registry_is_seen_over_verified_tls(registry: str, tmp_path: Path) -> None:
-    ca = tmp_path / "registry.crt"
-    see_registry(registry, ca, login(tmp_path, registry, PASSWORD))
+    ca, network = tmp_path / "registry.crt", Network(inside=EVERYWHERE)
+    see_registry(registry, ca, login(tmp_path, registry, PASSWORD), network)
     _, wrong = certificate(tmp_path, "wrong")
     for distrusted in (wrong, None):
         with pytest.raises(RegistryError, match=r"certificate of .* is not trusted") as told:
-            see_registry(registry, distrusted, tmp_path / "config.json")
+            see_registry(registry, distrusted, tmp_path / "config.json", network)
         assert f"/etc/docker/certs.d/{registry}/ca.crt" in str(told.value)
     with pytest.raises(RegistryError, match="without a login, and none is known"):
-        see_registry(registry, ca, tmp_path / "none")
+        see_registry(registry, ca, tmp_path / "none", network)
     with pytest.raises(RegistryError, match="wrong user or password") as told:
-        see_registry(registry, ca, login(tmp_path, registry, "a-wrong-word"))
+        see_registry(registry, ca, login(tmp_path, registry, "a-wrong-word"), network)
     assert "a-wrong-word" not in str(told.value)
     with pytest.raises(RegistryError, match="Connection refused"):
-        see_registry("127.0.0.1:9", ca, tmp_path / "config.json")
+        see_registry("127.0.0.1:9", ca, tmp_path / "config.json", network)
 
 
 @pytest.fixture
@@ -105,7 +107,8 @@ def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
     empty.mkdir()
     monkeypatch.setenv("PATH", str(empty))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
-    spec = BootstrapSpec(pipeline="hello", layout=fetched.prod, trust=fetched.trust)
+    spec = BootstrapSpec(pipeline="hello", layout=fetched.prod, trust=fetched.trust,
+                         network=Network())
     folder = fetched.prod.release(fetched.id())
     release = read_json(folder / "release.json", "release")
     receipt = read_json(folder / "images.receipt.json", "images-receipt")

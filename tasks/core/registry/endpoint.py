@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from tasks.core.errors import RegistryError, SourceError
 from tasks.core.net import bounds
-from tasks.core.net.transport import ATTEMPTS, Body, Transport, joined
+from tasks.core.net.redirects import joined
+from tasks.core.net.request import ATTEMPTS, Body, Transport
 from tasks.core.registry.auth import Authenticator
 
 if TYPE_CHECKING:
@@ -36,9 +37,8 @@ class Endpoint:
         for _ in range(3):
             permit = self._auth.header(scopes)
             response = self.transport.send(
-                method, url, {"Accept-Encoding": "identity", "User-Agent": "nf-airlock",
-                              **(headers or {}), **permit},
-                body, attempts=1 if once else attempts)
+                method, url, {**(headers or {}), **permit}, body,
+                attempts=1 if once else attempts)
             if method == "HEAD" or response.status in (401, 403):
                 bounds.dismiss(response)
             if response.status == 403:

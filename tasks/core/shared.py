@@ -19,6 +19,10 @@ class Shared:
         self._values: dict[Hashable, Any] = {}
         self._lock = threading.RLock()
 
+    def __reduce__(self) -> tuple[type[Shared], tuple[()]]:
+        """Let a spec be handed to another process, which has nothing of this one's."""
+        return Shared, ()
+
     def once(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """Return what was made for this key, now or before."""
         with self._lock:

@@ -108,7 +108,7 @@ def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
     monkeypatch.setenv("PATH", str(empty))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     spec = BootstrapSpec(pipeline="hello", layout=fetched.prod, trust=fetched.trust,
-                         network=Network())
+                         network=Network(inside=EVERYWHERE))
     folder = fetched.prod.release(fetched.id())
     release = read_json(folder / "release.json", "release")
     receipt = read_json(folder / "images.receipt.json", "images-receipt")

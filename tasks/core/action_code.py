@@ -32,8 +32,6 @@ SETTLED = 2 * 10**9
 (FAT's two seconds)."""
 FILE_NAME = re.compile(r"[\w-][\w.-]*\.\w+")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-READERS = ("read_json", "check", "read")
-"""Functions of schema.py and locks.py whose second argument names a schema."""
 Stamp = list[int]
 
 
@@ -188,18 +186,16 @@ def _named(tree: ast.AST) -> dict[str, set[str]]:
             elif FILE_NAME.fullmatch(node.value):
                 names.add(node.value)
         elif isinstance(node, ast.Call):
-            schemas |= set(_schema(node))
+            schemas.update(_second(node))
         waiting += ast.iter_child_nodes(node)
     return {"imports": {name for name in imports if name.startswith("tasks.")},
             "names": names, "schemas": schemas}
 
 
-def _schema(call: ast.Call) -> Iterator[str]:
-    name = getattr(call.func, "id", None) or getattr(call.func, "attr", None)
-    if name in READERS and len(call.args) > 1:
-        second = call.args[1]
-        if isinstance(second, ast.Constant) and isinstance(second.value, str):
-            yield second.value
+def _second(call: ast.Call) -> list[str]:
+    """What names a schema, wherever one is asked for: `read_json(path, "reach")`."""
+    constants = [node.value for node in call.args[1:2] if isinstance(node, ast.Constant)]
+    return [value for value in constants if isinstance(value, str)]
 
 
 def _is_entry(entry: Any, stamp: Stamp) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from doit.dependency import UptodateCalculator
 
 from tasks.core import files, ownership
-from tasks.core.deferred import Call, Name, loaded
+from tasks.core.deferred import Call, Name, Uncompared, loaded
 from tasks.core.errors import AirlockError
 from tasks.core.paths import SitePaths
 
@@ -37,7 +37,8 @@ class _Question:
 class Settings(_Question, UptodateCalculator):  # type: ignore[misc]
     """doit's question whether a step's settings and code are those of its last success.
 
-    Its text, shown by `doit info`, names the settings that changed; `code` is one of them.
+    Its text, shown by `doit info`, names the settings that changed; `its own code` is one, which no
+    field of a spec can be called.
     """
 
     def __init__(self, spec: object, action: Callable[..., object]) -> None:
@@ -46,10 +47,8 @@ class Settings(_Question, UptodateCalculator):  # type: ignore[misc]
 
     def setup(self, dep_manager: Any, tasks_dict: Mapping[str, Any]) -> None:
         """doit calls this before the question: the state's keeper knows the code, too."""
-        module = (self._action.module if isinstance(self._action, Name)
-                  else self._action.__module__)
-        self._now = _to_json({"code": dep_manager.backend.code.digest(module),
-                              **_plain(self._spec)})
+        code = dep_manager.backend.code.digest(module_of(self._action))
+        self._now = _to_json({**_plain(self._spec), "its own code": code})
 
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
         task.value_savers.append(lambda: {"settings": self._now})
@@ -145,6 +144,11 @@ def group(name: str, doc: str, members: Iterable[str] = ()) -> Task:
     return {"basename": name, "name": None, "doc": doc, "task_dep": list(members)}
 
 
+def module_of(action: Callable[..., object] | Name) -> str:
+    """The dotted name of the module that an action stands in."""
+    return action.module if isinstance(action, Name) else action.__module__
+
+
 def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
     """Run an action; faults become doit's TaskFailed, the one place where they do."""
     from doit.exceptions import TaskFailed
@@ -166,9 +170,10 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON does not know: a dataclass as its fields, a path as text."""
+    """What JSON does not know: a dataclass as the fields that count, a path as text."""
     if isinstance(value, Call):
-        return value.fields
+        return {name: field for name, field in value.fields.items()
+                if not isinstance(field, Uncompared)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)
                 if field.compare}

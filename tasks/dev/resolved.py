@@ -14,7 +14,8 @@ from tasks.core import files
 from tasks.core.errors import ImageError, SourceError
 from tasks.core.inputs import staged_data
 from tasks.core.net import urls
-from tasks.core.nextflow import isolation, launch, versions
+from tasks.core.nextflow import isolation, java, launch, pipeline_version
+from tasks.core.nextflow.machine import Machine
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
 
@@ -45,8 +46,8 @@ class Resolved:
     runtime: str
 
 
-def resolve(at: PipelinePaths, runtime: str, *, profile: str, configs: bool = False,
-            least: str = isolation.FULL) -> Resolved:
+def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
+            configs: bool = False, least: str = isolation.FULL) -> Resolved:
     """Lay the launch out in a scratch folder, and resolve its config there."""
     with files.scratch(at.root, "validate") as folder:
         ready = launch.prepare(launch.Carried(
@@ -54,7 +55,7 @@ def resolve(at: PipelinePaths, runtime: str, *, profile: str, configs: bool = Fa
             config=at.offline_config, data_manifest=at.data_manifest,
             configs=at.configs if configs else None,
             locate=staged_data.lay_out(at.data_manifest, at.of_site.blobs,
-                                       folder / "staged")), folder)
+                                       folder / "staged")), folder, machine)
         config = launch.resolve(ready, profile=profile, least=least,
                                 log=at.log(f"dev:validate:{at.pipeline}"))
         folders = {path.name for path in (ready.nextflow.home / "plugins").iterdir()}
@@ -164,8 +165,9 @@ def plugins(seen: Resolved) -> str:
 
 def runtime(seen: Resolved) -> str:
     """The pipeline takes this version of Nextflow; ConfigError where it insists on another."""
-    first, last = versions.java(seen.runtime)
-    misfit = versions.misfit(seen.runtime, seen.config.get("manifest", {}).get("nextflowVersion"))
+    first, last = java.majors(seen.runtime)
+    misfit = pipeline_version.misfit(seen.runtime,
+                                     seen.config.get("manifest", {}).get("nextflowVersion"))
     return misfit or f"Nextflow {seen.runtime} fits; it runs on Java {first} to {last}"
 
 

@@ -12,6 +12,7 @@ from tasks.core.errors import AirlockError, IntegrityError, RegistryError
 from tasks.core.inputs.staged_data import blob as file_of
 from tasks.core.net.network import Network
 from tasks.core.nextflow import isolation
+from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.parallel import run_all
 from tasks.core.paths import PipelinePaths
 from tasks.core.registry.client import Access, Registries
@@ -38,6 +39,7 @@ class ValidateSpec:
     configs: bool = False
     network: Network = field(default_factory=Network)
     isolation: str = isolation.FULL
+    machine: Machine = field(default_factory=this_machine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ def validate(spec: ValidateSpec) -> str:
         "store": store, "inputs": inputs}
     lines = [_line(name, look, spec) for name, look in looks.items()]
     try:
-        seen = resolved.resolve(at, spec.runtime, profile=spec.profile,
+        seen = resolved.resolve(at, spec.runtime, profile=spec.profile, machine=spec.machine,
                                 configs=spec.configs, least=spec.isolation)
         lines += [_line(name, look, seen) for name, look in resolved.SUBJECTS.items()]
         warnings = resolved.warnings(seen)

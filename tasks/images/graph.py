@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from tasks.core.config import Config, Pipeline, Site
-from tasks.core.deferred import deferred
+from tasks.core.deferred import deferred, uncompared
 from tasks.core.net.network import Network
+from tasks.core.nextflow.environment import Inherited
 from tasks.core.paths import OfflinePaths, PipelinePaths
 from tasks.core.step import Task, group, step
 
@@ -42,7 +43,7 @@ ACROSS = ("images:plan", "images:mirror", "images:verify")
 
 def tasks(config: Config) -> Iterator[Task]:
     """The room's tasks; on the offline host images:load alone, where releases carry images."""
-    in_store = config.site.carry == "store"
+    in_store = config.site.images.carry == "store"
     if config.role == "prod":
         if in_store:
             yield from _load(config)
@@ -78,7 +79,7 @@ def _access(config: Config, *, with_destination: bool = False) -> Access:
     """How registries are reached: the public ones, and our own where a step asks it."""
     site, network = config.site, Network.of(config)
     own = (site.registry.address, *site.registry.repositories.values())
-    return Access(registries=site.registries, ca=site.registry.ca,
+    return Access(registries=site.hosts.registries, ca=site.registry.ca,
                   authfile=site.registry.authfile,
                   network=network.naming(*(f"https://{each}" for each in own))
                   if with_destination else network)
@@ -105,7 +106,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     if verb == "images:lock":
         return step(name, doc, lock_images, LockSpec(
             pipeline=pipeline.name, images=at.images, lock=lock, pinned=at.images_pinned,
-            platform=site.platform, further=site.image_platforms, licences=site.licences,
+            platform=site.platform, further=site.image_platforms, licences=site.images.licences,
             access=access, relock=config.relock),
             needs=[at.images], makes=[at.images_pinned], keeps=[lock],
             always=config.relock, servers=site.servers)
@@ -131,7 +132,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
 
 
 def _layout(verb: str, config: Config, pipeline: Pipeline) -> Task:
-    site, in_store = config.site, config.site.carry == "store"
+    site, in_store = config.site, config.site.images.carry == "store"
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     lock = at.lock("images")
     return step(f"{verb}:{pipeline.name}", VERBS[verb], lay_out, LayoutSpec(
@@ -158,9 +159,10 @@ def _inspect(verb: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     spec = InspectSpec(
         pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
-        runtime=at.runtime(pipeline.runtime), plugins=at.plugins, scan=at.images_scan,
+        runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins, scan=at.images_scan,
         data_manifest=at.data_manifest, blobs=at.of_site.blobs,
-        log=at.log(f"images:inspect:{pipeline.name}"), isolation=config.site.isolation)
+        log=at.log(f"images:inspect:{pipeline.name}"), isolation=config.site.isolation,
+        inherited=uncompared(Inherited.of(config.environment)))
     return step(f"{verb}:{pipeline.name}", VERBS[verb], inspect_images, spec, look=True,
                 needs=[spec.code, spec.runtime, spec.plugins, spec.data_manifest, at.inputs,
                        spec.scan])

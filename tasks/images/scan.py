@@ -7,6 +7,7 @@ any folder or tar of sources.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from tasks.images.scripts import Container, Process
 from tasks.images.selectors import selectors
 from tasks.images.sources import opened
 from tasks.images.uses import APPTAINER, DOCKER, PODMAN, Resolver, Scan
+
+logger = logging.getLogger(__name__)
 
 ENGINES = (DOCKER, PODMAN, APPTAINER)
 USAGE = f"usage: python -m tasks.images.scan DIR [--engine {'|'.join(ENGINES)}] [--json]\n"
@@ -45,7 +48,8 @@ def list_images(spec: ListSpec) -> str:
     """Write `images.txt` and `images.json`; ImageError names all that can't be resolved."""
     config = f"config/pipelines/{spec.pipeline}.yml"
     found = scan(spec.code, spec.given, profiles=spec.profile.split(","), config=config)
-    sys.stderr.writelines(f"{notice}\n" for notice in found.notices)
+    for notice in found.notices:
+        logger.warning("%s", notice)
     if found.faults:
         raise ImageError("images that only a run can tell:\n  " + "\n  ".join(found.faults),
                          where=config, todo="give them there by hand, under `images:`, as "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -21,6 +22,8 @@ from tasks.core.store.store import open_store
 from tasks.core.trust import signature
 from tasks.local_site import host, probes, trust
 from tasks.local_site.plan import State, local_folder
+
+logger = logging.getLogger(__name__)
 
 TOOL = Path("airlock")
 """Where the tool is unpacked on the offline host, below the folder that it was copied to."""
@@ -89,8 +92,8 @@ def cross(spec: CrossSpec) -> str:
     copied = [_copy_from_bucket(spec, tool, place.here)] if place.store is None else []
     log = spec.layout.log(f"sandbox:cross:{spec.pipeline}")
     with (host.at_work(place.here.parents[1], spec.pipeline),
-          processes.following(log, lambda line: print(f"{spec.pipeline} offline | {line}",
-                                                      flush=True)),
+          processes.following(log, lambda line: logger.info("%s offline | %s", spec.pipeline,
+                                                             line)),
           _probing(spec, place) as probed):
         _run(place, script(spec, place, tool), log)
     results = place.look("list", str(place.there / TOOL / "results"))

@@ -49,7 +49,8 @@ def _plugin(config: Config) -> Iterator[Task]:
     for pipeline in config.pipelines:
         if pipeline.name == "hello":
             from tasks.local_site import plugin
-            runtime = PipelinePaths(site=at.site, pipeline=pipeline.name).runtime(pipeline.runtime)
+            runtime = PipelinePaths(site=at.site, pipeline=pipeline.name).runtime(
+                pipeline.nextflow.version)
             yield step("sandbox:plugin", "hello's plugin and its index, on the local internet",
                        plugin.build, plugin.PluginSpec(runtime=runtime, folder=served),
                        needs=[runtime, *plugin.sources()], makes=[plugin.index(served)],

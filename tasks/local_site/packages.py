@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import threading
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from tasks.core import processes
 from tasks.core.errors import CommandError, HostError
+
+logger = logging.getLogger(__name__)
 
 _alone = threading.Lock()
 
@@ -76,7 +79,7 @@ def ensure(names: Sequence[str]) -> None:
     if os.geteuid() != 0:
         raise HostError(f"packages are missing: {' '.join(names)}",
                         where="only root may install them", todo=_command(names))
-    print(f"installing Debian packages: {' '.join(names)}", flush=True)
+    logger.info("installing Debian packages: %s", " ".join(names))
     _update()
     _apt("apt-get", "install", "--no-remove", "--no-install-recommends", "-y", *names,
          todo=_command(names))
@@ -125,7 +128,7 @@ def _update() -> None:
 
 def _unpack(names: Sequence[str], folder: Path) -> None:
     from tasks.core.files import atomic_folder
-    print(f"unpacking Debian packages below {folder}: {' '.join(names)}", flush=True)
+    logger.info("unpacking Debian packages below %s: %s", folder, " ".join(names))
     if os.geteuid() == 0:
         _update()
     for name in names:

@@ -54,8 +54,8 @@ def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
 
 def sources(root: Path = Path()) -> list[Path]:
     """The project's own files that are carried, without what was built."""
-    found = [root / name for name in TOP if (root / name).is_file()]
+    paths = [root / name for name in TOP if (root / name).is_file()]
     for folder in FOLDERS:
-        found += [path for path in files.tree(root / folder)
+        paths += [path for path in files.tree(root / folder)
                   if "__pycache__" not in path.parts and path.suffix != ".pyc"]
-    return found
+    return paths

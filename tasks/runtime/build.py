@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ LARGEST_INFO = 2**20
 class Runtime:
     """What `runtime` reads: the version, its Maven coordinates or its -dist, and its files.
 
-    `repository` is where Maven keeps what it fetched.
+    `repository` is where Maven keeps what it fetched. `environment` is that of doit, of which Maven
+    gets what its settings name, a password perhaps: how jars are fetched, not which.
     """
 
     pipeline: str
@@ -38,6 +40,7 @@ class Runtime:
     repository: Path
     dist: Dist | None = None
     isolation: str = isolation.FULL
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def build(spec: Runtime) -> str:
@@ -67,7 +70,7 @@ def _jars(spec: Runtime, scratch: Path, lib: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"version": spec.version}
     if spec.dist is None:
         maven.resolve(spec.coordinates, lib, log=spec.log, repository=spec.repository,
-                      least=spec.isolation)
+                      least=spec.isolation, environment=spec.environment)
         found["coordinates"] = list(spec.coordinates)
     else:
         path = scratch / f"nextflow-{spec.version}-dist"

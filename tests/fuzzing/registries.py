@@ -22,7 +22,7 @@ from tasks.core.net import download, pace, pools, urls
 from tasks.core.net import request as requests
 from tasks.core.net.network import Network
 from tasks.core.net.request import Body, Transport
-from tasks.core.nextflow import versions
+from tasks.core.nextflow import pipeline_version, versions
 from tasks.core.registry import auth, credentials
 from tasks.core.registry.client import INDEXES, MANIFESTS, SCHEMA1, Manifest, Registry
 from tasks.core.schema import check
@@ -258,7 +258,7 @@ def compared(value: tuple[str, str], _: Path) -> None:
     """A version fits a condition or doesn't."""
     version, condition = value
     assert versions.meets(version, condition) in (True, False)
-    versions.misfit("24.10.5", condition)
+    pipeline_version.misfit("24.10.5", condition)
 
 
 LOGINS = {"auths": {"h.example.org": {"auth": "YTpi"}, "https://index.docker.io/v1/": {

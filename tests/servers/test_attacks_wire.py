@@ -29,7 +29,7 @@ from tasks.core.net.network import Network
 from tasks.core.registry.client import Access, Registries
 from tasks.core.store.store import open_store
 from tasks.plugins import index
-from tests.kit import registries
+from tests.kit import tls
 
 SECRET = "s3cr3t-w0rd"
 LOGIN = "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode()
@@ -53,8 +53,8 @@ class Server:
 
 
 @contextmanager
-def serving(tls: tuple[Path, Path] | None, name: str = "127.0.0.1") -> Iterator[Server]:
-    """A server of loopback, by `tls` (certificate and key) or plain."""
+def serving(pair: tuple[Path, Path] | None, name: str = "127.0.0.1") -> Iterator[Server]:
+    """A server of loopback, by `pair` (certificate and key) or plain."""
     told = Server()
 
     class Handler(BaseHTTPRequestHandler):
@@ -86,12 +86,12 @@ def serving(tls: tuple[Path, Path] | None, name: str = "127.0.0.1") -> Iterator[
             return connection, address
 
     server = Quiet(("127.0.0.1", 0), Handler)
-    if tls:
+    if pair:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*tls)
+        context.load_cert_chain(*pair)
         server.socket = context.wrap_socket(server.socket, server_side=True,
                                             do_handshake_on_connect=False)
-    told.url = f"{'https' if tls else 'http'}://{name}:{server.server_port}"
+    told.url = f"{'https' if pair else 'http'}://{name}:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
@@ -105,13 +105,13 @@ def serving(tls: tuple[Path, Path] | None, name: str = "127.0.0.1") -> Iterator[
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """The organisation's CA, and certificate and key of a server at 127.0.0.1."""
-    return registries.certificates(tmp_path_factory.mktemp("ca"))
+    return tls.certificates(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture(scope="module")
 def impostor(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Certificate and key for the same address, by another CA of the same name."""
-    return registries.certificates(tmp_path_factory.mktemp("other"))[1:]
+    return tls.certificates(tmp_path_factory.mktemp("other"))[1:]
 
 
 Ask = Callable[[Server, Path], object]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-import os
 import ssl
 import subprocess
 import tarfile
@@ -21,36 +20,8 @@ import pytest
 from tasks.code import git, stage
 from tasks.core import files, schema
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
+from tests.kit.git import DATE, SOURCE, Repository, local, spec
 from tests.kit.web import Web
-
-SOURCE = "https://git.example.org/hello.git"
-DATE = "2024-03-01T10:00:00+00:00"
-
-
-class Repository:
-    """A bare repository, and a work tree that is pushed into it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.bare, self.tree = folder / "served/git/hello.git", folder / "tree"
-        self.git("init", "--quiet", "--bare", str(self.bare), at=folder)
-        self.git("init", "--quiet", "--initial-branch=main", str(self.tree), at=folder)
-
-    def git(self, *words: str, at: Path | None = None) -> str:
-        who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
-               for what, value in (("NAME", "a"), ("EMAIL", "a@example.org"), ("DATE", DATE))}
-        return subprocess.run(["git", *words], cwd=at or self.tree, check=True, text=True,
-                              capture_output=True, env={**os.environ, **who}).stdout.strip()
-
-    def commit(self, **contents: str) -> str:
-        for name, text in contents.items():
-            (self.tree / name).write_text(text)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", "x")
-        return self.git("rev-parse", "HEAD")
-
-    def push(self) -> None:
-        self.git("push", "--quiet", "--force", "--tags", str(self.bare), "HEAD:main")
-        self.git("update-server-info", at=self.bare)
 
 
 @pytest.fixture
@@ -66,19 +37,6 @@ def repository(tmp_path: Path) -> Repository:
     made.git("tag", "--annotate", "--message", "x", "v1")
     made.push()
     return made
-
-
-def spec(folder: Path, base: str, **changes: Any) -> stage.GitStage:
-    values: dict[str, Any] = {
-        "pipeline": "p", "source": SOURCE, "revision": "v1",
-        "urls": {"https://git.example.org/": f"{base}/"}, "cache": folder / "out/cache",
-        "archive": folder / "out/code.tar", "manifest": folder / "out/manifest.json",
-        "lock": folder / "locks/code.json", "log": folder / "out/log", "relock": False, **changes}
-    return stage.GitStage(**values)
-
-
-def local(folder: Path, **changes: Any) -> stage.GitStage:
-    return spec(folder, f"file://{folder}/served/git", **changes)
 
 
 def test_a_tag_is_staged_byte_for_byte(repository: Repository, tmp_path: Path) -> None:

@@ -114,7 +114,8 @@ def staged(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def seen(staged: ValidateSpec) -> Resolved:
-    return resolved.resolve(staged.layout, staged.runtime, profile="test")
+    return resolved.resolve(staged.layout, staged.runtime, profile="test",
+                            machine=staged.machine)
 
 
 def test_each_subject_has_its_line(staged: ValidateSpec,

@@ -92,6 +92,12 @@ class Hostile(BaseHTTPRequestHandler):
         self.begin(Content_Length=str(len(data)), Content_Type="application/xml")
         self.wfile.write(data)
 
+    def entities(self) -> None:
+        data = (b'<!DOCTYPE x [<!ENTITY e "key">]><ListBucketResult><Contents><Key>&e;</Key>'
+                b"<Size>1</Size></Contents></ListBucketResult>")
+        self.begin(Content_Length=str(len(data)))
+        self.wfile.write(data)
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
         """Say nothing."""
 
@@ -156,13 +162,20 @@ def test_a_byte_now_and_then_does_not_last_for_ever(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_listing_has_no_entities(server: Any) -> None:
+    """They could grow beyond all bounds once they are read."""
+    server.kind = "entities"
+    with pytest.raises(StoreError, match="what is no XML"):
+        opened(server).list("")
+
+
 def test_a_listing_ends(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     server.kind = "pages"
-    monkeypatch.setattr(s3, "PAGES", 7)
+    monkeypatch.setattr(s3, "MAX_PAGES", 7)
     with pytest.raises(StoreError, match="more than 7 pages"):
         opened(server).list("")
     server.keys = 10
-    monkeypatch.setattr(interface, "LISTED", 50)
+    monkeypatch.setattr(interface, "MAX_LISTED", 50)
     with pytest.raises(StoreError, match="more than 50 files"):
         opened(server).list("")
 

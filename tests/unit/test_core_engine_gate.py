@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tasks.core.engine import gate as engine_gate
-from tests.unit.test_core_engine_rules import ASKED, MINE, OTHERS, RULES
+from tests.kit.engine_requests import ASKED, MINE, OTHERS, RULES
 
 CREATE = json.dumps(ASKED).encode()
 

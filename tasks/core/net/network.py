@@ -28,7 +28,7 @@ class Network:
     @classmethod
     def of(cls, config: Config) -> Network:
         """Return the network as the site's configuration says; offline there is an inside alone."""
-        inside = EVERYWHERE if config.role == "prod" else Inside(allowed=config.site.inside)
+        inside = EVERYWHERE if config.role == "prod" else Inside(allowed=config.site.hosts.inside)
         return cls(inside=inside, shared=config.shared)
 
     def naming(self, *urls: str) -> Network:

@@ -26,9 +26,10 @@ from tasks.core.paths import PipelinePaths
 from tasks.local_site import cross, daemons, host, images, network, packages, probes, servers
 from tasks.local_site import inside as inside_script
 from tasks.local_site.plan import Plan, SiteSpec, State, plan
+from tests.kit import machine
 from tests.kit.project import copy
 
-pytestmark = pytest.mark.skipif(host.denied() is not None, reason=f"{host.denied()}")
+pytestmark = pytest.mark.skipif(bool(machine.no_host()), reason=machine.no_host())
 
 SERVERS = tuple(servers.PARTS)
 

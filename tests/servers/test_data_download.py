@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,6 +102,34 @@ def test_a_login_stays_with_its_host(tmp_path: Path, web: Web) -> None:
     fetch(f"{address}/x", tmp_path / "x")
     assert [(path, login is not None) for path, _, login in web.seen] == [("/x", True),
                                                                          ("/y", False)]
+
+
+def test_a_login_that_left_its_host_does_not_come_back(tmp_path: Path, web: Web) -> None:
+    """Else a host could choose what of another is asked with a login that it never had."""
+    web.files = {"/z": BODY}
+    web.redirects = {"/x": web.url.replace("127.0.0.1", "localhost") + "/y", "/y": f"{web.url}/z"}
+    fetch(web.url.replace("http://", "http://user:word@") + "/x", tmp_path / "x")
+    assert [(path, login is not None) for path, _, login in web.seen] == [
+        ("/x", True), ("/y", False), ("/z", False)]
+
+
+def test_a_connection_serves_again(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch,
+                                   ) -> None:
+    """Also after a redirect, a missing file and a whole body."""
+    connections = []
+    real = web.get_request
+
+    def counted() -> tuple[socket.socket, object]:
+        connection, address = real()
+        connections.append(address)
+        return connection, address
+
+    monkeypatch.setattr(web, "get_request", counted)
+    web.files, web.redirects, network = {"/x": BODY}, {"/y": "/x"}, near()
+    for path in ("/x", "/y", "/x"):
+        fetch(f"{web.url}{path}", tmp_path / "x", network)
+        assert download.look(f"{web.url}/none", network) is None
+    assert len(connections) == 1
 
 
 def test_a_proxy_of_the_environment_is_used(tmp_path: Path, web: Web,

@@ -30,8 +30,8 @@ LARGEST_CACHE = 2**23
 SETTLED = 2 * 10**9
 """Nanoseconds after which a changed file has another stamp, on the coarsest clock of file systems
 (FAT's two seconds)."""
-FILE_NAME = re.compile(r"[\w-][\w.-]*\.\w+")
-SHA256 = re.compile(r"[0-9a-f]{64}")
+FILE_NAME = r"[\w-][\w.-]*\.\w+"
+SHA256 = r"[0-9a-f]{64}"
 Stamp = list[int]
 
 
@@ -183,7 +183,7 @@ def _named(tree: ast.AST) -> dict[str, set[str]]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             if node.value.startswith("tasks."):
                 imports.add(node.value)
-            elif FILE_NAME.fullmatch(node.value):
+            elif re.fullmatch(FILE_NAME, node.value):
                 names.add(node.value)
         elif isinstance(node, ast.Call):
             schemas.update(_second(node))
@@ -203,7 +203,7 @@ def _is_entry(entry: Any, stamp: Stamp) -> bool:
     try:
         names = [*entry["imports"], *entry["names"], *entry["schemas"]]
         return (entry["stamp"] == stamp and all(isinstance(name, str) for name in names)
-                and SHA256.fullmatch(entry["sha256"]) is not None
+                and re.fullmatch(SHA256, entry["sha256"]) is not None
                 and isinstance(entry["is_empty"], bool))
     except (LookupError, TypeError):
         return False

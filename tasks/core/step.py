@@ -73,12 +73,23 @@ class Kept(_Question):
     def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = list(paths)
 
-    def _state(self) -> dict[str, str]:
-        return {str(path): files.sha256(path) for path in self._paths if path.is_file()}
+    def _state(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Each file's size, time and digest; one with the same size and time is not read."""
+        state = {}
+        for path in filter(Path.is_file, self._paths):
+            status = path.stat()
+            stamp = [status.st_size, status.st_mtime_ns]
+            last = before.get(str(path))
+            is_same = isinstance(last, list) and last[:2] == stamp
+            state[str(path)] = last if is_same else [*stamp, files.sha256(path)]
+        return state
 
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
-        task.value_savers.append(lambda: {"kept": self._state()})
-        return bool(values.get("kept") == self._state())
+        before = values.get("kept", {})
+        task.value_savers.append(lambda: {"kept": self._state({})})
+        now = self._state(before)
+        return now.keys() == before.keys() and all(
+            now[path][-1] == before[path][-1] for path in now)
 
     def __repr__(self) -> str:
         return f"changed or missing: {', '.join(map(str, self._paths))}"
@@ -118,7 +129,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "basename": name,
         "doc": doc,
         "actions": [(perform, [name, action, spec])],
-        "file_dep": sorted({os.fspath(path) for path in needs}),
+        "file_dep": [os.fspath(path) for path in needs],
         "targets": [os.fspath(path) for path in makes],
         "uptodate": _questions(spec, action, keeps, still) if not (always or look) else [False],
         "task_dep": list(after),
@@ -128,7 +139,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "io": {"capture": False},
         "meta": {"look": look or always, "asked": asked, "recorded": recorded},
     }
-    if "pipeline" in _plain(spec):
+    if "pipeline" in _fields(spec):
         task |= {"basename": verb, "name": last}
     return task
 
@@ -141,7 +152,8 @@ def _questions(spec: object, action: Callable[..., object], keeps: list[Path],
 
 def group(name: str, doc: str, members: Iterable[str] = ()) -> Task:
     """A name for several tasks; without members, for all tasks `<name>:<pipeline>`."""
-    return {"basename": name, "name": None, "doc": doc, "task_dep": list(members)}
+    return {"basename": name, "name": None, "doc": doc, "task_dep": list(members),
+            "uptodate": [True]}
 
 
 def module_of(action: Callable[..., object] | Name) -> str:
@@ -169,14 +181,20 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
             todo="please report it with that file, which holds the traceback")))
 
 
-def _plain(value: Any) -> Any:
-    """What JSON does not know: a dataclass as the fields that count, a path as text."""
-    if isinstance(value, Call):
-        return {name: field for name, field in value.fields.items()
+def _fields(spec: Any) -> Mapping[str, Any]:
+    """A spec's fields that count, by name, also where its class isn't loaded yet."""
+    if isinstance(spec, Call):
+        return {name: field for name, field in spec.fields.items()
                 if not isinstance(field, Uncompared)}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)
-                if field.compare}
+    return {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)
+            if field.compare}
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know: a spec or another dataclass as its fields, a path as text."""
+    if isinstance(value, Call) or dataclasses.is_dataclass(value):
+        return {name: str(field) if isinstance(field, Path) else field
+                for name, field in _fields(value).items()}
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 

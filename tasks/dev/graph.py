@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from tasks.core.config import Config
+from tasks.core.config import Config, Pipeline
 from tasks.core.deferred import deferred, uncompared
 from tasks.core.engine.address import Engine
 from tasks.core.net.network import Network
-from tasks.core.nextflow.machine import this_machine
+from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.step import Task, group, step
 
@@ -46,28 +46,35 @@ def tasks(config: Config) -> Iterator[Task]:
     if site.smokes:
         yield group("dev:smoke", "a preview and a stub run on the online side")
     for pipeline in config.pipelines if site.smokes else ():
-        at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-        smoke_spec = smoke.SmokeSpec(
-            pipeline=pipeline.name, site=site.name, profile=pipeline.profile,
-            engine=Engine.of(config.environment, site.engine),
-            authfile=site.registry.authfile, code=at.code,
-            runtime=at.runtime(pipeline.nextflow.version),
-            plugins=at.plugins, config=at.offline_config, data_manifest=at.data_manifest,
-            receipt=at.images_receipt, output=at.smoke,
-            configs=at.configs if pipeline.configs else None, isolation=site.isolation,
-            machine=uncompared(machine), pulling=uncompared(pulling))
-        yield step(f"dev:smoke:{pipeline.name}", "a preview and a stub run on the online side",
-                   smoke.smoke, smoke_spec, servers=site.servers,
-                   needs=[smoke_spec.code, smoke_spec.runtime, smoke_spec.plugins,
-                          smoke_spec.config, smoke_spec.data_manifest, smoke_spec.receipt,
-                          at.inputs, *([at.configs] if pipeline.configs else [])],
-                   makes=[at.smoke / name for name in
-                          ("smoke.log", "trace.txt", "report.html", "DAG.svg")])
+        yield _smoke_step(config, pipeline, machine, pulling)
     yield step("dev:contents", "a table of what each pipeline carries", contents.contents,
                contents.ContentsSpec(
-                   layouts=tuple(PipelinePaths(site=site.name, pipeline=each.name)
-                                 for each in config.pipelines),
-                   runtimes=tuple(each.nextflow.version for each in config.pipelines)), look=True)
+                   layouts=tuple(PipelinePaths(site=site.name, pipeline=pipeline.name)
+                                 for pipeline in config.pipelines),
+                   runtimes=tuple(pipeline.nextflow.version for pipeline in config.pipelines)),
+               look=True)
     yield step("test", "all checks and tests of this project", checks.run,
                checks.CheckSpec(logs=SitePaths(site=site.name).logs),
                look=True)
+
+
+def _smoke_step(config: Config, pipeline: Pipeline, machine: Machine,
+                pulling: threading.Lock) -> Task:
+    site = config.site
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    smoke_spec = smoke.SmokeSpec(
+        pipeline=pipeline.name, site=site.name, profile=pipeline.profile,
+        engine=Engine.of(config.environment, site.engine),
+        authfile=site.registry.authfile, code=at.code,
+        runtime=at.runtime(pipeline.nextflow.version),
+        plugins=at.plugins, config=at.offline_config, data_manifest=at.data_manifest,
+        receipt=at.images_receipt, output=at.smoke,
+        configs=at.configs if pipeline.configs else None, isolation=site.isolation,
+        machine=uncompared(machine), pulling=uncompared(pulling))
+    return step(f"dev:smoke:{pipeline.name}", "a preview and a stub run on the online side",
+                smoke.smoke, smoke_spec, servers=site.servers,
+                needs=[smoke_spec.code, smoke_spec.runtime, smoke_spec.plugins,
+                       smoke_spec.config, smoke_spec.data_manifest, smoke_spec.receipt,
+                       at.inputs, *([at.configs] if pipeline.configs else [])],
+                makes=[at.smoke / name for name in
+                       ("smoke.log", "trace.txt", "report.html", "DAG.svg")])

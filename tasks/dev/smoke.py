@@ -66,12 +66,12 @@ def smoke(spec: SmokeSpec) -> str:
                   user=f"{os.getuid()}:{os.getgid()}")
     with gate.opened(daemon.dialling(spec.engine), rules) as place:
         client = shutil.which("docker", path=spec.machine.inherited.path)
-        seen = dataclasses.replace(room, reads=(
+        with_engine = dataclasses.replace(room, reads=(
             *room.reads, place.parent, *([Path(client)] if client else [])))
         launch.run(ready, profile=spec.profile, log=out / "smoke.log", words=["-stub-run"],
                    options=["-with-trace", room.folder / "trace.txt",
                             "-with-report", room.folder / "report.html", *_outdir(room)],
-                   env={**FOR_SECONDS, "DOCKER_HOST": f"unix://{place}"}, room=seen)
+                   env={**FOR_SECONDS, "DOCKER_HOST": f"unix://{place}"}, room=with_engine)
     _take(room, out, "trace.txt", "report.html")
     return f"preview and stub run ended well, {pulled} images pulled; {spec.output}/DAG.svg"
 
@@ -83,9 +83,9 @@ def prepared(spec: SmokeSpec) -> tuple[launch.Launch, launch.Room]:
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     room = folder / "room"
-    for each in (room, folder / "nxf"):
-        if each.exists():
-            shutil.rmtree(each)
+    for written in (room, folder / "nxf"):
+        if written.exists():
+            shutil.rmtree(written)
     room.mkdir()
     ready = launch.prepare(launch.Carried(
         code=spec.code, runtime=spec.runtime, plugins=spec.plugins, config=spec.config,

@@ -78,11 +78,11 @@ def _destination(site: Site) -> Destination:
 def _access(config: Config, *, with_destination: bool = False) -> Access:
     """How registries are reached: the public ones, and our own where a step asks it."""
     site, network = config.site, Network.of(config)
-    own = (site.registry.address, *site.registry.repositories.values())
+    if with_destination:
+        own = (site.registry.address, *site.registry.repositories.values())
+        network = network.naming(*(f"https://{address}" for address in own))
     return Access(registries=site.hosts.registries, ca=site.registry.ca,
-                  authfile=site.registry.authfile,
-                  network=network.naming(*(f"https://{each}" for each in own))
-                  if with_destination else network)
+                  authfile=site.registry.authfile, network=network)
 
 
 @cache
@@ -119,7 +119,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
         return step(name, doc, show_plan, PlanSpec(
             pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,
             report=at.images_plan, destination=destination, access=both),
-            needs=[at.images_pinned], look=True, servers=site.servers)
+            needs=[at.images_pinned, lock], look=True, servers=site.servers)
     if verb == "images:mirror":
         return step(name, doc, mirror_images, MirrorSpec(
             pipeline=pipeline.name, lock=lock, receipt=at.images_receipt,
@@ -128,7 +128,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, verify_images, VerifySpec(
         pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,
         destination=destination, access=both),
-        needs=[at.images_receipt], look=True, servers=site.servers)
+        needs=[at.images_receipt, lock], look=True, servers=site.servers)
 
 
 def _layout(verb: str, config: Config, pipeline: Pipeline) -> Task:

@@ -31,7 +31,10 @@ TOOL = Path("airlock")
 
 @dataclass(frozen=True, kw_only=True)
 class CrossSpec:
-    """What the crossing of a pipeline reads: two receipts, and what is given by hand."""
+    """What the crossing of a pipeline reads: two receipts, and what is given by hand.
+
+    `engine` is used where the offline host has none of its own.
+    """
 
     pipeline: str
     layout: PipelinePaths
@@ -40,6 +43,7 @@ class CrossSpec:
     store: StoreAt
     offline_store: StoreAt
     trust: Path
+    engine: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +156,8 @@ def _place(spec: CrossSpec, state: State) -> Place:
     environment["AIRLOCK_TRUST"] = str(sandbox / "trust")
     if store is not None:
         environment["AIRLOCK_OFFLINE_STORE"] = str(store.absolute())
-    if engine := os.environ.get("AIRLOCK_ENGINE"):
-        environment["DOCKER_HOST"] = engine
+    if spec.engine:
+        environment["DOCKER_HOST"] = spec.engine
     return Place(state=state, site=spec.layout.site, here=here, there=here,
                  trust=sandbox / "trust", store=store and store.absolute(),
                  environment=environment)

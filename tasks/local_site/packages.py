@@ -5,18 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import processes
+from tasks.core import files, processes
 from tasks.core.errors import CommandError, HostError
 
 logger = logging.getLogger(__name__)
-
-_alone = threading.Lock()
 
 LISTS = Path("/var/lib/apt/lists")
 LISTS_LAST = 24 * 3600
@@ -57,7 +54,7 @@ class PackagesSpec:
 
 def provide(spec: PackagesSpec) -> str:
     """Install and unpack what is missing; HostError names all of it where that can't be done."""
-    with _alone:
+    with files.locked(spec.unpacked.with_name("packages.lock")):
         return _provide(spec)
 
 
@@ -127,12 +124,11 @@ def _update() -> None:
 
 
 def _unpack(names: Sequence[str], folder: Path) -> None:
-    from tasks.core.files import atomic_folder
     logger.info("unpacking Debian packages below %s: %s", folder, " ".join(names))
     if os.geteuid() == 0:
         _update()
     for name in names:
-        atomic_folder(folder / name, _downloader(name))
+        files.atomic_folder(folder / name, _downloader(name))
 
 
 def _downloader(name: str) -> Callable[[Path], None]:

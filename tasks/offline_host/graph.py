@@ -36,7 +36,7 @@ def _pipeline(config: Config, name: str, pulling: threading.Lock) -> Iterator[Ta
     site, given = config.site, config.variables
     at = OfflinePaths(site=site.name, pipeline=name)
     host = freshness.Host(trust=site.offline.trust, identity=site.signing.identity,
-                          seen=freshness.state_folder(site.name))
+                          seen=freshness.state_folder(site.name, config.environment))
     yield step(f"prod:fetch:{name}", "a release out of the store, checked", fetch.fetch,
                fetch.FetchSpec(pipeline=name, layout=at, store=site.offline.store, host=host,
                                tool=TOOL, asked="tool" in given, release=given.get("release")),

@@ -20,7 +20,7 @@ from tasks.core.schema import check, read_json
 
 logger = logging.getLogger(__name__)
 
-PARAMS = 16 * 2**20
+MAX_PARAMS = 16 * 2**20
 """Bytes of a params file."""
 STEP = re.compile(r"\] (Submitted|Cached|Re-submitted) process > (.*)")
 
@@ -80,39 +80,40 @@ def own_params(sheet: str | None, params: str | None, *, release: Path,
 
     A sheet that the release carries is called by its name, and rendered below `folder`.
     """
-    told: dict[str, Any] = {}
+    own: dict[str, Any] = {}
     if params:
         try:
-            loaded = parsing.from_yaml(opened.read(_given("params", params), most=PARAMS).decode())
+            text = opened.read(_given("params", params), most=MAX_PARAMS).decode()
+            loaded = parsing.from_yaml(text)
         except ValueError as error:
             raise ConfigError(f"this is neither YAML nor JSON: {error}", where=params) from error
         if not isinstance(loaded, dict) or not _is_named(loaded):
             raise ConfigError("a params file is a mapping of names", where=params)
-        told = loaded
+        own = loaded
     if sheet and not Path(sheet).expanduser().is_file() and (carried := own_of(release, sheet)):
-        told |= staged_data.render(carried / MANIFEST, lambda path: files.inside(
+        own |= staged_data.render(carried / MANIFEST, lambda path: files.inside(
             release if path.startswith(("data/", "trees/")) else carried, path),
             folder / "own" / sheet)
     elif sheet:
-        told["input"] = str(_given("input", sheet, carried=own_names(release)).resolve())
-    return told
+        own["input"] = str(_given("input", sheet, carried=own_names(release)).resolve())
+    return own
 
 
 def _is_named(value: Any) -> bool:
     """Whether each key is a text: JSON, in which Nextflow gets them, has no other."""
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_named(each) for key, each in value.items())
+        return all(isinstance(key, str) and _is_named(member) for key, member in value.items())
     return not isinstance(value, list) or all(map(_is_named, value))
 
 
 def own_names(release: Path) -> list[str]:
     """The names of the users' own sheets that a release carries."""
-    return sorted(each.parent.name for each in release.glob(f"own/*/{MANIFEST}"))
+    return sorted(manifest.parent.name for manifest in release.glob(f"own/*/{MANIFEST}"))
 
 
 def own_of(release: Path, name: str) -> Path | None:
     """The folder of a carried sheet, by its name, with or without its ending."""
-    known = {each: release / "own" / each for each in own_names(release)}
+    known = {sheet: release / "own" / sheet for sheet in own_names(release)}
     return known.get(name) or known.get(Path(name).stem)
 
 
@@ -150,7 +151,7 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], *, pro
         "-with-report", reports / "report.html", "-with-timeline", reports / "timeline.html",
         "-with-trace", reports / "trace.txt", "-with-dag", reports / "dag.html"]
     try:
-        with processes.following(log, tell(step)):
+        with processes.following(log, log_progress(step)):
             launch.run(ready, profile=profile, log=log, options=options, words=words,
                        env=environment)
     except CommandError as error:
@@ -166,8 +167,8 @@ def own_work_folder(place: Path, layout: OfflinePaths) -> Path:
     return place
 
 
-def tell(step: str) -> Callable[[str], None]:
-    """Logs what a line of Nextflow's log says of a process."""
+def log_progress(step: str) -> Callable[[str], None]:
+    """Return what logs the tasks that a line of Nextflow's log tells of."""
     def say(line: str) -> None:
         if match := STEP.search(line):
             logger.info("%s  %s: %s", step, match[1].lower(), match[2].rstrip())

@@ -97,7 +97,10 @@ def _sign_images(site: Site, pipeline: Pipeline) -> Task:
 def _push(site: Site, pipeline: Pipeline, part: str, doc: str) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = push.PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
-    needs = [at.release / name for name in places.LISTED]
+    carried = places.fixed(at, pipeline.nextflow.version, carry=site.images.carry,
+                           configs=pipeline.configs is not None).values()
+    needs = [*(at.release / name for name in places.LISTED),
+             *(place for kind, place in carried if kind in places.KINDS.get(part, ()))]
     action = push.push
     if part == "release":
         action = push.push_release

@@ -17,13 +17,16 @@ from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions
 from tasks.core.trust.promotions import Promotion
+from tasks.release import places
 from tasks.release.contents import source_of
-from tasks.release.places import BEFORE_RELEASE, PROMOTED, PROMOTION, SEALED, SMOKE
-from tasks.release.release import release_id
-
-KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
-         "release": ("images", "config")}
-"""Which kinds of a release's files each part brings to the store."""
+from tasks.release.places import (
+    BEFORE_RELEASE,
+    PROMOTED,
+    PROMOTION,
+    SEALED,
+    SMOKE,
+    release_id,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +92,7 @@ def _blobs(spec: PushSpec, release: dict[str, Any]) -> list[Upload]:
     """The part's files, each content once, with digest and size as the release lists them."""
     uploads = {}
     for file in release["files"]:
-        if file["kind"] in KINDS[spec.part]:
+        if file["kind"] in places.KINDS[spec.part]:
             key = checksums.blob_key(file["path"], file["sha256"])
             uploads[key] = Upload(key=key, sha256=file["sha256"], size=file["size"],
                                   path=source_of(spec.layout, release["nextflow"], file["path"],

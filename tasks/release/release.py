@@ -17,6 +17,7 @@ from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check, read_json
 from tasks.core.trust import checksums
 from tasks.release import contents
+from tasks.release.places import release_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +114,3 @@ def _before(path: Path) -> dict[str, Any]:
 def safe_revision(revision: str) -> str:
     """A revision as part of a folder's name: of a branch feature/x, feature-x."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", revision).lstrip(".-") or "dev"
-
-
-def release_id(revision: str, listed: bytes) -> str:
-    """`<revision>-<12 of the SHA-256 of SHA256SUMS>`."""
-    return f"{revision}-{files.sha256_bytes(listed)[:12]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,8 +33,7 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
                f"-DoutputDirectory={target.absolute()}"]
     command, own = room.confined(command, folder=target.parent.absolute(), least=least,
                                  repository=repository.absolute(), environment=environment)
-    with repository.with_name(f"{repository.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with files.locked(repository.with_name(f"{repository.name}.lock")):
         processes.run(command, log=log, env=own,
                       todo="where Maven Central is out of reach, name a mirror in Maven's own "
                            "settings.xml (~/.m2/settings.xml)")

@@ -29,7 +29,6 @@ from tests.kit import faults, image_steps, machine
 from tests.kit import registries as servers
 from tests.kit.faults import flip
 from tests.kit.image_steps import Steps
-from tests.kit.images import OCI, OCI_CONFIG, OCI_LAYER
 from tests.kit.registries import Server
 from tests.kit.registry_memory import Memory, Request, serve
 
@@ -82,19 +81,10 @@ def test_archives_are_whole_and_their_bytes_hang_on_the_images_alone(
 
 
 def test_each_blob_is_fetched_once(tmp_path: Path) -> None:
-    def add(memory: Memory, name: str) -> str:
-        repository = f"quay.io/bio/{name}"
-        config = json.dumps({"os": "linux", "architecture": "amd64", "name": name}).encode()
-        layers = [{"mediaType": OCI_LAYER, "size": len(each),
-                   "digest": memory.add_blob(repository, each)} for each in (SHARED, SHARED)]
-        manifest = {"schemaVersion": 2, "mediaType": OCI, "layers": layers, "config": {
-            "mediaType": OCI_CONFIG, "size": len(config),
-            "digest": memory.add_blob(repository, config)}}
-        memory.add_manifest(repository, "1", OCI, json.dumps(manifest).encode())
-        return f"{repository}:1"
-
     with serve(Memory()) as memory:
-        at = steps(tmp_path, memory.url, [add(memory, name) for name in ("one", "two")])
+        for name in ("one", "two"):
+            memory.add_image(f"quay.io/bio/{name}", [SHARED, SHARED])
+        at = steps(tmp_path, memory.url, ["quay.io/bio/one:1", "quay.io/bio/two:1"])
         lock_images(at.lock)
         memory.seen.clear()
         lay_out(at.layout)
@@ -205,7 +195,7 @@ def test_a_flipped_byte_at_the_source_is_refused_and_named(tmp_path: Path) -> No
 def test_a_body_that_breaks_off_is_fetched_again(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.0)
-    config = b'{"os": "linux", "architecture": "amd64"}'
+    layer = hashlib.sha256(SHARED).hexdigest()
     broken: list[str] = []
 
     with serve(Memory()) as memory:
@@ -215,12 +205,7 @@ def test_a_body_that_breaks_off_is_fetched_again(
                 return 200, {"Content-Length": str(len(SHARED))}, SHARED[:100_000]
             return None
 
-        layer = memory.add_blob("quay.io/bio/x", SHARED)
-        manifest = {"schemaVersion": 2, "mediaType": OCI,
-                    "layers": [{"digest": layer, "size": len(SHARED)}],
-                    "config": {"digest": memory.add_blob("quay.io/bio/x", config),
-                               "size": len(config)}}
-        memory.add_manifest("quay.io/bio/x", "1", OCI, json.dumps(manifest).encode())
+        memory.add_image("quay.io/bio/x", [SHARED])
         memory.spoil = spoil
         at = steps(tmp_path, memory.url, ["quay.io/bio/x:1"])
         at.lock_and_save()

@@ -22,6 +22,7 @@ from tasks.core.store.store import open_store
 from tests.kit import tls as kit_tls
 
 CA_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+PAGE = b"<html><br>Bad gateway"
 HELD = Stored(key="key", size=3, sha256=None)
 
 
@@ -37,12 +38,18 @@ class Recording(BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 307:
             self.send_header("Location", self.server.elsewhere)
-        self.send_header("Content-Length", "3" if status == 200 else "0")
+        body = PAGE if status == 502 else b""
+        self.send_header("Content-Length", "3" if status == 200 else str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def do_GET(self) -> None:
         self.do_HEAD()
-        self.wfile.write(b"abc")
+        if not self.server.cuts:
+            self.wfile.write(b"abc")
+        else:
+            self.server.cuts -= 1
+            self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
         """Say nothing."""
@@ -52,7 +59,7 @@ class Recording(BaseHTTPRequestHandler):
 def recording(tls: ssl.SSLContext | None = None) -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Recording)
     server.daemon_threads = True
-    server.requests, server.statuses = [], []
+    server.requests, server.statuses, server.cuts = [], [], 0
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     server.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
@@ -200,6 +207,13 @@ def test_what_passes_is_asked_again(server: Any) -> None:
     with pytest.raises(StoreError, match="the store refused: 503"):
         head(server.url)
     assert len(server.requests) == 8
+
+
+def test_a_page_of_a_balancer_and_an_answer_that_is_cut_are_asked_again(server: Any) -> None:
+    bucket = s3_client.Bucket(StoreAt(url="s3://bucket", endpoint=server.url))
+    server.statuses, server.cuts = [502, 200], 2
+    assert bucket.ask(s3_client.Request(method="GET", key="key")).data == b"abc"
+    assert len(server.requests) == 3
 
 
 def test_a_redirect_is_not_followed(server: Any, tmp_path: Path) -> None:

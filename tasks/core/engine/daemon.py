@@ -82,12 +82,12 @@ def login(authfile: Path | None, repository: str) -> dict[str, str] | None:
     """The login for a repository's registry in docker-py's form, from a Docker config file."""
     if authfile is None or not authfile.is_file():
         return None
-    found = credentials.find(repository.partition("/")[0], authfile)
-    if found is None:
+    known = credentials.find(repository.partition("/")[0], authfile)
+    if known is None:
         return None
-    if found.is_token:
-        return {"identitytoken": found.password}
-    return {"username": found.user, "password": found.password}
+    if known.is_token:
+        return {"identitytoken": known.password}
+    return {"username": known.user, "password": known.password}
 
 
 def _reason(error: Exception) -> str:

@@ -53,7 +53,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.write(f"{mark:<6} {name}  {first}".rstrip() + "\n")
         for line in rest:
             self.write(f"       {line}\n")
-        self.outstream.flush()
+        if mark != "fresh":  # hundreds of these come at once
+            self.outstream.flush()
 
     def _write_failure(self, result: dict[str, Any], write_exception: bool = True) -> None:
         sys.stdout.flush()

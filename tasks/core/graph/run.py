@@ -68,7 +68,7 @@ def _commit_each(dep_manager: Any) -> None:
     save, forget = dep_manager.save_success, dep_manager.remove_success
 
     def save_and_commit(task: Any, result_hash: str | None = None) -> None:
-        if is_recorded(task):
+        if is_recorded(task) and not task.has_subtask:  # a group has nothing to remember
             save(task, result_hash)
             if isinstance(dep_manager.backend, State):
                 dep_manager.backend.commit()

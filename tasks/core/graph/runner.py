@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from doit import cmd_run
@@ -25,7 +26,8 @@ class _GoesOn:
         return bool(super().select_task(node, tasks))  # type: ignore[misc]
 
     def execute_task(self, task: Any) -> Any:
-        """Run a step, with its notices; only here, since a run of fresh steps has none."""
+        """Run a step, with its notices; a run of fresh steps comes here never."""
+        gc.enable()  # dodo.py turned it off
         from tasks.core.graph import log
         log.show(self.stream.effective_verbosity(task.verbosity))  # type: ignore[attr-defined]
         return super().execute_task(task)  # type: ignore[misc]

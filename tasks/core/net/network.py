@@ -28,12 +28,14 @@ class Network:
     @classmethod
     def of(cls, config: Config) -> Network:
         """Return the network as the site's configuration says; offline there is an inside alone."""
-        inside = EVERYWHERE if config.role == "prod" else Inside(allowed=config.site.hosts.inside)
-        return cls(inside=inside, shared=config.shared)
+        return config.shared.once("network", lambda: cls(
+            inside=EVERYWHERE if config.role == "prod" else Inside(
+                allowed=config.site.hosts.inside), shared=config.shared))
 
     def naming(self, *urls: str) -> Network:
         """Return the same, with the host:port of URLs that our own configuration names."""
-        return replace(self, inside=self.inside.naming(*urls))
+        return self.shared.once(("naming", self.inside, urls), lambda: replace(
+            self, inside=self.inside.naming(*urls)))
 
     @property
     def hosts(self) -> Hosts:

@@ -22,6 +22,7 @@ from tasks.core.net.request import ATTEMPTS, Broken, Transport
 from tasks.core.registry.auth import Refused
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
+from tasks.core.registry.hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.jws import payload
 from tasks.core.registry.streams import checked, chunks_of
 from tasks.core.registry.uploads import Opener, Uploads
@@ -36,8 +37,6 @@ MANIFESTS = ("application/vnd.oci.image.manifest.v1+json",
 SCHEMA1 = ("application/vnd.docker.distribution.manifest.v1+prettyjws",
            "application/vnd.docker.distribution.manifest.v1+json")
 ACCEPT = ", ".join((*INDEXES, *MANIFESTS, *SCHEMA1))
-DOCKER_HUB, HUB_ADDRESS = "docker.io", "registry-1.docker.io"
-"""Docker Hub as references name it, and where it answers."""
 LARGEST_MANIFEST = 4 << 20
 """Bytes; the specification asks registries to take no more."""
 LARGEST_LIST = 16 << 20

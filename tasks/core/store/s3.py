@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
+from tasks.core.parsing import whole_number
 from tasks.core.store.interface import Stored, is_immutable, take, within
 from tasks.core.store.s3_client import Body, Bucket, Request, Response, texts
 from tasks.core.store.s3_faults import Refusal, explain
@@ -66,9 +67,13 @@ class S3Store:
             if response.status == 404:
                 return None
             raise explain(Refusal(status=403), self._bucket.where(key))
-        return Stored(key=key, size=int(response.headers["Content-Length"]),
-                      tag=response.headers.get("ETag"),
-                      sha256=_sha256(response.headers.get(CHECKSUM),
+        size = whole_number(response.headers.get("Content-Length", ""))
+        if size is None:
+            raise StoreError("the store doesn't say how large a file is",
+                             where=self._bucket.where(self._key(key)),
+                             todo="look at who answers at store.endpoint")
+        return Stored(key=key, size=size, tag=response.headers.get("ETag"),
+                      sha256=_sha256(response.headers.get(CHECKSUM, ""),
                                      response.headers.get("x-amz-meta-sha256")))
 
     def put(self, key: str, path: Path, sha256: str) -> str | None:
@@ -163,7 +168,7 @@ class S3Store:
         fields = dict(texts(page))
         entries = [dict(texts(child)) for child in page if child.tag.endswith("Contents")]
         for entry in entries:
-            if not {"Key", "Size"} <= entry.keys() or not entry["Size"].isdecimal():
+            if "Key" not in entry or whole_number(entry.get("Size", "")) is None:
                 raise StoreError("the store lists a file without key or size", where=self.url,
                                  todo="look at who answers at store.endpoint")
             if fields.get("EncodingType") == "url":
@@ -224,8 +229,11 @@ def _base64(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def _sha256(checksum: str | None, noted: str | None) -> str | None:
+def _sha256(checksum: str, noted: str | None) -> str | None:
     """The SHA-256 that the server checked, or where the file came in parts, the one noted."""
-    if checksum and "-" not in checksum:
-        return base64.b64decode(checksum).hex()
-    return noted if checksum else None
+    if "-" in checksum:
+        return noted
+    try:
+        return base64.b64decode(checksum, validate=True).hex() or None
+    except ValueError:
+        return None

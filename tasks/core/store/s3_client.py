@@ -6,12 +6,13 @@ What answers is judged by what comes: each answer has a bound on its bytes and i
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
@@ -25,6 +26,8 @@ from tasks.core.store.s3_signature import EMPTY_SHA256, quote_key, quote_query, 
 
 if TYPE_CHECKING:
     import urllib3
+
+Taken = TypeVar("Taken")
 
 ATTEMPTS = 4
 """Of a request; the pauses between them are up to 1, 2 and 4 seconds."""
@@ -89,17 +92,16 @@ class Bucket:
 
     def ask(self, request: Request) -> Response:
         """What the bucket answers; an AirlockError unless that is a success, or accepted."""
-        response = self._send(request)
-        return Response(status=response.status, headers=response.headers,
-                        data=self._whole(response, request.about))
+        return self._attempt(request, lambda response: Response(
+            status=response.status, headers=response.headers, data=_whole(response)))
 
     def stream(self, key: str) -> urllib3.BaseHTTPResponse:
         """A file's answer, of which nothing but the head has been read; the caller closes it."""
-        response = self._send(Request(method="GET", key=key))
+        response = self._attempt(Request(method="GET", key=key), lambda response: response)
         bounds.allow_large(response)
         return response
 
-    def blocks(self, response: urllib3.BaseHTTPResponse, key: str) -> Iterable[bytes]:
+    def blocks(self, response: urllib3.BaseHTTPResponse, key: str) -> Iterator[bytes]:
         """A file's bytes as they come."""
         from urllib3.exceptions import HTTPError
         try:
@@ -107,24 +109,25 @@ class Bucket:
         except HTTPError as error:
             raise s3_faults.explain_connection(error, self.where(key)) from error
         except bounds.Exceeded as error:
-            raise self._exceeded(error.what, key) from error
+            raise s3_faults.explain_excess(error, self.where(key)) from error
 
-    def _send(self, request: Request) -> urllib3.BaseHTTPResponse:
-        """The head of an answer that is wanted, after as many attempts as it needs."""
+    def _attempt(self, request: Request,
+                 take: Callable[[urllib3.BaseHTTPResponse], Taken]) -> Taken:
+        """What is taken of a wanted answer, after as many attempts as it needs."""
         from urllib3.exceptions import HTTPError
         where = self.where(request.about)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 response = self._try(request)
+                if response.status in (200, 204, *request.accept):
+                    return take(response)
+                refusal = _refusal(response)
             except HTTPError as error:
                 if attempt == ATTEMPTS or s3_faults.is_untrusted(error):
                     raise s3_faults.explain_connection(error, where) from error
             except bounds.Exceeded as error:
-                raise self._exceeded(error.what, request.about) from error
+                raise s3_faults.explain_excess(error, where) from error
             else:
-                if response.status in (200, 204, *request.accept):
-                    return response
-                refusal = self._refusal(response, request.about)
                 if attempt == ATTEMPTS or not refusal.is_passing:
                     raise s3_faults.explain(refusal, where)
             time.sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
@@ -150,46 +153,49 @@ class Bucket:
         except BotoCoreError as error:
             raise s3_faults.explain_settings(error, self.where(key)) from error
 
-    def _whole(self, response: urllib3.BaseHTTPResponse, key: str) -> bytes:
-        """The body of an answer that is no file. Frees the connection."""
-        data = bytearray()
-        try:
-            for block in self.blocks(response, key):
-                data += block
-                if len(data) > MAX_ANSWER:
-                    raise self._exceeded("the store sends an answer of more than "
-                                         f"{files.human_size(MAX_ANSWER)}", key)
-        except BaseException:
-            response.close()
-            raise
-        response.release_conn()
-        return bytes(data)
-
-    def _refusal(self, response: urllib3.BaseHTTPResponse, key: str) -> s3_faults.Refusal:
-        fields = {}
-        data = self._whole(response, key)
-        if data.lstrip().startswith(b"<"):
-            fields = dict(texts(self.parse(data, key)))
-        return s3_faults.Refusal(
-            status=response.status, code=fields.get("Code", ""), message=fields.get("Message", ""),
-            region=response.headers.get("x-amz-bucket-region") or fields.get("Region"))
-
     def parse(self, data: bytes, key: str) -> ElementTree.Element:
         """The XML of an answer; StoreError where it is none."""
         try:
-            if b"<!DOCTYPE" in data:  # S3 has none; entities could grow beyond all bounds
-                raise ElementTree.ParseError
-            return ElementTree.fromstring(data)  # noqa: S314 - without entities
+            return _parse(data)
         except ElementTree.ParseError as error:
             raise StoreError("the store answers what is no XML", where=self.where(key),
                              todo="look at who answers at store.endpoint") from error
 
-    def _exceeded(self, what: str, key: str) -> StoreError:
-        return StoreError(what, where=self.where(key),
-                          todo="look at the network, and at who answers at store.endpoint")
+
+def _whole(response: urllib3.BaseHTTPResponse) -> bytes:
+    """The body of an answer that is no file; frees the connection. Exceeded where it is too long.
+    """
+    data = bytearray()
+    try:
+        for block in response.stream(files.CHUNK, decode_content=False):
+            data += block
+            if len(data) > MAX_ANSWER:
+                raise bounds.Exceeded("the store sends an answer of more than "
+                                      f"{files.human_size(MAX_ANSWER)}")
+    except BaseException:
+        response.close()
+        raise
+    response.release_conn()
+    return bytes(data)
 
 
-def texts(element: ElementTree.Element) -> Iterable[tuple[str, str]]:
+def _refusal(response: urllib3.BaseHTTPResponse) -> s3_faults.Refusal:
+    fields: dict[str, str] = {}
+    data = _whole(response)
+    with contextlib.suppress(ElementTree.ParseError):  # a balancer's page, or nothing
+        fields = dict(texts(_parse(data)))
+    return s3_faults.Refusal(
+        status=response.status, code=fields.get("Code", ""), message=fields.get("Message", ""),
+        region=response.headers.get("x-amz-bucket-region") or fields.get("Region"))
+
+
+def _parse(data: bytes) -> ElementTree.Element:
+    if b"<!DOCTYPE" in data:  # S3 has none; entities could grow beyond all bounds
+        raise ElementTree.ParseError
+    return ElementTree.fromstring(data)  # noqa: S314 - without entities
+
+
+def texts(element: ElementTree.Element) -> Iterator[tuple[str, str]]:
     """Name and text of an element's children, whatever their namespace."""
     for child in element:
         yield child.tag.rpartition("}")[2], child.text or ""

@@ -78,6 +78,12 @@ def explain_connection(error: Exception, where: str) -> StoreError:
                       todo="check the network, store.endpoint and store.region, then try again")
 
 
+def explain_excess(error: AirlockError, where: str) -> StoreError:
+    """The error to raise where an answer was too long or too slow."""
+    return StoreError(error.what, where=where,
+                      todo="look at the network, and at who answers at store.endpoint")
+
+
 def is_untrusted(error: Exception) -> bool:
     """Whether TLS failed, which it will do again."""
     from urllib3.exceptions import SSLError

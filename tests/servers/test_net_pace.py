@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -60,11 +59,10 @@ def test_a_refusal_of_one_slows_the_other(busy: tuple[Busy, Memory], first: Ask,
         time.sleep(0.05)
     server.refusal = {}
     first(memory, network, tmp_path)
-    asked = len(server.times)
+    refused = time.monotonic()
     for _ in range(5):
         then(memory, network, tmp_path)
-    times = server.times[asked - 1:]
-    assert min(after - before for before, after in pairwise(times)) > 0.06
+    assert server.times[-1] - refused > 0.35
 
 
 @pytest.mark.parametrize(("first", "then"), [(data, registry), (registry, data)])

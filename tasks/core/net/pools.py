@@ -21,14 +21,19 @@ if TYPE_CHECKING:
     import urllib3
 
 
+CONNECT_TIMEOUT, TIMEOUT = 15.0, 60.0
+"""Seconds to connect, and without a byte until a connection counts as broken."""
+
+
 class Pools:
-    """Connections that are kept for further requests, by proxy and host.
+    """Connections that are kept for further requests, by proxy and host; so many of each host.
 
     Without `inside` no address is judged: the site's configuration names it.
     """
 
-    def __init__(self, inside: Inside | None, context: ssl.SSLContext) -> None:
-        self._inside, self._context = inside, context
+    def __init__(self, inside: Inside | None, context: ssl.SSLContext, *,
+                 connections: int = CONNECTIONS) -> None:
+        self._inside, self._context, self._connections = inside, context, connections
         self._managers: dict[str | None, urllib3.PoolManager] = {}
         self._by_address: dict[str, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
@@ -48,7 +53,9 @@ class Pools:
 
     def _manager(self, proxy: str | None) -> urllib3.PoolManager:
         import urllib3
-        options: dict[str, Any] = {"ssl_context": self._context, "maxsize": CONNECTIONS}
+        options: dict[str, Any] = {
+            "ssl_context": self._context, "maxsize": self._connections,
+            "timeout": urllib3.Timeout(connect=min(CONNECT_TIMEOUT, TIMEOUT), read=TIMEOUT)}
         if proxy is None:
             manager = urllib3.PoolManager(**options)
             manager.pool_classes_by_scheme = bounds.pools(self._inside)

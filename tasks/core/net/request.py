@@ -30,8 +30,6 @@ LONGEST = 600.0
 """Seconds without progress after which a request isn't sent again, whatever its server asks for."""
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
 """Statuses after which the same request may succeed (RFC 9110, RFC 6585, RFC 8470)."""
-CONNECT_TIMEOUT, TIMEOUT = 15.0, 60.0
-"""Seconds to connect, and without a byte until a connection counts as broken."""
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "nf-airlock"}
 
 
@@ -120,8 +118,7 @@ class Transport:
         try:
             response = self._pools.at(url).request(
                 method, url, body=body, headers={**HEADERS, **headers}, redirect=False,
-                retries=False, preload_content=False, decode_content=False,
-                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, TIMEOUT), read=TIMEOUT))
+                retries=False, preload_content=False, decode_content=False)
         except urllib3.exceptions.LocationValueError as error:
             raise NetError("that is no URL", where=urls.shown(url)) from error
         except urllib3.exceptions.SSLError as error:

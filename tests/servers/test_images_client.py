@@ -98,6 +98,28 @@ def test_a_download_that_gets_nowhere_ends(far: Memory) -> None:
     assert len(far.seen) == 5
 
 
+def test_a_sources_connection_is_given_back_with_its_last_byte(far: Memory) -> None:
+    """What it is sent to may answer long after that, and others wait for the source."""
+    registry = client(far.url)
+    connections = registry.limits.connections
+    far.add_blob("a/b", DATA)
+    with registry.blob("a/b", DIGEST, len(DATA)) as chunks:
+        assert connections._busy == 1
+        assert b"".join(chunks) == DATA
+        assert connections._busy == 0
+    assert connections._busy == 0
+
+
+def test_a_blob_that_goes_to_its_own_host_takes_one_connection(far: Memory) -> None:
+    registry = client(far.url)
+    limits = registry.limits
+    limits.connections.allow(1)
+    far.add_blob("a/b", DATA)
+    registry.upload("a/c", DIGEST, len(DATA), lambda: registry.blob("a/b", DIGEST, len(DATA)))
+    assert far.blobs["a/c", DIGEST] == DATA
+    assert (limits.connections._busy, limits.held.depth) == (0, 0)
+
+
 @pytest.mark.parametrize("status", [405, 411, 413, 415, 501])
 def test_what_is_refused_whole_goes_in_chunks_from_then_on(
         far: Memory, status: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,10 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,11 +18,14 @@ import pytest
 from tasks.core.errors import ImageError, IntegrityError, RegistryError
 from tasks.core.net.network import Network
 from tasks.core.registry.client import MANIFESTS, SCHEMA1, Access, Registries
-from tasks.images import mirror, plan
+from tasks.images import plan
 from tasks.images.destination import Destination
 from tasks.images.lock import resolve
 from tasks.images.locked import Image
+from tasks.images.read_back import read_back
 from tasks.images.reference import parse
+from tasks.images.survey import survey
+from tasks.images.transfer import Transfer
 from tests.kit.registry_memory import Answer, Memory, Request, once, serve
 
 LAYER = bytes(range(256)) * 3000
@@ -64,10 +70,10 @@ def carry(far: Memory, near: Memory, home: Destination = HOME) -> list[Image]:
     """Lock, mirror and read back both images."""
     known = registries(far, near)
     images = locked(known)
-    made = plan.make(images, mirror.survey(known, images, home), home)
-    mirror.Mirror(known, known, home).carry_out(made, title="test")
+    moves = plan.make(images, survey(known, images, home), home)
+    Transfer(known, known, home).carry_out(moves, title="test")
     for image in images:
-        mirror.read_back(known, image, home)
+        read_back(known, image, home)
     return images
 
 
@@ -123,7 +129,91 @@ def test_refused_mounts_become_uploads(far: Memory, near: Memory) -> None:
     near.mounts = False
     carry(far, near)
     assert near.count("PUT", "uploads") == 6
-    assert near.count("DELETE", "uploads") == 1
+    # The upload that the registry opened in place of the mount is the one that is used.
+    assert near.count("POST", "uploads") == 6
+    assert near.count("DELETE", "uploads") == 0
+
+
+def test_a_lost_upload_in_place_of_a_mount_is_begun_anew(far: Memory, near: Memory) -> None:
+    near.mounts = False
+    lost: list[str] = []
+
+    def spoil(request: Request) -> Answer | None:
+        if "mount" in request.query:
+            lost.append("/v2/in/quay.io/a/lost/blobs/uploads/1")
+            return 202, {"Location": lost[0]}, b""
+        return (404, {}, b"") if request.path in lost else None
+
+    near.spoil = spoil
+    carry(far, near)
+    assert near.count("PUT", "a/lost") == len(lost) == 1
+    assert near.count("PUT", "uploads") == 7
+
+
+def test_a_mount_that_is_not_there_is_mended(far: Memory, near: Memory) -> None:
+    """The registry says 201 to the mount, and takes the manifest without its layer, too."""
+    near.spoil = once(lambda request: "mount" in request.query, (201, {}, b""))
+    images = carry(far, near)
+    assert all((HOME.path(image.source), blob.digest) in near.blobs
+               for image in images for blob in image.blobs)
+
+
+def test_an_upload_that_is_not_there_is_mended(far: Memory, near: Memory) -> None:
+    near.spoil = once(is_upload, (201, {}, b""))
+    images = carry(far, near)
+    assert all((HOME.path(image.source), blob.digest) in near.blobs
+               for image in images for blob in image.blobs)
+
+
+def test_small_blobs_go_in_one_request_where_the_registry_takes_it(
+        far: Memory, near: Memory) -> None:
+    near.takes_one_request = True
+    carry(far, near)
+    assert near.count("PUT", "uploads") == 1  # the large one
+    assert near.count("POST", "uploads") == 6  # it, four small ones, and a mount
+
+
+@contextmanager
+def given(data: bytes) -> Iterator[list[bytes]]:
+    yield [data]
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 501])
+def test_what_refuses_one_request_is_not_asked_for_it_again(
+        far: Memory, near: Memory, status: int) -> None:
+    near.spoil = lambda request: (status, {}, b"") if "digest" in request.query and (
+        request.method == "POST") else None
+    registry = registries(far, near).at(HOME.address)
+    for name in ("one", "two"):
+        data = name.encode()
+        registry.upload("a/b", far.add_blob("a/x", data), len(data), partial(given, data))
+        assert data in near.blobs.values()
+    assert sum("digest" in each.query for each in near.seen if each.method == "POST") == 1
+
+
+def test_an_image_is_read_back_while_another_moves(far: Memory, near: Memory) -> None:
+    """The other's layer comes only once the first has been asked for at the destination."""
+    known = registries(far, near)
+    own = locked(known)[1].layers[1].digest
+    is_read_back = threading.Event()
+
+    def of_source(request: Request) -> Answer | None:
+        far.lock.release()  # type: ignore[attr-defined]
+        try:
+            if request.path.endswith(own):
+                assert is_read_back.wait(10)
+        finally:
+            far.lock.acquire()  # type: ignore[attr-defined]
+        return None
+
+    def of_target(request: Request) -> Answer | None:
+        if request.method == "GET" and "/a/one/manifests/sha256" in request.path:
+            is_read_back.set()
+        return None
+
+    far.spoil, near.spoil = of_source, of_target
+    carry(far, near)
+    assert is_read_back.is_set()
 
 
 def test_forbidden_mounts_become_uploads(far: Memory, near: Memory) -> None:
@@ -318,6 +408,36 @@ class Gate:
 
     def __exit__(self, *args: object) -> None:
         pass
+
+
+def hundred_pings(gate: Gate, most: int) -> int:
+    """The limit that is learnt from a hundred requests of 48 threads, of which `most` may run."""
+    with serve(Memory(lock=gate)) as memory:
+        registry = registries(memory).at("quay.io")
+        connections = registry.limits.connections
+        connections.allow(most)
+        with ThreadPoolExecutor(48) as pool:
+            for done in [pool.submit(registry.ping) for _ in range(100)]:
+                done.result()
+        return connections.limit
+
+
+def test_a_sites_own_registry_gets_more_connections_up_to_its_limit() -> None:
+    gate = Gate()
+    assert hundred_pings(gate, 12) == 12
+    assert 8 < gate.most <= 12
+
+
+def test_a_storm_of_429_takes_the_connections_back(far: Memory) -> None:
+    registry = registries(far).at("quay.io")
+    connections = registry.limits.connections
+    connections.allow(32)
+    connections.limit = 32
+    far.spoil = once(lambda request: True, (429, {"Retry-After": "0"}, b""), 3)
+    with ThreadPoolExecutor(16) as pool:
+        for done in [pool.submit(registry.ping) for _ in range(30)]:
+            done.result()
+    assert connections.limit == 8
 
 
 def test_few_connections_to_one_host() -> None:

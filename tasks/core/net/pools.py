@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from tasks.core.net import bounds
 from tasks.core.net.inside import Inside
-from tasks.core.net.pace import CONNECTIONS
+from tasks.core.net.pace import MOST_CONNECTIONS
 from tasks.core.net.urls import without_login
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Pools:
     """
 
     def __init__(self, inside: Inside | None, context: ssl.SSLContext, *,
-                 connections: int = CONNECTIONS) -> None:
+                 connections: int = MOST_CONNECTIONS) -> None:
         self._inside, self._context, self._connections = inside, context, connections
         self._managers: dict[str | None, urllib3.PoolManager] = {}
         self._by_address: dict[str, urllib3.PoolManager] = {}

@@ -11,11 +11,9 @@ from urllib.parse import urlsplit
 from tasks.core.errors import NetError, SourceError
 from tasks.core.net import bounds, redirects, urls
 from tasks.core.net.network import Network
-from tasks.core.net.pace import Hosts, backoff, pause
+from tasks.core.net.pace import Host, Hosts, backoff, pause
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     import urllib3
 
 Body = bytes | Iterable[bytes] | None
@@ -94,20 +92,19 @@ class Transport:
     def once(self, method: str, url: str, headers: Mapping[str, str],
              body: Body = None) -> urllib3.BaseHTTPResponse:
         """Send a request once; redirects of GET and HEAD are followed. Raises NetError."""
-        with self.slot(url):
+        with self.limits(url).slot():
             if method not in ("GET", "HEAD"):
                 return self._once(method, url, headers, body)
             return redirects.follow(url, headers, lambda at, left: self._once(method, at, left,
                                                                               body))
 
-    def slot(self, url: str) -> AbstractContextManager[object]:
-        """One of the connections to a URL's host, for as long as the block lasts."""
-        return self._hosts.at(urlsplit(url).netloc).slot()
+    def limits(self, url: str) -> Host:
+        """The limits of a URL's host."""
+        return self._hosts.at(urlsplit(url).netloc)
 
     def rest(self, url: str, attempt: int, seconds: float | None = None) -> None:
         """Let the host alone after a failed attempt: as long as it asked for, or a growing time."""
-        self._hosts.at(urlsplit(url).netloc).rest(
-            backoff(attempt) if seconds is None else seconds)
+        self.limits(url).rest(backoff(attempt) if seconds is None else seconds)
 
     def _once(self, method: str, url: str, headers: Mapping[str, str],
               body: Body) -> urllib3.BaseHTTPResponse:
@@ -115,6 +112,7 @@ class Transport:
         address = urlsplit(url).netloc
         limits = self._hosts.at(address)
         limits.wait()
+        begun = time.monotonic()
         try:
             response = self._pools.at(url).request(
                 method, url, body=body, headers={**HEADERS, **headers}, redirect=False,
@@ -128,6 +126,8 @@ class Transport:
                          todo="check that the host is up and reachable from here, and "
                               "HTTPS_PROXY and NO_PROXY") from None
         limits.learn(response.status, response.headers)
+        if body is None or isinstance(body, bytes):
+            limits.connections.answered(time.monotonic() - begun)
         return response
 
     def _untrusted(self, address: str, error: Exception) -> NetError:

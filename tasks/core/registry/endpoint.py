@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tasks.core.errors import RegistryError, SourceError
 from tasks.core.net import bounds
+from tasks.core.net.pace import Host
 from tasks.core.net.redirects import joined
 from tasks.core.net.request import ATTEMPTS, Body, Transport
 from tasks.core.registry.auth import Authenticator
@@ -28,6 +29,11 @@ class Endpoint:
         self.transport = transport
         self._below = parts.path.strip("/")
         self._auth = Authenticator(self.base, authfile, transport)
+
+    @property
+    def limits(self) -> Host:
+        """How many connections to this registry there may be, and the pace of its requests."""
+        return self.transport.limits(self.base)
 
     def ask(self, method: str, url: str, scopes: tuple[str, ...], name: str,
             headers: Mapping[str, str] | None = None, body: Body = None, *,

@@ -6,7 +6,6 @@ docs/decisions/where-data-comes-from.md has the schemes, their credentials and t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -17,6 +16,7 @@ from tasks.core.net import download, urls
 from tasks.core.net.network import Network
 from tasks.core.net.request import persist
 from tasks.core.net.transfer import Body, Denied, Found
+from tasks.core.parallel import try_all
 from tasks.data import bucket, globs
 from tasks.data import companions as beside
 from tasks.data.bucket import Buckets
@@ -190,21 +190,16 @@ def gather(wanted: Mapping[str, Iterable[str]], work: Callable[[str], T]) -> dic
 
     `wanted` says for each URL where it stands, for the errors.
     """
-    done: dict[str, T] = {}
+    ordered = sorted(wanted)
+    results: dict[str, T] = {}
     faults = []
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="data") as threads:
-        try:
-            jobs = [(url, threads.submit(work, url)) for url in sorted(wanted)]
-            for url, job in jobs:
-                try:
-                    done[url] = job.result()
-                except AirlockError as error:
-                    places = "; ".join(dict.fromkeys(wanted[url]))
-                    faults.append(f"    {urls.redact(url)}: {error.what}\n      in {places}"
-                                  + (f"\n      asked at {error.where}" if error.where else ""))
-        except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
+    for url, result in zip(ordered, try_all(work, ordered, threads=THREADS), strict=True):
+        if isinstance(result, AirlockError):
+            places = "; ".join(dict.fromkeys(wanted[url]))
+            faults.append(f"    {urls.redact(url)}: {result.what}\n      in {places}"
+                          + (f"\n      asked at {result.where}" if result.where else ""))
+        else:
+            results[url] = result
     if faults:
         more = len(faults) - MOST_FAULTS
         raise SourceError(f"{len(faults)} of {len(wanted)} files can't be had:\n"
@@ -212,7 +207,7 @@ def gather(wanted: Mapping[str, Iterable[str]], work: Callable[[str], T]) -> dic
                           + (f"\n    and {more} more" if more > 0 else ""),
                           todo="mend the sheet or params, or map the address in hosts.urls of "
                                "the site's config")
-    return done
+    return results
 
 
 def look(url: str, reach: Reach) -> Found | None:

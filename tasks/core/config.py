@@ -25,11 +25,13 @@ ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
 class Registry:
     """The organisation's registry: where images are mirrored to, and pulled from offline.
 
-    `repositories` maps a source host to a place of its own, host:port[/path].
+    `repositories` maps a source host to a place of its own, host:port[/path]. `connections` are
+    the requests that it may have to answer at once.
     """
 
     host: str
     port: int
+    connections: int
     prefix: str = ""
     repositories: Mapping[str, str] = field(default_factory=dict)
     ca: Path | None = None

@@ -72,7 +72,8 @@ def _load(config: Config) -> Iterator[Task]:
 
 def _destination(site: Site) -> Destination:
     return Destination(address=site.registry.address, prefix=site.registry.prefix,
-                       repositories=site.registry.repositories)
+                       repositories=site.registry.repositories,
+                       connections=site.registry.connections)
 
 
 def _access(config: Config, *, with_destination: bool = False) -> Access:
@@ -106,7 +107,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     if verb == "images:lock":
         return step(name, doc, lock_images, LockSpec(
             pipeline=pipeline.name, images=at.images, lock=lock, pinned=at.images_pinned,
-            platform=site.platform, further=site.image_platforms, licences=site.images.licences,
+            platform=site.platform, platforms=site.image_platforms, licences=site.images.licences,
             access=access, relock=config.relock),
             needs=[at.images], makes=[at.images_pinned], keeps=[lock],
             always=config.relock, servers=site.servers)

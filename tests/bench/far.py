@@ -26,6 +26,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         commands = images.available(root)
+        del commands["skopeo, 1 at a time"]  # minutes
         print(f"{images.IMAGES} images, {images.SIZE / 1e6:.0f} MB; load {os.getloadavg()[0]:.1f} "
               f"at the start; medians of {rounds}")
         with servers.registry(root / "source") as source:

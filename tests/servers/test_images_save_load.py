@@ -47,7 +47,7 @@ class Gap:
     target: Server
     ca: Path
 
-    def release(self, images: list[str], *, further: tuple[str, ...] = ()) -> str:
+    def release(self, images: list[str], *, platforms: tuple[str, ...] = ()) -> str:
         """Lock, lay out, release and push; the release's id."""
         at = self.staged.layout
         access = Access(registries={"quay.io": f"{self.source.url}/quay.io"}, ca=None,
@@ -55,7 +55,7 @@ class Gap:
         files.write_text(at.images, "".join(f"{each}\n" for each in sorted(images)))
         lock_images(LockSpec(pipeline="hello", images=at.images, lock=at.lock("images"),
                              pinned=at.images_pinned, platform="linux/amd64", access=access,
-                             relock=True, further=further))
+                             relock=True, platforms=platforms))
         lay_out(LayoutSpec(pipeline="hello", lock=at.lock("images"), index=at.oci_index,
                            marker=at.oci_marker, blobs=at.of_site.blobs, access=access,
                            destination=Destination(address=self.target.address, prefix="in"),
@@ -124,7 +124,7 @@ def test_a_release_carries_its_images_into_a_registry(gap: Gap) -> None:
 
 
 def test_all_platforms_come_along_with_their_index(gap: Gap) -> None:
-    gap.release([BOTH], further=("all",))
+    gap.release([BOTH], platforms=("all",))
     fetch(gap.staged.fetch_spec())
     load_images(gap.load_spec())
     source = servers.inspect(gap.source, BOTH)

@@ -157,6 +157,7 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("images",): {"SEQSTATS_COUNTS": "quay.io/airlock/other:2"},
     ("registry", "prefix"): "team/mirror",
     ("registry", "repositories"): {"quay.io": "127.0.0.1:8443/quay"},
+    ("registry", "connections"): 16,
     ("images", "platforms"): ["linux/amd64", "linux/arm64"],
     ("images", "licences"): {"*/airlock/*": "ours"},
     ("run",): "stub",

@@ -6,19 +6,22 @@ whether for data, for plugins or for images.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.core.config import Config
 from tasks.core.errors import RegistryError
-from tasks.core.net import pools
+from tasks.core.frozen import frozen
 from tasks.core.net.inside import EVERYWHERE, NOWHERE, Inside
 from tasks.core.net.pace import Hosts
-from tasks.core.net.pools import Pools
 from tasks.core.shared import Shared
 
+if TYPE_CHECKING:
+    from tasks.core.net.pools import Pools
 
-@dataclass(frozen=True, kw_only=True)
+
+@frozen
 class Network:
     """What may be asked of the inner network, with the hosts' limits and the connections."""
 
@@ -44,10 +47,11 @@ class Network:
 
     def pools(self, ca: Path | None) -> Pools:
         """Return the connections that trust the system's CAs, and the file `ca` beside them."""
+        from tasks.core.net.pools import Pools, trusting
         try:
             certificates = None if ca is None else ca.read_text("ascii")
             return self.shared.once((Pools, self.inside, certificates), lambda: Pools(
-                self.inside, pools.trusting(certificates)))
+                self.inside, trusting(certificates)))
         except (OSError, ValueError) as error:
             what = "is missing" if isinstance(error, FileNotFoundError) else "is no PEM certificate"
             raise RegistryError(f"the registry's CA file {what}", where=ca,

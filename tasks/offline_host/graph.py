@@ -9,8 +9,9 @@ from functools import partial
 from tasks.core.config import TOOL, Config
 from tasks.core.deferred import deferred, uncompared
 from tasks.core.engine.address import Engine
+from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited, RunSettings
-from tasks.core.nextflow.machine import this_machine
+from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import OfflinePaths
 from tasks.core.step import Task, group, step
 from tasks.core.verbs import for_names
@@ -24,12 +25,12 @@ def tasks(config: Config) -> Iterator[Task]:
     """`prod:fetch:<pipeline>`, `prod:bootstrap:<pipeline>` and `prod:run:<pipeline>`."""
     yield group("prod", "bring the current release in, and run it",
                 ["prod:fetch", "prod:bootstrap", "prod:run"])
-    pulling = threading.Lock()
+    machine, pulling = this_machine(config.environment), threading.Lock()
     own = "input" in config.variables or "params" in config.variables
     yield from for_names(config, {
         "prod:fetch": ("a release out of the store, checked", _fetch),
         "prod:bootstrap": ("all that the release needs on this host",
-                           partial(_bootstrap, pulling=pulling)),
+                           partial(_bootstrap, machine=machine, pulling=pulling)),
         "prod:run": ("the pipeline, offline", _run_own if own else _run),
     }, {name: name for name in config.names})
 
@@ -42,17 +43,17 @@ def _fetch(name: str, doc: str, config: Config, pipeline: str) -> Task:
     return step(name, doc, fetch.fetch, fetch.FetchSpec(
         pipeline=pipeline, layout=at, store=site.offline.store, host=host, tool=TOOL,
         asked="tool" in given, release=given.get("release")),
-        always=True, makes=[at.current])
+        needs=[TOOL] if TOOL.is_file() else [], always=True, makes=[at.current])
 
 
-def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *,
+def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: Machine,
                pulling: threading.Lock) -> Task:
     """Steps that share `pulling` pull images one after the other."""
     site = config.site
     at = OfflinePaths(site=site.name, pipeline=pipeline)
     return step(name, doc, bootstrap.bootstrap, bootstrap.BootstrapSpec(
         pipeline=pipeline, layout=at, launch=at.launch.absolute(), trust=site.offline.trust,
-        engine=Engine.of(config.environment), machine=this_machine(config.environment),
+        network=Network.of(config), engine=Engine.of(config.environment), machine=machine,
         pulling=uncompared(pulling)),
         needs=[at.current, *([at.images_receipt] if site.images.carry == "store" else [])],
         makes=[at.bootstrap])

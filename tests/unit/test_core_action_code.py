@@ -204,6 +204,17 @@ def is_empty(path: Path) -> bool:
     return path.name == "__init__.py" and len(ast.parse(path.read_text()).body) <= 1
 
 
+@pytest.mark.parametrize(("module", "apart"), [
+    ("tasks.images.scan", ("tasks/core/net/", "tasks/core/store/", "tasks/core/progress.py",
+                           "tasks/core/registry/client.py", "tasks/images/mirror.py")),
+    ("tasks.release.sign", ("tasks/release/contents.py", "tasks/core/progress.py")),
+    ("tasks.offline_config.render", ("tasks/core/net/", "tasks/core/registry/"))])
+def test_a_step_hangs_on_nothing_that_it_has_no_use_for(module: str, apart: tuple[str, ...],
+                                                        tmp_path: Path) -> None:
+    assert [path for path in ActionCode(tmp_path / "code").run_by(module)
+            if path.startswith(apart)] == []
+
+
 @pytest.mark.parametrize("name", [name for name in all_files() if name.endswith(".py")])
 def test_imports_and_schemas_are_named_as_they_are_looked_for(name: str) -> None:
     """In full, never relative to the module; a schema as the second argument, a constant."""

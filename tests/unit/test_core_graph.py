@@ -63,9 +63,9 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_all_is_fresh_after_a_build(built: Path) -> None:
-    state = Build(chain(), built / "state.db").states()
-    assert {state[name] for name in ("one:p", "two:p", "one", "two", "all")} == {"fresh"}
-    assert state["look:p"] == "-"
+    states = Build(chain(), built / "state.db").states()
+    assert {states[name] for name in ("one:p", "two:p", "one", "two", "all")} == {"fresh"}
+    assert states["look:p"] == "-"
 
 
 def test_what_is_made_on_request_has_a_state_from_then_on(built: Path) -> None:
@@ -80,8 +80,8 @@ def test_what_is_made_on_request_has_a_state_from_then_on(built: Path) -> None:
 
 def test_what_stands_behind_a_stale_step_is_behind(built: Path) -> None:
     Path("a").write_text("y")
-    state = Build(chain(), built / "state.db").states()
-    assert (state["one:p"], state["two:p"], state["all"]) == ("stale", "behind", "stale")
+    states = Build(chain(), built / "state.db").states()
+    assert (states["one:p"], states["two:p"], states["all"]) == ("stale", "behind", "stale")
 
 
 def test_a_rebuild_to_the_same_bytes_stops_there(built: Path) -> None:
@@ -102,8 +102,8 @@ def test_a_changed_setting_is_stale_and_named(built: Path) -> None:
 
 def test_a_lost_target_is_stale(built: Path) -> None:
     Path("b").unlink()
-    state = Build(chain(), built / "state.db").states()
-    assert (state["one:p"], state["two:p"]) == ("stale", "behind")
+    states = Build(chain(), built / "state.db").states()
+    assert (states["one:p"], states["two:p"]) == ("stale", "behind")
 
 
 def all_tasks() -> list[dict[str, Any]]:
@@ -174,6 +174,7 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("images",): {"SEQSTATS_COUNTS": "quay.io/airlock/other:2"},
     ("registry", "prefix"): "team/mirror",
     ("registry", "repositories"): {"quay.io": "127.0.0.1:8443/quay"},
+    ("registry", "connections"): 16,
     ("images", "platforms"): ["linux/amd64", "linux/arm64"],
     ("images", "licences"): {"*/airlock/*": "ours"},
     ("run",): "stub",
@@ -262,4 +263,4 @@ def test_each_key_of_the_configuration_makes_its_readers_stale_and_no_other(done
             wrong[f"{kind}: {'.'.join(key)}"] = (sorted(verbs - declared),
                                                  sorted(declared - verbs))
     assert not wrong, "key: (stale but not declared, declared but not stale)\n" + "\n".join(
-        f"  {key}: {lists}" for key, lists in wrong.items())
+        f"  {key}: {verbs}" for key, verbs in wrong.items())

@@ -249,3 +249,24 @@ def test_a_very_large_layer_takes_little_memory(size: int, large: int) -> None:
     """A generated stream from one server to another; peak memory of a process of its own."""
     _, memory = streams.carry(size, large)
     assert memory < 100 << 20
+
+
+def test_a_broken_realm_is_explained(far: Memory) -> None:
+    """Nexus has been seen to answer `null://…` (nexus-public#580)."""
+    far.spoil = lambda request: (
+        401, {"WWW-Authenticate": 'Bearer realm="null://host/token",service="x"'}, b"")
+    with pytest.raises(RegistryError, match="Bearer Token Realm"):
+        client(far.url).ping()
+
+
+def test_an_unknown_demand_is_explained(far: Memory) -> None:
+    far.spoil = lambda request: (401, {"WWW-Authenticate": "Negotiate"}, b"")
+    with pytest.raises(RegistryError, match="in a way that isn't known"):
+        client(far.url).ping()
+
+
+def test_a_long_retry_after_is_an_error_that_says_so(far: Memory) -> None:
+    far.spoil = lambda request: (429, {"Retry-After": "21600"}, b"")
+    with pytest.raises(RegistryError, match="wait 21600 seconds"):
+        client(far.url).ping()
+    assert len(far.seen) == 1

@@ -21,9 +21,9 @@ from tasks.core.net.pace import Host
 from tasks.core.net.redirects import joined, origin
 from tasks.core.net.request import ATTEMPTS, Broken, Transport
 from tasks.core.registry.auth import Refused
+from tasks.core.registry.docker_hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
-from tasks.core.registry.hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.jws import payload
 from tasks.core.registry.streams import checked, chunks_of
 from tasks.core.registry.uploads import Opener, Started, Uploads

@@ -177,8 +177,8 @@ def slot(address: str) -> Iterator[Host]:
 
 def remaining(headers: Mapping[str, str]) -> int | None:
     """Requests that are left, by `ratelimit-remaining: 76;w=21600` (docs.docker.com)."""
-    told = headers.get("ratelimit-remaining", "").partition(";")[0].strip()
-    return parsing.whole_number(told)
+    left = headers.get("ratelimit-remaining", "").partition(";")[0].strip()
+    return parsing.whole_number(left)
 
 
 def pause(headers: Mapping[str, str], where: str) -> float | None:
@@ -200,13 +200,13 @@ def pause(headers: Mapping[str, str], where: str) -> float | None:
     return seconds
 
 
-def retry_after(told: str) -> float | None:
+def retry_after(value: str) -> float | None:
     """Seconds by Retry-After, a number or a date (RFC 9110, 10.2.3)."""
     from email.utils import parsedate_to_datetime
-    if told.isdecimal():
-        return float(told)
+    if value.isdecimal():
+        return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (TypeError, ValueError):
         return None
 

@@ -71,8 +71,8 @@ class Memory:
 
     def count(self, method: str, pattern: str) -> int:
         """How many requests there were."""
-        return sum(each.method == method and re.search(pattern, each.path) is not None
-                   for each in self.seen)
+        return sum(request.method == method and re.search(pattern, request.path) is not None
+                   for request in self.seen)
 
     def repeated(self) -> list[tuple[str, str]]:
         """Requests that came more than once."""
@@ -97,8 +97,8 @@ class Memory:
             return 404, {}, b""
         start = int(request.headers.get("range", "bytes=0-")[6:-1])
         if self.ranges and start:
-            told = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            return 206, {"Content-Range": told}, data[start:]
+            content_range = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            return 206, {"Content-Range": content_range}, data[start:]
         return 200, {}, data
 
     def _manifest(self, request: Request, repository: str, name: str, body: bytes) -> Answer:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,10 +22,10 @@ from tasks.core.errors import RegistryError
 from tasks.core.registry.client import Access, Registries
 from tasks.images.destination import Destination
 from tests.kit import registries as servers
-from tests.kit import tls
+from tests.kit import tls, web
 from tests.kit.image_steps import steps
 from tests.kit.registries import PASSWORD, USER, Server
-from tests.kit.web import LOOPBACK
+from tests.kit.web import near
 
 
 def _base64url(data: bytes) -> str:
@@ -76,9 +75,7 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tokens]:
     crt, key = tls.self_signed(folder, "tokens")
     made = Tokens(certificate=crt, key=key)
 
-    class Handler(BaseHTTPRequestHandler):
-        disable_nagle_algorithm = True
-
+    class Handler(web.Quiet):
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             form = parse_qs(body or urlsplit(self.path).query)
@@ -91,15 +88,9 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tokens]:
 
         do_POST = do_GET
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.url = f"http://127.0.0.1:{server.server_address[1]}/token"
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield made
-    server.shutdown()
-    server.server_close()
+    with web.running(web.Server(Handler)) as server:
+        made.url = f"{server.url}/token"
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +103,7 @@ def target(tokens: Tokens, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def access(target: Server, authfile: Path) -> Access:
     return Access(registries={target.address: target.url}, ca=None, authfile=authfile,
-                  hosts=LOOPBACK)  # the token server's address is another
+                  network=near())  # the token server's address is another
 
 
 def test_push_mount_and_pull_with_tokens_that_are_kept(

@@ -26,8 +26,8 @@ from tasks.core.errors import (
     SourceError,
 )
 from tasks.core.inputs import sheets
-from tasks.core.net import download, pace, transport
-from tasks.core.net.inside import NOWHERE
+from tasks.core.net import download, pace, redirects
+from tasks.core.net.network import Network
 from tasks.core.nextflow import versions
 from tasks.core.registry import auth, credentials, jws
 from tasks.core.registry.client import MANIFESTS, NEXT, Manifest
@@ -127,13 +127,13 @@ def test_no_link_takes_long() -> None:
 @pytest.mark.parametrize("location", ["https://[", "https://h:x/", "//h:99999/"])
 def test_an_address_that_is_none(tmp_path: Path, location: str) -> None:
     with pytest.raises(RegistryError, match="no URL"):
-        transport.joined("https://h/v2/", location)
+        redirects.joined("https://h/v2/", location)
     plugins = [{"id": "a", "releases": [{"version": "1", "url": location}]}]
     with pytest.raises(SourceError, match="no URL"):
         index.choose(plugins, "https://p.example.org/plugins.json", "a", "1", "24.10.5")
     if "://" in location:
         with pytest.raises(SourceError, match="no URL"):
-            download.fetch(location, tmp_path / "x", hosts=NOWHERE, most=1)
+            download.fetch(location, tmp_path / "x", network=Network(), most=1)
 
 
 @pytest.mark.parametrize("entry", [{"auth": "é="}, {"auth": 7}, {"auth": "/8=="}])
@@ -282,6 +282,34 @@ def test_code_that_is_nested_by_the_hundred(tmp_path: Path, text: str) -> None:
             tmp_path, {}, Staged(params={}, plugins={}, toggles={}), "test")):
         with contextlib.suppress(ImageError):
             read()
+
+
+AGAIN = {
+    "brackets in a text": "x = '" + "(" * 50_000 + "'",
+    "assignments before a command": "x = '''" + "a=b;" * 20_000 + "'''",
+    "joined texts": "x = " + "'a' + " * 20_000,
+    "empty lines": "\n" * 60_000,
+    "blocks in each other": "a {" * 90 + "x = 1\n" * 10_000,
+    "slashes": "x = " + "a / " * 20_000,
+    "classes": "class a\n" * 10_000,
+    "a text that doubles": "x = 'ab'\n" + "x = x + x\n" * 60,
+    "values that multiply": "x = " + "(b ? 'a' : 'b') + " * 300,
+    "addresses": "x = '''" + "https://x.org/a " * 5_000 + "'''",
+    "includes": "include { A } from './a'\n" * 2_000,
+    "variables": "x1 = 1\n" + "".join(f"x{at} = x1\n" for at in range(9_000)),
+}
+
+
+@pytest.mark.parametrize("text", AGAIN.values(), ids=AGAIN)
+def test_code_that_would_be_gone_through_again_and_again(tmp_path: Path, text: str) -> None:
+    code = f"{text}\nprocess A {{\n container x\n script:\n '{LONG}'\n}}\n".encode()
+    ran = f"workflow {{\n x.execute()\n {text}\n}}\n".encode()
+    for value in ((code, ran, b""), (ran, code, text.encode())):
+        for read in (fuzzed.scanned, fuzzed.reached):
+            begun = time.monotonic()
+            with contextlib.suppress(AirlockError):
+                read(value, tmp_path)
+            assert time.monotonic() - begun < 4
 
 
 def test_an_include_of_a_name_that_no_file_can_have(tmp_path: Path) -> None:

@@ -63,15 +63,15 @@ def rights(scopes: Sequence[str]) -> frozenset[str]:
 
 def challenges(headers: Sequence[str]) -> list[Challenge]:
     """The challenges of WWW-Authenticate headers."""
-    found = []
+    offered = []
     for header in headers:
         for match in re.finditer(r"\b(Basic|Bearer)\b(?!\s*=)\s*(.*?)(?=,\s*(?:Basic|Bearer)\s|$)",
                                  header[:LONGEST], re.IGNORECASE):
-            found.append(Challenge(
+            offered.append(Challenge(
                 scheme=match[1].lower(),
                 parameters={name.lower(): quoted or plain
                             for name, quoted, plain in PARAMETER.findall(match[2])}))
-    return found
+    return offered
 
 
 class Authenticator:

@@ -18,17 +18,17 @@ CHUNK = 1 << 18
 def checked(chunks: Iterator[bytes], digest: str, size: int, name: str,
             where: str) -> Iterator[bytes]:
     """Pass bytes on, each chunk when the next has come: the last only if digest and size agree."""
-    found, count, held = hashlib.sha256(), 0, b""
+    hashed, count, held = hashlib.sha256(), 0, b""
     for chunk in chunks:
         if held:
             yield held
-        found.update(chunk)
+        hashed.update(chunk)
         count, held = count + len(chunk), chunk
         if count > size:
             break
-    if count != size or f"sha256:{found.hexdigest()}" != digest:
+    if count != size or f"sha256:{hashed.hexdigest()}" != digest:
         raise IntegrityError(f"the bytes of {name} are not what its digest says: {count} bytes "
-                             f"with sha256:{found.hexdigest()}, for {size} bytes", where=where,
+                             f"with sha256:{hashed.hexdigest()}, for {size} bytes", where=where,
                              todo="the registry's data are damaged, or were changed; nothing of "
                                   "this image was recorded. Ask the registry's administrator")
     if held:

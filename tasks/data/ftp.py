@@ -51,11 +51,7 @@ class Ftp:
                 body.restart(remote.validator, remote.size)
             if not body.size or body.size != body.total:
                 _transfer(server, path, body)
-        if body.total is not None and body.size != body.total:
-            what = f"the server sent {body.size} bytes of the {body.total} that it named"
-            if body.size > body.total:
-                body.restart(None)
-            raise Broken(what)
+        body.finish()
 
     def names(self, url: str) -> Iterator[str]:
         """The files below a folder."""

@@ -135,11 +135,7 @@ def receive(url: str, body: Body, network: Network, *, is_large: bool = True) ->
         raise Broken(reason(error)) from error
     finally:
         bounds.dismiss(response)
-    if body.total is not None and body.size != body.total:
-        what = f"the server sent {body.size} bytes of the {body.total} that it named"
-        if body.size > body.total:
-            body.restart(None)
-        raise Broken(what)
+    body.finish()
 
 
 def _ask(method: str, url: str, headers: Mapping[str, str],

@@ -99,6 +99,14 @@ class Body:
         self.digest.update(block)
         self.size += len(block)
 
+    def finish(self) -> None:
+        """Broken where other bytes have come than the server named."""
+        if self.total is not None and self.size != self.total:
+            what = f"the server sent {self.size} bytes of the {self.total} that it named"
+            if self.size > self.total:
+                self.restart(None)
+            raise Broken(what)
+
     def note(self) -> None:
         """Write down how far this is, where that is of use to a later run.
 

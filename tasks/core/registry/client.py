@@ -19,13 +19,13 @@ from tasks.core.net import bounds
 from tasks.core.net.network import Network
 from tasks.core.net.pace import Host
 from tasks.core.net.redirects import joined, origin
-from tasks.core.net.request import ATTEMPTS, Broken, Transport
+from tasks.core.net.request import Transport
 from tasks.core.registry.auth import Refused
 from tasks.core.registry.docker_hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.jws import payload
-from tasks.core.registry.streams import checked, chunks_of
+from tasks.core.registry.streams import checked, read_whole
 from tasks.core.registry.uploads import Opener, Started, Uploads
 
 if TYPE_CHECKING:
@@ -287,17 +287,10 @@ class Registry(Endpoint):
     def _get(self, url: str, scopes: tuple[str, ...], name: str,
              most: int) -> tuple[urllib3.BaseHTTPResponse, bytes]:
         """An answer of 200 or 404 with its bytes, asked for again where the connection breaks."""
-        for attempt in range(1, ATTEMPTS + 1):
+        def ask() -> urllib3.BaseHTTPResponse:
             response = self.ask("GET", url, scopes, name, {"Accept": ACCEPT})
             if response.status not in (200, 404):
                 raise self.unexpected(response, name, url)
-            try:
-                data = b"".join(chunks_of(response, name, most))
-            except Broken:
-                if attempt == ATTEMPTS:
-                    raise
-                self.transport.rest(url, attempt)
-            else:
-                response.release_conn()
-                return response, data
-        raise AssertionError(f"no outcome for {name}")
+            return response
+
+        return read_whole(ask, lambda attempt: self.transport.rest(url, attempt), name, most)

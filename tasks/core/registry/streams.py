@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import IntegrityError, RegistryError
-from tasks.core.net.request import Broken
+from tasks.core.net.request import ATTEMPTS, Broken
 
 if TYPE_CHECKING:
     import urllib3
@@ -49,3 +49,21 @@ def chunks_of(response: urllib3.BaseHTTPResponse, name: str, most: int | None = 
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise Broken(f"the transfer of {name} ended early: {type(error).__name__}",
                      todo="run the same command again") from None
+
+
+def read_whole(ask: Callable[[], urllib3.BaseHTTPResponse], rest: Callable[[int], None], name: str,
+               most: int) -> tuple[urllib3.BaseHTTPResponse, bytes]:
+    """Return a response and all of its body, asked for again where the connection breaks."""
+    attempt = 1
+    while True:
+        response = ask()
+        try:
+            body = b"".join(chunks_of(response, name, most))
+        except Broken:
+            if attempt == ATTEMPTS:
+                raise
+            rest(attempt)
+            attempt += 1
+        else:
+            response.release_conn()
+            return response, body

@@ -306,10 +306,10 @@ def test_code_that_would_be_gone_through_again_and_again(tmp_path: Path, text: s
     ran = f"workflow {{\n x.execute()\n {text}\n}}\n".encode()
     for value in ((code, ran, b""), (ran, code, text.encode())):
         for read in (fuzzed.scanned, fuzzed.reached):
-            begun = time.monotonic()
+            begun = time.process_time()  # the machine may be busy with something else
             with contextlib.suppress(AirlockError):
                 read(value, tmp_path)
-            assert time.monotonic() - begun < 4
+            assert time.process_time() - begun < 4
 
 
 def test_an_include_of_a_name_that_no_file_can_have(tmp_path: Path) -> None:

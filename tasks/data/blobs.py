@@ -22,12 +22,12 @@ from tasks.data.sources import Reach, at, gather, path_of
 
 logger = logging.getLogger(__name__)
 
-LONGEST_NAME = 200
-RECORDED = 16 * 2**20
+MAX_NAME = 200
+MIN_NOTED_SIZE = 16 * 2**20
 """Bytes from which on it is noted what a URL gave, so that no other pipeline fetches it again."""
-FORGOTTEN = 30 * 24 * 3600
+MAX_PARTIAL_AGE = 30 * 24 * 3600
 """Seconds after which what nobody went on with is removed."""
-LIMIT = 10**12
+DEFAULT_LIMIT = 10**12
 """Bytes that one call may bring where the pipeline's config sets no data.limit."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+=@,~-]")
 
@@ -68,7 +68,7 @@ def basename(path: str) -> str:
     Everything but ASCII letters, digits and `._+=@,~-` becomes `_`, as does a dot or a hyphen at
     the start; of a long name the end is kept, for its ending.
     """
-    name = _UNSAFE.sub("_", path.rpartition("/")[2])[-LONGEST_NAME:]
+    name = _UNSAFE.sub("_", path.rpartition("/")[2])[-MAX_NAME:]
     return f"_{name[1:]}" if name[:1] in (".", "-") else name
 
 
@@ -88,7 +88,7 @@ class _Budget:
     """The bytes that may still come, counted by several threads."""
 
     def __init__(self, limit: int | None) -> None:
-        self._limit, self._spent = LIMIT if limit is None else limit, 0
+        self._limit, self._spent = DEFAULT_LIMIT if limit is None else limit, 0
         self._set_by = ("comes without data.limit in the pipeline's config" if limit is None
                         else "data.limit allows")
         self._lock = threading.Lock()
@@ -170,8 +170,8 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
             total - body.size))
         before = read_note(note)
         if before and (blob := _held(cache.folder, shown, name, before.sha256)):
-            found = persist(reached, cache.reach.network.hosts, lambda: source.look(reached))
-            if found and (found.validator, found.size) == (before.validator, before.size):
+            remote = persist(reached, cache.reach.network.hosts, lambda: source.look(reached))
+            if remote and (remote.validator, remote.size) == (before.validator, before.size):
                 part.unlink()
                 budget.add(blob.size)
                 return blob
@@ -194,7 +194,7 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
         target = cache.folder / body.digest.hexdigest() / name
         target.parent.mkdir(parents=True, exist_ok=True)
         part.replace(target)
-        if body.size >= RECORDED:
+        if body.size >= MIN_NOTED_SIZE:
             body.note()
         else:
             note.unlink(missing_ok=True)
@@ -207,7 +207,7 @@ def _held(cache: Path, url: str, name: str, sha256: str) -> Blob | None:
     """A file that the cache holds with this digest, under whatever name; hashed, not believed."""
     target = cache / sha256 / name
     if not target.is_file():
-        other = next((each for each in sorted((cache / sha256).glob("*")) if each.is_file()), None)
+        other = next((file for file in sorted((cache / sha256).glob("*")) if file.is_file()), None)
         if other is None:
             return None
         files.link_or_copy(other, target)
@@ -219,7 +219,7 @@ def _held(cache: Path, url: str, name: str, sha256: str) -> Blob | None:
 def _forget_old(partial: Path) -> None:
     for path in partial.glob("*"):
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > FORGOTTEN:
+            if time.time() - path.stat().st_mtime > MAX_PARTIAL_AGE:
                 with path.open("rb") as stream, contextlib.suppress(BlockingIOError):
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink(missing_ok=True)

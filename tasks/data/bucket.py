@@ -14,15 +14,15 @@ from tasks.core.net import s3_http
 from tasks.core.net.bounds import Exceeded
 from tasks.core.net.network import Network
 from tasks.core.net.request import Broken
-from tasks.core.net.transfer import Body, Denied, Found
+from tasks.core.net.transfer import Body, Denied, RemoteFile
 
 THREADS = 8
 AWS = "aws"
 """The endpoint of a bucket that AWS holds."""
-MOST, LONGEST = 1_000_000, 1800.0
+MAX_OBJECTS, MAX_LISTING_TIME = 1_000_000, 1800.0
 """Objects, and seconds, that a listing may have: a cache of annotations has tens of thousands."""
 MISSING = {"404", "NoSuchKey", "NotFound"}
-LASTING = {"NoSuchBucket": "the bucket does not exist",
+PERMANENT = {"NoSuchBucket": "the bucket does not exist",
            "InvalidBucketName": "no bucket can have this name",
            "InvalidObjectState": "it lies in an archive (Glacier), and must be restored first",
            "MethodNotAllowed": "it was deleted"}
@@ -44,13 +44,13 @@ class Buckets:
     def __init__(self, endpoints: Mapping[str, str], network: Network) -> None:
         self._endpoints, self._network = endpoints, network
 
-    def look(self, url: str) -> Found | None:
+    def look(self, url: str) -> RemoteFile | None:
         bucket, key = parts(url)
         try:
-            told = self._ask(bucket, lambda client: client.head_object(Bucket=bucket, Key=key))
+            response = self._ask(bucket, lambda client: client.head_object(Bucket=bucket, Key=key))
         except _Missing:
             return None
-        return Found(size=told.get("ContentLength"), validator=told.get("ETag"))
+        return RemoteFile(size=response.get("ContentLength"), validator=response.get("ETag"))
 
     def receive(self, url: str, body: Body) -> None:
         """Bring what `body` lacks: a range, if the object still has the same entity tag."""
@@ -58,38 +58,37 @@ class Buckets:
         goes_on = bool(body.size and body.validator)
         part = {"Range": f"bytes={body.size}-", "IfMatch": body.validator} if goes_on else {}
         try:
-            told = self._ask(bucket, lambda client: client.get_object(
+            response = self._ask(bucket, lambda client: client.get_object(
                 Bucket=bucket, Key=key, **part))
         except _Missing as error:
             raise SourceError("there is no such object", where=self._where(bucket)) from error
         except _Changed as error:
             body.restart(None)
             raise Broken("the object changed meanwhile") from error
-        length = told.get("ContentLength")
+        length = response.get("ContentLength")
         if goes_on:
             body.expect(None if length is None else body.size + length)
         else:
-            body.restart(told.get("ETag"), length)
-        with self._faults(bucket, body), contextlib.closing(told["Body"]) as stream:
+            body.restart(response.get("ETag"), length)
+        with self._faults(bucket, body), contextlib.closing(response["Body"]) as stream:
             for block in stream.iter_chunks(files.CHUNK):
                 body.add(block)
-        if body.total is not None and body.size != body.total:
-            raise Broken(f"the server sent {body.size} bytes of the {body.total} that it named")
+        body.finish()
 
     def names(self, url: str) -> Iterator[str]:
         """The keys below a prefix that ends in a slash; markers of folders are left out."""
         bucket, prefix = parts(url)
 
         def listed(client: Any) -> list[str]:
-            found: list[str] = []
-            until = time.monotonic() + LONGEST
+            keys: list[str] = []
+            until = time.monotonic() + MAX_LISTING_TIME
             for page in client.get_paginator("list_objects_v2").paginate(
                     Bucket=bucket, Prefix=prefix):
-                found += [entry["Key"] for entry in page.get("Contents", [])]
-                if len(found) > MOST or time.monotonic() > until:
-                    raise Exceeded(f"the server lists {len(found)} objects, and does not come to "
+                keys += [entry["Key"] for entry in page.get("Contents", [])]
+                if len(keys) > MAX_OBJECTS or time.monotonic() > until:
+                    raise Exceeded(f"the server lists {len(keys)} objects, and does not come to "
                                    "an end", where=self._where(bucket))
-            return found
+            return keys
 
         for key in self._ask(bucket, listed):
             if not key.endswith("/"):
@@ -97,12 +96,12 @@ class Buckets:
 
     def _ask(self, bucket: str, ask: Callable[[Any], T]) -> T:
         """What `ask` returns, with credentials if there are any, else or then without."""
-        told = self._endpoints.get(bucket)
-        if told is None:
+        server = self._endpoints.get(bucket)
+        if server is None:
             raise SourceError("the bucket is not one that the site's config names: hosts.buckets "
                               f"can, as `{bucket}: aws` or with the URL of its S3 server; it is "
                               "then read with this machine's credentials, if there are any")
-        endpoint = None if told == AWS else told
+        endpoint = None if server == AWS else server
         self._network.hosts.at(bucket).wait()
         with self._faults(bucket):
             signed = client_for(endpoint, self._network, signed=True)
@@ -140,8 +139,8 @@ class Buckets:
             raise SourceError("S3 redirects without end", where=where) from error
 
     def _where(self, bucket: str) -> str:
-        told = self._endpoints[bucket]
-        return f"s3://{bucket} at {'AWS' if told == AWS else told}"
+        server = self._endpoints[bucket]
+        return f"s3://{bucket} at {'AWS' if server == AWS else server}"
 
 
 class _Missing(Exception):
@@ -187,11 +186,11 @@ def _client(endpoint: str | None, network: Network, signed: bool) -> Any:
     return client
 
 
-def _explain(told: Any, where: str) -> Exception:
-    code = str(told.get("Error", {}).get("Code"))
-    status = int(told.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code in LASTING:
-        return SourceError(f"{LASTING[code]} ({code})", where=where)
+def _explain(response: Any, where: str) -> Exception:
+    code = str(response.get("Error", {}).get("Code"))
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code in PERMANENT:
+        return SourceError(f"{PERMANENT[code]} ({code})", where=where)
     if code in MISSING:
         return _Missing()
     if code in DENIED:

@@ -80,14 +80,14 @@ def load_images(spec: LoadSpec) -> str:
             f"put there in {moved} blobs")
 
 
-def promised(told: Mapping[str, Any], images: Sequence[Image]) -> Promised:
+def promised(carried: Mapping[str, Any], images: Sequence[Image]) -> Promised:
     """The destination by a release's receipt; IntegrityError where it isn't one for the lock."""
-    places = {parse(each["source"]): each["destination"] for each in told["images"]}
+    places = {parse(entry["source"]): entry["destination"] for entry in carried["images"]}
     lost = [str(image.source) for image in images if image.source not in places]
     if lost:
         raise IntegrityError(f"the release's receipt doesn't say where {', '.join(lost)} goes",
                              where="images.receipt.json", todo="ask those who made the release")
-    return Promised(address=told["registry"], places=places)
+    return Promised(address=carried["registry"], places=places)
 
 
 class PipelinePaths:

@@ -53,40 +53,40 @@ def lock_images(spec: LockSpec) -> str:
     wanted = [parse(line) for line in spec.images.read_text().split()]
     before = read_lock(spec.lock) if spec.lock.is_file() else []
     kept = {} if spec.relock else {image.source: image for image in _kept(before, spec)}
-    waiting = [each for each in wanted if each not in kept]
+    waiting = [reference for reference in wanted if reference not in kept]
     registries = Registries(spec.access)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    found = resolve_all(registries, waiting, spec.platform, now, spec.platforms)
+    resolved = resolve_all(registries, waiting, spec.platform, now, spec.platforms)
     images = [replace(image, licence=licences.needed(image.source, spec.licences))
-              for image in (kept.get(each) or found[each] for each in wanted)]
+              for image in (kept.get(reference) or resolved[reference] for reference in wanted)]
     files.write_json(spec.lock, as_json(spec.platform, spec.platforms, images))
     files.write_text(spec.pinned, "".join(f"{line}\n" for line in sorted(
         {image.source.at(image.manifest) for image in images})))
     blobs = distinct(images)
     return "\n".join([
         f"{len(images)} images, {len(waiting)} resolved now, "
-        f"{files.human_size(sum(each.size for each in blobs))} in {len(blobs)} blobs",
+        f"{files.human_size(sum(blob.size for blob in blobs))} in {len(blobs)} blobs",
         *moved_by_relock(before, images), *remarks(images, spec.platforms)])
 
 
 def remarks(images: Sequence[Image], platforms: Sequence[str]) -> list[str]:
     """A line for each thing that the user should know of these images before they are moved."""
-    found = [f"licence: {image.source} needs one of {image.licence}"
+    lines = [f"licence: {image.source} needs one of {image.licence}"
              for image in images if image.licence]
-    found += [f"convert: {image.source} is in {image.convert}, which current engines refuse; the "
+    lines += [f"convert: {image.source} is in {image.convert}, which current engines refuse; the "
               "mirror converts it" for image in images if image.convert]
     for image in images:
         lacking = [platform for platform in platforms if platform != ALL and not any(
             fits(variant.platform, platform) for variant in image.variants)]
         if lacking:
-            found.append(f"platform: {image.source} has none for {', '.join(lacking)}")
-    return found
+            lines.append(f"platform: {image.source} has none for {', '.join(lacking)}")
+    return lines
 
 
 def _kept(images: list[Image], spec: LockSpec) -> list[Image]:
     """The lock's entries, where they are for the site's platforms."""
     if images and read_platforms(spec.lock) != (spec.platform, *spec.platforms):
-        locked, asked = (" and ".join(each) for each in (
+        locked, asked = (" and ".join(names) for names in (
             read_platforms(spec.lock), (spec.platform, *spec.platforms)))
         raise ImageError(f"the lock is for {locked}, the site's platform is {asked}",
                          where=spec.lock,
@@ -97,7 +97,8 @@ def _kept(images: list[Image], spec: LockSpec) -> list[Image]:
 def resolve_all(registries: Registries, references: Sequence[Reference], platform: str,
                 now: str, platforms: Sequence[str] = ()) -> dict[Reference, Image]:
     """Resolve images several at a time; all faults are raised together."""
-    results = try_all(lambda each: resolve(registries, each, platform, now, platforms), references)
+    results = try_all(lambda reference: resolve(registries, reference, platform, now, platforms),
+                      references)
     faults = [result for result in results if isinstance(result, AirlockError)]
     if len(faults) == 1:
         raise faults[0]
@@ -179,7 +180,7 @@ def read_manifest(manifest: Manifest, reference: Reference, platform: str) -> Va
     return Variant(manifest=manifest.digest, platform=platform,
                    media_type=str(value.get("mediaType") or manifest.media_type),
                    config=_blob(value.get("config"), reference),
-                   layers=tuple(_blob(each, reference) for each in layers))
+                   layers=tuple(_blob(layer, reference) for layer in layers))
 
 
 def _blob(value: Any, reference: Reference) -> Blob:

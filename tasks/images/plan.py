@@ -114,7 +114,7 @@ def make(images: Sequence[Image], present: Present, destination: Destination) ->
 def _image(image: Image, path: str, name: str, present: Present, missing: int) -> ImageMove:
     """What is amiss with an image at its repository `path`, which in full is `name`."""
     tag = image.source.tag
-    lost = [each for each in image.manifests if (name, each) not in present.manifests]
+    lost = [digest for digest in image.manifests if (name, digest) not in present.manifests]
     if image.convert and (lost or missing or not image.converted_from):
         return ImageMove(image=image, repository=path, put=(), lacking=missing,
                          is_to_convert=True, why=(f"is in {image.convert}",))

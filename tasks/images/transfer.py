@@ -16,7 +16,7 @@ from tasks.core.errors import RegistryError
 from tasks.core.net import pace
 from tasks.core.parallel import Work, run_chains
 from tasks.core.progress import Progress
-from tasks.core.registry.client import Manifest, Registries, Registry, seen
+from tasks.core.registry.client import Manifest, Registries, Registry, known_manifest
 from tasks.core.registry.uploads import SMALL, Started, uploading
 from tasks.images.contents import Contents
 from tasks.images.destination import Destination
@@ -134,8 +134,8 @@ class Transfer:
         read_back(self._targets, image, self._destination)
 
     def _manifest(self, image: Image, digest: str) -> Manifest:
-        return seen(digest) or self._contents.at(image.source.host).manifest(image.source.path,
-                                                                             digest)
+        return (known_manifest(digest)
+                or self._contents.at(image.source.host).manifest(image.source.path, digest))
 
     def _restore(self, image: Image, target: Registry) -> None:
         """Upload everything: a HEAD said that a blob is there, and the registry lacks it."""

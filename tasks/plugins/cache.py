@@ -19,7 +19,7 @@ from tasks.core.source import project
 from tasks.plugins import archive, index, needs
 from tasks.plugins.needs import Need
 
-LARGEST_ZIP = 10**9
+MAX_ZIP = 10**9
 """Bytes of a plugin's zip; nf-amazon has 40 MB."""
 
 
@@ -60,15 +60,16 @@ def cache(spec: Plugins) -> str:
     wanted = needs.needs(project.config(spec.resolved), answered, spec.by_hand,
                          needs.made_with(spec.runtime))
     lock = locks.read(spec.lock, "plugins-lock")
-    locked = {each["id"]: each for each in lock["plugins"]} if lock else {}
+    locked = {entry["id"]: entry for entry in lock["plugins"]} if lock else {}
     with files.scratch(spec.archive.parent, "plugins") as scratch:
         entries = _fetch(spec, wanted, locked, scratch)
         root = scratch / "unpacked"
         files.write_tar(spec.archive, root, files.tree(root))
-    files.write_text(spec.listed, "".join(f"{each['id']}@{each['version']}\n" for each in entries))
+    files.write_text(spec.listed, "".join(f"{entry['id']}@{entry['version']}\n"
+                                          for entry in entries))
     files.write_json(spec.lock, {"plugins": entries})
-    return "\n".join(f"{each['id']}@{each['version']}: {each['because']}"
-                     for each in entries) or "no plugins"
+    return "\n".join(f"{entry['id']}@{entry['version']}: {entry['because']}"
+                     for entry in entries) or "no plugins"
 
 
 def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Mapping[str, Any],
@@ -103,15 +104,15 @@ def _dependencies(root: Path, entries: Mapping[str, Mapping[str, str]]) -> dict[
 
     A manifest has them as `id@condition, …`; a question mark marks an optional one (PF4J).
     """
-    found = {}
+    needed_by_id = {}
     for name, entry in entries.items():
-        told = archive.manifest(root / f"{name}-{entry['version']}")
-        for needed in told.get("Plugin-Dependencies", "").split(","):
+        manifest = archive.manifest(root / f"{name}-{entry['version']}")
+        for needed in manifest.get("Plugin-Dependencies", "").split(","):
             plugin, _, condition = needed.strip().partition("@")
             if plugin and not plugin.endswith("?"):
-                found[plugin] = Need(version=None, condition=condition.strip(),
-                                     because=f"{name} depends on it")
-    return found
+                needed_by_id[plugin] = Need(version=None, condition=condition.strip(),
+                                            because=f"{name} depends on it")
+    return needed_by_id
 
 
 def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None,
@@ -119,7 +120,7 @@ def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None
     name = f"{release.id}-{release.version}"
     path = scratch / f"{name}.zip"
     got = download.fetch(urls.mapped(release.url, spec.urls), path, network=spec.named,
-                         most=LARGEST_ZIP)
+                         most=MAX_ZIP)
     sha512 = hashlib.sha512(path.read_bytes()).hexdigest()
     if before:
         locks.compare({release.name: before["sha256"]}, {release.name: got.sha256},
@@ -136,10 +137,10 @@ def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None
                              "who keeps the index")
     target = scratch / "unpacked" / name
     zips.unpack_zip(path, target)
-    told = archive.manifest(target)
-    if (told.get("Plugin-Id"), told.get("Plugin-Version")) != (release.id, release.version):
-        raise IntegrityError(f"the zip of {release.name} holds {told.get('Plugin-Id')}@"
-                             f"{told.get('Plugin-Version')}", where=urls.redact(release.url))
+    manifest = archive.manifest(target)
+    if (manifest.get("Plugin-Id"), manifest.get("Plugin-Version")) != (release.id, release.version):
+        raise IntegrityError(f"the zip of {release.name} holds {manifest.get('Plugin-Id')}@"
+                             f"{manifest.get('Plugin-Version')}", where=urls.redact(release.url))
     if before and before["sha256"] == got.sha256:
         return {**before}  # as another site's mirror of the index has it, too
     return {"id": release.id, "version": release.version, "url": urls.redact(release.url),

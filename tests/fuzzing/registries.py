@@ -179,7 +179,7 @@ def paused(headers: dict[str, str], _: Path) -> None:
     pace.Host("h").learn(200, told)
     assert (pace.remaining(told) or 0) >= 0
     seconds = pace.pause(told, "here")
-    assert seconds is None or 0 <= seconds <= pace.LONGEST_WAIT
+    assert seconds is None or 0 <= seconds <= pace.MAX_WAIT
 
 
 def received(answers: list[tuple[int, dict[str, str], bytes]], folder: Path) -> None:
@@ -194,7 +194,7 @@ def received(answers: list[tuple[int, dict[str, str], bytes]], folder: Path) -> 
 
     with mock.patch.object(pools.Pools, "at", lambda *_: mock.Mock(request=request)), \
             mock.patch.object(requests, "backoff", lambda _: 0.0), \
-            mock.patch.object(pace, "LONGEST_WAIT", 0.0):
+            mock.patch.object(pace, "MAX_WAIT", 0.0):
         got = download.fetch("http://user:word@127.0.0.1/x", folder / "x", network=Network(),
                              most=LARGEST)
     assert files.sha256(folder / "x") == got.sha256
@@ -249,7 +249,7 @@ def addressed(text: str, _: Path) -> None:
 
 def braced(text: str, _: Path) -> None:
     """No more names than are allowed."""
-    assert len(globs.braces(text)) <= globs.MOST
+    assert len(globs.braces(text)) <= globs.MAX_NAMES
     globs.matcher(text).fullmatch(text[:100])
     globs.base(text)
 

@@ -139,7 +139,7 @@ def hurry() -> None:
     """Short waits, small chunks and few limits, so that hundreds of schedules take a minute."""
     pools.TIMEOUT = 0.3
     request.backoff = lambda attempt: 0.002 * attempt  # type: ignore[attr-defined]
-    pace.SLOWEST = 0.01
+    pace.MAX_INTERVAL = 0.01
     uploads.CHUNK = 100_000
     client._manifests.clear()
     client._small.clear()

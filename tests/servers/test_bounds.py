@@ -32,11 +32,11 @@ LONGEST = 8.0
 @pytest.fixture(autouse=True)
 def low(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Bounds that a test can wait for; each test must end soon."""
-    monkeypatch.setattr(bounds, "GRACE", 0.6)
-    monkeypatch.setattr(bounds, "LARGEST", 1 << 22)
+    monkeypatch.setattr(bounds, "RESPONSE_TIME", 0.6)
+    monkeypatch.setattr(bounds, "MAX_SMALL_RESPONSE", 1 << 22)
     monkeypatch.setattr(registries, "LARGEST_LIST", 1 << 20)
-    monkeypatch.setattr(index, "LARGEST", 1 << 20)
-    monkeypatch.setattr(blobs, "LIMIT", 1 << 22)
+    monkeypatch.setattr(index, "MAX_INDEX", 1 << 20)
+    monkeypatch.setattr(blobs, "DEFAULT_LIMIT", 1 << 22)
     monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
     begun = time.monotonic()
     yield
@@ -136,7 +136,7 @@ def test_a_slow_file_that_is_fast_enough_arrives(tmp_path: Path, web: Web,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes longer than what is small may take, and more than the floor's speed."""
     web.files, web.pause = {"/x.fq": b"x" * (1 << 20)}, 0.1
-    monkeypatch.setattr(bounds, "GRACE", 0.3)
+    monkeypatch.setattr(bounds, "RESPONSE_TIME", 0.3)
     found = fetch_all({f"{web.url}/x.fq": ["here"]}, bare(tmp_path))
     assert found[f"{web.url}/x.fq"].size == 1 << 20
     with pytest.raises(SourceError, match="too slow"):
@@ -146,8 +146,8 @@ def test_a_slow_file_that_is_fast_enough_arrives(tmp_path: Path, web: Web,
 
 def test_bytes_are_bounded_before_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A head, and a listing, which would fill the memory meanwhile."""
-    monkeypatch.setattr(bounds, "GRACE", 100.0)
-    monkeypatch.setattr(ftp, "MOST", 1000)
+    monkeypatch.setattr(bounds, "RESPONSE_TIME", 100.0)
+    monkeypatch.setattr(ftp, "MAX_ENTRIES", 1000)
     with endless.speaking(endless.continues) as port, pytest.raises(
             SourceError, match="more than 4 MiB"):
         sizes({f"http://127.0.0.1:{port}/x.fq": ["here"]}, NEAR)
@@ -184,7 +184,7 @@ def test_retries_come_to_an_end(tmp_path: Path, web: Web, monkeypatch: pytest.Mo
     (endless.reply_drips, endless.drips), (endless.reply_floods, endless.drips),
     (endless.opens, endless.drips), (endless.opens, endless.floods)])
 def test_ftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Speak, data: Speak) -> None:
-    monkeypatch.setattr(ftp, "MOST", 1000)
+    monkeypatch.setattr(ftp, "MAX_ENTRIES", 1000)
     with endless.ftp_server(answer, data) as port, pytest.raises(SourceError):
         expand(f"ftp://127.0.0.1:{port}/x/", NEAR)
     with endless.ftp_server(answer, data) as port, pytest.raises(SourceError):
@@ -213,7 +213,7 @@ def test_a_bucket(tmp_path: Path, speak: Speak) -> None:
 
 @pytest.mark.usefixtures("keys")
 def test_a_bucket_whose_listing_has_no_end(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bucket, "MOST", 20)
+    monkeypatch.setattr(bucket, "MAX_OBJECTS", 20)
     pages = iter(range(10**6))
 
     def page(self: Web, path: str) -> bytes:

@@ -190,7 +190,7 @@ def test_chunks_on_a_real_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_refused_rate_slows_all_that_follows(far: Memory, monkeypatch: pytest.MonkeyPatch,
                                                ) -> None:
     """A registry that takes twenty requests a second, as quay.io takes a few."""
-    monkeypatch.setattr(pace, "LESSON", 0.05)
+    monkeypatch.setattr(pace, "LEARNING_INTERVAL", 0.05)
     monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.1)
     seen: list[float] = []
     refused = []

@@ -14,20 +14,20 @@ from urllib.parse import unquote, urlsplit
 from tasks.core import files
 from tasks.core.errors import IntegrityError, SourceError
 from tasks.core.net import bounds, urls
-from tasks.core.net.bounds import LARGEST, Exceeded
+from tasks.core.net.bounds import MAX_SMALL_RESPONSE, Exceeded
 from tasks.core.net.network import Network
 from tasks.core.net.pace import pause
 from tasks.core.net.request import RETRIED, Broken, Transport, persist, reason
-from tasks.core.net.transfer import Body, Denied, Found
+from tasks.core.net.transfer import Body, Denied, RemoteFile
 from tasks.core.parsing import whole_number
 
 if TYPE_CHECKING:
     import urllib3
 
 MISSING = (404, 410)
-UNSURE = (400, 403, 405, 501)
+HEAD_REFUSED = (400, 403, 405, 501)
 """What servers answer to HEAD although they would answer GET: signed URLs name their method."""
-SETTLED = 60
+MIN_AGE = 60
 """Seconds that a file must have been left alone before its date proves its content."""
 COMPRESSED = (".gz", ".tgz", ".bgz", ".z", ".bz2", ".xz", ".zst", ".zip")
 
@@ -64,7 +64,7 @@ def fetch(url: str, target: Path, *, network: Network, most: int) -> Fetched:
                 copy(Path(unquote(urlsplit(url).path)), body)
             else:
                 persist(url, network.hosts,
-                        lambda: receive(url, body, network, is_large=most > LARGEST),
+                        lambda: receive(url, body, network, is_large=most > MAX_SMALL_RESPONSE),
                         so_far=lambda: body.size)
     except Exceeded:
         target.unlink()
@@ -96,11 +96,11 @@ def copy(path: Path, body: Body) -> None:
         raise SourceError("the file changed while it was read", where=path)
 
 
-def look(url: str, network: Network) -> Found | None:
+def look(url: str, network: Network) -> RemoteFile | None:
     """Return what the server says of a file without sending it; None where there is none."""
     response = _ask("HEAD", url, {}, network)
     bounds.dismiss(response)
-    if response.status in UNSURE:
+    if response.status in HEAD_REFUSED:
         response = _ask("GET", url, {"Range": "bytes=0-0"}, network)
         bounds.dismiss(response)
     _refuse_transient(response, url)
@@ -111,8 +111,9 @@ def look(url: str, network: Network) -> Found | None:
     headers = response.headers
     whole = re.fullmatch(r"bytes (?:\d+-\d+|\*)/(\d+)", headers.get("Content-Range", ""))
     length = headers.get("Content-Length", "") if response.status == 200 else ""
-    return Found(size=whole_number(whole[1] if whole else length), validator=_validator(headers),
-                 page=headers.get("Content-Type", "").lower().startswith("text/html"))
+    return RemoteFile(size=whole_number(whole[1] if whole else length),
+                      validator=_validator(headers),
+                      page=headers.get("Content-Type", "").lower().startswith("text/html"))
 
 
 def receive(url: str, body: Body, network: Network, *, is_large: bool = True) -> None:
@@ -134,11 +135,7 @@ def receive(url: str, body: Body, network: Network, *, is_large: bool = True) ->
         raise Broken(reason(error)) from error
     finally:
         bounds.dismiss(response)
-    if body.total is not None and body.size != body.total:
-        what = f"the server sent {body.size} bytes of the {body.total} that it named"
-        if body.size > body.total:
-            body.restart(None)
-        raise Broken(what)
+    body.finish()
 
 
 def _ask(method: str, url: str, headers: Mapping[str, str],
@@ -196,4 +193,4 @@ def _validator(headers: Mapping[str, str]) -> str | None:
         age = (now - parsedate_to_datetime(changed)).total_seconds()
     except (TypeError, ValueError):
         return None
-    return changed if not tag and age >= SETTLED else None
+    return changed if not tag and age >= MIN_AGE else None

@@ -47,11 +47,19 @@ class Network:
 
     def pools(self, ca: Path | None) -> Pools:
         """Return the connections that trust the system's CAs, and the file `ca` beside them."""
-        from tasks.core.net.pools import Pools, trusting
+        import ssl
+
+        from tasks.core.net.pools import Pools
+
+        def opened() -> Pools:
+            context = ssl.create_default_context()
+            if certificates is not None:
+                context.load_verify_locations(cadata=certificates)
+            return Pools(self.inside, context)
+
         try:
             certificates = None if ca is None else ca.read_text("ascii")
-            return self.shared.once((Pools, self.inside, certificates), lambda: Pools(
-                self.inside, trusting(certificates)))
+            return self.shared.once((Pools, self.inside, certificates), opened)
         except (OSError, ValueError) as error:
             what = "is missing" if isinstance(error, FileNotFoundError) else "is no PEM certificate"
             raise RegistryError(f"the registry's CA file {what}", where=ca,

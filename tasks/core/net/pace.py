@@ -21,15 +21,15 @@ MOST_CONNECTIONS = 32
 """Requests under way at once to a site's own registry, unless it says otherwise."""
 SLOWER, SLACK = 2.0, 0.004
 """The factor, and seconds more, by which an answer may be slower than the fastest of its host."""
-RATES = {"quay.io": 8.0}
+FIRST_RATES = {"quay.io": 8.0}
 """Requests a second to begin with, where a host is known to refuse more; it answers 429 then."""
 BUSY = (429, 503)
 """Statuses whose Retry-After is for all that is asked of the host (RFC 6585, RFC 9110)."""
-LONGEST_WAIT = 60.0
+MAX_WAIT = 60.0
 """Seconds that a server's wish for a pause is obeyed for; more is an error that says so."""
-SLOWEST = 2.0
+MAX_INTERVAL = 2.0
 """Seconds between requests to a host, at most, by what its 429s have taught."""
-LESSON, TRUST = 1.0, 10.0
+LEARNING_INTERVAL, RECOVERY_INTERVAL = 1.0, 10.0
 """Seconds for which further 429s teach nothing new, and without any until the pace grows."""
 
 
@@ -57,16 +57,16 @@ class Pace:
     def refused(self, now: float) -> None:
         """Take a 429 into account."""
         with self._lock:
-            if now - self._changed < LESSON and self.interval:
+            if now - self._changed < LEARNING_INTERVAL and self.interval:
                 return
             spent = max(now - self._starts[0], 0.001) if self._starts else 1.0
             observed = spent / max(len(self._starts), 1)
-            self.interval = min(SLOWEST, 2 * max(observed, self.interval))
+            self.interval = min(MAX_INTERVAL, 2 * max(observed, self.interval))
             self._changed = now
 
     def accepted(self, now: float) -> None:
         """Take another answer into account."""
-        if self.interval and now - self._changed > TRUST:
+        if self.interval and now - self._changed > RECOVERY_INTERVAL:
             with self._lock:
                 self.interval = self.interval * 0.8 if self.interval > 0.005 else 0.0
                 self._changed = now
@@ -126,7 +126,7 @@ class Host:
         self.connections = Connections()
         self.held = threading.local()
         self.rest_until = 0.0
-        self.pace = Pace(RATES.get(address.partition(":")[0]))
+        self.pace = Pace(FIRST_RATES.get(address.partition(":")[0]))
 
     def wait(self) -> None:
         """Sleep until the next request may start."""
@@ -149,7 +149,7 @@ class Host:
         seconds = (retry_after(headers.get("Retry-After", "")) if status in BUSY else
                    parsing.whole_number(headers.get("ratelimit-reset", ""))
                    if remaining(headers) == 0 else None)
-        if seconds is not None and seconds <= LONGEST_WAIT:
+        if seconds is not None and seconds <= MAX_WAIT:
             self.rest(seconds)
 
     @contextmanager
@@ -194,7 +194,7 @@ def pause(headers: Mapping[str, str], where: str) -> float | None:
     if seconds is None and remaining(headers) == 0:
         reset = headers.get("ratelimit-reset", "") or window[2]
         seconds = float(reset) if reset.isdecimal() else None
-    if seconds is not None and seconds > LONGEST_WAIT:
+    if seconds is not None and seconds > MAX_WAIT:
         limit = f"of {window[0]} in {window[2]} seconds " if window[2] else ""
         raise NetError(f"the server asks to wait {seconds:.0f} seconds (its rate limit {limit}is "
                        "used up)", where=where,
@@ -217,4 +217,4 @@ def retry_after(text: str) -> float | None:
 def backoff(attempt: int) -> float:
     """Seconds to wait after an attempt that failed, with jitter so that threads spread."""
     import random
-    return float(min(LONGEST_WAIT, 0.25 * 2 ** attempt) * random.uniform(0.5, 1.0))  # noqa: S311
+    return float(min(MAX_WAIT, 0.25 * 2 ** attempt) * random.uniform(0.5, 1.0))  # noqa: S311

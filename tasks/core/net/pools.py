@@ -83,13 +83,3 @@ def proxy_for(url: str) -> str | None:
             parts.netloc, proxies):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def trusting(certificates: str | None) -> ssl.SSLContext:
-    """TLS that trusts the system's CAs, and these (PEM) beside them; ValueError if they are none.
-    """
-    import ssl
-    context = ssl.create_default_context()
-    if certificates is not None:
-        context.load_verify_locations(cadata=certificates)
-    return context

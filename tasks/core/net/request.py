@@ -24,8 +24,8 @@ which says that it will be answered."""
 ATTEMPTS_IN_ALL = 100
 """How often a request is sent at most, whatever each attempt has brought."""
 PROGRESS = 1 << 20
-LONGEST = 600.0
-"""Seconds without progress after which a request isn't sent again, whatever its server asks for."""
+MAX_TIME_WITHOUT_PROGRESS = 600.0
+"""Seconds from a first failure after which a request that brings nothing isn't sent again."""
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
 """Statuses after which the same request may succeed (RFC 9110, RFC 6585, RFC 8470)."""
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "nf-airlock"}
@@ -47,14 +47,13 @@ class Attempts:
     """How often one thing was tried, and whether it is worth trying again."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self._most, self._until = most, 0.0
         self.in_row = self.in_all = 0
-        self._until = time.monotonic() + LONGEST
 
     def again(self, status: int | None = None, *, progress: bool = False) -> bool:
         """Count a failed attempt, and say whether there is to be another."""
-        if progress:
-            self.in_row, self._until = 0, time.monotonic() + LONGEST
+        if progress or not self.in_row:
+            self.in_row, self._until = 0, time.monotonic() + MAX_TIME_WITHOUT_PROGRESS
         self.in_row, self.in_all = self.in_row + 1, self.in_all + 1
         most = 2 * self._most if status == 429 and self._most > 1 else self._most
         return (self.in_row < most and self.in_all < ATTEMPTS_IN_ALL

@@ -44,7 +44,7 @@ def mapped(url: str, prefixes: Mapping[str, str]) -> str:
 def prefix_of(url: str, prefixes: Mapping[str, str]) -> str | None:
     """The longest of the `prefixes` that `url`, without its login, starts with."""
     public = _USER.sub("", url, count=1)
-    return max((each for each in prefixes if public.startswith(each)), key=len, default=None)
+    return max((prefix for prefix in prefixes if public.startswith(prefix)), key=len, default=None)
 
 
 def without_login(url: str) -> tuple[str, str | None]:

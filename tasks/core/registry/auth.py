@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from tasks.core import parsing
 from tasks.core.errors import RegistryError
 from tasks.core.net.redirects import joined
-from tasks.core.net.request import ATTEMPTS, Broken, Transport
+from tasks.core.net.request import Transport
 from tasks.core.registry import credentials
 from tasks.core.registry.credentials import Login
-from tasks.core.registry.streams import chunks_of
+from tasks.core.registry.streams import read_whole
 
 if TYPE_CHECKING:
     import urllib3
@@ -63,15 +63,15 @@ def rights(scopes: Sequence[str]) -> frozenset[str]:
 
 def challenges(headers: Sequence[str]) -> list[Challenge]:
     """The challenges of WWW-Authenticate headers."""
-    found = []
+    offered = []
     for header in headers:
         for match in re.finditer(r"\b(Basic|Bearer)\b(?!\s*=)\s*(.*?)(?=,\s*(?:Basic|Bearer)\s|$)",
                                  header[:LONGEST], re.IGNORECASE):
-            found.append(Challenge(
+            offered.append(Challenge(
                 scheme=match[1].lower(),
                 parameters={name.lower(): quoted or plain
                             for name, quoted, plain in PARAMETER.findall(match[2])}))
-    return found
+    return offered
 
 
 class Authenticator:
@@ -197,15 +197,6 @@ class Authenticator:
     def _whole(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None,
                ) -> tuple[urllib3.BaseHTTPResponse, bytes]:
         """The token server's answer, asked for again where the connection breaks."""
-        for attempt in range(1, ATTEMPTS + 1):
-            response = self._transport.send(method, url, headers, body)
-            try:
-                data = b"".join(chunks_of(response, f"a token for {self._host}", LARGEST_TOKEN))
-            except Broken:
-                if attempt == ATTEMPTS:
-                    raise
-                self._transport.rest(url, attempt)
-            else:
-                response.release_conn()
-                return response, data
-        raise AssertionError(f"no outcome for a token of {self._host}")
+        return read_whole(lambda: self._transport.send(method, url, headers, body),
+                          lambda attempt: self._transport.rest(url, attempt),
+                          f"a token for {self._host}", LARGEST_TOKEN)

@@ -19,13 +19,13 @@ from tasks.core.net import bounds
 from tasks.core.net.network import Network
 from tasks.core.net.pace import Host
 from tasks.core.net.redirects import joined, origin
-from tasks.core.net.request import ATTEMPTS, Broken, Transport
+from tasks.core.net.request import Transport
 from tasks.core.registry.auth import Refused
 from tasks.core.registry.docker_hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.jws import payload
-from tasks.core.registry.streams import checked, chunks_of
+from tasks.core.registry.streams import checked, read_whole
 from tasks.core.registry.uploads import Opener, Started, Uploads
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ _small: dict[str, bytes] = {}
 """Small blobs by URL."""
 
 
-def seen(digest: str) -> Manifest | None:
+def known_manifest(digest: str) -> Manifest | None:
     """A manifest that this process has read from any registry: public ones count each read."""
     return _manifests.get(digest)
 
@@ -129,13 +129,13 @@ class Registry(Endpoint):
 
         Its bytes are held against the digest.
         """
-        found = self.find_manifest(path, reference)
-        if found is None:
+        manifest = self.find_manifest(path, reference)
+        if manifest is None:
             raise RegistryError(f"there is no image {self.name(path, reference)}",
                                 where=self.url(path, f"manifests/{reference}"),
                                 todo="check the name and the tag in the pipeline; if it was there "
                                      "before, its tag may have moved: try relock=1")
-        return found
+        return manifest
 
     def find_manifest(self, path: str, reference: str) -> Manifest | None:
         """The same, or None where there is none."""
@@ -180,26 +180,26 @@ class Registry(Endpoint):
 
     def _list(self, url: str, key: str, scopes: tuple[str, ...], name: str) -> list[str]:
         """A list that comes in pages, each linked from the one before."""
-        found: list[str] = []
+        names: list[str] = []
         left, until = LARGEST_LIST, time.monotonic() + LONGEST_LIST
         for _ in range(PAGES):
             response, data = self._get(url, scopes, name, left)
             left -= len(data)
             if response.status == 404:
-                return found
+                return names
             try:
-                found += map(str, parsing.from_json(data)[key] or [])
+                names += map(str, parsing.from_json(data)[key] or [])
             except (ValueError, KeyError, TypeError):
                 raise RegistryError(f"{self.host} answered nonsense for {name}",
                                     where=url) from None
             link = NEXT.search(response.headers.get("Link", ""))
             following = joined(url, link[1]) if link else url
             if following == url or origin(following) != origin(url):
-                return found
+                return names
             url = following
             if time.monotonic() > until:
                 break
-        raise RegistryError(f"{self.host} does not come to an end with {name}: {len(found)} names "
+        raise RegistryError(f"{self.host} does not come to an end with {name}: {len(names)} names "
                             "so far", where=self.base)
 
     def blob_size(self, path: str, digest: str) -> int | None:
@@ -211,8 +211,8 @@ class Registry(Endpoint):
             return None
         if response.status != 200:
             raise self.unexpected(response, name, url)
-        told = parsing.whole_number(response.headers.get("Content-Length", ""))
-        return -1 if told is None else told
+        size = parsing.whole_number(response.headers.get("Content-Length", ""))
+        return -1 if size is None else size
 
     @contextmanager
     def blob(self, path: str, digest: str, size: int) -> Iterator[Iterator[bytes]]:
@@ -266,11 +266,11 @@ class Registry(Endpoint):
         response = self.ask("PUT", url, self.push(path), name,
                             {"Content-Type": manifest.media_type}, manifest.data)
         if response.status in (200, 201, 202):
-            told = response.headers.get("Docker-Content-Digest")
+            taken_as = response.headers.get("Docker-Content-Digest")
             bounds.dismiss(response)
-            if told and told != manifest.digest:
-                raise IntegrityError(f"{self.host} took the manifest of {name} as {told}, but it "
-                                     f"is {manifest.digest}", where=url)
+            if taken_as and taken_as != manifest.digest:
+                raise IntegrityError(f"{self.host} took the manifest of {name} as {taken_as}, "
+                                     f"but it is {manifest.digest}", where=url)
             return True
         error = self.unexpected(response, name, url)
         if response.status in (400, 404) and "BLOB_UNKNOWN" in str(error):
@@ -280,17 +280,10 @@ class Registry(Endpoint):
     def _get(self, url: str, scopes: tuple[str, ...], name: str,
              most: int) -> tuple[urllib3.BaseHTTPResponse, bytes]:
         """An answer of 200 or 404 with its bytes, asked for again where the connection breaks."""
-        for attempt in range(1, ATTEMPTS + 1):
+        def ask() -> urllib3.BaseHTTPResponse:
             response = self.ask("GET", url, scopes, name, {"Accept": ACCEPT})
             if response.status not in (200, 404):
                 raise self.unexpected(response, name, url)
-            try:
-                data = b"".join(chunks_of(response, name, most))
-            except Broken:
-                if attempt == ATTEMPTS:
-                    raise
-                self.transport.rest(url, attempt)
-            else:
-                response.release_conn()
-                return response, data
-        raise AssertionError(f"no outcome for {name}")
+            return response
+
+        return read_whole(ask, lambda attempt: self.transport.rest(url, attempt), name, most)

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Iterator
 
@@ -20,6 +21,8 @@ from tasks.core.errors import AirlockError
 from tasks.core.graph.reporter import Reporter
 from tasks.core.paths import SitePaths
 from tasks.core.step import Task
+
+gc.disable()  # a graph is no garbage; the first step that runs turns it on again
 
 
 def _config() -> Config:

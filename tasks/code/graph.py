@@ -73,7 +73,7 @@ def _folder(target: _Target) -> Task:
 def _git(config: Config, target: _Target) -> Task:
     spec = stage.GitStage(
         pipeline=target.pipeline, source=target.origin.source, revision=target.origin.revision,
-        urls=config.site.urls, cache=target.cache, archive=target.archive,
+        urls=config.site.hosts.urls, cache=target.cache, archive=target.archive,
         manifest=target.manifest, lock=target.lock, log=target.log, relock=config.relock)
     return step(target.step, f"{target.what}, from git", stage.from_git, spec,
                 makes=[spec.archive, spec.manifest], keeps=[spec.lock], always=config.relock,
@@ -83,8 +83,8 @@ def _git(config: Config, target: _Target) -> Task:
 def _archive(config: Config, target: _Target) -> Task:
     spec = stage.ArchiveStage(
         pipeline=target.pipeline, source=target.origin.source, revision=target.origin.revision,
-        sha256=target.origin.sha256 or "", urls=config.site.urls, archive=target.archive,
-        manifest=target.manifest, lock=target.lock, hosts=Inside(allowed=config.site.inside))
+        sha256=target.origin.sha256 or "", urls=config.site.hosts.urls, archive=target.archive,
+        manifest=target.manifest, lock=target.lock, hosts=Inside(allowed=config.site.hosts.inside))
     own = Path(target.origin.source).expanduser()
     return step(target.step, f"{target.what}, from an archive", stage.from_archive, spec,
                 needs=[own] if own.is_file() else [], makes=[spec.archive, spec.manifest],

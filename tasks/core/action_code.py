@@ -30,10 +30,8 @@ LARGEST_CACHE = 2**23
 SETTLED = 2 * 10**9
 """Nanoseconds after which a changed file has another stamp, on the coarsest clock of file systems
 (FAT's two seconds)."""
-FILE_NAME = re.compile(r"[\w-][\w.-]*\.\w+")
-SHA256 = re.compile(r"[0-9a-f]{64}")
-READERS = ("read_json", "check", "read")
-"""Functions of schema.py and locks.py whose second argument names a schema."""
+FILE_NAME = r"[\w-][\w.-]*\.\w+"
+SHA256 = r"[0-9a-f]{64}"
 Stamp = list[int]
 
 
@@ -185,21 +183,19 @@ def _named(tree: ast.AST) -> dict[str, set[str]]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             if node.value.startswith("tasks."):
                 imports.add(node.value)
-            elif FILE_NAME.fullmatch(node.value):
+            elif re.fullmatch(FILE_NAME, node.value):
                 names.add(node.value)
         elif isinstance(node, ast.Call):
-            schemas |= set(_schema(node))
+            schemas.update(_second(node))
         waiting += ast.iter_child_nodes(node)
     return {"imports": {name for name in imports if name.startswith("tasks.")},
             "names": names, "schemas": schemas}
 
 
-def _schema(call: ast.Call) -> Iterator[str]:
-    name = getattr(call.func, "id", None) or getattr(call.func, "attr", None)
-    if name in READERS and len(call.args) > 1:
-        second = call.args[1]
-        if isinstance(second, ast.Constant) and isinstance(second.value, str):
-            yield second.value
+def _second(call: ast.Call) -> list[str]:
+    """What names a schema, wherever one is asked for: `read_json(path, "reach")`."""
+    constants = [node.value for node in call.args[1:2] if isinstance(node, ast.Constant)]
+    return [value for value in constants if isinstance(value, str)]
 
 
 def _is_entry(entry: Any, stamp: Stamp) -> bool:
@@ -207,7 +203,7 @@ def _is_entry(entry: Any, stamp: Stamp) -> bool:
     try:
         names = [*entry["imports"], *entry["names"], *entry["schemas"]]
         return (entry["stamp"] == stamp and all(isinstance(name, str) for name in names)
-                and SHA256.fullmatch(entry["sha256"]) is not None
+                and re.fullmatch(SHA256, entry["sha256"]) is not None
                 and isinstance(entry["is_empty"], bool))
     except (LookupError, TypeError):
         return False

@@ -1,11 +1,18 @@
-"""The site's and its pipelines' configuration, frozen: what config_load.py makes of the files."""
+"""The site's and its pipelines' configuration, frozen, in the shape of the YAML that users write.
 
-from __future__ import annotations
+A new key goes into its schema and into one class here: config_fields.py reads it by its type.
+A default that says something stands in the schema; here a key that may be left out has nothing.
+"""
+
+# Annotations are not postponed: config_fields.py reads them as types.
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
+
+from tasks.core.config_fields import Bytes, HostNames, OneOrSeveral, Seconds
+from tasks.core.frozen import frozen
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = Path("tool.json")
@@ -13,7 +20,7 @@ TOOL = Path("tool.json")
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Registry:
     """The organisation's registry: where images are mirrored to, and pulled from offline.
 
@@ -33,7 +40,38 @@ class Registry:
         return f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
+class Images:
+    """How images cross, and which.
+
+    `carry` is what takes them across: the `registry`, which spans the gap, or the `store`; then
+    the registry is reached from the offline side alone, and images:load fills it there.
+    `platforms` are those that images are carried for beside the hosts' own, or `all`. `licences`
+    maps patterns of repositories to what their images need.
+    """
+
+    carry: str
+    platforms: OneOrSeveral = ()
+    licences: Mapping[str, str] = field(default_factory=dict)
+
+
+@frozen
+class Hosts:
+    """Where public hosts are reached from this site.
+
+    `buckets` maps each bucket that may be read to the S3 server that holds it, `aws` for AWS;
+    `folders` are those that file:// may read below; `inside` is what else of the inner network
+    may be asked: hosts, host:port and networks.
+    """
+
+    registries: Mapping[str, str] = field(default_factory=dict)
+    urls: Mapping[str, str] = field(default_factory=dict)
+    buckets: Mapping[str, str] = field(default_factory=dict)
+    inside: HostNames = ()
+    folders: tuple[Path, ...] = ()
+
+
+@frozen
 class StoreAt:
     """A folder (path or file://…) or a bucket (s3://bucket/prefix) for the carried files."""
 
@@ -42,7 +80,7 @@ class StoreAt:
     region: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class PluginsAt:
     """Where plugins are looked up, one of two: a plugins.json, or the base URL of a registry."""
 
@@ -50,7 +88,7 @@ class PluginsAt:
     registry: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Signing:
     """The SSH key that signs, and the name that allowed_signers gives it.
 
@@ -60,7 +98,7 @@ class Signing:
     key: Path
     identity: str
     create: bool = False
-    valid: int | None = None
+    valid: Seconds | None = None
 
     @property
     def public(self) -> Path:
@@ -68,7 +106,7 @@ class Signing:
         return self.key.with_name(f"{self.key.name}.pub")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Offline:
     """What the offline host sees: the store by its address there, and the hand-filled trust."""
 
@@ -76,7 +114,7 @@ class Offline:
     trust: Path
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Sandbox:
     """Addresses of the local site's own servers; only a site that has them starts any."""
 
@@ -87,18 +125,12 @@ class Sandbox:
     interface: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Site:
     """One organisation's two sides.
 
-    `carry` is what takes the images across: the `registry`, which spans the gap, or the `store`;
-    then the registry is reached from the offline side alone, and images:load fills it there.
-    `platform` is that of the offline hosts; `image_platforms` are those that images are carried
-    for besides, or `all`. `licences` maps patterns of repositories to what their images need.
-    `buckets` maps each bucket that may be read to the S3 server that holds it, `aws` for AWS;
-    `folders` are those that file:// may read below; `inside` is what else of the inner network
-    may be asked: hosts, host:port and networks.
-    `isolation` is the least that a pipeline's code may be run with: namespaces, or none.
+    `platform` is that of the offline hosts. `isolation` is the least that a pipeline's code may
+    be run with: namespaces, or none.
     """
 
     name: str
@@ -106,27 +138,26 @@ class Site:
     platform: str
     python: tuple[str, ...]
     registry: Registry
-    registries: Mapping[str, str]
-    urls: Mapping[str, str]
+    images: Images
+    hosts: Hosts
     plugins: PluginsAt
     store: StoreAt
     signing: Signing
     offline: Offline
-    carry: str = "registry"
-    image_platforms: tuple[str, ...] = ()
-    licences: Mapping[str, str] = field(default_factory=dict)
-    buckets: Mapping[str, str] = field(default_factory=dict)
-    folders: tuple[Path, ...] = ()
-    inside: tuple[str, ...] = ()
     engine: str | None = None
-    smoke: str = "stub"
-    isolation: str = "namespaces"
+    smoke: str
+    isolation: str
     sandbox: Sandbox | None = None
+
+    @property
+    def image_platforms(self) -> tuple[str, ...]:
+        """The platforms that images are carried for beside the offline hosts' own."""
+        return tuple(sorted({*self.images.platforms} - {self.platform}))
 
     @property
     def smokes(self) -> bool:
         """Whether there is a smoke run: the images must be in a registry that spans the gap."""
-        return self.smoke != "none" and self.carry == "registry"
+        return self.smoke != "none" and self.images.carry == "registry"
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -139,7 +170,7 @@ class Site:
         return ("sandbox:up",) if self.sandbox else ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Origin:
     """Where code comes from: a git repository at a revision, an archive, or a folder."""
 
@@ -158,30 +189,58 @@ class Origin:
         return not (self.is_archive or "://" in self.source or self.source.startswith("git@"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
+class Nextflow:
+    """The runtime: its version, and Maven coordinates or a -dist file that it comes from."""
+
+    version: str
+    coordinates: tuple[str, ...] = ()
+    dist: str | None = None
+    sha256: str | None = None
+
+
+@frozen
+class Data:
+    """How much of the data is staged: rows of each samplesheet, and bytes in all."""
+
+    rows: int
+    limit: Bytes | None = None
+    folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@frozen
+class References:
+    """The genome that is carried, and which of its files."""
+
+    genome: str
+    attributes: tuple[str, ...] = ()
+
+
+@frozen
 class Pipeline:
     """One pipeline at one revision, and how its test run is staged."""
 
     name: str
-    code: Origin
-    configs: Origin | None
+    source: str
+    revision: str | None = None
+    sha256: str | None = None
+    configs: Origin | None = None
     profile: str
-    runtime: str
-    coordinates: tuple[str, ...]
-    rows: int
-    images: Mapping[str, str]
-    run: str = "test"
-    limit: int | None = None
-    folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    genome: str | None = None
-    attributes: tuple[str, ...] = ()
-    dist: str | None = None
-    dist_sha256: str | None = None
+    run: str
+    nextflow: Nextflow
     plugins: tuple[str, ...] = ()
+    data: Data
+    params: Mapping[str, Any] = field(default_factory=dict)
+    references: References | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def code(self) -> Origin:
+        """Where the pipeline's own code comes from."""
+        return Origin(source=self.source, revision=self.revision, sha256=self.sha256)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Config:
     """Everything that dodo.py hands to the rooms.
 
@@ -194,6 +253,7 @@ class Config:
     pipelines: tuple[Pipeline, ...]
     role: str
     variables: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def relock(self) -> bool:

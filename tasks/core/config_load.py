@@ -10,25 +10,12 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from tasks.core import opened, ownership, parsing
-from tasks.core.config import (
-    ARCHIVES,
-    TOOL,
-    Config,
-    Offline,
-    Origin,
-    Pipeline,
-    PluginsAt,
-    Registry,
-    Sandbox,
-    Signing,
-    Site,
-    StoreAt,
-)
+from tasks.core import config_fields, opened, ownership, parsing
+from tasks.core.config import ARCHIVES, TOOL, Config, Pipeline, Site
 from tasks.core.config_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
+from tasks.core.schema import schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
              "tool")
@@ -81,12 +68,21 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
                       for each in wanted})
     ownership.private_folder(root / "build" / name)
     read.finish()
-    _refuse_unfit(raw_site, name)
-    for each, raw in raw_pipelines.items():
-        _refuse_unfit_origins(raw, each)
-    return Config(site=_site(name, raw_site), role=role, variables=dict(given),
-                  names=tuple(wanted),
-                  pipelines=tuple(_pipeline(key, raw) for key, raw in raw_pipelines.items()))
+    site = _site(name, raw_site)
+    pipelines = tuple(config_fields.read(Pipeline, {**raw, "name": key}, schema("pipeline"))
+                      for key, raw in raw_pipelines.items())
+    _refuse_contradictions(site)
+    for pipeline in pipelines:
+        _refuse_unfit_origins(pipeline)
+    return Config(site=site, role=role, variables=dict(given),
+                  environment=dict(os.environ), names=tuple(wanted), pipelines=pipelines)
+
+
+def _site(name: str, raw: Raw) -> Site:
+    """The site; what the offline host's store doesn't say of itself is as the store's own."""
+    offline = raw["offline"]
+    return config_fields.read(Site, {**raw, "name": name, "offline": {
+        **offline, "store": {**raw["store"], **offline.get("store", {})}}}, schema("site"))
 
 
 def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str], *, kind: str,
@@ -139,111 +135,21 @@ def _overlay(raw: Raw, environment: Mapping[str, str]) -> Raw:
     return raw
 
 
-def _refuse_unfit_origins(raw: Mapping[str, Any], pipeline: str) -> None:
+def _refuse_unfit_origins(pipeline: Pipeline) -> None:
     """Refuse an archive without its SHA-256, and a SHA-256 of anything else."""
-    for key, about in (("source", raw), ("configs.source", raw.get("configs"))):
-        origin = _origin(about) if about else None
+    for key, origin in (("source", pipeline.code), ("configs.source", pipeline.configs)):
         if origin and origin.is_archive != (origin.sha256 is not None):
             raise ConfigError(
                 "an archive needs its sha256" if origin.is_archive else
                 f"sha256 is for archives ({', '.join(ARCHIVES)}); git and folders have none",
-                where=f"{key} in config/pipelines/{pipeline}.yml",
+                where=f"{key} in config/pipelines/{pipeline.name}.yml",
                 todo="add it: `sha256sum FILE`" if origin.is_archive else "take `sha256` out")
 
 
-def _refuse_unfit(raw: Raw, site: str) -> None:
+def _refuse_contradictions(site: Site) -> None:
     """Refuse keys that contradict each other, though each fits its schema."""
-    if raw.get("images", {}).get("carry") == "store" and raw["registry"].get("repositories"):
+    if site.images.carry == "store" and site.registry.repositories:
         raise ConfigError("images that go by the store are loaded into one registry, so "
                           "registry.repositories can't be kept",
-                          where=f"images.carry in config/sites/{site}.yml",
+                          where=f"images.carry in config/sites/{site.name}.yml",
                           todo="remove registry.repositories, or set images.carry to registry")
-
-
-def _site(name: str, raw: dict[str, Any]) -> Site:
-    registry = raw["registry"]
-    store = StoreAt(**raw["store"])
-    offline = raw.get("offline", {})
-    hosts = raw.get("hosts", {})
-    images = raw.get("images", {})
-    return Site(
-        name=name,
-        pipelines=tuple(raw["pipelines"]),
-        platform=raw["platform"],
-        python=tuple(raw["python"]),
-        registry=Registry(host=registry["host"], port=registry["port"],
-                          prefix=registry.get("prefix", ""),
-                          repositories=dict(registry.get("repositories", {})),
-                          ca=_path(registry.get("ca")),
-                          authfile=_path(registry.get("authfile"))),
-        registries=dict(hosts.get("registries", {})),
-        urls=dict(hosts.get("urls", {})),
-        buckets=dict(hosts.get("buckets", {})),
-        folders=tuple(Path(each) for each in hosts.get("folders", [])),
-        inside=tuple(each.lower() for each in hosts.get("inside", [])),
-        plugins=PluginsAt(**raw["plugins"]),
-        store=store,
-        signing=Signing(key=Path(raw["signing"]["key"]).expanduser(),
-                        identity=raw["signing"]["identity"],
-                        create=raw["signing"].get("create", False),
-                        valid=_seconds(raw["signing"].get("valid"))),
-        offline=Offline(store=StoreAt(**{**raw["store"], **offline.get("store", {})}),
-                        trust=Path(offline["trust"])),
-        carry=images.get("carry", "registry"),
-        image_platforms=_further(images.get("platforms", []), raw["platform"]),
-        licences=dict(images.get("licences", {})),
-        engine=raw.get("engine"),
-        smoke=raw.get("smoke", "stub"),
-        isolation=raw.get("isolation", "namespaces"),
-        sandbox=Sandbox(**raw["sandbox"]) if "sandbox" in raw else None,
-    )
-
-
-def _further(given: str | list[str], own: str) -> tuple[str, ...]:
-    """The platforms of `images.platforms` (one, several or `all`) besides the hosts' own."""
-    return tuple(sorted({*([given] if isinstance(given, str) else given)} - {own}))
-
-
-def _path(value: str | None) -> Path | None:
-    return None if value is None else Path(value).expanduser()
-
-
-def _seconds(text: str | None) -> int | None:
-    """Seconds of `90 days`."""
-    if text is None:
-        return None
-    count, unit = text.split()
-    return int(count) * {"hours": 3600, "days": 86400, "weeks": 7 * 86400}[unit]
-
-
-def _origin(raw: Mapping[str, Any]) -> Origin:
-    return Origin(source=raw["source"], revision=raw.get("revision"), sha256=raw.get("sha256"))
-
-
-def _bytes(text: str) -> int:
-    """Bytes of `20 GB`, by powers of 1,000."""
-    unit = text.rstrip("B")[-1]
-    power = " kMGT".index(unit) if unit in "kMGT" else 0
-    return int(float(text.rstrip(" kMGTB")) * 1000 ** power)
-
-
-def _pipeline(name: str, raw: dict[str, Any]) -> Pipeline:
-    return Pipeline(
-        name=name,
-        code=_origin(raw),
-        configs=_origin(raw["configs"]) if "configs" in raw else None,
-        profile=raw["profile"],
-        runtime=raw["nextflow"]["version"],
-        coordinates=tuple(raw["nextflow"].get("coordinates", ())),
-        dist=raw["nextflow"].get("dist"),
-        dist_sha256=raw["nextflow"].get("sha256"),
-        plugins=tuple(raw.get("plugins", ())),
-        rows=raw["data"]["rows"],
-        limit=_bytes(raw["data"]["limit"]) if "limit" in raw["data"] else None,
-        folders={key: tuple(value) for key, value in raw["data"].get("folders", {}).items()},
-        params=dict(raw.get("params", {})),
-        genome=raw.get("references", {}).get("genome"),
-        attributes=tuple(raw.get("references", {}).get("attributes", ())),
-        images=dict(raw.get("images", {})),
-        run=raw.get("run", "test"),
-    )

@@ -12,7 +12,9 @@ import builtins
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar, cast
+
+Field = TypeVar("Field")
 
 
 class Name:
@@ -53,6 +55,23 @@ class Call:
                                  ) from None
 
 
+class Uncompared:
+    """A spec's field that no result hangs on, so that doit doesn't compare it.
+
+    docs/decisions/what-a-step-reads.md says which those are.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def uncompared(value: Field) -> Field:
+    """Return `value` for a field of a spec whose change makes nothing stale."""
+    return cast(Field, Uncompared(value))
+
+
 @contextmanager
 def deferred() -> Iterator[None]:
     """Let `from … import …` give stand-ins within the block."""
@@ -73,6 +92,8 @@ def loaded(value: Any) -> Any:
     """What a stand-in stands for, with the stand-ins among its fields; all else as it is."""
     if isinstance(value, Call):
         return loaded(value.name)(**{key: loaded(field) for key, field in value.fields.items()})
+    if isinstance(value, Uncompared):
+        return value.value
     if isinstance(value, Name):
         return getattr(importlib.import_module(value.module), value.path.rpartition(".")[2])
     return value

@@ -28,12 +28,12 @@ class TooMuch(Exception):
     """A program wrote more than it may."""
 
 
-def find(program: str, *, todo: str) -> str:
-    """The path of `program`, or HostError with what to do."""
-    path = shutil.which(program)
-    if path is None:
+def find(program: str, *, todo: str, path: str | None = None) -> str:
+    """Return the place of `program` on `path`, or on ours; HostError with what to do."""
+    place = shutil.which(program, path=path)
+    if place is None:
         raise HostError(f"the program {program!r} is not on the PATH", todo=todo)
-    return path
+    return place
 
 
 def run(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None,

@@ -5,6 +5,7 @@ For each thing under way and for all: bytes, rate and time left.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from tasks.core import files
 if TYPE_CHECKING:
     import rich.progress
 
+logger = logging.getLogger(__name__)
 INTERVAL = 5.0
 """Seconds between plain lines."""
 
@@ -34,7 +36,8 @@ class Progress:
         self._done = dict.fromkeys(sizes, 0)
         self._lock = threading.Lock()
         self._begun = self._shown = time.monotonic()
-        self._bars = _Bars(title, self._total) if sys.stderr.isatty() and self._total else None
+        is_shown = sys.stderr.isatty() and self._total and logger.isEnabledFor(logging.INFO)
+        self._bars = _Bars(title, self._total) if is_shown else None
 
     def __enter__(self) -> Progress:
         if self._bars is not None:
@@ -59,20 +62,21 @@ class Progress:
                                   sum(self._done.values()))
             elif time.monotonic() - self._shown > INTERVAL:
                 self._shown = time.monotonic()
-                sys.stderr.write(self._lines())
+                for line in self._lines():
+                    logger.info("%s", line)
 
-    def _lines(self) -> str:
+    def _lines(self) -> list[str]:
         """All, then what is under way."""
         done = sum(self._done.values())
         rate = done / max(self._shown - self._begun, 0.001)
         left = max(0.0, self._total - done) / max(rate, 1.0)
         whole = sum(self._done[name] >= size for name, size in self._sizes.items())
-        return "".join([
+        return [
             f"{self._title}: {whole} of {len(self._sizes)} {self._kind}, "
             f"{files.human_size(done)} of {files.human_size(self._total)}, "
-            f"{files.human_size(round(rate))}/s, {left:.0f} s left\n",
-            *(f"  {name}: {files.human_size(self._done[name])} of {files.human_size(size)}\n"
-              for name, size in self._sizes.items() if 0 < self._done[name] < size)])
+            f"{files.human_size(round(rate))}/s, {left:.0f} s left",
+            *(f"  {name}: {files.human_size(self._done[name])} of {files.human_size(size)}"
+              for name, size in self._sizes.items() if 0 < self._done[name] < size)]
 
 
 class _Bars:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Iterator
-from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from tasks.core import opened, parsing
+from tasks.core import matching, opened, parsing
 from tasks.core.errors import ConfigError
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
@@ -33,32 +31,39 @@ def schema(name: str) -> dict[str, Any]:
 
 @lru_cache
 def _validator() -> Any:
-    """JSON Schema as it is meant: in Python, `$` would let a newline follow, `\\d` would let in the
-    digits of all scripts, 1.0 would be an integer, and the 31st of February a time."""
+    """JSON Schema as it is meant: left to Python's `re` and jsonschema, patterns would let in more,
+    1.0 would be an integer, and the 31st of February a time."""
     import jsonschema
 
     def pattern(_: Any, wanted: str, value: Any, __: Any) -> Iterator[jsonschema.ValidationError]:
-        meant = re.sub(r"(?<!\\)\$", r"\\Z", wanted)
-        if isinstance(value, str) and not re.search(meant, value, re.ASCII):
+        if isinstance(value, str) and not matching.compiled(wanted).search(value):
             yield jsonschema.ValidationError(f"{value!r} does not match {wanted!r}")
 
     base = jsonschema.Draft202012Validator
     formats = jsonschema.FormatChecker(formats=())
-    formats.checks("date-time", raises=ValueError)(_is_time)
+    formats.checks("date-time", raises=ValueError)(matching.is_time)
     extend: Any = jsonschema.validators.extend
     return partial(extend(base, {"pattern": pattern}, type_checker=base.TYPE_CHECKER.redefine(
         "integer", lambda _, value: type(value) is int)), format_checker=formats)
 
 
-def _is_time(value: Any) -> bool:
-    """True; ValueError for a text that is no time. Which digits it has, a pattern says."""
-    if isinstance(value, str):
-        datetime.fromisoformat(value.rstrip("Z"))
-    return True
+@lru_cache
+def _matcher(name: str) -> matching.Match:
+    return matching.matcher(schema(name))
+
+
+def _fits(value: Any, name: str) -> bool:
+    """Whether a value surely fits; where not, jsonschema says what is wrong, or that it does."""
+    try:
+        return _matcher(name)(value)
+    except matching.Undecided:
+        return False
 
 
 def check(value: Any, name: str, *, where: object) -> Any:
     """Return `value`, or raise ConfigError that lists every fault by key."""
+    if _fits(value, name):
+        return value
     validator = _validator()(schema(name))
     try:
         faults = sorted((list(map(str, fault.path)), _short(fault.message)) for fault in

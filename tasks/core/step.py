@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from doit.dependency import UptodateCalculator
 
 from tasks.core import files, ownership
-from tasks.core.deferred import Call, Name, loaded
+from tasks.core.deferred import Call, Name, Uncompared, loaded
 from tasks.core.errors import AirlockError
 from tasks.core.paths import SitePaths
 
@@ -37,7 +37,8 @@ class _Question:
 class Settings(_Question, UptodateCalculator):  # type: ignore[misc]
     """doit's question whether a step's settings and code are those of its last success.
 
-    Its text, shown by `doit info`, names the settings that changed; `code` is one of them.
+    Its text, shown by `doit info`, names the settings that changed; `its own code` is one, which no
+    field of a spec can be called.
     """
 
     def __init__(self, spec: object, action: Callable[..., object]) -> None:
@@ -46,10 +47,8 @@ class Settings(_Question, UptodateCalculator):  # type: ignore[misc]
 
     def setup(self, dep_manager: Any, tasks_dict: Mapping[str, Any]) -> None:
         """doit calls this before the question: the state's keeper knows the code, too."""
-        module = (self._action.module if isinstance(self._action, Name)
-                  else self._action.__module__)
-        self._now = _to_json({"code": dep_manager.backend.code.digest(module),
-                              **_plain(self._spec)})
+        code = dep_manager.backend.code.digest(module_of(self._action))
+        self._now = _to_json({**_plain(self._spec), "its own code": code})
 
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
         task.value_savers.append(lambda: {"settings": self._now})
@@ -74,12 +73,23 @@ class Kept(_Question):
     def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = list(paths)
 
-    def _state(self) -> dict[str, str]:
-        return {str(path): files.sha256(path) for path in self._paths if path.is_file()}
+    def _state(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Each file's size, time and digest; one with the same size and time is not read."""
+        state = {}
+        for path in filter(Path.is_file, self._paths):
+            status = path.stat()
+            stamp = [status.st_size, status.st_mtime_ns]
+            last = before.get(str(path))
+            is_same = isinstance(last, list) and last[:2] == stamp
+            state[str(path)] = last if is_same else [*stamp, files.sha256(path)]
+        return state
 
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
-        task.value_savers.append(lambda: {"kept": self._state()})
-        return bool(values.get("kept") == self._state())
+        before = values.get("kept", {})
+        task.value_savers.append(lambda: {"kept": self._state({})})
+        now = self._state(before)
+        return now.keys() == before.keys() and all(
+            now[path][-1] == before[path][-1] for path in now)
 
     def __repr__(self) -> str:
         return f"changed or missing: {', '.join(map(str, self._paths))}"
@@ -119,7 +129,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "basename": name,
         "doc": doc,
         "actions": [(perform, [name, action, spec])],
-        "file_dep": sorted({os.fspath(path) for path in needs}),
+        "file_dep": [os.fspath(path) for path in needs],
         "targets": [os.fspath(path) for path in makes],
         "uptodate": _questions(spec, action, keeps, still) if not (always or look) else [False],
         "task_dep": list(after),
@@ -129,7 +139,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "io": {"capture": False},
         "meta": {"look": look or always, "asked": asked, "recorded": recorded},
     }
-    if "pipeline" in _plain(spec):
+    if "pipeline" in _fields(spec):
         task |= {"basename": verb, "name": last}
     return task
 
@@ -142,7 +152,13 @@ def _questions(spec: object, action: Callable[..., object], keeps: list[Path],
 
 def group(name: str, doc: str, members: Iterable[str] = ()) -> Task:
     """A name for several tasks; without members, for all tasks `<name>:<pipeline>`."""
-    return {"basename": name, "name": None, "doc": doc, "task_dep": list(members)}
+    return {"basename": name, "name": None, "doc": doc, "task_dep": list(members),
+            "uptodate": [True]}
+
+
+def module_of(action: Callable[..., object] | Name) -> str:
+    """The dotted name of the module that an action stands in."""
+    return action.module if isinstance(action, Name) else action.__module__
 
 
 def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
@@ -165,12 +181,20 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
             todo="please report it with that file, which holds the traceback")))
 
 
+def _fields(spec: Any) -> Mapping[str, Any]:
+    """A spec's fields that count, by name, also where its class isn't loaded yet."""
+    if isinstance(spec, Call):
+        return {name: field for name, field in spec.fields.items()
+                if not isinstance(field, Uncompared)}
+    return {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)
+            if field.compare}
+
+
 def _plain(value: Any) -> Any:
-    """What JSON does not know: a dataclass as its fields, a path as text."""
-    if isinstance(value, Call):
-        return value.fields
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    """What JSON does not know: a spec or another dataclass as its fields, a path as text."""
+    if isinstance(value, Call) or dataclasses.is_dataclass(value):
+        return {name: str(field) if isinstance(field, Path) else field
+                for name, field in _fields(value).items()}
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import re
 import threading
 import time
@@ -17,6 +18,8 @@ from tasks.core.net import download, urls
 from tasks.core.net.bounds import Exceeded
 from tasks.core.net.transfer import Body, locked, read_note
 from tasks.data.sources import Reach, at, gather, path_of
+
+logger = logging.getLogger(__name__)
 
 LONGEST_NAME = 200
 RECORDED = 16 * 2**20
@@ -184,8 +187,8 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
             body.note()
         else:
             note.unlink(missing_ok=True)
-    print(f"       fetched {shown}  {files.human_size(body.size)}"
-          + (f", {files.human_size(resumed)} of it before" if resumed else ""), flush=True)
+    logger.info("fetched %s  %s%s", shown, files.human_size(body.size),
+                f", {files.human_size(resumed)} of it before" if resumed else "")
     return Blob(url=shown, name=name, sha256=target.parent.name, size=body.size)
 
 

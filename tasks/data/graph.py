@@ -56,22 +56,24 @@ def tasks(config: Config) -> Iterator[Task]:
 
 
 def _selection(pipeline: Pipeline) -> Selection:
+    references = pipeline.references
     return Selection(
-        profile=pipeline.profile, samples=pipeline.rows, given=pipeline.params,
-        references=Wish(genome=pipeline.genome, attributes=pipeline.attributes)
-        if pipeline.genome else None, folders=pipeline.folders, limit=pipeline.limit)
+        profile=pipeline.profile, samples=pipeline.data.rows, given=pipeline.params,
+        references=Wish(genome=references.genome, attributes=references.attributes)
+        if references else None, folders=pipeline.data.folders, limit=pipeline.data.limit)
 
 
 def _own(config: Config, pipeline: Pipeline, at: PipelinePaths) -> OwnSpec:
     sheet = Path(config.variables["input"]).expanduser()
     return OwnSpec(pipeline=pipeline.name, sheet=sheet,
                    source=_source(config, at, lock=f"own-{sheet.stem}"),
-                   folder=at.own / sheet.stem, limit=pipeline.limit, private=config.private)
+                   folder=at.own / sheet.stem, limit=pipeline.data.limit, private=config.private)
 
 
 def _source(config: Config, at: PipelinePaths, lock: str = "data") -> Source:
+    hosts = config.site.hosts
     return Source(
-        reach=Reach(prefixes=config.site.urls, buckets=config.site.buckets,
-                    folders=config.site.folders, hosts=Inside(allowed=config.site.inside)),
+        reach=Reach(prefixes=hosts.urls, buckets=hosts.buckets, folders=hosts.folders,
+                    hosts=Inside(allowed=hosts.inside)),
         code=at.code, resolved=at.resolved, blobs=at.of_site.blobs, lock=at.lock(lock),
         relock=config.relock)

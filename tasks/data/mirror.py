@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from tasks.data.locals import Finder
 from tasks.data.references import Wish
 from tasks.data.sources import Reach
 from tasks.data.trees import Tree
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +100,7 @@ def mirror(spec: Mirror) -> str:
     bytes are not those of the lock; ConfigError where they are more than the limit.
     """
     with _surveyed(spec.selection, spec.source) as found:
-        print(f"       mirror:data:{spec.pipeline}  {plan.summary(found.plan)}", flush=True)
+        logger.info("mirror:data:%s  %s", spec.pipeline, plan.summary(found.plan))
         plan.hold(found.plan, spec.selection.limit)
         staged = stage.fetch(found.wanted, found.collected, found.cache)
         lock(staged, found.known, spec.source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from tasks.data import mirror, plan, private, stage
 from tasks.data.collect import Root, collect
 from tasks.data.locals import Finder
 from tasks.data.mirror import Source
+
+logger = logging.getLogger(__name__)
 
 PARAM = "input"
 _PATH = re.compile(r"(?!\w+:)\S*/[^/\s]+\.[^/\s]+")
@@ -54,16 +57,16 @@ def mirror_own(spec: OwnSpec) -> str:
                               is_main=True)], cache=cache, finder=finder, samples=0)
     beyond.refuse(spec.sheet)
     if beyond.absent:
-        print(f"       mirror:data:{spec.pipeline}  not on this machine, so left as they are: "
-              + ", ".join(beyond.absent[:SHOWN])
-              + (f" and {len(beyond.absent) - SHOWN} more" if len(beyond.absent) > SHOWN else ""),
-              flush=True)
+        more = len(beyond.absent) - SHOWN
+        logger.warning("mirror:data:%s  not on this machine, so left as they are: %s%s",
+                       spec.pipeline, ", ".join(beyond.absent[:SHOWN]),
+                       f" and {more} more" if more > 0 else "")
     wanted = stage.survey(collected, (), cache)
     if not spec.private:
         private.refuse([*private.local(collected, beyond.allowed), *private.by_url(
             wanted, collected, spec.source.reach, beyond.allowed)], spec.sheet)
     cost = stage.weigh(wanted, collected, cache, sizes)
-    print(f"       mirror:data:{spec.pipeline}  {plan.summary(cost)}", flush=True)
+    logger.info("mirror:data:%s  %s", spec.pipeline, plan.summary(cost))
     plan.hold(cost, spec.limit)
     staged = stage.fetch(wanted, collected, cache)
     mirror.lock(staged, known, spec.source)

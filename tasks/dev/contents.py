@@ -34,14 +34,14 @@ def contents(spec: ContentsSpec) -> str:
 
 def row(layout: PipelinePaths, runtime: str) -> tuple[str, ...]:
     """One pipeline's cells, in the order of HEADER."""
-    return (layout.pipeline, _told(lambda: _revision(layout)), runtime,
-            _told(lambda: _images(layout)), _told(lambda: _plugins(layout)),
-            _told(lambda: _data(layout)), _told(lambda: _open(layout)))
+    return (layout.pipeline, _known(lambda: _revision(layout)), runtime,
+            _known(lambda: _images(layout)), _known(lambda: _plugins(layout)),
+            _known(lambda: _data(layout)), _known(lambda: _open(layout)))
 
 
-def _told(tell: Callable[[], str]) -> str:
+def _known(cell: Callable[[], str]) -> str:
     try:
-        return tell()
+        return cell()
     except (ConfigError, FileNotFoundError):
         return UNKNOWN
 
@@ -70,11 +70,11 @@ def _data(layout: PipelinePaths) -> str:
 
 
 def _sized(listed: Iterable[dict[str, Any]]) -> str:
-    unique = {each["sha256"]: each["size"] for each in listed}
+    unique = {file["sha256"]: file["size"] for file in listed}
     return f"{len(unique)} files, {files.human_size(sum(unique.values()))}"
 
 
 def _open(layout: PipelinePaths) -> str:
-    found = read_json(layout.reach, "reach")["findings"]
-    unanswered = sum(each["answer"] is None for each in found)
-    return f"{unanswered} of {len(found)}"
+    findings = read_json(layout.reach, "reach")["findings"]
+    unanswered = sum(finding["answer"] is None for finding in findings)
+    return f"{unanswered} of {len(findings)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 from tasks.core import files
@@ -12,6 +12,7 @@ from tasks.core.errors import AirlockError, IntegrityError, RegistryError
 from tasks.core.inputs.staged_data import blob as file_of
 from tasks.core.net.inside import NOWHERE, Inside
 from tasks.core.nextflow import isolation
+from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.parallel import run_all
 from tasks.core.paths import PipelinePaths
 from tasks.core.registry.client import Access, Registries
@@ -19,7 +20,7 @@ from tasks.core.schema import check, read_json
 from tasks.core.store.store import open_store
 from tasks.dev import resolved
 
-Seen = TypeVar("Seen")
+Subject = TypeVar("Subject")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +39,16 @@ class ValidateSpec:
     configs: bool = False
     hosts: Inside = NOWHERE
     isolation: str = isolation.FULL
+    machine: Machine = field(default_factory=this_machine)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """What is said of one subject, and whether it is well."""
+    """What is said of one subject, and whether all is well with it."""
 
     subject: str
     ok: bool
-    told: str
+    message: str
 
 
 def validate(spec: ValidateSpec) -> str:
@@ -60,20 +62,20 @@ def validate(spec: ValidateSpec) -> str:
         "store": store, "inputs": inputs}
     lines = [_line(name, look, spec) for name, look in looks.items()]
     try:
-        seen = resolved.resolve(at, spec.runtime, profile=spec.profile,
-                                configs=spec.configs, least=spec.isolation)
-        lines += [_line(name, look, seen) for name, look in resolved.SUBJECTS.items()]
-        warnings = resolved.warnings(seen)
+        config = resolved.resolve(at, spec.runtime, profile=spec.profile, machine=spec.machine,
+                                  configs=spec.configs, least=spec.isolation)
+        lines += [_line(name, look, config) for name, look in resolved.SUBJECTS.items()]
+        warnings = resolved.warnings(config)
     except AirlockError as error:
-        lines.append(Line(subject="config", ok=False, told=str(error)))
+        lines.append(Line(subject="config", ok=False, message=str(error)))
         warnings = []
     for line in lines:
-        print(f"{'ok    ' if line.ok else 'FAILED'}  {line.subject}: {line.told}", flush=True)
+        print(f"{'ok    ' if line.ok else 'FAILED'}  {line.subject}: {line.message}", flush=True)
     for warning in warnings:
         print(f"warning {warning}", flush=True)
-    said = {"pipeline": spec.pipeline, "warnings": warnings,
-            "subjects": [asdict(line) for line in lines]}
-    files.write_json(at.validate, check(said, "validate", where=at.validate))
+    report = {"pipeline": spec.pipeline, "warnings": warnings,
+              "subjects": [asdict(line) for line in lines]}
+    files.write_json(at.validate, check(report, "validate", where=at.validate))
     failed = [line.subject for line in lines if not line.ok]
     if failed:
         raise AirlockError(f"{spec.pipeline} would not run offline yet: {', '.join(failed)}",
@@ -81,17 +83,17 @@ def validate(spec: ValidateSpec) -> str:
     return f"{len(lines)} subjects, all well; {len(warnings) or 'no'} warnings"
 
 
-def _line(subject: str, look: Callable[[Seen], str], seen: Seen) -> Line:
+def _line(subject: str, look: Callable[[Subject], str], subject_of: Subject) -> Line:
     try:
-        return Line(subject=subject, ok=True, told=look(seen))
+        return Line(subject=subject, ok=True, message=look(subject_of))
     except AirlockError as error:
-        return Line(subject=subject, ok=False, told=str(error))
+        return Line(subject=subject, ok=False, message=str(error))
 
 
 def registry(spec: ValidateSpec) -> str:
     """Each registry that holds images answers, by a trusted certificate, and takes our login."""
     held = read_json(spec.layout.images_receipt, "images-receipt")["images"]
-    addresses = sorted({each["destination"].partition("/")[0] for each in held}
+    addresses = sorted({image["destination"].partition("/")[0] for image in held}
                        or {spec.registry.address})
     for address in addresses:
         _client(spec).at(address).ping()
@@ -105,8 +107,8 @@ def images(spec: ValidateSpec) -> str:
 
     def missing(image: dict[str, str]) -> str | None:
         address, _, path = image["destination"].partition("/")
-        found = client.at(address).manifest_digest(path, image["digest"])
-        return None if found == image["digest"] else image["source"]
+        digest = client.at(address).manifest_digest(path, image["digest"])
+        return None if digest == image["digest"] else image["source"]
 
     lost = [source for source in run_all(missing, held) if source]
     if lost:
@@ -125,23 +127,23 @@ def store(spec: ValidateSpec) -> str:
 
 def inputs(spec: ValidateSpec) -> str:
     """Every staged file is there with its promised bytes."""
-    told = read_json(spec.layout.data_manifest, "data-manifest")
-    staged = [*told["files"], *told["sheets"]]
+    manifest = read_json(spec.layout.data_manifest, "data-manifest")
+    staged = [*manifest["files"], *manifest["sheets"]]
     blobs = spec.layout.of_site.blobs
     wrong = []
-    for each in staged:
-        path = file_of(blobs, each["sha256"], each["path"].rpartition("/")[2])
-        if not path.is_file() or files.sha256(path) != each["sha256"]:
+    for file in staged:
+        path = file_of(blobs, file["sha256"], file["path"].rpartition("/")[2])
+        if not path.is_file() or files.sha256(path) != file["sha256"]:
             wrong.append(str(path))
     if wrong:
         raise IntegrityError(f"missing or changed: {', '.join(wrong)}", where=blobs,
                              todo=f"`doit forget mirror:data:{spec.pipeline}`, then "
                                   f"`doit mirror:data:{spec.pipeline}`")
-    return f"{len(staged)} files, {files.human_size(sum(each['size'] for each in staged))}"
+    return f"{len(staged)} files, {files.human_size(sum(file['size'] for file in staged))}"
 
 
 def _client(spec: ValidateSpec) -> Registries:
     at = spec.registry
-    places = (f"https://{each}" for each in (at.address, *at.repositories.values()))
+    places = (f"https://{address}" for address in (at.address, *at.repositories.values()))
     return Registries(Access(registries={}, ca=at.ca, authfile=at.authfile,
                              hosts=spec.hosts.naming(*places)))

@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from tasks.core.config import Config, Pipeline, Site
-from tasks.core.deferred import deferred
+from tasks.core.deferred import deferred, uncompared
 from tasks.core.net.inside import Inside
+from tasks.core.nextflow.environment import Inherited
 from tasks.core.paths import OfflinePaths, PipelinePaths
 from tasks.core.step import Task, group, step
 
@@ -42,7 +43,7 @@ ACROSS = ("images:plan", "images:mirror", "images:verify")
 
 def tasks(config: Config) -> Iterator[Task]:
     """The room's tasks; on the offline host images:load alone, where releases carry images."""
-    in_store = config.site.carry == "store"
+    in_store = config.site.images.carry == "store"
     if config.role == "prod":
         if in_store:
             yield from _load(config)
@@ -75,12 +76,15 @@ def _destination(site: Site) -> Destination:
 
 def _access(site: Site, *, with_destination: bool = False) -> Access:
     """How registries are reached: the public ones, and our own where a step asks it."""
-    own = (site.registry.address, *site.registry.repositories.values())
-    hosts = Inside(allowed=site.inside)
-    return Access(registries=site.registries, ca=site.registry.ca,
-                  authfile=site.registry.authfile,
-                  hosts=hosts.naming(*(f"https://{each}" for each in own)) if with_destination
-                  else hosts)
+    own = (site.registry.address, *site.registry.repositories.values()) if with_destination else ()
+    return Access(registries=site.hosts.registries, ca=site.registry.ca,
+                  authfile=site.registry.authfile, hosts=_hosts(site.hosts.inside, own))
+
+
+@cache
+def _hosts(inside: tuple[str, ...], own: tuple[str, ...]) -> Inside:
+    """What may be asked of the inner network; worked out once, not for each pipeline."""
+    return Inside(allowed=inside).naming(*(f"https://{address}" for address in own))
 
 
 @cache
@@ -104,7 +108,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     if verb == "images:lock":
         return step(name, doc, lock_images, LockSpec(
             pipeline=pipeline.name, images=at.images, lock=lock, pinned=at.images_pinned,
-            platform=site.platform, further=site.image_platforms, licences=site.licences,
+            platform=site.platform, further=site.image_platforms, licences=site.images.licences,
             access=access, relock=config.relock),
             needs=[at.images], makes=[at.images_pinned], keeps=[lock],
             always=config.relock, servers=site.servers)
@@ -117,7 +121,7 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
         return step(name, doc, show_plan, PlanSpec(
             pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,
             report=at.images_plan, destination=destination, access=both),
-            needs=[at.images_pinned], look=True, servers=site.servers)
+            needs=[at.images_pinned, lock], look=True, servers=site.servers)
     if verb == "images:mirror":
         return step(name, doc, mirror_images, MirrorSpec(
             pipeline=pipeline.name, lock=lock, receipt=at.images_receipt,
@@ -126,11 +130,11 @@ def _step(verb: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, verify_images, VerifySpec(
         pipeline=pipeline.name, lock=lock, locks=locks, receipt=at.images_receipt,
         destination=destination, access=both),
-        needs=[at.images_receipt], look=True, servers=site.servers)
+        needs=[at.images_receipt, lock], look=True, servers=site.servers)
 
 
 def _layout(verb: str, config: Config, pipeline: Pipeline) -> Task:
-    site, in_store = config.site, config.site.carry == "store"
+    site, in_store = config.site, config.site.images.carry == "store"
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     lock = at.lock("images")
     return step(f"{verb}:{pipeline.name}", VERBS[verb], lay_out, LayoutSpec(
@@ -157,9 +161,10 @@ def _inspect(verb: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     spec = InspectSpec(
         pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
-        runtime=at.runtime(pipeline.runtime), plugins=at.plugins, scan=at.images_scan,
+        runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins, scan=at.images_scan,
         data_manifest=at.data_manifest, blobs=at.of_site.blobs,
-        log=at.log(f"images:inspect:{pipeline.name}"), isolation=config.site.isolation)
+        log=at.log(f"images:inspect:{pipeline.name}"), isolation=config.site.isolation,
+        inherited=uncompared(Inherited.of(config.environment)))
     return step(f"{verb}:{pipeline.name}", VERBS[verb], inspect_images, spec, look=True,
                 needs=[spec.code, spec.runtime, spec.plugins, spec.data_manifest, at.inputs,
                        spec.scan])

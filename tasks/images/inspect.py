@@ -17,7 +17,8 @@ from tasks.core import files
 from tasks.core.archives import limits, unpacking
 from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
 from tasks.core.inputs import staged_data
-from tasks.core.nextflow import isolation, program
+from tasks.core.nextflow import installed, isolation, queries
+from tasks.core.nextflow.environment import NOTHING, Inherited
 from tasks.core.schema import check, read_json
 from tasks.core.source import patterns
 from tasks.images.reference import complete
@@ -40,6 +41,7 @@ class InspectSpec:
     scan: Path
     log: Path
     isolation: str = isolation.FULL
+    inherited: Inherited = NOTHING
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -76,7 +78,8 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
     """The processes that `nextflow inspect` lists: [{name, container}]."""
     spec.log.parent.mkdir(parents=True, exist_ok=True)
     with files.scratch(spec.code.parent, "inspect") as folder:
-        runtime = program.install(spec.runtime, folder / "runtime", home=folder / "nxf")
+        runtime = installed.install(spec.runtime, folder / "runtime", home=folder / "nxf",
+                                    inherited=spec.inherited)
         unpacking.unpack_tar(spec.plugins, runtime.home / "plugins", allowed=limits.PLUGINS)
         unpacking.unpack_tar(spec.code, folder / "code")
         (folder / "staged").mkdir()  # hard links to the site's data, so it is shown read-only
@@ -91,8 +94,8 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
             spec.profile, "-params-file", folder / "params.json", "-format", "json",
             folder / "code"]
         try:
-            told = program.ask(runtime, words, scratch=folder, least=spec.isolation,
-                                reads=[folder / "staged"])
+            told = queries.ask(runtime, words, scratch=folder, least=spec.isolation,
+                               reads=[folder / "staged"])
         except CommandError as error:
             said = "\n".join(f"    | {line}" for line in error.tail)
             raise SourceError(
@@ -100,7 +103,7 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
                 where=spec.log, todo="the list of images doesn't hang on this look; what it "
                                      "reports shows a run's first fault") from error
         finally:
-            program.keep(detail, spec.log)
+            queries.keep(detail, spec.log)
     return _processes(told, spec.log)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from tasks.images import rules
 from tasks.images.processes import Process
 from tasks.images.selectors import selectors
 from tasks.images.uses import APPTAINER, DOCKER, PODMAN, Resolver, Scan
+
+logger = logging.getLogger(__name__)
 
 ENGINES = (DOCKER, PODMAN, APPTAINER)
 
@@ -47,7 +50,8 @@ def list_images(spec: ListSpec) -> str:
     """Write `images.txt` and `images.json`; ImageError names all that can't be resolved."""
     config = f"config/pipelines/{spec.pipeline}.yml"
     found = scan(spec.code, spec.given, profiles=spec.profile.split(","), config=config)
-    sys.stderr.writelines(f"{notice}\n" for notice in found.notices)
+    for notice in found.notices:
+        logger.warning("%s", notice)
     if found.faults:
         raise ImageError("images that only a run can tell:\n  " + "\n  ".join(found.faults),
                          where=config, todo="give them there by hand, under `images:`, as "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -22,13 +23,18 @@ from tasks.core.trust import signature
 from tasks.local_site import host, probes, trust
 from tasks.local_site.plan import State, local_folder
 
+logger = logging.getLogger(__name__)
+
 TOOL = Path("airlock")
 """Where the tool is unpacked on the offline host, below the folder that it was copied to."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrossSpec:
-    """What the crossing of a pipeline reads: two receipts, and what is given by hand."""
+    """What the crossing of a pipeline reads: two receipts, and what is given by hand.
+
+    `engine` is used where the offline host has none of its own.
+    """
 
     pipeline: str
     layout: PipelinePaths
@@ -37,6 +43,7 @@ class CrossSpec:
     store: StoreAt
     offline_store: StoreAt
     trust: Path
+    engine: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +96,8 @@ def cross(spec: CrossSpec) -> str:
     copied = [_copy_from_bucket(spec, tool, place.here)] if place.store is None else []
     log = spec.layout.log(f"sandbox:cross:{spec.pipeline}")
     with (host.at_work(place.here.parents[1], spec.pipeline),
-          processes.following(log, lambda line: print(f"{spec.pipeline} offline | {line}",
-                                                      flush=True)),
+          processes.following(log, lambda line: logger.info("%s offline | %s", spec.pipeline,
+                                                             line)),
           _probing(spec, place) as probed):
         _run(place, script(spec, place, tool), log)
     results = place.look("list", str(place.there / TOOL / "results"))
@@ -149,8 +156,8 @@ def _place(spec: CrossSpec, state: State) -> Place:
     environment["AIRLOCK_TRUST"] = str(sandbox / "trust")
     if store is not None:
         environment["AIRLOCK_OFFLINE_STORE"] = str(store.absolute())
-    if engine := os.environ.get("AIRLOCK_ENGINE"):
-        environment["DOCKER_HOST"] = engine
+    if spec.engine:
+        environment["DOCKER_HOST"] = spec.engine
     return Place(state=state, site=spec.layout.site, here=here, there=here,
                  trust=sandbox / "trust", store=store and store.absolute(),
                  environment=environment)

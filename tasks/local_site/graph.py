@@ -36,9 +36,10 @@ def tasks(config: Config) -> Iterator[Task]:
         spec = cross.CrossSpec(
             pipeline=pipeline.name, layout=at, key=site.signing.key,
             identity=site.signing.identity, store=site.store, offline_store=site.offline.store,
-            trust=site.offline.trust)
+            trust=site.offline.trust, engine=config.environment.get("AIRLOCK_ENGINE"))
         yield step(f"sandbox:cross:{pipeline.name}", "run the release on the offline host",
-                   cross.cross, spec, makes=[at.crossing], servers=["sandbox:up"],
+                   cross.cross, spec, makes=[at.crossing], keeps=[site.signing.public],
+                   servers=["sandbox:up"],
                    needs=[at.push_receipt("release"), at.of_site.tool_receipt])
 
 
@@ -49,8 +50,10 @@ def _plugin(config: Config) -> Iterator[Task]:
     for pipeline in config.pipelines:
         if pipeline.name == "hello":
             from tasks.local_site import plugin
-            runtime = PipelinePaths(site=at.site, pipeline=pipeline.name).runtime(pipeline.runtime)
+            runtime = PipelinePaths(site=at.site, pipeline=pipeline.name).runtime(
+                pipeline.nextflow.version)
             yield step("sandbox:plugin", "hello's plugin and its index, on the local internet",
                        plugin.build, plugin.PluginSpec(runtime=runtime, folder=served),
-                       needs=[runtime, *plugin.sources()], makes=[plugin.index(served)],
+                       needs=[runtime, *plugin.sources()],
+                       makes=[plugin.index(served), plugin.archive(served)],
                        servers=["sandbox:packages"])

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import processes
+from tasks.core import files, processes
 from tasks.core.errors import CommandError, HostError
 
-_alone = threading.Lock()
+logger = logging.getLogger(__name__)
 
 LISTS = Path("/var/lib/apt/lists")
 LISTS_LAST = 24 * 3600
@@ -54,7 +54,7 @@ class PackagesSpec:
 
 def provide(spec: PackagesSpec) -> str:
     """Install and unpack what is missing; HostError names all of it where that can't be done."""
-    with _alone:
+    with files.locked(spec.unpacked.with_name("packages.lock")):
         return _provide(spec)
 
 
@@ -76,7 +76,7 @@ def ensure(names: Sequence[str]) -> None:
     if os.geteuid() != 0:
         raise HostError(f"packages are missing: {' '.join(names)}",
                         where="only root may install them", todo=_command(names))
-    print(f"installing Debian packages: {' '.join(names)}", flush=True)
+    logger.info("installing Debian packages: %s", " ".join(names))
     _update()
     _apt("apt-get", "install", "--no-remove", "--no-install-recommends", "-y", *names,
          todo=_command(names))
@@ -124,12 +124,11 @@ def _update() -> None:
 
 
 def _unpack(names: Sequence[str], folder: Path) -> None:
-    from tasks.core.files import atomic_folder
-    print(f"unpacking Debian packages below {folder}: {' '.join(names)}", flush=True)
+    logger.info("unpacking Debian packages below %s: %s", folder, " ".join(names))
     if os.geteuid() == 0:
         _update()
     for name in names:
-        atomic_folder(folder / name, _downloader(name))
+        files.atomic_folder(folder / name, _downloader(name))
 
 
 def _downloader(name: str) -> Callable[[Path], None]:

@@ -29,26 +29,32 @@ class PluginSpec:
 def build(spec: PluginSpec) -> str:
     """Compile the plugin; the index names it by a URL relative to itself."""
     manifest = _manifest()
-    name = f"{manifest['Plugin-Id']}-{manifest['Plugin-Version']}.zip"
+    target = archive(spec.folder)
     builder = _builder()
     with tempfile.TemporaryDirectory() as scratch:
         runtime = Path(scratch) / "runtime"
         unpacking.unpack_tar(spec.runtime, runtime, allowed=limits.RUNTIME)
         library = next(runtime.glob("nextflow-*/lib"))
         try:
-            builder.build(library, "javac", (spec.folder / name).absolute())
+            builder.build(library, "javac", target.absolute())
         except builder.BuildError as error:
             raise HostError(str(error), where=SOURCE) from error
-    release = {"version": manifest["Plugin-Version"], "url": name, "date": DATE,
+    release = {"version": manifest["Plugin-Version"], "url": target.name, "date": DATE,
                "requires": manifest["Plugin-Requires"],
-               "sha512sum": hashlib.sha512((spec.folder / name).read_bytes()).hexdigest()}
+               "sha512sum": hashlib.sha512(target.read_bytes()).hexdigest()}
     files.write_json(index(spec.folder), [{"id": manifest["Plugin-Id"], "releases": [release]}])
-    return name
+    return target.name
 
 
 def index(folder: Path) -> Path:
     """The plugin index in the served folder."""
     return folder / "plugins.json"
+
+
+def archive(folder: Path) -> Path:
+    """The plugin itself in the served folder."""
+    manifest = _manifest()
+    return folder / f"{manifest['Plugin-Id']}-{manifest['Plugin-Version']}.zip"
 
 
 def sources() -> list[Path]:

@@ -24,7 +24,7 @@ def tasks(config: Config) -> Iterator[Task]:
     yield group("config", "offline.config: images by digest, for every process")
     for pipeline in config.pipelines:
         at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-        spec = render.RenderSpec(pipeline=pipeline.name, nextflow=pipeline.runtime,
+        spec = render.RenderSpec(pipeline=pipeline.name, nextflow=pipeline.nextflow.version,
                                  scan=at.images_scan, receipt=at.images_receipt,
                                  toggles=TOGGLES, output=at.offline_config)
         yield step(f"config:{pipeline.name}", "offline.config: images by digest", render.build,
@@ -32,7 +32,7 @@ def tasks(config: Config) -> Iterator[Task]:
     yield group("config:load", "offline.load.config: images by the names of loaded archives")
     for pipeline in config.pipelines:
         at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-        loaded = render.LoadedSpec(pipeline=pipeline.name, nextflow=pipeline.runtime,
+        loaded = render.LoadedSpec(pipeline=pipeline.name, nextflow=pipeline.nextflow.version,
                                    scan=at.images_scan, index=at.oci_index, toggles=TOGGLES,
                                    output=at.load_config)
         yield step(f"config:load:{pipeline.name}", "offline.load.config: images by name",

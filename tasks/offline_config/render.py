@@ -65,9 +65,10 @@ def build(spec: RenderSpec) -> str:
 def build_loaded(spec: LoadedSpec) -> str:
     """Write offline.load.config: images by the names that an engine has loaded them under."""
     index = read_json(spec.index, "oci-index")
-    named = [each["annotations"] for each in index["manifests"] if "annotations" in each]
-    loaded = {each["org.opencontainers.image.ref.name"]: each["io.containerd.image.name"]
-              for each in named}
+    annotations = [manifest["annotations"] for manifest in index["manifests"]
+                   if "annotations" in manifest]
+    loaded = {names["org.opencontainers.image.ref.name"]: names["io.containerd.image.name"]
+              for names in annotations}
     return _write(spec, loaded, f"{len(loaded)} images by name")
 
 
@@ -85,17 +86,17 @@ def registry(hosts: Collection[str], nextflow: str) -> list[str]:
     return lines
 
 
-def _write(spec: RenderSpec | LoadedSpec, mirrored: Mapping[str, str], told: str,
+def _write(spec: RenderSpec | LoadedSpec, mirrored: Mapping[str, str], summary: str,
            net: Sequence[str] = ()) -> str:
     scan = read_json(spec.scan, "images-scan")
-    selectors = [Selector(pattern=each["pattern"], choice=each["choice"], images={
-        image["name"]: image["container"] for image in each["images"]})
-        for each in scan["selectors"]]
+    selectors = [Selector(pattern=selector["pattern"], choice=selector["choice"], images={
+        image["name"]: image["container"] for image in selector["images"]})
+        for selector in scan["selectors"]]
     text = "\n".join([f"// Made by nf-airlock for {spec.pipeline} and Nextflow {spec.nextflow}; "
                       "edit config/offline.config instead.", *_not_shown(spec.nextflow), "",
                       render(selectors, mirrored, spec.toggles.read_text(), net)])
     files.write_text(spec.output, text)
-    return f"{told}, {len(selectors)} selectors"
+    return f"{summary}, {len(selectors)} selectors"
 
 
 def _not_shown(nextflow: str) -> list[str]:

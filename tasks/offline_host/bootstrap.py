@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tasks.core import files, ownership, processes
 from tasks.core.engine import daemon
+from tasks.core.engine.address import Engine
 from tasks.core.errors import AirlockError, HostError, RegistryError
 from tasks.core.net.inside import EVERYWHERE
-from tasks.core.nextflow import launch, program
+from tasks.core.nextflow import java, launch
+from tasks.core.nextflow.machine import Machine
 from tasks.core.paths import OfflinePaths
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import check, read_json
 
-_pulling = threading.Lock()
-"""Two tasks that pull the same image at once can fail."""
+REMOTE = {"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs",
+          "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs"}
+"""File systems on other machines, on which a work folder is slow and its locks are not kept."""
+LOCAL = Path("/var/tmp")  # noqa: S108 - the folder below it is looked at
 
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapSpec:
-    """The release in place, and the folder with the registry's CA and login."""
+    """The release in place, the folder with the registry's CA and login, and this machine.
+
+    `launch` is where all is unpacked, absolute, since the params name files below it. `pulling` is
+    held while images are pulled: two steps that pull one image at once can fail.
+    """
 
     pipeline: str
     layout: OfflinePaths
+    launch: Path
     trust: Path
+    engine: Engine
+    machine: Machine
+    pulling: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def ca(self) -> Path | None:
@@ -45,6 +59,8 @@ class BootstrapSpec:
 def bootstrap(spec: BootstrapSpec) -> str:
     """Unpack code, runtime and plugins, render the params, pull the images, write bootstrap.json.
 
+    It holds all that a run needs to know of this host, so that `prod:run` only reads it.
+
     HostError with all that this host lacks.
     """
     name = read_json(spec.layout.current, "current")["id"]
@@ -56,13 +72,17 @@ def bootstrap(spec: BootstrapSpec) -> str:
         raise HostError("this host can't run the release yet:\n"
                         + "\n".join(_indent(lack) for lack in lacks),
                         todo="mend these, then run the same command again")
-    ready = launch.prepare(carried(folder, release["nextflow"]), spec.layout.launch)
-    with _pulling:
-        pulled = daemon.pull(daemon.connect(), images, authfile=spec.authfile)
-    told = {"pipeline": spec.pipeline, "release": name, "nextflow": release["nextflow"],
-            "java": str(ready.nextflow.java), "profile": release["profile"],
-            "run": release["run"], "images": images}
-    files.write_json(spec.layout.bootstrap, check(told, "bootstrap", where=spec.layout.bootstrap))
+    ready = launch.prepare(carried(folder, release["nextflow"]), spec.launch, spec.machine)
+    with spec.pulling:
+        pulled = daemon.pull(daemon.connect(spec.engine), images, authfile=spec.authfile)
+    here = spec.machine.limits
+    receipt = {"pipeline": spec.pipeline, "release": name, "nextflow": release["nextflow"],
+               "profile": release["profile"], "run": release["run"], "images": images,
+               "engine": spec.engine.environment, "launch": launch.as_json(ready),
+               "limits": {"cpus": here.cpus, "memory": here.memory},
+               "work": str(work_folder(spec.layout))}
+    files.write_json(spec.layout.bootstrap,
+                     check(receipt, "bootstrap", where=spec.layout.bootstrap))
     return f"{name}: {len(images)} images, {pulled} of them pulled now; " \
            f"Nextflow {release['nextflow']} on {ready.nextflow.java}"
 
@@ -94,11 +114,12 @@ def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[
     lacks = []
     addresses = sorted({image["destination"].partition("/")[0] for image in held_images(folder)})
     looks: list[Callable[[], object]] = [
-        lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it"),
-        lambda: program.find_java(release["nextflow"]),
+        lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it",
+                               path=spec.machine.inherited.path),
+        lambda: java.find(release["nextflow"], spec.machine.inherited),
         *(partial(ownership.refuse_writable_by_others, spec.trust / name)
           for name in ("ca.crt", "config.json")),
-        daemon.connect,
+        lambda: daemon.connect(spec.engine),
         *(partial(see_registry, address, spec.ca, spec.authfile) for address in addresses),
         lambda: _see_space(folder, spec.layout.root)]
     for see in looks:
@@ -107,6 +128,25 @@ def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[
         except AirlockError as error:
             lacks.append(error)
     return lacks
+
+
+def work_folder(layout: OfflinePaths) -> Path:
+    """Return where tasks work: below build/, or /var/tmp where that is on another machine."""
+    place = (layout.root / "work").absolute()
+    if file_system(place, Path("/proc/self/mounts").read_text()) in REMOTE:
+        return LOCAL / f"airlock-{os.geteuid()}" / layout.pipeline
+    return place
+
+
+def file_system(place: Path, mounts: str) -> str:
+    """Return the type of the file system that holds `place`, by the lines of /proc/self/mounts."""
+    best, best_kind = "", ""
+    for line in mounts.splitlines():
+        _, point, kind, *_ = line.split(" ")
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point)
+        if place.is_relative_to(point) and len(point) >= len(best):
+            best, best_kind = point, kind
+    return best_kind
 
 
 def _see_space(folder: Path, place: Path) -> None:

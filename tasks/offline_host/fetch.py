@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,16 +13,19 @@ from typing import Any
 from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreError
+from tasks.core.parallel import try_all
 from tasks.core.paths import OfflinePaths
+from tasks.core.progress import Progress
 from tasks.core.schema import read_json
-from tasks.core.store.interface import THREADS, Store
-from tasks.core.store.send import Progress
+from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions, signature
-from tasks.core.trust.promotions import AGAIN, Promotion, bring
+from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, bring
 from tasks.offline_host import freshness
 
-LARGEST_LIST = 64 << 20
+logger = logging.getLogger(__name__)
+
+MAX_LIST = 64 << 20
 """Bytes of SHA256SUMS and of release.json: some 100 for each carried file."""
 
 
@@ -55,9 +58,9 @@ def fetch(spec: FetchSpec) -> str:
     digests = checksums.parse_sums(listed, where=_where(spec, name, "SHA256SUMS"))
     release = _release(store, spec, name, listed, digests)
     if release["isolation"] == "none":
-        print("NOT ISOLATED: where this release was made, the pipeline's code could read and "
-              "change what its maker could", flush=True)
-    sizes = {each["path"]: each["size"] for each in release["files"]}
+        logger.warning("NOT ISOLATED: where this release was made, the pipeline's code could read "
+                       "and change what its maker could")
+    sizes = {file["path"]: file["size"] for file in release["files"]}
     fetched = _fetch_all(store, spec, digests, sizes)
     folder = spec.layout.release(name)
     _lay_out(spec, folder, digests)
@@ -65,10 +68,10 @@ def fetch(spec: FetchSpec) -> str:
                                 "created": release["created"]})
     if not spec.layout.current.is_file() or spec.layout.current.read_bytes() != pointer:
         files.write_bytes(spec.layout.current, pointer)
-    for each in (own, promotion):
-        freshness.note(spec.host, each)
-    told = f"{name} is in place: {len(digests)} files checked, {fetched} of them fetched now"
-    return "\n".join(filter(None, [told, notice]))
+    freshness.note(spec.host, own)
+    freshness.note(spec.host, promotion)
+    done = f"{name} is in place: {len(digests)} files checked, {fetched} of them fetched now"
+    return "\n".join(filter(None, [done, notice]))
 
 
 def _chosen(store: Store, spec: FetchSpec) -> tuple[str, Promotion | None]:
@@ -89,7 +92,7 @@ def _signed_list(store: Store, spec: FetchSpec, name: str) -> bytes:
     place = f"releases/{spec.pipeline}/{name}"
     files.inside(Path(), place)
     try:
-        listed = bring(store, f"{place}/SHA256SUMS", LARGEST_LIST)
+        listed = bring(store, f"{place}/SHA256SUMS", MAX_LIST)
     except StoreError as error:
         known = sorted({key.split("/")[2] for key in store.list(f"releases/{spec.pipeline}/")
                         if key.endswith("/SHA256SUMS")})
@@ -100,7 +103,8 @@ def _signed_list(store: Store, spec: FetchSpec, name: str) -> bytes:
         signed = bring(store, f"{place}/SHA256SUMS.sig")
     except StoreError as error:
         raise IntegrityError(f"the signature is missing: {error.what}",
-                             where=_where(spec, name, "SHA256SUMS.sig"), todo=AGAIN) from error
+                             where=_where(spec, name, "SHA256SUMS.sig"),
+                             todo=CARRY_AGAIN) from error
     signers = spec.host.signers
     signature.verify(listed, signed, namespace=signature.RELEASE, allowed=signers.allowed,
                      signer=promotions.Subject(pipeline=spec.pipeline).signer(signers.identity),
@@ -113,26 +117,24 @@ def _release(store: Store, spec: FetchSpec, name: str, listed: bytes,
     """release.json, whose pipeline, id and files must be those that were asked for and signed."""
     where = _where(spec, name, "release.json")
     if "release.json" not in digests:
-        raise IntegrityError("the signed list names no release.json", where=where, todo=AGAIN)
-    shown = bring(store, f"releases/{spec.pipeline}/{name}/release.json", LARGEST_LIST)
+        raise IntegrityError("the signed list names no release.json", where=where, todo=CARRY_AGAIN)
+    shown = bring(store, f"releases/{spec.pipeline}/{name}/release.json", MAX_LIST)
     if files.sha256_bytes(shown) != digests["release.json"]:
-        raise IntegrityError("its bytes have changed", where=where, todo=AGAIN)
+        raise IntegrityError("its bytes have changed", where=where, todo=CARRY_AGAIN)
     path = _blob(spec, "release.json", digests)
-    fault = _fetch_one(store, "release.json", digests["release.json"], None, path)
-    if isinstance(fault, AirlockError):
-        raise fault
+    _fetch_one(store, "release.json", digests["release.json"], None, path)
     release: dict[str, Any] = read_json(path, "release")
     if release["pipeline"] != spec.pipeline:
         raise IntegrityError(f"this is a release of another pipeline, {release['pipeline']!r}",
-                             where=where, todo=AGAIN)
+                             where=where, todo=CARRY_AGAIN)
     own = f"{release['revision']}-{files.sha256_bytes(listed)[:12]}"
     if own != name:
         raise IntegrityError(f"the release under the name {name} is {own}", where=where,
-                             todo=AGAIN)
-    told = {each["path"]: each["sha256"] for each in release["files"]}
-    if told != {key: value for key, value in digests.items() if key != "release.json"}:
+                             todo=CARRY_AGAIN)
+    listed_there = {file["path"]: file["sha256"] for file in release["files"]}
+    if listed_there != {key: value for key, value in digests.items() if key != "release.json"}:
         raise IntegrityError("release.json and SHA256SUMS do not list the same files", where=where,
-                             todo=AGAIN)
+                             todo=CARRY_AGAIN)
     return release
 
 
@@ -142,45 +144,46 @@ def _blob(spec: FetchSpec, path: str, digests: Mapping[str, str]) -> Path:
 
 def _fetch_all(store: Store, spec: FetchSpec, digests: Mapping[str, str],
                sizes: Mapping[str, int]) -> int:
-    """Bring and check every file; IntegrityError that names all that are not as signed."""
-    def one(path: str) -> AirlockError | bool:
-        told = _fetch_one(store, path, digests[path], sizes.get(path), _blob(spec, path, digests))
-        progress.add(sizes.get(path, 0))
-        return told
+    """Bring and check every file; how many were fetched now.
 
-    progress = Progress(f"prod:fetch:{spec.pipeline}", sum(sizes.values()))
-
+    IntegrityError, or the first fault's own kind, that names all that are not as signed.
+    """
     # One content under two paths is one file here, so it is fetched once.
-    once = {_blob(spec, path, digests): path for path in sorted(digests)}
-    ordered = sorted(once.values(), key=lambda path: -sizes.get(path, 0))
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="fetch") as pool:
-        told = list(pool.map(one, ordered))
-    faults = [each for each in told if isinstance(each, AirlockError)]
+    paths = {_blob(spec, path, digests): path for path in sorted(digests)}
+    largest_first = sorted(paths.values(), key=lambda path: -sizes.get(path, 0))
+    with Progress(f"prod:fetch:{spec.pipeline}",
+                  {path: sizes.get(path, 0) for path in largest_first}, kind="files") as progress:
+        def fetch_one(path: str) -> bool:
+            is_new = _fetch_one(store, path, digests[path], sizes.get(path),
+                                _blob(spec, path, digests))
+            progress.add(path, sizes.get(path, 0))
+            return is_new
+
+        results = try_all(fetch_one, largest_first)
+    faults = {path: result for path, result in zip(largest_first, results, strict=True)
+              if isinstance(result, AirlockError)}
     if faults:
-        lines = [f"  {path}: {each.what}" for path, each in zip(ordered, told, strict=True)
-                 if isinstance(each, AirlockError)]
-        raise type(faults[0])("files of the release are not as they were signed:\n"
-                              + "\n".join(lines), where=spec.store.url, todo=AGAIN)
-    return sum(1 for each in told if each)
+        kind = type(next(iter(faults.values())))
+        raise kind("files of the release are not as they were signed:\n"
+                   + "\n".join(f"  {path}: {fault.what}" for path, fault in faults.items()),
+                   where=spec.store.url, todo=CARRY_AGAIN)
+    return sum(result is True for result in results)
 
 
-def _fetch_one(store: Store, path: str, digest: str, size: int | None,
-               target: Path) -> AirlockError | bool:
-    """Have one file in the cache, checked: whether it was fetched now, or what is wrong."""
+def _fetch_one(store: Store, path: str, digest: str, size: int | None, target: Path) -> bool:
+    """Have one file in the cache, checked; whether it was fetched now."""
     if _is_own_file(target) and files.sha256(target) == digest:
         return False
     key = checksums.blob_key(path, digest)
     incoming = target.with_name(f".{target.name}.{threading.get_ident()}.incoming")
     try:
-        store.get(key, incoming, most=LARGEST_LIST if size is None else size)
-        found, length = files.sha256(incoming), incoming.stat().st_size
-        if found != digest or size not in (None, length):
-            return IntegrityError(f"its bytes have changed (sha256 {found}, {length} bytes), in "
-                                  f"{key}", where=store.url, todo=AGAIN)
+        store.get(key, incoming, most=MAX_LIST if size is None else size)
+        arrived, length = files.sha256(incoming), incoming.stat().st_size
+        if arrived != digest or size not in (None, length):
+            raise IntegrityError(f"its bytes have changed (sha256 {arrived}, {length} bytes), in "
+                                 f"{key}", where=store.url, todo=CARRY_AGAIN)
         incoming.chmod(0o444)
         os.replace(incoming, target)
-    except AirlockError as error:
-        return error
     finally:
         incoming.unlink(missing_ok=True)
     return True

@@ -6,7 +6,7 @@ fresh copy of the tool remembers it. An administrator can ask for a minimum in t
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -32,9 +32,9 @@ class Host:
         return Trust(allowed=self.trust / "allowed_signers", identity=self.identity)
 
 
-def state_folder(site: str) -> Path:
-    """Where what was seen is kept: $XDG_STATE_HOME, else ~/.local/state (XDG Base Directory)."""
-    home = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
+def state_folder(site: str, environment: Mapping[str, str]) -> Path:
+    """Return where what was seen is kept: $XDG_STATE_HOME, else ~/.local/state (XDG's rule)."""
+    home = environment.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
     return Path(home) / "airlock" / site
 
 

@@ -17,20 +17,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-MADE_HERE = {".venv", "build", "results", "wheels"}
+OWN_FOLDERS = {".venv", "build", "results", "wheels"}
 """What a tool's own runs make at its top."""
 
 LISTED_APART = {"SHA256SUMS", "tool.json"}
 """Members of the archive that its own list doesn't name."""
 
 
-LONGEST = 2000
-"""Characters of what is said: a name may be as long as the file that holds it."""
+MAX_MESSAGE = 2000
+"""Characters of a message: a name may be as long as the file that holds it."""
 WHEEL = re.compile(r"[A-Za-z0-9_.+-]+\.whl", re.ASCII)
 
 
 class Refused(Exception):
-    """What is here is not what was signed."""
+    """What lies here is not what was signed."""
 
 
 def bring(wheel: dict[str, Any], source: Path, target: Path) -> None:
@@ -53,17 +53,17 @@ def bring(wheel: dict[str, Any], source: Path, target: Path) -> None:
 def unlisted(root: Path) -> list[str]:
     """Files of the tool's folder that its own list doesn't name."""
     listed = {line[66:] for line in (root / "SHA256SUMS").read_text().splitlines()}
-    found = []
+    names_here = []
     for folder, folders, names in os.walk(root):
         if Path(folder) == root:
-            folders[:] = [name for name in folders if name not in MADE_HERE]
+            folders[:] = [name for name in folders if name not in OWN_FOLDERS]
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        found += [(Path(folder) / name).relative_to(root).as_posix() for name in names + links]
-    return sorted(set(found) - listed - LISTED_APART)
+        names_here += [(Path(folder) / name).relative_to(root).as_posix() for name in names + links]
+    return sorted(set(names_here) - listed - LISTED_APART)
 
 
 def main(source: Path, target: Path, root: Path = Path()) -> int:
-    """Fill the folder `target`, which is made."""
+    """Make the folder `target` and fill it."""
     try:
         if strange := unlisted(root):
             raise Refused(f"not part of the tool, and not signed: {', '.join(strange[:10])}; "
@@ -72,10 +72,10 @@ def main(source: Path, target: Path, root: Path = Path()) -> int:
         for wheel in json.loads((root / "tool.json").read_bytes())["wheels"]:
             bring(wheel, source, target)
     except Refused as refused:
-        sys.stderr.write(f"{str(refused)[:LONGEST]}\n")
+        sys.stderr.write(f"{str(refused)[:MAX_MESSAGE]}\n")
         return 1
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        sys.stderr.write(f"tool.json and SHA256SUMS can't be read: {error!r}\n"[:LONGEST])
+        sys.stderr.write(f"tool.json and SHA256SUMS can't be read: {error!r}\n"[:MAX_MESSAGE])
         return 1
     return 0
 

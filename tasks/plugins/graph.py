@@ -24,11 +24,11 @@ def tasks(config: Config) -> Iterator[Task]:
     for pipeline in config.pipelines:
         layout = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
         spec = Plugins(
-            pipeline=pipeline.name, nextflow=pipeline.runtime, resolved=layout.resolved,
-            at=config.site.plugins, urls=config.site.urls, by_hand=pipeline.plugins,
-            data_manifest=layout.data_manifest, runtime=layout.runtime(pipeline.runtime),
+            pipeline=pipeline.name, nextflow=pipeline.nextflow.version, resolved=layout.resolved,
+            at=config.site.plugins, urls=config.site.hosts.urls, by_hand=pipeline.plugins,
+            data_manifest=layout.data_manifest, runtime=layout.runtime(pipeline.nextflow.version),
             listed=layout.plugins_list, archive=layout.plugins, lock=layout.lock("plugins"),
-            relock=config.relock, hosts=Inside(allowed=config.site.inside))
+            relock=config.relock, hosts=Inside(allowed=config.site.hosts.inside))
         yield step(f"plugins:cache:{pipeline.name}", "the plugins, fetched and locked",
                    cache, spec, needs=[spec.resolved, spec.runtime, spec.data_manifest],
                    makes=[spec.archive, spec.listed], keeps=[spec.lock], always=config.relock,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.archives import zips
-from tasks.core.nextflow.program import READERS
+from tasks.core.nextflow.schemes import PLUGIN_OF_SCHEME
 from tasks.plugins import index
 
 INFO = "META-INF/plugins-info.txt"
@@ -63,8 +63,8 @@ def _hidden(config: Mapping[str, Any], answered: Mapping[str, Any]) -> Iterator[
     values |= {key: config[key] for key in ("workDir", "bucketDir") if key in config}
     for key, value in values.items():
         scheme, mark, _ = str(value).strip().partition("://")
-        if mark and scheme.lower() in READERS:
-            yield READERS[scheme.lower()], f"{scheme.lower()}:// in {key}"
+        if mark and scheme.lower() in PLUGIN_OF_SCHEME:
+            yield PLUGIN_OF_SCHEME[scheme.lower()], f"{scheme.lower()}:// in {key}"
     for executor in _executors(config.get("process", {})):
         if executor in EXECUTORS:
             yield EXECUTORS[executor], f"process.executor {executor}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import parsing
-from tasks.core.nextflow.program import READERS
+from tasks.core.nextflow.schemes import PLUGIN_OF_SCHEME
 from tasks.core.source.configs import Include, Reader, Setting
 from tasks.core.source.files import Sources, opened
 from tasks.core.source.groovy.depth import bounded
@@ -171,7 +171,7 @@ class Scan:
                 self._add(each.file, each.line, "plugin", name, answer=self.staged.plugin(name),
                           todo="run `doit plugins:cache` again")
         for finding in [each for each in self.found.findings if each.answer is None]:
-            hidden = READERS.get(finding.what.partition("://")[0].lower())
+            hidden = PLUGIN_OF_SCHEME.get(finding.what.partition("://")[0].lower())
             if finding.param and hidden:
                 self._add(finding.file, finding.line, "plugin", hidden, param=finding.param,
                           answer=self.staged.plugin(hidden), todo=f"{finding.todo}, or carry "

@@ -67,13 +67,12 @@ def collect(layout: PipelinePaths, runtime: str, *, carry: str = "registry", con
     hashes = files.sha256_of_all(sources)
     carried = [Carried(path=path, source=source, kind=kind, size=source.stat().st_size,
                        sha256=hashes[source]) for path, (kind, source) in sorted(places.items())]
-    found = {each.path: each for each in carried}
-    _refuse([*_code(layout, found), *_runtime(layout, runtime, found),
-             *(fault for each in manifests for fault in _data(each, found)),
+    by_path = {file.path: file for file in carried}
+    _refuse([*_code(layout, by_path), *_runtime(layout, runtime, by_path),
+             *(fault for manifest in manifests for fault in _data(manifest, by_path)),
              *_images(layout), *_plugins(layout),
-             *(_differs(found[OCI_BLOBS + digest].source, found[OCI_BLOBS + digest].sha256, digest,
-                        layout.oci_index)
-               for digest in blobs if found[OCI_BLOBS + digest].sha256 != digest)])
+             *(_differs(blob.source, blob.sha256, digest, layout.oci_index) for digest in blobs
+               if (blob := by_path[OCI_BLOBS + digest]).sha256 != digest)])
     return carried
 
 
@@ -85,34 +84,34 @@ class _Manifest:
     place: str = ""
 
     @cached_property
-    def told(self) -> Mapping[str, Any]:
-        told: dict[str, Any] = read_json(self.path, "data-manifest")
-        return told
+    def content(self) -> Mapping[str, Any]:
+        content: dict[str, Any] = read_json(self.path, "data-manifest")
+        return content
 
-    def claims(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Each file by its path in the release: files lie where all data do."""
-        for each in self.told["files"]:
-            yield each["path"], each
-        for each in self.told["sheets"]:
-            yield self.place + each["path"], each
+    def entries(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Files and sheets by their paths in the release: files lie where all data do."""
+        for file in self.content["files"]:
+            yield file["path"], file
+        for sheet in self.content["sheets"]:
+            yield self.place + sheet["path"], sheet
 
 
 def _data_places(layout: PipelinePaths, runtime: str,
                  manifests: Iterable[_Manifest]) -> dict[str, tuple[str, Path]]:
     """Data and sheets, and of users' own sheets the manifest too."""
-    found: dict[str, tuple[str, Path]] = {}
+    places: dict[str, tuple[str, Path]] = {}
     for manifest in manifests:
-        for path, each in manifest.claims():
-            source = source_of(layout, runtime, path, each["sha256"])
-            if found.setdefault(path, ("data", source)) != ("data", source):
+        for path, entry in manifest.entries():
+            source = source_of(layout, runtime, path, entry["sha256"])
+            if places.setdefault(path, ("data", source)) != ("data", source):
                 raise IntegrityError(f"{path} is another file in the test data",
                                      where=manifest.path,
                                      todo="run `doit mirror:data` with relock=1 for both")
         if manifest.place:
             for name in (MANIFEST, staged_data.INPUTS):
                 if manifest.path.with_name(name).is_file():
-                    found[manifest.place + name] = ("data", manifest.path.with_name(name))
-    return found
+                    places[manifest.place + name] = ("data", manifest.path.with_name(name))
+    return places
 
 
 def _refuse(faults: Iterable[str]) -> None:
@@ -123,15 +122,15 @@ def _refuse(faults: Iterable[str]) -> None:
                              todo="remove the files named, so that the steps that make them run")
 
 
-def _differs(where: object, found: object, claimed: object, by: object) -> str:
-    return f"{where}: {found}, but {by} says {claimed}"
+def _differs(where: object, actual: object, claimed: object, by: object) -> str:
+    return f"{where}: {actual}, but {by} says {claimed}"
 
 
-def _code(layout: PipelinePaths, found: Mapping[str, Carried]) -> list[str]:
+def _code(layout: PipelinePaths, carried: Mapping[str, Carried]) -> list[str]:
     manifest = read_json(layout.code_manifest, "code-manifest")
     faults = []
-    if manifest["sha256"] != found["code.tar"].sha256:
-        faults.append(_differs(layout.code, found["code.tar"].sha256, manifest["sha256"],
+    if manifest["sha256"] != carried["code.tar"].sha256:
+        faults.append(_differs(layout.code, carried["code.tar"].sha256, manifest["sha256"],
                                layout.code_manifest))
     if manifest["pipeline"] != layout.pipeline:
         faults.append(_differs(layout.code_manifest, manifest["pipeline"], layout.pipeline,
@@ -139,28 +138,28 @@ def _code(layout: PipelinePaths, found: Mapping[str, Carried]) -> list[str]:
     return faults
 
 
-def _runtime(layout: PipelinePaths, version: str, found: Mapping[str, Carried]) -> list[str]:
+def _runtime(layout: PipelinePaths, version: str, carried: Mapping[str, Carried]) -> list[str]:
     path = layout.runtime_sums(version)
     try:
         claimed = path.read_text().split()[0]
     except (OSError, IndexError):
         return [f"{path} is missing or empty"]
-    digest = found[f"nextflow-{version}.tar"].sha256
+    digest = carried[f"nextflow-{version}.tar"].sha256
     return [] if digest == claimed else [_differs(layout.runtime(version), digest, claimed, path)]
 
 
-def _data(manifest: _Manifest, found: Mapping[str, Carried]) -> list[str]:
+def _data(manifest: _Manifest, carried: Mapping[str, Carried]) -> list[str]:
     faults = []
-    for path, each in manifest.claims():
-        carried = found[path]
-        if (carried.sha256, carried.size) != (each["sha256"], each["size"]):
-            faults.append(_differs(carried.source, f"{carried.sha256}, {carried.size} bytes",
-                                   f"{each['sha256']}, {each['size']} bytes", manifest.path))
-    folders = {path for each in found for path in map(str, PurePosixPath(each).parents)}
+    for path, entry in manifest.entries():
+        file = carried[path]
+        if (file.sha256, file.size) != (entry["sha256"], entry["size"]):
+            faults.append(_differs(file.source, f"{file.sha256}, {file.size} bytes",
+                                   f"{entry['sha256']}, {entry['size']} bytes", manifest.path))
+    folders = {str(parent) for path in carried for parent in PurePosixPath(path).parents}
     faults += [f"{manifest.path}: the param {name!r} names {value['path']}, which is not carried"
-               for name, value in manifest.told["params"].items()
+               for name, value in manifest.content["params"].items()
                if value["kind"] in ("sheet", "file", "folder")
-               and manifest.place + value["path"] not in {*found, *folders}]
+               and manifest.place + value["path"] not in {*carried, *folders}]
     return faults
 
 
@@ -168,9 +167,9 @@ def _images(layout: PipelinePaths) -> list[str]:
     """The receipt and the pinned list must be what the lock says, image by image."""
     lock = read_json(layout.lock("images"), "images-lock")
     receipt = read_json(layout.images_receipt, "images-receipt")
-    locked = {each["source"]: each["manifest"] for each in lock["images"]}
-    mirrored = {each["source"]: each.get("converted", {}).get("from", each["digest"])
-                for each in receipt["images"]}
+    locked = {image["source"]: image["manifest"] for image in lock["images"]}
+    mirrored = {image["source"]: image.get("converted", {}).get("from", image["digest"])
+                for image in receipt["images"]}
     faults = [_differs(f"{layout.images_receipt}: {source}", mirrored.get(source, "absent"),
                        locked.get(source, "absent"), layout.lock("images"))
               for source in sorted({*locked, *mirrored})
@@ -187,7 +186,7 @@ def _images(layout: PipelinePaths) -> list[str]:
 
 def _plugins(layout: PipelinePaths) -> list[str]:
     lock = read_json(layout.lock("plugins"), "plugins-lock")
-    locked = {f"{each['id']}@{each['version']}" for each in lock["plugins"]}
+    locked = {f"{plugin['id']}@{plugin['version']}" for plugin in lock["plugins"]}
     listed = set(layout.plugins_list.read_text().split())
     faults = []
     if listed != locked:
@@ -198,7 +197,7 @@ def _plugins(layout: PipelinePaths) -> list[str]:
             folders = {name.split("/")[0] for name in tar.getnames()}
     except (tarfile.TarError, OSError) as error:
         return [*faults, f"{layout.plugins}: {error}"]
-    wanted = {each.replace("@", "-") for each in listed}
+    wanted = {plugin.replace("@", "-") for plugin in listed}
     if folders != wanted:
         faults.append(_differs(layout.plugins, sorted(folders), sorted(wanted),
                                layout.plugins_list))

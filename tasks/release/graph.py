@@ -48,15 +48,16 @@ def tasks(config: Config) -> Iterator[Task]:
 def _release(site: Site, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = release.ReleaseSpec(
-        pipeline=pipeline.name, layout=at, runtime=pipeline.runtime, profile=pipeline.profile,
-        run=pipeline.run, platform=site.platform, carry=site.carry, smoke=site.smoke,
+        pipeline=pipeline.name, layout=at, runtime=pipeline.nextflow.version,
+        profile=pipeline.profile, run=pipeline.run, platform=site.platform,
+        carry=site.images.carry, smoke=site.smoke,
         configs=pipeline.configs is not None, own=at.own_names(), isolation=site.isolation)
     carried = [place for _, place in places.fixed(
-        at, pipeline.runtime, carry=site.carry, configs=spec.configs).values()]
+        at, pipeline.nextflow.version, carry=site.images.carry, configs=spec.configs).values()]
     return step(f"release:{pipeline.name}", "the list of all that is carried",
                 release.make, spec,
                 needs=[*carried, *(at.own / name / MANIFEST for name in spec.own),
-                       at.resolved, at.data_sums, at.runtime_sums(pipeline.runtime),
+                       at.resolved, at.data_sums, at.runtime_sums(pipeline.nextflow.version),
                        at.lock("plugins")],
                 makes=[at.release / name for name in places.LISTED])
 
@@ -96,12 +97,15 @@ def _sign_images(site: Site, pipeline: Pipeline) -> Task:
 def _push(site: Site, pipeline: Pipeline, part: str, doc: str) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = push.PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
-    needs = [at.release / name for name in places.LISTED]
+    carried = places.fixed(at, pipeline.nextflow.version, carry=site.images.carry,
+                           configs=pipeline.configs is not None).values()
+    needs = [*(at.release / name for name in places.LISTED),
+             *(place for kind, place in carried if kind in places.KINDS.get(part, ()))]
     action = push.push
     if part == "release":
         action = push.push_release
         needs += [*(at.release / name for name in places.SIGNED),
-                  *(at.push_receipt(each) for each in places.BEFORE_RELEASE)]
+                  *(at.push_receipt(before) for before in places.BEFORE_RELEASE)]
     elif part == "smoke":
         action = push.push_smoke
         needs += [at.smoke / name for name in places.SMOKE]
@@ -113,16 +117,16 @@ def _tool(site: Site) -> Iterator[Task]:
     at = SitePaths(site=site.name)
     spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
                          config=offline_site(site))
-    made = [at.tool / name for name in ("airlock.tar", "tool.json")]
+    unsigned = [at.tool / name for name in ("airlock.tar", "tool.json")]
     signed = [at.tool / name for name in ("airlock.tar.sig", *places.PROMOTED)]
     yield step("tool", "this project and its wheels", tool.make, spec,
-               needs=places.sources(), makes=made)
+               needs=places.sources(), makes=unsigned)
     yield step("tool:sign", "its signature, as the current tool", sign.sign_tool,
                sign.SignToolSpec(layout=at, store=site.store, signing=site.signing),
-               needs=made, makes=signed, keeps=[site.signing.public],
+               needs=unsigned, makes=signed, keeps=[site.signing.public],
                still=_still(site.signing, at.tool / places.PROMOTION), servers=site.packages)
     yield step("push:tool", "into the store: this project and its wheels", tool.push,
-               tool.PushToolSpec(layout=at, store=site.store), needs=[*made, *signed],
+               tool.PushToolSpec(layout=at, store=site.store), needs=[*unsigned, *signed],
                makes=[at.tool_receipt])
 
 
@@ -137,10 +141,10 @@ def offline_site(site: Site) -> dict[str, Any]:
         "store": _store(site.offline.store),
         "signing": {"key": str(site.signing.key), "identity": site.signing.identity},
         "offline": {"trust": str(site.offline.trust)},
-        "images": {"carry": site.carry},
+        "images": {"carry": site.images.carry},
     }
 
 
 def _store(at: StoreAt) -> dict[str, str]:
-    told = {"url": at.url, "endpoint": at.endpoint, "region": at.region}
-    return {key: value for key, value in told.items() if value is not None}
+    keys = {"url": at.url, "endpoint": at.endpoint, "region": at.region}
+    return {key: value for key, value in keys.items() if value is not None}

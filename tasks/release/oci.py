@@ -18,19 +18,19 @@ def blobs(index: Path, folder: Path) -> list[str]:
 
     IntegrityError where an index or manifest is missing, or isn't what its digest says.
     """
-    waiting = [each["digest"] for each in read_json(index, "oci-index")["manifests"]]
-    found: set[str] = set()
+    waiting = [child["digest"] for child in read_json(index, "oci-index")["manifests"]]
+    digests: set[str] = set()
     while waiting:
         digest = waiting.pop().removeprefix("sha256:")
-        if digest in found:
+        if digest in digests:
             continue
-        found.add(digest)
-        value = _read(folder, digest)
-        waiting += [each["digest"] for each in value.get("manifests", [])]
-        for each in (value.get("config"), *value.get("layers", [])):
-            if each:
-                found.add(each["digest"].removeprefix("sha256:"))
-    return sorted(found)
+        digests.add(digest)
+        manifest = _read(folder, digest)
+        waiting += [child["digest"] for child in manifest.get("manifests", [])]
+        for blob in (manifest.get("config"), *manifest.get("layers", [])):
+            if blob:
+                digests.add(blob["digest"].removeprefix("sha256:"))
+    return sorted(digests)
 
 
 def _read(folder: Path, digest: str) -> dict[str, Any]:
@@ -41,5 +41,5 @@ def _read(folder: Path, digest: str) -> dict[str, Any]:
         raise IntegrityError("an image's manifest is missing", where=path, todo=AGAIN) from None
     if files.sha256_bytes(data) != digest:
         raise IntegrityError("an image's manifest has changed", where=path, todo=AGAIN)
-    value: dict[str, Any] = json.loads(data)
-    return value
+    manifest: dict[str, Any] = json.loads(data)
+    return manifest

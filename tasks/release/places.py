@@ -5,6 +5,7 @@ The graph is built from this alone, so it imports nothing of the room's logic.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tasks.core import files
@@ -12,6 +13,10 @@ from tasks.core.paths import PipelinePaths
 
 PROMOTION = "promotion.json"
 """Beside what is signed: the statement that this is the current one; its signature is beside it."""
+KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
+         "release": ("images", "config")}
+"""Which kinds of a release's files each part brings to the store."""
+
 BEFORE_RELEASE = ("code", "data", "plugins", "runtime")
 """The parts that are pushed before a release is."""
 LISTED = ("release.json", "SHA256SUMS")
@@ -54,8 +59,14 @@ def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
 
 def sources(root: Path = Path()) -> list[Path]:
     """The project's own files that are carried, without what was built."""
-    found = [root / name for name in TOP if (root / name).is_file()]
-    for folder in FOLDERS:
-        found += [path for path in files.tree(root / folder)
-                  if "__pycache__" not in path.parts and path.suffix != ".pyc"]
-    return found
+    paths = [root / name for name in TOP if (root / name).is_file()]
+    for top in FOLDERS:
+        for folder, folders, names in os.walk(root / top):
+            folders[:] = [name for name in folders if name not in ("__pycache__", ".git")]
+            paths += [Path(folder, name) for name in names if not name.endswith(".pyc")]
+    return sorted(paths, key=str)
+
+
+def release_id(revision: str, listed: bytes) -> str:
+    """`<revision>-<12 of the SHA-256 of SHA256SUMS>`."""
+    return f"{revision}-{files.sha256_bytes(listed)[:12]}"

@@ -17,13 +17,16 @@ from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions
 from tasks.core.trust.promotions import Promotion
+from tasks.release import places
 from tasks.release.contents import source_of
-from tasks.release.places import BEFORE_RELEASE, PROMOTED, PROMOTION, SEALED, SMOKE
-from tasks.release.release import release_id
-
-KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
-         "release": ("images", "config")}
-"""Which kinds of a release's files each part brings to the store."""
+from tasks.release.places import (
+    BEFORE_RELEASE,
+    PROMOTED,
+    PROMOTION,
+    SEALED,
+    SMOKE,
+    release_id,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,7 @@ def push_release(spec: PushSpec) -> str:
     stored = send(store, blobs, title=title)
     _see_that_all_is_there(spec, listed, stored)
     place = f"releases/{spec.pipeline}/{name}"
-    stored += send(store, [_upload(f"{place}/{each}", folder / each) for each in SEALED],
+    stored += send(store, [_upload(f"{place}/{path}", folder / path) for path in SEALED],
                    title=title)
     stored += promote(store, folder, name, title=title)
     write_receipt(spec.layout.push_receipt("release"), "release", spec.store, stored)
@@ -73,27 +76,27 @@ def push_smoke(spec: PushSpec) -> str:
     folder = spec.layout.release
     release = read_json(folder / "release.json", "release")
     name = release_id(release["revision"], (folder / "SHA256SUMS").read_bytes())
-    uploads = [_upload(f"smoke/{spec.pipeline}/{name}/{each}", spec.layout.smoke / each)
-               for each in SMOKE]
+    uploads = [_upload(f"smoke/{spec.pipeline}/{name}/{path}", spec.layout.smoke / path)
+               for path in SMOKE]
     return _finish(spec.part, spec.store, uploads, spec.layout.push_receipt(spec.part))
 
 
 def _finish(part: str, at: StoreAt, uploads: Sequence[Upload], receipt: Path) -> str:
     stored = send(open_store(at), uploads, title=f"push:{part}", known=known(receipt, at))
     write_receipt(receipt, part, at, stored)
-    size = files.human_size(sum(each.size for each in stored))
+    size = files.human_size(sum(held.size for held in stored))
     return f"{len(stored)} files, {size} in {at.url}"
 
 
 def _blobs(spec: PushSpec, release: dict[str, Any]) -> list[Upload]:
     """The part's files, each content once, with digest and size as the release lists them."""
     uploads = {}
-    for each in release["files"]:
-        if each["kind"] in KINDS[spec.part]:
-            key = checksums.blob_key(each["path"], each["sha256"])
-            uploads[key] = Upload(key=key, sha256=each["sha256"], size=each["size"],
-                                  path=source_of(spec.layout, release["nextflow"], each["path"],
-                                                 each["sha256"]))
+    for file in release["files"]:
+        if file["kind"] in places.KINDS[spec.part]:
+            key = checksums.blob_key(file["path"], file["sha256"])
+            uploads[key] = Upload(key=key, sha256=file["sha256"], size=file["size"],
+                                  path=source_of(spec.layout, release["nextflow"], file["path"],
+                                                 file["sha256"]))
     return list(uploads.values())
 
 
@@ -102,14 +105,14 @@ def _upload(key: str, path: Path) -> Upload:
 
 
 def _see_that_all_is_there(spec: PushSpec, listed: bytes, stored: Iterable[Stored]) -> None:
-    there = {each.key for each in stored}
+    keys = {held.key for held in stored}
     for part in BEFORE_RELEASE:
         receipt = read_json(spec.layout.push_receipt(part), "push-receipt")
-        there |= {each["key"] for each in receipt["objects"]}
+        keys |= {held["key"] for held in receipt["objects"]}
     missing = [path for path, digest in checksums.parse_sums(listed, where="SHA256SUMS").items()
-               if checksums.blob_key(path, digest) not in there]
+               if checksums.blob_key(path, digest) not in keys]
     if missing:
-        raise IntegrityError(f"no receipt tells of these files: {', '.join(missing)}",
+        raise IntegrityError(f"no receipt names these files: {', '.join(missing)}",
                              where=spec.store.url,
                              todo=f"run `doit forget push:data:{spec.pipeline}` and its like, "
                                   "then push again")
@@ -146,9 +149,9 @@ def _point(store: Store, promotion: Promotion) -> Stored:
     wanted = Stored(key=key, size=len(data), sha256=files.sha256_bytes(data))
     if store.head(key) != wanted:
         store.put_bytes(key, data)
-        there = store.head(key)
-        if there != wanted:
-            raise IntegrityError(f"the store does not hold what was sent: {there}, sent {wanted}",
+        held = store.head(key)
+        if held != wanted:
+            raise IntegrityError(f"the store does not hold what was sent: {held}, sent {wanted}",
                                  where=f"{store.url}: {key}", todo="run this again")
     return wanted
 
@@ -156,16 +159,16 @@ def _point(store: Store, promotion: Promotion) -> Stored:
 def known(receipt: Path, at: StoreAt) -> list[Stored]:
     """What an earlier receipt says of the same store; nothing where there is none to read."""
     try:
-        told = read_json(receipt, "push-receipt")
+        before = read_json(receipt, "push-receipt")
     except ConfigError:
         return []
-    return [Stored(**each) for each in told["objects"]] if told["store"] == at.url else []
+    return [Stored(**held) for held in before["objects"]] if before["store"] == at.url else []
 
 
 def write_receipt(path: Path, part: str, at: StoreAt, stored: Iterable[Stored]) -> None:
     """What the store holds of a part, as read back from it."""
-    told = {"store": at.url, "part": part,
-            "objects": [{"key": each.key, "size": each.size, "sha256": each.sha256,
-                         **({"tag": each.tag} if each.tag else {})}
-                        for each in sorted(stored, key=lambda each: each.key)]}
-    files.write_json(path, told)
+    files.write_json(path, {
+        "store": at.url, "part": part,
+        "objects": [{"key": held.key, "size": held.size, "sha256": held.sha256,
+                     **({"tag": held.tag} if held.tag else {})}
+                    for held in sorted(stored, key=lambda held: held.key)]})

@@ -17,6 +17,7 @@ from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check, read_json
 from tasks.core.trust import checksums
 from tasks.release import contents
+from tasks.release.places import release_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,23 +48,23 @@ def make(spec: ReleaseSpec) -> str:
     carried = contents.collect(spec.layout, spec.runtime, carry=spec.carry,
                                configs=spec.configs, own=spec.own)
     folder = spec.layout.release
-    told = describe(spec, carried, before=_before(folder / "release.json"))
-    check(told, "release", where=folder / "release.json")
-    files.write_json(folder / "release.json", told)
-    digests = {each.path: each.sha256 for each in carried}
+    about = describe(spec, carried, before=_before(folder / "release.json"))
+    check(about, "release", where=folder / "release.json")
+    files.write_json(folder / "release.json", about)
+    digests = {file.path: file.sha256 for file in carried}
     digests["release.json"] = files.sha256(folder / "release.json")
     listed = checksums.format_sums(digests)
     files.write_bytes(folder / "SHA256SUMS", listed)
-    size = sum(each.size for each in carried)
-    return (f"{release_id(told['revision'], listed)}: {len(digests)} files, "
+    size = sum(file.size for file in carried)
+    return (f"{release_id(about['revision'], listed)}: {len(digests)} files, "
             f"{files.human_size(size)}")
 
 
 def _configs(spec: ReleaseSpec) -> dict[str, Any] | None:
     if not spec.configs:
         return None
-    told = read_json(spec.layout.configs_manifest, "code-manifest")
-    return {key: told[key] for key in ("source", "revision", "commit")}
+    manifest = read_json(spec.layout.configs_manifest, "code-manifest")
+    return {key: manifest[key] for key in ("source", "revision", "commit")}
 
 
 def _isolation(spec: ReleaseSpec) -> str:
@@ -78,7 +79,7 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
     """What release.json says. `created` stays as it was `before` where nothing else differs."""
     manifest = read_json(spec.layout.code_manifest, "code-manifest")
     reach = read_json(spec.layout.reach, "reach")
-    told = {
+    about = {
         "kind": "release",
         "pipeline": spec.pipeline,
         "revision": safe_revision(manifest["revision"]),
@@ -93,28 +94,23 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
         "registry": contents.registry_of(spec.layout),
         "isolation": _isolation(spec),
         "reach": {key: reach[key] for key in ("findings", "counted")},
-        "files": [{"path": each.path, "sha256": each.sha256, "size": each.size, "kind": each.kind}
-                  for each in carried],
+        "files": [{"path": file.path, "sha256": file.sha256, "size": file.size, "kind": file.kind}
+                  for file in carried],
     }
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    same = {key: value for key, value in before.items() if key != "created"} == told
-    return {**told, "created": before["created"] if same else now}
+    same = {key: value for key, value in before.items() if key != "created"} == about
+    return {**about, "created": before["created"] if same else now}
 
 
 def _before(path: Path) -> dict[str, Any]:
     """The last release.json, or nothing: what is equal but for its time keeps its time."""
     try:
-        told: dict[str, Any] = read_json(path, "release")
+        before: dict[str, Any] = read_json(path, "release")
     except AirlockError:
         return {}
-    return told
+    return before
 
 
 def safe_revision(revision: str) -> str:
     """A revision as part of a folder's name: of a branch feature/x, feature-x."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", revision).lstrip(".-") or "dev"
-
-
-def release_id(revision: str, listed: bytes) -> str:
-    """`<revision>-<12 of the SHA-256 of SHA256SUMS>`."""
-    return f"{revision}-{files.sha256_bytes(listed)[:12]}"

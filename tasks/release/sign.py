@@ -16,8 +16,7 @@ from tasks.core.schema import read_json
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions, signature
 from tasks.core.trust.promotions import Promotion, Subject
-from tasks.release.places import PROMOTION
-from tasks.release.release import release_id
+from tasks.release.places import PROMOTION, release_id
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,9 +78,9 @@ def describe(site: str, paths: Sequence[Path], extra: Mapping[str, bytes],
     about = [{"name": path.name, "sha256": files.sha256(path), "size": path.stat().st_size}
              for path in wheels]
     listed = checksums.format_sums(
-        digests | {f"wheels/{each['name']}": str(each["sha256"]) for each in about})
-    told = {"kind": "tool", "id": files.sha256_bytes(listed)[:12], "site": site, "wheels": about}
-    return files.json_bytes(check(told, "tool", where="tool.json")), listed
+        digests | {f"wheels/{wheel['name']}": str(wheel["sha256"]) for wheel in about})
+    content = {"kind": "tool", "id": files.sha256_bytes(listed)[:12], "site": site, "wheels": about}
+    return files.json_bytes(check(content, "tool", where="tool.json")), listed
 
 
 def site_file(config: Mapping[str, Any]) -> bytes:
@@ -124,7 +124,7 @@ def push(spec: PushToolSpec) -> str:
     about = read_json(folder / "tool.json", "tool")
     name = about["id"]
     paths = [folder / "airlock.tar", folder / "airlock.tar.sig",
-             *(folder / "wheels" / each["name"] for each in about["wheels"])]
+             *(folder / "wheels" / wheel["name"] for wheel in about["wheels"])]
     uploads = [Upload(key=f"tool/{name}/{path.relative_to(folder).as_posix()}", path=path,
                       sha256=files.sha256(path), size=path.stat().st_size) for path in paths]
     store = open_store(spec.store)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config import Config
-from tasks.core.deferred import deferred
+from tasks.core.deferred import deferred, uncompared
+from tasks.core.nextflow.environment import Inherited
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
 
@@ -20,7 +21,8 @@ def tasks(config: Config) -> Iterator[Task]:
         at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
         spec = ResolveSpec(
             pipeline=pipeline.name, profile=pipeline.profile, given=pipeline.params,
-            code=at.code, runtime=at.runtime(pipeline.runtime), output=at.resolved,
-            log=at.log(f"resolve:{pipeline.name}"), isolation=config.site.isolation)
+            code=at.code, runtime=at.runtime(pipeline.nextflow.version), output=at.resolved,
+            log=at.log(f"resolve:{pipeline.name}"), isolation=config.site.isolation,
+            inherited=uncompared(Inherited.of(config.environment)))
         yield step(f"resolve:{pipeline.name}", "the config, as Nextflow resolves it", resolve,
                    spec, needs=[spec.code, spec.runtime], makes=[spec.output])

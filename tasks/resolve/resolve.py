@@ -1,4 +1,7 @@
-"""What a pipeline's config comes to, told by the real Nextflow: once, for all that read it."""
+"""What a pipeline's config comes to, resolved by the real Nextflow: once, for all that read it.
+
+resolved.json depends on the code, our config and Nextflow alone, on no clock and no folder.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,14 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.archives import unpacking
-from tasks.core.nextflow import isolation, program, versions
+from tasks.core.nextflow import installed, isolation, pipeline_version, queries
+from tasks.core.nextflow.environment import NOTHING, Inherited
 from tasks.core.schema import check
 from tasks.core.source import project
+from tasks.resolve.constant import TIME_ZONES, constant
+
+ELSEWHERE = "/.airlock/elsewhere"
+"""Stands for the folder that Nextflow was started in, and that of its NXF_HOME."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +34,7 @@ class ResolveSpec:
     output: Path
     log: Path
     isolation: str = isolation.FULL
+    inherited: Inherited = NOTHING
 
 
 def resolve(spec: ResolveSpec) -> str:
@@ -34,16 +43,20 @@ def resolve(spec: ResolveSpec) -> str:
     Raises SourceError with Nextflow's own words where the config does not resolve, ConfigError
     where the pipeline insists on another version than the runtime's.
     """
-    version = program.version_of(spec.runtime)
+    version = installed.version_of(spec.runtime)
     with files.scratch(spec.output.parent, "resolve") as folder:
         unpacking.unpack_tar(spec.code, folder / "code")
-        runtime = program.install(spec.runtime, folder / "runtime", home=folder / "home")
-        found = program.config(runtime, folder / "code", profile=spec.profile, log=spec.log,
-                                params=spec.given or None, least=spec.isolation)
-        config = project.portable(found, folder / "code")
-    told = check({"pipeline": spec.pipeline, "profile": spec.profile, "config": config,
-                  "isolation": isolation.found(spec.isolation)}, "resolved",
-                 where="the resolved config")
-    misfit = versions.misfit(version, config.get("manifest", {}).get("nextflowVersion"))
-    files.write_json(spec.output, told)
+        nextflow = installed.install(spec.runtime, folder / "runtime", home=folder / "home",
+                                     inherited=spec.inherited)
+        (folder / "launch").mkdir()
+        first, second = queries.configs(
+            nextflow, folder / "code", profile=spec.profile, scratch=folder / "launch",
+            log=spec.log, params=spec.given, least=spec.isolation, zones=TIME_ZONES)
+        config = project.portable(constant(first, second), folder / "code")
+        config = project.portable(config, folder, ELSEWHERE)
+    resolved = check({"pipeline": spec.pipeline, "profile": spec.profile, "config": config,
+                      "isolation": isolation.found(spec.isolation)}, "resolved",
+                     where="the resolved config")
+    misfit = pipeline_version.misfit(version, config.get("manifest", {}).get("nextflowVersion"))
+    files.write_json(spec.output, resolved)
     return misfit or f"{len(config.get('params', {}))} params, by Nextflow {version}"

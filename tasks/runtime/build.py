@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tasks.runtime.dist import MAIN, Dist, extract, fetch
 
 LAUNCHER = Path(__file__).with_name("nextflow.sh")
 BUILD_INFO = "META-INF/build-info.properties"
-LARGEST_INFO = 2**20
+MAX_INFO = 2**20
 """Bytes of that file; Nextflow's own has some 200."""
 
 
@@ -24,7 +25,8 @@ LARGEST_INFO = 2**20
 class Runtime:
     """What `runtime` reads: the version, its Maven coordinates or its -dist, and its files.
 
-    `repository` is where Maven keeps what it fetched.
+    `repository` is where Maven keeps what it fetched. `environment` is that of doit, of which Maven
+    gets what its settings name, a password perhaps: how jars are fetched, not which.
     """
 
     pipeline: str
@@ -38,6 +40,7 @@ class Runtime:
     repository: Path
     dist: Dist | None = None
     isolation: str = isolation.FULL
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def build(spec: Runtime) -> str:
@@ -48,34 +51,34 @@ def build(spec: Runtime) -> str:
     """
     with files.scratch(spec.archive.parent, "runtime") as folder:
         place = folder / f"nextflow-{spec.version}"
-        found = _jars(spec, folder, place / "lib")
-        _hold_against_lock(spec, found)
+        lock = _fetch_jars(spec, folder, place / "lib")
+        _hold_against_lock(spec, lock)
         _check_version(place / "lib", spec.version)
         launcher = place / "nextflow"
         launcher.write_bytes(LAUNCHER.read_bytes())
         launcher.chmod(0o755)
         files.write_tar(spec.archive, folder, files.tree(place))
     files.write_text(spec.sums, f"{files.sha256(spec.archive)}  {spec.archive.name}\n")
-    files.write_json(spec.lock, found)
+    files.write_json(spec.lock, lock)
     size = files.human_size(spec.archive.stat().st_size)
-    return "\n".join([f"{len(found['jars'])} jars, {size}",
+    return "\n".join([f"{len(lock['jars'])} jars, {size}",
                       *map(str, known_faults.foreseen(spec.version))])
 
 
-def _jars(spec: Runtime, scratch: Path, lib: Path) -> dict[str, Any]:
-    """Put the jars into the folder `lib`; what the lock records."""
-    found: dict[str, Any] = {"version": spec.version}
+def _fetch_jars(spec: Runtime, scratch: Path, lib: Path) -> dict[str, Any]:
+    """Put the jars into the folder `lib`; return what the lock records of them."""
+    lock: dict[str, Any] = {"version": spec.version}
     if spec.dist is None:
         maven.resolve(spec.coordinates, lib, log=spec.log, repository=spec.repository,
-                      least=spec.isolation)
-        found["coordinates"] = list(spec.coordinates)
+                      least=spec.isolation, environment=spec.environment)
+        lock["coordinates"] = list(spec.coordinates)
     else:
         path = scratch / f"nextflow-{spec.version}-dist"
-        found["dist"] = fetch(spec.dist, path)
+        lock["dist"] = fetch(spec.dist, path)
         extract(path, lib / f"nextflow-{spec.version}-one.jar")
-    found["jars"] = [{"name": path.name, "sha256": files.sha256(path),
-                      "size": path.stat().st_size} for path in sorted(lib.iterdir())]
-    return found
+    lock["jars"] = [{"name": path.name, "sha256": files.sha256(path),
+                     "size": path.stat().st_size} for path in sorted(lib.iterdir())]
+    return lock
 
 
 def _check_version(lib: Path, version: str) -> None:
@@ -84,12 +87,12 @@ def _check_version(lib: Path, version: str) -> None:
         with zips.open_zip(path, allowed=limits.JAR) as jar:
             names = set(jar.namelist())
             if MAIN in names and BUILD_INFO in names:
-                info = zips.read_member(jar, BUILD_INFO, most=LARGEST_INFO)
-                told = dict(line.split("=", 1) for line in
-                            info.decode(errors="replace").splitlines() if "=" in line)
-                if told.get("version") == version:
+                info = zips.read_member(jar, BUILD_INFO, most=MAX_INFO)
+                about = dict(line.split("=", 1) for line in
+                             info.decode(errors="replace").splitlines() if "=" in line)
+                if about.get("version") == version:
                     return
-                raise IntegrityError(f"this is Nextflow {told.get('version')}, and {version} was "
+                raise IntegrityError(f"this is Nextflow {about.get('version')}, and {version} was "
                                      "asked for", where=path.name,
                                      todo="make `nextflow` in the pipeline's config agree with "
                                           "itself: version, and coordinates or dist")
@@ -102,14 +105,14 @@ def _hold_against_lock(spec: Runtime, now: dict[str, Any]) -> None:
     lock = locks.read(spec.lock, "runtime-lock")
     if lock is None:
         return
-    locked, found = ({jar["name"]: jar["sha256"] for jar in side["jars"]} for side in (lock, now))
+    before, after = ({jar["name"]: jar["sha256"] for jar in side["jars"]} for side in (lock, now))
     if spec.dist is not None:
-        before = lock.get("dist", {"url": None, "sha256": "(from Maven)"})
-        if lock["version"] == spec.version or before["url"] == urls.redact(spec.dist.place):
-            locked["the -dist file"] = before["sha256"]
-            found["the -dist file"] = now["dist"]["sha256"]
+        dist = lock.get("dist", {"url": None, "sha256": "(from Maven)"})
+        if lock["version"] == spec.version or dist["url"] == urls.redact(spec.dist.place):
+            before["the -dist file"] = dist["sha256"]
+            after["the -dist file"] = now["dist"]["sha256"]
     elif lock.get("coordinates") == list(spec.coordinates):
         # The same coordinates give the same set, so a jar that came or went is a change too.
-        locked, found = ({name: side.get(name, "(not there)") for name in {*locked, *found}}
-                         for side in (locked, found))
-    locks.compare(locked, found, lock=spec.lock, relock=spec.relock)
+        before, after = ({name: side.get(name, "(not there)") for name in {*before, *after}}
+                         for side in (before, after))
+    locks.compare(before, after, lock=spec.lock, relock=spec.relock)

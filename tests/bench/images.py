@@ -39,11 +39,12 @@ import yaml
 from tasks.core.registry import uploads
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.registry.uploads import Opener
-from tests.kit import go
+from tests.kit import go, images
 from tests.kit import registries as servers
 from tests.kit import registry_streams as streams
 from tests.kit.project import copy
 from tests.kit.registries import Server
+from tests.kit.tls import certificates
 
 IMAGES, SIZE = 47, 349_000_000
 SHARED = (20_000_000, 1_500_000, 1_024)
@@ -83,7 +84,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         commands = available(root)
-        ca, certificate, key = servers.certificates(root / "tls")
+        ca, certificate, key = certificates(root / "tls")
         print(f"{IMAGES} images, {SIZE / 1e6:.0f} MB; {os.cpu_count()} cores; load "
               f"{os.getloadavg()[0]:.1f} at the start; medians of {rounds}")
         for kind, tls in (("plain", None), ("TLS", (certificate, key))):
@@ -143,12 +144,12 @@ def fill(source: Server, count: int, size: int, ca: Path | None) -> list[str]:
             if number == 0 or data not in shared or not registry.mount(path, digest, names[0]):
                 registry.upload(path, digest, len(data), handed(data))
             descriptions.append({"digest": digest, "size": len(data), "mediaType":
-                                 servers.DOCKER_CONFIG if data is config else
-                                 servers.DOCKER_LAYER})
-        manifest = {"schemaVersion": 2, "mediaType": servers.DOCKER, "config": descriptions[0],
+                                 images.DOCKER_CONFIG if data is config else
+                                 images.DOCKER_LAYER})
+        manifest = {"schemaVersion": 2, "mediaType": images.DOCKER, "config": descriptions[0],
                     "layers": descriptions[1:]}
         registry.put_manifest(path, "1.0", Manifest(data=json.dumps(manifest).encode(),
-                                                    media_type=servers.DOCKER))
+                                                    media_type=images.DOCKER))
         names.append(path)
     return names
 

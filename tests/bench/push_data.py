@@ -27,6 +27,7 @@ def main() -> None:
         listed.append({"path": f"data/{digest}/{path.name}", "sha256": digest,
                        "size": path.stat().st_size, "kind": "data"})
     files.write_json(at.release / "release.json", {
+        "kind": "release", "smoke": "none", "isolation": "none",
         "pipeline": at.pipeline, "revision": "1", "commit": None, "nextflow": "24.10.5",
         "created": "2026-01-01T00:00:00.000000Z", "profile": "test", "run": "test",
         "platform": "linux/amd64", "registry": "none", "configs": None, "shown": True,

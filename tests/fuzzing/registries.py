@@ -21,7 +21,7 @@ from tasks.core.inputs import sheets
 from tasks.core.net import download, pace, urls, web
 from tasks.core.net.inside import Inside
 from tasks.core.net.transport import Body, Transport
-from tasks.core.nextflow import versions
+from tasks.core.nextflow import pipeline_version, versions
 from tasks.core.registry import auth, credentials
 from tasks.core.registry.client import INDEXES, MANIFESTS, SCHEMA1, Manifest, Registry
 from tasks.core.schema import check
@@ -257,7 +257,7 @@ def compared(value: tuple[str, str], _: Path) -> None:
     """A version fits a condition or doesn't."""
     version, condition = value
     assert versions.meets(version, condition) in (True, False)
-    versions.misfit("24.10.5", condition)
+    pipeline_version.misfit("24.10.5", condition)
 
 
 LOGINS = {"auths": {"h.example.org": {"auth": "YTpi"}, "https://index.docker.io/v1/": {

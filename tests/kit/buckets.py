@@ -32,7 +32,7 @@ def program() -> Path:
     """The server's program, built once (about a minute)."""
     found = go.program("github.com/versity/versitygw/cmd/versitygw", VERSION)
     if found is None:
-        pytest.skip("versitygw, the S3 server of this test, is built by Go, which is not here")
+        pytest.skip("no Go to build versitygw with, the S3 server of this test")
     return found
 
 

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.kit.registries import (
+from tests.kit import machine
+from tests.kit.images import (
     DOCKER,
     DOCKER_CONFIG,
     DOCKER_LAYER,
@@ -43,10 +42,7 @@ def programs(contents: dict[str, bytes]) -> bytes:
 
 def shell() -> bytes:
     """A static busybox as /bin/sh, in a layer."""
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        pytest.skip("busybox-static is not here; `./doit test` installs it where it may")
-    return programs({"bin/sh": Path(busybox).read_bytes()})
+    return programs({"bin/sh": machine.busybox().read_bytes()})
 
 
 def runnable(folder: Path, layers: Sequence[bytes], *, docker: bool = False,
@@ -96,11 +92,8 @@ class Engine:
 @contextmanager
 def docker(root: Path) -> Iterator[Engine]:
     """The host's dockerd with its own data, without a network; ended by its process id."""
-    for program in ("dockerd", "docker", "unshare"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not here; `./doit test` installs it where it may")
-    if os.getuid():
-        pytest.skip("dockerd needs root")
+    machine.need("dockerd", "docker", "unshare")
+    machine.need_root()
     socket = Path(f"/run/airlock-test-{os.getpid()}/docker.sock")
     socket.parent.mkdir(mode=0o700)
     root.mkdir(parents=True)
@@ -141,10 +134,8 @@ def _remove_cgroups(name: str) -> None:
 @contextmanager
 def podman(root: Path) -> Iterator[Engine]:
     """Podman with its own storage."""
-    if shutil.which("podman") is None:
-        pytest.skip("podman is not here: apt-get install --no-remove podman")
-    if os.getuid():
-        pytest.skip("podman's storage is made by root here")
+    machine.need("podman")
+    machine.need_root()
     run = Path(f"/run/airlock-podman-{os.getpid()}")  # its sockets' paths must be short
     engine = Engine(command=(
         "podman", "--root", str(root / "root"), "--runroot", str(run), "--tmpdir",

@@ -84,7 +84,7 @@ class Hostile:
         A fault that is not an error with words of its own is one of ours, and fails the test.
         """
         loaded = config_load.load({"site": "here", "role": role})
-        rooms: Iterable[str] = ["prod"] if role == "prod" else ONLINE
+        rooms: Iterable[str] = ["offline_host"] if role == "prod" else ONLINE
         tasks = (task for room in rooms
                  for task in importlib.import_module(f"tasks.{room}.graph").tasks(loaded))
         action, arguments = next(task["actions"][0] for task in tasks

@@ -10,6 +10,7 @@ from tasks.core.schema import check
 from tasks.reach.findings import Finding, Report
 from tasks.reach.scan import scan
 from tasks.reach.staged import Staged, toggles
+from tests.kit.pipelines import write_sources
 
 ROOT = Path(__file__).resolve().parents[2]
 GUARDED = {
@@ -27,10 +28,8 @@ def reached(tmp_path: Path, sources: Mapping[str, str], *, params: Mapping[str, 
             plugins: Mapping[str, str] | None = None,
             config: Mapping[str, Any] | None = None) -> Report:
     """Scan these files, whose config resolved to these params."""
-    root = tmp_path / "code"
-    for name, text in {"main.nf": "workflow {}\n", "nextflow.config": "", **sources}.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
+    root = write_sources(tmp_path / "code",
+                         {"main.nf": "workflow {}\n", "nextflow.config": "", **sources})
     staged = Staged(params=carried or {}, plugins=plugins or {},
                     toggles=toggles(ROOT / "config/offline.config"))
     found = scan(root, {**(config or {}), "params": params or {}}, staged, "test")

@@ -1,35 +1,28 @@
-"""Registries for the tests of images: real docker-registry processes on loopback, and images."""
+"""Real docker-registry processes on loopback, their logins, and images pushed into them."""
 
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
-import io
 import json
 import os
-import shutil
 import socket
 import subprocess
-import tarfile
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tasks.core.registry.client import Access, Manifest, Registries
+from tests.kit import machine
+from tests.kit.images import OCI, OCI_LAYER, Layout
 
-DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
-DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
-OCI = "application/vnd.oci.image.manifest.v1+json"
-OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
-OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 USER, PASSWORD = "carrier", "s3cret-Pass"
 
 
@@ -58,9 +51,7 @@ class Server:
 
 def need_programs() -> None:
     """Skip where the local site's Debian packages are not installed."""
-    for program in ("docker-registry", "skopeo", "openssl", "htpasswd"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not here; `./doit test` installs it where it may")
+    machine.need("docker-registry", "skopeo", "openssl", "htpasswd")
 
 
 def free_port() -> int:
@@ -116,26 +107,6 @@ def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     raise RuntimeError(f"docker-registry does not answer:\n{log.read_text()}")
 
 
-def certificates(folder: Path) -> tuple[Path, Path, Path]:
-    """A CA's certificate, and certificate and key of a server at 127.0.0.1."""
-    folder.mkdir(parents=True, exist_ok=True)
-    ca, ca_key, crt, key, csr, ext = (folder / name for name in (
-        "ca.crt", "ca.key", "server.crt", "server.key", "server.csr", "ext"))
-    ext.write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n"
-                   "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
-                   "keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n")
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    commands: list[list[str | Path]] = [
-        ["req", "-x509", *curve, "-days", "30", "-subj", "/CN=test CA", "-keyout", ca_key,
-         "-out", ca, "-addext", "keyUsage=critical,keyCertSign"],
-        ["req", *curve, "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", csr],
-        ["x509", "-req", "-in", csr, "-CA", ca, "-CAkey", ca_key, "-days", "30",
-         "-extfile", ext, "-out", crt]]
-    for command in commands:
-        subprocess.run(["openssl", *command], check=True, capture_output=True)
-    return ca, crt, key
-
-
 def passwords(folder: Path) -> Path:
     """An htpasswd file (bcrypt) with USER and PASSWORD."""
     path = folder / "htpasswd"
@@ -155,79 +126,56 @@ def login_files(folder: Path, addresses: Sequence[str], password: str = PASSWORD
     return path
 
 
-def layer(content: dict[str, bytes]) -> bytes:
-    """A layer's tar whose bytes depend on its content alone."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in sorted(content.items()):
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-class Layout:
-    """An OCI image layout on disk, as skopeo reads it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "blobs/sha256").mkdir(parents=True, exist_ok=True)
-        (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-
-    def add(self, data: bytes, media_type: str) -> dict[str, Any]:
-        """Keep a blob, and describe it."""
-        digest = hashlib.sha256(data).hexdigest()
-        (self.folder / "blobs/sha256" / digest).write_bytes(data)
-        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
-
-    def image(self, layers: Sequence[bytes], *, architecture: str = "amd64") -> dict[str, Any]:
-        """An image's manifest, described."""
-        config = {"os": "linux", "architecture": architecture, "config": {},
-                  "rootfs": {"type": "layers", "diff_ids": [
-                      f"sha256:{hashlib.sha256(each).hexdigest()}" for each in layers]}}
-        manifest = {"schemaVersion": 2, "mediaType": OCI,
-                    "config": self.add(json.dumps(config).encode(), OCI_CONFIG),
-                    "layers": [self.add(each, OCI_LAYER) for each in layers]}
-        return {**self.add(json.dumps(manifest).encode(), OCI),
-                "platform": {"os": "linux", "architecture": architecture}}
-
-    def with_history(self, layers: Sequence[bytes]) -> dict[str, Any]:
-        """An image that can be pushed as schema 1: gzipped layers, one empty, and a history."""
-        when = "2016-01-01T00:00:00Z"
-        config = {"os": "linux", "architecture": "amd64", "config": {"Cmd": ["sh"]},
-                  "created": when,
-                  "rootfs": {"type": "layers", "diff_ids": [
-                      f"sha256:{hashlib.sha256(each).hexdigest()}" for each in layers]},
-                  "history": [*({"created": when, "created_by": "add"} for _ in layers),
-                              {"created": when, "created_by": "env", "empty_layer": True}]}
-        manifest = {"schemaVersion": 2, "mediaType": OCI,
-                    "config": self.add(json.dumps(config).encode(), OCI_CONFIG),
-                    "layers": [self.add(gzip.compress(each, mtime=0), f"{OCI_LAYER}+gzip")
-                               for each in layers]}
-        return self.add(json.dumps(manifest).encode(), OCI)
-
-    def finish(self, manifests: Sequence[dict[str, Any]]) -> None:
-        """Write index.json: of one image, or of an index of several."""
-        if len(manifests) > 1:
-            index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(manifests)}
-            manifests = [self.add(json.dumps(index).encode(), OCI_INDEX)]
-        (self.folder / "index.json").write_text(json.dumps(
-            {"schemaVersion": 2, "manifests": [{**each, "annotations": {
-                "org.opencontainers.image.ref.name": "it"}} for each in manifests]}))
-
-
 def push(server: Server, repository: str, tag: str, folder: Path, *, form: str = "oci",
-         login: bool = False) -> None:
-    """Push an image layout with skopeo, as OCI or as Docker's own v2s2 or v2s1."""
+         authfile: Path | None = None) -> None:
+    """Push an OCI layout with skopeo, as OCI or as Docker's own v2s2 or v2s1."""
     words = ["skopeo", "--insecure-policy", "copy", "--quiet", "--format", form,
              "--dest-tls-verify=false"]
     if form == "oci":
         words.append("--all")
-    authfile = login_files(folder / "login", [server.address]) if login else None
     words += ["--dest-authfile", str(authfile)] if authfile else []
     subprocess.run([*words, f"oci:{folder}:it", f"docker://{server.address}/{repository}:{tag}"],
                    check=True, capture_output=True,
                    env={**os.environ, "NO_PROXY": "127.0.0.1"})
+
+
+def add_image(server: Server, name: str, layers: Sequence[bytes], *, form: str = "oci",
+              platforms: Sequence[str] = ("amd64",), authfile: Path | None = None) -> None:
+    """Push an image `repository:tag` of these layers.
+
+    Several platforms make an index, in which each has its name for one more layer.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        layout = Layout(Path(folder))
+        if form == "v2s1":
+            layout.finish([layout.with_history(layers)])
+        elif len(platforms) == 1:
+            layout.finish([layout.image(layers, architecture=platforms[0])])
+        else:
+            layout.finish([layout.image([*layers, platform.encode()], architecture=platform)
+                           for platform in platforms])
+        repository, _, tag = name.rpartition(":")
+        push(server, repository, tag, layout.folder, form=form, authfile=authfile)
+
+
+def push_large(server: Server, repository: str, megabytes: int) -> None:
+    """An image whose one layer is not compressed, by our own client: skopeo would compress it."""
+    registry = Registries(Access(registries={"it": server.url}, ca=None, authfile=None)).at("it")
+    config = b'{"os": "linux", "architecture": "amd64"}'
+
+    def put(block: bytes, count: int) -> dict[str, str | int]:
+        digest = hashlib.sha256()
+        for _ in range(count):
+            digest.update(block)
+        name, size = f"sha256:{digest.hexdigest()}", len(block) * count
+        registry.upload(repository, name, size, lambda: nullcontext(repeat(block, count)))
+        return {"digest": name, "size": size}
+
+    manifest = {"schemaVersion": 2, "mediaType": OCI,
+                "layers": [{**put(bytes(1_000_000), megabytes), "mediaType": OCI_LAYER}],
+                "config": put(config, 1)}
+    assert registry.put_manifest(repository, "1", Manifest(
+        data=json.dumps(manifest).encode(), media_type=OCI))
 
 
 def inspect(server: Server, reference: str, authfile: Path | None = None) -> dict[str, Any]:
@@ -238,13 +186,6 @@ def inspect(server: Server, reference: str, authfile: Path | None = None) -> dic
                           capture_output=True, text=True)
     answer: dict[str, Any] = json.loads(told.stdout)
     return answer
-
-
-def tamper(path: Path) -> None:
-    """Change one byte in the middle of a file."""
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.write_bytes(bytes(data))
 
 
 def writes(server: Server) -> set[tuple[str, float]]:

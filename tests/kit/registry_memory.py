@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from tests.kit.images import OCI, OCI_CONFIG, OCI_LAYER
+from tests.kit.web import Quiet, Server, running
 
 Answer = tuple[int, dict[str, str], bytes]
 Spoil = Callable[["Request"], "Answer | None"]
@@ -52,6 +55,18 @@ class Memory:
         for name in (reference, digest):
             self.manifests[repository, name] = (media_type, data)
         return digest
+
+    def add_image(self, repository: str, layers: Sequence[bytes]) -> str:
+        """An image of this repository's name, tagged 1; returns its digest."""
+        config = json.dumps({"os": "linux", "architecture": "amd64", "name": repository}).encode()
+        manifest = {"schemaVersion": 2, "mediaType": OCI,
+                    "config": self._described(repository, config, OCI_CONFIG),
+                    "layers": [self._described(repository, layer, OCI_LAYER) for layer in layers]}
+        return self.add_manifest(repository, "1", OCI, json.dumps(manifest).encode())
+
+    def _described(self, repository: str, data: bytes, media_type: str) -> dict[str, object]:
+        return {"mediaType": media_type, "digest": self.add_blob(repository, data),
+                "size": len(data)}
 
     def count(self, method: str, pattern: str) -> int:
         """How many requests there were."""
@@ -131,14 +146,25 @@ class Memory:
                         else {})}, b""
 
 
+def once(condition: Callable[[Request], bool], answer: Answer, times: int = 1,
+         ) -> Callable[[Request], Answer | None]:
+    """Give `answer` to the first `times` requests that fit."""
+    left = [times]
+
+    def spoil(request: Request) -> Answer | None:
+        if left[0] and condition(request):
+            left[0] -= 1
+            return answer
+        return None
+
+    return spoil
+
+
 @contextmanager
 def serve(memory: Memory) -> Iterator[Memory]:
     """The registry on a free port of loopback."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+    class Handler(Quiet):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             request = Request(method=self.command, path=parts.path, query=parse_qs(parts.query),
@@ -161,17 +187,6 @@ def serve(memory: Memory) -> Iterator[Memory]:
 
         do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *args: None  # type: ignore[method-assign]  # clients hang up
-    memory.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with running(Server(Handler)) as server:
+        memory.url = server.url
         yield memory
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from tests.kit.registries import PASSWORD, USER
+from tests.kit.web import Quiet, Server, running
 
 STALL = 0.6
 """Seconds that a stalled body stands still: more than the client waits in these tests."""
@@ -152,79 +152,69 @@ def spoil(fault: Fault, reply: Reply) -> Reply:
     return status, headers, body
 
 
+class Handler(Quiet):
+    """Answers as `proxy` says, which serve() sets."""
+
+    proxy: Proxy
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length") or 0))
+        if path == "/token":
+            self.answer(self.proxy.token(headers))
+            return
+        refused = self.proxy.admits(headers)
+        if refused:
+            self.answer(refused)
+            return
+        fault = self.proxy.fault(self.command, path)
+        if fault and fault.kind == "reset":
+            self.reset()
+            return
+        reply = self.proxy.instead(fault, path) if fault else None
+        if reply is None:
+            reply = self.proxy.forward(self.command, self.path, headers, body)
+            if fault:
+                reply = spoil(fault, reply)
+        self.answer(reply, fault.kind if fault else "")
+
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = do_GET
+
+    def answer(self, reply: Reply, kind: str = "") -> None:
+        status, headers, body = reply
+        if kind == "lost answer":
+            self.reset()
+            return
+        self.send_response(status)
+        if not any(name.lower() == "content-length" for name in headers):
+            self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        broken = kind in ("torn body", "reset in mid-body", "stall in mid-body")
+        self.wfile.write(body[:len(body) // 2] if broken else body)
+        if kind == "stall in mid-body":
+            self.wfile.flush()
+            time.sleep(STALL)
+        if kind == "reset in mid-body":
+            self.reset()
+        self.close_connection = self.close_connection or broken
+
+    def reset(self) -> None:
+        """End the connection by RST, not by FIN."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                   struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+        self.wfile = self.rfile  # so that nothing is flushed
+
+
 @contextmanager
 def serve(proxy: Proxy) -> Iterator[Proxy]:
     """The proxy on a free port of loopback."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_GET(self) -> None:
-            path = urlsplit(self.path).path
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            body = self.rfile.read(int(headers.get("content-length") or 0))
-            if path == "/token":
-                self.answer(proxy.token(headers))
-                return
-            refused = proxy.admits(headers)
-            if refused:
-                self.answer(refused)
-                return
-            fault = proxy.fault(self.command, path)
-            if fault and fault.kind == "reset":
-                self.reset()
-                return
-            reply = proxy.instead(fault, path) if fault else None
-            if reply is None:
-                reply = proxy.forward(self.command, self.path, headers, body)
-                if fault:
-                    reply = spoil(fault, reply)
-            self.answer(reply, fault.kind if fault else "")
-
-        do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = do_GET
-
-        def answer(self, reply: Reply, kind: str = "") -> None:
-            status, headers, body = reply
-            if kind == "lost answer":
-                self.reset()
-                return
-            self.send_response(status)
-            if not any(name.lower() == "content-length" for name in headers):
-                self.send_header("Content-Length", str(len(body)))
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command == "HEAD":
-                return
-            broken = kind in ("torn body", "reset in mid-body", "stall in mid-body")
-            self.wfile.write(body[:len(body) // 2] if broken else body)
-            if kind == "stall in mid-body":
-                self.wfile.flush()
-                time.sleep(STALL)
-            if kind == "reset in mid-body":
-                self.reset()
-            self.close_connection = self.close_connection or broken
-
-        def reset(self) -> None:
-            """End the connection by RST, not by FIN."""
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
-                                       struct.pack("ii", 1, 0))
-            self.connection.close()
-            self.close_connection = True
-            self.wfile = self.rfile  # so that nothing is flushed
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *args: None  # type: ignore[method-assign]  # clients hang up
-    server.daemon_threads = True
-    server.block_on_close = False
-    proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
+    with running(Server(type("Handler", (Handler,), {"proxy": proxy}))) as server:
+        proxy.url = server.url
         yield proxy
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -35,7 +35,8 @@ from tasks.core.registry.uploads import Opener
 from tasks.images import lock, mirror
 from tasks.images.destination import Destination
 from tests.kit import registries as servers
-from tests.kit.registries import Layout, Server
+from tests.kit.images import Layout
+from tests.kit.registries import Server
 from tests.kit.registry_proxy import KINDS, Fault, Proxy, serve
 
 SHARED = random.Random(1).randbytes(300_000)

@@ -72,7 +72,7 @@ class Staged:
 
     def id(self) -> str:
         listed = (self.layout.release / "SHA256SUMS").read_bytes()
-        return release.release_id("dev", listed)
+        return places.release_id("dev", listed)
 
 
 def stage(pipeline: str = "hello") -> Staged:

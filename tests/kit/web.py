@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import ssl
 import threading
 import time
 from collections import defaultdict
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TypeVar
 
 from tasks.core.net.inside import Inside
 
@@ -19,7 +21,61 @@ LOOPBACK = Inside(allowed=("127.0.0.0/8", "::1"))
 STEP = 1 << 16
 
 
-class Web(ThreadingHTTPServer):
+class Quiet(BaseHTTPRequestHandler):
+    """A handler that logs nothing."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """Say nothing."""
+
+
+class Server(ThreadingHTTPServer):
+    """A server on a free port of loopback, whose clients may hang up.
+
+    `tls` are certificate and key; without them it speaks plain HTTP.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler], *,
+                 tls: tuple[Path, Path] | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.scheme = "https" if tls else "http"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            # A handshake in the thread that accepts would let one client hold up all others.
+            self.socket = context.wrap_socket(self.socket, server_side=True,
+                                              do_handshake_on_connect=False)
+
+    @property
+    def url(self) -> str:
+        """The server's address, without a slash at its end."""
+        return f"{self.scheme}://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, *args: object) -> None:
+        """Clients hang up here."""
+
+
+AnyServer = TypeVar("AnyServer", bound=Server)
+
+
+@contextmanager
+def running(server: AnyServer) -> Iterator[AnyServer]:
+    """The server, ended with the block."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Web(Server):
     """Serves `files` by path, else what lies in `folder`; `seen` is what was asked for.
 
     `cuts` says how often a path's body ends half-way, `statuses` what it answers first,
@@ -28,10 +84,8 @@ class Web(ThreadingHTTPServer):
     for, `pause` seconds after each 64 KiB of a body.
     """
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.files: dict[str, bytes] = {}
         self.folder: Path | None = None
         self.cuts: dict[str, int] = {}
@@ -42,11 +96,6 @@ class Web(ThreadingHTTPServer):
         self.pause = 0.0
         self.queries: defaultdict[str, list[str]] = defaultdict(list)
         self.seen: list[tuple[str, str | None, str | None]] = []
-
-    @property
-    def url(self) -> str:
-        """The server's address, without a slash at its end."""
-        return f"http://127.0.0.1:{self.server_port}"
 
     def asked(self, path: str) -> int:
         """How often a path was asked for."""
@@ -60,11 +109,10 @@ class Web(ThreadingHTTPServer):
         return place.read_bytes() if place and place.is_file() else None
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Quiet):
     """One request, answered as the server's tables say."""
 
     server: Web
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
@@ -119,18 +167,9 @@ class Handler(BaseHTTPRequestHandler):
                 if self.server.pause:
                     time.sleep(self.server.pause)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """Say nothing: `seen` has it."""
-
 
 @contextmanager
 def serving() -> Iterator[Web]:
     """A server that is ended with the block."""
-    with Web() as web:
-        thread = threading.Thread(target=web.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield web
-        finally:
-            web.shutdown()
-            thread.join()
+    with running(Web()) as web:
+        yield web

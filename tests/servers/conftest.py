@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +38,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> runtimes.Runtime:
         pipeline="hello", version=raw["version"], coordinates=tuple(raw["coordinates"]),
         archive=folder / f"nextflow-{raw['version']}.tar", sums=folder / "sums",
         lock=folder / "runtime.json", log=folder / "maven.log", relock=False,
-        repository=MAVEN)
+        repository=MAVEN, environment=os.environ)
     runtimes.build(spec)
     return spec
 
@@ -63,4 +65,20 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What `resolve` tells later steps, where the real Nextflow isn't what is tested."""
     told: dict[str, Any] = {"params": {}}
     monkeypatch.setattr(project, "config", lambda *_: told)
+    return told
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The params that the config resolves to; one test below asks the real Nextflow."""
+    code = tmp_path / "project"
+    (code / "assets").mkdir(parents=True)
+    (code / "assets/local.fa").write_text(">a\nACGT\n")
+    told: dict[str, Any] = {}
+
+    @contextlib.contextmanager
+    def opened(*_: object) -> Iterator[tuple[Path, dict[str, Any]]]:
+        yield code, {"params": told}
+
+    monkeypatch.setattr(project, "opened", opened)
     return told

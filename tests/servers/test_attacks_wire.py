@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,8 @@ from tasks.core.net.inside import Inside
 from tasks.core.registry.client import Access, Registries
 from tasks.core.store.store import open_store
 from tasks.plugins import index
-from tests.kit import registries
+from tests.kit import web
+from tests.kit.tls import certificates
 
 SECRET = "s3cr3t-w0rd"
 LOGIN = "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode()
@@ -54,63 +52,40 @@ class Server:
 @contextmanager
 def serving(tls: tuple[Path, Path] | None, name: str = "127.0.0.1") -> Iterator[Server]:
     """A server of loopback, by `tls` (certificate and key) or plain."""
-    told = Server()
+    wire = Server()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(web.Quiet):
+        protocol_version = "HTTP/1.0"
+        timeout = 2
+
         def do_GET(self) -> None:
-            told.seen.append((self.command, self.path,
+            wire.seen.append((self.command, self.path,
                               {key.lower(): value for key, value in self.headers.items()}))
             self.rfile.read(int(self.headers["Content-Length"] or 0))
-            self.send_response(told.status)
-            for key, value in {"Content-Length": str(len(told.body)), **told.headers}.items():
+            self.send_response(wire.status)
+            for key, value in {"Content-Length": str(len(wire.body)), **wire.headers}.items():
                 self.send_header(key, value)
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(told.body)
+                self.wfile.write(wire.body)
 
         do_HEAD = do_PUT = do_POST = do_PATCH = do_GET
 
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *args: object) -> None:
-            """Clients hang up here."""
-
-        def get_request(self) -> Any:
-            connection, address = super().get_request()
-            connection.settimeout(2)
-            return connection, address
-
-    server = Quiet(("127.0.0.1", 0), Handler)
-    if tls:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*tls)
-        server.socket = context.wrap_socket(server.socket, server_side=True,
-                                            do_handshake_on_connect=False)
-    told.url = f"{'https' if tls else 'http'}://{name}:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield told
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with web.running(web.Server(Handler, tls=tls)) as server:
+        wire.url = f"{server.scheme}://{name}:{server.server_port}"
+        yield wire
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """The organisation's CA, and certificate and key of a server at 127.0.0.1."""
-    return registries.certificates(tmp_path_factory.mktemp("ca"))
+    return certificates(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture(scope="module")
 def impostor(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Certificate and key for the same address, by another CA of the same name."""
-    return registries.certificates(tmp_path_factory.mktemp("other"))[1:]
+    return certificates(tmp_path_factory.mktemp("other"))[1:]
 
 
 Ask = Callable[[Server, Path], object]

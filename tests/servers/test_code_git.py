@@ -5,14 +5,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-import os
-import ssl
-import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +16,9 @@ import pytest
 from tasks.code import git, stage
 from tasks.core import files, schema
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
-from tests.kit.web import Web
-
-SOURCE = "https://git.example.org/hello.git"
-DATE = "2024-03-01T10:00:00+00:00"
-
-
-class Repository:
-    """A bare repository, and a work tree that is pushed into it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.bare, self.tree = folder / "served/git/hello.git", folder / "tree"
-        self.git("init", "--quiet", "--bare", str(self.bare), at=folder)
-        self.git("init", "--quiet", "--initial-branch=main", str(self.tree), at=folder)
-
-    def git(self, *words: str, at: Path | None = None) -> str:
-        who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
-               for what, value in (("NAME", "a"), ("EMAIL", "a@example.org"), ("DATE", DATE))}
-        return subprocess.run(["git", *words], cwd=at or self.tree, check=True, text=True,
-                              capture_output=True, env={**os.environ, **who}).stdout.strip()
-
-    def commit(self, **contents: str) -> str:
-        for name, text in contents.items():
-            (self.tree / name).write_text(text)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", "x")
-        return self.git("rev-parse", "HEAD")
-
-    def push(self) -> None:
-        self.git("push", "--quiet", "--force", "--tags", str(self.bare), "HEAD:main")
-        self.git("update-server-info", at=self.bare)
+from tests.kit.git import DATE, SOURCE, Repository, local, spec
+from tests.kit.tls import self_signed
+from tests.kit.web import Quiet, Server, Web, running
 
 
 @pytest.fixture
@@ -66,19 +34,6 @@ def repository(tmp_path: Path) -> Repository:
     made.git("tag", "--annotate", "--message", "x", "v1")
     made.push()
     return made
-
-
-def spec(folder: Path, base: str, **changes: Any) -> stage.GitStage:
-    values: dict[str, Any] = {
-        "pipeline": "p", "source": SOURCE, "revision": "v1",
-        "urls": {"https://git.example.org/": f"{base}/"}, "cache": folder / "out/cache",
-        "archive": folder / "out/code.tar", "manifest": folder / "out/manifest.json",
-        "lock": folder / "locks/code.json", "log": folder / "out/log", "relock": False, **changes}
-    return stage.GitStage(**values)
-
-
-def local(folder: Path, **changes: Any) -> stage.GitStage:
-    return spec(folder, f"file://{folder}/served/git", **changes)
 
 
 def test_a_tag_is_staged_byte_for_byte(repository: Repository, tmp_path: Path) -> None:
@@ -253,7 +208,7 @@ def test_a_submodule_of_an_archive_is_noticed(repository: Repository, web: Web) 
         stage.from_archive(archived(repository, web))
 
 
-class Private(BaseHTTPRequestHandler):
+class Private(Quiet):
     """Git's files for those who bring the token; the rest is sent elsewhere, or refused."""
 
     def do_GET(self) -> None:
@@ -279,32 +234,18 @@ class Private(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """Say nothing."""
-
 
 @contextmanager
 def private(folder: Path, host: str, *, elsewhere: str = "") -> Iterator[Any]:
     """A forge with TLS of its own CA, which is the certificate itself."""
-    key, certificate = folder / f"{host}.key", folder / f"{host}.crt"
-    if not certificate.is_file():
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                        "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}",
-                        "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Private)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.token, server.root, server.seen = "s3cret-t0ken", folder / "served/git", []
-    server.elsewhere, server.url = elsewhere, f"https://{host}:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    pair = folder / f"{host}.crt", folder / f"{host}.key"
+    if not pair[0].is_file():
+        self_signed(folder, host, address=f"DNS:{host}")
+    forge: Any = Server(Private, tls=pair)
+    forge.token, forge.root, forge.seen = "s3cret-t0ken", folder / "served/git", []
+    forge.elsewhere, forge.address = elsewhere, f"https://{host}:{forge.server_port}"
+    with running(forge):
+        yield forge
 
 
 def test_a_token_opens_a_private_repository_and_goes_nowhere_else(
@@ -312,7 +253,7 @@ def test_a_token_opens_a_private_repository_and_goes_nowhere_else(
     """Right, wrong and missing; and not to the host that the first one redirects to."""
     with private(tmp_path, "localhost") as forge:
         monkeypatch.setenv("GIT_SSL_CAINFO", str(tmp_path / "localhost.crt"))
-        made = spec(tmp_path, forge.url, source=SOURCE)
+        made = spec(tmp_path, forge.address, source=SOURCE)
         with pytest.raises(SourceError, match=git.TOKEN):
             stage.from_git(made)
         monkeypatch.setenv(git.TOKEN, "wrong-t0ken")
@@ -324,10 +265,10 @@ def test_a_token_opens_a_private_repository_and_goes_nowhere_else(
         assert made.archive.is_file()
         texts = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
         assert not any(forge.token.encode() in text for text in texts)
-        with private(tmp_path, "localhost", elsewhere=forge.url) as first:
+        with private(tmp_path, "localhost", elsewhere=forge.address) as first:
             forge.seen.clear()
             with pytest.raises(SourceError):
                 stage.from_git(dataclasses.replace(
-                    spec(tmp_path, first.url), cache=tmp_path / "out/other"))
+                    spec(tmp_path, first.address), cache=tmp_path / "out/other"))
             assert not any(first.seen)
             assert not any(forge.seen)

@@ -13,7 +13,7 @@ from tasks.code import git, stage
 from tasks.core.archives import limits
 from tasks.core.errors import AirlockError, IntegrityError, SourceError
 from tests.kit.bounded import limited
-from tests.servers.test_code_git import Repository, local
+from tests.kit.git import Repository, local
 
 WRITE = """
 from tasks.code import git
@@ -30,23 +30,9 @@ def repository(tmp_path: Path) -> Repository:
     return made
 
 
-def put(repository: Repository, kind: str, data: bytes) -> str:
-    """Write an object into the served repository; its digest."""
-    return subprocess.run(["git", "hash-object", "-t", kind, "-w", "--literally", "--stdin"],
-                          cwd=repository.bare, input=data, check=True,
-                          capture_output=True).stdout.decode().strip()
-
-
-def tree(repository: Repository, *entries: tuple[str, str, str]) -> str:
-    """A tree of (mode, digest, name)."""
-    return put(repository, "tree", b"".join(
-        f"{mode} {name}".encode() + b"\0" + bytes.fromhex(digest)
-        for mode, digest, name in entries))
-
-
 def commit(repository: Repository, root: str, message: bytes = b"x") -> str:
     """A commit of this tree, the branch `bomb`; its digest."""
-    made = put(repository, "commit", f"tree {root}\nauthor a <a> 1 +0000\ncommitter a <a> 1 +0000"
+    made = repository.put("commit", f"tree {root}\nauthor a <a> 1 +0000\ncommitter a <a> 1 +0000"
                "\n\n".encode() + message)
     repository.git("update-ref", "refs/heads/bomb", made, at=repository.bare)
     return made
@@ -56,10 +42,10 @@ def commit(repository: Repository, root: str, message: bytes = b"x") -> str:
 def test_a_tree_bomb_is_refused_before_it_is_written(repository: Repository, tmp_path: Path,
                                                      leaf: str) -> None:
     """Ten trees of ten entries each, within each other: 10,000,000,000 paths in some kilobytes."""
-    inner = put(repository, "blob", b"x" * 5000) if leaf == "files" else tree(repository)
+    inner = repository.put("blob", b"x" * 5000) if leaf == "files" else repository.put_tree()
     mode = "100644" if leaf == "files" else "40000"
     for _ in range(10):
-        inner = tree(repository, *((mode, inner, f"{number}") for number in range(10)))
+        inner = repository.put_tree(*((mode, inner, f"{number}") for number in range(10)))
         mode = "40000"
     bomb = commit(repository, inner)
     (tmp_path / "root").mkdir()
@@ -75,19 +61,20 @@ def test_a_tree_bomb_is_refused_before_it_is_written(repository: Repository, tmp
 def test_what_stands_in_a_tree_is_counted_by_size_depth_and_name(
         repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CODE", limits.Bounds(size=1_000_000, members=1000))
-    blob = put(repository, "blob", bytes(200_000))
-    deep = tree(repository, ("100644", blob, "f"))
+    blob = repository.put("blob", bytes(200_000))
+    deep = repository.put_tree(("100644", blob, "f"))
     for _ in range(100):
-        deep = tree(repository, ("40000", deep, "d"))
+        deep = repository.put_tree(("40000", deep, "d"))
     for root, said in (
-            (tree(repository, *(("100644", blob, f"f{number}") for number in range(6))), "1.0 MB"),
+            (repository.put_tree(*(("100644", blob, f"f{number}") for number in range(6))),
+             "1.0 MB"),
             (deep, "deep in each other"),
-            (tree(repository, ("100644", blob, "n" * 300)), "more than 255 bytes"),
-            (tree(repository, ("100644", blob, "n" * 40_000)), "too long|more than 255"),
-            (tree(repository, ("120000", blob, "link")), "has 200000 bytes"),
-            (tree(repository, ("100644", deep, "f")), "is not the file"),
-            (tree(repository, ("100644", blob, "a"), ("40000", tree(
-                repository, ("40000", tree(repository, ("100644", blob, "c")), "b")), "a")),
+            (repository.put_tree(("100644", blob, "n" * 300)), "more than 255 bytes"),
+            (repository.put_tree(("100644", blob, "n" * 40_000)), "too long|more than 255"),
+            (repository.put_tree(("120000", blob, "link")), "has 200000 bytes"),
+            (repository.put_tree(("100644", deep, "f")), "is not the file"),
+            (repository.put_tree(("100644", blob, "a"), ("40000", repository.put_tree(
+                ("40000", repository.put_tree(("100644", blob, "c")), "b")), "a")),
              "names 'a/b/c' twice")):
         made = commit(repository, root)
         (tmp_path / made).mkdir()

@@ -49,6 +49,7 @@ def test_info_names_the_setting_that_changed(project: Project) -> None:
 def test_one_pipeline_or_all(project: Project) -> None:
     for words in (["images:list"], ["images:list:hello"], ["pipeline=hello", "images:list"]):
         assert "nothing to do" in project.doit(*words).stdout
+        assert project.doit("-q", *words).stdout == ""
 
 
 @pytest.mark.parametrize(("words", "told"), [

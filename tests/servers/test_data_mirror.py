@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import dataclasses
-import hashlib
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,62 +11,17 @@ import pytest
 import yaml
 
 from tasks.code import folder, stage
-from tasks.core import files, schema
+from tasks.core import schema
 from tasks.core.errors import ConfigError, SourceError
 from tasks.core.inputs import staged_data
 from tasks.core.net import download
-from tasks.core.source import project
-from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
-from tasks.data.own import OwnSpec, mirror_own
-from tasks.data.references import Wish
+from tasks.data.mirror import PlanSpec, mirror, show_plan
 from tasks.data.sources import Reach
-from tasks.offline_host.fetch import fetch
-from tasks.offline_host.run import own_params
-from tasks.release import release
 from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
-from tests.kit import releases as staged
+from tests.kit.data import PUBLIC, READS, data_spec, sha256
 from tests.kit.project import ROOT
 from tests.kit.web import Web
-
-PUBLIC = "https://data.example.org/"
-READS = bytes(range(256)) * 8000
-
-
-def sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def spec(root: Path, web: Web, **changes: Any) -> Mirror:
-    selection: dict[str, Any] = {
-        "profile": "test", "samples": 0, "given": {}, "references": None, "folders": {},
-        "limit": None}
-    source: dict[str, Any] = {
-        "reach": Reach(prefixes={PUBLIC: f"{web.url}/"}), "code": root / "code.tar",
-        "resolved": root / "resolved.json", "blobs": root / "blobs/sha256",
-        "lock": root / "locks/data.json", "relock": False}
-    for values in (selection, source):
-        values |= {key: value for key, value in changes.items() if key in values}
-    return Mirror(pipeline="p", selection=Selection(**selection), source=Source(**source),
-                  store="s3://bucket/prefix/", manifest=root / "data.manifest.json",
-                  sums=root / "data.SHA256SUMS", inputs=root / "inputs.csv",
-                  inputs_store=root / "inputs3.csv")
-
-
-@pytest.fixture
-def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The params that the config resolves to; one test below asks the real Nextflow."""
-    code = tmp_path / "project"
-    (code / "assets").mkdir(parents=True)
-    (code / "assets/local.fa").write_text(">a\nACGT\n")
-    told: dict[str, Any] = {}
-
-    @contextlib.contextmanager
-    def opened(*_: object) -> Iterator[tuple[Path, dict[str, Any]]]:
-        yield code, {"params": told}
-
-    monkeypatch.setattr(project, "opened", opened)
-    return told
 
 
 @pytest.fixture(autouse=True)
@@ -85,8 +35,8 @@ def test_params_and_sheet_are_staged(tmp_path: Path, web: Web, params: dict[str,
     web.files = {"/sheet.csv": (f"sample,fastq,extra\na,{PUBLIC}x/r.fq.gz,assets/local.fa\n"
                                 f"b, {PUBLIC}y/r.fq.gz ,\nc,{PUBLIC}none.fq.gz,\n").encode(),
                  "/a%20b.fa": b">b\n", "/x/r.fq.gz": READS, "/y/r.fq.gz": READS[1:]}
-    mirror(spec(tmp_path, web, samples=2))
-    first, second, local = sha(READS), sha(READS[1:]), sha(b">a\nACGT\n")
+    mirror(data_spec(tmp_path, web, samples=2))
+    first, second, local = sha256(READS), sha256(READS[1:]), sha256(b">a\nACGT\n")
     assert (tmp_path / "inputs.csv").read_text() == (
         "sample,fastq,extra\n"
         f"a,data/{first}/r.fq.gz,data/{local}/local.fa\nb,data/{second}/r.fq.gz,\n")
@@ -95,7 +45,7 @@ def test_params_and_sheet_are_staged(tmp_path: Path, web: Web, params: dict[str,
     told = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")
     assert told["params"] == {
         "input": {"path": "inputs.csv", "kind": "sheet", "was": f"{PUBLIC}sheet.csv"},
-        "fasta": {"path": f"data/{sha(b'>b' + bytes([10]))}/a_b.fa", "kind": "file",
+        "fasta": {"path": f"data/{sha256(b'>b' + bytes([10]))}/a_b.fa", "kind": "file",
                   "was": f"{PUBLIC}a%20b.fa?download=1"},
         "hook_url": {"kind": "none", "was": f"{PUBLIC}hook.json", "every": True}}
     assert {each["url"] for each in told["files"]} == {
@@ -114,12 +64,12 @@ def test_what_the_lock_knows_and_the_cache_holds_is_not_fetched_again(
         tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
     params |= {"input": f"{PUBLIC}sheet.csv"}
     web.files = {"/sheet.csv": f"a\n{PUBLIC}r.fq\n".encode(), "/r.fq": READS}
-    mirror(spec(tmp_path, web))
-    blob = tmp_path / "blobs/sha256" / sha(READS) / "r.fq"
-    mirror(spec(tmp_path, web))
+    mirror(data_spec(tmp_path, web))
+    blob = tmp_path / "blobs/sha256" / sha256(READS) / "r.fq"
+    mirror(data_spec(tmp_path, web))
     assert web.asked("/r.fq") == 1
     blob.write_bytes(b"rotten")
-    mirror(spec(tmp_path, web))
+    mirror(data_spec(tmp_path, web))
     assert (web.asked("/r.fq"), blob.read_bytes()) == (2, READS)
 
 
@@ -127,17 +77,17 @@ def test_changed_bytes_are_refused_with_both_digests_until_relock(
         tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
     params |= {"fasta": f"{PUBLIC}a.fa", "gtf": f"{PUBLIC}a.gtf"}
     web.files = {"/a.fa": b"1", "/a.gtf": b"2"}
-    mirror(spec(tmp_path, web))
+    mirror(data_spec(tmp_path, web))
     del params["gtf"]
     web.files["/a.fa"] = b"changed"
-    mirror(spec(tmp_path, web))  # the cache holds what the lock says
-    (tmp_path / "blobs/sha256" / sha(b"1") / "a.fa").unlink()
+    mirror(data_spec(tmp_path, web))  # the cache holds what the lock says
+    (tmp_path / "blobs/sha256" / sha256(b"1") / "a.fa").unlink()
     with pytest.raises(SourceError) as caught:
-        mirror(spec(tmp_path, web))
-    assert all(each in str(caught.value) for each in (sha(b"1"), sha(b"changed"), "relock=1"))
-    mirror(spec(tmp_path, web, relock=True))
+        mirror(data_spec(tmp_path, web))
+    assert all(each in str(caught.value) for each in (sha256(b"1"), sha256(b"changed"), "relock=1"))
+    mirror(data_spec(tmp_path, web, relock=True))
     lock = json.loads((tmp_path / "locks/data.json").read_text())
-    assert lock == {"files": [{"url": f"{PUBLIC}a.fa", "sha256": sha(b"changed"), "size": 7}]}
+    assert lock == {"files": [{"url": f"{PUBLIC}a.fa", "sha256": sha256(b"changed"), "size": 7}]}
 
 
 def test_all_faults_are_named_at_once_with_their_places(
@@ -147,7 +97,7 @@ def test_all_faults_are_named_at_once_with_their_places(
                                 f"b,gs://bucket/z.fq,{PUBLIC}gone.fq\n").encode(),
                  "/r.fq": READS}
     with pytest.raises(SourceError) as caught:
-        mirror(spec(tmp_path, web))
+        mirror(data_spec(tmp_path, web))
     said = str(caught.value)
     for part in ("3 of 4 files", "gone.fq: there is no such file",
                  "sheet.csv, row 1, column fastq_2", "gs:// is not supported",
@@ -169,7 +119,7 @@ def test_sheets_in_sheets_are_followed_and_keep_their_form(
         "/more.tsv": f"x\ty\n1\t{PUBLIC}deep.bam\n".encode(), "/deep.bam": b"bam",
         "/deep.bam.bai": b"bai", "/1.fq": b"1", "/2.fq": b"2", "/v/genome.fa": b"v",
         "/h/genome.fa": b"h", "/rrna/a.fa": b"a", "/rrna/b.fa": b"b"}
-    mirror(spec(tmp_path, web))
+    mirror(data_spec(tmp_path, web))
     manifest = tmp_path / "data.manifest.json"
     told = schema.read_json(manifest, "data-manifest")
     assert {name: each["path"] for name, each in told["params"].items()} == {
@@ -202,82 +152,11 @@ def test_pairs_and_partners_stay_together(tmp_path: Path, web: Web,
         f"{patient},{sample},{lane},{PUBLIC}{sample}{lane}.bam\n"
         for patient, sample, lane in rows).encode(),
         **{f"/{sample}{lane}.bam": f"{sample}{lane}".encode() for _, sample, lane in rows}}
-    mirror(spec(tmp_path, web, samples=1))
+    mirror(data_spec(tmp_path, web, samples=1))
     kept = (tmp_path / "inputs.csv").read_text().splitlines()[1:]
     assert [line.rpartition(",")[0] for line in kept] == ["p1,normal,L1", "p1,tumour,L1",
                                                           "p1,tumour,L2"]
     assert web.asked("/otherL1.bam") == 0
-
-
-def test_references_are_carried_below_their_base(tmp_path: Path, web: Web,
-                                                 params: dict[str, Any]) -> None:
-    """Those that the code reads and no param overrides; brace groups; what others leave out."""
-    base = f"{PUBLIC}igenomes"
-    params |= {"genome": "tiny", "igenomes_base": f"{base}/", "gtf": f"{PUBLIC}own.gtf",
-               "genomes": {"tiny": {
-                   "fasta": f"{base}//Tiny/genome.fa", "gtf": f"{base}/Tiny/genes.gtf",
-                   "known": f"{base}/Tiny/{{a,sub/b}}.vcf.gz", "unused": f"{base}/Tiny/unused.bed",
-                   "mito": "MT"}, "huge": {"fasta": f"{base}/huge.fa"}}}
-    (tmp_path / "project/main.nf").write_text(
-        "params.fasta = getGenomeAttribute('fasta')\nparams.gtf = getGenomeAttribute('gtf')\n"
-        "params.known = params.genomes[params.genome]?.known\n")
-    web.files = {"/own.gtf": b"own", "/igenomes/Tiny/genome.fa": b">t\n",
-                 "/igenomes/Tiny/genome.fa.fai": b"fai", "/igenomes/Tiny/a.vcf.gz": b"a",
-                 "/igenomes/Tiny/sub/b.vcf.gz": b"b", "/igenomes/Tiny/sub/b.vcf.gz.tbi": b"tbi",
-                 "/igenomes/Tiny/unused.bed": b"-"}
-    mirror(spec(tmp_path, web))
-    manifest = tmp_path / "data.manifest.json"
-    told = schema.read_json(manifest, "data-manifest")
-    assert {each["path"].partition("trees/igenomes_base/")[2] for each in told["files"]
-            if each["path"].startswith("trees/")} == {
-        "Tiny/genome.fa", "Tiny/genome.fa.fai", "Tiny/a.vcf.gz", "Tiny/sub/b.vcf.gz",
-        "Tiny/sub/b.vcf.gz.tbi"}
-    locate = staged_data.lay_out(manifest, tmp_path / "blobs/sha256", tmp_path / "laid")
-    rendered = staged_data.render(manifest, locate, tmp_path / "run")
-    assert (Path(rendered["igenomes_base"]) / "Tiny/genome.fa").read_bytes() == b">t\n"
-    assert set(staged_data.shared(manifest)) == {"igenomes_base"}
-
-
-def test_a_wish_for_references_is_held_against_the_pipeline(
-        tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
-    base = f"{PUBLIC}igenomes"
-    params |= {"igenomes_base": base, "genomes": {"tiny": {"fasta": f"{base}/t.fa",
-                                                          "star": f"{base}/star/"}}}
-    web.files = {"/igenomes/t.fa": b">t\n"}
-    mirror(spec(tmp_path, web, references=Wish(genome="tiny", attributes=("fasta",))))
-    assert [each["path"] for each in schema.read_json(
-        tmp_path / "data.manifest.json", "data-manifest")["files"]] == [
-        "trees/igenomes_base/t.fa"]
-    for wish, said in ((Wish(genome="other"), "no genome 'other'"),
-                       (Wish(genome="tiny", attributes=("bwa",)), "'tiny' has no bwa")):
-        with pytest.raises(ConfigError, match=said):
-            mirror(spec(tmp_path, web, references=wish))
-    web.files.clear()
-    with pytest.raises(SourceError, match="there is no such file; as a folder: HTTP can't list"):
-        mirror(spec(tmp_path, web, references=Wish(genome="tiny", attributes=("fasta",)),
-                    relock=True))
-
-
-def test_parts_of_a_folder_are_carried_and_other_folders_are_left_out(
-        tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
-    for name in ("113_GRCh38/info.txt", "113_GRCh38/x/y z.vcf.gz", "112_GRCh38/info.txt",
-                 "113_GRCh38/x/y z.vcf.gz.tbi", "113_GRCh38/y 1.bam", "113_GRCh38/y 1.bam.bai"):
-        files.write_text(tmp_path / "cache" / name, name)
-    params |= {"vep_cache": "s3://annotation/vep/", "snpeff_cache": "s3://annotation/snpeff/"}
-    (tmp_path / "project/nextflow_schema.json").write_text(json.dumps({"$defs": {"a": {
-        "properties": {each: {"type": "string", "format": "directory-path"}
-                       for each in ("vep_cache", "snpeff_cache")}}}}))
-    reach = Reach(prefixes={"s3://annotation/vep/": f"file://{tmp_path}/cache/"})
-    mirror(spec(tmp_path, web, reach=reach, folders={
-        "vep_cache": ("113_GRCh38/*.txt", "113_GRCh38/x", "113_GRCh38/*.bam")}))
-    told = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")
-    assert {each["path"] for each in told["files"]} == {
-        f"trees/vep_cache/113_GRCh38/{name}" for name in (
-            "info.txt", "x/y z.vcf.gz", "x/y z.vcf.gz.tbi", "y 1.bam", "y 1.bam.bai")}
-    assert told["params"] == {
-        "vep_cache": {"kind": "folder", "path": "trees/vep_cache", "every": True,
-                      "was": "s3://annotation/vep/"},
-        "snpeff_cache": {"kind": "none", "was": "s3://annotation/snpeff/", "every": True}}
 
 
 def test_the_plan_fetches_nothing_but_sheets_and_holds_the_limit(
@@ -286,7 +165,7 @@ def test_the_plan_fetches_nothing_but_sheets_and_holds_the_limit(
     params |= {"input": f"{PUBLIC}sheet.csv", "fasta": f"{PUBLIC}large.fa"}
     web.files = {"/sheet.csv": f"sample,fastq\na,{PUBLIC}r.fq\n".encode(), "/r.fq": b"r" * 1000,
                  "/large.fa": READS}
-    planned = spec(tmp_path, web, limit=10_000)
+    planned = data_spec(tmp_path, web, limit=10_000)
     asked = PlanSpec(pipeline="p", selection=planned.selection, source=planned.source,
                      report=tmp_path / "plan.json")
     with pytest.raises(ConfigError, match=r"2\.0 MB, more than the 10\.0 kB") as caught:
@@ -300,8 +179,8 @@ def test_the_plan_fetches_nothing_but_sheets_and_holds_the_limit(
     with pytest.raises(ConfigError, match=r"data\.limit"):
         mirror(planned)
     assert web.asked("/large.fa") == 0
-    mirror(spec(tmp_path, web))
-    assert show_plan(PlanSpec(pipeline="p", selection=spec(tmp_path, web).selection,
+    mirror(data_spec(tmp_path, web))
+    assert show_plan(PlanSpec(pipeline="p", selection=data_spec(tmp_path, web).selection,
                               source=planned.source, report=tmp_path / "plan.json")) == (
         "2 files, 2.0 MB in all; 0 B to fetch")
 
@@ -312,7 +191,7 @@ def test_params_that_the_config_sets_hold_on_both_sides(tmp_path: Path, web: Web
     given = {"model": None, "depth": 30, "fasta": f"{PUBLIC}mine.fa"}
     params |= given
     web.files = {"/mine.fa": b">m\n"}
-    mirror(spec(tmp_path, web, given=given))
+    mirror(data_spec(tmp_path, web, given=given))
     told = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")["params"]
     assert told["model"] == {"kind": "none", "every": True}
     assert told["depth"] == {"kind": "value", "value": 30, "every": True}
@@ -321,7 +200,7 @@ def test_params_that_the_config_sets_hold_on_both_sides(tmp_path: Path, web: Web
 
 def test_a_pipeline_without_data_gets_empty_files(tmp_path: Path, web: Web,
                                                   params: dict[str, Any]) -> None:
-    mirror(spec(tmp_path, web))
+    mirror(data_spec(tmp_path, web))
     for name in ("inputs.csv", "inputs3.csv", "data.SHA256SUMS"):
         assert (tmp_path / name).read_bytes() == b""
     assert schema.read_json(tmp_path / "data.manifest.json", "data-manifest")["files"] == []
@@ -333,13 +212,13 @@ def test_no_secret_of_a_url_is_written_or_said(tmp_path: Path, web: Web, params:
     params |= {"fasta": f"http://someone:s3cret@{host}/a.fa",
                "gtf": f"{web.url}/a.gtf?token=s3cret"}
     web.files = {"/a.fa": b"1", "/a.gtf": b"2"}
-    mirror(spec(tmp_path, web))
+    mirror(data_spec(tmp_path, web))
     login = next(each[2] for each in web.seen if each[0] == "/a.fa")
     assert login is not None
     assert login.startswith("Basic ")
     web.files.clear()
     with pytest.raises(SourceError) as caught:
-        mirror(spec(tmp_path, web, relock=True))
+        mirror(data_spec(tmp_path, web, relock=True))
     texts = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
     texts += [str(caught.value), capsys.readouterr().out]
     assert not any("s3cret" in text for text in texts)
@@ -349,7 +228,7 @@ def test_no_secret_of_a_url_is_written_or_said(tmp_path: Path, web: Web, params:
 def test_odd_urls_are_refused(tmp_path: Path, web: Web, params: dict[str, Any], url: str) -> None:
     params |= {"fasta": url}
     with pytest.raises(SourceError):
-        mirror(spec(tmp_path, web))
+        mirror(data_spec(tmp_path, web))
     assert web.seen == []
 
 
@@ -357,78 +236,11 @@ def test_a_file_is_read_only_where_the_site_maps_to_it(tmp_path: Path, web: Web,
                                                        params: dict[str, Any]) -> None:
     (tmp_path / "a.fa").write_text("x")
     params |= {"fasta": f"{PUBLIC}a.fa"}
-    mirror(spec(tmp_path, web, reach=Reach(prefixes={PUBLIC: f"file://{tmp_path}/"})))
-    assert (tmp_path / "blobs/sha256" / sha(b"x") / "a.fa").is_file()
+    mirror(data_spec(tmp_path, web, reach=Reach(prefixes={PUBLIC: f"file://{tmp_path}/"})))
+    assert (tmp_path / "blobs/sha256" / sha256(b"x") / "a.fa").is_file()
     params |= {"fasta": f"file://{tmp_path}/a.fa"}
     with pytest.raises(SourceError, match="below a folder"):
-        mirror(spec(tmp_path, web))
-
-
-@pytest.mark.parametrize("ending", ["csv", "tsv", "json"])
-def test_a_user_s_own_sheet_is_carried_and_found_offline(
-        tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
-    """Relative, absolute and remote cells, each row; what is elsewhere on the machine is not."""
-    monkeypatch.chdir(tmp_path)
-    ready = staged.stage()
-    theirs = tmp_path / "home/run 1"
-    for name, data in {"reads/a.fq": b"a", "b.bam": b"b", "b.bam.bai": b"bai"}.items():
-        files.write_bytes(theirs / name, data)
-    web.files = {"/c.fq": b"c"}
-    sheet = theirs / f"cohort-1.{ending}"
-    cells = {"a": "reads/a.fq", "b": str(theirs / "b.bam"), "c": f"{PUBLIC}c.fq"}
-    mark = {"csv": ",", "tsv": "\t"}.get(ending)
-    sheet.write_text(f"sample{mark}file\n" + "".join(
-        f"{name}{mark}{each}\n" for name, each in cells.items()) if mark else json.dumps(
-        [{"sample": name, "file": each} for name, each in cells.items()]))
-    source = dataclasses.replace(spec(tmp_path, web).source, blobs=ready.layout.of_site.blobs,
-                                 lock=tmp_path / "locks/own-cohort-1.json")
-    own = OwnSpec(pipeline="hello", sheet=sheet, source=source, limit=None,
-                  folder=ready.layout.own / "cohort-1")
-    assert "input=cohort-1" in mirror_own(own)
-    assert ready.layout.own_names() == ("cohort-1",)
-    release.make(dataclasses.replace(ready.release_spec(), own=ready.layout.own_names()))
-    ready.push()
-    ready.trust_key()
-    fetch(ready.fetch_spec())
-    place = ready.prod.release(ready.id())
-    told = own_params("cohort-1", None, release=place, folder=tmp_path / "launch")
-    assert told["input"].endswith(f".{ending}")
-    text = Path(told["input"]).read_text()
-    rows = (list(csv.DictReader(text.splitlines(), delimiter=mark)) if mark
-            else json.loads(text))
-    assert [Path(row["file"]).read_bytes() for row in rows] == [b"a", b"b", b"c"]
-    assert Path(rows[1]["file"]).with_name("b.bam.bai").read_bytes() == b"bai"
-    assert all(Path(row["file"]).is_relative_to(place.absolute()) for row in rows)
-    with pytest.raises(ConfigError, match="cohort-1"):
-        own_params("cohort-2", None, release=place, folder=tmp_path / "launch")
-
-
-def test_own_files_come_from_allowed_folders_alone(tmp_path: Path, web: Web,
-                                                   capsys: pytest.CaptureFixture[str]) -> None:
-    """All that lie elsewhere are named at once; what is not on this machine stays, and is told."""
-    for name in ("home/sheet.csv", "home/a.fq", "shared/b.fq", "other/c.fq"):
-        files.write_text(tmp_path / name, name)
-    (tmp_path / "home/link.fq").symlink_to(tmp_path / "other/c.fq")
-    own = OwnSpec(pipeline="p", sheet=tmp_path / "home/sheet.csv", folder=tmp_path / "own/sheet",
-                  limit=None, source=spec(tmp_path, web, reach=Reach(
-                      folders=(tmp_path / "shared",))).source)
-    cells = ["a.fq", "../shared/b.fq", str(tmp_path / "shared/b.fq"), "/data/there.fq", "v1.2"]
-    own.sheet.write_text("file\n" + "".join(f"{each}\n" for each in cells))
-    mirror_own(own)
-    told = schema.read_json(own.folder / "data.manifest.json", "data-manifest")
-    assert {each["path"].rpartition("/")[2] for each in told["files"]} == {"a.fq", "b.fq"}
-    rows = (own.folder / "inputs.csv").read_text().split()[1:]
-    assert rows[1] == rows[2] == f"data/{sha(b'shared/b.fq')}/b.fq"
-    assert rows[3:] == cells[3:]
-    assert "left as they are: /data/there.fq\n" in capsys.readouterr().out
-    outside = ["link.fq", "../other/c.fq", str(tmp_path / "other/c.fq")]
-    own.sheet.write_text("file\n" + "".join(f"{each}\n" for each in outside))
-    with pytest.raises(ConfigError) as caught:
-        mirror_own(own)
-    assert all(f"    {each}\n" in str(caught.value) for each in outside)
-    own.sheet.write_text("file\na.fq\n")
-    with pytest.raises(ConfigError, match=r"the data are 9 B, more than the 8 B"):
-        mirror_own(dataclasses.replace(own, limit=8))
+        mirror(data_spec(tmp_path, web))
 
 
 def test_the_real_nextflow_tells_hello_s_params(tmp_path: Path, web: Web,
@@ -443,5 +255,5 @@ def test_the_real_nextflow_tells_hello_s_params(tmp_path: Path, web: Web,
     resolve(ResolveSpec(pipeline="hello", profile="test", given={}, code=tmp_path / "code.tar",
                         runtime=runtime.archive, output=tmp_path / "resolved.json",
                         log=tmp_path / "log"))
-    mirror(spec(tmp_path, web, reach=Reach(prefixes={public: f"{web.url}/"})))
-    assert (tmp_path / "inputs.csv").read_text().endswith(f"a,data/{sha(READS)}/r.fq,\n")
+    mirror(data_spec(tmp_path, web, reach=Reach(prefixes={public: f"{web.url}/"})))
+    assert (tmp_path / "inputs.csv").read_text().endswith(f"a,data/{sha256(READS)}/r.fq,\n")

@@ -6,19 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from ftplib import FTP
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
 import pytest
-from pyftpdlib.authorizers import DummyAuthorizer
-from pyftpdlib.handlers import FTPHandler
-from pyftpdlib.servers import FTPServer
 
 from tasks.core import files
 from tasks.core.errors import SourceError
@@ -28,6 +23,7 @@ from tasks.data import bucket
 from tasks.data.blobs import Blob, Cache, fetch_all
 from tasks.data.sources import Reach, companions, expand, sizes
 from tests.kit import buckets
+from tests.kit.ftp import ftp_server
 from tests.kit.project import ROOT
 from tests.kit.relays import relay
 from tests.kit.web import LOOPBACK, Web
@@ -117,35 +113,6 @@ def test_a_broken_object_goes_on_from_where_it_broke(served: buckets.Gateway,
         here = cache(tmp_path, Reach(buckets={"genomes": f"http://127.0.0.1:{between.port}"}))
         assert fetched("s3://genomes/x/large.bam", here) == LARGE
         assert (between.cuts, between.came < 1.3 * len(LARGE)) == ([], True)
-
-
-class _Login(FTPHandler):  # type: ignore[misc]  # the library has no types
-    banner = "ready"
-    log_prefix = ""
-
-
-@contextmanager
-def ftp_server(root: Path) -> Iterator[int]:
-    """An FTP server, anonymous, and with a login `user:pass word`; its port."""
-    authorizer = DummyAuthorizer()
-    authorizer.add_anonymous(str(root / "public"))
-    authorizer.add_user("user", "pass word", str(root / "private"))
-    handler = type("Handler", (_Login,), {"authorizer": authorizer})
-    server = FTPServer(("127.0.0.1", 0), handler)
-    done = threading.Event()
-
-    def serve() -> None:
-        while not done.is_set():
-            server.serve_forever(timeout=0.05, blocking=False)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield server.address[1]
-    finally:
-        done.set()
-        thread.join()
-        server.close_all()
 
 
 @pytest.fixture

@@ -114,7 +114,8 @@ def staged(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def seen(staged: ValidateSpec) -> Resolved:
-    return resolved.resolve(staged.layout, staged.runtime, profile="test")
+    return resolved.resolve(staged.layout, staged.runtime, profile="test",
+                            machine=staged.machine)
 
 
 def test_each_subject_has_its_line(staged: ValidateSpec,
@@ -220,7 +221,7 @@ def test_missing_plugins_are_named(seen: Resolved) -> None:
     hidden = {"file": "nextflow.config", "line": 1, "kind": "plugin", "what": "nf-amazon",
               "param": "model", "count": 1, "answer": None, "todo": "give it a local path"}
     with pytest.raises(AirlockError, match="nf-amazon is needed"):
-        resolved.plugins(replace(held, found=[*held.found, hidden]))
+        resolved.plugins(replace(held, findings=[*held.findings, hidden]))
 
 
 def test_a_runtime_that_the_pipeline_refuses_fails(seen: Resolved) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import stat
 import subprocess
 import warnings
@@ -21,11 +20,13 @@ import pytest
 
 from tasks.core import files
 from tasks.core.nextflow import launch
+from tasks.core.nextflow.machine import this_machine
 from tasks.core.trust import signature
 from tasks.offline_host import bootstrap
+from tests.kit.git import Repository
 from tests.kit.hostile import PUBLIC, SECRET, VERSION, Hostile, table
+from tests.kit.plugins import MANIFEST, Shop
 from tests.kit.web import Web
-from tests.servers.test_plugins_cache import MANIFEST, Shop
 
 READS = b"@r\nACGT\n+\nIIII\n"
 ABOUT = "Plugin-Id: nf-a\nPlugin-Version: 1.0.0\n"
@@ -40,7 +41,7 @@ def arrived(hostile: Hostile) -> tuple[Path, launch.Launch]:
     hostile.run("prod:fetch", role="prod")
     folder = hostile.prod.release(json.loads(hostile.prod.current.read_text())["id"])
     return folder.absolute(), launch.prepare(bootstrap.carried(folder, VERSION),
-                                             hostile.prod.launch)
+                                             hostile.prod.launch, this_machine())
 
 
 def test_what_is_odd_but_harmless_arrives_as_it_was(hostile: Hostile, web: Web) -> None:
@@ -107,13 +108,6 @@ def test_no_link_leads_out_of_the_code(hostile: Hostile, resolved: dict[str, Any
     assert [cell.partition("/")[0] for cell in cells] == ["assets", "data", "loop.txt"]
 
 
-def git(*words: str, at: Path, given: bytes = b"") -> str:
-    who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
-           for what, value in (("NAME", "a"), ("EMAIL", "a@example.org"))}
-    return subprocess.run(["git", *words], cwd=at, input=given, check=True, capture_output=True,
-                          env={**os.environ, **who}).stdout.decode().strip()
-
-
 @pytest.mark.parametrize(("entries", "word"), [
     ([("100644", "../evil")], "'../evil'"),
     ([("100644", "/evil")], "'/evil'"),
@@ -122,20 +116,18 @@ def git(*words: str, at: Path, given: bytes = b"") -> str:
 ])
 def test_a_commit_made_to_deceive_is_refused(hostile: Hostile, web: Web, word: str,
                                              entries: list[tuple[str, str]]) -> None:
-    bare = hostile.root / "served/evil.git"
-    git("init", "--quiet", "--bare", str(bare), at=hostile.root)
-    blob = git("hash-object", "-w", "--stdin", at=bare, given=b"..")
-    tree = b"".join(f"{mode} {name}".encode() + b"\0" + bytes.fromhex(blob)
-                    for mode, name in entries)
-    made = git("hash-object", "-t", "tree", "-w", "--stdin", "--literally", at=bare, given=tree)
-    git("update-ref", "refs/heads/main", git("commit-tree", "-m", "x", made, at=bare), at=bare)
-    git("update-server-info", at=bare)
+    repository = Repository(hostile.root)
+    blob = repository.put("blob", b"..")
+    tree = repository.put_tree(*((mode, blob, name) for mode, name in entries))
+    repository.git("update-ref", "refs/heads/main", repository.git(
+        "commit-tree", "-m", "x", tree, at=repository.bare), at=repository.bare)
+    repository.git("update-server-info", at=repository.bare)
     web.folder = hostile.root / "served"
-    hostile.configure(source=f"{PUBLIC}evil.git", revision="main")
+    hostile.configure(source=f"{PUBLIC}git/hello.git", revision="main")
     before = hostile.layout.code.read_bytes()
     hostile.refused("stage", word)
     assert hostile.layout.code.read_bytes() == before
-    assert not [path for path in hostile.root.rglob("evil") if path.parent != bare]
+    assert not list(hostile.root.rglob("evil"))
 
 
 def zipped(*members: tuple[str, bytes, int]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import subprocess
 import threading
@@ -20,7 +21,9 @@ from tasks.core.errors import RegistryError
 from tasks.core.registry.client import Access, Registries
 from tasks.images.destination import Destination
 from tests.kit import registries as servers
-from tests.kit.registries import PASSWORD, USER, Layout, Server
+from tests.kit import tls
+from tests.kit.image_steps import steps
+from tests.kit.registries import PASSWORD, USER, Server
 from tests.kit.web import LOOPBACK
 
 
@@ -68,10 +71,8 @@ class Tokens:
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tokens]:
     servers.need_programs()
     folder = tmp_path_factory.mktemp("tokens")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
-                    "-subj", "/CN=tokens", "-keyout", str(folder / "key"),
-                    "-out", str(folder / "crt")], check=True, capture_output=True)
-    made = Tokens(certificate=folder / "crt", key=folder / "key")
+    crt, key = tls.self_signed(folder, "tokens")
+    made = Tokens(certificate=crt, key=key)
 
     class Handler(BaseHTTPRequestHandler):
         disable_nagle_algorithm = True
@@ -116,9 +117,8 @@ def test_push_mount_and_pull_with_tokens_that_are_kept(
         tokens: Tokens, target: Server, tmp_path: Path) -> None:
     authfile = servers.login_files(tmp_path / "login", [target.address])
     registry = Registries(access(target, authfile)).at(target.address)
-    layout = Layout(tmp_path / "image")
     data = b"layer " * 1000
-    blob = layout.add(data, servers.OCI_LAYER)
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
 
     class Once:
         def __enter__(self) -> list[bytes]:
@@ -128,11 +128,11 @@ def test_push_mount_and_pull_with_tokens_that_are_kept(
             pass
 
     tokens.given.clear()
-    registry.upload("a/one", blob["digest"], len(data), Once)
+    registry.upload("a/one", digest, len(data), Once)
     for _ in range(10):
-        assert registry.blob_size("a/one", blob["digest"]) == len(data)
-    assert registry.mount("a/two", blob["digest"], "a/one")
-    with registry.blob("a/two", blob["digest"], len(data)) as chunks:
+        assert registry.blob_size("a/one", digest) == len(data)
+    assert registry.mount("a/two", digest, "a/one")
+    with registry.blob("a/two", digest, len(data)) as chunks:
         assert b"".join(chunks) == data
     # Push, pull, push with the other's pull, and pull of the second: a token for each.
     assert sorted(tokens.given) == sorted([
@@ -194,23 +194,14 @@ def test_a_credential_helper_is_asked_by_standard_input(
 
 
 def test_a_whole_mirror_by_tokens(tokens: Tokens, target: Server, tmp_path: Path) -> None:
-    from tasks.images.lock import LockSpec, lock_images
-    from tasks.images.mirror import MirrorSpec, mirror_images
     authfile = servers.login_files(tmp_path / "login", [target.address])
     with servers.registry(tmp_path / "source") as source:
-        layout = Layout(tmp_path / "image")
-        layout.finish([layout.image([b"shared" * 10_000, b"own"])])
-        for name in ("one", "two", "three"):
-            servers.push(source, f"quay.io/a/{name}", "1", layout.folder)
+        images = [f"quay.io/a/{name}:1" for name in ("one", "two", "three")]
+        for image in images:
+            servers.add_image(source, image, [b"shared" * 10_000, b"own"])
         reach = access(target, authfile)
         reach = replace(reach, registries={**reach.registries, "quay.io": f"{source.url}/quay.io"})
-        (tmp_path / "images.txt").write_text("".join(f"quay.io/a/{name}:1\n"
-                                                     for name in ("one", "two", "three")))
-        lock_images(LockSpec(pipeline="test", images=tmp_path / "images.txt",
-                             lock=tmp_path / "lock.json", pinned=tmp_path / "pinned.txt",
-                             platform="linux/amd64", access=reach, relock=False))
-        mirror_images(MirrorSpec(pipeline="test", lock=tmp_path / "lock.json",
-                                 receipt=tmp_path / "receipt.json", access=reach,
-                                 destination=Destination(address=target.address)))
-    assert len(json.loads((tmp_path / "receipt.json").read_text())["images"]) == 3
+        at = steps(tmp_path, images, reach, Destination(address=target.address))
+        at.lock_and_mirror()
+    assert len(json.loads(at.mirror.receipt.read_text())["images"]) == 3
     assert all("password" not in scope for given in tokens.given for scope in given)

@@ -6,7 +6,7 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tasks.images.destination import Destination
 from tasks.images.lock import resolve
 from tasks.images.locked import Image
 from tasks.images.reference import parse
-from tests.kit.registry_memory import Answer, Memory, Request, serve
+from tests.kit.registry_memory import Answer, Memory, Request, once, serve
 
 LAYER = bytes(range(256)) * 3000
 NOW = "2026-01-01T00:00:00Z"
@@ -38,14 +38,7 @@ def far() -> Iterator[Memory]:
     """A source with quay.io/a/one:1 and quay.io/a/two:1, which share a layer."""
     with serve(Memory()) as memory:
         for name in ("one", "two"):
-            config = json.dumps({"os": "linux", "architecture": "amd64", "name": name}).encode()
-            layers = [LAYER, name.encode()]
-            value = {"schemaVersion": 2, "mediaType": MANIFESTS[0],
-                     "config": {"digest": memory.add_blob(f"a/{name}", config),
-                                "size": len(config)},
-                     "layers": [{"digest": memory.add_blob(f"a/{name}", each), "size": len(each)}
-                                for each in layers]}
-            memory.add_manifest(f"a/{name}", "1", MANIFESTS[0], json.dumps(value).encode())
+            memory.add_image(f"a/{name}", [LAYER, name.encode()])
         yield memory
 
 
@@ -76,20 +69,6 @@ def carry(far: Memory, near: Memory, home: Destination = HOME) -> list[Image]:
     for image in images:
         mirror.read_back(known, image, home)
     return images
-
-
-def once(condition: Callable[[Request], bool], answer: Answer, times: int = 1,
-         ) -> Callable[[Request], Answer | None]:
-    """Give `answer` to the first `times` requests that fit."""
-    left = [times]
-
-    def spoil(request: Request) -> Answer | None:
-        if left[0] and condition(request):
-            left[0] -= 1
-            return answer
-        return None
-
-    return spoil
 
 
 def is_upload(request: Request) -> bool:

@@ -18,7 +18,8 @@ import pytest
 from tasks.code import folder, stage
 from tasks.core import files, schema
 from tasks.core.errors import ImageError, SourceError
-from tasks.core.nextflow import program
+from tasks.core.nextflow.environment import Inherited
+from tasks.core.nextflow.installed import Nextflow, install
 from tasks.data.mirror import Mirror, Selection, Source, mirror
 from tasks.data.sources import Reach
 from tasks.images.inspect import InspectSpec, ask, inspect_images
@@ -126,7 +127,7 @@ def receipt(root: Path, images: list[str]) -> Path:
     return path
 
 
-def taken(runtime: program.Nextflow, place: Path, params: dict[str, Any],
+def taken(runtime: Nextflow, place: Path, params: dict[str, Any],
           *configs: Path) -> dict[str, str]:
     """The image of each task of a real run, whose engine is a program that does nothing."""
     root = place.parent
@@ -157,7 +158,8 @@ def test_offline_config_makes_the_pipeline_s_own_choices(
     build(RenderSpec(pipeline="forms", nextflow="24.10.5", scan=spec.scan,
                      receipt=receipt(tmp_path, images), output=offline,
                      toggles=ROOT / "config/offline.config"))
-    installed = program.install(runtime.archive, tmp_path / "nxf", home=tmp_path / "home")
+    installed = install(runtime.archive, tmp_path / "nxf", home=tmp_path / "home",
+                        inherited=Inherited.of(os.environ))
     seen = set()
     for params in RUNS:
         own = taken(installed, place, params)
@@ -206,7 +208,8 @@ def hello(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory) -
 
 def pack_plugin(runtime: runtimes.Runtime, root: Path) -> None:
     """Compile hello's plugin, and pack it as plugins:cache does."""
-    installed = program.install(runtime.archive, root / "jars", home=root / "home")
+    installed = install(runtime.archive, root / "jars", home=root / "home",
+                        inherited=Inherited())
     subprocess.run([sys.executable, ROOT / "examples/hello-plugin/build.py", "--classpath",
                     installed.launcher.parent / "lib", "--output", root / "plugin.zip"],
                    check=True)

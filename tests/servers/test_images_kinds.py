@@ -18,20 +18,22 @@ import pytest
 from tasks.core.errors import HostError, ImageError
 from tasks.core.net.inside import NOWHERE
 from tasks.core.registry.client import Access, Registries
-from tasks.core.schema import read_json
 from tasks.images.destination import Destination
-from tasks.images.lock import LockSpec, lock_images
+from tasks.images.lock import lock_images
 from tasks.images.locked import read_lock
-from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
+from tasks.images.mirror import mirror_images, show_plan
 from tasks.images.outdated import OutdatedSpec, show_outdated
-from tasks.images.verify import VerifySpec, extra, verify_images
+from tasks.images.verify import extra, verify_images
+from tests.kit import image_steps, tls
 from tests.kit import registries as servers
-from tests.kit.registries import Layout, Server
+from tests.kit.image_steps import Steps
+from tests.kit.images import layer
+from tests.kit.registries import Server
 from tests.kit.registry_memory import Answer, Memory, Request, serve
 
 OLD, BOTH = "quay.io/biocontainers/old:0.7", "docker.io/library/both:1"
-NEW = "quay.io/biocontainers/new:1"
-LAYERS = [servers.layer({"bin/old": b"of 2016"}), servers.layer({"etc/old": b"conf"})]
+NEW, MOVING = "quay.io/biocontainers/new:1", "quay.io/biocontainers/new:moving"
+LAYERS = [layer({"bin/old": b"of 2016"}), layer({"etc/old": b"conf"})]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,20 +50,15 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     servers.need_programs()
     root = tmp_path_factory.mktemp("registries")
-    ca, certificate, key = servers.certificates(root / "tls")
+    ca, certificate, key = tls.certificates(root / "tls")
     htpasswd = servers.passwords(root)
     with ExitStack() as stack:
         source = stack.enter_context(servers.registry(root / "source", schema1=True))
         one, two = (stack.enter_context(servers.registry(
             root / name, tls=(certificate, key), htpasswd=htpasswd)) for name in ("one", "two"))
-        layout = Layout(root / "old")
-        layout.finish([layout.with_history(LAYERS)])
-        servers.push(source, "quay.io/biocontainers/old", "0.7", layout.folder, form="v2s1")
-        layout = Layout(root / "both")
-        layout.finish([layout.image([LAYERS[0], each.encode()], architecture=each)
-                       for each in ("amd64", "arm64")])
-        servers.push(source, "docker.io/library/both", "1", layout.folder)
-        put_new(source, root, b"first")
+        servers.add_image(source, OLD, LAYERS, form="v2s1")
+        servers.add_image(source, BOTH, LAYERS[:1], platforms=("amd64", "arm64"))
+        servers.add_image(source, NEW, [b"first"])
         yield World(source=source, one=one, two=two, access=Access(
             registries={"quay.io": f"{source.url}/quay.io", "docker.io": f"{source.url}/docker.io",
                         "gone.example.org": "http://127.0.0.1:1"}, ca=ca,
@@ -69,54 +66,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             hosts=NOWHERE.naming(*(f"https://{each.address}" for each in (one, two)))))
 
 
-def put_new(source: Server, folder: Path, content: bytes, tag: str = "1") -> None:
-    layout = Layout(folder / content.decode())
-    layout.finish([layout.image([content])])
-    servers.push(source, "quay.io/biocontainers/new", tag, layout.folder)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Steps:
-    """The steps over some images."""
-
-    lock: LockSpec
-    plan: PlanSpec
-    mirror: MirrorSpec
-    verify: VerifySpec
-
-    def entry(self, source: str) -> dict[str, Any]:
-        """An image in the receipt."""
-        told = read_json(self.mirror.receipt, "images-receipt")["images"]
-        found: dict[str, Any] = next(each for each in told if each["source"] == source)
-        return found
-
-    def all(self) -> str:
-        lock_images(self.lock)
-        return mirror_images(self.mirror)
-
-
 def steps(world: World, folder: Path, *images: str, further: tuple[str, ...] = (),
           repositories: dict[str, str] | None = None) -> Steps:
-    (folder / "images.txt").write_text("".join(f"{each}\n" for each in sorted(images)))
     destination = Destination(address=world.one.address, prefix=folder.name.replace("_", "-"),
                               repositories=repositories or {})
-    lock, receipt = folder / "lock.json", folder / "images.receipt.json"
-    common: dict[str, Any] = {"pipeline": "test", "lock": lock, "access": world.access}
-    return Steps(
-        lock=LockSpec(**common, images=folder / "images.txt", pinned=folder / "pinned.txt",
-                      platform="linux/amd64", further=further, relock=False,
-                      licences={"*/biocontainers/old": "ours"}),
-        plan=PlanSpec(**common, destination=destination, locks=(lock,), receipt=receipt,
-                      report=folder / "images.plan.json"),
-        mirror=MirrorSpec(**common, receipt=receipt, destination=destination),
-        verify=VerifySpec(**common, locks=(lock,), receipt=receipt, destination=destination))
-
-
-def planned(at: Steps, source: str) -> dict[str, Any]:
-    show_plan(at.plan)
-    told = read_json(at.plan.report, "images-plan")["images"]
-    found: dict[str, Any] = next(each for each in told if each["source"] == source)
-    return found
+    return image_steps.steps(folder, sorted(images), world.access, destination, further=further,
+                             licences={"*/biocontainers/old": "ours"})
 
 
 def test_schema_1_is_told_converted_once_and_held_against_its_source(
@@ -128,15 +83,15 @@ def test_schema_1_is_told_converted_once_and_held_against_its_source(
     assert f"licence: {OLD} needs one of ours" in said
     locked = {str(image.source): image for image in read_lock(at.lock.lock)}[OLD]
     assert (locked.convert, locked.config, len(locked.layers)) == ("docker schema 1", None, 3)
-    assert (planned(at, OLD)["state"], planned(at, OLD)["licence"]) == ("converts", "ours")
+    assert (at.planned(OLD)["state"], at.planned(OLD)["licence"]) == ("converts", "ours")
     assert "1 converted" in mirror_images(at.mirror)
-    told = at.entry(OLD)
+    told = at.received(OLD)
     assert told["converted"] == {"from": locked.manifest, "reason": "docker schema 1"}
     assert told["digest"] != locked.manifest
     seen = servers.inspect(world.one, f"{told['destination'].partition('/')[2]}@{told['digest']}",
                            world.access.authfile)
     assert seen["Layers"] == [blob.digest for blob in locked.layers[:2]]
-    assert "is in docker schema 1" not in "".join(planned(at, OLD)["why"])
+    assert "is in docker schema 1" not in "".join(at.planned(OLD)["why"])
     assert not list(tmp_path.glob("converting*"))
 
     before, receipt = servers.writes(world.one), at.mirror.receipt.read_bytes()
@@ -152,11 +107,11 @@ def test_schema_1_is_told_converted_once_and_held_against_its_source(
 def test_a_lost_conversion_is_seen_and_made_again(world: World, tmp_path: Path,
                                                   capsys: pytest.CaptureFixture[str]) -> None:
     at = steps(world, tmp_path, OLD)
-    at.all()
-    config = json.loads(world.one.blob(at.entry(OLD)["digest"]).read_bytes())["config"]["digest"]
+    at.lock_and_mirror()
+    config = json.loads(world.one.blob(at.received(OLD)["digest"]).read_bytes())["config"]["digest"]
     kept = at.mirror.receipt.read_bytes()
     world.one.blob(config).unlink()
-    assert planned(at, OLD)["state"] == "converts"
+    assert at.planned(OLD)["state"] == "converts"
     with pytest.raises(ImageError, match="images:mirror:test"):
         verify_images(at.verify)
     assert f"blob {config} is missing" in capsys.readouterr().out
@@ -177,7 +132,7 @@ def test_without_skopeo_only_an_old_image_fails(world: World, tmp_path: Path,
         assert OLD in str(caught.value)
         assert not at.mirror.receipt.exists()
         at.lock.images.write_text(f"{NEW}\n")
-        at.all()
+        at.lock_and_mirror()
 
 
 def test_a_conversion_with_other_layers_is_refused(world: World, tmp_path: Path,
@@ -191,15 +146,15 @@ def test_a_conversion_with_other_layers_is_refused(world: World, tmp_path: Path,
     monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
     at = steps(world, tmp_path, OLD)
     with pytest.raises(ImageError, match="other layers"):
-        at.all()
+        at.lock_and_mirror()
     assert not at.mirror.receipt.exists()
 
 
 def test_a_single_platform_leaves_the_index_and_all_of_them_bring_it(
         world: World, tmp_path: Path) -> None:
     at = steps(world, tmp_path, BOTH, NEW)
-    at.all()
-    one = at.entry(BOTH)
+    at.lock_and_mirror()
+    one = at.received(BOTH)
     assert "index" not in one
     assert pointed(world, one) == one["digest"] == read_lock(at.lock.lock)[0].manifest
     with pytest.raises(ImageError, match="add relock=1"):
@@ -207,9 +162,9 @@ def test_a_single_platform_leaves_the_index_and_all_of_them_bring_it(
     for further in (("all",), ("linux/arm64",)):
         said = lock_images(replace(at.lock, further=further, relock=True))
         assert ("platform: " + NEW in said) == (further == ("linux/arm64",))
-        assert planned(at, BOTH)["state"] == ("moves" if further == ("all",) else "present")
+        assert at.planned(BOTH)["state"] == ("moves" if further == ("all",) else "present")
         mirror_images(at.mirror)
-        both = at.entry(BOTH)
+        both = at.received(BOTH)
         image = read_lock(at.lock.lock)[0]
         assert pointed(world, both) == both["index"] == image.index
         assert both["digest"] == one["digest"]
@@ -237,9 +192,9 @@ def pointed(world: World, told: dict[str, Any]) -> str:
 def test_a_lost_platform_is_a_mismatch(world: World, tmp_path: Path,
                                        capsys: pytest.CaptureFixture[str]) -> None:
     at = steps(world, tmp_path, BOTH, further=("all",))
-    at.all()
+    at.lock_and_mirror()
     other = read_lock(at.lock.lock)[0].others[0].manifest
-    (world.one.data / "docker/registry/v2/repositories" / place(at.entry(BOTH))
+    (world.one.data / "docker/registry/v2/repositories" / place(at.received(BOTH))
      / f"_manifests/revisions/sha256/{other[7:]}/link").unlink()
     with pytest.raises(ImageError):
         verify_images(at.verify)
@@ -252,13 +207,13 @@ def test_each_source_goes_to_its_own_registry(world: World, tmp_path: Path,
                                               capsys: pytest.CaptureFixture[str]) -> None:
     at = steps(world, tmp_path, BOTH, OLD, NEW,
                repositories={"docker.io": f"{world.two.address}/hub/{tmp_path.name[:4]}"})
-    said = at.all()
+    said = at.lock_and_mirror()
     assert f"at {' and '.join(sorted([world.one.address, world.two.address]))}" in said
-    assert at.entry(BOTH)["destination"] == (
+    assert at.received(BOTH)["destination"] == (
         f"{world.two.address}/hub/{tmp_path.name[:4]}/library/both")
-    assert at.entry(NEW)["destination"].startswith(f"{world.one.address}/{tmp_path.name[:4]}")
-    assert servers.inspect(world.two, f"{place(at.entry(BOTH))}:1",
-                           world.access.authfile)["Digest"] == at.entry(BOTH)["digest"]
+    assert at.received(NEW)["destination"].startswith(f"{world.one.address}/{tmp_path.name[:4]}")
+    assert servers.inspect(world.two, f"{place(at.received(BOTH))}:1",
+                           world.access.authfile)["Digest"] == at.received(BOTH)["digest"]
     assert "3 images whole" in verify_images(at.verify)
     layer = read_lock(at.lock.lock)[0].layers[0].digest
     world.two.blob(layer).unlink()
@@ -283,18 +238,13 @@ def test_two_pipelines_that_meet_in_one_place_are_refused(world: World, tmp_path
 
 def test_what_is_extra_moved_gone_or_silent_is_told_and_no_fault(
         world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    put_new(world.source, tmp_path, b"kept", "moving")
-    at = steps(world, tmp_path, BOTH, NEW, "quay.io/biocontainers/new:moving")
-    at.all()
+    servers.add_image(world.source, MOVING, [b"kept"])
+    at = steps(world, tmp_path, BOTH, NEW, MOVING)
+    at.lock_and_mirror()
     prefix = at.mirror.destination.prefix
-    put_new(world.source, tmp_path, b"next", "moving")
+    servers.add_image(world.source, MOVING, [b"next"])
     for path, tag in ((f"{prefix}/quay.io/biocontainers/new", "stray"), (f"{prefix}/stray", "1")):
-        layout = Layout(tmp_path / path)
-        layout.finish([layout.image([LAYERS[0]])])
-        subprocess.run(["skopeo", "--insecure-policy", "copy", "--quiet", "--format", "oci",
-                        "--dest-tls-verify=false", "--dest-authfile", str(world.access.authfile),
-                        f"oci:{layout.folder}:it", f"docker://{world.one.address}/{path}:{tag}"],
-                       check=True, capture_output=True)
+        servers.add_image(world.one, f"{path}:{tag}", LAYERS[:1], authfile=world.access.authfile)
     capsys.readouterr()
     verify_images(at.verify)
     out = capsys.readouterr().out
@@ -317,7 +267,7 @@ def test_a_silent_source_is_no_fault(world: World, tmp_path: Path,
                                      capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.0)
     at = steps(world, tmp_path, NEW, BOTH)
-    at.all()
+    at.lock_and_mirror()
     silent = replace(world.access, registries={**world.access.registries,
                                                "quay.io": "http://127.0.0.1:1/quay.io"})
     verify_images(replace(at.verify, access=silent))

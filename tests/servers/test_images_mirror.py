@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,12 +17,16 @@ from tasks.core.net.inside import NOWHERE
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.images.destination import Destination
-from tasks.images.lock import LockSpec, lock_images
+from tasks.images.lock import lock_images
 from tasks.images.locked import read_lock
-from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
-from tasks.images.verify import VerifySpec, verify_images
+from tasks.images.mirror import mirror_images, show_plan
+from tasks.images.verify import verify_images
+from tests.kit import faults, image_steps, tls
 from tests.kit import registries as servers
-from tests.kit.registries import Layout, Server
+from tests.kit.faults import flip
+from tests.kit.image_steps import Steps
+from tests.kit.images import DOCKER, OCI, layer
+from tests.kit.registries import Server
 
 # A layer that all images have.
 SHARED = random.Random(1).randbytes(300_000)
@@ -52,47 +50,31 @@ class World:
                       hosts=NOWHERE.naming(f"https://{self.target.address}"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Steps:
-    """The specs of one pipeline, in a folder of its own."""
-
-    lock: LockSpec
-    plan: PlanSpec
-    mirror: MirrorSpec
-    verify: VerifySpec
-
-    def all(self) -> str:
-        lock_images(self.lock)
-        return mirror_images(self.mirror)
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     servers.need_programs()
     root = tmp_path_factory.mktemp("registries")
-    ca, certificate, key = servers.certificates(root / "tls")
+    ca, certificate, key = tls.certificates(root / "tls")
     with ExitStack() as stack:
         source = stack.enter_context(servers.registry(root / "source"))
         target = stack.enter_context(servers.registry(
             root / "target", tls=(certificate, key), htpasswd=servers.passwords(root)))
-        _fill(source, root / "images")
+        _fill(source)
         yield World(source=source, target=target, ca=ca,
                     authfile=servers.login_files(root / "auth", [target.address]))
 
 
-def _fill(source: Server, folder: Path) -> None:
+def _fill(source: Server) -> None:
     """fastqc as OCI, multiqc as Docker v2s2, busybox as an index of two platforms."""
-    for name, content in (("fastqc", b"one"), ("multiqc", b"two"), ("big", b"")):
-        layout = Layout(folder / name)
-        tool = content or random.Random(7).randbytes(5 << 20)
-        layout.finish([layout.image([SHARED, servers.layer({"bin/tool": tool})])])
-    layout = Layout(folder / "busybox")
-    layout.finish([layout.image([SHARED, servers.layer({"bin/sh": each.encode()})],
-                                architecture=each) for each in ("amd64", "arm64")])
-    servers.push(source, "quay.io/biocontainers/fastqc", "0.12.1--0", folder / "fastqc")
-    servers.push(source, "quay.io/biocontainers/multiqc", "1.25", folder / "multiqc", form="v2s2")
-    servers.push(source, "docker.io/library/busybox", "1.36", folder / "busybox")
-    servers.push(source, "quay.io/biocontainers/big", "1", folder / "big")
+    def program(data: bytes) -> list[bytes]:
+        return [SHARED, layer({"bin/tool": data})]
+
+    servers.add_image(source, "quay.io/biocontainers/fastqc:0.12.1--0", program(b"one"))
+    servers.add_image(source, "quay.io/biocontainers/multiqc:1.25", program(b"two"), form="v2s2")
+    servers.add_image(source, "docker.io/library/busybox:1.36", program(b"sh"),
+                      platforms=("amd64", "arm64"))
+    servers.add_image(source, "quay.io/biocontainers/big:1",
+                      program(random.Random(7).randbytes(5 << 20)))
 
 
 @pytest.fixture
@@ -104,19 +86,9 @@ def three() -> list[str]:
 def steps(world: World, folder: Path, images: list[str], *, prefix: str = "",
           access: Access | None = None, address: str | None = None) -> Steps:
     """The steps over these images, each test with a prefix of its own at the destination."""
-    (folder / "images.txt").write_text("".join(f"{each}\n" for each in images))
     destination = Destination(address=address or world.target.address,
                               prefix=prefix or f"t{abs(hash(str(folder))) % 10**8}")
-    lock, receipt = folder / "lock.json", folder / "images.receipt.json"
-    access = access or world.access
-    common: dict[str, Any] = {"pipeline": "test", "lock": lock, "access": access}
-    return Steps(
-        lock=LockSpec(**common, images=folder / "images.txt", pinned=folder / "pinned.txt",
-                      platform="linux/amd64", relock=False),
-        plan=PlanSpec(**common, destination=destination, locks=(lock,), receipt=receipt,
-                      report=folder / "images.plan.json"),
-        mirror=MirrorSpec(**common, receipt=receipt, destination=destination),
-        verify=VerifySpec(**common, locks=(lock,), receipt=receipt, destination=destination))
+    return image_steps.steps(folder, images, access or world.access, destination)
 
 
 def test_images_of_all_kinds_arrive_whole_and_only_once(
@@ -139,8 +111,8 @@ def test_images_of_all_kinds_arrive_whole_and_only_once(
     locked = {str(image.source): image for image in read_lock(at.lock.lock)}
     assert locked[three[0]].index is not None
     assert locked[three[1]].index is None
-    assert locked[three[1]].media_type == servers.OCI
-    assert locked[three[2]].media_type == servers.DOCKER
+    assert locked[three[1]].media_type == OCI
+    assert locked[three[2]].media_type == DOCKER
     before = servers.writes(world.target)
     assert "0 B moved in 0 blobs" in mirror_images(at.mirror)
     assert servers.writes(world.target) == before
@@ -167,12 +139,10 @@ def test_the_lock_keeps_what_it_holds_and_drops_what_is_no_longer_listed(
 
 def test_a_moved_tag_is_taken_and_told_only_when_asked(world: World, tmp_path: Path) -> None:
     for content in (b"first", b"second"):
-        layout = Layout(tmp_path / content.decode())
-        layout.finish([layout.image([content])])
-        servers.push(world.source, "quay.io/biocontainers/moved", "1", layout.folder)
+        servers.add_image(world.source, "quay.io/biocontainers/moved:1", [content])
         if content == b"first":
             at = steps(world, tmp_path, ["quay.io/biocontainers/moved:1"])
-            at.all()
+            at.lock_and_mirror()
             first = read_lock(at.lock.lock)[0].manifest
     assert "moved" not in lock_images(at.lock)
     assert read_lock(at.lock.lock)[0].manifest == first
@@ -215,7 +185,7 @@ def test_a_missing_image_is_named(world: World, tmp_path: Path, three: list[str]
 
 
 def test_a_wrong_ca_says_what_to_do(world: World, tmp_path: Path, three: list[str]) -> None:
-    other, _, _ = servers.certificates(tmp_path / "other")
+    other, _, _ = tls.certificates(tmp_path / "other")
     at = steps(world, tmp_path, three[:1], access=replace(world.access, ca=other))
     lock_images(at.lock)
     with pytest.raises(RegistryError) as caught:
@@ -248,13 +218,12 @@ def test_no_login_says_what_to_do(world: World, tmp_path: Path, three: list[str]
 
 
 def test_a_changed_byte_at_the_source_is_refused_and_named(world: World, tmp_path: Path) -> None:
-    layout = Layout(tmp_path / "image")
-    layout.finish([layout.image([random.Random(str(tmp_path)).randbytes(700_000)])])
-    servers.push(world.source, "quay.io/biocontainers/spoiled", "1", layout.folder)
+    servers.add_image(world.source, "quay.io/biocontainers/spoiled:1",
+                      [random.Random(str(tmp_path)).randbytes(700_000)])
     at = steps(world, tmp_path, ["quay.io/biocontainers/spoiled:1"])
     lock_images(at.lock)
     layer = read_lock(at.lock.lock)[0].layers[0].digest
-    servers.tamper(world.source.blob(layer))
+    flip(world.source.blob(layer))
     with pytest.raises(IntegrityError) as caught:
         mirror_images(at.mirror)
     assert f"quay.io/biocontainers/spoiled@{layer}" in str(caught.value)
@@ -264,11 +233,10 @@ def test_a_changed_byte_at_the_source_is_refused_and_named(world: World, tmp_pat
 
 def test_verify_finds_a_lost_layer_and_the_mirror_repairs_it(
         world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    layout = Layout(tmp_path / "image")
-    layout.finish([layout.image([random.Random(str(tmp_path)).randbytes(70_000)])])
-    servers.push(world.source, "quay.io/biocontainers/lost", "1", layout.folder)
+    servers.add_image(world.source, "quay.io/biocontainers/lost:1",
+                      [random.Random(str(tmp_path)).randbytes(70_000)])
     at = steps(world, tmp_path, ["quay.io/biocontainers/lost:1"])
-    at.all()
+    at.lock_and_mirror()
     layer = read_lock(at.lock.lock)[0].layers[0].digest
     content = world.target.blob(layer).read_bytes()
     world.target.blob(layer).unlink()
@@ -287,7 +255,7 @@ def test_verify_finds_a_lost_layer_and_the_mirror_repairs_it(
 def test_verify_finds_drift_between_lock_and_receipt(
         world: World, tmp_path: Path, three: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     at = steps(world, tmp_path, three)
-    at.all()
+    at.lock_and_mirror()
     receipt = json.loads(at.mirror.receipt.read_bytes())
     receipt["images"][1]["digest"] = "sha256:" + "0" * 64
     at.mirror.receipt.write_text(json.dumps(receipt))
@@ -300,7 +268,7 @@ def test_verify_keeps_the_receipt_where_the_registry_is_down(
         world: World, tmp_path: Path, three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.0)
     at = steps(world, tmp_path, three[:1])
-    at.all()
+    at.lock_and_mirror()
     address = f"127.0.0.1:{servers.free_port()}"
     down = replace(at.verify, access=replace(
         world.access, registries={**world.access.registries,
@@ -333,8 +301,7 @@ def test_a_killed_mirror_records_nothing_and_the_next_one_completes(
             **world.access.registries, fresh.address: fresh.url})
         at = steps(world, tmp_path, images, access=access, address=fresh.address)
         lock_images(at.lock)
-        code = ("import sys, time, pickle\n"
-                "from tasks.images import mirror\n"
+        code = ("from tasks.images import mirror\n"
                 "counted = mirror._counted\n"
                 "def slow(chunks, progress):\n"
                 "    for chunk in counted(chunks, progress):\n"
@@ -342,18 +309,13 @@ def test_a_killed_mirror_records_nothing_and_the_next_one_completes(
                 "        time.sleep(0.2)\n"
                 "mirror._counted = slow\n"
                 "mirror.mirror_images(pickle.load(sys.stdin.buffer))\n")
-        process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
-                                   env={**os.environ, "PYTHONPATH": str(Path.cwd())})
-        assert process.stdin is not None
-        process.stdin.write(pickle.dumps(at.mirror))
-        process.stdin.close()
+        process = faults.start(code, at.mirror)
         uploads = fresh.data / "docker/registry/v2/repositories"
         for _ in range(500):
             if any(each.stat().st_size for each in uploads.rglob("_uploads/*/data")):
                 break
             time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        assert faults.kill(process)
         assert not at.mirror.receipt.exists()
         mirror_images(at.mirror)
         assert len(read_json(at.mirror.receipt, "images-receipt")["images"]) == 2
@@ -362,7 +324,7 @@ def test_a_killed_mirror_records_nothing_and_the_next_one_completes(
 
 def test_no_error_holds_the_password(world: World, tmp_path: Path, three: list[str]) -> None:
     at = steps(world, tmp_path, three[:1])
-    at.all()
+    at.lock_and_mirror()
     for path in tmp_path.rglob("*.json"):
         assert servers.PASSWORD not in path.read_text()
     with pytest.raises(AirlockError) as caught:

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import random
-import signal
 import subprocess
 import sys
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from itertools import repeat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tasks.core import files
 from tasks.core.errors import ImageError, IntegrityError
-from tasks.core.registry.client import Access, Manifest, Registries
+from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
-from tasks.images.lock import LockSpec, lock_images
+from tasks.images.destination import Destination
+from tasks.images.lock import lock_images
 from tasks.images.locked import read_lock
-from tasks.images.oci_layout import LayoutSpec, lay_out
-from tasks.images.save import SaveSpec, save_images
+from tasks.images.oci_layout import lay_out
+from tasks.images.save import save_images
+from tests.kit import faults, image_steps, machine
 from tests.kit import registries as servers
-from tests.kit.registries import Layout, Server
+from tests.kit.faults import flip
+from tests.kit.image_steps import Steps
+from tests.kit.registries import Server
 from tests.kit.registry_memory import Memory, Request, serve
 
 SHARED = random.Random(1).randbytes(400_000)
@@ -37,37 +37,9 @@ ONE, TWO = "quay.io/bio/one:1.0", "quay.io/bio/two:2--0"
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Steps:
-    """The specs of one pipeline in a folder of its own; `save` writes below `folder`."""
-
-    lock: LockSpec
-    layout: LayoutSpec
-    save: SaveSpec
-
-    def all(self) -> str:
-        lock_images(self.lock)
-        lay_out(self.layout)
-        return save_images(self.save)
-
-    def archives(self) -> dict[str, str]:
-        return {path.name: files.sha256(path) for path in self.save.folder.glob("*.tar")}
-
-
 def steps(folder: Path, url: str, images: list[str]) -> Steps:
-    files.write_text(folder / "images.txt", "".join(f"{each}\n" for each in images))
     access = Access(registries={"quay.io": f"{url}/quay.io"}, ca=None, authfile=None)
-    lock, oci = folder / "lock.json", folder / "oci"
-    config = folder / "images/offline.load.config"
-    files.write_text(config, "// as tasks/offline writes it\n")
-    return Steps(
-        lock=LockSpec(pipeline="test", images=folder / "images.txt", lock=lock, relock=False,
-                      pinned=folder / "pinned", platform="linux/amd64", access=access),
-        layout=LayoutSpec(pipeline="test", lock=lock, index=oci / "index.json",
-                          marker=oci / "oci-layout", blobs=folder / "blobs", access=access,
-                          destination=None, receipt=folder / "receipt.json"),
-        save=SaveSpec(pipeline="test", lock=lock, index=oci / "index.json",
-                      blobs=folder / "blobs", config=config, folder=folder / "images"))
+    return image_steps.steps(folder, images, access, Destination(address="none.example.org"))
 
 
 @pytest.fixture(scope="module")
@@ -75,25 +47,18 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     servers.need_programs()
     root = tmp_path_factory.mktemp("source")
     with servers.registry(root / "registry") as server:
-        for name, tag in (("one", "1.0"), ("two", "2--0")):
-            layout = Layout(root / name)
-            layout.finish([layout.image([SHARED, name.encode()])])
-            servers.push(server, f"quay.io/bio/{name}", tag, layout.folder)
-        layout = Layout(root / "big")
-        layout.finish([layout.image([random.Random(3).randbytes(20 << 20)])])
-        servers.push(server, "quay.io/bio/big", "1", layout.folder)
-        layout = Layout(root / "both")
-        layout.finish([layout.image([SHARED, each.encode()], architecture=each)
-                       for each in ("amd64", "arm64")])
-        servers.push(server, "quay.io/bio/both", "1", layout.folder)
+        for name in (ONE, TWO):
+            servers.add_image(server, name, [SHARED, name.encode()])
+        servers.add_image(server, "quay.io/bio/big:1", [random.Random(3).randbytes(20 << 20)])
+        servers.add_image(server, "quay.io/bio/both:1", [SHARED], platforms=("amd64", "arm64"))
         yield server
 
 
 def test_archives_are_whole_and_their_bytes_hang_on_the_images_alone(
         source: Server, tmp_path: Path) -> None:
     first, second = (steps(tmp_path / name, source.url, [ONE, TWO]) for name in ("a", "b"))
-    assert "2 archives" in first.all()
-    second.all()
+    assert "2 archives" in first.lock_and_save()
+    second.lock_and_save()
     assert first.archives() == second.archives()
     assert len(first.archives()) == 2
     subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=first.save.folder,
@@ -116,19 +81,10 @@ def test_archives_are_whole_and_their_bytes_hang_on_the_images_alone(
 
 
 def test_each_blob_is_fetched_once(tmp_path: Path) -> None:
-    def add(memory: Memory, name: str) -> str:
-        repository = f"quay.io/bio/{name}"
-        config = json.dumps({"os": "linux", "architecture": "amd64", "name": name}).encode()
-        layers = [{"mediaType": servers.OCI_LAYER, "size": len(each),
-                   "digest": memory.add_blob(repository, each)} for each in (SHARED, SHARED)]
-        manifest = {"schemaVersion": 2, "mediaType": servers.OCI, "layers": layers, "config": {
-            "mediaType": servers.OCI_CONFIG, "size": len(config),
-            "digest": memory.add_blob(repository, config)}}
-        memory.add_manifest(repository, "1", servers.OCI, json.dumps(manifest).encode())
-        return f"{repository}:1"
-
     with serve(Memory()) as memory:
-        at = steps(tmp_path, memory.url, [add(memory, name) for name in ("one", "two")])
+        for name in ("one", "two"):
+            memory.add_image(f"quay.io/bio/{name}", [SHARED, SHARED])
+        at = steps(tmp_path, memory.url, ["quay.io/bio/one:1", "quay.io/bio/two:1"])
         lock_images(at.lock)
         memory.seen.clear()
         lay_out(at.layout)
@@ -143,13 +99,13 @@ def test_each_blob_is_fetched_once(tmp_path: Path) -> None:
 
 def test_a_second_save_writes_only_what_is_new(source: Server, tmp_path: Path) -> None:
     at = steps(tmp_path, source.url, [ONE, TWO])
-    at.all()
+    at.lock_and_save()
     before = {path: path.stat().st_mtime_ns for path in at.save.folder.glob("*.tar")}
     assert "2 archives" in (said := save_images(at.save)) and "0 of them written" in said
     assert before == {path: path.stat().st_mtime_ns for path in at.save.folder.glob("*.tar")}
     (at.save.folder / ".left.part").write_bytes(b"of a killed run")
     at.lock.images.write_text(f"{TWO}\nquay.io/bio/both:1\n")
-    assert "1 of them written now" in at.all()
+    assert "1 of them written now" in at.lock_and_save()
     assert sorted(name.partition("-")[0] for name in at.archives()) == ["both", "two"]
     assert not list(at.save.folder.glob(".*"))
 
@@ -158,7 +114,7 @@ def test_an_image_named_by_digest_has_a_name_that_engines_take(
         source: Server, tmp_path: Path) -> None:
     digest = str(servers.inspect(source, "quay.io/bio/one:1.0")["Digest"])
     at = steps(tmp_path, source.url, [f"quay.io/bio/one@{digest}", ONE])
-    at.all()
+    at.lock_and_save()
     names = [each["annotations"]["io.containerd.image.name"]
              for each in read_json(at.layout.index, "oci-index")["manifests"]]
     assert sorted(names) == [ONE, f"quay.io/bio/one:{digest.replace(':', '-')}"]
@@ -168,7 +124,7 @@ def test_further_platforms_are_in_the_layout_and_the_hosts_own_in_the_archive(
         source: Server, tmp_path: Path) -> None:
     at = steps(tmp_path, source.url, ["quay.io/bio/both:1"])
     at = replace(at, lock=replace(at.lock, further=("linux/arm64",)))
-    at.all()
+    at.lock_and_save()
     image = read_lock(at.lock.lock)[0]
     for digest in image.manifests:
         plain = digest.removeprefix("sha256:")
@@ -181,24 +137,16 @@ def test_further_platforms_are_in_the_layout_and_the_hosts_own_in_the_archive(
 def test_two_images_under_one_name_are_refused(source: Server, tmp_path: Path) -> None:
     digest = str(servers.inspect(source, "quay.io/bio/one:1.0")["Digest"])
     tag = digest.replace(":", "-")
-    layout = Layout(tmp_path / "other")
-    layout.finish([layout.image([b"other"])])
-    servers.push(source, "quay.io/bio/one", tag, layout.folder)
+    servers.add_image(source, f"quay.io/bio/one:{tag}", [b"other"])
     at = steps(tmp_path / "p", source.url, [f"quay.io/bio/one@{digest}", f"quay.io/bio/one:{tag}"])
     with pytest.raises(ImageError, match=f"would both be quay.io/bio/one:{tag}"):
-        at.all()
+        at.lock_and_save()
     assert not at.archives()
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
 
 
 def test_a_flipped_byte_in_an_archive_is_named_and_mended(source: Server, tmp_path: Path) -> None:
     at = steps(tmp_path, source.url, [ONE, TWO])
-    at.all()
+    at.lock_and_save()
     whole = at.archives()
     bad = next(at.save.folder.glob("two-*.tar"))
     flip(bad)
@@ -222,34 +170,32 @@ def test_a_flipped_byte_in_a_blob_is_refused_and_named_and_the_next_run_complete
     assert not list(at.save.folder.glob("two-*"))
     assert not at.layout.index.exists()  # so images:layout is stale
     said = lay_out(at.layout)
-    assert "0 B fetched" not in said
+    assert "; 0 B fetched" not in said
     assert "2 archives" in save_images(at.save)
 
 
 def test_a_flipped_byte_at_the_source_is_refused_and_named(tmp_path: Path) -> None:
     with servers.registry(tmp_path / "registry") as server:
-        layout = Layout(tmp_path / "image")
-        layout.finish([layout.image([SHARED])])
-        servers.push(server, "quay.io/bio/spoiled", "1", layout.folder)
+        servers.add_image(server, "quay.io/bio/spoiled:1", [SHARED])
         at = steps(tmp_path / "p", server.url, ["quay.io/bio/spoiled:1"])
         lock_images(at.lock)
         digest = read_lock(at.lock.lock)[0].layers[0].digest
         blob = server.blob(digest)
         whole = blob.read_bytes()
-        servers.tamper(blob)
+        flip(blob)
         with pytest.raises(IntegrityError, match=f"quay.io/bio/spoiled@{digest}"):
             lay_out(at.layout)
         assert not at.layout.index.exists()
         plain = digest.removeprefix("sha256:")
         assert not list((at.layout.blobs / plain).iterdir())
         blob.write_bytes(whole)
-        at.all()
+        at.lock_and_save()
 
 
 def test_a_body_that_breaks_off_is_fetched_again(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.0)
-    config = b'{"os": "linux", "architecture": "amd64"}'
+    layer = hashlib.sha256(SHARED).hexdigest()
     broken: list[str] = []
 
     with serve(Memory()) as memory:
@@ -259,15 +205,10 @@ def test_a_body_that_breaks_off_is_fetched_again(
                 return 200, {"Content-Length": str(len(SHARED))}, SHARED[:100_000]
             return None
 
-        layer = memory.add_blob("quay.io/bio/x", SHARED)
-        manifest = {"schemaVersion": 2, "mediaType": servers.OCI,
-                    "layers": [{"digest": layer, "size": len(SHARED)}],
-                    "config": {"digest": memory.add_blob("quay.io/bio/x", config),
-                               "size": len(config)}}
-        memory.add_manifest("quay.io/bio/x", "1", servers.OCI, json.dumps(manifest).encode())
+        memory.add_image("quay.io/bio/x", [SHARED])
         memory.spoil = spoil
         at = steps(tmp_path, memory.url, ["quay.io/bio/x:1"])
-        at.all()
+        at.lock_and_save()
         assert len(broken) == 2
 
 
@@ -288,8 +229,7 @@ def test_a_full_disk_is_told_and_the_next_run_completes(source: Server, tmp_path
         assert not done.returncode, done.stderr.decode()
         return done.stdout.decode()
 
-    if os.getuid():
-        pytest.skip("mounting a small disk needs root")
+    machine.need_root()
     said = on_a_small_disk(at.layout.blobs, "oci_layout.lay_out", at.layout)
     assert "No space left on device" in said and str(at.layout.blobs) in said
     assert "free space" in said
@@ -305,11 +245,10 @@ def test_a_full_disk_is_told_and_the_next_run_completes(source: Server, tmp_path
 def test_killed_at_any_time_the_next_run_completes(source: Server, tmp_path: Path) -> None:
     images = [ONE, TWO, "quay.io/bio/big:1"]
     whole = steps(tmp_path / "whole", source.url, images)
-    whole.all()
+    whole.lock_and_save()
     at = steps(tmp_path / "killed", source.url, images)
     lock_images(at.lock)
-    code = ("import pickle, sys, time\n"
-            "from tasks.core import files\n"
+    code = ("from tasks.core import files\n"
             "from tasks.images import blobs, oci_layout, save\n"
             "checked = blobs.checked\n"
             "def slow(*given):\n"
@@ -325,13 +264,9 @@ def test_killed_at_any_time_the_next_run_completes(source: Server, tmp_path: Pat
             "oci_layout.lay_out(one)\nsave.save_images(two)\n")
     killed = 0
     for pause in (0.4, 0.7, 1.0, 1.3):
-        process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, cwd=ROOT)
-        assert process.stdin is not None
-        process.stdin.write(pickle.dumps((at.layout, at.save)))
-        process.stdin.close()
+        process = faults.start(code, (at.layout, at.save))
         time.sleep(pause)
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
+        killed += faults.kill(process)
         for path in at.layout.blobs.glob("*/[0-9a-f]*"):
             assert files.sha256(path) == path.name
         for name, digest in at.archives().items():
@@ -344,32 +279,12 @@ def test_killed_at_any_time_the_next_run_completes(source: Server, tmp_path: Pat
     assert not list(at.save.folder.glob(".*.part"))
 
 
-def push_large(server: Server, repository: str, megabytes: int) -> None:
-    """An image whose one layer is not compressed, by our own client: skopeo would compress it."""
-    registry = Registries(Access(registries={"it": server.url}, ca=None, authfile=None)).at("it")
-    config = b'{"os": "linux", "architecture": "amd64"}'
-
-    def put(block: bytes, count: int) -> dict[str, str | int]:
-        digest = hashlib.sha256()
-        for _ in range(count):
-            digest.update(block)
-        name, size = f"sha256:{digest.hexdigest()}", len(block) * count
-        registry.upload(repository, name, size, lambda: nullcontext(repeat(block, count)))
-        return {"digest": name, "size": size}
-
-    manifest = {"schemaVersion": 2, "mediaType": servers.OCI,
-                "layers": [{**put(bytes(1_000_000), megabytes), "mediaType": servers.OCI_LAYER}],
-                "config": put(config, 1)}
-    assert registry.put_manifest(repository, "1", Manifest(
-        data=json.dumps(manifest).encode(), media_type=servers.OCI))
-
-
 def test_a_large_layer_takes_little_memory(tmp_path: Path) -> None:
     """A layer of 400 MB within 150 MB of memory, from the registry to the archive."""
     servers.need_programs()
     with servers.registry(tmp_path / "registry") as server:
         at = steps(tmp_path / "p", server.url, ["quay.io/bio/large:1"])
-        push_large(server, "quay.io/bio/large", 400)
+        servers.push_large(server, "quay.io/bio/large", 400)
         lock_images(at.lock)
         # The peak of this very program: ru_maxrss would tell its parent's, if that is larger.
         code = ("import pickle, sys\n"
@@ -385,11 +300,9 @@ def test_a_large_layer_takes_little_memory(tmp_path: Path) -> None:
 
 def test_schema_1_is_saved_converted_and_only_once(tmp_path: Path) -> None:
     with servers.registry(tmp_path / "registry", schema1=True) as server:
-        layout = Layout(tmp_path / "old")
-        layout.finish([layout.with_history([SHARED, b"old"])])
-        servers.push(server, "quay.io/bio/old", "0.7", layout.folder, form="v2s1")
+        servers.add_image(server, "quay.io/bio/old:0.7", [SHARED, b"old"], form="v2s1")
         at = steps(tmp_path / "p", server.url, ["quay.io/bio/old:0.7"])
-        at.all()
+        at.lock_and_save()
         locked = read_lock(at.lock.lock)[0]
         entry = read_json(at.layout.index, "oci-index")["manifests"][0]
         assert entry["annotations"]["airlock.converted-from"] == locked.manifest

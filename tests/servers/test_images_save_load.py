@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import random
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -29,8 +25,10 @@ from tasks.images.locked import distinct, read_lock
 from tasks.images.oci_layout import LayoutSpec, lay_out
 from tasks.offline_host.fetch import fetch
 from tasks.release import release
+from tests.kit import faults, tls
 from tests.kit import registries as servers
-from tests.kit.registries import Layout, Server
+from tests.kit.faults import flip
+from tests.kit.registries import Server
 from tests.kit.releases import Staged, stage
 
 SHARED = random.Random(5).randbytes(2_000_000)
@@ -82,19 +80,14 @@ def gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gap]:
     servers.need_programs()
     monkeypatch.chdir(tmp_path)
     staged = stage()
-    ca, certificate, key = servers.certificates(tmp_path / "tls")
+    ca, certificate, key = tls.certificates(tmp_path / "tls")
     with ExitStack() as stack:
         source = stack.enter_context(servers.registry(tmp_path / "source", schema1=True))
         target = stack.enter_context(servers.registry(
             tmp_path / "target", tls=(certificate, key), htpasswd=servers.passwords(tmp_path)))
-        for name, tag in (("one", "1.0"), ("two", "2--0")):
-            layout = Layout(tmp_path / name)
-            layout.finish([layout.image([SHARED, name.encode()])])
-            servers.push(source, f"quay.io/bio/{name}", tag, layout.folder)
-        layout = Layout(tmp_path / "both")
-        layout.finish([layout.image([SHARED, each.encode()], architecture=each)
-                       for each in ("amd64", "arm64")])
-        servers.push(source, "quay.io/bio/both", "1", layout.folder)
+        for name in (ONE, TWO):
+            servers.add_image(source, name, [SHARED, name.encode()])
+        servers.add_image(source, BOTH, [SHARED], platforms=("amd64", "arm64"))
         servers.login_files(staged.trust, [target.address])
         only_ca = tmp_path / "ca"
         only_ca.mkdir()
@@ -103,15 +96,6 @@ def gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gap]:
         signature.ready(staged.signing.key, create=True, identity="airlock")
         staged.trust_key()
         yield Gap(staged=staged, source=source, target=target, ca=only_ca / "ca.crt")
-
-
-def flip(path: Path) -> bytes:
-    whole = path.read_bytes()
-    data = bytearray(whole)
-    data[len(data) // 2] ^= 1
-    path.unlink()
-    path.write_bytes(bytes(data))
-    return whole
 
 
 def test_a_release_carries_its_images_into_a_registry(gap: Gap) -> None:
@@ -149,10 +133,8 @@ def test_all_platforms_come_along_with_their_index(gap: Gap) -> None:
     assert len(json.loads(raw)["manifests"]) == 2
 
 
-def test_a_converted_image_is_loaded_as_the_receipt_says(gap: Gap, tmp_path: Path) -> None:
-    layout = Layout(tmp_path / "old")
-    layout.finish([layout.with_history([SHARED, b"old"])])
-    servers.push(gap.source, "quay.io/bio/old", "0.7", layout.folder, form="v2s1")
+def test_a_converted_image_is_loaded_as_the_receipt_says(gap: Gap) -> None:
+    servers.add_image(gap.source, "quay.io/bio/old:0.7", [SHARED, b"old"], form="v2s1")
     name = gap.release(["quay.io/bio/old:0.7", ONE])
     fetch(gap.staged.fetch_spec())
     load_images(gap.load_spec())
@@ -230,8 +212,7 @@ def test_a_wrong_password_at_load_says_what_to_do_and_is_not_shown(gap: Gap) -> 
 def test_killed_at_load_records_nothing_and_the_next_run_completes(gap: Gap) -> None:
     gap.release([ONE, TWO])
     fetch(gap.staged.fetch_spec())
-    code = ("import pickle, sys, time\n"
-            "from tasks.images import blobs, load\n"
+    code = ("from tasks.images import blobs, load\n"
             "checked = blobs.checked\n"
             "def slow(*given):\n"
             "    for chunk in checked(*given):\n"
@@ -240,14 +221,9 @@ def test_killed_at_load_records_nothing_and_the_next_run_completes(gap: Gap) -> 
             "blobs.checked = slow\n"
             "load.load_images(pickle.load(sys.stdin.buffer))\n")
     for pause in (0.5, 0.9):
-        process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
-                                   env={**os.environ, "PYTHONPATH": str(ROOT)})
-        assert process.stdin is not None
-        process.stdin.write(pickle.dumps(gap.load_spec()))
-        process.stdin.close()
+        process = faults.start(code, gap.load_spec())
         time.sleep(pause)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        assert faults.kill(process)
         assert not gap.staged.prod.images_receipt.exists()
     load_images(gap.load_spec())
     gap.see(ONE), gap.see(TWO)

@@ -24,10 +24,10 @@ from tasks.data.blobs import Cache, fetch_all
 from tasks.data.sources import Reach, expand, sizes
 from tasks.plugins import index
 from tests.kit import buckets
+from tests.kit.ftp import ftp_server
 from tests.kit.hostile import PUBLIC, SECRET, Hostile, table
 from tests.kit.registry_memory import Answer, Memory, Request, serve
 from tests.kit.web import Web, serving
-from tests.servers.test_data_sources import ftp_server
 
 
 class Listener:

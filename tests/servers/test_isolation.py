@@ -20,12 +20,17 @@ from typing import Any
 import pytest
 
 from tasks.core import files
+from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, SourceError
-from tasks.core.nextflow import isolation, program
+from tasks.core.nextflow import isolation, queries
+from tasks.core.nextflow.environment import Inherited
+from tasks.core.nextflow.installed import Nextflow, install
+from tasks.core.nextflow.machine import this_machine
 from tasks.dev import resolved, smoke
 from tasks.images import inspect
 from tasks.resolve import resolve as resolve_step
 from tasks.runtime import build as runtimes
+from tests.kit import machine
 from tests.kit import releases as staged
 from tests.kit.project import ROOT
 
@@ -119,33 +124,34 @@ def prey(tmp_path: Path) -> Iterator[Prey]:
 
 
 @pytest.fixture(scope="module")
-def installed(runtime: runtimes.Runtime,
-              tmp_path_factory: pytest.TempPathFactory) -> program.Nextflow:
+def nextflow(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory) -> Nextflow:
     folder = tmp_path_factory.mktemp("installed")
-    return program.install(runtime.archive, folder / "runtime", home=folder / "home")
+    return install(runtime.archive, folder / "runtime", home=folder / "home",
+                   inherited=Inherited.of(os.environ))
 
 
 @pytest.fixture
 def confining() -> None:
-    if not isolation._means().hides:
-        pytest.skip("this system makes no namespaces for us")
+    machine.need_namespaces()
 
 
-def resolve(installed: program.Nextflow, prey: Prey,
+def resolve(nextflow: Nextflow, prey: Prey,
             params: dict[str, Any] | None = None) -> dict[str, Any]:
-    found = program.config(installed, prey.code, profile="standard", log=prey.log, params=params)
+    with files.scratch(prey.log.parent, "resolve") as scratch:
+        found, = queries.configs(nextflow, prey.code, profile="standard", scratch=scratch,
+                                 log=prey.log, params=params)
     told: dict[str, Any] = found["params"]
     return told
 
 
 @pytest.mark.usefixtures("confining")
 @pytest.mark.parametrize("params", [None, {"own": 1}], ids=["config", "as a run would"])
-def test_a_hostile_config_gets_nothing(installed: program.Nextflow, prey: Prey,
+def test_a_hostile_config_gets_nothing(nextflow: Nextflow, prey: Prey,
                                        monkeypatch: pytest.MonkeyPatch,
                                        params: dict[str, Any] | None) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     prey.config(HOSTILE)
-    told = resolve(installed, prey, params)
+    told = resolve(nextflow, prey, params)
     assert SECRET not in json.dumps(told)
     assert SECRET not in prey.log.read_text()
     refused = {name for name, answer in told.items() if str(answer).startswith("REFUSED")}
@@ -157,11 +163,11 @@ def test_a_hostile_config_gets_nothing(installed: program.Nextflow, prey: Prey,
 
 
 def test_the_attacks_succeed_where_nothing_holds_them(
-        installed: program.Nextflow, prey: Prey, monkeypatch: pytest.MonkeyPatch) -> None:
+        nextflow: Nextflow, prey: Prey, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the test above would show nothing."""
     monkeypatch.setattr(isolation, "confined", lambda command, **kept: command)
     prey.config(HOSTILE)
-    told = resolve(installed, prey)
+    told = resolve(nextflow, prey)
     assert SECRET not in told["variable"]
     for name in ("home", "processes", "program"):
         assert SECRET in told[name], name
@@ -174,22 +180,22 @@ def test_the_attacks_succeed_where_nothing_holds_them(
 
 
 @pytest.mark.usefixtures("confining")
-def test_a_config_without_an_end_is_ended(installed: program.Nextflow, prey: Prey,
+def test_a_config_without_an_end_is_ended(nextflow: Nextflow, prey: Prey,
                                           monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "PATIENCE", 8.0)
+    monkeypatch.setattr(queries, "PATIENCE", 8.0)
     prey.config(LOOP)
     with pytest.raises(SourceError, match="ran for 8 s without an answer, and was ended"):
-        resolve(installed, prey)
+        resolve(nextflow, prey)
     assert prey.left() == []
 
 
 @pytest.mark.usefixtures("confining")
-def test_a_config_that_writes_without_an_end_is_ended(installed: program.Nextflow,
+def test_a_config_that_writes_without_an_end_is_ended(nextflow: Nextflow,
                                                       prey: Prey) -> None:
     prey.config("def line = 'x' * 1000000\nwhile (true) { println line }\n")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(SourceError, match=r"wrote more than 67\.1 MB, and was ended"):
-        resolve(installed, prey)
+        resolve(nextflow, prey)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 2**28
     assert prey.left() == []
 
@@ -213,10 +219,9 @@ print(processes.run(isolation.confined(["cat", secret], cwd=here, least=least), 
 @pytest.mark.parametrize("network", [False, True])
 def test_without_namespaces_nothing_is_started(monkeypatch: pytest.MonkeyPatch, network: bool,
                                                least: str, tmp_path: Path,
-                                               capsys: pytest.CaptureFixture[str]) -> None:
+                                               caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(isolation, "_means", lambda: isolation.Means(
         words=("unshare", "--net"), hides=False, why_not="Operation not permitted"))
-    isolation._say.cache_clear()
     if least == isolation.FULL:
         with pytest.raises(HostError, match="Operation not permitted") as caught:
             isolation.confined(["true"], cwd=tmp_path, network=network)
@@ -226,7 +231,7 @@ def test_without_namespaces_nothing_is_started(monkeypatch: pytest.MonkeyPatch, 
         return
     words = isolation.confined(["true"], cwd=tmp_path, network=network, least=least)
     assert words == (["true"] if network else ["unshare", "--net", "true"])
-    assert capsys.readouterr().out.startswith("NOT ISOLATED: ")
+    assert caplog.messages[0].startswith("NOT ISOLATED: ")
 
 
 @pytest.mark.usefixtures("confining")
@@ -244,7 +249,7 @@ def test_a_system_that_makes_no_namespaces_stops_the_step(prey: Prey) -> None:
     assert SECRET not in stopped.stdout + stopped.stderr
     allowed = told(isolation.NONE)
     assert allowed.returncode == 0, allowed.stderr
-    assert allowed.stdout.startswith("NOT ISOLATED: ")
+    assert allowed.stderr.startswith("NOT ISOLATED: ")
     assert SECRET in allowed.stdout
 
 
@@ -264,10 +269,11 @@ def test_each_step_that_runs_a_pipelines_code_stops(
             **given, given={}, output=at.resolved, log=prey.log)),
         "inspect": lambda: inspect.ask(inspect.InspectSpec(
             **given, **more, blobs=at.of_site.blobs, scan=at.images_scan, log=prey.log)),
-        "validate": lambda: resolved.resolve(at, runtime.version, profile="test"),
+        "validate": lambda: resolved.resolve(at, runtime.version, profile="test",
+                                             machine=this_machine()),
         "smoke": lambda: smoke.smoke(smoke.SmokeSpec(
-            **given, **more, site="here", engine=None, authfile=None, config=at.offline_config,
-            receipt=at.images_receipt, output=at.smoke)),
+            **given, **more, site="here", engine=Engine(url="unix:///nowhere"), authfile=None,
+            config=at.offline_config, receipt=at.images_receipt, output=at.smoke)),
         "runtime": lambda: runtimes.build(dataclasses.replace(
             runtime, archive=prey.outside / "again/nextflow.tar"))}
     with pytest.raises(HostError, match="it was not run"):
@@ -316,7 +322,7 @@ def test_an_ordinary_user_is_isolated_as_well() -> None:
              or sys.executable, "probe.py"], cwd=top, check=True, text=True, capture_output=True,
             env={"PATH": "/usr/bin:/bin", "SECRET": SECRET}, timeout=60)
         if "makes no namespaces" in done.stdout:
-            pytest.skip("this system makes no namespaces for ordinary users")
+            pytest.skip("no namespaces: this system makes none for ordinary users")
         assert done.stdout.splitlines() == ["wrote", "no credentials", "no processes", "no network"]
         assert (top / "scratch/here").read_text() == "wrote\n"
         assert not (top / "home/there").exists()

@@ -8,19 +8,16 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from tasks.core.config_load import load
 from tasks.local_site import trust
 from tasks.local_site.plan import plan
+from tests.kit import machine
 from tests.kit.project import ROOT
 
-NEEDED = ("openssl", "htpasswd")
 
-
-@pytest.mark.skipif(not all(map(shutil.which, NEEDED)), reason=f"needs {' and '.join(NEEDED)}")
 def test_keys_and_logins_are_closed_even_where_the_umask_is_open(
         tmp_path: Path) -> None:
+    machine.need("openssl", "htpasswd")
     shutil.copytree(ROOT / "config", tmp_path / "config")
     part = replace(plan(load({}, root=tmp_path).site), root=tmp_path / "sandbox")
     before = os.umask(0)

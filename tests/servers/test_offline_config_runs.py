@@ -195,7 +195,8 @@ def launched(root: Path, runtime: runtimes.Runtime, config: str, *, configs: boo
         config=root / "offline.config", data_manifest=root / "data.manifest.json",
         configs=tar(root / "configs.tar", INSTITUTION) if configs else None,
         locate=lambda path: root / path)
-    return Launched(ready=launch.prepare(carried, root / "launch"), images=images, root=root)
+    ready = launch.prepare(carried, root / "launch", machine.this_machine(os.environ))
+    return Launched(ready=ready, images=images, root=root)
 
 
 def images_by_selector(process: dict[str, Any]) -> dict[str, list[str]]:

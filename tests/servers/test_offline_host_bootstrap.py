@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
+from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, RegistryError
+from tasks.core.nextflow.machine import this_machine
 from tasks.core.schema import read_json
 from tasks.offline_host.bootstrap import BootstrapSpec, bootstrap, lacking, see_registry
 from tasks.offline_host.fetch import fetch
@@ -103,9 +105,10 @@ def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    monkeypatch.setenv("PATH", str(empty))
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
-    spec = BootstrapSpec(pipeline="hello", layout=fetched.prod, trust=fetched.trust)
+    spec = BootstrapSpec(
+        pipeline="hello", layout=fetched.prod, launch=fetched.prod.launch, trust=fetched.trust,
+        engine=Engine(url=f"unix://{tmp_path}/no.sock"),
+        machine=this_machine({"PATH": str(empty)}))
     folder = fetched.prod.release(fetched.id())
     release = read_json(folder / "release.json", "release")
     receipt = read_json(folder / "images.receipt.json", "images-receipt")

@@ -168,7 +168,7 @@ def test_a_release_whose_files_are_not_all_pushed_gets_no_pointer(ready: Staged)
     change_code(ready, b"workflow { 1 }\n")
     release.make(ready.release_spec())
     sign.sign_release(ready.sign_spec())
-    with pytest.raises(IntegrityError, match=r"no receipt tells of these files: code\.tar"):
+    with pytest.raises(IntegrityError, match=r"no receipt names these files: code\.tar"):
         push.push_release(ready.push_spec("release"))
     assert not Path("store/releases").exists()
 

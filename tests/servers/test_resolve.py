@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from tasks.core import files
 from tasks.core.errors import ConfigError, SourceError
+from tasks.core.nextflow.environment import Inherited
 from tasks.core.source import project
-from tasks.resolve.resolve import ResolveSpec, resolve
+from tasks.resolve.constant import CHANGING
+from tasks.resolve.resolve import ELSEWHERE, ResolveSpec, resolve
 from tasks.runtime import build as runtimes
 
 CONFIG = """
@@ -51,6 +54,44 @@ def test_later_steps_see_it_as_of_their_own_folder(spec: ResolveSpec,
     assert not code.exists()
     resolve(spec)
     assert spec.output.read_bytes() == first
+
+
+MOMENTS = """
+def trace_timestamp = new java.util.Date().format('yyyy-MM-dd_HH-mm-ss')
+params {
+    outdir = 'results'
+    trace_report_suffix = new java.util.Date().format('yyyy-MM-dd_HH-mm-ss')
+    day = java.time.LocalDate.now().toString()
+    milliseconds = System.currentTimeMillis()
+    seed = "s3://reads/${UUID.randomUUID()}/a.fq"
+    by_program = ['date', '+%s'].execute().text.trim()
+    here = "${launchDir}/x"
+    home = System.getenv('NXF_HOME')
+    letters = ['a', "${System.nanoTime()}"]
+}
+timeline.file = "${params.outdir}/info/execution_timeline_${trace_timestamp}.html"
+report.file = "${params.outdir}/info/execution_report_${params.trace_report_suffix}.html"
+profiles { test {} }
+"""
+
+
+def test_it_hangs_on_no_clock_and_no_folder(spec: ResolveSpec, tmp_path: Path) -> None:
+    """As nf-core's templates have it, old and new: equal inputs, equal bytes."""
+    files.write_tar(spec.code, Path(), [], extra={
+        "main.nf": b"workflow {}\n", "nextflow.config": MOMENTS.encode()})
+    resolve(spec)
+    resolved = project.config(spec.output)
+    assert resolved["params"] == {
+        "outdir": "results", "trace_report_suffix": CHANGING, "day": CHANGING,
+        "milliseconds": CHANGING, "seed": f"s3://reads/{CHANGING}/a.fq", "by_program": CHANGING,
+        "here": f"{ELSEWHERE}/launch/x", "home": f"{ELSEWHERE}/home", "letters": ["a", CHANGING]}
+    for report in ("timeline", "report"):
+        assert resolved[report]["file"] == f"results/info/{CHANGING}"
+    elsewhere = dataclasses.replace(
+        spec, output=tmp_path / "another place/resolved.json", log=tmp_path / "another.log",
+        inherited=Inherited(timezone="Asia/Tokyo", path=os.environ["PATH"]))
+    resolve(elsewhere)
+    assert elsewhere.output.read_bytes() == spec.output.read_bytes()
 
 
 def test_params_that_our_config_sets_are_seen_by_includes(spec: ResolveSpec) -> None:

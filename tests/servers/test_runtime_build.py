@@ -13,7 +13,8 @@ import pytest
 
 from tasks.core import files
 from tasks.core.errors import CommandError, HostError, SourceError
-from tasks.core.nextflow import program
+from tasks.core.nextflow.environment import Inherited
+from tasks.core.nextflow.installed import install
 from tasks.runtime import build as runtimes
 from tests.kit import project
 from tests.kit.web import Web
@@ -32,7 +33,8 @@ def beside(spec: runtimes.Runtime, folder: Path, **changes: object) -> runtimes.
 
 def test_the_archive_starts_nextflow_from_any_folder(runtime: runtimes.Runtime,
                                                      tmp_path: Path) -> None:
-    installed = program.install(runtime.archive, tmp_path / "a folder", home=tmp_path / "home")
+    installed = install(runtime.archive, tmp_path / "a folder", home=tmp_path / "home",
+                        inherited=Inherited.of(os.environ))
     told = subprocess.run(installed.command("-version"), env=installed.environment(), check=True,
                           cwd=tmp_path, capture_output=True, text=True).stdout
     assert f"version {runtime.version}" in told

@@ -11,6 +11,7 @@ from tasks.core import files, processes
 from tasks.core.errors import HostError, IntegrityError
 from tasks.core.nextflow import isolation
 from tasks.runtime import maven, room
+from tests.kit import machine
 from tests.kit.web import Web
 
 SECRET = "a-secret-that-nobody-may-see"
@@ -32,8 +33,7 @@ case "$*" in *-Dmaven.repo.local=ROOT/build/maven*) echo kept > ROOT/build/maven
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web) -> Path:
     """A user with a key, settings with a password's variable, and a Maven that attacks."""
-    if not isolation._means().hides:
-        pytest.skip("this system makes no namespaces for us")
+    machine.need_namespaces()
     for place in ("home/.ssh/id", "config/locks/x", "build/other/code.tar"):
         files.write_text(tmp_path / place, SECRET)
     files.write_text(tmp_path / "home/.m2/settings.xml", "its settings ${env.NEXUS_PASSWORD}")
@@ -54,7 +54,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web) -> Path:
 def resolve(site: Path) -> str:
     with pytest.raises(Exception, match="Maven resolved no jar"):
         maven.resolve(("a:b:1",), site / "scratch/place/lib", log=site / "log",
-                      repository=site / "build/maven")
+                      repository=site / "build/maven", environment=os.environ)
     return (site / "log").read_text()
 
 
@@ -91,7 +91,8 @@ def test_a_truststore_that_the_user_names_is_seen(site: Path, monkeypatch: pytes
     monkeypatch.setenv("MAVEN_OPTS", f"-Djavax.net.ssl.trustStore={site}/trust/store.jks")
     (site / "build/maven").mkdir()
     words, environment = room.confined(["cat"], folder=site / "build", repository=site
-                                       / "build/maven", least=isolation.FULL)
+                                       / "build/maven", environment=os.environ,
+                                       least=isolation.FULL)
     command = [*words[:words.index("cat")], "cat", str(site / "trust/store.jks")]
     assert processes.run(command, env=environment) == "trusted"
 
@@ -101,7 +102,7 @@ def test_maven_is_not_started_where_it_cannot_be_confined(
     monkeypatch.setattr(isolation, "_means", lambda: isolation.Means(words=(), hides=False))
     with pytest.raises(HostError, match="it was not run"):
         maven.resolve(("a:b:1",), site / "scratch/place/lib", log=site / "log",
-                      repository=site / "build/maven")
+                      repository=site / "build/maven", environment=os.environ)
 
 
 def test_a_link_among_the_jars_is_refused(site: Path) -> None:
@@ -109,4 +110,4 @@ def test_a_link_among_the_jars_is_refused(site: Path) -> None:
                      f"ln -s {site}/home/.ssh/id lib/a.jar\n", mode=0o755)
     with pytest.raises(IntegrityError, match=r"a\.jar"):
         maven.resolve(("a:b:1",), site / "scratch/place/lib", log=site / "log",
-                      repository=site / "build/maven")
+                      repository=site / "build/maven", environment=os.environ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections import defaultdict
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from tasks.core import files
 from tasks.core.archives import limits, unpacking
 from tasks.core.errors import CommandError, SourceError
-from tasks.core.nextflow import known_faults, launch, program
+from tasks.core.nextflow import known_faults, launch, queries
+from tasks.core.nextflow.environment import Inherited
+from tasks.core.nextflow.installed import install
 from tasks.runtime import build as runtimes
 from tasks.runtime.dist import Dist
 from tests.kit.project import MAVEN
@@ -34,7 +37,8 @@ def run(archive: Path, folder: Path, *words: str, text: str = MAIN,
     files.write_text(folder / "code/nextflow.config", "profiles { test {}\n offline {} }\n")
     files.write_json(folder / "params.json", {})
     ready = launch.Launch(
-        nextflow=program.install(archive, folder / "runtime", home=folder / "home"),
+        nextflow=install(archive, folder / "runtime", home=folder / "home",
+                         inherited=Inherited.of(os.environ)),
         code=folder / "code", tree=folder / "configs", configs=(), params=folder / "params.json",
         host_params=folder / "host.params.json", folder=folder)
     launch.run(ready, profile="test", log=folder / "run.log", options=[], words=words,
@@ -48,7 +52,7 @@ def from_maven(folder: Path, version: str) -> runtimes.Runtime:
         coordinates=tuple(f"io.nextflow:{name}:{version}"
                           for name in ("nextflow", "nf-commons", "nf-httpfs")),
         sums=folder / "sums", lock=folder / "runtime.json", log=folder / "maven.log", relock=False,
-        repository=MAVEN)
+        repository=MAVEN, environment=os.environ)
     runtimes.build(spec)
     return spec
 
@@ -72,7 +76,7 @@ def test_the_runtime_from_maven_runs_stubs(runtime: runtimes.Runtime, tmp_path: 
 def test_a_confined_run_without_an_end_is_ended(
         runtime: runtimes.Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         text: str, said: str) -> None:
-    monkeypatch.setattr(program, "LONGEST_LOG", 1_000_000)
+    monkeypatch.setattr(queries, "LONGEST_LOG", 1_000_000)
     (tmp_path / "room").mkdir()
     with pytest.raises(SourceError, match=f"the run {said}, and was ended"):
         run(runtime.archive, tmp_path, text=text,

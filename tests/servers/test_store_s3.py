@@ -17,10 +17,12 @@ from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.offline_host.fetch import fetch
 from tests.kit import buckets
+from tests.kit.bounded import limited
 from tests.kit.releases import stage
 
 SMALL = b"a small file\n"
 MOST = 2**24
+MB = 10**6
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,47 @@ def test_a_large_file_goes_in_parts_each_checked(at: StoreAt, tmp_path: Path) ->
     with pytest.raises(IntegrityError, match="has changed"):
         store.put("blobs/other/large", path, files.sha256_bytes(b"other"))
     assert store.head("blobs/other/large") is None
+
+
+def test_a_large_release_is_never_replaced(at: StoreAt, tmp_path: Path) -> None:
+    path, digest = write(tmp_path / "large", bytes(6 * 2**20))
+    store = S3Store(at, single=2**20, part=5 * 2**20)
+    key = "releases/hello/dev-0123456789ab/large"
+    store.put(key, path, digest)
+    with pytest.raises(StoreError, match="never changes"):
+        store.put(key, path, digest)
+    assert store.head(key) == Stored(key=key, size=6 * 2**20, sha256=digest)
+
+
+@pytest.mark.parametrize("name", ["a b+c~d", "ü €", "x=y&z;?#", "a'(b)*!", "%2F%"])
+def test_any_name_comes_back_as_it_was(at: StoreAt, tmp_path: Path, name: str) -> None:
+    store = open_store(at)
+    folder = f"blobs/{files.sha256_bytes(name.encode())}"
+    key = f"{folder}/{name}"
+    store.put_bytes(key, SMALL)
+    assert store.list(f"{folder}/") == [key]
+    store.get(key, tmp_path / "back", most=MOST)
+    assert (tmp_path / "back").read_bytes() == SMALL
+
+
+def test_many_large_files_take_little_memory(at: StoreAt, tmp_path: Path) -> None:
+    """16 at a time, 32 MB each: 512 MB where each was held in memory."""
+    for number in range(16):
+        with (tmp_path / f"file{number}").open("wb") as stream:
+            stream.truncate(32 * MB)
+    peak = limited("""
+from tasks.core import files
+from tasks.core.config import StoreAt
+from tasks.core.store.send import Upload, send
+from tasks.core.store.store import open_store
+store = open_store(StoreAt(url=sys.argv[1], endpoint=sys.argv[2], region='us-east-1'))
+paths = sorted(Path(sys.argv[3]).glob('file*'))
+digest = files.sha256(paths[0])
+send(store, [Upload(key=f'blobs/memory/{path.name}', path=path, sha256=digest, size=32_000_000)
+             for path in paths])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+""", at.url, str(at.endpoint), tmp_path, memory=4000 * MB, seconds=60)
+    assert int(peak) < 150_000  # KiB
 
 
 def test_a_release_is_never_replaced(at: StoreAt, tmp_path: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,10 @@ from tasks.core.config import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.net import bounds
 from tasks.core.store import interface, s3
-from tasks.core.store.interface import Store
+from tasks.core.store.interface import Store, Stored
 from tasks.core.store.store import open_store
 from tests.kit.bounded import limited
+from tests.kit.web import Quiet, Server, running
 
 MB = 10**6
 GET = """
@@ -32,10 +31,8 @@ else:
 """
 
 
-class Hostile(BaseHTTPRequestHandler):
+class Hostile(Quiet):
     """Sends what the server's `kind` says, until the client goes."""
-
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         server: Any = self.server
@@ -92,22 +89,25 @@ class Hostile(BaseHTTPRequestHandler):
         self.begin(Content_Length=str(len(data)), Content_Type="application/xml")
         self.wfile.write(data)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """Say nothing."""
+    def no_size(self) -> None:
+        self.begin(x_amz_checksum_sha256="nonsense!")
+
+    def no_checksum(self) -> None:
+        self.begin(Content_Length="1", x_amz_checksum_sha256="nonsense!")
+
+    def entities(self) -> None:
+        data = (b'<!DOCTYPE x [<!ENTITY e "key">]><ListBucketResult><Contents><Key>&e;</Key>'
+                b"<Size>1</Size></Contents></ListBucketResult>")
+        self.begin(Content_Length=str(len(data)))
+        self.wfile.write(data)
 
 
 @pytest.fixture
 def server() -> Iterator[Any]:
-    made: Any = ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
-    made.daemon_threads = True
+    made: Any = Server(Hostile)
     made.count, made.keys = 0, 0
-    made.url = f"http://127.0.0.1:{made.server_port}"
-    thread = threading.Thread(target=made.serve_forever, args=(0.05,))
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with running(made):
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -156,13 +156,28 @@ def test_a_byte_now_and_then_does_not_last_for_ever(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_no_store_would_say_of_a_file(server: Any) -> None:
+    server.kind = "no_checksum"
+    assert opened(server).head("key") == Stored(key="key", size=1, sha256=None)
+    server.kind = "no_size"
+    with pytest.raises(StoreError, match="doesn't say how large"):
+        opened(server).head("key")
+
+
+def test_a_listing_has_no_entities(server: Any) -> None:
+    """They could grow beyond all bounds once they are read."""
+    server.kind = "entities"
+    with pytest.raises(StoreError, match="what is no XML"):
+        opened(server).list("")
+
+
 def test_a_listing_ends(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     server.kind = "pages"
-    monkeypatch.setattr(s3, "PAGES", 7)
+    monkeypatch.setattr(s3, "MAX_PAGES", 7)
     with pytest.raises(StoreError, match="more than 7 pages"):
         opened(server).list("")
     server.keys = 10
-    monkeypatch.setattr(interface, "LISTED", 50)
+    monkeypatch.setattr(interface, "MAX_LISTED", 50)
     with pytest.raises(StoreError, match="more than 50 files"):
         opened(server).list("")
 

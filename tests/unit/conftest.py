@@ -1,12 +1,15 @@
-"""A project folder of one's own: the repository's configuration, in a temporary place."""
+"""Folders of a test's own: the repository's configuration, and the sources of a pipeline."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from tests.kit.pipelines import Pipeline, write_sources
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,3 +24,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    """Writes a pipeline's sources into a folder."""
+    return partial(write_sources, tmp_path / "code")

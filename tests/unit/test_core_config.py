@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from tasks.core import config_fields
+from tasks.core.config import Pipeline, Site
 from tasks.core.config_load import ENVIRONMENT, load
 from tasks.core.errors import ConfigError
 
@@ -129,3 +135,89 @@ def test_a_place_needs_a_host_that_can_be_told_from_a_path(project: Path) -> Non
         load({})
     assert "nexus/quay" in str(caught.value)
     assert "images.platforms" in str(caught.value)
+
+
+def faults(cls: Any, schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Where a dataclass and its part of a schema differ, or a default stands twice or nowhere."""
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.name != "name"}
+    nodes = schema["properties"]
+    yield from (f"{path}{key} is in one of the two alone" for key in fields.keys() ^ nodes.keys())
+    for key in fields.keys() & nodes.keys():
+        field = fields[key]
+        section = next((kind for kind in [field.type, *get_args(field.type)]
+                        if dataclasses.is_dataclass(kind)), None)
+        defaults = [*([field.default] if field.default is not dataclasses.MISSING else []),
+                    *([{}] if field.default_factory is dict else [])]
+        if any(default not in (None, (), "", False, {}) for default in defaults):
+            yield f"{path}{key} has a default in its class that belongs into the schema"
+        if len(defaults) + ("default" in nodes[key]) != (
+                key not in schema.get("required", []) and section is not field.type):
+            yield f"{path}{key} needs one default if it may be left out, and none if not"
+        if section is not None and f"{path}{key}" != "offline.store":  # filled up from the store
+            yield from faults(section, nodes[key], f"{path}{key}.")
+
+
+@pytest.mark.parametrize(("cls", "name"), [(Site, "site"), (Pipeline, "pipeline")])
+def test_the_classes_have_the_shape_of_the_schemas(cls: type, name: str) -> None:
+    schema = json.loads((ROOT / f"schemas/{name}.schema.json").read_text())
+    assert list(faults(cls, schema)) == []
+
+
+def test_a_key_that_differs_is_a_fault_of_the_shape() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Part:
+        size: int = 7
+        colour: str
+        extra: bool = False
+
+    schema = {"required": ["colour"], "properties": {
+        "size": {"default": 8}, "colour": {}, "shape": {}}}
+    assert [line.partition(" ")[0] for line in sorted(faults(Part, schema))] == [
+        "extra", "shape", "size", "size"]
+
+
+def test_every_environment_variable_leads_to_a_key() -> None:
+    schema = json.loads((ROOT / "schemas/site.schema.json").read_text())
+    for key in ENVIRONMENT.values():
+        node = schema
+        for part in key.split("."):
+            node = node["properties"][part]
+
+
+def test_a_class_is_filled_by_the_types_of_its_fields(project: Path) -> None:
+    path = project / "config/sites/local.yml"
+    raw = yaml.safe_load(path.read_text())
+    raw["hosts"]["inside"], raw["hosts"]["folders"] = ["Mirror.Example.org"], ["/srv/reads"]
+    raw["signing"]["valid"] = "2 weeks"
+    path.write_text(yaml.safe_dump(raw))
+    pipeline = project / "config/pipelines/hello.yml"
+    pipeline.write_text(pipeline.read_text().replace(
+        "rows: 2", "rows: 2\n  limit: 1.5 kB\n  folders: {cache: [one, two]}"))
+    config = load({})
+    site, hello = config.site, config.pipelines[0]
+    assert (site.hosts.inside, site.hosts.folders) == (("mirror.example.org",),
+                                                       (Path("/srv/reads"),))
+    assert site.signing.valid == 2 * 7 * 86400
+    assert site.registry.ca == Path("build/local/sandbox/trust/ca.crt")
+    assert site.offline.store.url == "/srv/airlock/store"
+    assert (site.images.carry, site.smoke, hello.run) == ("registry", "stub", "test")
+    assert (hello.data.limit, dict(hello.data.folders)) == (1500, {"cache": ("one", "two")})
+    assert (hello.configs, hello.references) == (None, None)
+
+
+def test_a_section_that_is_left_out_is_read_of_its_defaults() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Part:
+        size: int
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Whole:
+        part: Part
+        other: Part | None = None
+
+    for field, kind in zip(dataclasses.fields(Whole), (Part, Part | None), strict=True):
+        field.type = kind  # this module's annotations are text, those of config.py are types
+    schema = {"properties": {key: {"properties": {"size": {"default": 3}}}
+                             for key in ("part", "other")}}
+    assert config_fields.read(Whole, {}, schema) == Whole(part=Part(size=3))
+    assert config_fields.read(Whole, {"other": {"size": 1}}, schema).other == Part(size=1)

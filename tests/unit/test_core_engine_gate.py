@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tasks.core.engine import gate as engine_gate
-from tests.unit.test_core_engine_rules import ASKED, MINE, OTHERS, RULES
+from tests.kit.engine_requests import ASKED, MINE, OTHERS, RULES
 
 CREATE = json.dumps(ASKED).encode()
 
@@ -181,7 +181,7 @@ def test_what_is_refused_reaches_nobody(gate: Path, engine: Engine, line: str, m
 
 def test_an_endless_head_and_a_silent_client_are_left(gate: Path, engine: Engine,
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_gate, "PATIENCE", 0.3)
+    monkeypatch.setattr(engine_gate, "TIMEOUT", 0.3)
     with dial(gate) as stream:
         stream.sendall(b"GET /_ping HTTP/1.1\r\nX: " + b"a" * 40_000)
         assert b" 431 " in told(stream)
@@ -196,10 +196,10 @@ def test_an_endless_head_and_a_silent_client_are_left(gate: Path, engine: Engine
 
 def test_connections_and_containers_are_bounded(gate: Path, monkeypatch: pytest.MonkeyPatch
                                                 ) -> None:
-    monkeypatch.setattr(engine_gate, "MOST_CONTAINERS", 1)
+    monkeypatch.setattr(engine_gate, "MAX_CONTAINERS", 1)
     create(gate)
     assert b" 503 " in ask(gate, "POST /containers/create?name=next", CREATE)
-    monkeypatch.setattr(engine_gate, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(engine_gate, "MAX_CONNECTIONS", 2)
     held = [dial(gate) for _ in range(4)]
     time.sleep(0.1)
     with dial(gate) as stream:

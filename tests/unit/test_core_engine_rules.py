@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,28 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.engine import create
-from tasks.core.engine.create import Rules, rebuilt
+from tasks.core.engine.create import rebuilt
 from tasks.core.engine.http import Refused, Request, parse
 from tasks.core.engine.rules import Forward, allowed
+from tests.kit.engine_requests import ASKED, IMAGE, MINE, OTHERS, RULES
 
-IMAGE = "registry.example.org:5443/quay.io/a/tool@sha256:" + "a" * 64
-MINE, OTHERS = "1" * 64, "2" * 64
-RULES = Rules(images=frozenset([IMAGE]), launch=Path("/b/launch"), room=Path("/b/launch/room"),
-              user="7:8")
-ASKED: dict[str, Any] = {
-    "Hostname": "", "Domainname": "", "User": "0:0", "AttachStdin": True, "AttachStdout": True,
-    "AttachStderr": True, "Tty": False, "OpenStdin": True, "StdinOnce": True,
-    "Env": ["NXF_DEBUG=0"], "Cmd": ["/bin/bash", "-c", "x"], "Image": IMAGE, "Volumes": {},
-    "WorkingDir": "/b/launch/room/work/ab/cd", "Entrypoint": None, "OnBuild": None, "Labels": {},
-    "HostConfig": {
-        "Binds": ["/b/launch:/b/launch"], "ContainerIDFile": "",
-        "LogConfig": {"Type": "", "Config": {}}, "NetworkMode": "default", "PortBindings": {},
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}, "AutoRemove": False,
-        "ConsoleSize": [0, 0], "CapAdd": None, "CapDrop": None, "Dns": [], "IpcMode": "",
-        "OomScoreAdj": 0, "Privileged": False, "SecurityOpt": None, "CpuShares": 1024,
-        "Memory": 1 << 30, "MemorySwappiness": -1, "PidsLimit": 0, "MaskedPaths": None},
-    "NetworkingConfig": {"EndpointsConfig": {"default": {"IPAMConfig": None, "GwPriority": 0}}}}
-"""As Docker's client 28 asks for a task of Nextflow 24.10, in part."""
 FORCED = {
     "NetworkMode": "none", "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"],
     "PidsLimit": 4096, "IpcMode": "private", "LogConfig": {"Type": "none"},

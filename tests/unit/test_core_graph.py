@@ -62,9 +62,9 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_all_is_fresh_after_a_build(built: Path) -> None:
-    found = Build(chain(), built / "state.db").states()
-    assert {found[name] for name in ("one:p", "two:p", "one", "two", "all")} == {"fresh"}
-    assert found["look:p"] == "-"
+    states = Build(chain(), built / "state.db").states()
+    assert {states[name] for name in ("one:p", "two:p", "one", "two", "all")} == {"fresh"}
+    assert states["look:p"] == "-"
 
 
 def test_what_is_made_on_request_has_a_state_from_then_on(built: Path) -> None:
@@ -79,8 +79,8 @@ def test_what_is_made_on_request_has_a_state_from_then_on(built: Path) -> None:
 
 def test_what_stands_behind_a_stale_step_is_behind(built: Path) -> None:
     Path("a").write_text("y")
-    found = Build(chain(), built / "state.db").states()
-    assert (found["one:p"], found["two:p"], found["all"]) == ("stale", "behind", "stale")
+    states = Build(chain(), built / "state.db").states()
+    assert (states["one:p"], states["two:p"], states["all"]) == ("stale", "behind", "stale")
 
 
 def test_a_rebuild_to_the_same_bytes_stops_there(built: Path) -> None:
@@ -101,8 +101,8 @@ def test_a_changed_setting_is_stale_and_named(built: Path) -> None:
 
 def test_a_lost_target_is_stale(built: Path) -> None:
     Path("b").unlink()
-    found = Build(chain(), built / "state.db").states()
-    assert (found["one:p"], found["two:p"]) == ("stale", "behind")
+    states = Build(chain(), built / "state.db").states()
+    assert (states["one:p"], states["two:p"]) == ("stale", "behind")
 
 
 def all_tasks() -> list[dict[str, Any]]:
@@ -235,9 +235,9 @@ def test_each_key_of_the_configuration_makes_its_readers_stale_and_no_other(done
         if key in INSTEAD:
             get(raw, INSTEAD[key][:-1]).pop(INSTEAD[key][-1])
         files[kind].write_text(yaml.safe_dump(raw))
-        found = Build(all_tasks(), done / "state.db").states()
+        states = Build(all_tasks(), done / "state.db").states()
         files[kind].write_text(before)
-        stale = {name for name, state in found.items() if state == "stale"}
+        stale = {name for name, state in states.items() if state == "stale"}
         verbs = {name.removesuffix(":hello") for name in stale
                  if name.endswith(":hello") or name in ("tool", "tool:sign", "push:tool")}
         declared = set(node(schemas[kind], key)["x-readers"])
@@ -245,4 +245,4 @@ def test_each_key_of_the_configuration_makes_its_readers_stale_and_no_other(done
             wrong[f"{kind}: {'.'.join(key)}"] = (sorted(verbs - declared),
                                                  sorted(declared - verbs))
     assert not wrong, "key: (stale but not declared, declared but not stale)\n" + "\n".join(
-        f"  {key}: {each}" for key, each in wrong.items())
+        f"  {key}: {verbs}" for key, verbs in wrong.items())

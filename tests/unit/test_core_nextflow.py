@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.nextflow import program
+from tasks.core.nextflow import queries
 
 
 def test_a_file_is_kept_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "LONGEST_LOG", 5)
+    monkeypatch.setattr(queries, "LONGEST_LOG", 5)
     (tmp_path / "made").write_text("123456789")
-    program.keep(tmp_path / "made", tmp_path / "kept")
+    queries.keep(tmp_path / "made", tmp_path / "kept")
     assert (tmp_path / "kept").read_text() == "12345"
 
 
@@ -29,5 +29,5 @@ def test_what_is_no_file_is_left(tmp_path: Path, kind: str) -> None:
         made.mkdir()
     elif kind == "device":
         made.symlink_to("/dev/zero")
-    program.keep(made, tmp_path / "kept")
+    queries.keep(made, tmp_path / "kept")
     assert not (tmp_path / "kept").exists()

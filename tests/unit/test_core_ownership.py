@@ -17,9 +17,9 @@ from tasks.core.ownership import refuse_writable_by_others
 from tasks.core.paths import OfflinePaths
 from tasks.core.store.store import open_store
 from tasks.core.trust import signature
-from tasks.offline_host import run
+from tasks.offline_host import bootstrap, run
 
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="not root: only root gives files away")
 SOMEBODY = 12345
 
 
@@ -178,18 +178,23 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stand-in of /var/tmp, for a project on a file system of another machine."""
     (tmp_path / "var").mkdir()
     (tmp_path / "var").chmod(0o1777 if os.geteuid() == 0 else 0o755)
-    monkeypatch.setattr(run, "LOCAL", tmp_path / "var")
-    monkeypatch.setattr(run, "file_system", lambda *_: "nfs4")
+    monkeypatch.setattr(bootstrap, "LOCAL", tmp_path / "var")
+    monkeypatch.setattr(bootstrap, "file_system", lambda *_: "nfs4")
     return tmp_path / "var" / f"airlock-{os.geteuid()}"
 
 
 PROD = OfflinePaths(site="here", pipeline="hello")
 
 
+def work_folder() -> Path:
+    """What the bootstrap chooses, as a run uses it."""
+    return run.own_work_folder(bootstrap.work_folder(PROD), PROD)
+
+
 def test_the_work_folder_is_its_users_alone(local: Path, umask: int) -> None:
-    assert run.work_folder(PROD) == local / "hello"
+    assert work_folder() == local / "hello"
     assert mode(local) == 0o700
-    assert run.work_folder(PROD) == local / "hello"
+    assert work_folder() == local / "hello"
 
 
 @pytest.mark.parametrize("there", ["a link", "a file", "open", "somebody's"])
@@ -207,13 +212,13 @@ def test_a_work_folder_that_is_not_ours_is_refused(local: Path, tmp_path: Path,
         elif os.geteuid() == 0:
             os.chown(local, SOMEBODY, SOMEBODY)
         else:
-            pytest.skip("only root gives folders away")
+            pytest.skip("not root: only root gives folders away")
     with pytest.raises(HostError) as caught:
-        run.work_folder(PROD)
+        work_folder()
     assert str(local) in str(caught.value)
 
 
 def test_a_work_folder_where_others_can_rename_it_is_refused(local: Path) -> None:
     local.parent.chmod(0o777)
     with pytest.raises(HostError, match="chmod go-w"):
-        run.work_folder(PROD)
+        work_folder()

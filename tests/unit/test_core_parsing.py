@@ -152,7 +152,7 @@ def test_a_user_s_params_are_read_within_bounds(tmp_path: Path) -> None:
 
 
 def test_a_sheet_is_read_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staged_data, "SHEET", 100)
+    monkeypatch.setattr(staged_data, "MAX_SHEET", 100)
     manifest = {"files": [], "params": {}, "sheets": [
         {"path": "sheets/x.csv", "sha256": "0" * 64, "size": 1, "is_lines": False}]}
     monkeypatch.setattr(staged_data, "read_json", lambda path, name: manifest)

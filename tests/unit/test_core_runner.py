@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,35 @@ def parallel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return str(request.param)
 
 
+NOTICES = {(): {"start", "done", "notice", "warning", "shown"},
+           ("-v", "1"): {"start", "done", "warning", "shown"},
+           ("-v", "0"): {"shown"}, ("-q",): {"shown"}}
+
+
+@pytest.mark.parametrize(("words", "expected"), NOTICES.items(), ids=map(" ".join, NOTICES))
+def test_as_many_notices_as_are_asked_for(
+        words: tuple[str, ...], expected: set[str], tmp_path: Path, parallel: str,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    def act() -> str:
+        logger = logging.getLogger("tasks.room.act")
+        logger.info("notice")
+        logger.warning("warning")
+        print("shown")
+        return ""
+
+    loader = ModuleTaskLoader({
+        "task_one": lambda: {"actions": [act], "verbosity": 2, "io": {"capture": False}},
+        "DOIT_CONFIG": {"dep_file": str(tmp_path / "state.db"), "backend": "sqlite3",
+                        "reporter": Reporter, "par_type": "thread"}})
+    command = {"COMMAND": {"run": "tasks.core.graph.run:Run"}}
+    assert DoitMain(loader, extra_config=command).run([
+        "run", "-n", parallel, "-o", str(tmp_path / "out"), *words]) == 0
+    captured = capsys.readouterr()
+    shown = captured.err + captured.out + (tmp_path / "out").read_text()
+    assert expected == {word for word in ("start", "done", "notice", "warning", "shown")
+                        if word in shown}
+
+
 def run(folder: Path, parallel: str, ran: list[str], fails: set[str]) -> int:
     """Run servers <- images <- release, and code beside them; `fails` fail."""
     def act(name: str) -> Any:
@@ -36,7 +66,7 @@ def run(folder: Path, parallel: str, ran: list[str], fails: set[str]) -> int:
 
     def step(name: str, needs: tuple[str, ...] = (), setup: tuple[str, ...] = ()) -> dict[str, Any]:
         return {"basename": name, "actions": [(act, [name])], "setup": list(setup),
-                "file_dep": [str(folder / each) for each in needs], "targets": [str(folder / name)],
+                "file_dep": [str(folder / need) for need in needs], "targets": [str(folder / name)],
                 "uptodate": [True] if name != "servers" else [False], "io": {"capture": False}}
 
     def task_all() -> Iterator[dict[str, Any]]:
@@ -57,9 +87,9 @@ def test_what_needs_a_failed_server_is_not_run_and_the_rest_is(
     ran: list[str] = []
     assert run(tmp_path, parallel, ran, {"servers"}) == 1
     assert sorted(ran) == ["code", "servers"]
-    told = capsys.readouterr().err
-    assert "FAILED servers: servers is broken" in told
-    assert told.splitlines()[-2:] == ["FAILED, as told above: servers",
+    errors = capsys.readouterr().err
+    assert "FAILED servers: servers is broken" in errors
+    assert errors.splitlines()[-2:] == ["FAILED, as shown above: servers",
                                       "not run, since that comes before: images, release"]
 
 

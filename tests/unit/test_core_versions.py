@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from tasks.core.errors import ConfigError
-from tasks.core.nextflow import versions
+from tasks.core.nextflow import java, pipeline_version, versions
 
 NUMBERS = st.lists(st.integers(0, 30), min_size=1, max_size=4).map(
     lambda parts: ".".join(map(str, parts)))
@@ -53,18 +53,18 @@ def test_the_forms_of_conditions(condition: str, met: bool) -> None:
 def test_a_pipeline_that_insists_is_refused_with_what_would_fit(asked: str,
                                                                 parts: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        versions.misfit("24.10.5", asked)
+        pipeline_version.misfit("24.10.5", asked)
     assert all(part in str(caught.value) for part in [*parts, asked, "24.10.5"])
     if "25.10" in asked:
         assert "24.10 (" not in str(caught.value)
 
 
 def test_one_that_does_not_insist_is_warned_of() -> None:
-    assert "25.04 (Java 17 to 24)" in (versions.misfit("24.10.5", ">=25.04.0") or "")
+    assert "25.04 (Java 17 to 24)" in (pipeline_version.misfit("24.10.5", ">=25.04.0") or "")
     for fine in (None, "", "!>=24.04.2", ">=23.04.0,<25", "24.10.5"):
-        assert versions.misfit("24.10.5", fine) is None
+        assert pipeline_version.misfit("24.10.5", fine) is None
     with pytest.raises(ConfigError, match="is no condition"):
-        versions.misfit("24.10.5", "!latest")
+        pipeline_version.misfit("24.10.5", "!latest")
 
 
 @pytest.mark.parametrize(("version", "range_"), [
@@ -72,4 +72,4 @@ def test_one_that_does_not_insist_is_warned_of() -> None:
     ("24.10.5", (11, 23)), ("24.12.0-edge", (17, 23)), ("25.04.8", (17, 24)),
     ("25.09.1-edge", (17, 25)), ("25.10.2", (17, 25)), ("26.04.0", (17, 26))])
 def test_each_version_has_its_javas(version: str, range_: tuple[int, int]) -> None:
-    assert versions.java(version) == range_
+    assert java.majors(version) == range_

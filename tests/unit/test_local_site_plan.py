@@ -201,7 +201,7 @@ def crossing(site: Site, **changes: object) -> cross.CrossSpec:
     made = cross.CrossSpec(
         pipeline="hello", layout=PipelinePaths(site="local", pipeline="hello"),
         key=site.signing.key, identity="air lock", store=site.store,
-        offline_store=site.offline.store, trust=site.offline.trust)
+        offline_store=site.offline.store, trust=site.offline.trust, engine=None)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 

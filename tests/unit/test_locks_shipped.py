@@ -26,7 +26,7 @@ def test_a_runtime_from_maven_has_its_lock(name: str) -> None:
             } <= set(names)
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no checkout")
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout: this is a copy")
 def test_git_takes_the_runtimes_lock_and_leaves_what_is_made_on_each_machine() -> None:
     def is_ignored(path: str) -> bool:
         return subprocess.run(["git", "check-ignore", "--quiet", "--no-index", path], cwd=ROOT,

@@ -11,7 +11,8 @@ from tasks.core.config_load import load
 from tasks.core.errors import ConfigError
 from tasks.core.graph.run import is_recorded
 from tasks.offline_host import graph
-from tasks.offline_host.run import REMOTE, file_system, own_params
+from tasks.offline_host.bootstrap import REMOTE, file_system
+from tasks.offline_host.run import own_params
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0

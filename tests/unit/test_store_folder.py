@@ -250,7 +250,7 @@ def test_only_regular_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     elif os.getuid() == 0:
         os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero
     else:
-        pytest.skip("devices are made by root alone")
+        pytest.skip("not root: devices are made by root alone")
     told = limited("""
 from tasks.core.config import StoreAt
 from tasks.core.store.store import open_store
@@ -282,7 +282,7 @@ def test_a_listing_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     store = open_store(StoreAt(url=str(tmp_path / "store")))
     for number in range(6):
         store.put_bytes(f"a/{number}", b"")
-    monkeypatch.setattr("tasks.core.store.interface.LISTED", 5)
+    monkeypatch.setattr("tasks.core.store.interface.MAX_LISTED", 5)
     with pytest.raises(StoreError, match="more than 5 files"):
         store.list("a/")
 

@@ -27,7 +27,7 @@ def test_the_offline_sites_file_is_whole_and_tells_nothing_of_the_online_side(
         project: Path) -> None:
     online = load({})
     text = tool.site_file(graph.offline_site(online.site)).decode()
-    assert not [address for address in online.site.registries.values() if address in text]
+    assert not [address for address in online.site.hosts.registries.values() if address in text]
     for path in project.glob("config/*/*.yml"):
         path.unlink()
     (project / "config/sites/clinic.yml").write_text(text)

@@ -15,8 +15,8 @@ from typing import Any
 from tasks.core.engine.http import Refused
 
 LABEL = "nf-airlock.launch"
-MOST_PROCESSES = 4096
-"""What a container may start at a time, threads among them."""
+MAX_PROCESSES = 4096
+"""Processes and threads that a container may have at a time."""
 LARGEST = 2**63 - 1
 
 
@@ -35,16 +35,16 @@ class Rules:
 
 
 def rebuilt(asked: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
-    """The body of the create that is sent for one with the body `asked`.
+    """Return the body of the create that is sent for one with the body `asked`.
 
     Whatever is not taken over must be at its default, else Refused names it.
     """
-    told = dict(asked)
-    host = told.pop("HostConfig", None) or {}
+    rest = dict(asked)
+    host = rest.pop("HostConfig", None) or {}
     if not isinstance(host, dict):
         raise Refused("HostConfig is no object")
     host = dict(host)
-    kept = _kept(told, TOP, "")
+    kept = _kept(rest, TOP, "")
     kept_host = _kept(host, HOST, "HostConfig.")
     _hold_image(kept.get("Image"), rules)
     _hold_folder(kept.get("WorkingDir") or "", rules)
@@ -56,8 +56,8 @@ def rebuilt(asked: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
     for key, fits in REPLACED.items():
         if not fits(host.pop(key, None)):
             raise Refused(f"HostConfig.{key} is not allowed to be what it is")
-    for rest, where in ((told, ""), (host, "HostConfig.")):
-        for key, value in rest.items():
+    for left, where in ((rest, ""), (host, "HostConfig.")):
+        for key, value in left.items():
             if not _is_default(key, value):
                 raise Refused(f"{where}{key} is not allowed")
     return {**kept, "User": rules.user, "Labels": {LABEL: str(rules.launch)},
@@ -65,7 +65,7 @@ def rebuilt(asked: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
 
 
 def _forced(rules: Rules) -> dict[str, Any]:
-    """No network, capability or new right; and two folders at their own paths.
+    """Return what is set whatever was asked: no network, no capability, no new right, two folders.
 
     Mounts are made in the order of their depth. Output goes to whoever is attached, and into no
     file of the engine's.
@@ -74,18 +74,18 @@ def _forced(rules: Rules) -> dict[str, Any]:
                "BindOptions": {"Propagation": "rprivate"}}
               for path, read_only in ((rules.launch, True), (rules.room, False))]
     return {"NetworkMode": "none", "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"],
-            "PidsLimit": MOST_PROCESSES, "IpcMode": "private", "LogConfig": {"Type": "none"},
+            "PidsLimit": MAX_PROCESSES, "IpcMode": "private", "LogConfig": {"Type": "none"},
             "Mounts": mounts}
 
 
-def _kept(told: dict[str, Any], known: Mapping[str, Callable[[Any], bool]],
+def _kept(asked: dict[str, Any], known: Mapping[str, Callable[[Any], bool]],
           where: str) -> dict[str, Any]:
-    """What is taken over as it is; it is gone from `told`."""
-    found = {key: told.pop(key) for key in known if told.get(key) is not None}
-    for key, value in found.items():
+    """Take out of `asked`, and return, what is taken over as it is."""
+    kept = {key: asked.pop(key) for key in known if asked.get(key) is not None}
+    for key, value in kept.items():
         if not known[key](value):
             raise Refused(f"{where}{key} is not of the form that is allowed")
-    return found
+    return kept
 
 
 def _is_flag(value: Any) -> bool:

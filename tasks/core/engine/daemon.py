@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, RegistryError
 from tasks.core.registry import credentials
 
@@ -16,31 +16,26 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 
-def connect(url: str | None = None) -> DockerClient:
-    """A client of the engine at `url`, else at DOCKER_HOST or the usual socket; it answers.
-
-    Raises HostError with what to do where none does.
-    """
+def connect(engine: Engine) -> DockerClient:
+    """Return a client of the engine, which answers; HostError with what to do where none does."""
     import docker
     from docker.errors import DockerException
     try:
-        client = docker.DockerClient(base_url=url) if url else docker.from_env()
+        client = docker.from_env(environment=engine.environment)
         client.ping()
     except DockerException as error:
-        raise HostError(f"no container engine answers: {error}",
-                        where=url or "DOCKER_HOST, or /var/run/docker.sock",
+        raise HostError(f"no container engine answers: {error}", where=engine.url,
                         todo="start it, or name another in AIRLOCK_ENGINE or DOCKER_HOST"
                         ) from error
     return client
 
 
-def dialling(url: str | None = None) -> Callable[[], socket.socket]:
-    """What opens a connection to the engine that `connect` finds.
+def dialling(engine: Engine) -> Callable[[], socket.socket]:
+    """Return what opens a connection to the engine.
 
     Raises HostError where that is reached otherwise than by a Unix socket or plain TCP.
     """
-    address = url or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    parts = urlsplit(address)
+    parts = urlsplit(engine.url)
     if parts.scheme == "unix":
         place = unquote(parts.path)
 
@@ -50,11 +45,11 @@ def dialling(url: str | None = None) -> Callable[[], socket.socket]:
             return stream
 
         return dial
-    if parts.scheme == "tcp" and parts.hostname and not os.environ.get("DOCKER_TLS_VERIFY"):
+    if parts.scheme == "tcp" and parts.hostname and not engine.verify:
         at = (parts.hostname, parts.port or 2375)
         return lambda: socket.create_connection(at)
     raise HostError("the smoke run can't reach this engine: it takes a Unix socket, or TCP without "
-                    "TLS on a network that you trust", where=address,
+                    "TLS on a network that you trust", where=engine.url,
                     todo="name another in `engine` or AIRLOCK_ENGINE: unix:///var/run/docker.sock")
 
 
@@ -87,12 +82,12 @@ def login(authfile: Path | None, repository: str) -> dict[str, str] | None:
     """The login for a repository's registry in docker-py's form, from a Docker config file."""
     if authfile is None or not authfile.is_file():
         return None
-    found = credentials.find(repository.partition("/")[0], authfile)
-    if found is None:
+    known = credentials.find(repository.partition("/")[0], authfile)
+    if known is None:
         return None
-    if found.is_token:
-        return {"identitytoken": found.password}
-    return {"username": found.user, "password": found.password}
+    if known.is_token:
+        return {"identitytoken": known.password}
+    return {"username": known.user, "password": known.password}
 
 
 def _reason(error: Exception) -> str:

@@ -20,16 +20,16 @@ from typing import Any
 
 from tasks.core.engine import rules
 from tasks.core.engine.create import Rules
-from tasks.core.engine.http import LONGEST_HEAD, Refused, Request, parse
+from tasks.core.engine.http import MAX_HEAD, Refused, Request, parse
 from tasks.core.engine.rules import IDENTITY, Forward
 
-MOST_CONNECTIONS = 512
+MAX_CONNECTIONS = 512
 """At a time; each running task has two, of which one waits."""
-MOST_CONTAINERS = 256
+MAX_CONTAINERS = 256
 """That are there at a time."""
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds in which a request must have come whole, and the engine must have made a container."""
-LONGEST_ANSWER = 1 << 20
+MAX_ANSWER = 1 << 20
 """Bytes of the engine's answer to a create, and of its list of what was left behind."""
 BLOCK = 1 << 16
 SOCKET = "engine.sock"
@@ -44,7 +44,7 @@ class Gate:
         self._connect, self._rules = connect, rules
         self._lock, self._making = threading.Lock(), threading.Lock()
         self._open: set[socket.socket] = set()
-        self._made: dict[str, str] = {}
+        self._containers: dict[str, str] = {}
         """The containers that are there: identity to name."""
         self._ended = False
         self._listener = socket.socket(socket.AF_UNIX)
@@ -57,9 +57,9 @@ class Gate:
         with self._lock:
             self._ended = True
             held = [self._listener, *self._open]
-        for each in held:
+        for stream in held:
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                stream.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._making:  # one that is on its way is waited for
             sweep(self._connect, self._rules.launch)
@@ -77,7 +77,7 @@ class Gate:
 
     def _hold(self, stream: socket.socket) -> bool:
         with self._lock:
-            if self._ended or len(self._open) >= 2 * MOST_CONNECTIONS:
+            if self._ended or len(self._open) >= 2 * MAX_CONNECTIONS:
                 return False
             self._open.add(stream)
             return True
@@ -97,17 +97,17 @@ class Gate:
                 raise Refused("an attach must ask for an upgrade", 400)
             self._forward(client, forward, rest)
         except Refused as error:
-            _say(client, error.status, {"message": f"nf-airlock's gate: {error.message}"})
+            _respond(client, error.status, {"message": f"nf-airlock's gate: {error.message}"})
         except (OSError, http.client.HTTPException) as error:
-            _say(client, 502, {"message": f"nf-airlock's gate: the engine fails: {error}"})
+            _respond(client, 502, {"message": f"nf-airlock's gate: the engine fails: {error}"})
         finally:
             self._let_go(client)
 
     def _find(self, name: str) -> str | None:
         with self._lock:
-            if name in self._made:
+            if name in self._containers:
                 return name
-            return next((key for key, value in self._made.items() if value == name), None)
+            return next((key for key, value in self._containers.items() if value == name), None)
 
     def _forward(self, client: socket.socket, forward: Forward, rest: bytes) -> None:
         if forward.creates:
@@ -129,31 +129,31 @@ class Gate:
             self._forget(forward.container)
 
     def _create(self, client: socket.socket, forward: Forward) -> None:
-        """One after the other, so that the gate knows each when it ends."""
+        """Make one container at a time, so that the gate knows all of them when it ends."""
         with self._making:
-            if self._ended or len(self._made) >= MOST_CONTAINERS:
+            if self._ended or len(self._containers) >= MAX_CONTAINERS:
                 raise Refused("there are too many containers, or the run has ended", 503)
-            status, told = ask(self._connect, forward)
-            identity = told.get("Id") if isinstance(told, dict) else None
+            status, answer = ask(self._connect, forward)
+            identity = answer.get("Id") if isinstance(answer, dict) else None
             if status == 201 and isinstance(identity, str) and IDENTITY.fullmatch(identity):
                 with self._lock:
-                    self._made[identity] = forward.container
+                    self._containers[identity] = forward.container
             elif status == 201:
                 raise Refused("the engine named no container", 502)
-        _say(client, status, told)
+        _respond(client, status, answer)
 
     def _forget(self, identity: str) -> None:
-        """A container that the engine no longer has; it may have refused to remove it."""
+        """Forget a container that is gone; the engine may have refused to remove it."""
         status, _ = ask(self._connect, Forward(method="GET",
                                                target=f"/containers/{identity}/json"))
         if status == 404:
             with self._lock:
-                self._made.pop(identity, None)
+                self._containers.pop(identity, None)
 
 
 @contextmanager
 def opened(connect: Connect, rules: Rules) -> Iterator[Path]:
-    """A gate's socket, in a folder of its own with a short path (108 bytes are all that fit)."""
+    """Open a gate; yield its socket, in a folder with a short path (108 bytes are all that fit)."""
     sweep(connect, rules.launch)
     with tempfile.TemporaryDirectory(prefix="airlock-", dir="/tmp") as folder:
         place = Path(folder) / SOCKET
@@ -165,8 +165,8 @@ def opened(connect: Connect, rules: Rules) -> Iterator[Path]:
 
 
 def receive(client: socket.socket) -> tuple[Request, bytes, bytes]:
-    """A request, its body, and what came after it."""
-    ends, data = time.monotonic() + PATIENCE, b""
+    """Read a request; return it, its body, and what came after it."""
+    ends, data = time.monotonic() + TIMEOUT, b""
 
     def more() -> bytes:
         client.settimeout(max(ends - time.monotonic(), 0.01))
@@ -179,7 +179,7 @@ def receive(client: socket.socket) -> tuple[Request, bytes, bytes]:
         return block
 
     while b"\r\n\r\n" not in data:
-        if len(data) > LONGEST_HEAD:
+        if len(data) > MAX_HEAD:
             raise Refused("the request's head is too long", 431)
         data += more()
     head, _, rest = data.partition(b"\r\n\r\n")
@@ -191,7 +191,7 @@ def receive(client: socket.socket) -> tuple[Request, bytes, bytes]:
 
 
 def written(forward: Forward) -> bytes:
-    """The one form in which the engine is asked."""
+    """Return the request as bytes, in the one form in which the engine is asked."""
     lines = [f"{forward.method} {forward.target} HTTP/1.1", "Host: docker",
              "Content-Type: application/json", f"Content-Length: {len(forward.body)}",
              *(("Connection: Upgrade", "Upgrade: tcp") if forward.attaches
@@ -200,40 +200,40 @@ def written(forward: Forward) -> bytes:
 
 
 def ask(connect: Connect, forward: Forward) -> tuple[int, Any]:
-    """The engine's status and its answer in JSON, or None where that is something else."""
+    """Return the engine's status and its answer in JSON, or None where that is something else."""
     with connect() as engine:
-        engine.settimeout(PATIENCE)
+        engine.settimeout(TIMEOUT)
         engine.sendall(written(forward))
-        answer = http.client.HTTPResponse(engine, method=forward.method)
-        answer.begin()
-        told = answer.read(LONGEST_ANSWER)
+        response = http.client.HTTPResponse(engine, method=forward.method)
+        response.begin()
+        body = response.read(MAX_ANSWER)
     try:
-        return answer.status, json.loads(told)
+        return response.status, json.loads(body)
     except ValueError:
-        return answer.status, None
+        return response.status, None
 
 
 def sweep(connect: Connect, launch: Path) -> None:
     """End and remove the containers of this launch folder, with their volumes."""
     with contextlib.suppress(OSError, http.client.HTTPException):
-        _, told = ask(connect, Forward(method="GET", target=rules.leftovers(launch)))
-        for each in told if isinstance(told, list) else ():
+        _, containers = ask(connect, Forward(method="GET", target=rules.leftovers(launch)))
+        for container in containers if isinstance(containers, list) else ():
             ask(connect, Forward(method="DELETE",
-                                 target=f"/containers/{each['Id']}?force=1&v=1"))
+                                 target=f"/containers/{container['Id']}?force=1&v=1"))
 
 
-def _say(client: socket.socket, status: int, told: Any) -> None:
-    body = json.dumps(told).encode()
+def _respond(client: socket.socket, status: int, answer: Any) -> None:
+    body = json.dumps(answer).encode()
     reason = http.client.responses.get(status, "Error")
     head = (f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n")
     with contextlib.suppress(OSError):
-        client.settimeout(PATIENCE)
+        client.settimeout(TIMEOUT)
         client.sendall(head.encode() + body)
 
 
 def _relay(client: socket.socket, engine: socket.socket) -> None:
-    """The answer as it comes, until either side ends; what else the client says is not heard."""
+    """Pass the answer on as it comes, until either side ends; the client is no longer heard."""
     ended = threading.Thread(target=_watch, args=(client, engine), daemon=True)
     ended.start()
     _pump(engine, client)
@@ -246,11 +246,11 @@ def _watch(client: socket.socket, engine: socket.socket) -> None:
 
 
 def _join(client: socket.socket, engine: socket.socket, rest: bytes) -> None:
-    """After the engine's 101 both streams are joined; each side may end its own first."""
+    """Join both streams after the engine's 101; either side may end its own first."""
     head = b""
     while b"\r\n\r\n" not in head:
         block = engine.recv(1)
-        if not block or len(head) > LONGEST_HEAD:
+        if not block or len(head) > MAX_HEAD:
             raise OSError("it did not answer an attach")
         head += block
     client.sendall(head)

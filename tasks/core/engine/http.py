@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-LONGEST_HEAD = 16 << 10
+MAX_HEAD = 16 << 10
 """Bytes of a request's line and headers; those of Docker's client take less than 1 kB."""
-LONGEST_BODY = 1 << 20
+MAX_BODY = 1 << 20
 """Bytes of a request's body; Docker's `create` takes some 3 kB."""
 
 LINE = re.compile(r"(GET|HEAD|POST|DELETE) (/[A-Za-z0-9._/:@-]*)(?:\?([A-Za-z0-9._~%&=+-]*))? "
@@ -45,7 +45,7 @@ class Request:
 
 def parse(head: bytes) -> Request:
     """Read all bytes up to the empty line; Refused where anything is not plain HTTP/1.1."""
-    if not head.endswith(b"\r\n\r\n") or len(head) > LONGEST_HEAD:
+    if not head.endswith(b"\r\n\r\n") or len(head) > MAX_HEAD:
         raise Refused("the request's head is too long or has no end", 400)
     try:
         line, *headers = head[:-4].decode("ascii").split("\r\n")
@@ -60,35 +60,35 @@ def parse(head: bytes) -> Request:
     path = target[prefix.end():] if prefix else target
     if any(part in ("", ".", "..") for part in path.split("/")[1:]):
         raise Refused("the request's path has empty parts or dots", 400)
-    told = _headers(headers)
+    fields = _headers(headers)
     return Request(method=method, version=prefix[0] if prefix else "", path=path,
-                   query=_query(query or ""), length=_length(told),
-                   upgrades="upgrade" in told.get("connection", "").lower())
+                   query=_query(query or ""), length=_length(fields),
+                   upgrades="upgrade" in fields.get("connection", "").lower())
 
 
 def _headers(lines: list[str]) -> dict[str, str]:
-    told: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for line in lines:
         match = HEADER.fullmatch(line)
         if match is None:
             raise Refused("a header is not plain", 400)
         name = match[1].lower()
-        if name in told:
+        if name in fields:
             raise Refused(f"the header {name} comes twice", 400)
-        told[name] = match[2]
-    return told
+        fields[name] = match[2]
+    return fields
 
 
 def _length(headers: Mapping[str, str]) -> int:
     for name in ("transfer-encoding", "expect"):
         if name in headers:
             raise Refused(f"the header {name} is not allowed: say Content-Length", 400)
-    told = headers.get("content-length", "0")
-    if not re.fullmatch(r"[0-9]{1,9}", told):
+    length = headers.get("content-length", "0")
+    if not re.fullmatch(r"[0-9]{1,9}", length):
         raise Refused("the Content-Length is not a number", 400)
-    if int(told) > LONGEST_BODY:
-        raise Refused(f"the request's body is longer than {LONGEST_BODY} bytes", 413)
-    return int(told)
+    if int(length) > MAX_BODY:
+        raise Refused(f"the request's body is longer than {MAX_BODY} bytes", 413)
+    return int(length)
 
 
 def _query(text: str) -> dict[str, str]:

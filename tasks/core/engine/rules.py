@@ -91,9 +91,9 @@ def _create(request: Request, body: bytes, rules: Rules) -> Forward:
     name = query.pop("name", "")
     if query or not (name == "" or NAME.fullmatch(name)) or IDENTITY.fullmatch(name):
         raise Refused("the query of a create may say a name alone")
-    made = json.dumps(rebuilt(_decoded(body), rules)).encode()
+    allowed_body = json.dumps(rebuilt(_decoded(body), rules)).encode()
     target = request.version + "/containers/create" + (f"?name={name}" if name else "")
-    return Forward(method="POST", target=target, body=made, creates=True, container=name)
+    return Forward(method="POST", target=target, body=allowed_body, creates=True, container=name)
 
 
 def _decoded(body: bytes) -> Mapping[str, Any]:
@@ -101,12 +101,12 @@ def _decoded(body: bytes) -> Mapping[str, Any]:
         raise ValueError(name)
 
     try:
-        told = json.loads(body.decode(), parse_constant=constant)
+        container = json.loads(body.decode(), parse_constant=constant)
     except (ValueError, RecursionError) as error:
         raise Refused("the body of a create is not JSON", 400) from error
-    if not isinstance(told, dict):
+    if not isinstance(container, dict):
         raise Refused("the body of a create is no object", 400)
-    return told
+    return container
 
 
 def leftovers(launch: Path) -> str:

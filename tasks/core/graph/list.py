@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from functools import cache
 
 from doit.cmd_list import List as DoitList
 from doit.control import TaskControl
@@ -30,6 +31,8 @@ class List(DoitList):  # type: ignore[misc]
                  pos_args: list[str] | None = None) -> int:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `doit list | head` ends as `ls | head` does
         control = TaskControl(self.task_list)
+        checker = self.dep_manager.checker  # many steps name the same file
+        checker.exists, checker.info = cache(checker.exists), cache(checker.info)
         known = states(self.task_list, self.dep_manager)
         chosen = (self._list_filtered(control.tasks, pos_args, subtasks) if pos_args
                   else self._list_all(subtasks))

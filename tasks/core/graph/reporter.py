@@ -31,8 +31,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def add_success(self, task: Any) -> None:
         if task.actions:
             took = self._took[task.name] = time.monotonic() - self._started[task.name]
-            said = task.result if isinstance(task.result, str) else ""
-            self._line("done", task.name, f"{took:.1f} s" + (f"  {said}" if said else ""))
+            result = f"  {task.result}" if isinstance(task.result, str) else ""
+            self._line("done", task.name, f"{took:.1f} s{result}".rstrip())
 
     def skip_uptodate(self, task: Any) -> None:
         if task.actions:
@@ -53,7 +53,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.write(f"{mark:<6} {name}  {first}".rstrip() + "\n")
         for line in rest:
             self.write(f"       {line}\n")
-        self.outstream.flush()
+        if mark != "fresh":  # hundreds of these come at once
+            self.outstream.flush()
 
     def _write_failure(self, result: dict[str, Any], write_exception: bool = True) -> None:
         sys.stdout.flush()
@@ -66,8 +67,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self._sum_up()
         self.outstream.flush()
         if self.failures:
-            names = ", ".join(each["task"].name for each in self.failures)
-            sys.stderr.write(f"\nFAILED, as told above: {names}\n")
+            names = ", ".join(failure["task"].name for failure in self.failures)
+            sys.stderr.write(f"\nFAILED, as shown above: {names}\n")
         if self._not_run:
             sys.stderr.write(f"not run, since that comes before: {', '.join(self._not_run)}\n")
 
@@ -83,3 +84,15 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         for name, took in longest[:12]:
             if took >= 0.05:
                 self.write(f"  {took:7.1f} s  {name}\n")
+
+
+class QuietReporter(Reporter):
+    """Faults alone: what else is printed is what a step is there to show."""
+
+    desc = "faults alone"
+
+    def _line(self, mark: str, name: str, text: str) -> None:
+        """Print nothing of a step that goes well."""
+
+    def _sum_up(self) -> None:
+        """Print no times."""

@@ -15,6 +15,7 @@ from doit.cmd_run import Run as DoitRun
 
 from tasks.core import processes
 from tasks.core.graph import runner, sweep
+from tasks.core.graph.reporter import QuietReporter, Reporter
 from tasks.core.graph.state import State
 
 
@@ -22,29 +23,23 @@ class Run(DoitRun):  # type: ignore[misc]
     """Run tasks: alone on this site's state, and interrupted cleanly."""
 
     name = "run"
+    cmd_options = (*DoitRun.cmd_options, {
+        "name": "quiet", "short": "q", "long": "quiet", "type": bool, "default": False,
+        "help": "print faults, and what a step is there to show, but no notices and progress; "
+                "the same as -v 0"})
 
     def _execute(self, outfile: Any, verbosity: int | None = None, always: bool = False,
                  continue_: bool = False, reporter: Any = "console", num_process: int = 0,
                  par_type: str = "process", single: bool = False,
                  auto_delayed_regex: bool = False, force_verbosity: bool = False,
-                 failure_verbosity: int = 0, pdb: bool = False) -> int:
+                 failure_verbosity: int = 0, pdb: bool = False, quiet: bool = False) -> int:
+        if quiet:
+            verbosity, force_verbosity = 0, True
+        if verbosity == 0 and reporter is Reporter:
+            reporter = QuietReporter
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         runner.use()
-        save, forget = self.dep_manager.save_success, self.dep_manager.remove_success
-        backend = self.dep_manager.backend
-
-        def save_and_commit(task: Any, result_hash: str | None = None) -> None:
-            if is_recorded(task):
-                save(task, result_hash)
-                if isinstance(backend, State):
-                    backend.commit()
-
-        def forget_recorded(task: Any) -> None:
-            if is_recorded(task):
-                forget(task)
-
-        self.dep_manager.save_success = save_and_commit
-        self.dep_manager.remove_success = forget_recorded
+        _commit_each(self.dep_manager)
         try:
             state = Path(self.dep_manager.name)
             with alone(state.with_suffix(".lock")):
@@ -66,6 +61,23 @@ class Run(DoitRun):  # type: ignore[misc]
             # Steps that compute in threads can't be stopped; all they write is renamed into
             # place when whole, so the process may end now.
             os._exit(130)
+
+
+def _commit_each(dep_manager: Any) -> None:
+    """Let doit write a step's state when it ends, and leave that of one that doesn't count."""
+    save, forget = dep_manager.save_success, dep_manager.remove_success
+
+    def save_and_commit(task: Any, result_hash: str | None = None) -> None:
+        if is_recorded(task) and not task.has_subtask:  # a group has nothing to remember
+            save(task, result_hash)
+            if isinstance(dep_manager.backend, State):
+                dep_manager.backend.commit()
+
+    def forget_recorded(task: Any) -> None:
+        if is_recorded(task):
+            forget(task)
+
+    dep_manager.save_success, dep_manager.remove_success = save_and_commit, forget_recorded
 
 
 def is_recorded(task: Any) -> bool:

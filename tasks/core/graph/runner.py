@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from doit import cmd_run
@@ -20,9 +21,16 @@ class _GoesOn:
         """Whether to run a step; asked again once its servers are up or have failed."""
         if node.run_status == "run" and node.bad_deps:
             self._handle_task_error(node, UnmetDependency(
-                " ".join(each.task.name for each in node.bad_deps)))
+                " ".join(failed.task.name for failed in node.bad_deps)))
             return False
         return bool(super().select_task(node, tasks))  # type: ignore[misc]
+
+    def execute_task(self, task: Any) -> Any:
+        """Run a step, with its notices; a run of fresh steps comes here never."""
+        gc.enable()  # dodo.py turned it off
+        from tasks.core.graph import log
+        log.show(self.stream.effective_verbosity(task.verbosity))  # type: ignore[attr-defined]
+        return super().execute_task(task)  # type: ignore[misc]
 
     def _handle_task_error(self, node: Any, fail: Any) -> None:
         if isinstance(fail, UnmetDependency):

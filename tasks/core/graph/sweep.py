@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 
 def sweep(state: Path) -> None:
-    """Remove what was half made where the run writes that holds the lock of this state."""
-    for folder in written_by(state):
+    """Remove what was half made where the run writes that holds the lock of this state.
+
+    The offline host's role has its own state, and build/<site>/prod for itself.
+    """
+    root = state.parent
+    if state.stem == "prod":
+        sweep_folder(root / "prod")
+        return
+    for folder in [root, *(path for path in root.iterdir() if path.name != "prod")]:
         sweep_folder(folder)
 
 
 def sweep_folder(folder: Path) -> None:
-    """Remove the temporary files of core/files.py in `folder` and its folders."""
-    for left in [*folder.glob(".*.part"), *folder.glob("*/.*.part")]:
-        if left.is_dir() and not left.is_symlink():
+    """Remove the temporary files of core/files.py in a folder and its folders, if it is one."""
+    for left in _half_made(folder, depth=1):
+        if left.is_dir(follow_symlinks=False):
             shutil.rmtree(left, ignore_errors=True)
         else:
-            left.unlink(missing_ok=True)
+            Path(left).unlink(missing_ok=True)
 
 
-def written_by(state: Path) -> list[Path]:
-    """The folders where such a run writes; the other role's are another's."""
-    root = state.parent
-    if state.stem == "prod":
-        return [root / "prod"]
-    return [root, *(path for path in root.iterdir() if path.is_dir() and path.name != "prod")]
+def _half_made(folder: str | Path, depth: int) -> Iterator[os.DirEntry[str]]:
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:  # no folder, or not ours
+        return
+    for entry in entries:
+        if entry.name.startswith(".") and entry.name.endswith(".part"):
+            yield entry
+        elif depth and entry.is_dir(follow_symlinks=False):
+            yield from _half_made(entry.path, depth - 1)

@@ -83,9 +83,9 @@ class Sheet:
     def only(self, kept: list[int]) -> Sheet:
         """The sheet with the rows of these numbers alone; a tree that is no list stays whole."""
         if not self.is_tree:
-            return dataclasses.replace(self, rows=tuple(self.rows[each] for each in kept))
+            return dataclasses.replace(self, rows=tuple(self.rows[number] for number in kept))
         if isinstance(self.tree, list):
-            return dataclasses.replace(self, tree=[self.tree[each] for each in kept])
+            return dataclasses.replace(self, tree=[self.tree[number] for number in kept])
         return self
 
     def text(self) -> str:

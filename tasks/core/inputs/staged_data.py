@@ -14,18 +14,18 @@ from tasks.core.schema import read_json
 EVERY = "every"
 """Marks the params of a manifest that any run gets, not that of the test profile alone."""
 INPUTS = "inputs.csv"
-SHEET = 256 * 2**20
+MAX_SHEET = 256 * 2**20
 """Bytes of a sheet."""
 OWN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 """What the name of a user's own sheet is made of."""
 
 
 def blob(blobs: Path, sha256: str, name: str) -> Path:
-    """The file with this digest in a cache laid out as <sha256>/<name>, under whatever name."""
+    """Return the file with this digest in a cache of <sha256>/<name>, whatever its name."""
     own = blobs / sha256 / name
     if own.is_file():
         return own
-    return next((each for each in sorted((blobs / sha256).glob("[!.]*")) if each.is_file()), own)
+    return next((path for path in sorted((blobs / sha256).glob("[!.]*")) if path.is_file()), own)
 
 
 def lay_out(manifest: Path, blobs: Path, folder: Path) -> Callable[[str], Path]:
@@ -34,36 +34,36 @@ def lay_out(manifest: Path, blobs: Path, folder: Path) -> Callable[[str], Path]:
     By hard links where the file system has them: containers see folders, in which a link to
     elsewhere leads nowhere.
     """
-    told = read_json(manifest, "data-manifest")
-    for each in (*told["files"], *told["sheets"]):
-        source = blob(blobs, each["sha256"], each["path"].rpartition("/")[2])
-        target = files.inside(folder, each["path"])
+    data = read_json(manifest, "data-manifest")
+    for file in (*data["files"], *data["sheets"]):
+        source = blob(blobs, file["sha256"], file["path"].rpartition("/")[2])
+        target = files.inside(folder, file["path"])
         if not source.is_file():
-            raise IntegrityError(f"the staged file {each['path']} is missing", where=source,
-                                 todo=f"`doit forget mirror:data:{told['pipeline']}`, then "
-                                      f"`doit mirror:data:{told['pipeline']}`")
+            raise IntegrityError(f"the staged file {file['path']} is missing", where=source,
+                                 todo=f"`doit forget mirror:data:{data['pipeline']}`, then "
+                                      f"`doit mirror:data:{data['pipeline']}`")
         if not (target.is_file() and target.samefile(source)):
             files.link_or_copy(source, target)
     return lambda path: (manifest.parent if path == INPUTS else folder) / path
 
 
 def shared(manifest: Path) -> list[str]:
-    """The params that a run on other data gets too: what is no part of the test profile."""
+    """Return the params that a run on other data gets too: what is no part of the test profile."""
     params = read_json(manifest, "data-manifest")["params"]
     return [name for name, value in params.items() if value.get(EVERY)]
 
 
 def render(manifest: Path, locate: Callable[[str], Path], folder: Path) -> dict[str, Any]:
-    """The params of a run, absolute, with the sheets that they name rendered into `folder`.
+    """Return the params of a run, absolute, and render the sheets that they name into `folder`.
 
     Nextflow resolves relative paths against the launch folder, hence the absolute ones.
     """
-    told = read_json(manifest, "data-manifest")
-    known = {each["path"] for each in told["files"]}
+    data = read_json(manifest, "data-manifest")
+    known = {file["path"] for file in data["files"]}
     trees = {_tree(path) for path in known if path.startswith("trees/")}
-    rendered = {each["path"]: bool(each["is_lines"]) for each in told["sheets"]}
+    rendered = {sheet["path"]: bool(sheet["is_lines"]) for sheet in data["sheets"]}
     rendered |= {INPUTS: False} if any(
-        value.get("path") == INPUTS for value in told["params"].values()) else {}
+        value.get("path") == INPUTS for value in data["params"].values()) else {}
 
     def place(path: str) -> str | None:
         if path in rendered:
@@ -73,15 +73,15 @@ def render(manifest: Path, locate: Callable[[str], Path], folder: Path) -> dict[
         return None
 
     for path, is_lines in sorted(rendered.items()):
-        data = opened.read(locate(path), most=SHEET)
+        content = opened.read(locate(path), most=MAX_SHEET)
         target = files.inside(folder, path)
-        files.write_text(target, render_sheet(data, path, place, is_lines=is_lines))
-    return {name: _value(value, place) for name, value in told["params"].items()}
+        files.write_text(target, render_sheet(content, path, place, is_lines=is_lines))
+    return {name: _value(value, place) for name, value in data["params"].items()}
 
 
 def render_sheet(data: bytes, name: str, place: Callable[[str], str | None], *,
                  is_lines: bool = False) -> str:
-    """A staged sheet whose paths, relative to the release, are as `place` says."""
+    """Return a staged sheet with the paths that `place` gives for those relative to the release."""
     if not data:
         return ""
     sheet = sheets.parse(data, name=name, has_header=lambda row: False, is_lines=is_lines)
@@ -92,7 +92,7 @@ def _tree(path: str) -> str:
     return "/".join(path.split("/")[:2])
 
 
-def _value(told: Mapping[str, Any], place: Callable[[str], str | None]) -> Any:
-    if told["kind"] in ("value", "none"):
-        return told.get("value")
-    return place(told["path"])
+def _value(param: Mapping[str, Any], place: Callable[[str], str | None]) -> Any:
+    if param["kind"] in ("value", "none"):
+        return param.get("value")
+    return place(param["path"])

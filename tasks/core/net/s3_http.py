@@ -1,21 +1,70 @@
-"""The connections of boto3's clients: judged and bounded as all others are.
+"""Connections to S3: judged and bounded as all others are, with the CAs that S3's tools know.
 
 A server may send its client elsewhere, such as to another region, and takes its time as it likes.
-`before-send` is where botocore lets another do the sending of a request.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tasks.core.net import bounds
 from tasks.core.net.inside import Inside
 
+if TYPE_CHECKING:
+    import urllib3
 
-def session(url: str, hosts: Inside | None, *, connections: int, **options: Any) -> Any:
-    """botocore's session for requests to a URL, with its own CA bundle and proxies.
+TIMEOUT = (15, 60)
+"""Seconds to connect, and between two bytes."""
 
-    Without `hosts` no address is judged: the site's configuration names it.
+
+def ca_bundle(session: Any) -> str | None:
+    """The file or folder of CAs that botocore's session names (AWS_CA_BUNDLE, or `ca_bundle` in
+    ~/.aws/config), else the one that requests would take; None for the system's."""
+    named: str | None = session.get_config_variable("ca_bundle")
+    return named or os.environ.get("REQUESTS_CA_BUNDLE")
+
+
+def pool(url: str, ca: str | None, *, connections: int) -> urllib3.PoolManager:
+    """Connections to a server that the site's configuration names, so its address isn't judged.
+
+    OSError where the CAs can't be read.
+    """
+    import ssl
+
+    import urllib3
+    is_folder = ca is not None and Path(ca).is_dir()
+    context = ssl.create_default_context(cafile=None if is_folder else ca,
+                                         capath=ca if is_folder else None)
+    options: Any = {"maxsize": connections, "ssl_context": context,
+                    "timeout": urllib3.Timeout(*TIMEOUT)}
+    proxy = _proxy(url)
+    if proxy is None:
+        manager = urllib3.PoolManager(**options)
+    else:
+        login = urllib3.util.parse_url(proxy).auth
+        manager = urllib3.ProxyManager(
+            proxy, proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
+            **options)
+    manager.pool_classes_by_scheme = bounds.pools(None)
+    return manager
+
+
+def _proxy(url: str) -> str | None:
+    import urllib.request
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass(parts.netloc):
+        return None
+    proxies = urllib.request.getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def use(client: Any, hosts: Inside, *, connections: int) -> None:
+    """Let a boto3 client's requests go by connections that `hosts` judges.
+
+    `before-send` is where botocore lets another do the sending of a request.
     """
     import botocore.session
     from botocore import utils
@@ -28,20 +77,13 @@ def session(url: str, hosts: Inside | None, *, connections: int, **options: Any)
             self._pool_classes_by_scheme = _pools(None)  # from here on, those of proxies
 
         def send(self, request: Any) -> Any:
-            through = self._proxy_config.proxy_url_for(request.url)  # type: ignore[attr-defined]
-            if hosts is not None and through:
+            if self._proxy_config.proxy_url_for(request.url):  # type: ignore[attr-defined]
                 hosts.judge(request.url)
             return super().send(request)
 
-    return Session(
-        verify=botocore.session.Session().get_config_variable("ca_bundle") or True,
-        proxies=utils.get_environ_proxies(url), timeout=(15, 60),
-        max_pool_connections=connections, **options)
-
-
-def use(client: Any, hosts: Inside, *, connections: int) -> None:
-    """Let the client's requests go by connections that `hosts` judges."""
-    http = session(client.meta.endpoint_url, hosts, connections=connections)
+    http = Session(verify=ca_bundle(botocore.session.Session()) or True,
+                   proxies=utils.get_environ_proxies(client.meta.endpoint_url), timeout=TIMEOUT,
+                   max_pool_connections=connections)
 
     def send(request: Any, **_: Any) -> Any:
         answer = http.send(request)

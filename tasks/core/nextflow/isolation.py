@@ -8,15 +8,17 @@ for that, it isn't started, unless the site allows it.
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from tasks.core.errors import HostError
+
+logger = logging.getLogger(__name__)
 
 FULL, NONE = "namespaces", "none"
 """What a site's key `isolation` may say, and a release of how its code was read."""
@@ -104,11 +106,11 @@ def confined(command: Sequence[str | Path], *, cwd: Path, reads: Iterable[Path] 
     All paths are absolute; `reads` and `writes` are what it may see besides the system's programs,
     and what lies below another one is as it says itself. With `network` it has this host's.
     Raises HostError where this system can't confine it, unless `least` is NONE: then that is
-    printed, once in a process, and as much is kept from it as can be.
+    printed, and as much is kept from it as can be.
     """
     means = _means()
     words = [os.fspath(word) for word in command]
-    if found(least) == NONE:
+    if _held(means, least) == NONE:
         _say(bool(means.words))
         return [*(() if network else means.words), *words]
     shown = [*(("link", Path(path)) for path in _system()), *(("read", path) for path in reads),
@@ -123,11 +125,14 @@ def confined(command: Sequence[str | Path], *, cwd: Path, reads: Iterable[Path] 
 
 
 def found(least: str) -> str:
-    """How far programs are confined here: FULL, or NONE where `least` allows it.
+    """Return how far programs are confined here: FULL, or NONE where `least` allows it.
 
     Raises HostError where this system makes no namespaces and `least` is not NONE.
     """
-    means = _means()
+    return _held(_means(), least)
+
+
+def _held(means: Means, least: str) -> str:
     if means.hides:
         return FULL
     if least == NONE:
@@ -143,14 +148,12 @@ def found(least: str) -> str:
              "each release then tells")
 
 
-@lru_cache
 def _system() -> tuple[str, ...]:
     etc = Path("/etc")
     settings = [etc / name for name in SETTINGS] + sorted(etc.glob("java-*"))
     return tuple(str(path) for path in (*map(Path, PROGRAMS), *settings) if path.exists())
 
 
-@lru_cache
 def _means() -> Means:
     """The strongest means that work here, which is tried."""
     reasons = []
@@ -167,7 +170,6 @@ def _means() -> Means:
     return Means(words=without_network(), hides=False, why_not="; ".join(dict.fromkeys(reasons)))
 
 
-@lru_cache
 def without_network() -> tuple[str, ...]:
     """The words that start a command in a network namespace of its own, or none."""
     for words in (("unshare", NETWORK), ("unshare", "--map-root-user", NETWORK)):
@@ -187,8 +189,7 @@ def _fault(command: Sequence[str]) -> str | None:
     return (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
 
 
-@lru_cache
 def _say(network: bool) -> None:
-    print("NOT ISOLATED: this system lets us make no namespaces, and the site allows that: the "
-          f"pipeline's code runs with a clean environment{' and no network' if network else ''}, "
-          "but sees this user's files", flush=True)
+    logger.warning("NOT ISOLATED: this system lets us make no namespaces, and the site allows "
+                   "that: the pipeline's code runs with a clean environment%s, but sees this "
+                   "user's files", " and no network" if network else "")

@@ -16,7 +16,9 @@ from tasks.core import files, processes
 from tasks.core.archives import limits, unpacking
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.inputs import staged_data
-from tasks.core.nextflow import isolation, known_faults, machine, program
+from tasks.core.nextflow import installed, isolation, known_faults, queries
+from tasks.core.nextflow.environment import Inherited
+from tasks.core.nextflow.machine import Limits, Machine
 from tasks.core.schema import read_json
 from tasks.core.source import custom_configs
 
@@ -45,7 +47,7 @@ class Launch:
     other data needs too.
     """
 
-    nextflow: program.Nextflow
+    nextflow: installed.Nextflow
     code: Path
     tree: Path
     configs: tuple[Path, ...]
@@ -69,69 +71,85 @@ class Room:
     least: str = isolation.FULL
 
 
-def prepare(carried: Carried, folder: Path) -> Launch:
-    """Unpack and render everything below `folder`; what is there is replaced whole."""
-    home = _runtime(carried, folder).home
-    unpacking.unpack_tar(carried.plugins, home / "plugins", allowed=limits.PLUGINS)
-    unpacking.unpack_tar(carried.code, folder.absolute() / "code")
-    ready = prepared(carried, folder)
-    named = custom_configs.includes(ready.code).named
-    if carried.configs:
-        unpacking.unpack_tar(carried.configs, ready.tree)
-    else:
-        files.atomic_folder(ready.tree, lambda empty: None)
-    custom_configs.answer(ready.tree, named)
-    here = machine.limits()
-    declared = read_json(carried.data_manifest, "data-manifest")["declared"]
-    staged = staged_data.render(carried.data_manifest, carried.locate, ready.folder)
-    files.write_text(ready.configs[-1], host_config(here))
-    files.write_json(ready.host_params, {
-        **{name: value for name, value in host_params(here).items() if name in declared},
-        **({custom_configs.BASE: str(ready.tree)} if named else {}),
-        **{name: staged[name] for name in staged_data.shared(carried.data_manifest)}})
-    files.write_json(ready.params, run_params(ready, staged))
-    return ready
-
-
-def prepared(carried: Carried, folder: Path) -> Launch:
-    """What `prepare` made below `folder`.
+def prepare(carried: Carried, folder: Path, here: Machine) -> Launch:
+    """Unpack and render everything below `folder`; what is there is replaced whole.
 
     Staged configs that the code passes over offline are given by -c; ours come after them, and
     the last of all is that of this host.
     """
     folder = folder.absolute()
-    skipped = custom_configs.includes(folder / "code").skipped if carried.configs else ()
-    tree = folder / "configs"
-    return Launch(nextflow=_runtime(carried, folder), code=folder / "code", tree=tree,
-                  params=folder / "params.json", host_params=folder / "host.params.json",
-                  folder=folder, configs=(*(files.inside(tree, path) for path in skipped),
-                                          carried.config.absolute(), folder / "host.config"))
+    nextflow = installed.install(carried.runtime, folder / "runtime", home=folder / "nxf",
+                                 inherited=here.inherited)
+    unpacking.unpack_tar(carried.plugins, nextflow.home / "plugins", allowed=limits.PLUGINS)
+    unpacking.unpack_tar(carried.code, folder / "code")
+    tree, host_configs = folder / "configs", folder / "host.config"
+    included = custom_configs.includes(folder / "code")
+    if carried.configs:
+        unpacking.unpack_tar(carried.configs, tree)
+    else:
+        files.atomic_folder(tree, lambda empty: None)
+    custom_configs.answer(tree, included.named)
+    ready = Launch(
+        nextflow=nextflow, code=folder / "code", tree=tree, params=folder / "params.json",
+        host_params=folder / "host.params.json", folder=folder,
+        configs=(*(files.inside(tree, path) for path in included.skipped if carried.configs),
+                 carried.config.absolute(), host_configs))
+    files.write_text(host_configs, host_config(here.limits))
+    _write_params(carried, ready, here.limits, has_tree=bool(included.named))
+    return ready
 
 
-def _runtime(carried: Carried, folder: Path) -> program.Nextflow:
-    return program.install(carried.runtime, folder.absolute() / "runtime",
-                            home=folder.absolute() / "nxf")
+def _write_params(carried: Carried, ready: Launch, here: Limits, *, has_tree: bool) -> None:
+    """Write the params of any run here, and those of the test profile's."""
+    declared = read_json(carried.data_manifest, "data-manifest")["declared"]
+    staged = staged_data.render(carried.data_manifest, carried.locate, ready.folder)
+    files.write_json(ready.host_params, {
+        **{name: value for name, value in host_params(here).items() if name in declared},
+        **({custom_configs.BASE: str(ready.tree)} if has_tree else {}),
+        **{name: staged[name] for name in staged_data.shared(carried.data_manifest)}})
+    files.write_json(ready.params, run_params(ready, staged))
+
+
+def as_json(launch: Launch) -> dict[str, Any]:
+    """Return a launch as bootstrap.json holds it."""
+    return {"launcher": str(launch.nextflow.launcher), "java": str(launch.nextflow.java),
+            "home": str(launch.nextflow.home), "code": str(launch.code), "tree": str(launch.tree),
+            "configs": list(map(str, launch.configs)), "params": str(launch.params),
+            "host_params": str(launch.host_params), "folder": str(launch.folder)}
+
+
+def from_json(held: Mapping[str, Any], inherited: Inherited) -> Launch:
+    """Return the launch that `as_json` wrote, as `held` holds it."""
+    return Launch(
+        nextflow=installed.Nextflow(launcher=Path(held["launcher"]), java=Path(held["java"]),
+                                    home=Path(held["home"]), inherited=inherited),
+        code=Path(held["code"]), tree=Path(held["tree"]), params=Path(held["params"]),
+        configs=tuple(map(Path, held["configs"])), host_params=Path(held["host_params"]),
+        folder=Path(held["folder"]))
 
 
 def run_params(launch: Launch, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The params `given` and those of any run here: its limits, local configs and references."""
+    """Return the params `given` and those of any run here: its limits, configs and references."""
     return {**json.loads(launch.host_params.read_bytes()), **given}
 
 
 def resolve(launch: Launch, *, profile: str, log: Path,
             reads: Sequence[Path] = (), least: str = isolation.FULL) -> dict[str, Any]:
-    """The config that `run` would run with, as nested mappings, without running anything."""
-    return program.config(launch.nextflow, launch.code, profile=_profiles(profile), log=log,
-                           configs=launch.configs, params=json.loads(launch.params.read_bytes()),
-                           reads=[launch.tree, *reads], least=least)
+    """Return the config that `run` would run with, as nested mappings; nothing is run."""
+    with files.scratch(log.parent, "resolve") as scratch:
+        resolved, = queries.configs(
+            launch.nextflow, launch.code, profile=_profiles(profile), scratch=scratch, log=log,
+            given=launch.configs, params=json.loads(launch.params.read_bytes()),
+            reads=[launch.tree, *reads], least=least)
+    return resolved
 
 
-def host_config(here: machine.Limits) -> str:
+def host_config(here: Limits) -> str:
     """Limits from this host's size: a test profile asks for more than a small host has."""
     return f"process.resourceLimits = [cpus: {here.cpus}, memory: {here.megabytes}.MB]\n"
 
 
-def host_params(here: machine.Limits) -> dict[str, Any]:
+def host_params(here: Limits) -> dict[str, Any]:
     """The same limits as nf-core's templates up to 2.14 have them, whose processes ask for them."""
     return {"max_cpus": here.cpus, "max_memory": f"{here.megabytes}.MB"}
 
@@ -162,32 +180,32 @@ def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path
             processes.run(command, log=log, cwd=launch.folder, env=launch.nextflow.environment(env))
     except CommandError as error:
         if room:
-            program.keep(detail, kept)
+            queries.keep(detail, kept)
         known = known_faults.recognised(_said(log, kept), launch.nextflow.version)
         raise CommandError("\n".join(["Nextflow ended with an error", *map(str, known)]),
                            status=error.status, tail=error.tail, where=log,
                            todo=f"its own log with every detail is {kept}") from error
     if room:
-        program.keep(detail, kept)
+        queries.keep(detail, kept)
 
 
 def _run_in(room: Room, launch: Launch, command: Sequence[str], *, log: Path,
             env: Mapping[str, str] | None) -> None:
-    started = program.confined(
+    started = queries.confined(
         launch.nextflow, command, folder=room.folder, least=room.least,
         reads=[launch.folder, *launch.configs, *room.reads])
     environment = launch.nextflow.environment(
-        {**program.real_java(launch.nextflow), **(env or {})})
+        {**queries.real_java(launch.nextflow), **(env or {})})
 
     def bound() -> None:
-        if log.stat().st_size > program.LONGEST_LOG:
-            raise processes.TooMuch(program.LONGEST_LOG)
+        if log.stat().st_size > queries.LONGEST_LOG:
+            raise processes.TooMuch(queries.LONGEST_LOG)
 
     try:
         processes.run(started, log=log, cwd=room.folder, env=environment, timeout=room.patience,
                       check=bound)
     except processes.TooMuch as error:
-        raise SourceError(f"the run wrote more than {files.human_size(program.LONGEST_LOG)}, and "
+        raise SourceError(f"the run wrote more than {files.human_size(queries.LONGEST_LOG)}, and "
                           "was ended", where=log, todo="look for a loop in the pipeline's code"
                           ) from error
     except subprocess.TimeoutExpired as error:

@@ -1,4 +1,4 @@
-"""What this host has to give: processors and memory, as the system lets this process use them."""
+"""What a launch reads of this machine: processors and memory, and what Nextflow inherits."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import contextlib
 import math
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tasks.core.frozen import frozen
+from tasks.core.nextflow.environment import Inherited
 
-@dataclass(frozen=True, kw_only=True)
+
+@frozen
 class Limits:
     """The most that one task can get; memory in bytes."""
 
@@ -22,6 +24,19 @@ class Limits:
     def megabytes(self) -> int:
         """Memory as whole MiB, the unit that Nextflow calls MB."""
         return self.memory >> 20
+
+
+@frozen
+class Machine:
+    """This machine as a step that launches a pipeline has it in its spec."""
+
+    limits: Limits
+    inherited: Inherited
+
+
+def this_machine(environment: Mapping[str, str] | None = None) -> Machine:
+    """Read this machine; Nextflow inherits nothing where no environment is given."""
+    return Machine(limits=limits(), inherited=Inherited.of(environment or {}))
 
 
 def limits(root: Path = Path("/")) -> Limits:

@@ -1,4 +1,4 @@
-"""Nextflow's versions: their order, conditions on them, and which Java each runs on."""
+"""Nextflow's versions: their order, and conditions on them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ from tasks.core.errors import ConfigError
 
 LINES = ("23.04", "23.10", "24.04", "24.10", "25.04", "25.10", "26.04")
 """The stable release lines, oldest first."""
-
-JAVA = (("0", 11, 19), ("23.04.1", 11, 20), ("23.09.2-edge", 11, 21), ("24.04.2", 11, 22),
-        ("24.09.0-edge", 11, 23), ("24.11.0-edge", 17, 23), ("25.04.0", 17, 24),
-        ("25.09.0-edge", 17, 25), ("26.03.1-edge", 17, 26))
-"""From a version on: the first and the last Java major (`version_check` in the launcher of each
-tag; below 24.11 it also lets Java 8 in, for which none of these versions is compiled)."""
 
 LONGEST = 200
 """Characters of a version."""
@@ -95,48 +89,9 @@ def meets(version: str, condition: str) -> bool:
         return False
 
 
-def java(version: str) -> tuple[int, int]:
-    """The first and the last Java major that this Nextflow runs on."""
-    fitting = [(first, last) for since, first, last in JAVA if order(version) >= order(since)]
-    return fitting[-1]
-
-
 def line(version: str) -> str:
     """The release line of a version: 24.10 of 24.10.5."""
     return ".".join(version.split(".")[:2])
-
-
-def fitting(condition: str) -> str:
-    """What fits a condition, in words, and which known release lines do, with their Java."""
-    wanted = conditions(condition)
-    lines = []
-    for each in LINES:
-        fits = [f"{each}.{patch}" for patch in range(NEWEST_PATCH)
-                if all(part.met(f"{each}.{patch}") for part in wanted)]
-        if fits:
-            since = "" if fits[0] == f"{each}.0" else f" from {fits[0]}"
-            first, last = java(fits[0])
-            lines.append(f"{each}{since} (Java {first} to {last})")
-    words = " and ".join(map(str, wanted))
-    return f"{words}; of the known release lines " + (", ".join(lines) or "none")
-
-
-def misfit(version: str, asked: str | None) -> str | None:
-    """Where Nextflow `version` is not what `manifest.nextflowVersion` asks for: what would fit.
-
-    None where it fits. Raises ConfigError where the pipeline insists (a leading `!`), as
-    Nextflow itself refuses to run it then; else it only warns.
-    """
-    text = (asked or "").strip()
-    strict, condition = text.startswith("!"), text.removeprefix("!").strip()
-    if meets(version, condition):
-        return None
-    told = f"the pipeline asks for Nextflow {text}, and {version} was chosen"
-    fits = fitting(condition)
-    if strict:
-        raise ConfigError(told, where="manifest.nextflowVersion in the pipeline's nextflow.config",
-                          todo=f"set nextflow.version in its config to {fits}")
-    return f"{told}: it will run, but things may break; what fits is {fits}"
 
 
 def _prefix(version: str, wanted: str) -> bool:

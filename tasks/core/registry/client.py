@@ -20,9 +20,9 @@ from tasks.core.net.inside import NOWHERE, Inside
 from tasks.core.net.pace import slot
 from tasks.core.net.transport import ATTEMPTS, Broken, Transport, joined, origin
 from tasks.core.registry.auth import Refused
-from tasks.core.registry.docker_hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
+from tasks.core.registry.hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.jws import payload
 from tasks.core.registry.streams import checked, chunks_of
 from tasks.core.registry.uploads import Opener, Uploads

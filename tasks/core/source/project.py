@@ -16,9 +16,9 @@ PLACE = "/.airlock/project"
 """Stands in resolved.json for the folder of the code, which is another one for each step."""
 
 
-def portable(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The config of the code in `folder`, the same whatever that folder is called."""
-    told: dict[str, Any] = _replaced(config, str(folder), PLACE)
+def portable(config: Mapping[str, Any], folder: Path, place: str = PLACE) -> dict[str, Any]:
+    """Return the config with `place` for `folder`, the same whatever that folder is called."""
+    told: dict[str, Any] = _replaced(config, str(folder), place)
     return told
 
 

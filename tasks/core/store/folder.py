@@ -93,7 +93,7 @@ class FolderStore:
                           todo="free space or mend the rights there, then run this again")
 
 
-def _expect(found: str, wanted: str, path: Path) -> None:
-    if found != wanted:
-        raise IntegrityError(f"a file has changed: sha256 {found}, expected {wanted}", where=path,
+def _expect(actual: str, wanted: str, path: Path) -> None:
+    if actual != wanted:
+        raise IntegrityError(f"a file has changed: sha256 {actual}, expected {wanted}", where=path,
                              todo="remove it, so that the step that makes it runs again")

@@ -1,4 +1,4 @@
-"""What a store does, whatever it is: files by key, with what is promised of each."""
+"""What every store does: it holds files by key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tasks.core.errors import StoreError
 THREADS = 16
 """Transfers at a time, for the whole process: parts of a push run in parallel."""
 
-LISTED = 100_000
+MAX_LISTED = 100_000
 """Keys that a listing may have; below releases/ each release has three."""
 
 
@@ -55,7 +55,9 @@ class Store(Protocol):
         """
 
     def list(self, prefix: str) -> Sequence[str]:
-        """All keys that start with `prefix`, sorted; StoreError where there are more than LISTED.
+        """All keys that start with `prefix`, sorted.
+
+        StoreError where there are more than MAX_LISTED.
         """
 
     def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
@@ -75,11 +77,11 @@ def take(chunks: Iterable[bytes], writer: IO[bytes], *, most: int, where: str) -
 
 def within(prefix: str, keys: Iterable[str]) -> Sequence[str]:
     """The keys of a listing, sorted; StoreError where it doesn't end."""
-    found = sorted(itertools.islice(keys, LISTED + 1))
-    if len(found) > LISTED:
-        raise StoreError(f"the store lists more than {LISTED} files", where=prefix,
+    listing = sorted(itertools.islice(keys, MAX_LISTED + 1))
+    if len(listing) > MAX_LISTED:
+        raise StoreError(f"the store lists more than {MAX_LISTED} files", where=prefix,
                          todo="find out who wrote them; name the release that is wanted by its id")
-    return found
+    return listing
 
 
 def is_immutable(key: str) -> bool:

@@ -1,4 +1,4 @@
-"""A bucket as the store. Credentials come by boto3's own chain and are never shown."""
+"""A bucket as the store."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import contextlib
 import hashlib
 import os.path
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
+from xml.sax.saxutils import escape
 
 from tasks.core import files
 from tasks.core.config import StoreAt
-from tasks.core.errors import AirlockError, IntegrityError, StoreError
-from tasks.core.store.interface import THREADS, Stored, is_immutable, take, within
-from tasks.core.store.s3_direct import LARGEST, Direct
+from tasks.core.errors import IntegrityError, StoreError
+from tasks.core.parsing import whole_number
+from tasks.core.store.interface import Stored, is_immutable, take, within
+from tasks.core.store.s3_client import Body, Bucket, Request, Response, texts
+from tasks.core.store.s3_faults import Refusal, explain
 
-SINGLE = 5 * 10**9
+MAX_SINGLE = 5 * 10**9
 """The largest file that goes in one PutObject, in bytes (S3 allows 5 GiB)."""
 
 PART = 256 * 2**20
@@ -26,164 +30,109 @@ PART = 256 * 2**20
 FEW = 50
 """Keys that are asked for one by one; a page of a listing costs about as much, and shows 1,000."""
 
-PAGES = 5000
+MAX_PAGES = 5000
 """Pages of a listing, 1,000 keys each; a server may go on without end."""
 
 CHECKSUM = "x-amz-checksum-sha256"
 
-KNOWN = {
-    "NoSuchBucket": ("the bucket does not exist", "create it, or correct store.url"),
-    "InvalidAccessKeyId": ("the credentials are wrong", "correct AWS_PROFILE or the access key"),
-    "XAdminUserNotFound": ("the credentials are wrong", "correct AWS_PROFILE or the access key"),
-    "SignatureDoesNotMatch": ("the credentials are wrong", "correct the secret access key"),
-    "ExpiredToken": ("the credentials have expired", "log in again"),
-    "RequestTimeTooSkewed": ("this machine's clock is wrong", "set the clock"),
-    "AccessDenied": ("access is denied", "allow s3:GetObject, s3:PutObject and s3:ListBucket "
-                     "there; a bucket policy may also demand a VPC endpoint (aws:SourceVpce)"),
-    "PermanentRedirect": ("the bucket lies in another region", "correct store.region"),
-    "AuthorizationHeaderMalformed": ("the bucket lies in another region", "correct store.region"),
-    "NoSuchKey": ("the store lacks a file", "push the release again"),
-}
-REFUSED_BYTES = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch",
-                 "XAmzContentChecksumMismatch"}
-"""What S3 servers answer where the bytes do not have the checksum that was sent."""
-
 
 class S3Store:
-    """A bucket, by boto3. Each file is sent with its SHA-256, which the server checks and keeps.
+    """A bucket. Each file is sent with its SHA-256, which the server checks and keeps.
 
     SHA-256 has no full-object form for multipart uploads, so above `single` bytes each part is
-    sent with its own, and the file's stands in the object's metadata; it is hashed once more
-    while the parts are read, and the upload is abandoned if it differs.
+    sent with its own, and the file's stands in the object's metadata; the file is hashed once more
+    while the parts are, and the upload is abandoned if it differs. Files are read as they are
+    sent, so each transfer holds no more than a block in memory.
     """
 
-    def __init__(self, at: StoreAt, *, single: int = SINGLE, part: int = PART) -> None:
-        import boto3
-        import botocore.session
-        from botocore.config import Config
-
-        address = urlsplit(at.url)
+    def __init__(self, at: StoreAt, *, single: int = MAX_SINGLE, part: int = PART) -> None:
         self.url = at.url.rstrip("/")
-        self._bucket, self._prefix = address.netloc, address.path.strip("/")
-        self._at, self._single, self._part = at, single, part
-        self._seen = False
-        with self._faults(""):
-            session = botocore.session.get_session()
-            # Nobody reads when an object was written, and dates are half the work of a listing.
-            session.get_component("response_parser_factory").set_parser_defaults(
-                timestamp_parser=str)
-            self._client = boto3.session.Session(botocore_session=session).client(
-                "s3", endpoint_url=at.endpoint, verify=None,
-                region_name=at.region or ("us-east-1" if at.endpoint else None),
-                config=Config(s3={"addressing_style": "path" if at.endpoint else "auto"},
-                              max_pool_connections=THREADS, connect_timeout=10,
-                              retries={"mode": "standard", "max_attempts": 4}))
-            self._direct = Direct(session, self._client, self._bucket, connections=THREADS)
-            self._client.meta.events.register("before-send.s3", self._direct.answer)
+        self._prefix = urlsplit(at.url).path.strip("/")
+        self._single, self._part = single, part
+        self._bucket = Bucket(at)
+        self._bucket_exists = False
 
     def _key(self, key: str) -> str:
         files.inside(Path(), key)
         return f"{self._prefix}/{key}" if self._prefix else key
 
     def head(self, key: str) -> Stored | None:
-        headers = self._direct.head(self._key(key))
-        if headers is None:
-            return self._head(key)
-        return Stored(key=key, size=int(headers["Content-Length"]), tag=headers.get("ETag"),
-                      sha256=_sha256(headers.get(CHECKSUM), headers.get("x-amz-meta-sha256")))
-
-    def _head(self, key: str) -> Stored | None:
-        from botocore.exceptions import ClientError
-        with self._faults(key):
-            try:
-                told = self._client.head_object(Bucket=self._bucket, Key=self._key(key),
-                                                ChecksumMode="ENABLED")
-            except ClientError as error:
-                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-                if status not in (403, 404):
-                    raise
-                if status == 403 or not self._seen:
-                    # A HEAD has no body, so its error has no code: a listing tells which it is.
-                    self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._key(key),
-                                                 MaxKeys=1)
-                    self._seen = True
-                if status == 404:
-                    return None
-                raise
-        return Stored(key=key, size=told["ContentLength"], tag=told.get("ETag"), sha256=_sha256(
-            told.get("ChecksumSHA256"), told.get("Metadata", {}).get("sha256")))
+        response = self._bucket.ask(Request(method="HEAD", key=self._key(key), accept=(403, 404),
+                                            headers={"x-amz-checksum-mode": "ENABLED"}))
+        if response.status in (403, 404):
+            # The answer to HEAD has no body, so no error code: a listing says which it is.
+            if response.status == 403 or not self._bucket_exists:
+                self._list_page({"prefix": self._key(key), "max-keys": "1"})
+                self._bucket_exists = True
+            if response.status == 404:
+                return None
+            raise explain(Refusal(status=403), self._bucket.where(key))
+        size = whole_number(response.headers.get("Content-Length", ""))
+        if size is None:
+            raise StoreError("the store doesn't say how large a file is",
+                             where=self._bucket.where(self._key(key)),
+                             todo="look at who answers at store.endpoint")
+        return Stored(key=key, size=size, tag=response.headers.get("ETag"),
+                      sha256=_sha256(response.headers.get(CHECKSUM, ""),
+                                     response.headers.get("x-amz-meta-sha256")))
 
     def put(self, key: str, path: Path, sha256: str) -> str | None:
         size = path.stat().st_size
         if size > self._single:
             self._put_parts(key, path, sha256)
             return None
-        checksum = _base64(bytes.fromhex(sha256))
-        if size <= LARGEST and not is_immutable(key):
-            headers = self._direct.put(self._key(key), path.read_bytes(), sha256,
-                                       {CHECKSUM: checksum})
-            if headers is not None:
-                return headers.get("ETag") if headers.get(CHECKSUM) == checksum else None
-        with path.open("rb") as body, self._faults(key):
-            told = self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=body,
-                                           ChecksumSHA256=checksum, **_only_once(key))
-        return told.get("ETag") if told.get("ChecksumSHA256") == checksum else None
+        body = Body(read=partial(_read, path, 0, size), size=size, sha256=sha256)
+        return self._put(key, body)
 
     def put_bytes(self, key: str, data: bytes) -> None:
-        with self._faults(key):
-            self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=data,
-                                    ChecksumSHA256=_base64(hashlib.sha256(data).digest()),
-                                    **_only_once(key))
+        self._put(key, Body(read=lambda: data, size=len(data), sha256=files.sha256_bytes(data)))
+
+    def _put(self, key: str, body: Body) -> str | None:
+        """Send an object whole; its tag, if the server says that it has checked the bytes."""
+        checksum = _base64(bytes.fromhex(body.sha256))
+        response = self._bucket.ask(Request(method="PUT", key=self._key(key), body=body,
+                                            headers={**_checked(checksum), **_only_once(key)}))
+        return (response.headers.get("ETag") if response.headers.get(CHECKSUM) == checksum
+                else None)
 
     def _put_parts(self, key: str, path: Path, sha256: str) -> None:
-        place = {"Bucket": self._bucket, "Key": self._key(key)}
-        with self._faults(key):
-            upload = self._client.create_multipart_upload(
-                **place, ChecksumAlgorithm="SHA256", Metadata={"sha256": sha256})["UploadId"]
-            try:
-                parts: list[Any] = []
-                whole = hashlib.sha256()
-                with path.open("rb") as reader:
-                    while block := reader.read(self._part):
-                        whole.update(block)
-                        digest = _base64(hashlib.sha256(block).digest())
-                        told = self._client.upload_part(
-                            **place, UploadId=upload, PartNumber=len(parts) + 1, Body=block,
-                            ChecksumSHA256=digest)
-                        parts.append({"PartNumber": len(parts) + 1, "ETag": told["ETag"],
-                                      "ChecksumSHA256": digest})
-                if whole.hexdigest() != sha256:
-                    raise IntegrityError(f"a file has changed: sha256 {whole.hexdigest()}, "
-                                         f"expected {sha256}", where=path)
-                self._client.complete_multipart_upload(
-                    **place, UploadId=upload, MultipartUpload={"Parts": parts}, **_only_once(key))
-            except BaseException:
-                self._client.abort_multipart_upload(**place, UploadId=upload)
-                raise
+        def ask(method: str, **more: Any) -> Response:
+            return self._bucket.ask(Request(method=method, key=self._key(key), **more))
+
+        begun = ask("POST", query={"uploads": ""}, headers={
+            "x-amz-checksum-algorithm": "SHA256", "x-amz-meta-sha256": sha256})
+        upload = dict(texts(self._bucket.parse(begun.data, key))).get("UploadId", "")
+        try:
+            parts = []
+            for number, body in enumerate(_parts(path, self._part, sha256), start=1):
+                checksum = _base64(bytes.fromhex(body.sha256))
+                sent = ask("PUT", query={"partNumber": str(number), "uploadId": upload},
+                           headers=_checked(checksum), body=body)
+                parts.append(f"<Part><PartNumber>{number}</PartNumber><ChecksumSHA256>{checksum}"
+                             f"</ChecksumSHA256><ETag>{escape(sent.headers.get('ETag', ''))}"
+                             "</ETag></Part>")
+            data = f"<CompleteMultipartUpload>{''.join(parts)}</CompleteMultipartUpload>".encode()
+            ended = ask("POST", query={"uploadId": upload}, headers=_only_once(key), body=Body(
+                read=lambda: data, size=len(data), sha256=files.sha256_bytes(data)))
+            result = self._bucket.parse(ended.data, key)
+            if result.tag.rpartition("}")[2] == "Error":  # found once 200 was under way
+                raise StoreError(f"the store did not put the parts together: "
+                                 f"{dict(texts(result)).get('Code')}",
+                                 where=self._bucket.where(key), todo="run this again")
+        except BaseException:
+            with contextlib.suppress(StoreError):
+                ask("DELETE", query={"uploadId": upload})
+            raise
 
     def get(self, key: str, path: Path, *, most: int) -> None:
-        with self._faults(key):
-            body = self._client.get_object(Bucket=self._bucket, Key=self._key(key))["Body"]
-            with contextlib.closing(body), files.atomic(path) as writer:
-                take(iter(lambda: body.read(files.CHUNK), b""), writer, most=most,
-                     where=f"{self.url}: {key}")
+        with contextlib.closing(self._bucket.stream(self._key(key))) as response, \
+                files.atomic(path) as writer:
+            take(self._bucket.blocks(response, key), writer, most=most, where=f"{self.url}: {key}")
 
     def list(self, prefix: str) -> Sequence[str]:
-        skip = len(self._prefix) + 1 if self._prefix else 0
-        with self._faults(prefix):
-            return within(prefix, (
-                entry["Key"][skip:]
-                for page in self._pages(f"{self._prefix}/{prefix}" if skip else prefix)
-                for entry in page.get("Contents", [])))
-
-    def _pages(self, prefix: str) -> Iterator[Any]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=prefix)
-        for number, page in enumerate(pages, 1):
-            yield page
-            if number == PAGES:
-                raise StoreError(f"a listing has more than {PAGES} pages", where=self.url,
-                                 todo="look at who answers at store.endpoint")
+        root = f"{self._prefix}/" if self._prefix else ""
+        return within(prefix, (entry["Key"].removeprefix(root)
+                               for entries, _ in self._pages(root + prefix) for entry in entries))
 
     def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
         """By a listing of the folder that they share; None for a few, or among too many others."""
@@ -191,76 +140,100 @@ class S3Store:
             return None
         wanted = {self._key(key): key for key in keys}
         folder = os.path.commonpath([key.rpartition("/")[0] for key in wanted])
-        found: dict[str, Stored] = {}
-        with self._faults(folder):
-            for number, page in enumerate(self._pages(folder and f"{folder}/"), start=1):
-                found |= {key: Stored(key=key, size=entry["Size"], sha256=None, tag=entry["ETag"])
-                          for entry in page.get("Contents", ())
-                          if (key := wanted.get(entry["Key"]))}
-                if page.get("IsTruncated") and number * FEW > len(keys):
-                    return None
-        return found
+        stored: dict[str, Stored] = {}
+        for number, (entries, more) in enumerate(self._pages(folder and f"{folder}/"), start=1):
+            stored |= {key: Stored(key=key, size=int(entry["Size"]), sha256=None,
+                                   tag=entry.get("ETag"))
+                       for entry in entries if (key := wanted.get(entry["Key"]))}
+            if more and number * FEW > len(keys):
+                return None
+        return stored
 
-    @contextlib.contextmanager
-    def _faults(self, key: str) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
-        where = f"{self.url}: {key}" + (f" at {self._at.endpoint}" if self._at.endpoint else "")
-        try:
-            yield
-        except AirlockError:
-            raise
-        except ClientError as error:
-            raise _explain(error.response.get("Error", {}), where) from error
-        except BotoCoreError as error:
-            raise _explain_local(error, where) from error
-        except RecursionError as error:  # botocore asks for the region, and is sent on again
-            raise StoreError("the store redirects without end", where=where,
-                             todo="correct store.endpoint and store.region") from error
+    def _pages(self, prefix: str) -> Iterator[tuple[Sequence[Mapping[str, str]], str | None]]:
+        """The entries of a listing by pages, each with the token of the next one."""
+        query = {"prefix": prefix}
+        for _ in range(MAX_PAGES):
+            entries, token = self._list_page(query)
+            yield entries, token
+            if not token:
+                return
+            query["continuation-token"] = token
+        raise StoreError(f"a listing has more than {MAX_PAGES} pages", where=self.url,
+                         todo="look at who answers at store.endpoint")
+
+    def _list_page(self, query: Mapping[str, str]) -> tuple[Sequence[dict[str, str]], str | None]:
+        response = self._bucket.ask(Request(method="GET", query={
+            "list-type": "2", "encoding-type": "url", **query}))
+        page = self._bucket.parse(response.data, query["prefix"])
+        fields = dict(texts(page))
+        entries = [dict(texts(child)) for child in page if child.tag.endswith("Contents")]
+        for entry in entries:
+            if "Key" not in entry or whole_number(entry.get("Size", "")) is None:
+                raise StoreError("the store lists a file without key or size", where=self.url,
+                                 todo="look at who answers at store.endpoint")
+            if fields.get("EncodingType") == "url":
+                entry["Key"] = unquote_plus(entry["Key"])
+        token = fields.get("NextContinuationToken")
+        return entries, token if fields.get("IsTruncated") == "true" else None
 
 
-def _only_once(key: str) -> dict[str, Any]:
-    return {"IfNoneMatch": "*"} if is_immutable(key) else {}
+def _read(path: Path, start: int, size: int) -> bytes | Iterator[bytes]:
+    """`size` bytes of a file from `start` on: all at once where they are few, else block by block.
+    """
+    if size <= files.CHUNK:
+        with path.open("rb") as reader:
+            reader.seek(start)
+            return reader.read(size)
+    return _blocks(path, start, size)
+
+
+def _blocks(path: Path, start: int, size: int) -> Iterator[bytes]:
+    with path.open("rb", buffering=0) as reader:
+        reader.seek(start)
+        while size > 0:
+            block = reader.read(min(size, files.CHUNK))
+            if not block:
+                raise IntegrityError("a file became shorter while it was sent", where=path,
+                                     todo="remove it, so that the step that makes it runs again")
+            size -= len(block)
+            yield block
+
+
+def _parts(path: Path, part: int, sha256: str) -> Iterator[Body]:
+    """The parts of a file; IntegrityError after the last one unless all have its SHA-256."""
+    whole, size = hashlib.sha256(), path.stat().st_size
+    for start in range(0, size, part):
+        length = min(part, size - start)
+        digest = hashlib.sha256()
+        for block in _blocks(path, start, length):
+            whole.update(block)
+            digest.update(block)
+        yield Body(read=partial(_read, path, start, length), size=length,
+                   sha256=digest.hexdigest())
+    if whole.hexdigest() != sha256:
+        raise IntegrityError(f"a file has changed: sha256 {whole.hexdigest()}, expected {sha256}",
+                             where=path,
+                             todo="remove it, so that the step that makes it runs again")
+
+
+def _checked(checksum: str) -> dict[str, str]:
+    """Have the server check a body; some keep the checksum only where its algorithm is named."""
+    return {CHECKSUM: checksum, "x-amz-sdk-checksum-algorithm": "SHA256"}
+
+
+def _only_once(key: str) -> dict[str, str]:
+    return {"if-none-match": "*"} if is_immutable(key) else {}
 
 
 def _base64(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def _sha256(checksum: str | None, noted: str | None) -> str | None:
+def _sha256(checksum: str, noted: str | None) -> str | None:
     """The SHA-256 that the server checked, or where the file came in parts, the one noted."""
-    if checksum and "-" not in checksum:
-        return base64.b64decode(checksum).hex()
-    return noted if checksum else None
-
-
-def _explain(error: Any, where: str) -> AirlockError:
-    code, message = str(error.get("Code")), str(error.get("Message", ""))
-    if code in REFUSED_BYTES:
-        return IntegrityError(f"the store refused a file whose bytes are not what its checksum says"
-                              f" ({code})", where=where,
-                              todo="remove the local file, so that the step that makes it runs")
-    if code in ("PreconditionFailed", "412"):
-        return StoreError("the store holds this file already, and it never changes", where=where,
-                          todo="somebody pushed it at the same time; run this again")
-    if code in ("403", "Forbidden"):
-        code = "AccessDenied"
-    what, todo = KNOWN.get(code, (f"the store refused: {code} {message}".rstrip(),
-                                  "look up the code in the S3 documentation"))
-    return StoreError(f"{what} ({code})" if code in KNOWN else what, where=where, todo=todo)
-
-
-def _explain_local(error: Exception, where: str) -> StoreError:
-    from botocore import exceptions
-    if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError,
-                          exceptions.ProfileNotFound, exceptions.TokenRetrievalError)):
-        return StoreError("there are no credentials for the store", where=where,
-                          todo="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-                               "or give this machine a role")
-    if isinstance(error, exceptions.NoRegionError):
-        return StoreError("the store's region is not known", where=where,
-                          todo="set store.region, or AIRLOCK_STORE_REGION")
-    if isinstance(error, exceptions.SSLError):
-        return StoreError("the store's certificate is not trusted", where=where,
-                          todo="set AWS_CA_BUNDLE to the CA's certificate (PEM)")
-    return StoreError(f"no connection to the store ({type(error).__name__})", where=where,
-                      todo="check the network, store.endpoint and store.region, then try again")
+    if "-" in checksum:
+        return noted
+    try:
+        return base64.b64decode(checksum, validate=True).hex() or None
+    except ValueError:
+        return None

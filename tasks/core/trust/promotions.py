@@ -22,14 +22,14 @@ from tasks.core.schema import read_json
 from tasks.core.store.interface import Store
 from tasks.core.trust import signature
 
-SMALL = 1 << 20
+MAX_SMALL = 1 << 20
 """Bytes of a pointer, a promotion or a signature; they have less than 1,000."""
 
-LOOKED_AT = 50
+MAX_READ = 50
 """Promotions that are read, newest first, to find the one that names an id."""
 
-NUMBERED = re.compile(r"([0-9]{8})\.json")
-AGAIN = "carry it again; if it stays so, ask those who pushed it"
+FILE_NAME = re.compile(r"([0-9]{8})\.json")
+CARRY_AGAIN = "carry it again; if it stays so, ask those who pushed it"
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -60,9 +60,10 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """That `id` is the current one, said for the `number`th time; times are UTC.
+    """The signed statement that `id` is the current one; times are UTC.
 
-    `pipeline` is None for the tool, and `expires` where it holds for ever.
+    `number` grows with every promotion. `pipeline` is None for the tool, and `expires` where it
+    holds for ever.
     """
 
     pipeline: str | None
@@ -88,7 +89,7 @@ class Promotion:
         return self.expires is not None and time(self.expires) <= now
 
     def is_due(self, now: datetime) -> bool:
-        """Whether half of its time is over, so that it is said anew before it ends."""
+        """Whether half of its time is over, so that a new one is signed before it ends."""
         if self.expires is None:
             return False
         begun = time(self.signed)
@@ -127,11 +128,11 @@ def read(path: Path) -> Promotion | None:
 def holds(path: Path, now: datetime) -> bool:
     """Whether the promotion in a file of this side has more than half of its time left, or no end.
 
-    Asked whenever the graph is loaded, so without its schema, which takes longer to import than
-    all of that. A file that is missing or says no such thing is found by who makes or pushes it.
+    The graph asks whenever it is loaded, so the file isn't held against its schema. One that is
+    missing or broken is an error of the step that makes or pushes it.
     """
     try:
-        return not _promotion(parsing.from_json(opened.read(path, most=SMALL))).is_due(now)
+        return not _promotion(parsing.from_json(opened.read(path, most=MAX_SMALL))).is_due(now)
     except (AirlockError, OSError, ValueError, TypeError, AttributeError):
         return True
 
@@ -144,7 +145,7 @@ def numbers(store: Store, subject: Subject) -> list[int]:
         if store.head(subject.pointer) is not None:
             raise
         return []  # a folder that the first push will make
-    named = (NUMBERED.fullmatch(key.rpartition("/")[2]) for key in keys)
+    named = (FILE_NAME.fullmatch(key.rpartition("/")[2]) for key in keys)
     return sorted((int(match[1]) for match in named if match), reverse=True)
 
 
@@ -157,11 +158,11 @@ def current(store: Store, subject: Subject, trust: Trust) -> Promotion:
     pointer = _json(bring(store, subject.pointer), "pointer", where)
     if pointer["pipeline"] != subject.pipeline:
         raise IntegrityError(f"the pointer is for another pipeline, {pointer['pipeline']!r}",
-                             where=where, todo=AGAIN)
+                             where=where, todo=CARRY_AGAIN)
     promotion = signed(store, subject, pointer["number"], trust)
     if promotion.id != pointer["id"]:
         raise IntegrityError(f"the pointer names {pointer['id']}, and its promotion "
-                             f"{promotion.id}", where=where, todo=AGAIN)
+                             f"{promotion.id}", where=where, todo=CARRY_AGAIN)
     return promotion
 
 
@@ -173,19 +174,19 @@ def signed(store: Store, subject: Subject, number: int, trust: Trust) -> Promoti
         data, seal = bring(store, key), bring(store, f"{key}.sig")
     except StoreError as error:
         raise IntegrityError(f"the promotion that the pointer names is missing: {error.what}",
-                             where=where, todo=AGAIN) from error
+                             where=where, todo=CARRY_AGAIN) from error
     signature.verify(data, seal, namespace=signature.PROMOTION, allowed=trust.allowed,
                      signer=subject.signer(trust.identity), where=f"{where}.sig")
     promotion = _promotion(_json(data, "promotion", where))
     if (promotion.pipeline, promotion.number) != (subject.pipeline, number):
         raise IntegrityError(f"this is promotion {promotion.number} of "
-                             f"{promotion.pipeline or 'the tool'}", where=where, todo=AGAIN)
+                             f"{promotion.pipeline or 'the tool'}", where=where, todo=CARRY_AGAIN)
     return promotion
 
 
 def naming(store: Store, subject: Subject, name: str, trust: Trust) -> Promotion | None:
-    """The newest promotion that names an id, by a trusted signature; others count for nothing."""
-    for number in numbers(store, subject)[:LOOKED_AT]:
+    """The newest promotion that names an id and has a trusted signature, or None."""
+    for number in numbers(store, subject)[:MAX_READ]:
         try:
             promotion = signed(store, subject, number, trust)
         except IntegrityError:
@@ -195,7 +196,7 @@ def naming(store: Store, subject: Subject, name: str, trust: Trust) -> Promotion
     return None
 
 
-def bring(store: Store, key: str, most: int = SMALL) -> bytes:
+def bring(store: Store, key: str, most: int = MAX_SMALL) -> bytes:
     """A small file's bytes, of which there are no more than `most`."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "file"
@@ -216,4 +217,4 @@ def _json(data: bytes, schema: str, where: str) -> Mapping[str, Any]:
 
 
 def _promotion(value: Mapping[str, Any]) -> Promotion:
-    return Promotion(**{key: each for key, each in value.items() if key != "kind"})
+    return Promotion(**{key: content for key, content in value.items() if key != "kind"})

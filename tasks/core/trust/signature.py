@@ -48,10 +48,10 @@ def ready(key: Path, *, create: bool, identity: str) -> None:
                 "hosts"))
         key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=key.parent) as scratch:
-            made = Path(scratch) / "key"
-            _ssh_keygen(["-q", "-t", "ed25519", "-N", "", "-C", identity, "-f", made])
-            os.replace(made.with_name("key.pub"), key.with_name(f"{key.name}.pub"))
-            os.replace(made, key)
+            new = Path(scratch) / "key"
+            _ssh_keygen(["-q", "-t", "ed25519", "-N", "", "-C", identity, "-f", new])
+            os.replace(new.with_name("key.pub"), key.with_name(f"{key.name}.pub"))
+            os.replace(new, key)
 
 
 def principal(identity: str, pipeline: str) -> str:

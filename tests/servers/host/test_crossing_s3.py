@@ -19,11 +19,10 @@ import pytest
 from tasks.core import files
 from tasks.core.config import StoreAt
 from tasks.core.store.store import open_store
-from tasks.local_site import host
-from tests.kit import buckets
+from tests.kit import buckets, machine
 from tests.kit.project import Project, copy, steps
 
-pytestmark = pytest.mark.skipif(host.denied() is not None, reason=f"{host.denied()}")
+pytestmark = pytest.mark.skipif(bool(machine.no_host()), reason=machine.no_host())
 
 URL = "s3://carried/some/prefix"
 ADDRESS, PORT = "10.89.104.1", 15042

@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 
 from tasks.core import files
-from tasks.core.engine import gate
+from tasks.core.engine import address, gate
 from tasks.core.nextflow import isolation
 from tasks.dev.smoke import SmokeSpec, smoke
 from tasks.local_site import images, packages
 from tasks.runtime import build as runtimes
+from tests.kit import machine
 from tests.kit import registries as servers
 from tests.kit import releases as staged
 from tests.kit.engines import Engine, docker, runnable
-from tests.kit.project import ROOT
 
 SECRET = "a-secret-that-nobody-may-see"
 APPLETS = ("awk", "cat", "chmod", "chown", "cp", "cut", "date", "env", "grep", "head", "id", "ln",
@@ -203,10 +203,9 @@ def requests(image: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A layout with bash and the programs that Nextflow's tasks use."""
-    unpacked = ROOT / "build/tests/packages"
-    packages.provide(packages.PackagesSpec(unpacked=unpacked))
+    machine.provide()
     content: dict[str, bytes | str] = {
-        f"bin/{name}": packages.carried(unpacked, f"{name}-static").read_bytes()
+        f"bin/{name}": packages.carried(machine.UNPACKED, f"{name}-static").read_bytes()
         for name in ("bash", "busybox")}
     content |= {f"bin/{name}": "/bin/busybox" for name in APPLETS}
     content |= {"mnt/x": b"", "etc/passwd": b"root:x:0:0:root:/root:/bin/bash\n"}
@@ -239,7 +238,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: Path,
         engine.run("run", "--detach", "--name", "victim", "--network", "none", "--volume",
                    f"{tmp_path}/held:/held", name, "/bin/sleep", "600")
         yield Site(root=tmp_path, engine=engine, image=name, listener=listener, spec=SmokeSpec(
-            pipeline="hostile", site="here", profile="test", engine=engine.command[-1],
+            pipeline="hostile", site="here", profile="test",
+            engine=address.Engine(url=engine.command[-1]),
             authfile=None, code=at.code, runtime=runtime.archive, plugins=at.plugins,
             config=at.offline_config, data_manifest=at.data_manifest, receipt=at.images_receipt,
             output=at.smoke))
@@ -247,8 +247,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: Path,
 
 
 def test_a_hostile_smoke_run_gets_nothing(site: Site) -> None:
-    if not isolation._means().hides:
-        pytest.skip("this system makes no namespaces for us")
+    machine.need_namespaces()
     blob = next((site.root / "build/here/blobs").rglob("reads_1.fq"))
     before = blob.read_bytes(), blob.stat().st_mode
     told, said = site.attack(raw=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
+from tasks.core.registry.client import Access
+from tasks.images.destination import Destination
 from tasks.images.locked import read_lock
+from tests.kit import machine
 from tests.kit import registries as servers
 from tests.kit.engines import docker, podman, runnable, says, shell
-from tests.servers.test_images_save import Steps, steps
+from tests.kit.image_steps import Steps, steps
 
 OCI, V2S2 = "quay.io/bio/oci:1.0", "quay.io/bio/docker:2--0"
 
@@ -59,8 +61,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saved]:
                             f"docker://{server.address}/quay.io/bio/{name}:{tag}"], check=True,
                            capture_output=True)
         digest = str(servers.inspect(server, OCI)["Digest"])
-        at = steps(root / "p", server.url, [OCI, V2S2, f"quay.io/bio/oci@{digest}"])
-        at.all()
+        access = Access(registries={"quay.io": f"{server.url}/quay.io"}, ca=None, authfile=None)
+        at = steps(root / "p", [OCI, V2S2, f"quay.io/bio/oci@{digest}"], access,
+                   Destination(address="none.example.org"))
+        at.lock_and_save()
     yield Saved(steps=at, digest=digest, folder=at.save.folder)  # the source has gone
 
 
@@ -134,10 +138,8 @@ def test_skopeo_reads_the_layout_that_a_release_lays_out(saved: Saved, tmp_path:
 
 
 def test_containerd_imports_them_by_name_and_digest(saved: Saved, tmp_path: Path) -> None:
-    if shutil.which("containerd") is None or shutil.which("ctr") is None:
-        pytest.skip("containerd is not here; `./doit test` installs it where it may")
-    if os.getuid():
-        pytest.skip("containerd needs root")
+    machine.need("containerd", "ctr")
+    machine.need_root()
     socket = Path(f"/run/airlock-containerd-{os.getpid()}.sock")
     config = tmp_path / "config.toml"
     config.write_text(f'version = 2\nroot = "{tmp_path}/root"\nstate = "{tmp_path}/state"\n'

@@ -18,10 +18,11 @@ from tests.kit.engines import docker
 from tests.kit.project import Project, copy, steps
 
 RUN = """\
-import json, sys
+import json, os, sys
 from pathlib import Path
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import launch
+from tasks.core.nextflow.machine import this_machine
 from tasks.core.paths import PipelinePaths
 at = PipelinePaths(site="local", pipeline="hello")
 release = json.loads((at.release / "release.json").read_bytes())
@@ -29,7 +30,7 @@ ready = launch.prepare(launch.Carried(
     code=at.code, runtime=at.runtime(release["nextflow"]), plugins=at.plugins,
     config=at.load_config, data_manifest=at.data_manifest,
     locate=staged_data.lay_out(at.data_manifest, at.of_site.blobs, Path(sys.argv[1]) / "staged")),
-    Path(sys.argv[1]) / "launch")
+    Path(sys.argv[1]) / "launch", this_machine(os.environ))
 launch.run(ready, profile="test", log=Path(sys.argv[1]) / "run.log", options=[
     "-offline", "--outdir", Path(sys.argv[1]) / "results", "-work-dir", Path(sys.argv[1]) / "work"],
     env={"DOCKER_HOST": sys.argv[2]})

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shlex
 import signal
 import socket
 import subprocess
-import sys
-import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,49 +17,18 @@ from typing import Any
 import pytest
 import urllib3
 
-from tasks.core import config_load, files
+from tasks.core import files
 from tasks.core.errors import CommandError, HostError, IntegrityError
-from tasks.core.paths import PipelinePaths
-from tasks.local_site import cross, daemons, host, images, network, packages, probes, servers
+from tasks.local_site import daemons, host, images, network, packages, probes, servers
 from tasks.local_site import inside as inside_script
 from tasks.local_site.plan import Plan, SiteSpec, State, plan
-from tests.kit.project import copy
-
-pytestmark = pytest.mark.skipif(host.denied() is not None, reason=f"{host.denied()}")
+from tests.kit.local_site import inside
 
 SERVERS = tuple(servers.PARTS)
 
 
-@pytest.fixture(scope="module")
-def spec(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteSpec]:
-    """A sandbox of our own, up; the current folder is its project."""
-    project = copy(tmp_path_factory.mktemp("host"), number=41)
-    before = Path.cwd()
-    os.chdir(project.root)
-    try:
-        # The tests' own interpreter is looked for too, whatever its version.
-        site = replace(config_load.load({}).site, python=("3.10", "3.11", "3.12", "3.13"))
-        made = SiteSpec(site=site)
-        servers.up(made)
-        yield made
-    finally:
-        servers.down(made)
-        os.chdir(before)
-
-
-@pytest.fixture
-def part(spec: SiteSpec) -> Plan:
-    """The plan of the running sandbox: what an earlier test broke is mended."""
-    servers.up(spec)
-    return plan(spec.site)
-
-
 def pids(part: Plan) -> dict[str, int | None]:
     return {name: daemons.running(part.folder(name)) for name in SERVERS}
-
-
-def inside(spec: SiteSpec, script: str) -> str:
-    return host.run_inside(spec.site, ["sh", "-ec", script])
 
 
 def test_up_again_changes_nothing(spec: SiteSpec, part: Plan) -> None:
@@ -289,100 +255,6 @@ def test_a_store_that_was_made_anew_is_seen(spec: SiteSpec, part: Plan) -> None:
     (part.store / "fresh").write_text("fresh")
     assert "offline host" in servers.up(spec)
     assert inside(spec, f"cat {part.store_inside}/fresh") == "fresh"
-
-
-def dummy_tool(spec: SiteSpec, part: Plan, doit: str) -> cross.CrossSpec:
-    """A signed tool in the store whose ./doit is `doit`, and the receipts of its push."""
-    site, at = spec.site, PipelinePaths(site=spec.site.name, pipeline="hello")
-    place = Path(site.store.url) / "tool/abc"
-    place.mkdir(parents=True, exist_ok=True)
-    program = part.root / "doit"
-    program.write_text(f"#!/bin/sh\nset -eu\n{doit}\n")
-    program.chmod(0o755)
-    with tarfile.open(place / "airlock.tar", "w") as archive:
-        archive.add(program, "doit")
-    if not site.signing.key.exists():
-        site.signing.key.parent.mkdir(parents=True)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", site.signing.key],
-                       check=True)
-    (place / "airlock.tar.sig").unlink(missing_ok=True)
-    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-f", site.signing.key, "-n", "airlock-tool",
-                    place / "airlock.tar"], check=True, capture_output=True)
-    for path, name, keys in (
-            (at.of_site.tool_receipt, "tool", ("tool/abc/airlock.tar",)),
-            (at.push_receipt("release"), "release", ("releases/hello/dev-1/SHA256SUMS",
-                                                     "releases/hello/current.json"))):
-        files.write_json(path, {"store": site.store.url, "part": name, "objects": [
-            {"key": key, "size": 1, "sha256": "0" * 64} for key in keys]})
-    return cross.CrossSpec(
-        pipeline="hello", layout=at, key=site.signing.key, identity=site.signing.identity,
-        store=site.store, offline_store=site.offline.store, trust=site.offline.trust)
-
-
-def test_a_crossing_leaves_results_and_what_was_out_of_reach(
-        spec: SiteSpec, part: Plan, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = dummy_tool(spec, part, 'mkdir -p results/a work; echo "$@" > work/told; pwd; '
-                                   'ln -s "$PWD/work/told" results/a/told')
-    said = cross.cross(asked)
-    assert "1 results in build/local/sandbox/host/disk/hello/airlock/results" in said
-    receipt = json.loads(asked.layout.crossing.read_bytes())
-    text = b"role=prod tool=abc site=local pipeline=hello\n"
-    assert receipt["results"] == [{"path": "a/told", "sha256": files.sha256_bytes(text),
-                                   "size": len(text)}]
-    assert (receipt["isolated"], receipt["release"], receipt["tool"]) == (True, "dev-1", "abc")
-    assert receipt["probes"]
-    assert all(each["refused"] for each in receipt["probes"])
-    assert receipt["probed_during_run"] is False  # no Nextflow was at work
-    assert "made after its run, which was too short, were refused" in said
-    shown = capsys.readouterr().out
-    assert 'hello offline | Good "airlock-tool" signature for airlock' in shown
-    assert "hello offline | /home/airlock/hello/airlock" in shown
-
-
-def test_a_failure_on_the_other_side_is_shown_and_leaves_no_receipt(spec: SiteSpec,
-                                                                   part: Plan) -> None:
-    asked = dummy_tool(spec, part, "echo the disk is full >&2; exit 7")
-    asked.layout.crossing.unlink(missing_ok=True)
-    with pytest.raises(CommandError, match="failed on the offline host") as failed:
-        cross.cross(asked)
-    assert failed.value.status == 7
-    assert "the disk is full" in str(failed.value)
-    assert not asked.layout.crossing.exists()
-
-
-def test_a_changed_tool_and_a_foreign_key_are_refused(spec: SiteSpec, part: Plan,
-                                                      tmp_path: Path) -> None:
-    asked = dummy_tool(spec, part, "touch /home/airlock/it-ran")
-    with (Path(spec.site.store.url) / "tool/abc/airlock.tar").open("ab") as stream:
-        stream.write(b"\0")
-    with pytest.raises(CommandError, match="Could not verify signature"):
-        cross.cross(asked)
-    foreign = tmp_path / "foreign"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", foreign], check=True)
-    with pytest.raises(CommandError, match="Could not verify signature"):
-        cross.cross(replace(asked, key=foreign))
-    assert not (part.disk / "it-ran").exists()
-
-
-def test_a_crossing_that_was_killed_leaves_nothing_at_work(spec: SiteSpec, part: Plan) -> None:
-    asked = dummy_tool(spec, part, "touch started; exec sleep 4321")
-    asked.layout.crossing.unlink(missing_ok=True)
-    with subprocess.Popen(
-            [sys.executable, "-c", "import pickle, sys; from tasks.local_site import cross; "
-                                   "cross.cross(pickle.load(sys.stdin.buffer))"],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(Path.cwd())}) as process:
-        assert process.stdin
-        process.stdin.write(pickle.dumps(asked))
-        process.stdin.close()
-        while not (part.disk / "hello/airlock/started").exists():
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.kill()
-    assert "4321" in inside(spec, "ps ax")
-    assert servers.up(spec) == "started: offline host"
-    assert "4321" not in inside(spec, "ps ax")
-    assert not asked.layout.crossing.exists()
 
 
 def test_down_ends_all_and_only_its_own(spec: SiteSpec, part: Plan) -> None:

@@ -91,7 +91,7 @@ def test_what_needs_no_servers_is_done(first: Ran, user: User) -> None:
     assert last.startswith("not run, since that comes before: ")
     assert {"images:lock:hello", "images:mirror:hello", "mirror:data:hello", "release:hello",
             "sandbox:cross:hello"} <= set(last.partition(": ")[2].split(", "))
-    assert "FAILED, as told above: sandbox:up" in first.told
+    assert "FAILED, as shown above: sandbox:up" in first.told
     assert first.told.count("FAILED") == 2
     assert not (user.root / "build/faults").exists()
 

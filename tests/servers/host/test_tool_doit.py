@@ -184,7 +184,7 @@ def test_without_python_and_root_it_says_what_is_missing(small: Path, bare: Path
         assert "as root: apt-get install --no-remove python3 python3-venv" in failed.stderr
 
 
-@pytest.mark.skipif(not Path("/etc/debian_version").exists(), reason="only on Debian")
+@pytest.mark.skipif(not Path("/etc/debian_version").exists(), reason="not Debian")
 def test_root_on_debian_gets_the_packages_named_and_installed(small: Path, bare: Path) -> None:
     stand_in(bare / "id", "echo 0")
     stand_in(bare / "apt-get", f'echo "$@" >>"{small}/asked"\n[ "$1" = update ] || '
@@ -197,7 +197,7 @@ def test_root_on_debian_gets_the_packages_named_and_installed(small: Path, bare:
     assert (done.returncode, "said" in done.stdout) == (0, True), done.stderr
 
 
-@pytest.mark.skipif(not Path("/etc/debian_version").exists(), reason="only on Debian")
+@pytest.mark.skipif(not Path("/etc/debian_version").exists(), reason="not Debian")
 def test_packages_that_cannot_be_installed(small: Path, bare: Path) -> None:
     stand_in(bare / "id", "echo 0")
     stand_in(bare / "apt-get", "echo E: no network; exit 100")

@@ -1,0 +1,118 @@
+"""Asking an installed Nextflow something of a pipeline, confined: its config, its processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import stat
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files, processes
+from tasks.core.errors import CommandError, SourceError
+from tasks.core.inputs import sheets
+from tasks.core.nextflow import isolation
+from tasks.core.nextflow.environment import FOR_SECONDS
+from tasks.core.nextflow.installed import Nextflow
+
+PATIENCE = 300.0
+"""Seconds after which a pipeline's code that is asked something is ended; it takes a few."""
+
+LONGEST_LOG = 64 << 20
+"""Bytes of a log that are kept."""
+
+LONGEST_ANSWER = 64 << 20
+"""Bytes that it may write to us, who keep them in memory; sarek's config takes 0.2 MB."""
+
+OWN_ZONE = "own"
+"""The time zone that Nextflow is in by itself."""
+
+RESOLVE = Path(__file__).with_name("resolve.nf").absolute()
+
+
+def configs(nextflow: Nextflow, project: Path, *, profile: str, scratch: Path, log: Path,
+            given: Sequence[Path] = (), params: Mapping[str, Any] | None = None,
+            reads: Iterable[Path] = (), least: str = isolation.FULL,
+            zones: Sequence[str] = (OWN_ZONE,)) -> list[dict[str, Any]]:
+    """Resolve what `nextflow run -profile PROFILE PROJECT` would run with, once in each time zone.
+
+    Each config comes as nested mappings, with closures as their
+    source. `given` are given by -c, and `reads` are what they and the params name besides; params
+    are seen while the pipeline's own config is read, so includes and values made of them differ.
+
+    A pipeline's config is Groovy code: it runs confined in the folder `scratch`, and for PATIENCE
+    seconds at most; `least` is what the site accepts of that. Raises SourceError with Nextflow's
+    own words where the config does not resolve.
+    """
+    detail, file = scratch / "nextflow.log", scratch / "params.json"
+    files.write_json(file, params or {})
+    given = [path.absolute() for path in given]
+    words: list[str | Path] = ["-log", detail, "-q", "run", RESOLVE, ",".join(zones),
+                               project.absolute(), profile, file, *given]
+    try:
+        answer = ask(nextflow, words, scratch=scratch, least=least,
+                     reads=[project.absolute(), RESOLVE, *given, *reads])
+    except CommandError as error:
+        tail = "\n".join(f"    | {line}" for line in error.tail)
+        raise SourceError(f"the config does not resolve with profile {profile!r}:\n{tail}",
+                          where=log, todo="mend the pipeline's config, or `profile` in ours"
+                          ) from error
+    finally:
+        keep(detail, log)
+    for start in (match.start() for match in re.finditer(r"^\[", answer, re.MULTILINE)):
+        # A warning may stand before the answer, which may be a hostile one.
+        with contextlib.suppress(ValueError, RecursionError):
+            resolved = json.loads(answer[start:])
+            sheets.judge(resolved)
+            if len(resolved) == len(zones) and all(isinstance(one, dict) for one in resolved):
+                return list(resolved)
+    raise SourceError("Nextflow did not answer with a config that can be kept", where=log)
+
+
+def ask(nextflow: Nextflow, words: Sequence[str | Path], *, scratch: Path,
+        reads: Iterable[Path] = (), least: str = isolation.FULL) -> str:
+    """Return the standard output of `nextflow WORDS`, which sees `scratch` and its own parts alone.
+
+    Its clock shows UTC. SourceError where it takes longer than PATIENCE, or writes more than
+    LONGEST_ANSWER; HostError where it can't be confined and `least` doesn't allow that.
+    """
+    command = confined(nextflow, nextflow.command(*words), folder=scratch, reads=reads,
+                       least=least)
+    try:
+        return processes.run(command, cwd=scratch, timeout=PATIENCE, most=LONGEST_ANSWER,
+                             env=nextflow.environment(
+                                 {**real_java(nextflow), **FOR_SECONDS, "TZ": "UTC"}))
+    except subprocess.TimeoutExpired as error:
+        raise SourceError(f"the pipeline's code ran for {PATIENCE:.0f} s without an answer, and "
+                          "was ended", todo="look for a loop or a wait in its config") from error
+    except processes.TooMuch as error:
+        raise SourceError(f"the pipeline's code wrote more than {files.human_size(LONGEST_ANSWER)}"
+                          ", and was ended", todo="look for a loop in its config") from error
+
+
+def confined(nextflow: Nextflow, command: Sequence[str], *, folder: Path,
+             reads: Iterable[Path] = (), least: str = isolation.FULL) -> list[str]:
+    """Return what starts a `command` of Nextflow in `folder`: it can write there and at home."""
+    return isolation.confined(
+        command, cwd=folder, writes=[folder, nextflow.home.absolute()], least=least,
+        reads=[nextflow.launcher.parent, nextflow.java.resolve().parents[1], *reads])
+
+
+def real_java(nextflow: Nextflow) -> dict[str, str]:
+    """Return the variable that names Java where a link to it may not be seen."""
+    return {"JAVA_CMD": os.fspath(nextflow.java.resolve())}
+
+
+def keep(detail: Path, log: Path) -> None:
+    """Keep a file that Nextflow wrote where code that nobody has read could replace it by a link,
+    by a pipe or by something without an end; it lies directly in a folder that the code can't.
+    """
+    with contextlib.suppress(OSError):
+        opened = os.open(detail, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(opened, "rb") as stream:
+            if stat.S_ISREG(os.fstat(opened).st_mode):
+                files.write_bytes(log, stream.read(LONGEST_LOG))

@@ -20,7 +20,7 @@ from tasks.core.inputs import staged_data
 from tasks.core.nextflow import installed, isolation, queries
 from tasks.core.nextflow.environment import NOTHING, Inherited
 from tasks.core.schema import check, read_json
-from tasks.core.source import patterns
+from tasks.core.source import bounded_regex
 from tasks.images.reference import complete
 
 AGREES, OURS, THEIRS, DIFFERS = "agrees", "only ours", "only inspect's", "differs"
@@ -138,7 +138,7 @@ def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> lis
 def _compared(name: str, container: str | None,
               selectors: Iterable[tuple[str, list[str]]]) -> Finding:
     ours = next((images for pattern, images in reversed(list(selectors))
-                 if patterns.fullmatch(pattern, name)), [])
+                 if bounded_regex.fullmatch(pattern, name)), [])
     if not container:
         outcome = DIFFERS if ours else AGREES
         return Finding(process=name, outcome=outcome, why=f"no image here, ours: "

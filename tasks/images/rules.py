@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
-from tasks.core.source import patterns
+from tasks.core.source import bounded_regex
 from tasks.core.source.configs import MAIN, Include, Reader, Setting
 from tasks.core.source.directives import Directive
 from tasks.core.source.files import Sources
@@ -32,7 +32,7 @@ class Rule:
     def matches(self, name: str) -> bool:
         """Whether the selector holds for this very name, as Nextflow asks it."""
         try:
-            found = patterns.fullmatch(self.pattern.removeprefix("!"), name)
+            found = bounded_regex.fullmatch(self.pattern.removeprefix("!"), name)
         except re.error:
             return False
         return found != self.pattern.startswith("!")
@@ -47,7 +47,7 @@ class Rule:
         alternatives = [re.split(r":(?![^()]*\))", each)[-1]
                         for each in _alternatives(self.pattern.removeprefix("!"))]
         try:
-            found = any(patterns.fullmatch(each, name) for each in alternatives)
+            found = any(bounded_regex.fullmatch(each, name) for each in alternatives)
         except re.error:
             return False
         return found != negated

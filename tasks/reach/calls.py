@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.core.errors import ImageError
-from tasks.core.source import patterns
+from tasks.core.source import bounded_regex
 from tasks.core.source.groovy.expression import block, branches, evaluate, merged
 from tasks.core.source.groovy.syntax import assignment, groovy
 from tasks.core.source.groovy.tokens import NAME, NEWLINE, Token, tokenize
@@ -241,7 +241,7 @@ def _conditions(processes: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _fits(pattern: str, name: str) -> bool:
     try:
-        return patterns.fullmatch(pattern, name)
+        return bounded_regex.fullmatch(pattern, name)
     except re.error:
         return False
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.core import files
 from tasks.core.schema import check
-from tasks.core.source import project
+from tasks.core.source import resolved_config
 from tasks.reach import staged
 from tasks.reach.findings import Report
 from tasks.reach.scan import scan
@@ -31,8 +31,8 @@ class ReachSpec:
 def reach(spec: ReachSpec) -> str:
     """Write reach.json, and print a summary; what nothing answers is no error here."""
     carried = staged.read(spec.data_manifest, spec.plugins, spec.toggles)
-    found = scan(spec.code, project.config(spec.resolved), carried, spec.profile,
-                 root=project.PLACE)
+    found = scan(spec.code, resolved_config.config(spec.resolved), carried, spec.profile,
+                 root=resolved_config.PLACE)
     told = {"pipeline": spec.pipeline, "profile": spec.profile, **found.as_json()}
     files.write_json(spec.output, check(told, "reach", where=spec.output))
     print(summary(found), flush=True)

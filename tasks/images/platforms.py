@@ -52,21 +52,20 @@ def choose(index: Mapping[str, Any], reference: Reference, platform: str,
     entries = index.get("manifests", [])
     if not isinstance(entries, list):
         raise ImageError(f"the index of {reference} has no list of manifests")
-    listed = [each for each in entries if isinstance(each, dict)]
-    usable = [(name(each), str(each["digest"])) for each in listed
-              if DIGEST.fullmatch(str(each.get("digest")))]
+    listed = [entry for entry in entries if isinstance(entry, dict)]
+    usable = [(name(entry), str(entry["digest"])) for entry in listed
+              if DIGEST.fullmatch(str(entry.get("digest")))]
     first = _best(usable, platform)
     if first is None:
         raise ImageError(f"{reference} has no image for {platform}; it has "
                          f"{', '.join(sorted({one for one, _ in usable} - {UNKNOWN})) or 'none'}",
                          todo="use an image that has this platform, given by hand under `images` "
                               "in the pipeline's file")
-    picked = dict.fromkeys([first, *(found for wanted in further
-                                     if (found := _best(usable, wanted)) is not None)])
+    picked = dict.fromkeys([first, *filter(None, (_best(usable, wanted) for wanted in further))])
     if ALL in further:
         picked |= dict.fromkeys(usable)
     whole = (len(usable) == len(entries)
-             and all(each in picked or each[0] == UNKNOWN for each in usable))
+             and all(entry in picked or entry[0] == UNKNOWN for entry in usable))
     if whole:
         picked |= dict.fromkeys(usable)
     others = {digest: one for one, digest in picked if digest != first[1]}
@@ -76,6 +75,6 @@ def choose(index: Mapping[str, Any], reference: Reference, platform: str,
 
 def _best(usable: Sequence[tuple[str, str]], wanted: str) -> tuple[str, str] | None:
     """The entry with this very name, else the first that leaves its variant open."""
-    exact = [each for each in usable if each[0] == wanted]
-    near = [each for each in usable if fits(each[0], wanted)]
+    exact = [entry for entry in usable if entry[0] == wanted]
+    near = [entry for entry in usable if fits(entry[0], wanted)]
     return next(iter([*exact, *near]), None)

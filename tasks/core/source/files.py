@@ -31,7 +31,7 @@ class Sources:
         self.place = place
         self._archive = None if place.is_dir() else tarfile.open(place)  # noqa: SIM115 - closed by opened()
         self._members = ({} if self._archive is None
-                         else {posixpath.normpath(each.name): each for each in self._archive})
+                         else {posixpath.normpath(member.name): member for member in self._archive})
         self.text = cache(self._text)
         self.lines = cache(self._lines)
         self.tokens = cache(self._tokens)

@@ -13,7 +13,7 @@ from tasks.core import files, locks
 from tasks.core.errors import ConfigError
 from tasks.core.inputs import staged_data
 from tasks.core.net import urls
-from tasks.core.source import project
+from tasks.core.source import resolved_config
 from tasks.core.trust import checksums
 from tasks.data import params, plan, references, stage, trees
 from tasks.data.blobs import Blob, Cache
@@ -122,7 +122,7 @@ def show_plan(spec: PlanSpec) -> str:
 def _surveyed(selection: Selection, source: Source) -> Iterator[Surveyed]:
     """Follow what the config names; the unpacked code is gone afterwards."""
     cache, known, sizes = opened(source, limit=selection.limit)
-    with project.opened(source.code, source.resolved) as (code, config):
+    with resolved_config.opened(source.code, source.resolved) as (code, config):
         resolved = config.get("params", {})
         chosen = params.choose(resolved, code, selection.given)
         reference_files = references.choose(resolved, selection.references, code)

@@ -20,7 +20,7 @@ from tasks.core.inputs import staged_data
 from tasks.core.nextflow import installed, isolation, queries
 from tasks.core.nextflow.environment import NOTHING, Inherited
 from tasks.core.schema import check, read_json
-from tasks.core.source import patterns
+from tasks.core.source import bounded_regex
 from tasks.images.reference import complete
 
 AGREES, OURS, THEIRS, DIFFERS = "agrees", "only ours", "only inspect's", "differs"
@@ -60,18 +60,19 @@ def inspect_images(spec: InspectSpec) -> str:
     words where it cannot run: a look that could not look is no success.
     """
     scan = read_json(spec.scan, "images-scan")
-    found = compare(scan, ask(spec))
-    print("\n".join(f"{each.outcome:<14}  {each.process}: {each.why}" for each in found),
+    findings = compare(scan, ask(spec))
+    print("\n".join(f"{finding.outcome:<14}  {finding.process}: {finding.why}"
+                    for finding in findings),
           flush=True)
-    counts = {outcome: sum(each.outcome == outcome for each in found)
+    counts = {outcome: sum(finding.outcome == outcome for finding in findings)
               for outcome in (AGREES, OURS, THEIRS, DIFFERS)}
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     if counts[THEIRS] or counts[DIFFERS]:
-        raise ImageError(f"`nextflow inspect` names images that the scan doesn't: {told}",
+        raise ImageError(f"`nextflow inspect` names images that the scan doesn't: {summary}",
                          where=spec.log,
                          todo="a config outside of the pipeline's code may set them: name the "
                               "process's image under `images:` in the pipeline's config")
-    return told
+    return summary
 
 
 def ask(spec: InspectSpec) -> list[dict[str, Any]]:
@@ -94,7 +95,7 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
             spec.profile, "-params-file", folder / "params.json", "-format", "json",
             folder / "code"]
         try:
-            told = queries.ask(runtime, words, scratch=folder, least=spec.isolation,
+            answer = queries.ask(runtime, words, scratch=folder, least=spec.isolation,
                                reads=[folder / "staged"])
         except CommandError as error:
             said = "\n".join(f"    | {line}" for line in error.tail)
@@ -104,14 +105,14 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
                                      "reports shows a run's first fault") from error
         finally:
             queries.keep(detail, spec.log)
-    return _processes(told, spec.log)
+    return _processes(answer, spec.log)
 
 
-def _processes(told: str, log: Path) -> list[dict[str, Any]]:
+def _processes(output: str, log: Path) -> list[dict[str, Any]]:
     """The answer, which plain warnings and the pipeline's own output may stand before."""
-    for start in (match.start() for match in re.finditer(r"^\{", told, re.MULTILINE)):
+    for start in (match.start() for match in re.finditer(r"^\{", output, re.MULTILINE)):
         try:
-            answer, _ = json.JSONDecoder().raw_decode(told, start)
+            answer, _ = json.JSONDecoder().raw_decode(output, start)
         except (ValueError, RecursionError):
             continue
         if "processes" in answer:
@@ -122,23 +123,23 @@ def _processes(told: str, log: Path) -> list[dict[str, Any]]:
 
 def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """Each process of either side, once, sorted by name."""
-    selectors = [(each["pattern"],
-                  [image["container"] for image in each["images"]]) for each in scan["selectors"]]
-    found = {_compared(each["name"], each["container"], selectors) for each in listed}
-    called = {each["name"].rpartition(":")[2] for each in listed}
+    selectors = [(selector["pattern"], [image["container"] for image in selector["images"]])
+                 for selector in scan["selectors"]]
+    findings = {_compared(process["name"], process["container"], selectors) for process in listed}
+    called = {process["name"].rpartition(":")[2] for process in listed}
     for process in scan["processes"]:
         for name in {process["name"], *process["aliases"]} - called:
             aliases = {process["name"], *process["aliases"]} & called
             why = (f"called as {', '.join(sorted(aliases))} alone" if aliases
                    else "not called with this profile and these params")
-            found.add(Finding(process=name, outcome=OURS, why=f"{why}; {process['container']}"))
-    return sorted(found)
+            findings.add(Finding(process=name, outcome=OURS, why=f"{why}; {process['container']}"))
+    return sorted(findings)
 
 
 def _compared(name: str, container: str | None,
               selectors: Iterable[tuple[str, list[str]]]) -> Finding:
     ours = next((images for pattern, images in reversed(list(selectors))
-                 if patterns.fullmatch(pattern, name)), [])
+                 if bounded_regex.fullmatch(pattern, name)), [])
     if not container:
         outcome = DIFFERS if ours else AGREES
         return Finding(process=name, outcome=outcome, why=f"no image here, ours: "

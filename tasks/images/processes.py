@@ -32,8 +32,9 @@ def read(sources: Sources, main: str, names: Names) -> list[Process]:
     scripts.follow(main)
     for error in [*scripts.broken.values(), *scripts.lost.values()]:
         raise error
-    processes = {id(each): _process(each) for path in sorted(scripts.files)
-                 for each in scripts.files[path].definitions.values() if each.kind == PROCESS}
+    processes = {id(definition): _process(definition) for path in sorted(scripts.files)
+                 for definition in scripts.files[path].definitions.values()
+                 if definition.kind == PROCESS}
     for script in scripts.files.values():
         for include in script.includes:
             for definition in scripts.meant(include.file, include.name):
@@ -44,9 +45,9 @@ def read(sources: Sources, main: str, names: Names) -> list[Process]:
 
 def _process(definition: Definition) -> Process:
     process = Process(name=definition.name, file=definition.file, line=definition.line)
-    for each in directives(definition, ("container", "label")):
-        if each.word == "label":
-            process.labels |= {value for value in each.values if isinstance(value, str)}
+    for directive in directives(definition, ("container", "label")):
+        if directive.word == "label":
+            process.labels |= {value for value in directive.values if isinstance(value, str)}
         else:  # a later sure one replaces what stood before
-            process.containers = [*(process.containers if each.guards else []), each]
+            process.containers = [*(process.containers if directive.guards else []), directive]
     return process

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
-from tasks.core.source import patterns
+from tasks.core.source import bounded_regex
 from tasks.core.source.configs import MAIN, Include, Reader, Setting
 from tasks.core.source.directives import Directive
 from tasks.core.source.files import Sources
@@ -32,10 +32,10 @@ class Rule:
     def matches(self, name: str) -> bool:
         """Whether the selector holds for this very name, as Nextflow asks it."""
         try:
-            found = patterns.fullmatch(self.pattern.removeprefix("!"), name)
+            matched = bounded_regex.fullmatch(self.pattern.removeprefix("!"), name)
         except re.error:
             return False
-        return found != self.pattern.startswith("!")
+        return matched != self.pattern.startswith("!")
 
     def fits(self, name: str) -> bool:
         """Whether a process, alias or label of this plain name can be meant.
@@ -44,13 +44,13 @@ class Rule:
         which workflows call a process is not known here.
         """
         negated = self.pattern.startswith("!")
-        alternatives = [re.split(r":(?![^()]*\))", each)[-1]
-                        for each in _alternatives(self.pattern.removeprefix("!"))]
+        alternatives = [re.split(r":(?![^()]*\))", part)[-1]
+                        for part in _alternatives(self.pattern.removeprefix("!"))]
         try:
-            found = any(patterns.fullmatch(each, name) for each in alternatives)
+            matched = any(bounded_regex.fullmatch(part, name) for part in alternatives)
         except re.error:
             return False
-        return found != negated
+        return matched != negated
 
 
 @dataclass(kw_only=True)
@@ -72,15 +72,15 @@ def read(sources: Sources, profiles: Collection[str], engine: str) -> Settings:
     reader = Reader(sources, known(engine), profiles)
     settings = Settings(names=reader.names)
     closures: list[tuple[int, Setting]] = []
-    for each in reader.read() if sources.has(MAIN) else ():
-        if isinstance(each, Include):
-            settings.notices += _notices(each)
-        elif each.is_set and _is_container(each.path):
-            if each.tokens[0].is_op("{"):
-                closures.append((len(settings.rules), each))
-            settings.rules.append(_rule(each, reader.known()))
-        elif each.is_set:
-            _note(settings, each, reader.known(), engine)
+    for statement in reader.read() if sources.has(MAIN) else ():
+        if isinstance(statement, Include):
+            settings.notices += _notices(statement)
+        elif statement.is_set and _is_container(statement.path):
+            if statement.tokens[0].is_op("{"):
+                closures.append((len(settings.rules), statement))
+            settings.rules.append(_rule(statement, reader.known()))
+        elif statement.is_set:
+            _note(settings, statement, reader.known(), engine)
     for error in reader.broken.values():
         raise error
     settings.names.update(known(engine))
@@ -95,36 +95,36 @@ def _is_container(path: tuple[str, ...]) -> bool:
     return path[:1] == ("process",) and path[-1] == "container" and "ext" not in path
 
 
-def _rule(each: Setting, names: Names) -> Rule:
-    selector = next(filter(None, map(SELECTOR.fullmatch, reversed(each.path[1:-1]))), None)
+def _rule(setting: Setting, names: Names) -> Rule:
+    selector = next(filter(None, map(SELECTOR.fullmatch, reversed(setting.path[1:-1]))), None)
     kind, pattern = selector.groups() if selector else ("", "")
-    return Rule(kind=kind, pattern=pattern, container=_directive(each, names))
+    return Rule(kind=kind, pattern=pattern, container=_directive(setting, names))
 
 
-def _note(settings: Settings, each: Setting, names: Names, engine: str) -> None:
+def _note(settings: Settings, setting: Setting, names: Names, engine: str) -> None:
     """Note the engine's registry, the main script, and which `task.ext` a run can have."""
-    if each.path == (engine, "registry"):
-        if each.profile is None or settings.registry is None:
-            settings.registry = _directive(each, names)
-    elif each.path == ("manifest", "mainScript") and each.profile is None:
-        for value in evaluate(each.tokens, 0, names)[0]:
+    if setting.path == (engine, "registry"):
+        if setting.profile is None or settings.registry is None:
+            settings.registry = _directive(setting, names)
+    elif setting.path == ("manifest", "mainScript") and setting.profile is None:
+        for value in evaluate(setting.tokens, 0, names)[0]:
             settings.main = value if isinstance(value, str) else settings.main
-    elif each.path[:1] == ("process",) and "ext" in each.path:
-        for name in _extensions(each):
+    elif setting.path[:1] == ("process",) and "ext" in setting.path:
+        for name in _extensions(setting):
             settings.names[f"task.ext.{name}"] = frozenset([Unknown(f"task.ext.{name}")])
 
 
-def _extensions(each: Setting) -> list[str]:
+def _extensions(setting: Setting) -> list[str]:
     """Which `task.ext.NAME` have a value by `ext.NAME = …` or `ext = [NAME: …]`."""
-    if each.path[-1] != "ext":
-        return [each.path[-1]]
-    return [token.text for token in each.tokens if token.kind == NAME]
+    if setting.path[-1] != "ext":
+        return [setting.path[-1]]
+    return [token.text for token in setting.tokens if token.kind == NAME]
 
 
-def _directive(each: Setting, names: Names) -> Directive:
-    values, end = evaluate(each.tokens, 0, names)
-    return Directive(word=each.path[-1], values=values, file=each.file, line=each.line,
-                     guards=each.guards, text=portable(each.tokens[:end]))
+def _directive(setting: Setting, names: Names) -> Directive:
+    values, end = evaluate(setting.tokens, 0, names)
+    return Directive(word=setting.path[-1], values=values, file=setting.file, line=setting.line,
+                     guards=setting.guards, text=portable(setting.tokens[:end]))
 
 
 def _notices(include: Include) -> Iterator[str]:

@@ -49,16 +49,16 @@ class ListSpec:
 def list_images(spec: ListSpec) -> str:
     """Write `images.txt` and `images.json`; ImageError names all that can't be resolved."""
     config = f"config/pipelines/{spec.pipeline}.yml"
-    found = scan(spec.code, spec.given, profiles=spec.profile.split(","), config=config)
-    for notice in found.notices:
+    result = scan(spec.code, spec.given, profiles=spec.profile.split(","), config=config)
+    for notice in result.notices:
         logger.warning("%s", notice)
-    if found.faults:
-        raise ImageError("images that only a run can tell:\n  " + "\n  ".join(found.faults),
+    if result.faults:
+        raise ImageError("images that only a run can tell:\n  " + "\n  ".join(result.faults),
                          where=config, todo="give them there by hand, under `images:`, as "
                                             "PROCESS: host/path:tag")
-    files.write_json(spec.scan, found.as_json())
-    files.write_text(spec.images, "".join(f"{image}\n" for image in found.images))
-    return f"{len(found.images)} images in {len({use.name for use in found.uses})} processes"
+    files.write_json(spec.scan, result.as_json())
+    files.write_text(spec.images, "".join(f"{image}\n" for image in result.images))
+    return f"{len(result.images)} images in {len({use.name for use in result.uses})} processes"
 
 
 def scan(code: Path, given: Mapping[str, str], *, profiles: Collection[str] = ("standard",),
@@ -75,16 +75,16 @@ def scan(code: Path, given: Mapping[str, str], *, profiles: Collection[str] = ("
 
 def _scanned(code: Path, given: Mapping[str, str], profiles: Collection[str], engine: str,
              config: str) -> Scan:
-    found = Scan()
+    result = Scan()
     with opened(code) as sources:
         settings = rules.read(sources, {*profiles, engine}, engine)
         if not sources.has(settings.main):
             raise ImageError(f"the pipeline has no {settings.main}", where=code,
                              todo="check `source` in " + config)
         processes = read_processes.read(sources, settings.main, settings.names)
-    found.notices += settings.notices
+    result.notices += settings.notices
     _refuse_unknown(given, processes, config)
-    resolver = Resolver(found, engine, _registry(settings))
+    resolver = Resolver(result, engine, _registry(settings))
     for process in processes:
         if process.name in given:
             resolver.add(process, process.name, process.aliases, Directive(
@@ -92,11 +92,11 @@ def _scanned(code: Path, given: Mapping[str, str], profiles: Collection[str], en
                 line=process.line))
         else:
             _of_process(process, settings, resolver)
-    found.selectors = selectors(processes, settings.rules, given, resolver)
-    found.uses = list(dict.fromkeys(found.uses))
-    found.faults = list(dict.fromkeys(found.faults))
-    found.notices = list(dict.fromkeys(found.notices))
-    return found
+    result.selectors = selectors(processes, settings.rules, given, resolver)
+    result.uses = list(dict.fromkeys(result.uses))
+    result.faults = list(dict.fromkeys(result.faults))
+    result.notices = list(dict.fromkeys(result.notices))
+    return result
 
 
 def _of_process(process: Process, settings: rules.Settings, resolver: Resolver) -> None:
@@ -151,18 +151,18 @@ def main(words: Sequence[str]) -> int:
     parser = _arguments()
     options = parser.parse_args(words)
     try:
-        found = scan(options.code, {}, engine=options.engine)
+        result = scan(options.code, {}, engine=options.engine)
     except SourceError as error:
         parser.error(str(error))
     except AirlockError as error:
         sys.stderr.write(f"{error.where}: {error.what}\n")
         return 1
-    sys.stderr.writelines(f"{line}\n" for line in [*found.notices, *found.faults])
+    sys.stderr.writelines(f"{line}\n" for line in [*result.notices, *result.faults])
     if options.json:
-        sys.stdout.write(json.dumps(found.as_json(), indent=2) + "\n")
+        sys.stdout.write(json.dumps(result.as_json(), indent=2) + "\n")
     else:
-        sys.stdout.writelines(f"{image}\n" for image in found.images)
-    return 1 if found.faults else 0
+        sys.stdout.writelines(f"{image}\n" for image in result.images)
+    return 1 if result.faults else 0
 
 
 if __name__ == "__main__":

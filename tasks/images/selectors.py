@@ -24,24 +24,24 @@ def selectors(processes: Iterable[Process], rules: Sequence[Rule], given: Mappin
     by_name: defaultdict[str, list[Process]] = defaultdict(list)
     for process in processes:
         by_name[process.name].append(process)
-    found: list[Selector] = []
+    chosen: list[Selector] = []
     for name, same in sorted(by_name.items()):
         named: dict[tuple[tuple[tuple[str, str], ...], str | None], list[str]] = {}
         special: list[Selector] = []
-        for alias in sorted({name, *(alias for each in same for alias in each.aliases)}):
+        for alias in sorted({name, *(alias for process in same for alias in process.aliases)}):
             if name in given:
                 by_hand = Directive(word="container", values=frozenset([given[name]]), file="",
                                     line=0)
                 folded = _folded([[by_hand]], resolver)
             else:
-                folded = _folded([_layers(each, alias, rules) for each in same], resolver)
+                folded = _folded([_layers(process, alias, rules) for process in same], resolver)
                 special += _special(same, alias, rules, resolver)
             if folded[0]:
                 named.setdefault(folded, []).append(alias)
-        found += [Selector(pattern=f"(.*:)?({'|'.join(aliases)})", images=images, choice=choice)
+        chosen += [Selector(pattern=f"(.*:)?({'|'.join(aliases)})", images=images, choice=choice)
                   for (images, choice), aliases in named.items()]
-        found += special
-    return found
+        chosen += special
+    return chosen
 
 
 def _layers(process: Process, alias: str, rules: Sequence[Rule]) -> list[Directive]:
@@ -52,7 +52,8 @@ def _layers(process: Process, alias: str, rules: Sequence[Rule]) -> list[Directi
               and any(rule.matches(label) for label in process.labels)]
     names = [rule.container for name in dict.fromkeys([process.name, alias]) for rule in rules
              if rule.kind == "withName" and rule.matches(name)]
-    return [*([] if any(not each.guards for each in own) else general), *own, *labels, *names]
+    is_sure = any(not directive.guards for directive in own)
+    return [*([] if is_sure else general), *own, *labels, *names]
 
 
 def _special(same: Sequence[Process], alias: str, rules: Sequence[Rule],
@@ -62,22 +63,22 @@ def _special(same: Sequence[Process], alias: str, rules: Sequence[Rule],
     for rule in rules:
         if rule.kind == "withName" and not rule.matches(alias) and rule.fits(alias):
             patterns.setdefault(rule.pattern, []).append(rule.container)
-    found = []
+    special = []
     for pattern, containers in patterns.items():
-        images, choice = _folded([[*_layers(each, alias, rules), *containers] for each in same],
-                                 resolver)
-        if len(patterns) > 1 and all(each.guards for each in containers):
+        layers = [[*_layers(process, alias, rules), *containers] for process in same]
+        images, choice = _folded(layers, resolver)
+        if len(patterns) > 1 and all(container.guards for container in containers):
             choice = None  # where its condition fails, another of these patterns may hold
             images = images if len(images) > 1 else (*images, *images)
-        found.append(Selector(pattern=f"(?=(?:{pattern})$)(.*:)?({alias})", images=images,
+        special.append(Selector(pattern=f"(?=(?:{pattern})$)(.*:)?({alias})", images=images,
                               choice=choice))
-    return found
+    return special
 
 
 def _folded(layers: Sequence[Sequence[Directive]], resolver: Resolver,
             ) -> tuple[tuple[tuple[str, str], ...], str | None]:
     """Images and choice of one name; several processes of that name must agree."""
-    results = {_choice(each, resolver) for each in layers}
+    results = {_choice(containers, resolver) for containers in layers}
     if len(results) == 1:
         return results.pop()
     images = {image for result in results for image in result[0]}

@@ -71,14 +71,14 @@ class Scan:
                 "processes": [{"name": use.name, "aliases": list(use.aliases), "file": use.file,
                                "line": use.line, "container": use.container}
                               for use in self.uses],
-                "selectors": [each.as_json() for each in self.selectors]}
+                "selectors": [selector.as_json() for selector in self.selectors]}
 
 
 @dataclass(frozen=True)
 class Resolver:
     """Turns values into complete references; what can't be becomes a fault."""
 
-    found: Scan
+    scan: Scan
     engine: str
     registry: str | None
 
@@ -86,11 +86,11 @@ class Resolver:
             container: Directive) -> None:
         """Note each image that the container can be, or why it can't be told."""
         place = f"{container.file}:{container.line}: {process.name}"
-        for value, _, image in self.images(container, faults=(place, self.found.faults)):
+        for value, _, image in self.images(container, faults=(place, self.scan.faults)):
             if isinstance(value, Default):
-                self.found.notices.append(f"{place}: {image} is listed as {value.name} is by "
+                self.scan.notices.append(f"{place}: {image} is listed as {value.name} is by "
                                           "default; a run that sets it takes another")
-            self.found.uses.append(Use(
+            self.scan.uses.append(Use(
                 name=name, aliases=tuple(sorted(aliases)), container=image,
                 file=container.file, line=container.line))
 
@@ -98,7 +98,7 @@ class Resolver:
                ) -> list[tuple[Any, str, str]]:
         """Each value that names an image, with the plain name and the complete one."""
         place, lines = faults
-        found = []
+        images = []
         for value in sorted(container.values, key=str):
             plain = unwrapped(value)
             if isinstance(plain, Unknown | Unset):
@@ -106,12 +106,12 @@ class Resolver:
                 lines.append(f"{place}: the image hangs on {why}")
             elif isinstance(plain, str) and plain.strip():
                 try:
-                    found.append((value, plain.strip(), self.name(plain)))
+                    images.append((value, plain.strip(), self.name(plain)))
                 except ImageError as error:
                     lines.append(f"{place}: {error.what}")
             elif plain not in (None, False, ""):
                 lines.append(f"{place}: {plain!r} is no image")
-        return found
+        return images
 
     def name(self, value: str) -> str:
         """The image's complete name, as the engine asks for it.

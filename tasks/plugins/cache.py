@@ -15,7 +15,7 @@ from tasks.core.errors import IntegrityError
 from tasks.core.net import download, urls
 from tasks.core.net.network import Network
 from tasks.core.nextflow import versions
-from tasks.core.source import project
+from tasks.core.source import resolved_config
 from tasks.plugins import archive, index, needs
 from tasks.plugins.needs import Need
 
@@ -57,7 +57,7 @@ def cache(spec: Plugins) -> str:
     the index or the lock says, or its zip is hostile.
     """
     answered = schema.read_json(spec.data_manifest, "data-manifest")["params"]
-    wanted = needs.needs(project.config(spec.resolved), answered, spec.by_hand,
+    wanted = needs.needs(resolved_config.config(spec.resolved), answered, spec.by_hand,
                          needs.made_with(spec.runtime))
     lock = locks.read(spec.lock, "plugins-lock")
     locked = {entry["id"]: entry for entry in lock["plugins"]} if lock else {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.core.errors import ImageError
-from tasks.core.source import patterns
+from tasks.core.source import bounded_regex
 from tasks.core.source.groovy.expression import block, branches, evaluate, merged
 from tasks.core.source.groovy.syntax import assignment, groovy
 from tasks.core.source.groovy.tokens import NAME, NEWLINE, Token, tokenize
@@ -58,11 +58,11 @@ class Known:
 
     def params(self, tokens: Sequence[Token]) -> tuple[str, ...]:
         """The params that an expression hangs on, by themselves or through names."""
-        found = dict.fromkeys(params_of(tokens))
+        named = dict.fromkeys(params_of(tokens))
         for at, token in enumerate(tokens):
             if token.kind == NAME and not (at and tokens[at - 1].is_op(".", "?.")):
-                found |= dict.fromkeys(self.origins.get(token.text, ()))
-        return tuple(found)
+                named |= dict.fromkeys(self.origins.get(token.text, ()))
+        return tuple(named)
 
     def copy(self) -> Known:
         """Another, which can be changed by itself."""
@@ -142,7 +142,7 @@ class Walk:
         branch = branches(tokens, at, known.values)
         self._statements(branch.condition, where, known, way)
         params = known.params(branch.condition)
-        text = groovy([each for each in branch.condition if each.kind != NEWLINE])
+        text = groovy([token for token in branch.condition if token.kind != NEWLINE])
         outcomes = []
         for goes, body in ((True, branch.then), (False, branch.otherwise)):
             guard = Guard(text=_short(text if goes else f"!({text})"), params=params,
@@ -154,7 +154,7 @@ class Walk:
             known.origins |= {name: tuple(dict.fromkeys([*inner.origins.get(name, ()), *params]))
                               for name in inner.values
                               if inner.values[name] != known.values.get(name)}
-        known.values.update(merged([each.values for each in outcomes]))
+        known.values.update(merged([outcome.values for outcome in outcomes]))
         return max(branch.end, at + 1)
 
     def _assign(self, tokens: Sequence[Token], at: int, known: Known, *, sure: bool) -> None:
@@ -197,8 +197,8 @@ class Walk:
         elif where.file in self.scripts.files:
             return self.scripts.meant(where.file, name)
         else:
-            script = next((each for each in self.scripts.classes.values()
-                           if each.file == where.file), None)
+            script = next((script for script in self.scripts.classes.values()
+                           if script.file == where.file), None)
         own = script.definitions.get(name) if script else None
         return [own] if own else []
 
@@ -226,7 +226,7 @@ class Walk:
             tokens = tokenize(rule[1].strip().removeprefix("{").removesuffix("}"), "ext.when")
         except ImageError:
             return way
-        guard = Guard(text=_short(groovy([each for each in tokens if each.kind != NEWLINE])),
+        guard = Guard(text=_short(groovy([token for token in tokens if token.kind != NEWLINE])),
                       params=known.params(tokens), place=f"ext.when of withName: '{rule[0]}'")
         return way.under(guard, open_=True in truths(block(tokens, known.values)))
 
@@ -241,7 +241,7 @@ def _conditions(processes: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _fits(pattern: str, name: str) -> bool:
     try:
-        return patterns.fullmatch(pattern, name)
+        return bounded_regex.fullmatch(pattern, name)
     except re.error:
         return False
 

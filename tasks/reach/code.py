@@ -13,10 +13,10 @@ from tasks.core.source.groovy.syntax import ends_statement
 from tasks.core.source.groovy.tokens import NAME, Token
 from tasks.core.source.scripts import COMMANDS, PROCESS, Definition
 from tasks.reach.commands import fetches, is_shell, uncommented
-from tasks.reach.text import NEAR, flat, is_told, mentions, printable, spoken, strings
+from tasks.reach.text import NEAR, flat, is_shown, mentions, printable, spoken, strings
 
-Seen = Literal["download", "url", "service", "container", "told"]
-"""Kinds of findings, or what is only counted: images, and what is told to people."""
+SightKind = Literal["download", "url", "service", "container", "shown"]
+"""Kinds of findings, or what is only counted: images, and what is shown to people."""
 CONNECTS = ("openConnection", "openStream", "toURL", "HttpURLConnection", "HttpClient",
             "HttpRequest", "Socket", "fromSRA")
 """What Groovy code connects by."""
@@ -25,13 +25,13 @@ MAILERS = ("sendmail", "mail", "mailx", "mutt")
 
 @dataclass(frozen=True, kw_only=True)
 class Sight:
-    """One place that reaches out, or that only tells of an address.
+    """One place that reaches out, or that only shows an address.
 
     `anchor` is the token by which a walk knows the ways to it; a program has none, and the ways
     to whoever runs it count.
     """
 
-    kind: Seen
+    kind: SightKind
     what: str
     file: str
     line: int
@@ -53,14 +53,14 @@ def _of_process(sources: Sources, process: Definition, section: str,
         for token, said in spoken(tokens, prose=False):
             text = flat(token)
             for kind, what, start in commands(text):
-                yield _sight(sources, process, "told" if said else kind, what, token, text, start)
+                yield _sight(sources, process, "shown" if said else kind, what, token, text, start)
         return
     for word, token in _directives(tokens):
         text = flat(token)
         image = word in ("container", "conda")
-        for each in mentions(text):
-            used: Seen = "container" if image else "url" if each.whole else "told"
-            yield _sight(sources, process, used, each.url, token, text, each.start)
+        for mention in mentions(text):
+            used: SightKind = "container" if image else "url" if mention.whole else "shown"
+            yield _sight(sources, process, used, mention.url, token, text, mention.start)
 
 
 def _directives(tokens: Sequence[Token]) -> Iterator[tuple[str, Token]]:
@@ -74,17 +74,17 @@ def _directives(tokens: Sequence[Token]) -> Iterator[tuple[str, Token]]:
         begins = ends_statement(tokens, at) or token.is_op("{")
 
 
-def commands(text: str) -> Iterator[tuple[Seen, str, int]]:
+def commands(text: str) -> Iterator[tuple[SightKind, str, int]]:
     """Kind, text and place of what a task's script fetches and names."""
-    found = fetches(text)
-    for each in found:
-        yield "download", each.command, each.start
+    fetched = fetches(text)
+    for fetch in fetched:
+        yield "download", fetch.command, fetch.start
     bare = uncommented(text)
     for mention in mentions(bare):
-        if not any(each.first <= mention.start <= each.last for each in found):
-            told = not mention.whole and (is_told(bare, mention.start)
+        if not any(fetch.first <= mention.start <= fetch.last for fetch in fetched):
+            is_said = not mention.whole and (is_shown(bare, mention.start)
                                           or _is_prose(bare, mention.start, len(mention.url)))
-            yield "told" if told else "url", mention.url, mention.start
+            yield "shown" if is_said else "url", mention.url, mention.start
 
 
 def _is_prose(text: str, start: int, length: int) -> bool:
@@ -106,9 +106,9 @@ def _of_code(sources: Sources, code: Definition) -> Iterator[Sight]:
             yield _sight(sources, code, "download" if fetched else "service",
                          fetched[0].command if fetched else token.text, token, text, 0)
             continue
-        for each in mentions(text):
-            yield _sight(sources, code, "url" if each.whole and not said else "told", each.url,
-                         token, text, each.start)
+        for mention in mentions(text):
+            kind: SightKind = "url" if mention.whole and not said else "shown"
+            yield _sight(sources, code, kind, mention.url, token, text, mention.start)
     lines = set()
     for at, token in enumerate(code.body):
         made = at and code.body[at - 1].is_name("new")
@@ -124,7 +124,7 @@ def in_program(sources: Sources, path: str) -> list[Sight]:
     text = printable(sources, path)
     bare = _without_docs(text) if path.endswith(".py") or "python" in text[:80] else text
     shell = is_shell(text)
-    return [Sight(kind="told" if kind == "url" and not shell and not _is_quoted(bare, start, what)
+    return [Sight(kind="shown" if kind == "url" and not shell and not _is_quoted(bare, start, what)
                   else kind, what=what, file=path, line=bare.count("\n", 0, start) + 1)
             for kind, what, start in commands(bare)]
 
@@ -150,7 +150,7 @@ def _without_docs(text: str) -> str:
     return "\n".join(lines)
 
 
-def _sight(sources: Sources, where: Definition, kind: Seen, what: str, token: Token, text: str,
+def _sight(sources: Sources, where: Definition, kind: SightKind, what: str, token: Token, text: str,
            start: int) -> Sight:
     near = token.line + text.count("\n", 0, start)
     needle = what.partition("$")[0].split(" ")[0] if kind == "download" else what.partition("$")[0]

@@ -78,17 +78,17 @@ def is_shell(text: str) -> bool:
 def fetches(text: str) -> list[Fetch]:
     """What the text would fetch, one for each command; its comments count for nothing."""
     bare = uncommented(text).replace("\\\n", "  ")  # a continued command is one line
-    found: dict[int, Fetch] = {}
+    fetched: dict[int, Fetch] = {}
     for pattern in (SHELL, DOWNLOADS, CALLS) if is_shell(text) else (CALLS,):
         for match in pattern.finditer(bare):
             start = match.start("tool")
             first = bare.rfind("\n", 0, start) + 1
-            if first in found:
+            if first in fetched:
                 continue
-            begin = max(bare.rfind(each, first, start) + 1 for each in "|;&") or first
+            begin = max(bare.rfind(separator, first, start) + 1 for separator in "|;&") or first
             if pattern is CALLS or not SAID.match(bare, begin):
                 end = bare.find("\n", start)
                 last = len(bare) if end < 0 else end
-                found[first] = Fetch(command=" ".join(bare[start:last].split()), start=start,
+                fetched[first] = Fetch(command=" ".join(bare[start:last].split()), start=start,
                                      first=first, last=last)
-    return sorted(found.values(), key=lambda each: each.start)
+    return sorted(fetched.values(), key=lambda fetch: fetch.start)

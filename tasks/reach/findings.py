@@ -41,14 +41,14 @@ class Finding:
 
     def as_json(self) -> dict[str, Any]:
         """The form in reach.json."""
-        told: dict[str, Any] = {"file": self.file, "line": self.line, "kind": self.kind,
+        finding: dict[str, Any] = {"file": self.file, "line": self.line, "kind": self.kind,
                                 "what": _public(self.what), "count": self.count, "answer": None}
         if self.answer is not None:
-            told["answer"] = {"by": self.answer.by, "what": _public(self.answer.what)}
+            finding["answer"] = {"by": self.answer.by, "what": _public(self.answer.what)}
         for key in ("process", "param", "todo"):
             if (value := getattr(self, key)) is not None:
-                told[key] = value
-        return told
+                finding[key] = value
+        return finding
 
 
 def _public(text: str) -> str:
@@ -69,12 +69,13 @@ class Report:
 
     def sorted(self) -> Iterator[Finding]:
         """The findings by file and line, each once."""
-        yield from sorted(dict.fromkeys(self.findings), key=lambda each: (
-            each.file, each.line, each.kind, each.what, each.process or "", each.param or ""))
+        yield from sorted(dict.fromkeys(self.findings), key=lambda finding: (
+            finding.file, finding.line, finding.kind, finding.what, finding.process or "",
+            finding.param or ""))
 
     def as_json(self) -> dict[str, Any]:
         """The part of reach.json that the scan makes."""
-        return {"findings": [each.as_json() for each in self.sorted()],
+        return {"findings": [finding.as_json() for finding in self.sorted()],
                 "counted": [{"why": why, "addresses": len(places),
-                             "files": len({each.rpartition(":")[0] for each in places})}
+                             "files": len({place.rpartition(":")[0] for place in places})}
                             for why, places in sorted(self.counted.items())]}

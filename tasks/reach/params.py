@@ -33,50 +33,50 @@ class Params:
     readers: Mapping[str, set[str]]
     words: Collection[str]
 
-    def used(self, each: Setting) -> bool:
+    def used(self, setting: Setting) -> bool:
         """Whether a setting holds in the runs that were staged."""
-        return each.profile is None or each.profile in self.profiles
+        return setting.profile is None or setting.profile in self.profiles
 
     def assignments(self, name: str) -> list[Setting]:
         """Where the param is set, the strongest last: a profile's beats the top level's."""
-        found = [each for each in self.settings if each.path == ("params", name)
-                 and self.used(each)]
-        return sorted(found, key=lambda each: each.profile is not None)
+        assigned = [setting for setting in self.settings if setting.path == ("params", name)
+                 and self.used(setting)]
+        return sorted(assigned, key=lambda setting: setting.profile is not None)
 
 
 def remote(value: Any) -> bool:
     """Whether a resolved value is a remote address, or a list that holds one."""
     if isinstance(value, list):
-        return any(remote(each) for each in value)
+        return any(remote(entry) for entry in value)
     return isinstance(value, str) and REMOTE.match(value.strip()) is not None
 
 
-def report(params: Params, staged: Staged, found: Report) -> None:
+def report_params(params: Params, staged: Staged, report: Report) -> None:
     """A finding for each param whose value is remote, or would be without the profile."""
-    for name in sorted({each.path[1] for each in params.settings
-                        if len(each.path) == 2 and each.path[0] == "params"}
+    for name in sorted({setting.path[1] for setting in params.settings
+                        if len(setting.path) == 2 and setting.path[0] == "params"}
                        | {name for name, value in params.resolved.items() if remote(value)}):
         value = params.resolved.get(name)
         places = params.assignments(name)
-        named = [each for each in places if _addresses(each)]
+        named = [setting for setting in places if _addresses(setting)]
         if remote(value):
             place = [*places, *named][-1] if places else None
-            found.findings.append(_param(name, value, place, params, staged))
-            for each in named[:-1]:
-                found.count("a default that the profile replaces", each.file, each.line)
+            report.findings.append(_param(name, value, place, params, staged))
+            for setting in named[:-1]:
+                report.count("a default that the profile replaces", setting.file, setting.line)
         elif named and not isinstance(value, Mapping):
-            found.findings.append(_replaced(name, value, named[-1], staged))
-    _references(params, staged, found)
+            report.findings.append(_replaced(name, value, named[-1], staged))
+    _references(params, staged, report)
 
 
-def _addresses(each: Setting) -> list[str]:
-    return [mention.url for token in strings(each.tokens) for mention in mentions(flat(token))
+def _addresses(setting: Setting) -> list[str]:
+    return [mention.url for token in strings(setting.tokens) for mention in mentions(flat(token))
             if mention.whole]
 
 
 def _param(name: str, value: Any, place: Setting | None, params: Params,
            staged: Staged) -> Finding:
-    shown = value if isinstance(value, str) else next(each for each in value if remote(each))
+    shown = value if isinstance(value, str) else next(entry for entry in value if remote(entry))
     answer = staged.param(name) or _kept(name, params)
     return Finding(
         file=place.file if place else "nextflow.config", line=place.line if place else 1,
@@ -112,7 +112,7 @@ def _shown(value: Any) -> str:
     return "null" if value is None else str(value)[:60]
 
 
-def _references(params: Params, staged: Staged, found: Report) -> None:
+def _references(params: Params, staged: Staged, report: Report) -> None:
     """One finding for each base that the leaves of a map of references stand on."""
     for name, value in sorted(params.resolved.items()):
         if not isinstance(value, Mapping):
@@ -124,7 +124,7 @@ def _references(params: Params, staged: Staged, found: Report) -> None:
         for base, leaves in sorted(bases.items()):
             place = _place(name, base, params)
             answer = _answered(name, base, leaves, params, staged)
-            found.findings.append(Finding(
+            report.findings.append(Finding(
                 file=place.file if place else "nextflow.config", line=place.line if place else 1,
                 kind="reference", what=leaves[0], count=len(leaves), answer=answer,
                 param=name,
@@ -133,11 +133,11 @@ def _references(params: Params, staged: Staged, found: Report) -> None:
 
 def _leaves(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
-        for each in value.values():
-            yield from _leaves(each)
+        for entry in value.values():
+            yield from _leaves(entry)
     elif isinstance(value, list):
-        for each in value:
-            yield from _leaves(each)
+        for entry in value:
+            yield from _leaves(entry)
     elif isinstance(value, str):
         yield value
 
@@ -153,10 +153,11 @@ def _base(leaf: str, params: Params) -> str:
 
 def _place(name: str, base: str, params: Params) -> Setting | None:
     """The first line of the map that stands on this base."""
-    for each in params.settings:
-        if each.path[:2] == ("params", name) and params.used(each) and (
-                base in params_of(each.tokens) or any(base in url for url in _addresses(each))):
-            return each
+    for setting in params.settings:
+        if (setting.path[:2] == ("params", name) and params.used(setting)
+                and (base in params_of(setting.tokens)
+                     or any(base in url for url in _addresses(setting)))):
+            return setting
     return None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.core import files
 from tasks.core.schema import check
-from tasks.core.source import project
+from tasks.core.source import resolved_config
 from tasks.reach import staged
 from tasks.reach.findings import Report
 from tasks.reach.scan import scan
@@ -31,26 +31,26 @@ class ReachSpec:
 def reach(spec: ReachSpec) -> str:
     """Write reach.json, and print a summary; what nothing answers is no error here."""
     carried = staged.read(spec.data_manifest, spec.plugins, spec.toggles)
-    found = scan(spec.code, project.config(spec.resolved), carried, spec.profile,
-                 root=project.PLACE)
-    told = {"pipeline": spec.pipeline, "profile": spec.profile, **found.as_json()}
-    files.write_json(spec.output, check(told, "reach", where=spec.output))
-    print(summary(found), flush=True)
-    open_ = sum(each.answer is None for each in found.findings)
-    return f"{len(told['findings'])} findings, {open_ or 'none'} without an answer"
+    report = scan(spec.code, resolved_config.config(spec.resolved), carried, spec.profile,
+                 root=resolved_config.PLACE)
+    content = {"pipeline": spec.pipeline, "profile": spec.profile, **report.as_json()}
+    files.write_json(spec.output, check(content, "reach", where=spec.output))
+    print(summary(report), flush=True)
+    open_ = sum(finding.answer is None for finding in report.findings)
+    return f"{len(content['findings'])} findings, {open_ or 'none'} without an answer"
 
 
-def summary(found: Report) -> str:
+def summary(report: Report) -> str:
     """Lines for people: counts, then each finding that nothing answers, with what to set."""
-    findings = list(found.sorted())
-    by = Counter(each.answer.by for each in findings if each.answer)
+    findings = list(report.sorted())
+    by = Counter(finding.answer.by for finding in findings if finding.answer)
     lines = [f"       answered by {name}: {count}" for name, count in sorted(by.items())]
     lines += [f"       {why}: {len(places)} addresses"
-              for why, places in sorted(found.counted.items())]
-    for each in findings:
-        if each.answer is None:
-            told = each.as_json()
-            lines += [f"OPEN   {each.file}:{each.line}  {told['what']}"
-                      + (f"  (process {each.process})" if each.process else ""),
-                      f"       {told['todo']}"]
+              for why, places in sorted(report.counted.items())]
+    for finding in findings:
+        if finding.answer is None:
+            shown = finding.as_json()
+            lines += [f"OPEN   {finding.file}:{finding.line}  {shown['what']}"
+                      + (f"  (process {finding.process})" if finding.process else ""),
+                      f"       {shown['todo']}"]
     return "\n".join(lines)

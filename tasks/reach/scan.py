@@ -57,13 +57,13 @@ class Scan:
         self.profiles = frozenset(profile.split(","))
         self.resolved: Mapping[str, Any] = config.get("params", {})
         self.names = values(self.resolved, staged, profile)
-        self.found = Report()
+        self.report = Report()
 
     def run(self) -> Report:
         """Look at the configs, the params, the scripts and their programs, and the sheets."""
         reader = Reader(self.sources, self.names)
         statements = list(reader.read())
-        settings = [each for each in statements if isinstance(each, Setting)]
+        settings = [statement for statement in statements if isinstance(statement, Setting)]
         main = str(self.config.get("manifest", {}).get("mainScript") or "main.nf")
         parsed = Scripts(self.sources, self.names)
         parsed.follow(*filter(self.sources.has, [main]))
@@ -72,16 +72,17 @@ class Scan:
                                                                 "workflows/")
                             if path.endswith(".nf") and "/tests/" not in path))
         parsed.libraries()
-        params.report(params.Params(
+        params.report_params(params.Params(
             resolved=self.resolved, settings=settings, profiles=self.profiles,
             readers=self._readers(settings, parsed), words=frozenset(
-                token.text for each in parsed.all() for token in flattened(each.body))),
-            self.staged, self.found)
-        for each in statements:
-            if isinstance(each, Include):
-                self._include(each)
+                token.text for definition in parsed.all()
+                for token in flattened(definition.body))),
+            self.staged, self.report)
+        for statement in statements:
+            if isinstance(statement, Include):
+                self._include(statement)
             else:
-                self._setting(each)
+                self._setting(statement)
         self._plugins(settings)
         self._scripts(parsed, main)
         self._sheets()
@@ -89,11 +90,11 @@ class Scan:
             self._unread(file, 1, "this is not read as Groovy")
         for file, line in parsed.lost:
             self._unread(file, line, "an include of what can't be found")
-        return self.found
+        return self.report
 
     def _add(self, file: str, line: int, kind: Kind, what: str, *, answer: Answer | None,
              todo: str, **more: Any) -> None:
-        self.found.findings.append(Finding(file=file, line=line, kind=kind, what=what,
+        self.report.findings.append(Finding(file=file, line=line, kind=kind, what=what,
                                            answer=answer, todo=None if answer else todo, **more))
 
     def _unread(self, file: str, line: int, what: str) -> None:
@@ -104,8 +105,8 @@ class Scan:
         for definition in parsed.all():
             for name in params_of(definition.body):
                 readers.setdefault(name, set()).add("script")
-        for each in settings:
-            for name in params_of(each.tokens):
+        for setting in settings:
+            for name in params_of(setting.tokens):
                 readers.setdefault(name, set()).add("config")
         return readers
 
@@ -120,7 +121,7 @@ class Scan:
             named = [groovy(include.expression) or "nothing"]
         if not self._used(include.profile):
             for _ in named:
-                self.found.count(UNUSED, include.file, include.line)
+                self.report.count(UNUSED, include.file, include.line)
             return
         asked = params_of(include.expression)
         for what in named:
@@ -129,48 +130,48 @@ class Scan:
                       answer=params.LOCAL_CONFIGS if asked == [params.CONFIGS] else None,
                       todo="take this include out of the pipeline's config")
 
-    def _setting(self, each: Setting) -> None:
-        used = self._used(each.profile)
-        if used and each.path[-1] == "enabled" and each.path[0] in SWITCHED:
-            if not each.tokens[0].is_name("false"):
-                self._switch(each)
-        elif not used or each.path[0] != "params":
-            self._addresses(each, used)
+    def _setting(self, setting: Setting) -> None:
+        used = self._used(setting.profile)
+        if used and setting.path[-1] == "enabled" and setting.path[0] in SWITCHED:
+            if not setting.tokens[0].is_name("false"):
+                self._switch(setting)
+        elif not used or setting.path[0] != "params":
+            self._addresses(setting, used)
 
-    def _switch(self, each: Setting) -> None:
-        name = ".".join(each.path)
+    def _switch(self, setting: Setting) -> None:
+        name = ".".join(setting.path)
         off = self.staged.toggles.get(name) is False
-        self._add(each.file, each.line, "service", name,
+        self._add(setting.file, setting.line, "service", name,
                   answer=Answer(by="offline.config", what="off") if off else None,
                   todo=f"set {name} to false in config/offline.config")
 
-    def _addresses(self, each: Setting, used: bool) -> None:
-        name = ".".join(each.path)
-        for token, said in spoken(each.tokens):
+    def _addresses(self, setting: Setting, used: bool) -> None:
+        name = ".".join(setting.path)
+        for token, said in spoken(setting.tokens):
             for mention in mentions(flat(token)):
-                line = self.sources.line(each.file, token.line, mention.url.partition("$")[0])
+                line = self.sources.line(setting.file, token.line, mention.url.partition("$")[0])
                 if not used:
-                    self.found.count(UNUSED, each.file, line)
-                elif each.path[-1] in ("container", "conda", "registry"):
-                    self.found.count(IMAGES, each.file, line)
-                elif each.path[0] in DESCRIBED or (said and each.path[0] not in ASKED):
-                    self.found.count(SHOWN, each.file, line)
+                    self.report.count(UNUSED, setting.file, line)
+                elif setting.path[-1] in ("container", "conda", "registry"):
+                    self.report.count(IMAGES, setting.file, line)
+                elif setting.path[0] in DESCRIBED or (said and setting.path[0] not in ASKED):
+                    self.report.count(SHOWN, setting.file, line)
                 else:
-                    off = self.staged.toggles.get(f"{each.path[0]}.enabled") is False
+                    off = self.staged.toggles.get(f"{setting.path[0]}.enabled") is False
                     answered = off or name in self.staged.toggles
-                    self._add(each.file, line, "setting", mention.url,
-                              answer=Answer(by="offline.config", what=f"{each.path[0]} is off"
+                    self._add(setting.file, line, "setting", mention.url,
+                              answer=Answer(by="offline.config", what=f"{setting.path[0]} is off"
                                             if off else f"sets {name}") if answered else None,
                               todo=f"set {name} in config/offline.config")
 
     def _plugins(self, settings: Sequence[Setting]) -> None:
         """What `plugins { id 'NAME@VERSION' }` asks for, and what addresses need besides."""
-        for each in settings:
-            if each.path == ("plugins", "id") and each.tokens[0].kind == STRING:
-                name = each.tokens[0].text
-                self._add(each.file, each.line, "plugin", name, answer=self.staged.plugin(name),
-                          todo="run `doit plugins:cache` again")
-        for finding in [each for each in self.found.findings if each.answer is None]:
+        for setting in settings:
+            if setting.path == ("plugins", "id") and setting.tokens[0].kind == STRING:
+                name = setting.tokens[0].text
+                self._add(setting.file, setting.line, "plugin", name,
+                          answer=self.staged.plugin(name), todo="run `doit plugins:cache` again")
+        for finding in [finding for finding in self.report.findings if finding.answer is None]:
             hidden = PLUGIN_OF_SCHEME.get(finding.what.partition("://")[0].lower())
             if finding.param and hidden:
                 self._add(finding.file, finding.line, "plugin", hidden, param=finding.param,
@@ -178,20 +179,21 @@ class Scan:
                                                                   f"{hidden}")
 
     def _scripts(self, parsed: Scripts, main: str) -> None:
-        sights = [(each, definition) for definition in parsed.all()
-                  for each in code.in_definition(self.sources, definition)]
-        wanted = {id(each.anchor) for each, _ in sights if each.kind not in ("told", "container")}
+        sights = [(sight, definition) for definition in parsed.all()
+                  for sight in code.in_definition(self.sources, definition)]
+        wanted = {id(sight.anchor) for sight, _ in sights
+                  if sight.kind not in ("shown", "container")}
         walk = Walk(parsed, self.names, self.config.get("process", {}), wanted)
         walk.run(main)
-        for each, definition in sights:
-            self._sight(each, definition, walk.ways.get(id(each.anchor), []), walk)
+        for sight, definition in sights:
+            self._sight(sight, definition, walk.ways.get(id(sight.anchor), []), walk)
         programs = [path for path in sorted(self.sources.files) if "tests" not in path.split("/")
                     and not {*PROGRAMS}.isdisjoint(path.split("/")[:-1])]
         for path in programs:
             users = self._users(path, programs, parsed)
             ways = [way for user in users for way in walk.ways.get(id(user), [])]
-            for each in code.in_program(self.sources, path):
-                self._sight(each, users[0] if users else None, ways, walk)
+            for sight in code.in_program(self.sources, path):
+                self._sight(sight, users[0] if users else None, ways, walk)
 
     def _users(self, path: str, programs: Sequence[str], parsed: Scripts) -> list[Definition]:
         """The definitions whose strings name a program, or another one that mentions it."""
@@ -199,30 +201,30 @@ class Scan:
         word = re.compile(rf"\b{re.escape(name.partition('.')[0])}\b")
         names = {name, *(other.rpartition("/")[2] for other in programs
                          if word.search(printable(self.sources, other)))}
-        return [each for each in parsed.all()
-                if any(name in flat(token) for token in strings(each.body) for name in names)]
+        return [definition for definition in parsed.all()
+                if any(name in flat(token) for token in strings(definition.body) for name in names)]
 
-    def _sight(self, each: Sight, definition: Definition | None, ways: Sequence[Way],
+    def _sight(self, sight: Sight, definition: Definition | None, ways: Sequence[Way],
                walk: Walk) -> None:
-        if each.kind == "told":
-            self.found.count(SHOWN, each.file, each.line)
+        if sight.kind == "shown":
+            self.report.count(SHOWN, sight.file, sight.line)
             return
-        if each.kind == "container":
-            self.found.count(IMAGES, each.file, each.line)
+        if sight.kind == "container":
+            self.report.count(IMAGES, sight.file, sight.line)
             return
         answer: Answer | None = None
         guards = _guards(ways)
         asked = list(dict.fromkeys(name for guard in guards for name in guard.params))
-        told = (f"{' && '.join(guard.text for guard in guards)} ({guards[-1].place})" if guards
-                else "")
+        conditions = " && ".join(guard.text for guard in guards)
+        conditions += f" ({guards[-1].place})" if guards else ""
         if not ways and walk.surely_uncalled(definition):
             answer = Answer(by="code", what="nothing calls it")
         elif ways and all(way.cut for way in ways):
-            answer = Answer(by="code", what=f"not run, since this does not hold: {told}")
+            answer = Answer(by="code", what=f"not run, since this does not hold: {conditions}")
         todo = (f"skip it by {' or '.join(f'params.{name}' for name in asked)}: it runs where "
-                f"{told}" if asked else
+                f"{conditions}" if asked else
                 "no condition keeps it from running: see to it that it finds a local answer")
-        self._add(each.file, each.line, each.kind, each.what, answer=answer, todo=todo,
+        self._add(sight.file, sight.line, sight.kind, sight.what, answer=answer, todo=todo,
                   param=asked[0] if len(asked) == 1 else None,
                   process=definition.name if definition and definition.kind == PROCESS else None)
 
@@ -243,7 +245,7 @@ class Scan:
                           todo=f"give params.{name} a sheet of local files")
             else:
                 for _, line in places:
-                    self.found.count(SHOWN, path, line)
+                    self.report.count(SHOWN, path, line)
 
     def _of_code(self, value: str) -> str | None:
         path = value.removeprefix(self.root).lstrip("/")

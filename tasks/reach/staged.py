@@ -56,22 +56,22 @@ def read(data_manifest: Path, plugins: Path, offline_config: Path) -> Staged:
 
 def toggles(path: Path) -> dict[str, Any]:
     """The plain values that a config sets at its top level, by their dotted name."""
-    found = {}
+    values = {}
     with opened(path.parent) as sources:
-        for each in Reader(sources, {}).read(path.name):
-            if isinstance(each, Setting) and each.profile is None:
-                plain, _ = evaluate(each.tokens, 0, {})
+        for setting in Reader(sources, {}).read(path.name):
+            if isinstance(setting, Setting) and setting.profile is None:
+                plain, _ = evaluate(setting.tokens, 0, {})
                 if len(plain) == 1:
-                    found[".".join(each.path)] = next(iter(plain))
-    return found
+                    values[".".join(setting.path)] = next(iter(plain))
+    return values
 
 
 def values(resolved: Mapping[str, Any], staged: Staged, profile: str) -> Names:
     """What names stand for in the pipeline's code offline: its params, and what Nextflow tells."""
-    found: dict[str, Values] = {**known("docker"), "workflow.profile": frozenset([profile])}
+    names: dict[str, Values] = {**known("docker"), "workflow.profile": frozenset([profile])}
     carried = {name: entry.get("value" if entry["kind"] in ("none", "value") else "path")
                for name, entry in staged.params.items()}
     for name, value in {**resolved, **carried}.items():
         plain = value is None or isinstance(value, str | int | float | bool)
-        found[f"params.{name}"] = frozenset([value if plain else Unknown(f"params.{name}")])
-    return found
+        names[f"params.{name}"] = frozenset([value if plain else Unknown(f"params.{name}")])
+    return names

@@ -11,7 +11,7 @@ from tasks.core.source.groovy.syntax import ends_statement, groovy, skip_newline
 from tasks.core.source.groovy.tokens import GSTRING, STRING, Token, closing
 
 URL = re.compile(r"(?<![A-Za-z0-9+.-])(?:https?|ftp|s3|gs|az)://[^\s'\"`<>\\|)\]]*", re.IGNORECASE)
-TOLD = re.compile(r"(?:href\s*=\s*\\?['\"]?|\]\(|src\s*=\s*\\?['\"]?|section_href\b.*"
+SHOWN_BEFORE = re.compile(r"(?:href\s*=\s*\\?['\"]?|\]\(|src\s*=\s*\\?['\"]?|section_href\b.*"
                   r"|(?:^|[\s;{(])(?:echo|printf|print|cat|message|warning|stop)\b.*)$",
                   re.IGNORECASE)
 """What stands before an address that is written for people: a link, or a message."""
@@ -45,14 +45,14 @@ def printable(sources: Sources, path: str) -> str:
 def mentions(text: str) -> list[Mention]:
     """The addresses of a string's text."""
     whole = URL.match(text) is not None and not re.search(r"\s", text)
-    return [Mention(url=found[0].rstrip(ENDS)[:LONGEST], start=found.start(), whole=whole)
-            for found in URL.finditer(text)]
+    return [Mention(url=match[0].rstrip(ENDS)[:LONGEST], start=match.start(), whole=whole)
+            for match in URL.finditer(text)]
 
 
-def is_told(text: str, start: int) -> bool:
+def is_shown(text: str, start: int) -> bool:
     """Whether the address at `start` is part of a link or a message on its line."""
     line = text[max(text.rfind("\n", 0, start) + 1, start - NEAR):start]
-    return TOLD.search(line) is not None
+    return SHOWN_BEFORE.search(line) is not None
 
 
 def flattened(tokens: Sequence[Token]) -> Iterator[Token]:
@@ -103,7 +103,7 @@ def _behind_arguments(tokens: Sequence[Token], at: int) -> int:
 
 
 def _compared(tokens: Sequence[Token], at: int) -> bool:
-    return any(each.is_op("==", "!=", "=~", "==~") for each in
+    return any(token.is_op("==", "!=", "=~", "==~") for token in
                (*tokens[max(at - 1, 0):at], *tokens[at + 1:at + 2]))
 
 
@@ -141,14 +141,14 @@ def params_of(tokens: Sequence[Token]) -> list[str]:
 
     The forms are `params.NAME`, `params['NAME']` and `params.get('NAME')`.
     """
-    found: dict[str, None] = {}
+    named: dict[str, None] = {}
     for at, token in enumerate(tokens):
         if token.is_name("params") and not (at and tokens[at - 1].is_op(".")):
-            found |= dict.fromkeys(_member(tokens[at + 1:at + 5]))
+            named |= dict.fromkeys(_member(tokens[at + 1:at + 5]))
         for part in token.parts:
             if not isinstance(part, str):
-                found |= dict.fromkeys(params_of(part))
-    return list(found)
+                named |= dict.fromkeys(params_of(part))
+    return list(named)
 
 
 def _member(tokens: Sequence[Token]) -> Iterator[str]:

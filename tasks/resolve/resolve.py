@@ -15,7 +15,7 @@ from tasks.core.archives import unpacking
 from tasks.core.nextflow import installed, isolation, pipeline_version, queries
 from tasks.core.nextflow.environment import NOTHING, Inherited
 from tasks.core.schema import check
-from tasks.core.source import project
+from tasks.core.source import resolved_config
 from tasks.resolve.constant import TIME_ZONES, constant
 
 ELSEWHERE = "/.airlock/elsewhere"
@@ -52,8 +52,8 @@ def resolve(spec: ResolveSpec) -> str:
         first, second = queries.configs(
             nextflow, folder / "code", profile=spec.profile, scratch=folder / "launch",
             log=spec.log, params=spec.given, least=spec.isolation, zones=TIME_ZONES)
-        config = project.portable(constant(first, second), folder / "code")
-        config = project.portable(config, folder, ELSEWHERE)
+        config = resolved_config.portable(constant(first, second), folder / "code")
+        config = resolved_config.portable(config, folder, ELSEWHERE)
     resolved = check({"pipeline": spec.pipeline, "profile": spec.profile, "config": config,
                       "isolation": isolation.level(spec.isolation)}, "resolved",
                      where="the resolved config")

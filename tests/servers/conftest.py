@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tasks.core import files
-from tasks.core.source import project
+from tasks.core.source import resolved_config
 from tasks.runtime import build as runtimes
 from tests.kit import hostile as pipelines
 from tests.kit.project import MAVEN, ROOT
@@ -63,7 +63,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web, runtime: 
 def resolved(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What `resolve` tells later steps, where the real Nextflow isn't what is tested."""
     told: dict[str, Any] = {"params": {}}
-    monkeypatch.setattr(project, "config", lambda *_: told)
+    monkeypatch.setattr(resolved_config, "config", lambda *_: told)
     return told
 
 
@@ -79,5 +79,5 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def opened(*_: object) -> Iterator[tuple[Path, dict[str, Any]]]:
         yield code, {"params": told}
 
-    monkeypatch.setattr(project, "opened", opened)
+    monkeypatch.setattr(resolved_config, "opened", opened)
     return told

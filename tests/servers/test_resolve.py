@@ -12,7 +12,7 @@ import pytest
 from tasks.core import files
 from tasks.core.errors import ConfigError, SourceError
 from tasks.core.nextflow.environment import Inherited
-from tasks.core.source import project
+from tasks.core.source import resolved_config
 from tasks.resolve.constant import CHANGING
 from tasks.resolve.resolve import ELSEWHERE, ResolveSpec, resolve
 from tasks.runtime import build as runtimes
@@ -45,7 +45,7 @@ def test_later_steps_see_it_as_of_their_own_folder(spec: ResolveSpec,
     monkeypatch.setenv("AIRLOCK_TEST", "seen")
     assert resolve(spec) == "6 params, by Nextflow 24.10.5"
     first = spec.output.read_bytes()
-    with project.opened(spec.code, spec.output) as (code, config):
+    with resolved_config.opened(spec.code, spec.output) as (code, config):
         assert config["params"] == {
             "aligner": "slow", "speed": 1, "input": "sheet.csv", "host": "unseen",
             "own": f'{code}/assets/a "b".fa', "prefix": f"{code}-other"}
@@ -80,7 +80,7 @@ def test_it_hangs_on_no_clock_and_no_folder(spec: ResolveSpec, tmp_path: Path) -
     files.write_tar(spec.code, Path(), [], extra={
         "main.nf": b"workflow {}\n", "nextflow.config": MOMENTS.encode()})
     resolve(spec)
-    resolved = project.config(spec.output)
+    resolved = resolved_config.config(spec.output)
     assert resolved["params"] == {
         "outdir": "results", "trace_report_suffix": CHANGING, "day": CHANGING,
         "milliseconds": CHANGING, "seed": f"s3://reads/{CHANGING}/a.fq", "by_program": CHANGING,
@@ -96,7 +96,7 @@ def test_it_hangs_on_no_clock_and_no_folder(spec: ResolveSpec, tmp_path: Path) -
 
 def test_params_that_our_config_sets_are_seen_by_includes(spec: ResolveSpec) -> None:
     resolve(dataclasses.replace(spec, given={"aligner": "fast"}))
-    told = project.config(spec.output)["params"]
+    told = resolved_config.config(spec.output)["params"]
     assert (told["aligner"], told["speed"]) == ("fast", 9)
 
 
@@ -126,7 +126,7 @@ def test_what_no_config_should_hold_is_refused(spec: ResolveSpec, text: str,
 
 def test_what_is_lost_or_changed_by_hand_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="missing"):
-        project.config(tmp_path / "resolved.json")
+        resolved_config.config(tmp_path / "resolved.json")
     (tmp_path / "resolved.json").write_text(json.dumps({"config": {"params": []}}))
     with pytest.raises(ConfigError, match="params"):
-        project.config(tmp_path / "resolved.json")
+        resolved_config.config(tmp_path / "resolved.json")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.source import project
+from tasks.core.source import resolved_config
 from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
 from tests.kit.source_configs import CONTAINERS
@@ -24,5 +24,5 @@ def test_nextflow_gives_the_process_this_container(
     resolve(ResolveSpec(pipeline="p", profile="test", given={}, code=tmp_path / "code.tar",
                         runtime=runtime.archive, output=tmp_path / "resolved.json",
                         log=tmp_path / "log"))
-    process = project.config(tmp_path / "resolved.json")["process"]
+    process = resolved_config.config(tmp_path / "resolved.json")["process"]
     assert process.get("withName:A", process)["container"] == container

@@ -13,7 +13,7 @@ from tasks.core.errors import (
     ImageError,
     SourceError,
 )
-from tasks.core.source import patterns
+from tasks.core.source import bounded_regex
 from tasks.data import globs
 
 
@@ -43,11 +43,11 @@ def test_a_pattern_of_many_stars_takes_no_time(pattern: str) -> None:
 @pytest.mark.parametrize("pattern", ["(a+)+", "(a|a)*", "(.*a){20}", ".*.*.*.*.*.*.*.*=b"])
 def test_a_selector_that_takes_for_ever_is_refused(monkeypatch: pytest.MonkeyPatch,
                                                    pattern: str) -> None:
-    monkeypatch.setattr(patterns, "SECONDS", 0.5)
-    monkeypatch.setattr(patterns, "_spent", 0.0)
+    monkeypatch.setattr(bounded_regex, "SECONDS", 0.5)
+    monkeypatch.setattr(bounded_regex, "_spent", 0.0)
     begun = time.monotonic()
     with pytest.raises(ImageError, match="too long to match"):
-        patterns.fullmatch(pattern, "a" * 60 + "_")
+        bounded_regex.fullmatch(pattern, "a" * 60 + "_")
     assert time.monotonic() - begun < 5
 
 
@@ -55,4 +55,4 @@ def test_a_selector_that_takes_for_ever_is_refused(monkeypatch: pytest.MonkeyPat
     (".*:SUB:(STAR|BWA)", "X:SUB:STAR", True), ("(A|B)+C", "ABAC", True), ("(A|B)+C", "ABA", False),
     (".*A.*B.*C.*D.*", "xAxBxCxDx" * 9, True), ("[(*+]x", "(x", True), (r"\(\)*", "())", True)])
 def test_what_may_be_costly_is_matched_all_the_same(pattern: str, name: str, fits: bool) -> None:
-    assert patterns.fullmatch(pattern, name) == fits
+    assert bounded_regex.fullmatch(pattern, name) == fits

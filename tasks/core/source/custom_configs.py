@@ -35,10 +35,10 @@ def includes(code: Path) -> Includes:
     """What nextflow.config in the folder `code`, and all that it reads, include from the base."""
     skipped: dict[str, bool] = {}
     with bounded(code), opened(code) as sources:
-        for each in Reader(sources, {}).read() if sources.has(MAIN) else ():
-            if isinstance(each, Include):
-                for path in filter(None, map(_below, each.expression)):
-                    skipped.setdefault(path, _skips(each.expression))
+        for statement in Reader(sources, {}).read() if sources.has(MAIN) else ():
+            if isinstance(statement, Include):
+                for path in filter(None, map(_below, statement.expression)):
+                    skipped.setdefault(path, _skips(statement.expression))
     return Includes(named=tuple(skipped), skipped=tuple(filter(skipped.get, skipped)))
 
 
@@ -53,10 +53,10 @@ def answer(folder: Path, named: Sequence[str]) -> None:
 def _below(token: Token) -> str | None:
     """The path of a string "${params.custom_config_base}/PATH"."""
     base, *rest = token.parts or ("",)
-    if isinstance(base, str) or [each.text for each in base] != ["params", ".", BASE]:
+    if isinstance(base, str) or [part.text for part in base] != ["params", ".", BASE]:
         return None
-    path = "".join(each for each in rest if isinstance(each, str))
-    whole = all(isinstance(each, str) for each in rest) and path.startswith("/")
+    path = "".join(part for part in rest if isinstance(part, str))
+    whole = all(isinstance(part, str) for part in rest) and path.startswith("/")
     return path.strip("/") if whole else None
 
 
@@ -67,7 +67,7 @@ def _skips(words: Sequence[Token]) -> bool:
     """
     for at, word in enumerate(words):
         if word.kind == STRING and word.text == "NXF_OFFLINE":
-            behind = next((each for each in words[at + 1:] if not each.is_op(")")), None)
+            behind = next((token for token in words[at + 1:] if not token.is_op(")")), None)
             negated = at > 4 and words[at - 5].is_op("!")
             return negated and behind is not None and behind.is_op("&&")
     return False

@@ -38,11 +38,12 @@ def directives(process: Definition, words: Collection[str]) -> list[Directive]:
     _, tokens = next(process.sections())
     reader = _Reader(process.file, words, set())
     reader.read(tokens, dict(process.names), ())
-    if any(isinstance(value, Unknown) for each in reader.found for value in each.values):
+    if any(isinstance(value, Unknown) for directive in reader.directives
+           for value in directive.values):
         variables = _variables(process.body, process.names)
         reader = _Reader(process.file, words, {*variables})
         reader.read(tokens, {**process.names, **variables}, ())
-    return reader.found
+    return reader.directives
 
 
 def _variables(body: Sequence[Token], names: Names) -> dict[str, Values]:
@@ -63,7 +64,7 @@ class _Reader:
 
     def __init__(self, file: str, words: Collection[str], local: set[str]) -> None:
         self.file, self.words, self.local = file, words, local
-        self.found: list[Directive] = []
+        self.directives: list[Directive] = []
 
     def read(self, tokens: Sequence[Token], names: dict[str, Values],
              guards: tuple[str | None, ...]) -> None:
@@ -78,7 +79,7 @@ class _Reader:
             elif token.is_name(*self.words) and following and not following.is_op(":", "."):
                 start = at + 1 + following.is_op("=")
                 values, end = evaluate(tokens, start, names)
-                self.found.append(Directive(
+                self.directives.append(Directive(
                     word=token.text, values=values, file=self.file, line=token.line,
                     guards=guards, text=portable(tokens[start:end], self.local)))
                 at = max(skip_statement(tokens, end), at + 1)

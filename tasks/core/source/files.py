@@ -31,7 +31,7 @@ class Sources:
         self.place = place
         self._archive = None if place.is_dir() else tarfile.open(place)  # noqa: SIM115 - closed by opened()
         self._members = ({} if self._archive is None
-                         else {posixpath.normpath(each.name): each for each in self._archive})
+                         else {posixpath.normpath(member.name): member for member in self._archive})
         self.text = cache(self._text)
         self.lines = cache(self._lines)
         self.tokens = cache(self._tokens)
@@ -88,17 +88,20 @@ class Sources:
 
     def _read(self, path: str, most: int) -> bytes:
         if self._archive is None:
-            return opened_file.read(self.place / path, most=most)
+            size = (self.place / path).stat().st_size
+            if size > most:
+                raise opened_file.too_large(most, path)
+            return opened_file.read(self.place / path, most=size)
         try:
             reader = self._archive.extractfile(self._members[path])
         except KeyError:
             reader = None
         if reader is None:
             raise SourceError(f"{path} is a link to nothing in the archive", where=self.place)
-        data = reader.read(most + 1)
-        if len(data) > most:
+        if reader.seek(0, os.SEEK_END) > most:
             raise opened_file.too_large(most, path)
-        return data
+        reader.seek(0)
+        return reader.read()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tasks.core.source.groovy.values import Names, Unknown, Values
 def is_include(tokens: Sequence[Token], at: int) -> bool:
     """Whether an include stands at `at`."""
     return tokens[at].is_name("include") and (
-        begins_statement(tokens, at) or any(each.is_op("{") for each in tokens[at + 1:at + 2]))
+        begins_statement(tokens, at) or any(token.is_op("{") for token in tokens[at + 1:at + 2]))
 
 
 def included_by(tokens: Sequence[Token], at: int,

@@ -271,7 +271,7 @@ def _function_head(tokens: Sequence[Token], at: int) -> tuple[str, int, int]:
 
 def _takes(body: Sequence[Token]) -> tuple[str, ...]:
     """The names below `take:`, one a line."""
-    found: list[str] = []
+    names: list[str] = []
     inside = False
     for at, token in enumerate(body):
         if token.kind != NAME or not begins_statement(body, at):
@@ -281,26 +281,26 @@ def _takes(body: Sequence[Token]) -> tuple[str, ...]:
             if inside:  # the first may stand on the same line
                 following = skip_newlines(body, at + 2)
                 if following == at + 2 and following < len(body):
-                    found.append(body[following].text)
+                    names.append(body[following].text)
         elif inside:
-            found.append(token.text)
-    return tuple(found)
+            names.append(token.text)
+    return tuple(names)
 
 
 def arguments(tokens: Sequence[Token], at: int) -> list[Sequence[Token]]:
     """What stands between the commas of the bracket at `at`."""
     end = closing(tokens, at)
-    found: list[Sequence[Token]] = []
+    given: list[Sequence[Token]] = []
     start = index = at + 1
     while index < end:
         if tokens[index].is_op("(", "[", "{"):
             index = closing(tokens, index)
         elif tokens[index].is_op(","):
-            found.append(tokens[start:index])
+            given.append(tokens[start:index])
             start = index + 1
         index += 1
     last = tokens[start:end]
-    return [*found, last] if any(each.kind != NEWLINE for each in last) else found
+    return [*given, last] if any(token.kind != NEWLINE for token in last) else given
 
 
 def _last_name(tokens: Sequence[Token]) -> str:

@@ -213,7 +213,7 @@ class _Reader:
                 texts = frozenset(joined(text, part) for text in texts)
                 continue
             values, end = evaluate(part, 0, self.names) if part else (frozenset([None]), 0)
-            if any(each.kind != NEWLINE for each in part[end:]):
+            if any(token.kind != NEWLINE for token in part[end:]):
                 values = block(part, self.names)
             if len(texts) * len(values) > MAX_VALUES:
                 return _unknown(f"more than {MAX_VALUES} values")
@@ -290,8 +290,8 @@ def _statements(tokens: Sequence[Token], names: dict[str, Values]) -> tuple[Valu
 
 def merged(outcomes: Sequence[Names]) -> dict[str, Values]:
     """The values that names can have after one of several ways was taken."""
-    return {name: frozenset().union(*(each.get(name, frozenset()) for each in outcomes))
-            for name in {name for each in outcomes for name in each}}
+    return {name: frozenset().union(*(names.get(name, frozenset()) for names in outcomes))
+            for name in {name for names in outcomes for name in names}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,7 +319,7 @@ def branches(tokens: Sequence[Token], at: int, names: Names) -> Branch:
     values, read = evaluate(tokens[start + 1:end], 0, names)
     rest = tokens[start + 1 + read:end]
     ways = truths(values)
-    if any(each.kind != NEWLINE for each in rest):
+    if any(token.kind != NEWLINE for token in rest):
         ways = frozenset({True, False})
     then, at = _body(tokens, end + 1)
     otherwise: Sequence[Token] = []

@@ -41,12 +41,12 @@ def skip_value(tokens: Sequence[Token], at: int) -> int:
 
 def assignment(tokens: Sequence[Token], at: int) -> tuple[str, int] | None:
     """Name and index of the value where `[def|final|Type] name = …` begins at `at`."""
-    found = at
-    while found + 1 < len(tokens) and tokens[found].kind == NAME and tokens[found + 1].kind == NAME:
-        found += 1
-    if (found + 1 < len(tokens) and tokens[found].kind == NAME and tokens[found + 1].is_op("=")
-            and found - at <= 2):
-        return tokens[found].text, found + 2
+    name = at
+    while name + 1 < len(tokens) and tokens[name].kind == tokens[name + 1].kind == NAME:
+        name += 1
+    if (name + 1 < len(tokens) and tokens[name].kind == NAME and tokens[name + 1].is_op("=")
+            and name - at <= 2):
+        return tokens[name].text, name + 2
     return None
 
 
@@ -59,19 +59,19 @@ def skip_newlines(tokens: Sequence[Token], at: int) -> int:
 
 def free_names(tokens: Sequence[Token]) -> set[str]:
     """The names that the tokens take from their surroundings, keywords and all."""
-    found: set[str] = set()
+    named: set[str] = set()
     own: set[str] = set()
     before: Token | None = None
     for at, token in enumerate(tokens):
         if token.kind == NAME and not (before is not None and before.is_op(".", "?.", "*.")):
-            found.add(token.text)
+            named.add(token.text)
             if token.text == "def" and (value := assignment(tokens, at)):
                 own.add(value[0])
         for part in token.parts:
             if not isinstance(part, str):
-                found |= free_names(part)
+                named |= free_names(part)
         before = token
-    return found - own
+    return named - own
 
 
 def groovy(tokens: Sequence[Token]) -> str:

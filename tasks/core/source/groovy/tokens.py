@@ -100,14 +100,14 @@ class _Tokenizer:
 
     def tokens(self, *, nested: bool = False) -> list[Token]:
         """Read to the end, or in a string's `${…}` to its closing brace."""
-        found: list[Token] = []
+        tokens: list[Token] = []
         text, at, line = self.text, self.at, self.line
         depth = braces = 0
         while match := PIECE.match(text, at):
             index = match.lastindex or 0
             kind, word, at = KINDS[index], match[index], match.end()
             if kind in PLAIN:
-                found.append(_token((kind, word, line, ())))
+                tokens.append(_token((kind, word, line, ())))
                 line += kind == NEWLINE
             elif kind == "bracket":
                 depth = depth + 1 if word in CLOSING else max(depth - 1, 0)
@@ -116,23 +116,23 @@ class _Tokenizer:
                     break
                 if self.nested + depth > MAX_NESTED:
                     raise too_deep(f"{self.file}:{line}")
-                found.append(_token((OP, word, line, ())))
+                tokens.append(_token((OP, word, line, ())))
             elif kind == "plain":
-                found.append(_token((STRING, word[1:-1], line, ())))
+                tokens.append(_token((STRING, word[1:-1], line, ())))
             elif kind == "continued":
                 line += 1
             elif kind == "end":
                 break
             else:
                 self.at, self.line, self.nested = match.start(index), line, self.nested + depth
-                found += self._special(kind, word, found)
+                tokens += self._special(kind, word, tokens)
                 at, line, self.nested = self.at, self.line, self.nested - depth
         self.at, self.line = at, line
         if nested and braces >= 0:
             raise self._unfinished("an expression in a string", line)
-        return found
+        return tokens
 
-    def _special(self, kind: str, word: str, found: list[Token]) -> list[Token]:
+    def _special(self, kind: str, word: str, before: list[Token]) -> list[Token]:
         """A comment of several lines, which is no token, a string, or a division."""
         line = self.line
         if kind == "comment":
@@ -141,7 +141,7 @@ class _Tokenizer:
                 raise self._unfinished("a comment", line)
             self._advance(end + 2)
             return []
-        if kind == "slash" and not self._starts_slashy(word, found):
+        if kind == "slash" and not self._starts_slashy(word, before):
             operator = (DIVIDES.match(self.text, self.at) or word)[0]
             self.at += len(operator)
             return [Token(OP, operator, line)]
@@ -155,15 +155,15 @@ class _Tokenizer:
             self.line_end = len(self.text) if end < 0 else end
         return self.line_end
 
-    def _starts_slashy(self, word: str, found: list[Token]) -> bool:
+    def _starts_slashy(self, word: str, before: list[Token]) -> bool:
         """Whether a slash begins a string: not after an operand, where it divides.
 
         After a name it is the argument of a command (`split /,/`) when only the name's side has
         a blank and the line closes it.
         """
-        if not _ends_operand(found) or word == "$/":
-            return not _ends_operand(found)
-        return (found[-1].kind == NAME and self.text[self.at - 1] in " \t"
+        if not _ends_operand(before) or word == "$/":
+            return not _ends_operand(before)
+        return (before[-1].kind == NAME and self.text[self.at - 1] in " \t"
                 and self.text[self.at + 1:self.at + 2] not in ("", " ", "\t", "=", "\n")
                 and self.text.find("/", self.at + 1, self._line_end()) >= 0)
 
@@ -208,10 +208,10 @@ class _Tokenizer:
             return None
         self._advance(dotted.end())
         words = dotted[0].split(".")
-        found = [Token(NAME, words[0], self.line)]
+        tokens = [Token(NAME, words[0], self.line)]
         for word in words[1:]:
-            found += [Token(OP, ".", self.line), Token(NAME, word, self.line)]
-        return tuple(found)
+            tokens += [Token(OP, ".", self.line), Token(NAME, word, self.line)]
+        return tuple(tokens)
 
     def _character(self, end: str) -> str:
         """One character of a string, its escapes undone."""
@@ -242,16 +242,16 @@ class _Tokenizer:
 
 def _paired(text: str) -> str:
     """Text whose escapes may name half a surrogate pair each; half a pair alone is no character."""
-    if not any("\ud800" <= each <= "\udfff" for each in text):
+    if not any("\ud800" <= character <= "\udfff" for character in text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _ends_operand(found: list[Token]) -> bool:
+def _ends_operand(tokens: list[Token]) -> bool:
     """Whether the last token can be the left side of a division."""
-    if not found:
+    if not tokens:
         return False
-    last = found[-1]
+    last = tokens[-1]
     if last.kind == NAME:
         return last.text not in ("return", "in", "case", "assert", "else")
     return last.kind in (NUMBER, STRING, GSTRING) or last.is_op(")", "]", "}")

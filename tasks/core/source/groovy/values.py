@@ -63,21 +63,21 @@ def known(engine: str) -> dict[str, Values]:
 
 def truths(values: Values) -> frozenset[bool]:
     """Which ways a condition with these values can go."""
-    found: set[bool] = set()
+    ways: set[bool] = set()
     for value in values:
-        found |= {True, False} if isinstance(value, Unknown | Default) else {bool(value)}
-    return frozenset(found)
+        ways |= {True, False} if isinstance(value, Unknown | Default) else {bool(value)}
+    return frozenset(ways)
 
 
 def elvis(left: Values, right: Values) -> Values:
     """The values of `left ?: right`."""
-    found: set[Any] = set()
+    values: set[Any] = set()
     for value in left:
         plain = value.value if isinstance(value, Default) else value
-        found |= {value} if isinstance(value, Unknown) or plain else set(right)
+        values |= {value} if isinstance(value, Unknown) or plain else set(right)
         if isinstance(value, Unknown):
-            found |= right
-    return frozenset(found)
+            values |= right
+    return frozenset(values)
 
 
 def combine(operator: str, left: Values, right: Values) -> Values:
@@ -89,17 +89,17 @@ def combine(operator: str, left: Values, right: Values) -> Values:
 
 def _combined(operator: str, one: Any, other: Any) -> Any:
     sides = (one, other)
-    unknown = next((each for each in sides if isinstance(each, Unknown)), None)
-    one, other = (None if isinstance(each, Unset) else each for each in sides)
+    unknown = next((side for side in sides if isinstance(side, Unknown)), None)
+    one, other = (None if isinstance(side, Unset) else side for side in sides)
     if unknown is None and operator == "+" and isinstance(unwrapped(one), str):
         return joined(one, other)
-    default = next((Unknown(each.name) for each in sides if isinstance(each, Default)), None)
+    default = next((Unknown(side.name) for side in sides if isinstance(side, Default)), None)
     if unknown or default:
         return unknown or default
     if operator in ("==", "!="):
         return (one == other) == (operator == "==")
     if operator == "in" and isinstance(other, tuple):
-        return one in other or next((each for each in other if isinstance(each, Unknown)), False)
+        return one in other or next((side for side in other if isinstance(side, Unknown)), False)
     return Unknown(f"an expression with {operator!r}")
 
 
@@ -110,8 +110,8 @@ def unwrapped(value: Any) -> Any:
 
 def joined(text: Any, value: Any) -> Any:
     """A string with a value put behind it, as Groovy prints it."""
-    unknown = next((each for each in (text, value) if isinstance(each, Unknown)), None)
-    default = next((each.name for each in (text, value) if isinstance(each, Default)), None)
+    unknown = next((side for side in (text, value) if isinstance(side, Unknown)), None)
+    default = next((side.name for side in (text, value) if isinstance(side, Default)), None)
     plain = unwrapped(value)
     if unknown is not None:
         return unknown
@@ -131,11 +131,11 @@ def joined(text: Any, value: Any) -> Any:
 
 def called(values: Values, method: str, *given: Values) -> Values:
     """What a method of strings answers for each value; other methods are unknown."""
-    found: set[Any] = set()
+    answers: set[Any] = set()
     for value in values:
         for argument in given[0] if given else (None,):
-            found.add(_called(value, method, argument))
-    return frozenset(found)
+            answers.add(_called(value, method, argument))
+    return frozenset(answers)
 
 
 def _called(value: Any, method: str, argument: Any) -> Any:

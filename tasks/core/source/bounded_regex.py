@@ -38,7 +38,7 @@ def fullmatch(pattern: str, name: str) -> bool:
     global _spent  # noqa: PLW0603 - what all selectors together have cost
     began = time.monotonic()
     try:
-        told = processes.run([sys.executable, "-I", "-S", "-c", _MATCH],
+        answer = processes.run([sys.executable, "-I", "-S", "-c", _MATCH],
                              stdin=json.dumps([pattern, name]).encode(),
                              timeout=max(SECONDS - _spent, 0.1))
     except subprocess.TimeoutExpired as error:
@@ -47,7 +47,7 @@ def fullmatch(pattern: str, name: str) -> bool:
                          todo="write it without repeats within repeats") from error
     finally:
         _spent += time.monotonic() - began
-    return told.strip() == "True"
+    return answer.strip() == "True"
 
 
 def _may_be_costly(pattern: str, name: str) -> bool:

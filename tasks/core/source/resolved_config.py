@@ -18,14 +18,15 @@ PLACE = "/.airlock/project"
 
 def portable(config: Mapping[str, Any], folder: Path, place: str = PLACE) -> dict[str, Any]:
     """Return the config with `place` for `folder`, the same whatever that folder is called."""
-    told: dict[str, Any] = _replaced(config, str(folder), place)
-    return told
+    replaced: dict[str, Any] = _replaced(config, str(folder), place)
+    return replaced
 
 
 def config(resolved: Path, folder: Path = Path(PLACE)) -> dict[str, Any]:
     """The config that the file of `resolve` holds, of the code in `folder`."""
-    told: dict[str, Any] = _replaced(read_json(resolved, "resolved")["config"], PLACE, str(folder))
-    return told
+    staged = read_json(resolved, "resolved")["config"]
+    replaced: dict[str, Any] = _replaced(staged, PLACE, str(folder))
+    return replaced
 
 
 @contextlib.contextmanager

@@ -22,13 +22,13 @@ def root(source: str) -> Path:
 
 def listing(root: Path) -> dict[str, str]:
     """Each file's path to what it is: `file`, `executable`, `link to …` or `other`."""
-    found = {}
+    kinds = {}
     for top in _top(root):
         if top.name in left_out(root, [top.name]):
             continue
         inner = files.tree(top) if top.is_dir() and not top.is_symlink() else [top]
-        found.update({_name(root, path): _kind(path) for path in inner})
-    return dict(sorted(found.items()))
+        kinds.update({_name(root, path): _kind(path) for path in inner})
+    return dict(sorted(kinds.items()))
 
 
 def left_out(root: Path, names: Iterable[str] | None = None) -> list[str]:
@@ -46,19 +46,19 @@ def digests(root: Path, names: Mapping[str, str]) -> dict[str, str]:
 
 def packed(archive: Path) -> dict[str, str]:
     """The same as digests(), of an archive's members."""
-    found = {}
+    digests = {}
     with archive.open("rb") as stream:
         reader = tars.Reader(stream=stream)
         for member in reader:
             if member.is_link:
-                found[member.name] = f"link to {member.link}"
+                digests[member.name] = f"link to {member.link}"
                 continue
             digest = hashlib.sha256()
             while block := reader.content(files.CHUNK):
                 digest.update(block)
             kind = "executable" if member.is_executable else "file"
-            found[member.name] = f"{kind} {digest.hexdigest()}"
-    return found
+            digests[member.name] = f"{kind} {digest.hexdigest()}"
+    return digests
 
 
 def _top(root: Path) -> list[Path]:

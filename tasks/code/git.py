@@ -30,7 +30,7 @@ PATIENCE = 3600.0
 """Seconds for a fetch, and for the reading of a commit."""
 MEMORY = 4 * 2**30
 """Bytes of address space for each of git's programs, which hold what is no file in memory whole."""
-LONGEST_LINE = 1 << 14
+MAX_LINE = 1 << 14
 """Bytes of an entry that git tells: modes, digest, size, and a path (PATH_MAX has 4,096)."""
 NAMED = 5000
 """Revisions among which a near one is looked for."""
@@ -123,13 +123,13 @@ def write_tree(cache: Path, commit: str, root: Path) -> None:
     IntegrityError where it is more than `limits.CODE` allows. Submodules are refused.
     """
     entries = _entries(cache, commit)
-    submodules = [each.name for each in entries if each.mode == SUBMODULE]
+    submodules = [entry.name for entry in entries if entry.mode == SUBMODULE]
     if submodules:
         raise SourceError(f"the pipeline has submodules: {', '.join(submodules)}",
                           todo="submodules are not supported; use a revision that holds the "
                                "files themselves")
     # Links come last: a tree made to deceive could name a file behind one.
-    entries.sort(key=lambda each: each.mode == LINK)
+    entries.sort(key=lambda entry: entry.mode == LINK)
     with _piped(cache, "cat-file", "--batch") as git:
         for entry in entries:
             _write(root, entry, _content(git, entry, cache))
@@ -170,7 +170,7 @@ def _lines(git: subprocess.Popen[bytes], cache: Path) -> Iterator[bytes]:
     while block := cast(IO[bytes], git.stdout).read1(1 << 16):  # type: ignore[attr-defined]
         *lines, rest = (rest + block).split(b"\0")
         yield from lines
-        if len(rest) > LONGEST_LINE:
+        if len(rest) > MAX_LINE:
             raise IntegrityError("the commit names a file by a path that is too long", where=cache)
 
 
@@ -180,10 +180,10 @@ def _content(git: subprocess.Popen[bytes], entry: _Entry, cache: Path) -> Iterat
     with contextlib.suppress(BrokenPipeError):
         ask.write(f"{entry.blob}\n".encode())
         ask.flush()
-    told = answer.readline(LONGEST_LINE).decode(errors="replace").split()
-    if told[1:] != ["blob", str(entry.size)]:
+    header = answer.readline(MAX_LINE).decode(errors="replace").split()
+    if header[1:] != ["blob", str(entry.size)]:
         raise IntegrityError(f"{entry.name!r} is not the file that the commit names: "
-                             f"{' '.join(told)}", where=cache)
+                             f"{' '.join(header)}", where=cache)
     left = entry.size
     while left:
         block = answer.read(min(left, files.CHUNK))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from tasks.core.archives import limits, unpacking
 from tasks.core.archives.limits import Count
 from tasks.core.errors import ConfigError, SourceError
 from tasks.core.net import download, urls
-from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.net.network import Network
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
-LARGEST = 10**10
+MAX_ARCHIVE = 10**10
 """Bytes of an archive of code."""
-LARGEST_LIST, LONGEST_LINE = 2**18, 1024
+MAX_GITMODULES, MAX_LINE = 2**18, 1024
 """Bytes of .gitmodules, and of a line there."""
 LFS = b"version https://git-lfs.github.com/spec/"
 
@@ -55,10 +55,7 @@ class GitStage:
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveStage:
-    """What `stage` reads for an archive, whose SHA-256 is known beforehand.
-
-    `hosts` says what of the inner network may be asked beside the source itself and `urls`.
-    """
+    """What `stage` reads for an archive, whose SHA-256 is known beforehand."""
 
     pipeline: str
     source: str
@@ -68,7 +65,7 @@ class ArchiveStage:
     archive: Path
     manifest: Path
     lock: Path
-    hosts: Inside = NOWHERE
+    network: Network = field(default_factory=Network)
 
 
 Stage = FolderStage | GitStage | ArchiveStage
@@ -143,17 +140,17 @@ def from_archive(spec: ArchiveStage) -> str:
         fetched, place = folder / "archive", folder / "tree"
         got = download.fetch(
             urls.mapped(urls.located(spec.source), spec.urls), fetched,
-            hosts=spec.hosts.naming(spec.source, *spec.urls.values()), most=LARGEST)
+            network=spec.network.naming(spec.source, *spec.urls.values()), most=MAX_ARCHIVE)
         download.hold(got, spec.sha256, what="the archive is not the one that was promised",
                       where=urls.redact(spec.source),
                       todo="compare `sha256` in the pipeline's config with what its publisher says")
-        told = unpacking.unpack(fetched, place)
+        comment = unpacking.unpack(fetched, place)
         inside = list(place.iterdir())
         root = inside[0] if len(inside) == 1 and inside[0].is_dir() else place
         paths = files.tree(root)
         _refuse_odd(root, paths)
         files.write_tar(spec.archive, root, paths)
-    commit = told if told and COMMIT.fullmatch(told) else None
+    commit = comment if comment and COMMIT.fullmatch(comment) else None
     _write_manifest(spec, revision=spec.revision or spec.sha256[:12], commit=commit, seconds=None,
                     count=len(paths))
     files.write_json(spec.lock, {
@@ -203,11 +200,11 @@ def _submodules(root: Path) -> list[str]:
     path = root / ".gitmodules"
     if not path.is_file() or path.is_symlink():
         return []
-    if path.stat().st_size > LARGEST_LIST:
+    if path.stat().st_size > MAX_GITMODULES:
         return ["(.gitmodules can't be read)"]
     parser = configparser.RawConfigParser(strict=False)
     lines = path.read_text(errors="replace").splitlines()
-    if any(len(line) > LONGEST_LINE for line in lines):  # the parser takes quadratic time for some
+    if any(len(line) > MAX_LINE for line in lines):  # the parser takes quadratic time for some
         return ["(.gitmodules can't be read)"]
     try:
         parser.read_string("\n".join(map(str.strip, lines)))

@@ -13,6 +13,7 @@ from typing import Any
 
 from tasks.core.config_fields import Bytes, HostNames, OneOrSeveral, Seconds
 from tasks.core.frozen import frozen
+from tasks.core.shared import Shared
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = Path("tool.json")
@@ -24,11 +25,13 @@ ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
 class Registry:
     """The organisation's registry: where images are mirrored to, and pulled from offline.
 
-    `repositories` maps a source host to a place of its own, host:port[/path].
+    `repositories` maps a source host to a place of its own, host:port[/path]. `connections` are
+    the requests that it may have to answer at once.
     """
 
     host: str
     port: int
+    connections: int
     prefix: str = ""
     repositories: Mapping[str, str] = field(default_factory=dict)
     ca: Path | None = None
@@ -59,7 +62,7 @@ class Images:
 class Hosts:
     """Where public hosts are reached from this site.
 
-    `buckets` maps each bucket that may be read to the S3 server that holds it, `aws` for AWS;
+    `buckets` maps the buckets that may be read to the S3 servers that hold them, `aws` for AWS;
     `folders` are those that file:// may read below; `inside` is what else of the inner network
     may be asked: hosts, host:port and networks.
     """
@@ -245,7 +248,8 @@ class Config:
     """Everything that dodo.py hands to the rooms.
 
     `names` are the pipelines asked for. `pipelines` are their settings, which the offline host
-    does not have: there, all that a pipeline needs is told by its release.
+    does not have: there, all that a pipeline needs stands in its release. `shared` is what all
+    steps of this process have in common.
     """
 
     site: Site
@@ -254,6 +258,7 @@ class Config:
     role: str
     variables: Mapping[str, str]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    shared: Shared = field(default_factory=Shared, compare=False, repr=False)
 
     @property
     def relock(self) -> bool:

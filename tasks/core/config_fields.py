@@ -52,7 +52,7 @@ def _fields(cls: Any) -> tuple[dataclasses.Field[Any], ...]:
 def _converter(kind: Any) -> Convert:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (UnionType, typing.Union):  # with None, for a key that may be left out
-        return _converter(next(each for each in arguments if each is not type(None)))
+        return _converter(next(kind for kind in arguments if kind is not type(None)))
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return lambda value, schema: read(kind, value, schema)
     if origin is Annotated:

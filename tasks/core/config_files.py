@@ -15,13 +15,13 @@ from tasks.core import files, opened, parsing
 from tasks.core.errors import ConfigError
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-LARGEST = 2**20
+MAX_CONFIG = 2**20
 """Bytes of a configuration file."""
 Raw = dict[str, Any]
 
 
 class ConfigFiles:
-    """Reads configuration files; faults are gathered, and told at once by `finish`."""
+    """Reads configuration files; `finish` raises the faults of all of them at once."""
 
     def __init__(self, memory: Path) -> None:
         self._memory = memory
@@ -36,10 +36,10 @@ class ConfigFiles:
              because_of: object = None) -> Raw:
         """The mapping in a YAML file, after `amend`, which `because_of` alone decides.
 
-        A file that breaks its schema is returned all the same, and its faults told later.
+        A file that breaks its schema is returned all the same; its faults wait for `finish`.
         """
         try:
-            data = opened.read(path, most=LARGEST)
+            data = opened.read(path, most=MAX_CONFIG)
         except FileNotFoundError as error:
             raise ConfigError("a configuration file is missing", where=path) from error
         key = files.sha256_bytes(b"\0".join(

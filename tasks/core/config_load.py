@@ -35,37 +35,37 @@ ENVIRONMENT = {
     "AIRLOCK_ENGINE": "engine",
 }
 
-LARGEST_DOTENV = 1 << 14
+MAX_DOTENV = 1 << 14
 """Bytes of .env: in a large one, references to other variables take quadratic time."""
 
 
-def load(given: Mapping[str, str], root: Path = Path()) -> Config:
-    """Read and check the configuration for the variables `given` on the command line.
+def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
+    """Read and check the configuration for the `variables` of the command line.
 
     Raises ConfigError with every fault of a file at once.
     """
-    _check_names(given, VARIABLES, kind="variable", show="doit NAME=VALUE")
-    role = given.get("role", "online")
+    _check_names(variables, VARIABLES, kind="variable", show="doit NAME=VALUE")
+    role = variables.get("role", "online")
     _check_names([role], ("online", "prod"), kind="role", show="role=prod, or leave it out")
-    _refuse_other_tool(given, root / TOOL)
+    _refuse_other_tool(variables, root / TOOL)
     # On an offline host nothing is read that was not signed, or typed there.
     environment = {**(_dotenv(root / ".env") if role == "online" else {}), **os.environ}
     sites = sorted(path.stem for path in (root / "config/sites").glob("*.yml"))
-    only = sites[0] if len(sites) == 1 else "local"  # an offline host is given one site alone
-    name = given.get("site") or environment.get("AIRLOCK_SITE") or only
+    default = sites[0] if len(sites) == 1 else "local"  # an offline host has one site alone
+    name = variables.get("site") or environment.get("AIRLOCK_SITE") or default
     _check_names([name], sites, kind="site", show="config/sites/<site>.yml")
     read = ConfigFiles(root / "build" / name / "config.json")
-    given_here = {key: environment[key] for key in ENVIRONMENT if environment.get(key)}
+    overrides = {key: environment[key] for key in ENVIRONMENT if environment.get(key)}
     raw_site = read.read(root / f"config/sites/{name}.yml", "site",
-                         lambda raw: _overlay(raw, given_here), given_here)
+                         lambda raw: _overlay(raw, overrides), overrides)
     if not isinstance(raw_site.get("pipelines"), list):
         read.finish()
-    wanted = [given["pipeline"]] if "pipeline" in given else raw_site["pipelines"]
+    wanted = [variables["pipeline"]] if "pipeline" in variables else raw_site["pipelines"]
     _check_names(wanted, raw_site["pipelines"], kind="pipeline",
                  show=f"`pipelines` in config/sites/{name}.yml")
     raw_pipelines = ({} if role == "prod" else
-                     {each: read.read(root / f"config/pipelines/{each}.yml", "pipeline")
-                      for each in wanted})
+                     {pipeline: read.read(root / f"config/pipelines/{pipeline}.yml", "pipeline")
+                      for pipeline in wanted})
     ownership.private_folder(root / "build" / name)
     read.finish()
     site = _site(name, raw_site)
@@ -74,7 +74,7 @@ def load(given: Mapping[str, str], root: Path = Path()) -> Config:
     _refuse_contradictions(site)
     for pipeline in pipelines:
         _refuse_unfit_origins(pipeline)
-    return Config(site=site, role=role, variables=dict(given),
+    return Config(site=site, role=role, variables=dict(variables),
                   environment=dict(os.environ), names=tuple(wanted), pipelines=pipelines)
 
 
@@ -96,16 +96,16 @@ def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str],
                               todo=f"known: {', '.join(known) or 'none'}")
 
 
-def _refuse_other_tool(given: Mapping[str, str], path: Path) -> None:
+def _refuse_other_tool(variables: Mapping[str, str], path: Path) -> None:
     """ConfigError where tool=ID asks for another tool than the one that runs."""
-    if "tool" not in given:
+    if "tool" not in variables:
         return
     own = "a checkout, and was not carried"
     if path.is_file():
         from tasks.core.schema import read_json
         own = read_json(path, "tool")["id"]
-    if own != given["tool"]:
-        raise ConfigError(f"this tool is {own}, and {given['tool']} was asked for",
+    if own != variables["tool"]:
+        raise ConfigError(f"this tool is {own}, and {variables['tool']} was asked for",
                           where=path.absolute(),
                           todo="copy that one out of the store, and begin again in an empty folder")
 
@@ -115,7 +115,7 @@ def _dotenv(path: Path) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
     try:
-        text = opened.read(path, most=LARGEST_DOTENV).decode()
+        text = opened.read(path, most=MAX_DOTENV).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"this is not UTF-8: {error.reason}", where=path) from error
     return {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items()
@@ -124,14 +124,14 @@ def _dotenv(path: Path) -> dict[str, str]:
 
 def _overlay(raw: Raw, environment: Mapping[str, str]) -> Raw:
     """`raw` with the environment's values in their places."""
-    for variable, given in environment.items():
+    for variable, text in environment.items():
         *parents, last = ENVIRONMENT[variable].split(".")
         place = raw
         for parent in parents:
             place = place.setdefault(parent, {}) if isinstance(place, dict) else {}
         if isinstance(place, dict):  # else the schema has something to say
-            number = parsing.whole_number(given)
-            place[last] = given if number is None else number
+            number = parsing.whole_number(text)
+            place[last] = text if number is None else number
     return raw
 
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator
+from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from tasks.core import matching, opened, parsing
+from tasks.core import opened, parsing
 from tasks.core.errors import ConfigError
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-LARGEST = {"release": 64 * 2**20, **dict.fromkeys(
+MAX_BYTES = {"release": 64 * 2**20, **dict.fromkeys(
     ("current", "promotion", "code-manifest", "code-lock"), 2**20)}
 """Bytes of a file, by its schema."""
-LARGE = 256 * 2**20
-"""Bytes of the others: a line or two for each file or image that is carried."""
-FAULTS, LONGEST = 200, 600
-"""Faults that are told of one file, and characters of each."""
+MAX_OTHER = 256 * 2**20
+"""Bytes of the others: a line or two per file or image that is carried."""
+MAX_FAULTS, MAX_FAULT = 200, 600
+"""Faults that are listed of one file, and characters of one."""
 
 
 @lru_cache
@@ -31,43 +33,36 @@ def schema(name: str) -> dict[str, Any]:
 
 @lru_cache
 def _validator() -> Any:
-    """JSON Schema as it is meant: left to Python's `re` and jsonschema, patterns would let in more,
-    1.0 would be an integer, and the 31st of February a time."""
+    """JSON Schema as it is meant: in Python, `$` would let a newline follow, `\\d` would let in the
+    digits of all scripts, 1.0 would be an integer, and the 31st of February a time."""
     import jsonschema
 
     def pattern(_: Any, wanted: str, value: Any, __: Any) -> Iterator[jsonschema.ValidationError]:
-        if isinstance(value, str) and not matching.compiled(wanted).search(value):
+        meant = re.sub(r"(?<!\\)\$", r"\\Z", wanted)
+        if isinstance(value, str) and not re.search(meant, value, re.ASCII):
             yield jsonschema.ValidationError(f"{value!r} does not match {wanted!r}")
 
     base = jsonschema.Draft202012Validator
     formats = jsonschema.FormatChecker(formats=())
-    formats.checks("date-time", raises=ValueError)(matching.is_time)
+    formats.checks("date-time", raises=ValueError)(_is_time)
     extend: Any = jsonschema.validators.extend
     return partial(extend(base, {"pattern": pattern}, type_checker=base.TYPE_CHECKER.redefine(
         "integer", lambda _, value: type(value) is int)), format_checker=formats)
 
 
-@lru_cache
-def _matcher(name: str) -> matching.Match:
-    return matching.matcher(schema(name))
-
-
-def _fits(value: Any, name: str) -> bool:
-    """Whether a value surely fits; where not, jsonschema says what is wrong, or that it does."""
-    try:
-        return _matcher(name)(value)
-    except matching.Undecided:
-        return False
+def _is_time(value: Any) -> bool:
+    """True; ValueError for a text that is no time. Which digits it has, a pattern says."""
+    if isinstance(value, str):
+        datetime.fromisoformat(value.rstrip("Z"))
+    return True
 
 
 def check(value: Any, name: str, *, where: object) -> Any:
     """Return `value`, or raise ConfigError that lists every fault by key."""
-    if _fits(value, name):
-        return value
     validator = _validator()(schema(name))
     try:
         faults = sorted((list(map(str, fault.path)), _short(fault.message)) for fault in
-                        itertools.islice(validator.iter_errors(value), FAULTS))
+                        itertools.islice(validator.iter_errors(value), MAX_FAULTS))
     except RecursionError as error:
         raise ConfigError("lists and mappings are nested too deep", where=where) from error
     if faults:
@@ -78,8 +73,8 @@ def check(value: Any, name: str, *, where: object) -> Any:
 
 
 def _short(message: str) -> str:
-    """A fault's text; it shows the value, which may be the whole file."""
-    return message if len(message) <= LONGEST else f"{message[:LONGEST]} …"
+    """Return a fault's text, cut short: it shows the value, which may be the whole file."""
+    return message if len(message) <= MAX_FAULT else f"{message[:MAX_FAULT]} …"
 
 
 def read_json(path: Path, name: str) -> Any:
@@ -89,7 +84,7 @@ def read_json(path: Path, name: str) -> Any:
     file, or larger than any of its kind.
     """
     try:
-        value = parsing.from_json(opened.read(path, most=LARGEST.get(name, LARGE)))
+        value = parsing.from_json(opened.read(path, most=MAX_BYTES.get(name, MAX_OTHER)))
     except FileNotFoundError as error:
         raise ConfigError("a file is missing", where=path) from error
     except ValueError as error:

@@ -8,25 +8,26 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.core.net import download, urls
+from tasks.core.net import urls
 from tasks.core.net.bounds import Exceeded
+from tasks.core.net.request import persist
 from tasks.core.net.transfer import Body, locked, read_note
 from tasks.data.sources import Reach, at, gather, path_of
 
 logger = logging.getLogger(__name__)
 
-LONGEST_NAME = 200
-RECORDED = 16 * 2**20
+MAX_NAME = 200
+MIN_NOTED_SIZE = 16 * 2**20
 """Bytes from which on it is noted what a URL gave, so that no other pipeline fetches it again."""
-FORGOTTEN = 30 * 24 * 3600
+MAX_PARTIAL_AGE = 30 * 24 * 3600
 """Seconds after which what nobody went on with is removed."""
-LIMIT = 10**12
+DEFAULT_LIMIT = 10**12
 """Bytes that one call may bring where the pipeline's config sets no data.limit."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+=@,~-]")
 
@@ -67,7 +68,7 @@ def basename(path: str) -> str:
     Everything but ASCII letters, digits and `._+=@,~-` becomes `_`, as does a dot or a hyphen at
     the start; of a long name the end is kept, for its ending.
     """
-    name = _UNSAFE.sub("_", path.rpartition("/")[2])[-LONGEST_NAME:]
+    name = _UNSAFE.sub("_", path.rpartition("/")[2])[-MAX_NAME:]
     return f"_{name[1:]}" if name[:1] in (".", "-") else name
 
 
@@ -80,14 +81,14 @@ def fetch_all(wanted: Mapping[str, Iterable[str]], cache: Cache) -> dict[str, Bl
     """
     _forget_old(cache.partial)
     budget = _Budget(cache.limit)
-    return gather(wanted, lambda url: _shared(url, cache, budget))
+    return gather(wanted, lambda url: _fetch_once(url, cache, budget))
 
 
 class _Budget:
     """The bytes that may still come, counted by several threads."""
 
     def __init__(self, limit: int | None) -> None:
-        self._limit, self._spent = LIMIT if limit is None else limit, 0
+        self._limit, self._spent = DEFAULT_LIMIT if limit is None else limit, 0
         self._set_by = ("comes without data.limit in the pipeline's config" if limit is None
                         else "data.limit allows")
         self._lock = threading.Lock()
@@ -117,27 +118,37 @@ class _Turn:
         self.blob: Blob | None = None
 
 
-_turns: dict[tuple[Path, str], _Turn] = {}
-_turns_lock = threading.Lock()
+class _Turns:
+    """The turns at all files that are being fetched in this process, by cache and URL."""
+
+    def __init__(self) -> None:
+        self._turns: dict[tuple[Path, str], _Turn] = {}
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def at(self, cache: Path, url: str) -> Iterator[_Turn]:
+        """Wait for one's turn; the file is there already where another thread has fetched it."""
+        key = (cache.absolute(), url)
+        with self._lock:
+            turn = self._turns.setdefault(key, _Turn())
+            turn.waiting += 1
+        try:
+            with turn.lock:
+                yield turn
+        finally:
+            with self._lock:
+                turn.waiting -= 1
+                if not turn.waiting:
+                    del self._turns[key]
 
 
-def _shared(url: str, cache: Cache, budget: _Budget) -> Blob:
-    key = (cache.folder.absolute(), url)
-    with _turns_lock:
-        turn = _turns.setdefault(key, _Turn())
-        turn.waiting += 1
-    try:
-        with turn.lock:
-            if turn.blob is None:
-                turn.blob = _fetch(url, cache, budget)
-            else:
-                budget.add(turn.blob.size)
-            return turn.blob
-    finally:
-        with _turns_lock:
-            turn.waiting -= 1
-            if not turn.waiting:
-                del _turns[key]
+def _fetch_once(url: str, cache: Cache, budget: _Budget) -> Blob:
+    with cache.reach.network.shared.once("turns at files", _Turns).at(cache.folder, url) as turn:
+        if turn.blob is None:
+            turn.blob = _fetch(url, cache, budget)
+        else:
+            budget.add(turn.blob.size)
+        return turn.blob
 
 
 def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
@@ -159,8 +170,8 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
             total - body.size))
         before = read_note(note)
         if before and (blob := _held(cache.folder, shown, name, before.sha256)):
-            found = download.persist(reached, lambda: source.look(reached))
-            if found and (found.validator, found.size) == (before.validator, before.size):
+            remote = persist(reached, cache.reach.network.hosts, lambda: source.look(reached))
+            if remote and (remote.validator, remote.size) == (before.validator, before.size):
                 part.unlink()
                 budget.add(blob.size)
                 return blob
@@ -170,8 +181,8 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
             body.restart(None)
         resumed = body.size
         try:
-            download.persist(reached, lambda: source.receive(reached, body),
-                             so_far=lambda: body.size)
+            persist(reached, cache.reach.network.hosts, lambda: source.receive(reached, body),
+                    so_far=lambda: body.size)
         except BaseException as error:
             if body.size and body.validator and not isinstance(error, Exceeded):
                 body.note()
@@ -183,7 +194,7 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
         target = cache.folder / body.digest.hexdigest() / name
         target.parent.mkdir(parents=True, exist_ok=True)
         part.replace(target)
-        if body.size >= RECORDED:
+        if body.size >= MIN_NOTED_SIZE:
             body.note()
         else:
             note.unlink(missing_ok=True)
@@ -196,7 +207,7 @@ def _held(cache: Path, url: str, name: str, sha256: str) -> Blob | None:
     """A file that the cache holds with this digest, under whatever name; hashed, not believed."""
     target = cache / sha256 / name
     if not target.is_file():
-        other = next((each for each in sorted((cache / sha256).glob("*")) if each.is_file()), None)
+        other = next((file for file in sorted((cache / sha256).glob("*")) if file.is_file()), None)
         if other is None:
             return None
         files.link_or_copy(other, target)
@@ -208,7 +219,7 @@ def _held(cache: Path, url: str, name: str, sha256: str) -> Blob | None:
 def _forget_old(partial: Path) -> None:
     for path in partial.glob("*"):
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > FORGOTTEN:
+            if time.time() - path.stat().st_mtime > MAX_PARTIAL_AGE:
                 with path.open("rb") as stream, contextlib.suppress(BlockingIOError):
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink(missing_ok=True)

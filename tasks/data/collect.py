@@ -19,9 +19,9 @@ from tasks.data.locals import Finder
 from tasks.data.params import is_sheet
 from tasks.data.trees import Tree
 
-DEEPEST = 5
+MAX_DEPTH = 5
 """How many sheets may stand in each other; a public one has two."""
-LARGEST = 32 * 2**20
+MAX_SHEET = 32 * 2**20
 """Bytes above which a text file is no sheet of references."""
 
 
@@ -85,75 +85,75 @@ def collect(roots: Iterable[Root], *, cache: Cache, finder: Finder, samples: int
     Raises SourceError for sheets that can't be had or read, that name one another in a circle,
     or lie too deep in each other.
     """
-    told = Collected()
-    level = [_rooted(root, finder, told) for root in roots]
-    for _ in range(DEEPEST + 1):
-        level = _next(level, told, cache, finder, samples)
+    collected = Collected()
+    level = [_rooted(root, finder, collected) for root in roots]
+    for _ in range(MAX_DEPTH + 1):
+        level = _next(level, collected, cache, finder, samples)
         if not level:
             break
     else:
-        raise SourceError(f"sheets stand more than {DEEPEST} deep in each other",
+        raise SourceError(f"sheets stand more than {MAX_DEPTH} deep in each other",
                           where=level[0].place)
-    _refuse_circle(told)
-    return told
+    _refuse_circle(collected)
+    return collected
 
 
-def _rooted(root: Root, finder: Finder, told: Collected) -> _Named:
+def _rooted(root: Root, finder: Finder, collected: Collected) -> _Named:
     path = root.source if isinstance(root.source, Path) else None
     key = finder.key(path) if path else key_of(str(root.source))
-    told.roots[root.label] = key
+    collected.roots[root.label] = key
     if root.is_main:
-        told.main = key
+        collected.main = key
     return _Named(key=key, place=root.place, label=root.label, path=path, is_main=root.is_main)
 
 
-def _next(level: list[_Named], told: Collected, cache: Cache, finder: Finder,
+def _next(level: list[_Named], collected: Collected, cache: Cache, finder: Finder,
           samples: int) -> list[_Named]:
     """Sort one level's mentions, and tell those in its sheets."""
     looked: dict[str, _Named] = {}
     for named in level:
         if named.path is None and trees.is_several(named.key):
-            tree, told.patterns[named.key] = trees.of_url(
-                named.key, _label(named, told), urls.redact(named.place))
-            told.trees.setdefault(named.key, tree)
-        elif named.key in told.sheets or named.key in looked:
+            tree, collected.patterns[named.key] = trees.of_url(
+                named.key, _label(named, collected), urls.redact(named.place))
+            collected.trees.setdefault(named.key, tree)
+        elif named.key in collected.sheets or named.key in looked:
             continue
-        elif named.is_main or (is_sheet(named.key) and named.key not in told.wanted):
+        elif named.is_main or (is_sheet(named.key) and named.key not in collected.wanted):
             looked[named.key] = named
         else:
-            _want(named, told)
-    _fetch(looked, told, cache)
-    found: list[_Named] = []
+            _want(named, collected)
+    _fetch(looked, collected, cache)
+    next_level: list[_Named] = []
     for key, named in looked.items():
-        path = named.path or (cache.folder / told.fetched[key].path if key in told.fetched
-                              else None)
+        path = named.path or (cache.folder / collected.fetched[key].path
+                              if key in collected.fetched else None)
         sheet = _read(path, named, finder, samples) if path else None
         mentions = list(_mentions(sheet, named, finder)) if sheet else []
         if path is None or sheet is None or not (mentions or named.is_main):
-            _want(named, told)
+            _want(named, collected)
             continue
-        told.sheets[key] = sheet
-        told.origins[key] = named.place, path
-        told.below[key] = {each.key for each in mentions}
-        told.paths[key] = (INPUTS if named.is_main and sheets.kind(sheet.name) == ".csv" else
-                           f"sheets/{_label(named, told)}/{sheet.name}")
-        found += mentions
-    return found
+        collected.sheets[key] = sheet
+        collected.origins[key] = named.place, path
+        collected.below[key] = {mention.key for mention in mentions}
+        collected.paths[key] = (INPUTS if named.is_main and sheets.kind(sheet.name) == ".csv" else
+                                f"sheets/{_label(named, collected)}/{sheet.name}")
+        next_level += mentions
+    return next_level
 
 
-def _fetch(looked: Mapping[str, _Named], told: Collected, cache: Cache) -> None:
+def _fetch(looked: Mapping[str, _Named], collected: Collected, cache: Cache) -> None:
     """Fetch what may be a sheet, unless it is too large for one."""
     asked = {key: [named.place] for key, named in looked.items() if named.path is None}
     small = {key: size for key, size in sources.sizes(
         {key: places for key, places in asked.items() if not looked[key].is_main},
-        cache.reach).items() if size is None or size <= LARGEST}
-    told.fetched |= fetch_all({key: places for key, places in asked.items()
-                               if key in small or looked[key].is_main}, cache)
+        cache.reach).items() if size is None or size <= MAX_SHEET}
+    collected.fetched |= fetch_all({key: places for key, places in asked.items()
+                                    if key in small or looked[key].is_main}, cache)
 
 
 def _read(path: Path, named: _Named, finder: Finder, samples: int) -> Sheet | None:
     """The sheet, or None where the file is none; what the samplesheet's param names must be."""
-    if not named.is_main and path.stat().st_size > LARGEST:
+    if not named.is_main and path.stat().st_size > MAX_SHEET:
         return None
     try:
         sheet = sheets.parse(path.read_bytes(), name=basename(path.name),
@@ -171,13 +171,14 @@ def _read(path: Path, named: _Named, finder: Finder, samples: int) -> Sheet | No
 
 def _mentions(sheet: Sheet, named: _Named, finder: Finder) -> Iterable[_Named]:
     """What the sheet's cells name, each once."""
-    seen: dict[str, list[_Named]] = {}
+    mentioned: set[str] = set()
     for place, cell in sheet.cells():
         for text in sheets.parts(cell)[::2]:
-            if text not in seen:
-                seen[text] = [each for each in [_mention(text.strip(), place, named, finder)]
-                              if each]
-                yield from seen[text]
+            if text not in mentioned:
+                mentioned.add(text)
+                mention = _mention(text.strip(), place, named, finder)
+                if mention:
+                    yield mention
 
 
 def _mention(text: str, place: str, within: _Named, finder: Finder) -> _Named | None:
@@ -194,34 +195,34 @@ def _refers(cell: str, finder: Finder) -> bool:
                for text in sheets.parts(cell)[::2])
 
 
-def _want(named: _Named, told: Collected) -> None:
+def _want(named: _Named, collected: Collected) -> None:
     if named.path is not None:
         if not (named.label and named.key.startswith("code:")):  # a param's file is in the code
-            told.local[named.key] = named.path
-            told.local_places.setdefault(named.key, []).append(named.place)
-            there = [named.path.with_name(each) for each in companion_names(named.path.name)]
-            told.beside[named.key] = [each for each in there if each.is_file()]
+            collected.local[named.key] = named.path
+            collected.local_places.setdefault(named.key, []).append(named.place)
+            there = [named.path.with_name(index) for index in companion_names(named.path.name)]
+            collected.beside[named.key] = [index for index in there if index.is_file()]
         return
-    told.wanted.setdefault(named.key, []).append(named.place)
+    collected.wanted.setdefault(named.key, []).append(named.place)
 
 
-def _label(named: _Named, told: Collected) -> str:
+def _label(named: _Named, collected: Collected) -> str:
     """A param's name, else what tells one URL from others; one folder holds one sheet or tree."""
     return basename(named.label) if named.label else files.sha256_bytes(named.key.encode())[:12]
 
 
-def _refuse_circle(told: Collected) -> None:
+def _refuse_circle(collected: Collected) -> None:
     done: set[str] = set()
 
     def walk(key: str, above: tuple[str, ...]) -> None:
         if key in above:
-            shown = " → ".join(urls.redact(each) for each in (*above[above.index(key):], key))
+            shown = " → ".join(urls.redact(named) for named in (*above[above.index(key):], key))
             raise SourceError(f"sheets name one another in a circle: {shown}")
         if key not in done:
-            for each in told.below.get(key, ()):
-                if each in told.sheets:
-                    walk(each, (*above, key))
+            for named in collected.below.get(key, ()):
+                if named in collected.sheets:
+                    walk(named, (*above, key))
             done.add(key)
 
-    for key in told.sheets:
+    for key in collected.sheets:
         walk(key, ())

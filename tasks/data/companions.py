@@ -15,7 +15,7 @@ def names(name: str) -> tuple[str, ...]:
     x.cram.crai, x.crai. x.vcf.gz and other tables: .tbi, .csi. x.bcf: .csi.
     """
     low = name.lower()
-    packed = next((each for each in PACKED if low.endswith(each)), "")
+    packed = next((ending for ending in PACKED if low.endswith(ending)), "")
     plain = low.removesuffix(packed)
     if plain.endswith(FASTA):
         return (f"{name}.fai", f"{name}.gzi") if packed else (f"{name}.fai",)

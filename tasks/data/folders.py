@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 from tasks.core import files
 from tasks.core.errors import SourceError
 from tasks.core.net import download
-from tasks.core.net.transfer import Body, Found
+from tasks.core.net.transfer import Body, RemoteFile
 
 
 class Folders:
@@ -18,11 +18,11 @@ class Folders:
     def __init__(self, allowed: Sequence[Path]) -> None:
         self._allowed = [path.resolve() for path in allowed]
 
-    def look(self, url: str) -> Found | None:
+    def look(self, url: str) -> RemoteFile | None:
         path = self._path(url)
         if not path.is_file():
             return None
-        return Found(size=path.stat().st_size, validator=None)
+        return RemoteFile(size=path.stat().st_size, validator=None)
 
     def receive(self, url: str, body: Body) -> None:
         download.copy(self._path(url), body)
@@ -47,7 +47,7 @@ class Folders:
             path.exists()  # raises for what no file can be called
         except (OSError, ValueError, RuntimeError) as error:  # such as a loop of links
             raise SourceError("the path leads nowhere") from error
-        if not any(path.is_relative_to(each) for each in self._allowed):
+        if not any(path.is_relative_to(folder) for folder in self._allowed):
             raise SourceError("it does not lie below a folder that the site's config allows, in "
                               "hosts.folders")
         return path

@@ -16,14 +16,15 @@ from urllib.parse import unquote, urlsplit
 from tasks.core import files
 from tasks.core.errors import SourceError
 from tasks.core.net.bounds import Bound, Exceeded
-from tasks.core.net.inside import Inside
-from tasks.core.net.transfer import Body, Denied, Found, Passing
+from tasks.core.net.network import Network
+from tasks.core.net.request import Broken
+from tasks.core.net.transfer import Body, Denied, RemoteFile
 
-SETTLED = 60
+MIN_AGE = 60
 """Seconds that a file must have been left alone before its date proves its content."""
-DEEPEST, MOST, LONGEST = 32, 100_000, 1800.0
+MAX_DEPTH, MAX_ENTRIES, MAX_LISTING_TIME = 32, 100_000, 1800.0
 """Folders in folders, entries below one, and seconds, that a listing may have."""
-_LISTED = re.compile(r"(?P<kind>[-dl])\S{9}\S*\s+\d+\s+\S+\s+\S+\s+\d+\s+\S+\s+\d+\s+[\d:]+ "
+_LIST_LINE = re.compile(r"(?P<kind>[-dl])\S{9}\S*\s+\d+\s+\S+\s+\S+\s+\d+\s+\S+\s+\d+\s+[\d:]+ "
                      r"(?P<name>.+)")
 """A line of LIST in the form of `ls -l`, which servers use that know no MLSD."""
 
@@ -31,35 +32,31 @@ _LISTED = re.compile(r"(?P<kind>[-dl])\S{9}\S*\s+\d+\s+\S+\s+\S+\s+\d+\s+\S+\s+\
 class Ftp:
     """ftp:// in passive mode; anonymous, unless the URL has a login."""
 
-    def __init__(self, hosts: Inside) -> None:
-        self._hosts = hosts
+    def __init__(self, network: Network) -> None:
+        self._network = network
 
-    def look(self, url: str) -> Found | None:
-        with _session(url, self._hosts) as (server, path):
+    def look(self, url: str) -> RemoteFile | None:
+        with _session(url, self._network) as (server, path):
             return _look(server, path)
 
     def receive(self, url: str, body: Body) -> None:
         """Bring what `body` lacks, by REST if size and date are still the same."""
-        with _session(url, self._hosts) as (server, path):
-            found = _look(server, path)
-            if found is None:
+        with _session(url, self._network) as (server, path):
+            remote = _look(server, path)
+            if remote is None:
                 raise SourceError("there is no such file")
-            if body.size and body.validator and body.validator == found.validator:
-                body.expect(found.size)
+            if body.size and body.validator and body.validator == remote.validator:
+                body.expect(remote.size)
             else:
-                body.restart(found.validator, found.size)
+                body.restart(remote.validator, remote.size)
             if not body.size or body.size != body.total:
                 _transfer(server, path, body)
-        if body.total is not None and body.size != body.total:
-            what = f"the server sent {body.size} bytes of the {body.total} that it named"
-            if body.size > body.total:
-                body.restart(None)
-            raise Passing(what)
+        body.finish()
 
     def names(self, url: str) -> Iterator[str]:
         """The files below a folder."""
-        with _session(url, self._hosts) as (server, path):
-            yield from _below(server, path, "", _Listing(until=time.monotonic() + LONGEST))
+        with _session(url, self._network) as (server, path):
+            yield from _below(server, path, "", _Listing(until=time.monotonic() + MAX_LISTING_TIME))
 
 
 class _Connection(socket.socket):
@@ -79,13 +76,13 @@ class _Server(FTP):
 
     trust_server_pasv_ipv4_address = False
 
-    def __init__(self, hosts: Inside) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__(timeout=60)
-        self._hosts = hosts
+        self._network = network
 
     def connect(self, host: str = "", port: int = 0, *_: Any) -> str:
         self.host, self.port = host, port
-        self.sock = self._bounded(self._hosts.connect(host, port, self.timeout))
+        self.sock = self._bounded(self._network.inside.connect(host, port, self.timeout))
         self.af = self.sock.family
         self.file = self.sock.makefile("r", encoding=self.encoding)
         self.welcome = self.getresp()
@@ -99,23 +96,24 @@ class _Server(FTP):
     def ntransfercmd(self, cmd: str, rest: int | str | None = None,
                      ) -> tuple[socket.socket, int | None]:
         connection, size = super().ntransfercmd(cmd, rest)
-        made = self._bounded(connection)
-        made.bound.is_large = cmd.startswith("RETR")
-        return made, size
+        bounded = self._bounded(connection)
+        bounded.bound.is_large = cmd.startswith("RETR")
+        return bounded, size
 
     def _bounded(self, connection: socket.socket) -> _Connection:
         timeout = connection.gettimeout()
-        made = _Connection(fileno=connection.detach())
-        made.settimeout(timeout)
-        made.bound = Bound(self.host)
-        return made
+        bounded = _Connection(fileno=connection.detach())
+        bounded.settimeout(timeout)
+        bounded.bound = Bound(self.host)
+        return bounded
 
 
 @contextlib.contextmanager
-def _session(url: str, hosts: Inside) -> Iterator[tuple[FTP, str]]:
+def _session(url: str, network: Network) -> Iterator[tuple[FTP, str]]:
     """A server that is logged in to, and the path in the URL."""
     parts = urlsplit(url)
-    server = _Server(hosts)  # what is fetched is held to the lock's digest
+    server = _Server(network)  # what is fetched is held to the lock's digest
+    network.hosts.at(parts.netloc.rpartition("@")[2]).wait()
     try:
         server.connect(parts.hostname or "", parts.port or 21)
         server.login(unquote(parts.username or ""), unquote(parts.password or ""))
@@ -125,11 +123,11 @@ def _session(url: str, hosts: Inside) -> Iterator[tuple[FTP, str]]:
         kind = Denied if str(error)[:3] in ("530", "532") else SourceError
         raise kind(f"the server refuses: {_said(error)}") from error
     except Error as error:  # 4xx, and replies that make no sense
-        raise Passing(f"the server says: {_said(error)}") from error
+        raise Broken(f"the server says: {_said(error)}") from error
     except UnicodeError as error:
         raise SourceError("the server's names are not in UTF-8") from error
     except all_errors as error:  # OSError and EOFError
-        raise Passing(_broken(error)) from error
+        raise Broken(_broken(error)) from error
     finally:
         server.close()
 
@@ -146,10 +144,10 @@ def _broken(error: BaseException) -> str:
 
 def _said(error: Exception) -> str:
     """A server's reply, which may hold anything."""
-    return "".join(each if each.isprintable() else " " for each in str(error))[:200]
+    return "".join(character if character.isprintable() else " " for character in str(error))[:200]
 
 
-def _look(server: FTP, path: str) -> Found | None:
+def _look(server: FTP, path: str) -> RemoteFile | None:
     try:
         size = server.size(path)
     except error_perm as error:
@@ -161,9 +159,9 @@ def _look(server: FTP, path: str) -> Found | None:
         age = datetime.now(timezone.utc) - datetime.strptime(
             changed[:14], "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
     except (error_perm, ValueError):
-        return Found(size=size, validator=None)
-    settled = size is not None and age.total_seconds() >= SETTLED
-    return Found(size=size, validator=f"{changed} {size}" if settled else None)
+        return RemoteFile(size=size, validator=None)
+    settled = size is not None and age.total_seconds() >= MIN_AGE
+    return RemoteFile(size=size, validator=f"{changed} {size}" if settled else None)
 
 
 def _transfer(server: FTP, path: str, body: Body) -> None:
@@ -173,7 +171,7 @@ def _transfer(server: FTP, path: str, body: Body) -> None:
         if not body.size:
             raise
         body.restart(None)
-        raise Passing("the server can't go on with a file") from error
+        raise Broken("the server can't go on with a file") from error
     with data:
         block = bytearray(files.CHUNK)
         while count := data.recv_into(block):
@@ -190,19 +188,19 @@ class _Listing:
 
     def count(self, entries: int) -> None:
         self.entries += entries
-        if self.entries > MOST:
-            raise SourceError(f"the folder holds more than {MOST} files and folders")
+        if self.entries > MAX_ENTRIES:
+            raise SourceError(f"the folder holds more than {MAX_ENTRIES} files and folders")
         if time.monotonic() > self.until:
             raise Exceeded(f"the server lists {self.entries} files and folders in "
-                           f"{LONGEST:.0f} seconds, and does not come to an end")
+                           f"{MAX_LISTING_TIME:.0f} seconds, and does not come to an end")
 
 
 def _below(server: FTP, folder: str, above: str, listing: _Listing) -> Iterator[str]:
-    if above.count("/") > DEEPEST:
-        raise SourceError(f"folders lie more than {DEEPEST} deep")
-    found = _entries(server, folder)
-    listing.count(len(found))
-    for name, is_folder in found:
+    if above.count("/") > MAX_DEPTH:
+        raise SourceError(f"folders lie more than {MAX_DEPTH} deep")
+    entries = _entries(server, folder)
+    listing.count(len(entries))
+    for name, is_folder in entries:
         if name in ("", ".", "..") or "/" in name:
             raise SourceError(f"the server lists a name that no file can have: {name!r}")
         if is_folder:
@@ -221,9 +219,9 @@ def _entries(server: FTP, folder: str) -> list[tuple[str, bool]]:
             raise
     lines: list[str] = []
     server.retrlines(f"LIST {folder}", lines.append)
-    found = []
-    for match in filter(None, map(_LISTED.fullmatch, lines)):
+    entries = []
+    for match in filter(None, map(_LIST_LINE.fullmatch, lines)):
         if match["kind"] == "l":
             raise SourceError(f"{match['name']!r} is a link, which isn't followed")
-        found.append((match["name"], match["kind"] == "d"))
-    return found
+        entries.append((match["name"], match["kind"] == "d"))
+    return entries

@@ -7,11 +7,11 @@ import re
 
 from tasks.core.errors import SourceError
 
-MOST = 10_000
+MAX_NAMES = 10_000
 """Names that one text may stand for."""
 
 
-GROUPS, LONGEST = 100, 4096
+GROUPS, MAX_LENGTH = 100, 4096
 """Brace groups in a text, and characters of one that has some, or of a pattern."""
 
 
@@ -21,13 +21,13 @@ def braces(text: str) -> list[str]:
     A group without a comma, and a brace without its partner, are refused: they stand for
     nothing, and no public file's name has one.
     """
-    if text.count("{") > GROUPS or ("{" in text and len(text) > LONGEST):
-        raise SourceError(f"there are more than {GROUPS} brace groups, or more than {LONGEST} "
+    if text.count("{") > GROUPS or ("{" in text and len(text) > MAX_LENGTH):
+        raise SourceError(f"there are more than {GROUPS} brace groups, or more than {MAX_LENGTH} "
                           "characters with them")
-    found = _alternatives(text)
-    if any("{" in each or "}" in each for each in found):
+    names = _alternatives(text)
+    if any("{" in name or "}" in name for name in names):
         raise SourceError("a brace group needs a comma and both its braces: {a,b}")
-    return found
+    return names
 
 
 def _alternatives(text: str) -> list[str]:
@@ -50,9 +50,9 @@ def _alternatives(text: str) -> list[str]:
     if len(parts) < 2:
         raise SourceError("a brace group needs a comma and both its braces: {a,b}")
     tails = _alternatives(text[end:])
-    heads = [text[:start] + each for part in parts for each in _alternatives(part)]
-    if len(heads) * len(tails) > MOST:
-        raise SourceError(f"the brace groups stand for more than {MOST} names")
+    heads = [text[:start] + rest for part in parts for rest in _alternatives(part)]
+    if len(heads) * len(tails) > MAX_NAMES:
+        raise SourceError(f"the brace groups stand for more than {MAX_NAMES} names")
     return [head + tail for head in heads for tail in tails]
 
 
@@ -67,8 +67,8 @@ def matcher(pattern: str) -> re.Pattern[str]:
     What follows a star is looked for at the nearest place, and nowhere else after that, as
     fnmatch.translate has it too: else a pattern of many stars would take for ever.
     """
-    if len(pattern) > LONGEST:
-        raise SourceError(f"a pattern has more than {LONGEST} characters")
+    if len(pattern) > MAX_LENGTH:
+        raise SourceError(f"a pattern has more than {MAX_LENGTH} characters")
     *before, last = pattern.split("**")
     groups = itertools.count()
 

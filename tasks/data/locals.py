@@ -37,7 +37,7 @@ class Finder:
     def _below(self, text: str) -> Path | None:
         try:
             path = files.inside(self._root, text)
-            found = path.is_file() and path.resolve().is_relative_to(self._root.resolve())
+            is_inside = path.is_file() and path.resolve().is_relative_to(self._root.resolve())
         except (IntegrityError, OSError, ValueError):  # no path at all, such as a long text
             return None
-        return path if found else None
+        return path if is_inside else None

@@ -99,23 +99,23 @@ def mirror(spec: Mirror) -> str:
     Raises SourceError with all files that can't be had, and where each is named, or whose
     bytes are not those of the lock; ConfigError where they are more than the limit.
     """
-    with _surveyed(spec.selection, spec.source) as found:
-        logger.info("mirror:data:%s  %s", spec.pipeline, plan.summary(found.plan))
-        plan.hold(found.plan, spec.selection.limit)
-        staged = stage.fetch(found.wanted, found.collected, found.cache)
-        lock(staged, found.known, spec.source)
-        _write(spec, found, staged)
+    with _surveyed(spec.selection, spec.source) as survey:
+        logger.info("mirror:data:%s  %s", spec.pipeline, plan.summary(survey.plan))
+        plan.hold(survey.plan, spec.selection.limit)
+        staged = stage.fetch(survey.wanted, survey.collected, survey.cache)
+        lock(staged, survey.known, spec.source)
+        _write(spec, survey, staged)
     size = sum({blob.path: blob.size for blob in staged.files.values()}.values())
     return f"{len(staged.files)} files, {files.human_size(size)}"
 
 
 def show_plan(spec: PlanSpec) -> str:
     """Print what carrying the data costs: nothing but the sheets is fetched for it."""
-    with _surveyed(spec.selection, spec.source) as found:
-        print(plan.table(found.plan), flush=True)
-        files.write_json(spec.report, plan.as_json(found.plan, spec.selection.limit))
-        plan.hold(found.plan, spec.selection.limit)
-    return plan.summary(found.plan)
+    with _surveyed(spec.selection, spec.source) as survey:
+        print(plan.table(survey.plan), flush=True)
+        files.write_json(spec.report, plan.as_json(survey.plan, spec.selection.limit))
+        plan.hold(survey.plan, spec.selection.limit)
+    return plan.summary(survey.plan)
 
 
 @contextlib.contextmanager
@@ -125,105 +125,106 @@ def _surveyed(selection: Selection, source: Source) -> Iterator[Surveyed]:
     with resolved_config.opened(source.code, source.resolved) as (code, config):
         resolved = config.get("params", {})
         chosen = params.choose(resolved, code, selection.given)
-        found = references.choose(resolved, selection.references, code)
-        further = _trees(selection, resolved, found)
-        roots = {**chosen.sources, **found.others}
-        for name in further:
+        reference_files = references.choose(resolved, selection.references, code)
+        carried_trees = _trees(selection, resolved, reference_files)
+        roots = {**chosen.sources, **reference_files.others}
+        for name in carried_trees:
             roots.pop(name, None)
         finder = Finder(code)
-        collected = collect([Root(label=name, place=f"params.{name}", source=each,
+        collected = collect([Root(label=name, place=f"params.{name}", source=named,
                                   is_main=name == chosen.sheet_param)
-                             for name, each in roots.items()],
+                             for name, named in roots.items()],
                             cache=cache, finder=finder, samples=selection.samples)
-        wanted = stage.survey(collected, further.values(), cache)
+        wanted = stage.survey(collected, carried_trees.values(), cache)
         yield Surveyed(
-            chosen=chosen, trees=further, collected=collected, wanted=wanted, cache=cache,
-            every=frozenset({*selection.given, *found.others}), finder=finder, known=known,
-            plan=stage.weigh(wanted, collected, cache, sizes))
+            chosen=chosen, trees=carried_trees, collected=collected, wanted=wanted, cache=cache,
+            every=frozenset({*selection.given, *reference_files.others}), finder=finder,
+            known=known, plan=stage.weigh(wanted, collected, cache, sizes))
 
 
 def opened(source: Source, *, limit: int | None) -> tuple[Cache, dict[str, str], dict[str, int]]:
     """The cache, and of the lock's files the digests and sizes by URL."""
     lock = locks.read(source.lock, "data-lock") or {"files": []}
-    known = {each["url"]: each["sha256"] for each in lock["files"]}
-    sizes = {each["url"]: each["size"] for each in lock["files"]}
+    known = {entry["url"]: entry["sha256"] for entry in lock["files"]}
+    sizes = {entry["url"]: entry["size"] for entry in lock["files"]}
     return Cache(folder=source.blobs, partial=source.blobs / ".partial", reach=source.reach,
                  known={} if source.relock else known, limit=limit), known, sizes
 
 
 def lock(staged: stage.Staged, known: Mapping[str, str], source: Source) -> None:
     """Hold what was fetched against the lock, then write the lock."""
-    found = {blob.url: blob for key, blob in staged.blobs.items() if urls.is_url(key)}
-    locks.compare(known, {url: blob.sha256 for url, blob in found.items()}, lock=source.lock,
+    fetched = {blob.url: blob for key, blob in staged.blobs.items() if urls.is_url(key)}
+    locks.compare(known, {url: blob.sha256 for url, blob in fetched.items()}, lock=source.lock,
                   relock=source.relock)
     files.write_json(source.lock, {"files": [
         {"url": url, "sha256": blob.sha256, "size": blob.size}
-        for url, blob in sorted(found.items())]})
+        for url, blob in sorted(fetched.items())]})
 
 
 def _trees(selection: Selection, resolved: Mapping[str, Any],
-           found: references.References) -> dict[str, Tree]:
+           reference_files: references.References) -> dict[str, Tree]:
     """The params whose folders are carried in parts."""
-    told = {found.tree.label: found.tree} if found.tree else {}
+    tree = reference_files.tree
+    trees_by_param = {tree.label: tree} if tree else {}
     faults = []
     for name, below in selection.folders.items():
         value = resolved.get(name)
         if not isinstance(value, str) or not urls.is_url(value):
             faults.append(f"{name}: the params have no URL of that name")
-        elif name in told:
+        elif name in trees_by_param:
             faults.append(f"{name}: it is the base of references, which `references` choose")
         else:
-            told[name] = Tree(label=name, base=trees.folder(value), wanted={
-                f"data.folders.{name}: {each}": each for each in below})
+            trees_by_param[name] = Tree(label=name, base=trees.folder(value), wanted={
+                f"data.folders.{name}: {part}": part for part in below})
     if faults:
         raise ConfigError("folders that can't be carried:\n"
-                          + "\n".join(f"    {each}" for each in faults), where="data.folders")
-    return told
+                          + "\n".join(f"    {fault}" for fault in faults), where="data.folders")
+    return trees_by_param
 
 
-def _write(spec: Mirror, found: Surveyed, staged: stage.Staged) -> None:
-    told = staged.collected
-    main = told.sheets.get(told.main or "")
+def _write(spec: Mirror, survey: Surveyed, staged: stage.Staged) -> None:
+    collected = staged.collected
+    main = collected.sheets.get(collected.main or "")
 
     def rendered(prefix: str) -> str:
         def place(key: str) -> str | None:
             blob = staged.blobs.get(key)
-            if not prefix or key in told.paths or blob is None:
+            if not prefix or key in collected.paths or blob is None:
                 return staged.path(key)
             return f"{prefix}/{blob.path}"
         return "" if main is None else main.mapped(
-            lambda cell: stage.replaced(cell, place, found.finder)).as_csv()
+            lambda cell: stage.replaced(cell, place, survey.finder)).as_csv()
 
-    made = stage.templates(staged, found.finder, spec.source.blobs)
+    templates = stage.templates(staged, survey.finder, spec.source.blobs)
     files.write_text(spec.inputs, rendered(""))
     files.write_text(spec.inputs_store, rendered(f"{spec.store.rstrip('/')}/blobs/sha256"))
     listed: dict[str, Blob] = {**staged.files, **{
-        path: blob for path, blob in made.items() if path != staged_data.INPUTS}}
+        path: blob for path, blob in templates.items() if path != staged_data.INPUTS}}
     files.write_bytes(spec.sums, checksums.format_sums(
         {path: blob.sha256 for path, blob in listed.items()}))
     files.write_json(spec.manifest, {
         "pipeline": spec.pipeline, "profile": spec.selection.profile,
-        "params": _params(found, staged), "declared": list(found.chosen.declared),
-        "sheets": stage.sheets_listed(staged, made), "files": stage.listed(staged)})
+        "params": _params(survey, staged), "declared": list(survey.chosen.declared),
+        "sheets": stage.sheets_listed(staged, templates), "files": stage.listed(staged)})
 
 
-def _params(found: Surveyed, staged: stage.Staged) -> dict[str, Any]:
+def _params(survey: Surveyed, staged: stage.Staged) -> dict[str, Any]:
     """The manifest's `params`: how each that needs an answer offline is set there."""
-    chosen, told = found.chosen, staged.collected
+    chosen, collected = survey.chosen, staged.collected
     every = {staged_data.EVERY: True}
     named: dict[str, Any] = {name: {"kind": "none", "was": urls.redact(value), **every}
                              for name, value in {**chosen.folders, **chosen.none}.items()}
     named |= {name: {"kind": "none", **every} if value is None else
               {"kind": "value", "value": value, **every}
               for name, value in chosen.values.items()}
-    for name, key in told.roots.items():
+    for name, key in collected.roots.items():
         path = staged.path(key)
         if path is not None:
-            kind = ("sheet" if key in told.sheets else "file" if key not in told.patterns
-                    else "pattern" if told.patterns[key] else "folder")
+            kind = ("sheet" if key in collected.sheets else "file" if key not in collected.patterns
+                    else "pattern" if collected.patterns[key] else "folder")
             named[name] = {"kind": kind, "path": path.rstrip("/"),
                            **({"was": urls.redact(key)} if urls.is_url(key) else {}),
-                           **(every if name in found.every else {})}
+                           **(every if name in survey.every else {})}
     named |= {name: {"kind": "folder", "path": f"trees/{name}", "was": urls.redact(tree.base),
-                     **every} for name, tree in found.trees.items()}
+                     **every} for name, tree in survey.trees.items()}
     return named

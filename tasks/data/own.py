@@ -51,7 +51,7 @@ def mirror_own(spec: OwnSpec) -> str:
     sheet = spec.sheet.resolve()
     cache, known, sizes = mirror.opened(spec.source, limit=spec.limit)
     beyond = Beyond(root=sheet.parent, allowed=[
-        sheet.parent, *(each.resolve() for each in spec.source.reach.folders)])
+        sheet.parent, *(folder.resolve() for folder in spec.source.reach.folders)])
     finder = Finder(sheet.parent, scheme="own", elsewhere=beyond.find)
     collected = collect([Root(label=PARAM, place=f"input={spec.sheet}", source=sheet,
                               is_main=True)], cache=cache, finder=finder, samples=0)
@@ -70,15 +70,15 @@ def mirror_own(spec: OwnSpec) -> str:
     plan.hold(cost, spec.limit)
     staged = stage.fetch(wanted, collected, cache)
     mirror.lock(staged, known, spec.source)
-    made = stage.templates(staged, finder, spec.source.blobs)
+    templates = stage.templates(staged, finder, spec.source.blobs)
     main = collected.paths[collected.roots[PARAM]]
     if main == staged_data.INPUTS:
-        blob = made[main]
+        blob = templates[main]
         files.copy(spec.source.blobs / blob.path, spec.folder / staged_data.INPUTS)
     files.write_json(spec.folder / "data.manifest.json", {
         "pipeline": spec.pipeline, "profile": "", "declared": [],
         "params": {PARAM: {"kind": "sheet", "path": main}},
-        "sheets": stage.sheets_listed(staged, made), "files": stage.listed(staged)})
+        "sheets": stage.sheets_listed(staged, templates), "files": stage.listed(staged)})
     size = sum({blob.path: blob.size for blob in staged.files.values()}.values())
     return (f"{len(staged.files)} files, {files.human_size(size)}\n"
             f"carry it: doit push:release:{spec.pipeline}; on the offline host: ./doit role=prod "
@@ -120,7 +120,7 @@ class Beyond:
             if _PATH.fullmatch(text):
                 self.absent.append(text)
             return None
-        if any(place.is_relative_to(each) for each in self.allowed):
+        if any(place.is_relative_to(folder) for folder in self.allowed):
             return place if ".." in path.parts else path
         self.outside.append(text)
         return None
@@ -131,6 +131,6 @@ class Beyond:
             raise ConfigError(
                 "the sheet names files that lie below none of "
                 + ", ".join(map(str, self.allowed)) + ":\n"
-                + "\n".join(f"    {each}" for each in dict.fromkeys(self.outside)), where=sheet,
+                + "\n".join(f"    {place}" for place in dict.fromkeys(self.outside)), where=sheet,
                 todo="put them beside the sheet, or name their folder in hosts.folders of the "
                      "site's config")

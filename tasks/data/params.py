@@ -80,11 +80,11 @@ def of_project(value: str, project: Path) -> Path | None:
     """The file of the unpacked code that a param names, if it does."""
     path = Path(value)
     try:
-        found = path if path.is_absolute() else project / path
-        inside = found.is_file() and found.resolve().is_relative_to(project.resolve())
+        place = path if path.is_absolute() else project / path
+        inside = place.is_file() and place.resolve().is_relative_to(project.resolve())
     except (OSError, ValueError):  # no path at all, such as a long text
         return None
-    return found if inside else None
+    return place if inside else None
 
 
 def _kind(name: str, url: str, declared: str | None, *, is_given: bool) -> str:
@@ -106,8 +106,8 @@ def _kind(name: str, url: str, declared: str | None, *, is_given: bool) -> str:
 
 
 def _samplesheet(sources: Mapping[str, str | Path]) -> str | None:
-    tables = [name for name, each in sources.items()
-              if str(each).lower().partition("?")[0].endswith(tuple(sheets.TABLES))]
+    tables = [name for name, source in sources.items()
+              if str(source).lower().partition("?")[0].endswith(tuple(sheets.TABLES))]
     if "input" in sources and is_sheet(str(sources["input"])):
         return "input"
     return tables[0] if len(tables) == 1 else None

@@ -33,17 +33,17 @@ class Plan:
     @property
     def size(self) -> int:
         """Bytes in all, as far as the servers tell."""
-        return sum(each.size or 0 for each in self.items)
+        return sum(item.size or 0 for item in self.items)
 
     @property
     def coming(self) -> int:
         """Bytes that the cache lacks."""
-        return sum(each.size or 0 for each in self.items if not each.held)
+        return sum(item.size or 0 for item in self.items if not item.held)
 
     @property
     def unknown(self) -> int:
         """How many files have an unknown size."""
-        return sum(each.size is None for each in self.items)
+        return sum(item.size is None for item in self.items)
 
 
 def make(sizes: Mapping[str, int | None], places: Mapping[str, Sequence[str]],
@@ -52,15 +52,15 @@ def make(sizes: Mapping[str, int | None], places: Mapping[str, Sequence[str]],
     items = [Item(url=urls.redact(url), size=size, held=held.get(url, False),
                   places=tuple(dict.fromkeys(places[url])))
              for url, size in sizes.items()]
-    return Plan(items=tuple(sorted(items, key=lambda each: (-(each.size or 0), each.url))))
+    return Plan(items=tuple(sorted(items, key=lambda item: (-(item.size or 0), item.url))))
 
 
 def hold(plan: Plan, limit: int | None) -> None:
     """ConfigError that lists the largest where the plan is above the limit, in bytes."""
     if limit is None or plan.size <= limit:
         return
-    shown = [f"    {_size(each.size):>9}  {each.url}\n               in {each.places[0]}"
-             for each in plan.items[:SHOWN]]
+    shown = [f"    {_size(item.size):>9}  {item.url}\n               in {item.places[0]}"
+             for item in plan.items[:SHOWN]]
     raise ConfigError(f"the data are {files.human_size(plan.size)}, more than the "
                       f"{files.human_size(limit)} of data.limit; the largest:\n"
                       + "\n".join(shown), where="data.limit",
@@ -70,8 +70,8 @@ def hold(plan: Plan, limit: int | None) -> None:
 
 def table(plan: Plan) -> str:
     """The plan for people: a line for each file, then what each param costs."""
-    lines = [f"{'there' if each.held else 'comes':<5}  {_size(each.size):>9}  {each.url}  "
-             f"({_places(each.places)})" for each in plan.items]
+    lines = [f"{'there' if item.held else 'comes':<5}  {_size(item.size):>9}  {item.url}  "
+             f"({_places(item.places)})" for item in plan.items]
     return "\n".join([*lines, *(f"{_size(size):>16}  in all for {name}"
                                 for name, size in by_param(plan).items())])
 
@@ -85,19 +85,19 @@ def summary(plan: Plan) -> str:
 
 def by_param(plan: Plan) -> dict[str, int]:
     """Bytes for each param or sheet, the largest first; a file counts for all that name it."""
-    found: dict[str, int] = {}
-    for each in plan.items:
-        for name in {place.partition(",")[0] for place in each.places}:
-            found[name] = found.get(name, 0) + (each.size or 0)
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    bytes_by_place: dict[str, int] = {}
+    for item in plan.items:
+        for name in {place.partition(",")[0] for place in item.places}:
+            bytes_by_place[name] = bytes_by_place.get(name, 0) + (item.size or 0)
+    return dict(sorted(bytes_by_place.items(), key=lambda item: (-item[1], item[0])))
 
 
 def as_json(plan: Plan, limit: int | None) -> dict[str, Any]:
     """The plan for programs, by schemas/data-plan.schema.json."""
     return {"bytes": plan.size, "coming": plan.coming, "unknown": plan.unknown, "limit": limit,
             "params": by_param(plan),
-            "files": [{"url": each.url, "size": each.size, "held": each.held,
-                       "places": list(each.places)} for each in plan.items]}
+            "files": [{"url": item.url, "size": item.size, "held": item.held,
+                       "places": list(item.places)} for item in plan.items]}
 
 
 def _size(size: int | None) -> str:

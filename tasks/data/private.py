@@ -26,8 +26,8 @@ NAMES = ("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_*_sk", "*.pem", "*.ke
 """Names of keys and password files, in lower case; those that begin with a dot are known by it."""
 LOGINS = {"auths", "credHelpers", "credsStore"}
 """What a Docker config file with logins has, as `docker login` writes it."""
-LARGEST_LOGIN = 2**20
-BEGINNING = 4096
+MAX_LOGIN_FILE = 2**20
+BYTES_LOOKED_AT = 4096
 """Bytes in which a key's first line stands, after what openssl or a JSON file puts before it."""
 KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----|\Aopenssh-key-v1\0"
                  rb"|\APuTTY-User-Key-File-|^AGE-SECRET-KEY-1|^AGE-PLUGIN-", re.MULTILINE)
@@ -44,10 +44,10 @@ class Named:
 
 def refuse(files: Iterable[Named], sheet: Path) -> None:
     """ConfigError that lists all files that look private, with the places that name them."""
-    found = {f"    {each.path}: {why}; {each.place}" for each in files if (why := reason(each))}
-    if found:
-        shown = sorted(found)[:sources.MOST_FAULTS]
-        more = len(found) - len(shown)
+    lines = {f"    {named.path}: {why}; {named.place}" for named in files if (why := reason(named))}
+    if lines:
+        shown = sorted(lines)[:sources.MAX_FAULTS_SHOWN]
+        more = len(lines) - len(shown)
         raise ConfigError("the sheet names files that look private:\n" + "\n".join(shown)
                           + (f"\n    and {more} more" if more else ""), where=sheet,
                           todo="take them out of the sheet; if they are to be carried, say so: "
@@ -59,11 +59,11 @@ def reason(named: Named) -> str | None:
     places = (named.path, named.path.resolve())
     if any(part.startswith(".") for place in places for part in _below(place, named.below)):
         return "its path has a part that begins with a dot"
-    if any(fnmatchcase(place.name.lower(), each) for place in places for each in NAMES):
+    if any(fnmatchcase(place.name.lower(), pattern) for place in places for pattern in NAMES):
         return "its name is that of a key or password file"
     try:
         with named.path.open("rb") as stream:
-            begins = stream.read(BEGINNING)
+            begins = stream.read(BYTES_LOOKED_AT)
     except OSError:
         return None  # the step that copies it says so
     if KEY.search(begins):
@@ -75,18 +75,18 @@ def reason(named: Named) -> str | None:
 
 def _below(path: Path, folders: Sequence[Path]) -> tuple[str, ...]:
     """What of a path stands below the nearest of the folders; all of it below none."""
-    return min((path.relative_to(each).parts for each in folders if path.is_relative_to(each)),
-               key=len, default=path.parts)
+    return min((path.relative_to(folder).parts for folder in folders
+                if path.is_relative_to(folder)), key=len, default=path.parts)
 
 
 def _has_logins(path: Path) -> bool:
-    if path.stat().st_size > LARGEST_LOGIN:
+    if path.stat().st_size > MAX_LOGIN_FILE:
         return False
     try:
-        told = parsing.from_json(path.read_bytes(), is_unique=False)
+        settings = parsing.from_json(path.read_bytes(), is_unique=False)
     except ValueError:
         return False
-    return isinstance(told, dict) and bool(LOGINS & set(told))
+    return isinstance(settings, dict) and bool(LOGINS & set(settings))
 
 
 def local(collected: Collected, folders: Sequence[Path]) -> Iterator[Named]:

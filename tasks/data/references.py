@@ -72,8 +72,8 @@ def _in_use(attributes: Mapping[str, str], used: Sequence[Use],
     """The attributes that the code reads and no param overrides; all where it names none."""
     if not used:
         return list(attributes)
-    return [each.attribute for each in used if each.attribute in attributes
-            and (each.param is None or params.get(each.param) in (None, "", False))]
+    return [use.attribute for use in used if use.attribute in attributes
+            and (use.param is None or params.get(use.param) in (None, "", False))]
 
 
 def _refuse_unknown(wanted: Sequence[str], attributes: Mapping[str, str], genome: str) -> None:
@@ -84,32 +84,33 @@ def _refuse_unknown(wanted: Sequence[str], attributes: Mapping[str, str], genome
                           todo=f"it has: {', '.join(sorted(attributes))}")
 
 
-def _sorted(found: Mapping[str, str], used: Sequence[Use], params: Mapping[str, Any],
+def _sorted(attributes: Mapping[str, str], used: Sequence[Use], params: Mapping[str, Any],
             genome: str) -> References:
-    base_param = base(found.values(), params)
+    base_param = base(attributes.values(), params)
     root = trees.folder(params[base_param]) if base_param else ""
     wanted, others, faults = {}, {}, []
-    for name, url in sorted(found.items()):
+    for name, url in sorted(attributes.items()):
         if base_param and trees.tidy(url).startswith(root):
             wanted[f"params.genomes.{genome}.{name}"] = trees.tidy(url)[len(root):]
             continue
-        param = next((each.param for each in used if each.attribute == name and each.param), None)
+        param = next((use.param for use in used if use.attribute == name and use.param), None)
         if param is None:
             faults.append(f"{name}: {urls.redact(url)}")
         elif params.get(param) in (None, "", False):
             others[param] = url
     if faults:
         raise ConfigError("these attributes lie below no param, and no param takes them:\n"
-                          + "\n".join(f"    {each}" for each in faults),
+                          + "\n".join(f"    {fault}" for fault in faults),
                           where=f"params.genomes.{genome}",
                           todo="leave them out of references.attributes")
     tree = Tree(label=base_param, base=root, wanted=wanted) if base_param and wanted else None
     return References(tree=tree, others=others)
 
 
-def base(found: Iterator[str] | Sequence[str] | Any, params: Mapping[str, Any]) -> str | None:
+def base(attribute_urls: Iterator[str] | Sequence[str] | Any,
+         params: Mapping[str, Any]) -> str | None:
     """The param that most of these URLs start with; of several the one named after genomes."""
-    listed = [trees.tidy(each) for each in found]
+    listed = [trees.tidy(url) for url in attribute_urls]
     counts = {name: sum(url.startswith(trees.folder(value)) for url in listed)
               for name, value in params.items()
               if isinstance(value, str) and urls.is_url(value.strip())}
@@ -121,7 +122,7 @@ def base(found: Iterator[str] | Sequence[str] | Any, params: Mapping[str, Any]) 
 
 def uses(project: Path) -> list[Use]:
     """The attributes that the code reads by name, each once and in its order."""
-    found: dict[str, Use] = {}
+    first_uses: dict[str, Use] = {}
     for path in files.tree(project):
         if path.suffix not in (".nf", ".groovy", ".config") or not path.is_file():
             continue
@@ -129,13 +130,13 @@ def uses(project: Path) -> list[Use]:
         if READER not in text and "params.genomes" not in text:
             continue
         try:
-            tokens = [each for each in tokenize(text, str(path)) if each.kind != NEWLINE]
+            tokens = [token for token in tokenize(text, str(path)) if token.kind != NEWLINE]
         except AirlockError:  # Nextflow will say so, if it ever reads this file
             continue
         for use in _uses(tokens):
-            if use.attribute not in found or found[use.attribute].param is None:
-                found[use.attribute] = use
-    return list(found.values())
+            if use.attribute not in first_uses or first_uses[use.attribute].param is None:
+                first_uses[use.attribute] = use
+    return list(first_uses.values())
 
 
 def _uses(tokens: Sequence[Token]) -> Iterator[Use]:

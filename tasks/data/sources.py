@@ -6,16 +6,17 @@ docs/decisions/where-data-comes-from.md has the schemes, their credentials and t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from tasks.core.errors import AirlockError, SourceError
-from tasks.core.net import download, urls, web
-from tasks.core.net.inside import NOWHERE, Inside
-from tasks.core.net.transfer import Body, Denied, Found
+from tasks.core.net import download, urls
+from tasks.core.net.network import Network
+from tasks.core.net.request import persist
+from tasks.core.net.transfer import Body, Denied, RemoteFile
+from tasks.core.parallel import try_all
 from tasks.data import bucket, globs
 from tasks.data import companions as beside
 from tasks.data.bucket import Buckets
@@ -23,11 +24,11 @@ from tasks.data.folders import Folders
 from tasks.data.ftp import Ftp
 
 THREADS = 8
-LONGEST_PART = 255
+MAX_NAME = 255
 """Bytes of a file's name, as Linux has it."""
-MOST_FAULTS = 200
+MAX_FAULTS_SHOWN = 200
 """Faults that one error lists: a sheet may have as many as rows."""
-ELSEWHERE = {"gs": "Google Cloud Storage", "az": "Azure Blob Storage",
+UNSUPPORTED = {"gs": "Google Cloud Storage", "az": "Azure Blob Storage",
              "abfs": "Azure Blob Storage", "ftps": "FTP over TLS", "sftp": "SFTP",
              "http+unix": "a socket", "oss": "Alibaba's object storage"}
 """Schemes that pipelines do name, and that nothing here can fetch."""
@@ -41,24 +42,23 @@ class Reach:
 
     `prefixes` are hosts.urls; `buckets` map the name of each bucket that may be read to the S3
     endpoint that holds it, `aws` for AWS; `folders` are those below which file:// may read.
-    `hosts` says what else of the inner network may be asked.
     """
 
     prefixes: Mapping[str, str] = field(default_factory=dict)
     buckets: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[Path, ...] = ()
-    hosts: Inside = NOWHERE
+    network: Network = field(default_factory=Network)
 
     @property
-    def inside(self) -> Inside:
-        """What may be asked of the inner network, with all that the other keys name."""
-        return self.hosts.naming(*self.prefixes.values(), *self.buckets.values())
+    def named(self) -> Network:
+        """The network, where all that the other keys name may be asked, too."""
+        return self.network.naming(*self.prefixes.values(), *self.buckets.values())
 
 
 class Source(Protocol):
-    """What can be asked for a kind of URL. All raise SourceError, or Passing for another try."""
+    """What can be asked for a kind of URL. All raise SourceError, or Broken for another try."""
 
-    def look(self, url: str) -> Found | None:
+    def look(self, url: str) -> RemoteFile | None:
         """What is known of a file without fetching it; None where there is none."""
 
     def receive(self, url: str, body: Body) -> None:
@@ -71,14 +71,14 @@ class Source(Protocol):
 class _Web:
     """http:// and https://, which can't be listed."""
 
-    def __init__(self, hosts: Inside) -> None:
-        self._hosts = hosts
+    def __init__(self, network: Network) -> None:
+        self._network = network
 
-    def look(self, url: str) -> Found | None:
-        return web.look(url, self._hosts)
+    def look(self, url: str) -> RemoteFile | None:
+        return download.look(url, self._network)
 
     def receive(self, url: str, body: Body) -> None:
-        web.receive(url, body, self._hosts)
+        download.receive(url, body, self._network)
 
     def names(self, url: str) -> Iterator[str]:
         raise SourceError("HTTP can't list a folder, nor what fits a pattern",
@@ -97,15 +97,15 @@ def at(url: str, reach: Reach) -> tuple[Source, str]:
         raise SourceError("that is no URL") from error
     scheme = reached.partition("://")[0].lower()
     if scheme in ("http", "https"):
-        return _Web(reach.inside), reached
+        return _Web(reach.named), reached
     if scheme == "file":
         own = () if reached == url else (folder_of_map(url, reach.prefixes),)
         return Folders((*own, *reach.folders)), reached
     if scheme == "s3":
-        return Buckets(reach.buckets, reach.inside), reached
+        return Buckets(reach.buckets, reach.named), reached
     if scheme == "ftp":
-        return Ftp(reach.inside), reached
-    kind = ELSEWHERE.get(scheme)
+        return Ftp(reach.named), reached
+    kind = UNSUPPORTED.get(scheme)
     raise SourceError(f"{scheme}:// is not supported" + (f" ({kind})" if kind else "")
                       + ", unless hosts.urls maps it to https")
 
@@ -147,22 +147,23 @@ def expand(url: str, reach: Reach) -> tuple[str, ...]:
     be laid out as files.
     """
     query = url[len(_without_query(url)):]
-    found: set[str] = set()
-    for each in globs.braces(_without_query(url)):
-        folder = globs.base(each) if globs.is_pattern(each) else each
-        if folder == each and not each.endswith("/"):
-            found.add(each + query)
+    expanded: set[str] = set()
+    for pattern in globs.braces(_without_query(url)):
+        folder = globs.base(pattern) if globs.is_pattern(pattern) else pattern
+        if folder == pattern and not pattern.endswith("/"):
+            expanded.add(pattern + query)
             continue
         source, reached = at(folder, reach)
-        names = download.persist(reached, lambda: list(source.names(reached)))  # noqa: B023
-        wanted = each[len(folder):] or "**"
-        pattern = globs.matcher(wanted if _is_bucket(url) else unquote(wanted))
-        fitting = [name for name in names if pattern.fullmatch(name)]
+        names = persist(reached, reach.network.hosts,
+                        lambda: list(source.names(reached)))  # noqa: B023
+        wanted = pattern[len(folder):] or "**"
+        matches = globs.matcher(wanted if _is_bucket(url) else unquote(wanted))
+        fitting = [name for name in names if matches.fullmatch(name)]
         if not fitting:
             raise SourceError("nothing is found there", where=urls.redact(reached))
         _refuse_odd(fitting, folder)
-        found |= {folder + (name if _is_bucket(url) else quote(name)) for name in fitting}
-    return tuple(sorted(found))
+        expanded |= {folder + (name if _is_bucket(url) else quote(name)) for name in fitting}
+    return tuple(sorted(expanded))
 
 
 def _refuse_odd(names: Iterable[str], folder: str) -> None:
@@ -170,7 +171,7 @@ def _refuse_odd(names: Iterable[str], folder: str) -> None:
     listed = set(names)
     odd = [name for name in listed if not name.isprintable()
            or not {"", ".", ".."}.isdisjoint(name.split("/"))
-           or any(len(part.encode()) > LONGEST_PART for part in name.split("/"))
+           or any(len(part.encode()) > MAX_NAME for part in name.split("/"))
            or any(parent in listed for parent in _parents(name))]
     if odd:
         raise SourceError("names that can't be laid out as files: "
@@ -189,35 +190,30 @@ def gather(wanted: Mapping[str, Iterable[str]], work: Callable[[str], T]) -> dic
 
     `wanted` says for each URL where it stands, for the errors.
     """
-    done: dict[str, T] = {}
+    ordered = sorted(wanted)
+    results: dict[str, T] = {}
     faults = []
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="data") as threads:
-        try:
-            jobs = [(url, threads.submit(work, url)) for url in sorted(wanted)]
-            for url, job in jobs:
-                try:
-                    done[url] = job.result()
-                except AirlockError as error:
-                    places = "; ".join(dict.fromkeys(wanted[url]))
-                    faults.append(f"    {urls.redact(url)}: {error.what}\n      in {places}"
-                                  + (f"\n      asked at {error.where}" if error.where else ""))
-        except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
+    for url, result in zip(ordered, try_all(work, ordered, threads=THREADS), strict=True):
+        if isinstance(result, AirlockError):
+            places = "; ".join(dict.fromkeys(wanted[url]))
+            faults.append(f"    {urls.redact(url)}: {result.what}\n      in {places}"
+                          + (f"\n      asked at {result.where}" if result.where else ""))
+        else:
+            results[url] = result
     if faults:
-        more = len(faults) - MOST_FAULTS
+        more = len(faults) - MAX_FAULTS_SHOWN
         raise SourceError(f"{len(faults)} of {len(wanted)} files can't be had:\n"
-                          + "\n".join(faults[:MOST_FAULTS])
+                          + "\n".join(faults[:MAX_FAULTS_SHOWN])
                           + (f"\n    and {more} more" if more > 0 else ""),
                           todo="mend the sheet or params, or map the address in hosts.urls of "
                                "the site's config")
-    return done
+    return results
 
 
-def look(url: str, reach: Reach) -> Found | None:
+def look(url: str, reach: Reach) -> RemoteFile | None:
     """What is known of a file without fetching it; None where there is none."""
     source, reached = at(url, reach)
-    return download.persist(reached, lambda: source.look(reached))
+    return persist(reached, reach.network.hosts, lambda: source.look(reached))
 
 
 def sizes(wanted: Mapping[str, Iterable[str]], reach: Reach) -> dict[str, int | None]:
@@ -226,10 +222,10 @@ def sizes(wanted: Mapping[str, Iterable[str]], reach: Reach) -> dict[str, int | 
     Raises SourceError with all faults at once, and where each URL stands.
     """
     def size(url: str) -> int | None:
-        found = look(url, reach)
-        if found is None:
+        remote = look(url, reach)
+        if remote is None:
             raise SourceError("there is no such file")
-        return found.size
+        return remote.size
 
     return gather(wanted, size)
 
@@ -241,10 +237,10 @@ def companions(named: Iterable[str], reach: Reach) -> dict[str, tuple[str, ...]]
 
     def is_there(url: str) -> bool:
         try:
-            found = look(url, reach)
+            remote = look(url, reach)
         except Denied:  # what may not be listed is often refused where it is missing
             return False
-        return found is not None and not found.page
+        return remote is not None and not remote.page
 
     there = gather(wanted, is_there)
     return {url: here for url in named if (here := tuple(
@@ -255,4 +251,4 @@ def _beside(url: str) -> list[str]:
     path = _without_query(url)
     query = url[len(path):]
     folder, slash, name = path.rpartition("/")
-    return [f"{folder}{slash}{each}{query}" for each in beside.names(name)]
+    return [f"{folder}{slash}{index}{query}" for index in beside.names(name)]

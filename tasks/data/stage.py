@@ -41,11 +41,11 @@ class Staged:
 
     def path(self, key: str) -> str | None:
         """Where a param or cell finds what it names, relative to the release."""
-        told = self.collected
-        if key in told.paths:
-            return told.paths[key]
-        if key in told.patterns:
-            return f"trees/{told.trees[key].label}/{told.patterns[key]}"
+        collected = self.collected
+        if key in collected.paths:
+            return collected.paths[key]
+        if key in collected.patterns:
+            return f"trees/{collected.trees[key].label}/{collected.patterns[key]}"
         return f"data/{self.blobs[key].path}" if key in self.blobs else None
 
 
@@ -54,7 +54,7 @@ def survey(collected: Collected, further: Iterable[Tree], cache: Cache) -> Wante
 
     Lists folders and asks for indexes, and fetches nothing.
     """
-    places = {url: list(each) for url, each in collected.wanted.items()}
+    places = {url: list(named) for url, named in collected.wanted.items()}
     laid = {}
     for path, named in trees.listed([*collected.trees.values(), *further], cache.reach).items():
         (url, where), *others = named.items()
@@ -64,8 +64,8 @@ def survey(collected: Collected, further: Iterable[Tree], cache: Cache) -> Wante
         laid[path] = url
         places.setdefault(url, []).extend(where)
     beside = sources.companions(sorted(places), cache.reach)
-    for url, each in beside.items():
-        for companion in each:
+    for url, companions in beside.items():
+        for companion in companions:
             places.setdefault(companion, []).append(f"beside {places[url][0]}")
     return Wanted(places=places, laid=laid, beside=beside)
 
@@ -79,11 +79,11 @@ def weigh(wanted: Wanted, collected: Collected, cache: Cache,
     held = {url: known for url in wanted.places if (known := _is_held(url, cache))}
     held |= dict.fromkeys(collected.fetched, True)
     asked = {url: places for url, places in wanted.places.items() if url not in held}
-    found = sources.sizes(asked, cache.reach)
-    found |= {url: (collected.fetched[url].size if url in collected.fetched
+    sizes = sources.sizes(asked, cache.reach)
+    sizes |= {url: (collected.fetched[url].size if url in collected.fetched
                     else locked[urls.redact(url)]) for url in held if url in wanted.places}
-    found |= {key: path.stat().st_size for key, path in collected.local.items()}
-    return plan.make(found, {**wanted.places, **collected.local_places}, held)
+    sizes |= {key: path.stat().st_size for key, path in collected.local.items()}
+    return plan.make(sizes, {**wanted.places, **collected.local_places}, held)
 
 
 def _is_held(url: str, cache: Cache) -> bool:
@@ -130,18 +130,19 @@ def keep(key: str, path: Path, cache: Path) -> Blob:
 
 def templates(staged: Staged, finder: Finder, cache: Path) -> dict[str, Blob]:
     """Path in the release to the blob of each sheet, whose cells are paths in the release."""
-    told = staged.collected
+    collected = staged.collected
 
     def blob(key: str) -> Blob:
-        sheet = told.sheets[key].mapped(lambda cell: replaced(cell, staged.path, finder))
+        sheet = collected.sheets[key].mapped(lambda cell: replaced(cell, staged.path, finder))
         data = sheet.text().encode()
         digest = files.sha256_bytes(data)
-        mode = files.copied_mode(told.origins[key][1].stat())
+        mode = files.copied_mode(collected.origins[key][1].stat())
         files.write_bytes(cache / digest / sheet.name, data, mode=mode)
-        return Blob(url=f"sheet:{told.paths[key]}", name=sheet.name, sha256=digest,
+        return Blob(url=f"sheet:{collected.paths[key]}", name=sheet.name, sha256=digest,
                     size=len(data))
 
-    return {told.paths[key]: blob(key) for key in sorted(told.sheets, key=told.paths.__getitem__)}
+    return {collected.paths[key]: blob(key)
+            for key in sorted(collected.sheets, key=collected.paths.__getitem__)}
 
 
 def replaced(cell: str, place: Callable[[str], str | None], finder: Finder) -> str:
@@ -163,9 +164,9 @@ def listed(staged: Staged) -> list[dict[str, Any]]:
             for path, blob in staged.files.items()]
 
 
-def sheets_listed(staged: Staged, made: Mapping[str, Blob]) -> list[dict[str, Any]]:
+def sheets_listed(staged: Staged, templates: Mapping[str, Blob]) -> list[dict[str, Any]]:
     """The manifest's `sheets`: all that are carried in their own format, below sheets/."""
     lines = {staged.collected.paths[key]: sheet.delimiter is None and not sheet.is_tree
              for key, sheet in staged.collected.sheets.items()}
     return [{"path": path, "sha256": blob.sha256, "size": blob.size, "is_lines": lines[path]}
-            for path, blob in sorted(made.items()) if path != staged_data.INPUTS]
+            for path, blob in sorted(templates.items()) if path != staged_data.INPUTS]

@@ -61,15 +61,15 @@ def listed(trees: Iterable[Tree], reach: Reach) -> dict[str, dict[str, list[str]
     """
     asked = {f"{tree.base}{value}": [place] for tree in trees
              for place, value in tree.wanted.items()}
-    found = sources.gather(asked, lambda url: _files(url, reach))
-    told: dict[str, dict[str, list[str]]] = {}
+    files_of = sources.gather(asked, lambda url: _files(url, reach))
+    by_path: dict[str, dict[str, list[str]]] = {}
     for tree in trees:
         for place, value in tree.wanted.items():
-            for url in found[f"{tree.base}{value}"]:
+            for url in files_of[f"{tree.base}{value}"]:
                 path = f"trees/{tree.label}/{_name(url, tree.base, value)}"
                 files.inside(Path(), path)
-                told.setdefault(path, {}).setdefault(url, []).append(place)
-    return told
+                by_path.setdefault(path, {}).setdefault(url, []).append(place)
+    return by_path
 
 
 def _files(url: str, reach: Reach) -> tuple[str, ...]:

@@ -40,10 +40,10 @@ def kept(records: Sequence[Mapping[str, str]], samples: int) -> list[int]:
     key = sample or next(iter(people), None)
     groups = _Groups(len(records))
     by_sample: dict[str, int] = {}
-    for column, seen in ((sample, by_sample), *((name, {}) for name in people)):
+    for column, rows_by_value in ((sample, by_sample), *((name, {}) for name in people)):
         for number, record in enumerate(records) if column else ():
             if value := record.get(column or "", "").strip():
-                groups.join(number, seen.setdefault(value, number))
+                groups.join(number, rows_by_value.setdefault(value, number))
     for column in (name for name in names if PARTNERS.fullmatch(_plain(name))):
         for number, record in enumerate(records):
             partner = by_sample.get(record.get(column, "").strip())
@@ -82,7 +82,7 @@ class _Groups:
 
 def _first(names: Mapping[str, None], wanted: Sequence[str]) -> str | None:
     plain = {_plain(name): name for name in reversed(list(names))}
-    return next((plain[each] for each in wanted if each in plain), None)
+    return next((plain[name] for name in wanted if name in plain), None)
 
 
 def _plain(name: str) -> str:

@@ -52,14 +52,14 @@ def descriptor(digest: str, media_type: str, size: int, *, platform: str | None 
                source: Reference | None = None,
                converted_from: str | None = None) -> dict[str, Any]:
     """What an index says of a manifest or of another index; `source` gives it its names."""
-    told: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": size}
+    entry: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": size}
     if platform:
-        told["platform"] = dict(zip(("os", "architecture", "variant"), platform.split("/", 2),
-                                    strict=False))
+        entry["platform"] = dict(zip(("os", "architecture", "variant"), platform.split("/", 2),
+                                     strict=False))
     if source:
-        told["annotations"] = {NAME: loaded_as(source), SOURCE: str(source),
-                               **({CONVERTED: converted_from} if converted_from else {})}
-    return told
+        entry["annotations"] = {NAME: loaded_as(source), SOURCE: str(source),
+                                **({CONVERTED: converted_from} if converted_from else {})}
+    return entry
 
 
 def index(descriptors: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def write(target: Path, image: Image, blobs: Blobs) -> str:
         archive.add("manifest.json", _compact(docker))
         for folder in ("blobs/", "blobs/sha256/"):
             archive.folder(folder)
-        members = {image.manifest: size, **{each.digest: each.size for each in image.blobs}}
+        members = {image.manifest: size, **{blob.digest: blob.size for blob in image.blobs}}
         for digest in sorted(members):
             with blobs.reading(digest, members[digest]) as chunks:
                 archive.member(_inside(digest), members[digest], chunks)

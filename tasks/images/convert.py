@@ -34,12 +34,12 @@ def as_held(registries: Registries, images: Sequence[Image], destination: Destin
     """
     if not any(image.convert for image in images) or not receipt.is_file():
         return list(images)
-    told = {(each["source"], each["destination"]): each
-            for each in read_json(receipt, "images-receipt")["images"] if "converted" in each}
+    entries = {(entry["source"], entry["destination"]): entry
+               for entry in read_json(receipt, "images-receipt")["images"] if "converted" in entry}
 
     def held(image: Image) -> Image:
         place = (str(image.source), destination.repository(image.source))
-        entry: dict[str, Any] | None = told.get(place) if image.convert else None
+        entry: dict[str, Any] | None = entries.get(place) if image.convert else None
         if entry is None or entry["converted"]["from"] != image.manifest:
             return image
         registry = registries.at(destination.registry(image.source))
@@ -56,16 +56,17 @@ def carry(contents: HostContents, target: Registry, image: Image, path: str, fol
 
     `folder` is made, and removed afterwards.
     """
-    with schema1.converted(contents, image, folder) as made:
-        result = converted_to(image, made.manifest)
+    with schema1.converted(contents, image, folder) as converted:
+        result = converted_to(image, converted.manifest)
         schema1.check_layers(image, result.layers)
         for blob in result.blobs:
             with uploading(target.address, blob.digest) as known:
                 if target.blob_size(path, blob.digest) != blob.size:
-                    target.upload(path, blob.digest, blob.size, _opener(made.file(blob.digest)))
-                known.held_by = known.held_by or path
+                    target.upload(path, blob.digest, blob.size,
+                                  _opener(converted.file(blob.digest)))
+                known.repositories.add(path)
         for reference in (result.manifest, image.source.tag):
-            if reference and not target.put_manifest(path, reference, made.manifest):
+            if reference and not target.put_manifest(path, reference, converted.manifest):
                 raise RegistryError(f"{target.host} has no place for {image.source}: it misses a "
                                     "blob that was just uploaded", where=path,
                                     todo="see the registry's log; its blob store may be damaged")

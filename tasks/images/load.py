@@ -10,18 +10,19 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.errors import HostError, IntegrityError
-from tasks.core.net.inside import EVERYWHERE
-from tasks.core.parallel import run_all
+from tasks.core.net.network import Network
 from tasks.core.paths import OfflinePaths
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.schema import read_json
-from tasks.images import plan as planning
+from tasks.images import plan
 from tasks.images.blobs import FlatBlobs
 from tasks.images.destination import Destination
 from tasks.images.locked import Image, read_lock
-from tasks.images.mirror import Mirror, receipt, survey
 from tasks.images.oci_layout import laid_out
+from tasks.images.receipt import receipt
 from tasks.images.reference import Reference, parse
+from tasks.images.survey import open_registries, survey
+from tasks.images.transfer import Transfer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +32,14 @@ class LoadSpec:
     pipeline: str
     layout: OfflinePaths
     trust: Path
+    network: Network
 
     @property
     def access(self) -> Access:
         """How the registry is reached: by what an administrator put into the trust folder."""
         ca, authfile = self.trust / "ca.crt", self.trust / "config.json"
         return Access(registries={}, ca=ca if ca.is_file() else None,
-                      authfile=authfile if authfile.is_file() else None, hosts=EVERYWHERE)
+                      authfile=authfile if authfile.is_file() else None, network=self.network)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,27 +71,23 @@ def load_images(spec: LoadSpec) -> str:
     # What was converted already is an image as any other here.
     carried = [replace(image, convert=None, converted_from=None) for image in images]
     registries = Registries(spec.access)
-    addresses = planning.addresses(carried, destination)
-    for address in addresses:
-        registries.at(address).ping()
-    made = planning.make(carried, survey(registries, carried, destination), destination)
-    mirror = Mirror(layout, registries, destination)
-    mirror.carry_out(made, title=f"load {spec.pipeline}")
-    run_all(mirror.confirm, carried)
+    addresses = open_registries(registries, carried, destination)
+    moves = plan.make(carried, survey(registries, carried, destination), destination)
+    Transfer(layout, registries, destination).carry_out(moves, title=f"load {spec.pipeline}")
     files.write_json(spec.layout.images_receipt, receipt(images, destination))
-    moved = sum(not move.held_by for move in made.blobs)
-    return (f"{len(images)} images at {' and '.join(addresses)}; {files.human_size(made.size)} "
+    moved = sum(not blob.held_by for blob in moves.blobs)
+    return (f"{len(images)} images at {' and '.join(addresses)}; {files.human_size(moves.size)} "
             f"put there in {moved} blobs")
 
 
-def promised(told: Mapping[str, Any], images: Sequence[Image]) -> Promised:
+def promised(carried: Mapping[str, Any], images: Sequence[Image]) -> Promised:
     """The destination by a release's receipt; IntegrityError where it isn't one for the lock."""
-    places = {parse(each["source"]): each["destination"] for each in told["images"]}
+    places = {parse(entry["source"]): entry["destination"] for entry in carried["images"]}
     lost = [str(image.source) for image in images if image.source not in places]
     if lost:
         raise IntegrityError(f"the release's receipt doesn't say where {', '.join(lost)} goes",
                              where="images.receipt.json", todo="ask those who made the release")
-    return Promised(address=told["registry"], places=places)
+    return Promised(address=carried["registry"], places=places)
 
 
 class PipelinePaths:

@@ -44,7 +44,8 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Image(Variant):
-    """One locked image: itself what the offline hosts' platform gets, `others` the further ones.
+    """One locked image: itself what the offline hosts' platform gets, `others` those of
+    the platforms beside it.
 
     `index` is the digest of the list that the tag meant; `whole` says that all of its platforms
     are carried, and so is the index. `convert` is the reason why the destination can't hold the
@@ -69,7 +70,8 @@ class Image(Variant):
     @property
     def all_blobs(self) -> tuple[Blob, ...]:
         """The blobs of all its platforms, each once."""
-        return tuple({blob.digest: blob for each in self.variants for blob in each.blobs}.values())
+        return tuple({blob.digest: blob for variant in self.variants
+                      for blob in variant.blobs}.values())
 
     @property
     def tagged(self) -> str:
@@ -84,8 +86,8 @@ class Image(Variant):
     @property
     def manifests(self) -> tuple[str, ...]:
         """What the destination holds of it, the index after what it lists."""
-        found = dict.fromkeys(each.manifest for each in self.variants)
-        return (*found, self.tagged) if self.tagged not in found else tuple(found)
+        digests = dict.fromkeys(variant.manifest for variant in self.variants)
+        return tuple(digests | {self.tagged: None})
 
 
 def distinct(images: Iterable[Image]) -> list[Blob]:
@@ -95,43 +97,44 @@ def distinct(images: Iterable[Image]) -> list[Blob]:
 
 def read_lock(path: Path) -> list[Image]:
     """The images of a lock."""
-    return [Image(source=parse(each["source"]), index=each["index"], resolved=each["resolved"],
-                  others=tuple(Variant(**_variant(other)) for other in each.get("others", [])),
-                  whole=each.get("whole", False), convert=each.get("convert"),
-                  licence=each.get("licence"), **_variant(each))
-            for each in read_json(path, "images-lock")["images"]]
+    return [Image(source=parse(entry["source"]), index=entry["index"], resolved=entry["resolved"],
+                  others=tuple(Variant(**_variant(other)) for other in entry.get("others", [])),
+                  whole=entry.get("whole", False), convert=entry.get("convert"),
+                  licence=entry.get("licence"), **_variant(entry))
+            for entry in read_json(path, "images-lock")["images"]]
 
 
 def read_platforms(path: Path) -> tuple[str, ...]:
     """The platforms that a lock was made for, the offline hosts' first."""
-    value = read_json(path, "images-lock")
-    return (value["platform"], *value.get("further", []))
+    lock = read_json(path, "images-lock")
+    return (lock["platform"], *lock.get("further", []))
 
 
-def _variant(each: Mapping[str, Any]) -> dict[str, Any]:
-    return {"manifest": each["manifest"], "media_type": each["media_type"],
-            "platform": each["platform"], "layers": tuple(Blob(**one) for one in each["layers"]),
-            "config": Blob(**each["config"]) if each["config"] else None}
+def _variant(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {"manifest": entry["manifest"], "media_type": entry["media_type"],
+            "platform": entry["platform"],
+            "layers": tuple(Blob(**layer) for layer in entry["layers"]),
+            "config": Blob(**entry["config"]) if entry["config"] else None}
 
 
-def as_json(platform: str, further: Sequence[str], images: Sequence[Image]) -> dict[str, Any]:
+def as_json(platform: str, platforms: Sequence[str], images: Sequence[Image]) -> dict[str, Any]:
     """The lock's form, by schemas/images-lock.schema.json; what doesn't apply is left out."""
-    return {"platform": platform, **({"further": list(further)} if further else {}),
+    return {"platform": platform, **({"further": list(platforms)} if platforms else {}),
             "images": [_as_json(image)
-                       for image in sorted(images, key=lambda each: str(each.source))]}
+                       for image in sorted(images, key=lambda image: str(image.source))]}
 
 
 def _as_json(image: Image) -> dict[str, Any]:
-    told = {"source": str(image.source), "index": image.index, **_variant_json(image),
+    entry = {"source": str(image.source), "index": image.index, **_variant_json(image),
             "resolved": image.resolved}
     optional = {"whole": image.whole, "convert": image.convert, "licence": image.licence,
-                "others": [_variant_json(each) for each in image.others]}
-    return told | {key: value for key, value in optional.items() if value}
+                "others": [_variant_json(other) for other in image.others]}
+    return entry | {key: value for key, value in optional.items() if value}
 
 
-def _variant_json(each: Variant) -> dict[str, Any]:
-    config = each.config and {"digest": each.config.digest, "size": each.config.size}
-    return {"manifest": each.manifest, "media_type": each.media_type, "platform": each.platform,
-            "size": each.size, "config": config,
+def _variant_json(variant: Variant) -> dict[str, Any]:
+    config = variant.config and {"digest": variant.config.digest, "size": variant.config.size}
+    return {"manifest": variant.manifest, "media_type": variant.media_type,
+            "platform": variant.platform, "size": variant.size, "config": config,
             "layers": [{"digest": blob.digest, "size": blob.size, "media_type": blob.media_type}
-                       for blob in each.layers]}
+                       for blob in variant.layers]}

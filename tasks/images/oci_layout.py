@@ -25,7 +25,7 @@ from tasks.images.blobs import Blobs
 from tasks.images.convert import converted_to
 from tasks.images.destination import Destination, refuse_collisions
 from tasks.images.locked import Blob, Image, distinct, read_lock
-from tasks.images.mirror import receipt
+from tasks.images.receipt import receipt
 from tasks.images.reference import Reference
 
 AGAIN = "run `doit images:layout` again, which fetches it anew"
@@ -53,7 +53,7 @@ def lay_out(spec: LayoutSpec) -> str:
     """Fetch what is not there yet, and write the index of it, last."""
     locked = read_lock(spec.lock)
     if spec.destination is not None:
-        refuse_collisions([(each.source, each.tagged) for each in locked], spec.destination)
+        refuse_collisions([(image.source, image.tagged) for image in locked], spec.destination)
     fetch = _Fetch(spec, locked)
     images = fetch.all()
     files.write_bytes(spec.marker, archive.MARKER)
@@ -61,7 +61,7 @@ def lay_out(spec: LayoutSpec) -> str:
         files.write_json(spec.receipt, receipt(images, spec.destination))
     files.write_json(spec.index, index(images, fetch.blobs))
     return (f"{len(images)} images in {len(distinct(images))} blobs, "
-            f"{files.human_size(sum(each.size for each in distinct(images)))}; "
+            f"{files.human_size(sum(blob.size for blob in distinct(images)))}; "
             f"{files.human_size(fetch.fetched)} fetched now")
 
 
@@ -73,10 +73,11 @@ def index(images: Sequence[Image], blobs: Blobs) -> dict[str, Any]:
             listed.append(archive.descriptor(image.tagged, blobs.manifest(image.tagged).media_type,
                                              blobs.size(image.tagged), source=image.source))
             continue
-        for each in image.variants:
-            first = each.manifest == image.manifest
+        for variant in image.variants:
+            first = variant.manifest == image.manifest
             listed.append(archive.descriptor(
-                each.manifest, each.media_type, blobs.size(each.manifest), platform=each.platform,
+                variant.manifest, variant.media_type, blobs.size(variant.manifest),
+                platform=variant.platform,
                 source=image.source if first else None,
                 converted_from=image.converted_from if first else None))
     return archive.index(listed)
@@ -87,8 +88,9 @@ def laid_out(locked: Sequence[Image], index_file: Path, blobs: Blobs) -> list[Im
 
     IntegrityError where the layout has none for the lock's.
     """
-    listed = {each["annotations"][archive.SOURCE]: each
-              for each in read_json(index_file, "oci-index")["manifests"] if "annotations" in each}
+    entries = read_json(index_file, "oci-index")["manifests"]
+    listed = {entry["annotations"][archive.SOURCE]: entry
+              for entry in entries if "annotations" in entry}
     images = []
     for image in locked:
         entry = listed.get(str(image.source))
@@ -114,7 +116,7 @@ class _Fetch:
     def all(self) -> list[Image]:
         """The images as they are on disk. What is there is hashed, and kept if it is whole."""
         plain = [image for image in self._locked if not image.convert]
-        wanted = sorted(distinct(plain), key=lambda each: -each.size)
+        wanted = sorted(distinct(plain), key=lambda blob: -blob.size)
         home = {blob.digest: image.source for image in reversed(plain)
                 for blob in image.all_blobs}
         sizes: Counter[str] = Counter()
@@ -124,7 +126,7 @@ class _Fetch:
             self._progress = progress
             self.fetched = sum(run_all(lambda blob: self._blob(blob, home[blob.digest]), wanted))
         manifests = {digest: image.source for image in plain for digest in image.manifests}
-        run_all(lambda each: self._manifest(*each), sorted(manifests.items()))
+        run_all(lambda pair: self._manifest(*pair), sorted(manifests.items()))
         return [self._convert(image) if image.convert else image for image in self._locked]
 
     def _blob(self, blob: Blob, source: Reference) -> int:
@@ -156,13 +158,13 @@ class _Fetch:
             if all(self.blobs.holds(blob.digest, blob.size) for blob in known.blobs):
                 return known
         folder = self._spec.index.parent / f"converting-{image.manifest[-12:]}"
-        with schema1.converted(self._registries.at(image.source.host), image, folder) as made:
-            result = converted_to(image, made.manifest)
+        with schema1.converted(self._registries.at(image.source.host), image, folder) as converted:
+            result = converted_to(image, converted.manifest)
             schema1.check_layers(image, result.layers)
             for digest in (blob.digest for blob in result.blobs):
-                with self.blobs.keeping(digest), made.file(digest).open("rb") as stream:
+                with self.blobs.keeping(digest), converted.file(digest).open("rb") as stream:
                     self.blobs.write(digest, iter(lambda: stream.read(files.CHUNK), b""))
             with self.blobs.keeping(result.manifest):
-                self.blobs.write(result.manifest, iter([made.manifest.data]))
+                self.blobs.write(result.manifest, iter([converted.manifest.data]))
         self.fetched += image.size
         return result

@@ -18,8 +18,8 @@ UNKNOWN = "unknown/unknown"
 class Chosen:
     """Digests of an index's manifests.
 
-    `first` is that of the offline hosts' platform, `others` are the further ones with their
-    platforms, and `whole` says that these are all.
+    `first` is that of the offline hosts' platform, `others` are those beside it with
+    their platforms, and `whole` says that these are all.
     """
 
     first: str
@@ -42,10 +42,10 @@ def fits(offered: str, wanted: str) -> bool:
 
 
 def choose(index: Mapping[str, Any], reference: Reference, platform: str,
-           further: Sequence[str]) -> Chosen:
-    """What is carried of an index for the offline hosts' `platform` and `further` ones.
+           platforms: Sequence[str]) -> Chosen:
+    """What is carried of an index for the offline hosts' `platform`, and for `platforms` beside it.
 
-    A further platform that the index lacks is left out. Where all platforms are carried, so are
+    One beside it that the index lacks is left out. Where all platforms are carried, so are
     attestations, for registries refuse an index that names what they lack. ImageError where
     `platform` itself is missing.
     """
@@ -61,11 +61,12 @@ def choose(index: Mapping[str, Any], reference: Reference, platform: str,
                          f"{', '.join(sorted({one for one, _ in usable} - {UNKNOWN})) or 'none'}",
                          todo="use an image that has this platform, given by hand under `images` "
                               "in the pipeline's file")
-    picked = dict.fromkeys([first, *filter(None, (_best(usable, wanted) for wanted in further))])
-    if ALL in further:
+    picked = dict.fromkeys([first, *(best for wanted in platforms
+                                     if (best := _best(usable, wanted)) is not None)])
+    if ALL in platforms:
         picked |= dict.fromkeys(usable)
     whole = (len(usable) == len(entries)
-             and all(entry in picked or entry[0] == UNKNOWN for entry in usable))
+             and all(pair in picked or pair[0] == UNKNOWN for pair in usable))
     if whole:
         picked |= dict.fromkeys(usable)
     others = {digest: one for one, digest in picked if digest != first[1]}
@@ -75,6 +76,6 @@ def choose(index: Mapping[str, Any], reference: Reference, platform: str,
 
 def _best(usable: Sequence[tuple[str, str]], wanted: str) -> tuple[str, str] | None:
     """The entry with this very name, else the first that leaves its variant open."""
-    exact = [entry for entry in usable if entry[0] == wanted]
-    near = [entry for entry in usable if fits(entry[0], wanted)]
+    exact = [pair for pair in usable if pair[0] == wanted]
+    near = [pair for pair in usable if fits(pair[0], wanted)]
     return next(iter([*exact, *near]), None)

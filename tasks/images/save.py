@@ -57,11 +57,11 @@ def _save(spec: SaveSpec, wanted: Mapping[str, Image], blobs: Blobs) -> str:
     sizes = {name: image.size for name, image in wanted.items()}
     with Progress(f"save {spec.pipeline}", sizes) as progress:
         def one(name: str) -> str | None:
-            told = saved.why_not(name)
-            if told is not None:
+            reason = saved.why_not(name)
+            if reason is not None:
                 saved.add(name, archive.write(spec.folder / name, wanted[name], blobs))
             progress.of(name)(sizes[name])
-            return told
+            return reason
 
         reasons = run_all(one, sorted(wanted))
     saved.add(spec.config.name, files.sha256(spec.config))
@@ -73,7 +73,7 @@ def _save(spec: SaveSpec, wanted: Mapping[str, Image], blobs: Blobs) -> str:
 
 
 def _by_name(images: Sequence[Image]) -> dict[str, Image]:
-    found: dict[str, Image] = {}
+    by_name: dict[str, Image] = {}
     meant: dict[str, Image] = {}
     for image in images:
         other = meant.setdefault(archive.loaded_as(image.source), image)
@@ -81,8 +81,8 @@ def _by_name(images: Sequence[Image]) -> dict[str, Image]:
             raise ImageError(f"{other.source} and {image.source} would both be "
                              f"{archive.loaded_as(image.source)} in the engine",
                              todo="name one of them otherwise in the pipeline's file")
-        found[archive.file_name(image)] = image
-    return found
+        by_name[archive.file_name(image)] = image
+    return by_name
 
 
 def _remove_others(spec: SaveSpec, wanted: Mapping[str, Image]) -> None:
@@ -116,6 +116,6 @@ class _Saved:
     def add(self, name: str, digest: str) -> None:
         with self._lock:
             self._digests[name] = digest
-            present = {each: sha256 for each, sha256 in self._digests.items()
-                       if (self._folder / each).is_file()}
+            present = {file: sha256 for file, sha256 in self._digests.items()
+                       if (self._folder / file).is_file()}
             files.write_bytes(self._folder / SUMS, checksums.format_sums(present))

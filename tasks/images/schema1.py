@@ -38,7 +38,7 @@ def read(registry: Registry, manifest: Manifest, reference: Reference, resolved:
     """The image that a schema 1 manifest describes; the sizes are asked of the registry."""
     try:
         value = parsing.from_json(manifest.data)
-        digests = [str(each["blobSum"]) for each in reversed(value["fsLayers"])]
+        digests = [str(layer["blobSum"]) for layer in reversed(value["fsLayers"])]
         top = parsing.from_json(value["history"][0]["v1Compatibility"])
         platform = f"{top.get('os') or 'linux'}/{value.get('architecture') or 'amd64'}"
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import ImageError, IntegrityError, RegistryError
+from tasks.core.net.pace import MOST_CONNECTIONS
 from tasks.core.parallel import run_all
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
-from tasks.images import convert, moved_tags, plan
+from tasks.images import convert, moved_tags
 from tasks.images.destination import Destination
 from tasks.images.locked import Image, read_lock
-from tasks.images.mirror import differences, receipt
+from tasks.images.read_back import differences
+from tasks.images.receipt import receipt
 from tasks.images.reference import Reference
+from tasks.images.survey import open_registries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +41,11 @@ def verify_images(spec: VerifySpec) -> str:
     """Print what is ok, differs, is extra or has moved; ImageError where the destination differs.
 
     The receipt is gone then. What is extra there, and a source that has moved on, is gone or
-    can't be reached, is told and is no fault: what is carried is what the lock says.
+    can't be reached, is shown and is no fault: what is carried is what the lock says.
     """
     locked = read_lock(spec.lock)
     registries = Registries(spec.access)
-    for address in plan.addresses(locked, spec.destination):
-        registries.at(address).ping()
+    addresses = open_registries(registries, locked, spec.destination)
     images = convert.as_held(registries, locked, spec.destination, spec.receipt)
     drift = compare(read_json(spec.receipt, "images-receipt"), receipt(images, spec.destination))
 
@@ -54,44 +57,43 @@ def verify_images(spec: VerifySpec) -> str:
         except IntegrityError as error:
             return [error.what]
 
-    found = run_all(look, images)
+    differing = run_all(look, images, threads=MOST_CONNECTIONS)
     lines = [f"{'differs' if faults else 'ok':<9}{image.source}"
              + "".join(f"\n         {fault}" for fault in faults)
-             for image, faults in zip(images, found, strict=True)]
-    lines += [f"differs  {each}" for each in drift]
+             for image, faults in zip(images, differing, strict=True)]
+    lines += [f"differs  {line}" for line in drift]
     everything = [*locked, *(image for path in spec.locks if path.is_file() and path != spec.lock
                              for image in read_lock(path))]
-    lines += [f"extra    {each}" for each in extra(registries, everything, spec.destination)]
+    lines += [f"extra    {line}" for line in extra(registries, everything, spec.destination)]
     lines += [f"source   {tag.source}: {tag.message}"
               for tag in moved_tags.ask_sources(registries, locked)
               if tag.state not in (moved_tags.CURRENT, moved_tags.PINNED)]
     print("\n".join(lines), flush=True)
-    count = sum(bool(faults) for faults in found) + len(drift)
+    count = sum(bool(faults) for faults in differing) + len(drift)
     if count:
         spec.receipt.unlink(missing_ok=True)
         raise ImageError(f"{count} of what the receipt says is not true any more; it was removed",
                          where=spec.destination.address,
                          todo=f"run `doit images:mirror:{spec.pipeline}` again, which repairs it")
-    return (f"{len(images)} images whole at "
-            f"{' and '.join(plan.addresses(locked, spec.destination))}")
+    return f"{len(images)} images whole at {' and '.join(addresses)}"
 
 
 def compare(written: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """Where a receipt and the lock disagree."""
-    found = ([] if written["registry"] == wanted["registry"] else
+    lines = ([] if written["registry"] == wanted["registry"] else
              [f"the receipt is for {written['registry']}, not {wanted['registry']}"])
-    one = {each["source"]: each for each in written["images"]}
-    other = {each["source"]: each for each in wanted["images"]}
+    one = {entry["source"]: entry for entry in written["images"]}
+    other = {entry["source"]: entry for entry in wanted["images"]}
     for source in sorted({*one, *other}):
         if source not in one:
-            found.append(f"{source} is in the lock, not in the receipt")
+            lines.append(f"{source} is in the lock, not in the receipt")
         elif source not in other:
-            found.append(f"{source} is in the receipt, not in the lock")
+            lines.append(f"{source} is in the receipt, not in the lock")
         elif one[source] != other[source]:
             keys = sorted(key for key in {*one[source], *other[source]}
                           if one[source].get(key) != other[source].get(key))
-            found.append(f"{source}: receipt and lock differ in {', '.join(keys)}")
-    return found
+            lines.append(f"{source}: receipt and lock differ in {', '.join(keys)}")
+    return lines
 
 
 def extra(registries: Registries, images: Sequence[Image], destination: Destination) -> list[str]:
@@ -106,30 +108,33 @@ def extra(registries: Registries, images: Sequence[Image], destination: Destinat
         return [f"{name}:{tag}" for tag in sorted({*registries.at(address).tags(path)}
                                                   - named[name])]
 
-    found: list[str] = []
-    for name in sorted(named):
-        found += _told(lambda name=name: tags_of(name), f"the tags of {name}")  # type: ignore[misc]
     ours = owned([image.source for image in images], destination)
-    for address in sorted(ours):
-        found += _told(lambda address=address: [  # type: ignore[misc]
-            f"{address}/{path}" for path in sorted(registries.at(address).repositories())
-            if f"{address}/{path}" not in named
-            and any(path.startswith(below) for below in ours[address])], f"all of {address}")
-    return found
+
+    def others(address: str) -> list[str]:
+        paths = sorted(registries.at(address).repositories())
+        return [f"{address}/{path}" for path in paths if f"{address}/{path}" not in named
+                and any(path.startswith(below) for below in ours[address])]
+
+    questions = [*(partial(_answer, partial(tags_of, name), f"the tags of {name}")
+                   for name in sorted(named)),
+                 *(partial(_answer, partial(others, address), f"all of {address}")
+                   for address in sorted(ours))]
+    answers = run_all(lambda ask: ask(), questions, threads=MOST_CONNECTIONS)
+    return [line for lines in answers for line in lines]
 
 
 def owned(sources: Iterable[Reference], destination: Destination) -> dict[str, set[str]]:
     """By registry, the beginnings of the repositories that the mirror alone fills."""
-    found: dict[str, set[str]] = {}
+    beginnings: dict[str, set[str]] = {}
     for source in sources:
         below = destination.below(source.host)
-        found.setdefault(destination.registry(source), set()).add(f"{below}/" if below else "")
-    if destination.prefix and destination.address in found:
-        found[destination.address].add(f"{destination.prefix}/")
-    return found
+        beginnings.setdefault(destination.registry(source), set()).add(f"{below}/" if below else "")
+    if destination.prefix and destination.address in beginnings:
+        beginnings[destination.address].add(f"{destination.prefix}/")
+    return beginnings
 
 
-def _told(ask: Callable[[], list[str]], what: str) -> list[str]:
+def _answer(ask: Callable[[], list[str]], what: str) -> list[str]:
     """The answer, or why there is none: many registries let nobody list them."""
     try:
         return ask()

@@ -16,11 +16,12 @@ from tasks.core import files, ownership, processes
 from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
 from tasks.core.errors import AirlockError, HostError, RegistryError
-from tasks.core.net.inside import EVERYWHERE
+from tasks.core.net.network import Network
+from tasks.core.net.request import Transport
 from tasks.core.nextflow import java, launch
 from tasks.core.nextflow.machine import Machine
 from tasks.core.paths import OfflinePaths
-from tasks.core.registry.client import Access, Registries
+from tasks.core.registry.endpoint import Endpoint
 from tasks.core.schema import check, read_json
 
 REMOTE = {"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs",
@@ -41,6 +42,7 @@ class BootstrapSpec:
     layout: OfflinePaths
     launch: Path
     trust: Path
+    network: Network
     engine: Engine
     machine: Machine
     pulling: threading.Lock = field(default_factory=threading.Lock)
@@ -120,7 +122,8 @@ def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[
         *(partial(ownership.refuse_writable_by_others, spec.trust / name)
           for name in ("ca.crt", "config.json")),
         lambda: daemon.connect(spec.engine),
-        *(partial(see_registry, address, spec.ca, spec.authfile) for address in addresses),
+        *(partial(see_registry, address, spec.ca, spec.authfile, spec.network)
+          for address in addresses),
         lambda: _see_space(folder, spec.layout.root)]
     for see in looks:
         try:
@@ -159,12 +162,12 @@ def _see_space(folder: Path, place: Path) -> None:
                         todo="free space there")
 
 
-def see_registry(address: str, ca: Path | None, authfile: Path) -> None:
+def see_registry(address: str, ca: Path | None, authfile: Path, network: Network) -> None:
     """RegistryError where the registry can't be reached, trusted or logged in to."""
-    access = Access(registries={}, ca=ca, authfile=authfile if authfile.is_file() else None,
-                    hosts=EVERYWHERE)
+    registry = Endpoint(address, f"https://{address}", authfile if authfile.is_file() else None,
+                        Transport(network, ca))
     try:
-        Registries(access).at(address).ping()
+        registry.ping()
     except RegistryError as error:
         raise RegistryError(
             error.what, where=address,

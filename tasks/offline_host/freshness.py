@@ -148,7 +148,7 @@ def _refuse_over(promotion: Promotion, store: Store) -> None:
             f", or name it: tool={promotion.id}")
         raise IntegrityError(
             f"the promotion of {promotion.id} ended at {promotion.expires}, and it is "
-            f"{now.strftime(promotions.TIME)} here: a newer one may be kept from this host",
+            f"{now.strftime(promotions.TIME_FORMAT)} here: a newer one may be kept from this host",
             where=f"{store.url}: {subject.key(promotion.number)}",
             todo=f"see that this clock is right; have it pushed again on the online side{way}")
 

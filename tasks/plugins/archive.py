@@ -8,7 +8,7 @@ from tasks.core import opened
 from tasks.core.errors import IntegrityError
 
 MANIFEST = "classes/META-INF/MANIFEST.MF"
-LARGEST = 2**20
+MAX_MANIFEST = 2**20
 """Bytes of it."""
 
 
@@ -18,7 +18,7 @@ def manifest(folder: Path) -> dict[str, str]:
     if not path.is_file():
         raise IntegrityError(f"this is no Nextflow plugin: it has no {MANIFEST}",
                              where=folder.name)
-    text = opened.read(path, most=LARGEST).decode(errors="replace")
+    text = opened.read(path, most=MAX_MANIFEST).decode(errors="replace")
     text = text.replace("\r\n", "\n").replace("\n ", "")
     main = text.partition("\n\n")[0]
     pairs = (line.partition(":") for line in main.splitlines())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ from tasks.core.archives import zips
 from tasks.core.config import PluginsAt
 from tasks.core.errors import IntegrityError
 from tasks.core.net import download, urls
-from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.net.network import Network
 from tasks.core.nextflow import versions
 from tasks.core.source import resolved_config
 from tasks.plugins import archive, index, needs
 from tasks.plugins.needs import Need
 
-LARGEST_ZIP = 10**9
+MAX_ZIP = 10**9
 """Bytes of a plugin's zip; nf-amazon has 40 MB."""
 
 
@@ -27,8 +27,7 @@ LARGEST_ZIP = 10**9
 class Plugins:
     """What `plugins:cache` reads, and where its files go. `nextflow` is the runtime's version.
 
-    `by_hand` are the plugins of our own configuration; `hosts` says what of the inner network may
-    be asked beside what `at` and `urls` name.
+    `by_hand` are the plugins of our own configuration.
     """
 
     pipeline: str
@@ -43,12 +42,12 @@ class Plugins:
     archive: Path
     lock: Path
     relock: bool
-    hosts: Inside = NOWHERE
+    network: Network = field(default_factory=Network)
 
     @property
-    def inside(self) -> Inside:
-        """What may be asked of the inner network, with all that the other keys name."""
-        return self.hosts.naming(self.at.index or self.at.registry or "", *self.urls.values())
+    def named(self) -> Network:
+        """The network, where all that the other keys name may be asked, too."""
+        return self.network.naming(self.at.index or self.at.registry or "", *self.urls.values())
 
 
 def cache(spec: Plugins) -> str:
@@ -61,15 +60,16 @@ def cache(spec: Plugins) -> str:
     wanted = needs.needs(resolved_config.config(spec.resolved), answered, spec.by_hand,
                          needs.made_with(spec.runtime))
     lock = locks.read(spec.lock, "plugins-lock")
-    locked = {each["id"]: each for each in lock["plugins"]} if lock else {}
+    locked = {entry["id"]: entry for entry in lock["plugins"]} if lock else {}
     with files.scratch(spec.archive.parent, "plugins") as scratch:
         entries = _fetch(spec, wanted, locked, scratch)
         root = scratch / "unpacked"
         files.write_tar(spec.archive, root, files.tree(root))
-    files.write_text(spec.listed, "".join(f"{each['id']}@{each['version']}\n" for each in entries))
+    files.write_text(spec.listed, "".join(f"{entry['id']}@{entry['version']}\n"
+                                          for entry in entries))
     files.write_json(spec.lock, {"plugins": entries})
-    return "\n".join(f"{each['id']}@{each['version']}: {each['because']}"
-                     for each in entries) or "no plugins"
+    return "\n".join(f"{entry['id']}@{entry['version']}: {entry['because']}"
+                     for entry in entries) or "no plugins"
 
 
 def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Mapping[str, Any],
@@ -81,7 +81,7 @@ def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Mapping[str, Any],
     while left:
         asked = {name: need.version or _locked(spec, locked.get(name), need)
                  for name, need in left.items()}
-        known, base = index.ask(spec.at, asked, spec.nextflow, scratch, spec.inside)
+        known, base = index.ask(spec.at, asked, spec.nextflow, scratch, spec.named)
         for name, need in sorted(left.items()):
             release = index.choose(known, base, name, asked[name], spec.nextflow, need.condition)
             before = locked.get(name)
@@ -104,23 +104,23 @@ def _dependencies(root: Path, entries: Mapping[str, Mapping[str, str]]) -> dict[
 
     A manifest has them as `id@condition, …`; a question mark marks an optional one (PF4J).
     """
-    found = {}
+    needed_by_id = {}
     for name, entry in entries.items():
-        told = archive.manifest(root / f"{name}-{entry['version']}")
-        for needed in told.get("Plugin-Dependencies", "").split(","):
+        manifest = archive.manifest(root / f"{name}-{entry['version']}")
+        for needed in manifest.get("Plugin-Dependencies", "").split(","):
             plugin, _, condition = needed.strip().partition("@")
             if plugin and not plugin.endswith("?"):
-                found[plugin] = Need(version=None, condition=condition.strip(),
-                                     because=f"{name} depends on it")
-    return found
+                needed_by_id[plugin] = Need(version=None, condition=condition.strip(),
+                                            because=f"{name} depends on it")
+    return needed_by_id
 
 
 def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None,
          scratch: Path) -> dict[str, str]:
     name = f"{release.id}-{release.version}"
     path = scratch / f"{name}.zip"
-    got = download.fetch(urls.mapped(release.url, spec.urls), path, hosts=spec.inside,
-                         most=LARGEST_ZIP)
+    got = download.fetch(urls.mapped(release.url, spec.urls), path, network=spec.named,
+                         most=MAX_ZIP)
     sha512 = hashlib.sha512(path.read_bytes()).hexdigest()
     if before:
         locks.compare({release.name: before["sha256"]}, {release.name: got.sha256},
@@ -137,10 +137,10 @@ def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None
                              "who keeps the index")
     target = scratch / "unpacked" / name
     zips.unpack_zip(path, target)
-    told = archive.manifest(target)
-    if (told.get("Plugin-Id"), told.get("Plugin-Version")) != (release.id, release.version):
-        raise IntegrityError(f"the zip of {release.name} holds {told.get('Plugin-Id')}@"
-                             f"{told.get('Plugin-Version')}", where=urls.redact(release.url))
+    manifest = archive.manifest(target)
+    if (manifest.get("Plugin-Id"), manifest.get("Plugin-Version")) != (release.id, release.version):
+        raise IntegrityError(f"the zip of {release.name} holds {manifest.get('Plugin-Id')}@"
+                             f"{manifest.get('Plugin-Version')}", where=urls.redact(release.url))
     if before and before["sha256"] == got.sha256:
         return {**before}  # as another site's mirror of the index has it, too
     return {"id": release.id, "version": release.version, "url": urls.redact(release.url),

@@ -18,10 +18,10 @@ from tasks.core import parsing, schema
 from tasks.core.config import PluginsAt
 from tasks.core.errors import SourceError
 from tasks.core.net import download
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.nextflow import versions
 
-LARGEST = 32 << 20
+MAX_INDEX = 32 << 20
 """Bytes of an index, or of a registry's answer; Nextflow's own has about 1 MB."""
 _SPEC = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:@([0-9][A-Za-z0-9._+-]*))?")
 
@@ -46,7 +46,7 @@ def wanted(plugins: Any, where: str) -> dict[str, str | None]:
 
     Raises SourceError where an entry is no plugin, or one plugin is pinned twice.
     """
-    found: dict[str, str | None] = {}
+    versions_by_id: dict[str, str | None] = {}
     entries = plugins if isinstance(plugins, list | tuple) else []
     for entry in entries:
         match = _SPEC.fullmatch(str(entry))
@@ -54,15 +54,15 @@ def wanted(plugins: Any, where: str) -> dict[str, str | None]:
             raise SourceError(f"{entry!r} is no plugin with an exact version",
                               where=where, todo="write it as id@version, such as nf-schema@2.2.0")
         name, version = match.groups()
-        if found.get(name, version) != version:
-            raise SourceError(f"the plugin {name} is asked for as {found[name]} and {version}",
-                              where=where, todo="pin one version")
-        found[name] = version
-    return found
+        if versions_by_id.get(name, version) != version:
+            raise SourceError(f"the plugin {name} is asked for as {versions_by_id[name]} and "
+                              f"{version}", where=where, todo="pin one version")
+        versions_by_id[name] = version
+    return versions_by_id
 
 
 def ask(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str,
-        scratch: Path, hosts: Inside) -> tuple[list[Any], str]:
+        scratch: Path, network: Network) -> tuple[list[Any], str]:
     """What the site's index or registry says of these plugins, and the URL that its own hang on.
 
     A plugins.json has all plugins. A registry is asked for some (Nextflow's HttpPluginRepository,
@@ -72,7 +72,7 @@ def ask(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str,
     if at.registry is None:
         path = scratch / "plugins.json"
         if not path.is_file():
-            download.fetch(at.index or "", path, hosts=hosts, most=LARGEST)
+            download.fetch(at.index or "", path, network=network, most=MAX_INDEX)
         entries: list[Any] = schema.read_json(path, "plugins-index")
         return entries, at.index or ""
     base = at.registry.rstrip("/") + "/"
@@ -80,12 +80,12 @@ def ask(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str,
                       for name, version in sorted(asked.items()))
     query = urlencode({"plugins": listed, "nextflowVersion": nextflow})
     path = scratch / "registry.json"
-    download.fetch(f"{base}v1/plugins/dependencies?{query}", path, hosts=hosts, most=LARGEST)
+    download.fetch(f"{base}v1/plugins/dependencies?{query}", path, network=network, most=MAX_INDEX)
     try:
-        told = parsing.from_json(path.read_bytes())
+        response = parsing.from_json(path.read_bytes())
     except ValueError as error:
         raise SourceError(f"the registry did not answer in JSON: {error}", where=base) from error
-    plugins = told.get("plugins") if isinstance(told, dict) else None
+    plugins = response.get("plugins") if isinstance(response, dict) else None
     return schema.check(plugins, "plugins-index", where=base), base
 
 

@@ -44,16 +44,16 @@ def needs(config: Mapping[str, Any], answered: Mapping[str, Any], by_hand: Seque
     Nextflow loads by itself must be of that version, and where it has none, it is built in.
     Raises SourceError where an entry is no plugin, or one is pinned twice.
     """
-    found = {name: Need(version=core.get(name, version) if version is None else version,
-                        because="nextflow.config") for name, version in
-             index.wanted(config.get("plugins"), "plugins in nextflow.config").items()}
+    needs_by_id = {name: Need(version=core.get(name, version) if version is None else version,
+                              because="nextflow.config") for name, version in
+                   index.wanted(config.get("plugins"), "plugins in nextflow.config").items()}
     for name, version in index.wanted(by_hand, "plugins in the pipeline's config").items():
-        found.setdefault(name, Need(version=version or core.get(name),
-                                    because="plugins in the pipeline's config"))
+        needs_by_id.setdefault(name, Need(version=version or core.get(name),
+                                          because="plugins in the pipeline's config"))
     for name, why in _hidden(config, answered):
         if name in core:
-            found.setdefault(name, Need(version=core[name], because=why))
-    return found
+            needs_by_id.setdefault(name, Need(version=core[name], because=why))
+    return needs_by_id
 
 
 def _hidden(config: Mapping[str, Any], answered: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ is looked through after each run.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -74,12 +75,22 @@ def main() -> None:
 
 
 def fill(blobs: Path) -> int:
-    """Random files, laid out by content as the cache is and as the store will be; bytes in all."""
+    """Random files, laid out by content as the cache is and as the store will be; bytes in all.
+
+    Written block by block: a command's peak of memory counts what this process had before it.
+    """
     dice = random.Random(5000)
     sizes = [dice.randint(1_000, 20_000) for _ in range(SMALL)] + [LARGE_SIZE] * LARGE
+    blobs.mkdir(parents=True)
     for number, size in enumerate(sizes):
-        data = dice.randbytes(size)
-        files.write_bytes(blobs / files.sha256_bytes(data) / f"file{number}.fastq.gz", data)
+        new, digest = blobs / "new", hashlib.sha256()
+        with new.open("wb") as stream:
+            for start in range(0, size, files.CHUNK):
+                block = dice.randbytes(min(files.CHUNK, size - start))
+                digest.update(block)
+                stream.write(block)
+        (blobs / digest.hexdigest()).mkdir()
+        new.rename(blobs / digest.hexdigest() / f"file{number}.fastq.gz")
     return sum(sizes)
 
 

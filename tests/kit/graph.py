@@ -11,10 +11,6 @@ from doit.loader import generate_tasks
 
 from tasks.core.graph.state import State, states
 
-ROOMS = ("local_site", "runtime", "code", "resolve", "images", "data", "plugins", "reach",
-         "offline_config", "dev", "release")
-"""Those of the online side, all that dodo.py knows."""
-
 
 class Build:
     """Tasks, as doit sees them, and the state that is kept of them."""

@@ -12,7 +12,7 @@ import pytest
 from tasks.core import files
 from tasks.core.config import PluginsAt
 from tasks.core.errors import AirlockError, RegistryError, SourceError
-from tasks.core.net import bounds, download
+from tasks.core.net import bounds, download, request
 from tasks.core.registry import client as registries
 from tasks.core.registry.client import Access, Registries
 from tasks.data import blobs, bucket, ftp
@@ -22,9 +22,9 @@ from tasks.plugins import index
 from tests.kit import buckets, endless
 from tests.kit.endless import DRIPS, FLOODS, OTHERS, Speak
 from tests.kit.registry_memory import Answer, Memory, Request, serve
-from tests.kit.web import LOOPBACK, Web
+from tests.kit.web import Web, near
 
-NEAR = Reach(hosts=LOOPBACK)
+NEAR = Reach(network=near())
 LONGEST = 8.0
 """Seconds in which each of these attacks must have ended; it would go on for ever."""
 
@@ -32,13 +32,12 @@ LONGEST = 8.0
 @pytest.fixture(autouse=True)
 def low(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Bounds that a test can wait for; each test must end soon."""
-    monkeypatch.setattr(bounds, "GRACE", 0.6)
-    monkeypatch.setattr(bounds, "LARGEST", 1 << 22)
+    monkeypatch.setattr(bounds, "RESPONSE_TIME", 0.6)
+    monkeypatch.setattr(bounds, "MAX_SMALL_RESPONSE", 1 << 22)
     monkeypatch.setattr(registries, "LARGEST_LIST", 1 << 20)
-    monkeypatch.setattr(index, "LARGEST", 1 << 20)
-    monkeypatch.setattr(blobs, "LIMIT", 1 << 22)
-    monkeypatch.setattr(download, "LONGEST_WAIT", 0.02)
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.005)
+    monkeypatch.setattr(index, "MAX_INDEX", 1 << 20)
+    monkeypatch.setattr(blobs, "DEFAULT_LIMIT", 1 << 22)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
     begun = time.monotonic()
     yield
     assert time.monotonic() - begun < LONGEST
@@ -71,7 +70,7 @@ def test_an_index_of_plugins(tmp_path: Path, speak: Speak) -> None:
     for at in ({"index": "/plugins.json"}, {"registry": ""}):
         with endless.speaking(speak) as port, pytest.raises(SourceError):
             where = {key: f"http://127.0.0.1:{port}{path}" for key, path in at.items()}
-            index.ask(PluginsAt(**where), {"nf-x": None}, "24.10.5", tmp_path, LOOPBACK)
+            index.ask(PluginsAt(**where), {"nf-x": None}, "24.10.5", tmp_path, near())
         assert not any(path.stat().st_size for path in left(tmp_path))
 
 
@@ -102,7 +101,7 @@ def test_a_token(speak: Speak) -> None:
             "WWW-Authenticate": f'Bearer realm="http://127.0.0.1:{port}/t",service="x"'}, b"")
         with pytest.raises(RegistryError):
             Registries(Access(registries={"it": far.url}, ca=None, authfile=None,
-                              hosts=LOOPBACK)).at("it").manifest("a/b", "1")
+                              network=near())).at("it").manifest("a/b", "1")
 
 
 @pytest.mark.parametrize("speak", [*DRIPS, *FLOODS])
@@ -137,18 +136,18 @@ def test_a_slow_file_that_is_fast_enough_arrives(tmp_path: Path, web: Web,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes longer than what is small may take, and more than the floor's speed."""
     web.files, web.pause = {"/x.fq": b"x" * (1 << 20)}, 0.1
-    monkeypatch.setattr(bounds, "GRACE", 0.3)
+    monkeypatch.setattr(bounds, "RESPONSE_TIME", 0.3)
     found = fetch_all({f"{web.url}/x.fq": ["here"]}, bare(tmp_path))
     assert found[f"{web.url}/x.fq"].size == 1 << 20
     with pytest.raises(SourceError, match="too slow"):
-        download.fetch(f"{web.url}/x.fq", tmp_path / "y", hosts=LOOPBACK, most=1 << 21)
+        download.fetch(f"{web.url}/x.fq", tmp_path / "y", network=near(), most=1 << 21)
     assert not (tmp_path / "y").exists()
 
 
 def test_bytes_are_bounded_before_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A head, and a listing, which would fill the memory meanwhile."""
-    monkeypatch.setattr(bounds, "GRACE", 100.0)
-    monkeypatch.setattr(ftp, "MOST", 1000)
+    monkeypatch.setattr(bounds, "RESPONSE_TIME", 100.0)
+    monkeypatch.setattr(ftp, "MAX_ENTRIES", 1000)
     with endless.speaking(endless.continues) as port, pytest.raises(
             SourceError, match="more than 4 MiB"):
         sizes({f"http://127.0.0.1:{port}/x.fq": ["here"]}, NEAR)
@@ -168,8 +167,8 @@ def test_without_a_limit_there_is_one_that_says_so(tmp_path: Path) -> None:
 
 def test_retries_come_to_an_end(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each brings enough to count for none, and the file never ends."""
-    monkeypatch.setattr(download, "WORTH", 1)
-    monkeypatch.setattr(download, "ATTEMPTS_IN_ALL", 7)
+    monkeypatch.setattr(request, "PROGRESS", 1)
+    monkeypatch.setattr(request, "ATTEMPTS_IN_ALL", 7)
     web.files, web.cuts = {"/x.fq": bytes(10_000)}, {"/x.fq": 10**6}
 
     def growing(self: Web, path: str) -> bytes:
@@ -185,7 +184,7 @@ def test_retries_come_to_an_end(tmp_path: Path, web: Web, monkeypatch: pytest.Mo
     (endless.reply_drips, endless.drips), (endless.reply_floods, endless.drips),
     (endless.opens, endless.drips), (endless.opens, endless.floods)])
 def test_ftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Speak, data: Speak) -> None:
-    monkeypatch.setattr(ftp, "MOST", 1000)
+    monkeypatch.setattr(ftp, "MAX_ENTRIES", 1000)
     with endless.ftp_server(answer, data) as port, pytest.raises(SourceError):
         expand(f"ftp://127.0.0.1:{port}/x/", NEAR)
     with endless.ftp_server(answer, data) as port, pytest.raises(SourceError):
@@ -194,11 +193,9 @@ def test_ftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Speak, dat
 
 
 @pytest.fixture
-def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
-    yield
-    bucket._client.cache_clear()
 
 
 @pytest.mark.usefixtures("keys")
@@ -216,7 +213,7 @@ def test_a_bucket(tmp_path: Path, speak: Speak) -> None:
 
 @pytest.mark.usefixtures("keys")
 def test_a_bucket_whose_listing_has_no_end(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bucket, "MOST", 20)
+    monkeypatch.setattr(bucket, "MAX_OBJECTS", 20)
     pages = iter(range(10**6))
 
     def page(self: Web, path: str) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import HostError, ImageError
-from tasks.core.net.inside import NOWHERE
+from tasks.core.net.network import Network
 from tasks.core.registry.client import Access, Registries
 from tasks.images.destination import Destination
 from tasks.images.lock import lock_images
@@ -63,14 +63,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             registries={"quay.io": f"{source.url}/quay.io", "docker.io": f"{source.url}/docker.io",
                         "gone.example.org": "http://127.0.0.1:1"}, ca=ca,
             authfile=servers.login_files(root / "auth", [one.address, two.address]),
-            hosts=NOWHERE.naming(*(f"https://{each.address}" for each in (one, two)))))
+            network=Network().naming(*(f"https://{each.address}" for each in (one, two)))))
 
 
-def steps(world: World, folder: Path, *images: str, further: tuple[str, ...] = (),
+def steps(world: World, folder: Path, *images: str, platforms: tuple[str, ...] = (),
           repositories: dict[str, str] | None = None) -> Steps:
     destination = Destination(address=world.one.address, prefix=folder.name.replace("_", "-"),
                               repositories=repositories or {})
-    return image_steps.steps(folder, sorted(images), world.access, destination, further=further,
+    return image_steps.steps(folder, sorted(images), world.access, destination, platforms=platforms,
                              licences={"*/biocontainers/old": "ours"})
 
 
@@ -158,11 +158,11 @@ def test_a_single_platform_leaves_the_index_and_all_of_them_bring_it(
     assert "index" not in one
     assert pointed(world, one) == one["digest"] == read_lock(at.lock.lock)[0].manifest
     with pytest.raises(ImageError, match="add relock=1"):
-        lock_images(replace(at.lock, further=("all",)))
-    for further in (("all",), ("linux/arm64",)):
-        said = lock_images(replace(at.lock, further=further, relock=True))
-        assert ("platform: " + NEW in said) == (further == ("linux/arm64",))
-        assert at.planned(BOTH)["state"] == ("moves" if further == ("all",) else "present")
+        lock_images(replace(at.lock, platforms=("all",)))
+    for platforms in (("all",), ("linux/arm64",)):
+        said = lock_images(replace(at.lock, platforms=platforms, relock=True))
+        assert ("platform: " + NEW in said) == (platforms == ("linux/arm64",))
+        assert at.planned(BOTH)["state"] == ("moves" if platforms == ("all",) else "present")
         mirror_images(at.mirror)
         both = at.received(BOTH)
         image = read_lock(at.lock.lock)[0]
@@ -191,7 +191,7 @@ def pointed(world: World, told: dict[str, Any]) -> str:
 
 def test_a_lost_platform_is_a_mismatch(world: World, tmp_path: Path,
                                        capsys: pytest.CaptureFixture[str]) -> None:
-    at = steps(world, tmp_path, BOTH, further=("all",))
+    at = steps(world, tmp_path, BOTH, platforms=("all",))
     at.lock_and_mirror()
     other = read_lock(at.lock.lock)[0].others[0].manifest
     (world.one.data / "docker/registry/v2/repositories" / place(at.received(BOTH))
@@ -265,7 +265,7 @@ def test_what_is_extra_moved_gone_or_silent_is_told_and_no_fault(
 def test_a_silent_source_is_no_fault(world: World, tmp_path: Path,
                                      monkeypatch: pytest.MonkeyPatch,
                                      capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.0)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.0)
     at = steps(world, tmp_path, NEW, BOTH)
     at.lock_and_mirror()
     silent = replace(world.access, registries={**world.access.registries,

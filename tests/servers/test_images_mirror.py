@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import AirlockError, ImageError, IntegrityError, RegistryError
-from tasks.core.net.inside import NOWHERE
+from tasks.core.net.network import Network
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.images.destination import Destination
@@ -47,7 +47,7 @@ class World:
         return Access(registries={"quay.io": f"{self.source.url}/quay.io",
                                   "docker.io": f"{self.source.url}/docker.io"},
                       ca=self.ca, authfile=self.authfile,
-                      hosts=NOWHERE.naming(f"https://{self.target.address}"))
+                      network=Network().naming(f"https://{self.target.address}"))
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +266,7 @@ def test_verify_finds_drift_between_lock_and_receipt(
 
 def test_verify_keeps_the_receipt_where_the_registry_is_down(
         world: World, tmp_path: Path, three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.0)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.0)
     at = steps(world, tmp_path, three[:1])
     at.lock_and_mirror()
     address = f"127.0.0.1:{servers.free_port()}"
@@ -301,13 +301,13 @@ def test_a_killed_mirror_records_nothing_and_the_next_one_completes(
             **world.access.registries, fresh.address: fresh.url})
         at = steps(world, tmp_path, images, access=access, address=fresh.address)
         lock_images(at.lock)
-        code = ("from tasks.images import mirror\n"
-                "counted = mirror._counted\n"
+        code = ("from tasks.images import mirror, transfer\n"
+                "counted = transfer._counted\n"
                 "def slow(chunks, progress):\n"
                 "    for chunk in counted(chunks, progress):\n"
                 "        yield chunk\n"
                 "        time.sleep(0.2)\n"
-                "mirror._counted = slow\n"
+                "transfer._counted = slow\n"
                 "mirror.mirror_images(pickle.load(sys.stdin.buffer))\n")
         process = faults.start(code, at.mirror)
         uploads = fresh.data / "docker/registry/v2/repositories"

@@ -123,7 +123,7 @@ def test_an_image_named_by_digest_has_a_name_that_engines_take(
 def test_further_platforms_are_in_the_layout_and_the_hosts_own_in_the_archive(
         source: Server, tmp_path: Path) -> None:
     at = steps(tmp_path, source.url, ["quay.io/bio/both:1"])
-    at = replace(at, lock=replace(at.lock, further=("linux/arm64",)))
+    at = replace(at, lock=replace(at.lock, platforms=("linux/arm64",)))
     at.lock_and_save()
     image = read_lock(at.lock.lock)[0]
     for digest in image.manifests:
@@ -194,7 +194,7 @@ def test_a_flipped_byte_at_the_source_is_refused_and_named(tmp_path: Path) -> No
 
 def test_a_body_that_breaks_off_is_fetched_again(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.0)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.0)
     layer = hashlib.sha256(SHARED).hexdigest()
     broken: list[str] = []
 

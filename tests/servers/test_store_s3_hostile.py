@@ -145,7 +145,7 @@ def test_a_byte_now_and_then_does_not_last_for_ever(
         server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: str,
         kind: str) -> None:
     server.kind = kind
-    monkeypatch.setattr(bounds, "GRACE", 1.0)
+    monkeypatch.setattr(bounds, "RESPONSE_TIME", 1.0)
     begun = time.monotonic()
     with pytest.raises(StoreError, match="too slow"):
         if ask == "get":

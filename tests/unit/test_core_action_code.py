@@ -28,8 +28,8 @@ WITHOUT_READER = ("schemas/site.schema.json", "schemas/pipeline.schema.json",
 """By which the graph is loaded, whose say stands in the steps' settings; and of files that are
 written for other programs alone."""
 PASS_IT_ON = ("tasks/core/schema.py", "tasks/core/locks.py", "tasks/core/trust/promotions.py")
-ELSEWHERE = ("tasks/data/own.py", "tasks/data/private.py", "tasks/images/load.py")
-"""In steps of another site, or with input=SHEET."""
+ELSEWHERE = ("tasks/data/own.py", "tasks/data/private.py")
+"""In steps with input=SHEET."""
 
 
 @pytest.fixture(autouse=True)

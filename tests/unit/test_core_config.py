@@ -58,12 +58,12 @@ def test_every_fault_of_every_file_is_told_at_once(project: Path) -> None:
     pipeline.write_text(pipeline.read_text().replace("rows: 2", "rows: -1"))
     with pytest.raises(ConfigError) as caught:
         load({})
-    told = str(caught.value)
-    assert "config/sites/local.yml" in told
-    assert "registry.port: 'https' is not of type 'integer'" in told
-    assert "'colour' was unexpected" in told
-    assert "config/pipelines/hello.yml" in told
-    assert "data.rows: -1 is less than the minimum of 0" in told
+    message = str(caught.value)
+    assert "config/sites/local.yml" in message
+    assert "registry.port: 'https' is not of type 'integer'" in message
+    assert "'colour' was unexpected" in message
+    assert "config/pipelines/hello.yml" in message
+    assert "data.rows: -1 is less than the minimum of 0" in message
 
 
 @pytest.mark.parametrize(("key", "value"), [("pipelines", "hello"), ("pipelines", None),

@@ -12,25 +12,25 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tasks.core.errors import SourceError
+from tasks.core.errors import NetError
 from tasks.core.net.inside import Inside
 
 if TYPE_CHECKING:
     import urllib3
 
-GRACE = 120.0
+RESPONSE_TIME = 120.0
 """Seconds that an answer may take in all; of one that may be large, those for its first bytes."""
-FLOOR = 1000.0
-"""Bytes a second that a large answer must bring on the average, once GRACE is over."""
-LARGEST = 32 << 20
+MIN_SPEED = 1000.0
+"""Bytes a second that a large answer must bring on the average, once RESPONSE_TIME is over."""
+MAX_SMALL_RESPONSE = 32 << 20
 """Bytes of an answer that isn't large: of its head, its framing and its body."""
-SHORT = 1 << 14
+MAX_DRAINED = 1 << 14
 """Bytes of a body that is read although nobody wants it, so that its connection serves again."""
 
 Base = TypeVar("Base")
 
 
-class Exceeded(SourceError):
+class Exceeded(NetError):
     """What came was too much, or too slow: what has arrived of it is of no use."""
 
 
@@ -60,13 +60,13 @@ class Bound:
                 connection.settimeout(timeout)
         self._spent += time.monotonic() - begun
         self._got += count
-        if self._got > LARGEST and not self.is_large:
-            raise Exceeded(f"{self._host} sends more than {LARGEST >> 20} MiB for an answer that "
-                           "can't be so long", where=self._host)
+        if self._got > MAX_SMALL_RESPONSE and not self.is_large:
+            raise Exceeded(f"{self._host} sends more than {MAX_SMALL_RESPONSE >> 20} MiB for an "
+                           "answer that can't be so long", where=self._host)
         return count
 
     def _left(self) -> float:
-        allowed = GRACE + (self._got / FLOOR if self.is_large else 0)
+        allowed = RESPONSE_TIME + (self._got / MIN_SPEED if self.is_large else 0)
         left = allowed - self._spent
         if left <= 0.001:
             raise Exceeded(f"{self._host} is too slow: {self._got} bytes in {self._spent:.0f} "
@@ -151,7 +151,7 @@ def dismiss(response: urllib3.BaseHTTPResponse) -> None:
     """Let an answer's body be, and its connection serve again where that costs little."""
     length = getattr(response, "length_remaining", None)
     try:
-        if length is None or length > SHORT:
+        if length is None or length > MAX_DRAINED:
             response.close()
         else:
             response.drain_conn()

@@ -15,11 +15,11 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from tasks.core.errors import SourceError
+from tasks.core.errors import NetError
 from tasks.core.frozen import frozen
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-MOST = 8
+MAX_ADDRESSES = 8
 """Addresses of one name that are tried."""
 PORTS = {"http": 80, "https": 443, "ftp": 21}
 PUBLIC = ipaddress.ip_network("2000::/3")
@@ -29,11 +29,11 @@ NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::
 SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
 """Of no one place in the internet (IANA's special-purpose registries), though not all versions of
 Python say so."""
-NOBODY = {socket.AF_INET: "240.0.0.1", socket.AF_INET6: "100::1"}
+UNUSED_ADDRESSES = {socket.AF_INET: "240.0.0.1", socket.AF_INET6: "100::1"}
 """Addresses that no machine has: one that can listen there could at any address."""
 
 
-class Refused(SourceError):
+class Refused(NetError):
     """An address inside that the site doesn't name."""
 
 
@@ -57,12 +57,12 @@ class Inside:
                 options: Sequence[Any] = ()) -> socket.socket:
         """A connection, as socket.create_connection makes one; Refused where it leads inside."""
         try:
-            found = socket.getaddrinfo(host.strip("[]"), port, 0, socket.SOCK_STREAM)
+            addresses = socket.getaddrinfo(host.strip("[]"), port, 0, socket.SOCK_STREAM)
         except UnicodeError as error:
-            raise SourceError("that is no host's name", where=host) from error
-        self._judge(host, port, [str(place[0]) for *_, place in found])
+            raise NetError("that is no host's name", where=host) from error
+        self._judge(host, port, [str(place[0]) for *_, place in addresses])
         fault: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
-        for family, kind, protocol, _, place in found[:MOST]:
+        for family, kind, protocol, _, place in addresses[:MAX_ADDRESSES]:
             connection = socket.socket(family, kind, protocol)
             try:
                 for option in options:
@@ -84,8 +84,8 @@ class Inside:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
         with contextlib.suppress(socket.gaierror, UnicodeError):
-            found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-            self._judge(host, port, [str(place[0]) for *_, place in found])
+            addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+            self._judge(host, port, [str(place[0]) for *_, place in addresses])
 
     def _judge(self, host: str, port: int, addresses: Sequence[str]) -> None:
         place = _place(host, port)
@@ -93,7 +93,7 @@ class Inside:
             return
         for text in addresses:
             forms = _forms(ipaddress.ip_address(text))
-            if any(each in network for each in forms for network in self._networks()):
+            if any(form in network for form in forms for network in self._networks()):
                 continue
             if not all(map(_is_public, forms)) or _is_own(text):
                 at = f" ({text})" if text != host.strip("[]") else ""
@@ -103,11 +103,11 @@ class Inside:
                                    "site's config")
 
     def _networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-        found = []
-        for each in self.allowed:
+        networks = []
+        for name in self.allowed:
             with contextlib.suppress(ValueError):  # a host's name
-                found.append(ipaddress.ip_network(each.strip("[]"), strict=False))
-        return found
+                networks.append(ipaddress.ip_network(name.strip("[]"), strict=False))
+        return networks
 
 
 NOWHERE = Inside()
@@ -146,7 +146,7 @@ def _is_public(address: Address) -> bool:
     """Whether it is one of the internet: not loopback, private, link-local, 100.64/10, …"""
     if isinstance(address, ipaddress.IPv6Address) and address not in PUBLIC:
         return False
-    if any(address in each for each in SPECIAL):
+    if any(address in network for network in SPECIAL):
         return False
     # is_global is true of some that are multicast or reserved.
     return address.is_global and not address.is_multicast and not address.is_reserved
@@ -155,7 +155,7 @@ def _is_public(address: Address) -> bool:
 def _is_own(address: str) -> bool:
     """Whether it is an address of this machine: only those can be listened at."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    return _can_listen(family, address) and not _can_listen(family, NOBODY[family])
+    return _can_listen(family, address) and not _can_listen(family, UNUSED_ADDRESSES[family])
 
 
 def _can_listen(family: socket.AddressFamily, address: str) -> bool:

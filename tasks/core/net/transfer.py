@@ -15,17 +15,10 @@ from typing import IO, Any
 
 from tasks.core import files
 from tasks.core.errors import HostError, SourceError
+from tasks.core.net.request import Broken
 
-NOTED = 1.0
+NOTE_INTERVAL = 1.0
 """Seconds between notes of how far a transfer is: about what a killed run loses."""
-
-
-class Passing(Exception):
-    """A fault that may be gone at the next attempt; `wait` is what the server asked for."""
-
-    def __init__(self, what: str, wait: float | None = None) -> None:
-        self.wait = wait
-        super().__init__(what)
 
 
 class Denied(SourceError):
@@ -33,7 +26,7 @@ class Denied(SourceError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class RemoteFile:
     """What a server says of a file: bytes, and a strong validator (RFC 9110, 8.8), if it does.
 
     `page` says that it would send a web page, as servers do that have an answer to everything.
@@ -94,17 +87,25 @@ class Body:
 
     def add(self, block: bytes) -> None:
         # Noted before a block and never after the last one: what is left to ask for is not empty.
-        if time.monotonic() - self._noted > NOTED:
+        if time.monotonic() - self._noted > NOTE_INTERVAL:
             self.note()
         if self.total is not None and self.size + len(block) > self.total:
             total = self.total
             self.restart(None)
-            raise Passing(f"the server sends more than the {total} bytes that it named")
+            raise Broken(f"the server sends more than the {total} bytes that it named")
         self._counted(len(block))
         with _on_disk(self._stream):
             self._stream.write(block)
         self.digest.update(block)
         self.size += len(block)
+
+    def finish(self) -> None:
+        """Broken where other bytes have come than the server named."""
+        if self.total is not None and self.size != self.total:
+            what = f"the server sent {self.size} bytes of the {self.total} that it named"
+            if self.size > self.total:
+                self.restart(None)
+            raise Broken(what)
 
     def note(self) -> None:
         """Write down how far this is, where that is of use to a later run.
@@ -137,8 +138,8 @@ class Body:
 def read_note(path: Path) -> Note | None:
     """The note, or None where there is none that can be understood."""
     try:
-        told: Any = json.loads(path.read_bytes())
-        note = Note(**told)
+        fields: Any = json.loads(path.read_bytes())
+        note = Note(**fields)
     except (OSError, ValueError, TypeError):
         return None
     fits = (isinstance(note.validator, str) and isinstance(note.sha256, str)

@@ -16,7 +16,7 @@ from tasks.core.frozen import frozen
 LOCALE = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 """The same on every machine, so that nothing that is built hangs on the user's own."""
 
-FOR_SECONDS = {"NXF_OPTS": "-XX:TieredStopAtLevel=1"}
+SHORT_LIVED = {"NXF_OPTS": "-XX:TieredStopAtLevel=1"}
 """For a Java that lives for seconds: what its optimising compiler costs never comes back. It
 halves the time in which the config of nf-core's template resolves."""
 

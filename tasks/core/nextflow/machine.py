@@ -73,9 +73,9 @@ def _groups(root: Path) -> Iterator[Path]:
 
 def _numbers(group: Path, *names: str) -> list[int]:
     """The numbers in these files; none of a file that is not there or says `max`."""
-    found = []
+    numbers = []
     for name in names:
         with contextlib.suppress(OSError):
-            found += [int(word) for word in (group / name).read_text().split()
-                      if re.fullmatch(r"-?\d+", word)]
-    return found
+            numbers += [int(word) for word in (group / name).read_text().split()
+                        if re.fullmatch(r"-?\d+", word)]
+    return numbers

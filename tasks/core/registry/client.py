@@ -8,24 +8,25 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core import parsing
 from tasks.core.errors import IntegrityError, RegistryError
 from tasks.core.net import bounds
-from tasks.core.net.inside import NOWHERE, Inside
-from tasks.core.net.pace import slot
-from tasks.core.net.transport import ATTEMPTS, Broken, Transport, joined, origin
+from tasks.core.net.network import Network
+from tasks.core.net.pace import Host
+from tasks.core.net.redirects import joined, origin
+from tasks.core.net.request import Transport
 from tasks.core.registry.auth import Refused
+from tasks.core.registry.docker_hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
-from tasks.core.registry.hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.jws import payload
-from tasks.core.registry.streams import checked, chunks_of
-from tasks.core.registry.uploads import Opener, Uploads
+from tasks.core.registry.streams import checked, read_whole
+from tasks.core.registry.uploads import Opener, Started, Uploads
 
 if TYPE_CHECKING:
     import urllib3
@@ -50,15 +51,12 @@ NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """How registries are reached: the site's map of hosts, its CA and its logins.
-
-    `hosts` says what else of the inner network may be asked.
-    """
+    """How registries are reached: the site's map of hosts, its CA and its logins."""
 
     registries: Mapping[str, str]
     ca: Path | None
     authfile: Path | None
-    hosts: Inside = NOWHERE
+    network: Network = field(default_factory=Network)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +77,7 @@ _small: dict[str, bytes] = {}
 """Small blobs by URL."""
 
 
-def seen(digest: str) -> Manifest | None:
+def known_manifest(digest: str) -> Manifest | None:
     """A manifest that this process has read from any registry: public ones count each read."""
     return _manifests.get(digest)
 
@@ -89,7 +87,7 @@ class Registries:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._transport = Transport(access.ca, access.hosts.naming(*access.registries.values()))
+        self._transport = Transport(access.network.naming(*access.registries.values()), access.ca)
         self._made: dict[str, Registry] = {}
         self._lock = threading.Lock()
 
@@ -108,6 +106,17 @@ def endpoint(host: str, registries: Mapping[str, str]) -> str:
     return (mapped or f"https://{HUB_ADDRESS if host == DOCKER_HUB else host}").rstrip("/")
 
 
+def _then_close(chunks: Iterator[bytes], held: ExitStack, limits: Host) -> Iterator[bytes]:
+    """Pass bytes on, and give the connection back after the last of them.
+
+    The destination of an upload may answer long after that. Where it is the same host, the upload
+    shares this thread's connection, which is kept until both are done.
+    """
+    yield from chunks
+    if limits.held.depth == 1:
+        held.close()
+
+
 class Registry(Endpoint):
     """What is asked of a registry, and sent to it."""
 
@@ -115,25 +124,18 @@ class Registry(Endpoint):
         super().__init__(host, url, authfile, transport)
         self._uploads = Uploads(self)
 
-    def ping(self) -> None:
-        """Ask the registry whether it is one, and lets us in."""
-        response = self.ask("GET", f"{self.base}/v2/", (), "the API")
-        if response.status != 200:
-            raise self.unexpected(response, "the API", f"{self.base}/v2/")
-        bounds.dismiss(response)
-
     def manifest(self, path: str, reference: str) -> Manifest:
         """A manifest or index by tag or digest; RegistryError names the image where there is none.
 
         Its bytes are held against the digest.
         """
-        found = self.find_manifest(path, reference)
-        if found is None:
+        manifest = self.find_manifest(path, reference)
+        if manifest is None:
             raise RegistryError(f"there is no image {self.name(path, reference)}",
                                 where=self.url(path, f"manifests/{reference}"),
                                 todo="check the name and the tag in the pipeline; if it was there "
                                      "before, its tag may have moved: try relock=1")
-        return found
+        return manifest
 
     def find_manifest(self, path: str, reference: str) -> Manifest | None:
         """The same, or None where there is none."""
@@ -178,26 +180,26 @@ class Registry(Endpoint):
 
     def _list(self, url: str, key: str, scopes: tuple[str, ...], name: str) -> list[str]:
         """A list that comes in pages, each linked from the one before."""
-        found: list[str] = []
+        names: list[str] = []
         left, until = LARGEST_LIST, time.monotonic() + LONGEST_LIST
         for _ in range(PAGES):
             response, data = self._get(url, scopes, name, left)
             left -= len(data)
             if response.status == 404:
-                return found
+                return names
             try:
-                found += map(str, parsing.from_json(data)[key] or [])
+                names += map(str, parsing.from_json(data)[key] or [])
             except (ValueError, KeyError, TypeError):
                 raise RegistryError(f"{self.host} answered nonsense for {name}",
                                     where=url) from None
             link = NEXT.search(response.headers.get("Link", ""))
             following = joined(url, link[1]) if link else url
             if following == url or origin(following) != origin(url):
-                return found
+                return names
             url = following
             if time.monotonic() > until:
                 break
-        raise RegistryError(f"{self.host} does not come to an end with {name}: {len(found)} names "
+        raise RegistryError(f"{self.host} does not come to an end with {name}: {len(names)} names "
                             "so far", where=self.base)
 
     def blob_size(self, path: str, digest: str) -> int | None:
@@ -209,8 +211,8 @@ class Registry(Endpoint):
             return None
         if response.status != 200:
             raise self.unexpected(response, name, url)
-        told = parsing.whole_number(response.headers.get("Content-Length", ""))
-        return -1 if told is None else told
+        size = parsing.whole_number(response.headers.get("Content-Length", ""))
+        return -1 if size is None else size
 
     @contextmanager
     def blob(self, path: str, digest: str, size: int) -> Iterator[Iterator[bytes]]:
@@ -223,34 +225,39 @@ class Registry(Endpoint):
         if url in _small:
             yield iter((_small[url],))
             return
-        with slot(self.address), Download(self, url, self.pull(path), name) as chunks:
-            good = checked(chunks, digest, size, name, url)
+        with ExitStack() as held:
+            limits = held.enter_context(self.limits.slot())
+            chunks = held.enter_context(Download(self, url, self.pull(path), name))
+            good = _then_close(checked(chunks, digest, size, name, url), held, limits)
             if 0 < size <= SMALL and len(_small) < MANY:
                 _small[url] = b"".join(good)
                 good = iter((_small[url],))
             yield good
 
-    def mount(self, path: str, digest: str, source: str) -> bool:
-        """Make a blob of repository `source` one of `path` too; False where that is refused."""
+    def mount(self, path: str, digest: str, source: str) -> bool | Started:
+        """Make a blob of repository `source` one of `path` too; whether that was done.
+
+        A registry that doesn't mount it may have opened an upload in its place.
+        """
         query = urllib.parse.urlencode({"mount": digest, "from": self.inner(source)})
-        url = f"{self.url(path, 'blobs/uploads/')}?{query}"
+        url, name = self.url(path, "blobs/uploads/"), self.name(path, digest)
         try:
-            response = self.ask("POST", url, (*self.push(path), *self.pull(source)),
-                                self.name(path, digest), {"Content-Length": "0"}, b"")
+            response = self.ask("POST", f"{url}?{query}", (*self.push(path), *self.pull(source)),
+                                name, {"Content-Length": "0"}, b"")
         except Refused:  # maybe to read the other repository; an upload asks for less
             return False
-        if response.status == 201:
-            return True
         if response.status == 202:
-            self._cancel(path, response)
-        elif response.status not in (400, 404, 405):
-            raise self.unexpected(response, self.name(path, digest), url)
-        return False
+            return self._uploads.started(url, name, response)
+        if response.status not in (201, 400, 404, 405):
+            raise self.unexpected(response, name, url)
+        bounds.dismiss(response)
+        return response.status == 201
 
-    def upload(self, path: str, digest: str, size: int, source: Opener) -> None:
+    def upload(self, path: str, digest: str, size: int, source: Opener,
+               started: Started | None = None) -> None:
         """Send a blob as it comes from `source`, which is opened anew for each attempt."""
         self._uploads.send(path, digest, size, source,
-                           lambda: self.blob_size(path, digest) == size)
+                           lambda: self.blob_size(path, digest) == size, started)
 
     def put_manifest(self, path: str, reference: str, manifest: Manifest) -> bool:
         """Put a manifest by tag or digest; False where the registry misses one of its blobs."""
@@ -259,36 +266,24 @@ class Registry(Endpoint):
         response = self.ask("PUT", url, self.push(path), name,
                             {"Content-Type": manifest.media_type}, manifest.data)
         if response.status in (200, 201, 202):
-            told = response.headers.get("Docker-Content-Digest")
+            taken_as = response.headers.get("Docker-Content-Digest")
             bounds.dismiss(response)
-            if told and told != manifest.digest:
-                raise IntegrityError(f"{self.host} took the manifest of {name} as {told}, but it "
-                                     f"is {manifest.digest}", where=url)
+            if taken_as and taken_as != manifest.digest:
+                raise IntegrityError(f"{self.host} took the manifest of {name} as {taken_as}, "
+                                     f"but it is {manifest.digest}", where=url)
             return True
         error = self.unexpected(response, name, url)
         if response.status in (400, 404) and "BLOB_UNKNOWN" in str(error):
             return False
         raise error
 
-    def _cancel(self, path: str, response: urllib3.BaseHTTPResponse) -> None:
-        """Give back the upload that a registry opened in place of a mount."""
-        location = self.location(self.url(path, "blobs/uploads/"), response)
-        bounds.dismiss(self.ask("DELETE", location, self.push(path), path))
-
     def _get(self, url: str, scopes: tuple[str, ...], name: str,
              most: int) -> tuple[urllib3.BaseHTTPResponse, bytes]:
         """An answer of 200 or 404 with its bytes, asked for again where the connection breaks."""
-        for attempt in range(1, ATTEMPTS + 1):
+        def ask() -> urllib3.BaseHTTPResponse:
             response = self.ask("GET", url, scopes, name, {"Accept": ACCEPT})
             if response.status not in (200, 404):
                 raise self.unexpected(response, name, url)
-            try:
-                data = b"".join(chunks_of(response, name, most))
-            except Broken:
-                if attempt == ATTEMPTS:
-                    raise
-                self.transport.rest(url, attempt)
-            else:
-                response.release_conn()
-                return response, data
-        raise AssertionError(f"no outcome for {name}")
+            return response
+
+        return read_whole(ask, lambda attempt: self.transport.rest(url, attempt), name, most)

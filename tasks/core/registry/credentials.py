@@ -111,9 +111,9 @@ def _ask(helper: str, name: str) -> Login | None:
                             where=f"login for {name}",
                             todo="install it, or take it out of the Docker config file")
     try:
-        told = subprocess.run([program, "get"], input=name.encode(), capture_output=True,
+        helped = subprocess.run([program, "get"], input=name.encode(), capture_output=True,
                               timeout=60, check=False)
-        answer = parsing.from_json(told.stdout) if told.returncode == 0 else None
+        answer = parsing.from_json(helped.stdout) if helped.returncode == 0 else None
     except (subprocess.TimeoutExpired, ValueError):
         raise RegistryError(f"the credential helper {program} gave no usable answer",
                             where=f"login for {name}",

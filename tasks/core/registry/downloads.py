@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tasks.core import parsing
 from tasks.core.net import bounds
-from tasks.core.net.transport import ATTEMPTS, Broken
+from tasks.core.net.request import ATTEMPTS, Broken
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.streams import chunks_of
 
@@ -49,8 +49,8 @@ class Download:
         bounds.allow_large(response)
         if response.status == 200:
             return response, offset
-        told = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-        if response.status == 206 and told and parsing.whole_number(told[1]) == offset:
+        part = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+        if response.status == 206 and part and parsing.whole_number(part[1]) == offset:
             return response, 0
         raise self._at.unexpected(response, self._name, self._url)
 

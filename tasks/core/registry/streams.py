@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from tasks.core.errors import IntegrityError, RegistryError, SourceError
-from tasks.core.net.transport import Broken
+from tasks.core.errors import IntegrityError, RegistryError
+from tasks.core.net.request import ATTEMPTS, Broken
 
 if TYPE_CHECKING:
     import urllib3
@@ -18,17 +18,17 @@ CHUNK = 1 << 18
 def checked(chunks: Iterator[bytes], digest: str, size: int, name: str,
             where: str) -> Iterator[bytes]:
     """Pass bytes on, each chunk when the next has come: the last only if digest and size agree."""
-    found, count, held = hashlib.sha256(), 0, b""
+    hashed, count, held = hashlib.sha256(), 0, b""
     for chunk in chunks:
         if held:
             yield held
-        found.update(chunk)
+        hashed.update(chunk)
         count, held = count + len(chunk), chunk
         if count > size:
             break
-    if count != size or f"sha256:{found.hexdigest()}" != digest:
+    if count != size or f"sha256:{hashed.hexdigest()}" != digest:
         raise IntegrityError(f"the bytes of {name} are not what its digest says: {count} bytes "
-                             f"with sha256:{found.hexdigest()}, for {size} bytes", where=where,
+                             f"with sha256:{hashed.hexdigest()}, for {size} bytes", where=where,
                              todo="the registry's data are damaged, or were changed; nothing of "
                                   "this image was recorded. Ask the registry's administrator")
     if held:
@@ -46,8 +46,24 @@ def chunks_of(response: urllib3.BaseHTTPResponse, name: str, most: int | None = 
             if most is not None and count > most:
                 raise RegistryError(f"the answer for {name} is longer than {most} bytes")
             yield chunk
-    except SourceError as error:  # too much, or too slow
-        raise RegistryError(error.what, where=name, todo=error.todo) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise Broken(f"the transfer of {name} ended early: {type(error).__name__}",
                      todo="run the same command again") from None
+
+
+def read_whole(ask: Callable[[], urllib3.BaseHTTPResponse], rest: Callable[[int], None], name: str,
+               most: int) -> tuple[urllib3.BaseHTTPResponse, bytes]:
+    """Return a response and all of its body, asked for again where the connection breaks."""
+    attempt = 1
+    while True:
+        response = ask()
+        try:
+            body = b"".join(chunks_of(response, name, most))
+        except Broken:
+            if attempt == ATTEMPTS:
+                raise
+            rest(attempt)
+            attempt += 1
+        else:
+            response.release_conn()
+            return response, body

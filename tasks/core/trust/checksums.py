@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.core import files
 from tasks.core.errors import IntegrityError
 
-LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
+SUM_LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
 
 def format_sums(digests: Mapping[str, str]) -> bytes:
@@ -33,7 +33,7 @@ def parse_sums(data: bytes, *, where: object) -> dict[str, str]:
     if text and not text.endswith("\n"):
         raise IntegrityError("the list of checksums is cut off", where=where)
     for number, line in enumerate(text.split("\n")[:-1], 1):
-        match = LINE.fullmatch(line)
+        match = SUM_LINE.fullmatch(line)
         if match is None:
             raise IntegrityError(f"line {number} is not `<sha256>  <path>`", where=where)
         digest, path = match.groups()

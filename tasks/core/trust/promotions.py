@@ -30,7 +30,7 @@ MAX_READ = 50
 
 FILE_NAME = re.compile(r"([0-9]{8})\.json")
 CARRY_AGAIN = "carry it again; if it stays so, ask those who pushed it"
-TIME = "%Y-%m-%dT%H:%M:%SZ"
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,15 +106,15 @@ class Trust:
 
 def time(text: str) -> datetime:
     """A time as promotions have it."""
-    return datetime.strptime(text, TIME).replace(tzinfo=timezone.utc)
+    return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=timezone.utc)
 
 
 def plan(subject: Subject, name: str, *, before: int, valid: int | None,
          now: datetime) -> Promotion:
     """The promotion of `name` that follows number `before`; it is valid for so many seconds."""
-    expires = None if valid is None else (now + timedelta(seconds=valid)).strftime(TIME)
+    expires = None if valid is None else (now + timedelta(seconds=valid)).strftime(TIME_FORMAT)
     return Promotion(pipeline=subject.pipeline, id=name, number=before + 1,
-                     signed=now.strftime(TIME), expires=expires)
+                     signed=now.strftime(TIME_FORMAT), expires=expires)
 
 
 def read(path: Path) -> Promotion | None:

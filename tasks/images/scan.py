@@ -147,7 +147,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def main(words: Sequence[str]) -> int:
-    """The command line; 0 all well, 1 where an image could not be told, 2 for a wrong use."""
+    """The command line; 0 all well, 1 where an image can't be known, 2 for a wrong call."""
     parser = _arguments()
     options = parser.parse_args(words)
     try:

@@ -14,7 +14,7 @@ from tasks.images.processes import Process
 from tasks.images.reference import complete
 
 DOCKER, PODMAN, APPTAINER = "docker", "podman", "apptainer"
-FILE = re.compile(r"(https?|oras|library|shub|file)://[^\s'\"]+|/[^\s'\"]+")
+IMAGE_FILE = re.compile(r"(https?|oras|library|shub|file)://[^\s'\"]+|/[^\s'\"]+")
 """What Apptainer takes as it stands: an image file's address or path, or a library's."""
 
 
@@ -34,7 +34,7 @@ class Selector:
     """`withName: 'pattern'`: the images by the names that the sources give them.
 
     `choice` is Groovy whose value is one of these names; None where it is always the same image,
-    or where the choice can't be told outside of the pipeline's files.
+    or where the choice can't be made outside of the pipeline's files.
     """
 
     pattern: str
@@ -49,9 +49,9 @@ class Selector:
 
 @dataclass(kw_only=True)
 class Scan:
-    """What was found.
+    """The result of a scan.
 
-    `faults` are images that can't be told, `notices` what was not followed; both one a line with
+    `faults` are images that can't be known, `notices` what was not followed; both one a line with
     file and line before them.
     """
 
@@ -84,7 +84,7 @@ class Resolver:
 
     def add(self, process: Process, name: str, aliases: Iterable[str],
             container: Directive) -> None:
-        """Note each image that the container can be, or why it can't be told."""
+        """Note each image that the container can be, or why that can't be known."""
         place = f"{container.file}:{container.line}: {process.name}"
         for value, _, image in self.images(container, faults=(place, self.scan.faults)):
             if isinstance(value, Default):
@@ -120,7 +120,7 @@ class Resolver:
         """
         text = value.strip()
         if self.engine == APPTAINER:
-            if FILE.fullmatch(text):
+            if IMAGE_FILE.fullmatch(text):
                 return text
             if text.startswith("docker://"):
                 return f"docker://{complete(text.removeprefix('docker://'), None)}"

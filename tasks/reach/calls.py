@@ -1,4 +1,4 @@
-"""Under which conditions the code of a pipeline is come to, as its workflows call it."""
+"""Under which conditions the code of a pipeline runs, as its workflows call it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tasks.core.source.groovy.values import Unknown, Values, truths
 from tasks.core.source.scripts import LOOSE, PROCESS, WORKFLOW, Definition, Scripts, arguments
 from tasks.reach.text import flattened, params_of
 
-VISITS = 20_000
+MAX_VISITS = 20_000
 """Bounds the ways that are followed, which multiply where workflows call workflows."""
-LONGEST = 80
+MAX_CONDITION_LENGTH = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class Walk:
 
     def surely_uncalled(self, definition: Definition | None) -> bool:
         """Whether no way to a definition can have been missed; None is what nothing names."""
-        return len(self._seen) < VISITS and not (
+        return len(self._seen) < MAX_VISITS and not (
             definition and definition.name in self.unresolved)
 
     def run(self, main: str) -> None:
@@ -102,7 +102,7 @@ class Walk:
     def _visit(self, definition: Definition, known: Known, way: Way) -> None:
         key = (id(definition), way.cut, way.name, tuple(guard for guard in way.guards),
                frozenset((name, known.values.get(name)) for name in definition.takes))
-        if definition in self._stack or key in self._seen or len(self._seen) >= VISITS:
+        if definition in self._stack or key in self._seen or len(self._seen) >= MAX_VISITS:
             return
         self._seen.add(key)
         if definition.kind == PROCESS:
@@ -255,4 +255,4 @@ def _below(way: Way, token: Token, callee: Definition) -> str:
 
 def _short(text: str) -> str:
     shown = re.sub(r"\s+", " ", text).strip()
-    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST - 1]}…"
+    return shown if len(shown) <= MAX_CONDITION_LENGTH else f"{shown[:MAX_CONDITION_LENGTH - 1]}…"

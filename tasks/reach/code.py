@@ -13,14 +13,14 @@ from tasks.core.source.groovy.syntax import ends_statement
 from tasks.core.source.groovy.tokens import NAME, Token
 from tasks.core.source.scripts import COMMANDS, PROCESS, Definition
 from tasks.reach.commands import fetches, is_shell, uncommented
-from tasks.reach.text import NEAR, flat, is_shown, mentions, printable, spoken, strings
+from tasks.reach.text import CONTEXT_LENGTH, flat, is_shown, mentions, printable, spoken, strings
 
 SightKind = Literal["download", "url", "service", "container", "shown"]
 """Kinds of findings, or what is only counted: images, and what is shown to people."""
-CONNECTS = ("openConnection", "openStream", "toURL", "HttpURLConnection", "HttpClient",
+CONNECTING_CALLS = ("openConnection", "openStream", "toURL", "HttpURLConnection", "HttpClient",
             "HttpRequest", "Socket", "fromSRA")
 """What Groovy code connects by."""
-MAILERS = ("sendmail", "mail", "mailx", "mutt")
+MAIL_COMMANDS = ("sendmail", "mail", "mailx", "mutt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +90,8 @@ def commands(text: str) -> Iterator[tuple[SightKind, str, int]]:
 def _is_prose(text: str, start: int, length: int) -> bool:
     """Whether an address stands amid a quoted sentence, not as a word of its own."""
     end = start + length
-    before = text[max(text.rfind("\n", 0, start) + 1, start - NEAR):start]
-    after = text[end:end + NEAR].partition("\n")[0]
+    before = text[max(text.rfind("\n", 0, start) + 1, start - CONTEXT_LENGTH):start]
+    after = text[end:end + CONTEXT_LENGTH].partition("\n")[0]
     quoted = re.search(r"(['\"])[^'\"]*\s[^'\"]*$", before)
     return ((quoted is not None and before.count(quoted[1]) % 2 == 1)
             or after.lstrip()[:1] in (">", "<"))
@@ -102,7 +102,7 @@ def _of_code(sources: Sources, code: Definition) -> Iterator[Sight]:
     for token, said in spoken(code.body):
         text = flat(token)
         fetched = fetches(text) if executes else []
-        if fetched or (executes and token.text in MAILERS):
+        if fetched or (executes and token.text in MAIL_COMMANDS):
             yield _sight(sources, code, "download" if fetched else "service",
                          fetched[0].command if fetched else token.text, token, text, 0)
             continue
@@ -112,7 +112,7 @@ def _of_code(sources: Sources, code: Definition) -> Iterator[Sight]:
     lines = set()
     for at, token in enumerate(code.body):
         made = at and code.body[at - 1].is_name("new")
-        if token.line not in lines and (token.is_name(*CONNECTS) or (
+        if token.line not in lines and (token.is_name(*CONNECTING_CALLS) or (
                 made and token.is_name("URL"))):
             lines.add(token.line)
             yield Sight(kind="service", what=sources.lines(code.file)[token.line - 1].strip(),

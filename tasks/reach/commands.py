@@ -33,15 +33,16 @@ FETCHERS = (
 SHELL = re.compile(f"{COMMAND}(?P<tool>(?:{'|'.join(FETCHERS)})(?![\\w.=:-]))"
                    r"(?!\s+(?:-V\b|--version|-h\b|--help))", re.MULTILINE)
 
-LOCAL = (r"cp|mv|ln|mkdir|cd|ls|rm|touch|cat|tar|unzip|gunzip|chmod|find|grep|sed|awk|export"
-         r"|python3?")
-TELLS = (r"(?:\S{0,200}download\S{0,200}|fetch|\S{0,200}update[-_]?(?:db|data|blastdb)\S{0,200}"
-         r"|\S{0,200}install[-_](?:db|databases?)\S{0,200})")
+LOCAL_COMMANDS = (r"cp|mv|ln|mkdir|cd|ls|rm|touch|cat|tar|unzip|gunzip|chmod|find|grep|sed|awk"
+                  r"|export|python3?")
+DOWNLOAD_WORDS = (r"(?:\S{0,200}download\S{0,200}|fetch"
+                  r"|\S{0,200}update[-_]?(?:db|data|blastdb)\S{0,200}"
+                  r"|\S{0,200}install[-_](?:db|databases?)\S{0,200})")
 DOWNLOADS = re.compile(
-    rf"{COMMAND}(?P<tool>(?!-|(?:{LOCAL})\s)(?:{TELLS}|"
-    rf"[\w./-]{{1,200}}(?:[ \t]{{1,200}}\S{{1,200}}){{0,2}}?[ \t]{{1,200}}{TELLS}))"
+    rf"{COMMAND}(?P<tool>(?!-|(?:{LOCAL_COMMANDS})\s)(?:{DOWNLOAD_WORDS}|"
+    rf"[\w./-]{{1,200}}(?:[ \t]{{1,200}}\S{{1,200}}){{0,2}}?[ \t]{{1,200}}{DOWNLOAD_WORDS}))"
     r"(?=\s|$)", re.MULTILINE)
-"""A program that is told to download, by its name or one of its first words."""
+"""A program that downloads, by its name or one of its first words."""
 
 CALLS = re.compile(
     r"(?P<tool>\b(?:download\.file|install\.packages|biocLite|BiocManager::install|useMart"
@@ -52,7 +53,7 @@ CALLS = re.compile(
     r"|(?<=['\"])(?:wget|curl|aria2c|prefetch|fasterq-dump)(?=[\s'\"]))")
 """What fetches in Python, R and Perl; and programs that these start."""
 COMMENT = re.compile(r"(?:(?<=\s)|^)#[^\n]*", re.MULTILINE)
-SAID = re.compile(r"[^\S\n]*(?:echo|printf|log|message|warning|stop|die|print)\b", re.IGNORECASE)
+MESSAGE = re.compile(r"[^\S\n]*(?:echo|printf|log|message|warning|stop|die|print)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ def fetches(text: str) -> list[Fetch]:
             if first in fetched:
                 continue
             begin = max(bare.rfind(separator, first, start) + 1 for separator in "|;&") or first
-            if pattern is CALLS or not SAID.match(bare, begin):
+            if pattern is CALLS or not MESSAGE.match(bare, begin):
                 end = bare.find("\n", start)
                 last = len(bare) if end < 0 else end
                 fetched[first] = Fetch(command=" ".join(bare[start:last].split()), start=start,

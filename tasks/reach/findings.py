@@ -1,4 +1,4 @@
-"""What is told of a pipeline's reach: findings with their answers, and counts of the rest."""
+"""The report on a pipeline's reach: findings with their answers, and counts of the rest."""
 
 from __future__ import annotations
 

@@ -27,14 +27,14 @@ from tasks.reach.text import URL, flat, flattened, mentions, params_of, printabl
 SHOWN = "only shown to people"
 IMAGES = "an image or an environment, which offline.config replaces"
 UNUSED = "in a profile that the staged runs do not use"
-DESCRIBED = ("manifest", "validation")
+DESCRIBING_SCOPES = ("manifest", "validation")
 """Scopes of a config whose texts are for people: what the pipeline is, and its help."""
-ASKED = ("process", "env", "docker", "podman")
+COMMAND_SCOPES = ("process", "env", "docker", "podman")
 """Scopes whose texts are parts of commands, even where they are of several words."""
-SWITCHED = ("wave", "tower", "fusion", "weblog")
+SERVER_SCOPES = ("wave", "tower", "fusion", "weblog")
 """Scopes of a config that ask a server of their own once `enabled` is set."""
 SCHEMA = "nextflow_schema.json"
-PROGRAMS = ("bin", "templates")
+PROGRAM_FOLDERS = ("bin", "templates")
 """Folders of the code whose files are run by tasks."""
 
 
@@ -49,7 +49,7 @@ def scan(place: Path, config: Mapping[str, Any], staged: Staged, profile: str, *
 
 
 class Scan:
-    """One pipeline: its files, its params with their values offline, and what was found so far."""
+    """One pipeline: its files, its params with their values offline, and the report so far."""
 
     def __init__(self, sources: Sources, config: Mapping[str, Any], staged: Staged,
                  profile: str, root: str) -> None:
@@ -132,7 +132,7 @@ class Scan:
 
     def _setting(self, setting: Setting) -> None:
         used = self._used(setting.profile)
-        if used and setting.path[-1] == "enabled" and setting.path[0] in SWITCHED:
+        if used and setting.path[-1] == "enabled" and setting.path[0] in SERVER_SCOPES:
             if not setting.tokens[0].is_name("false"):
                 self._switch(setting)
         elif not used or setting.path[0] != "params":
@@ -154,7 +154,8 @@ class Scan:
                     self.report.count(UNUSED, setting.file, line)
                 elif setting.path[-1] in ("container", "conda", "registry"):
                     self.report.count(IMAGES, setting.file, line)
-                elif setting.path[0] in DESCRIBED or (said and setting.path[0] not in ASKED):
+                elif setting.path[0] in DESCRIBING_SCOPES or (
+                        said and setting.path[0] not in COMMAND_SCOPES):
                     self.report.count(SHOWN, setting.file, line)
                 else:
                     off = self.staged.toggles.get(f"{setting.path[0]}.enabled") is False
@@ -188,7 +189,7 @@ class Scan:
         for sight, definition in sights:
             self._sight(sight, definition, walk.ways.get(id(sight.anchor), []), walk)
         programs = [path for path in sorted(self.sources.files) if "tests" not in path.split("/")
-                    and not {*PROGRAMS}.isdisjoint(path.split("/")[:-1])]
+                    and not {*PROGRAM_FOLDERS}.isdisjoint(path.split("/")[:-1])]
         for path in programs:
             users = self._users(path, programs, parsed)
             ways = [way for user in users for way in walk.ways.get(id(user), [])]
@@ -253,7 +254,7 @@ class Scan:
 
 
 def _guards(ways: Sequence[Way]) -> list[Guard]:
-    """What keeps a place from being come to; where it is, the innermost conditions on params.
+    """What keeps a place from running; where nothing does, the innermost conditions on params.
 
     These are all that stand in the same file, for one of them is often the param to set.
     """

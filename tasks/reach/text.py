@@ -15,16 +15,16 @@ SHOWN_BEFORE = re.compile(r"(?:href\s*=\s*\\?['\"]?|\]\(|src\s*=\s*\\?['\"]?|sec
                   r"|(?:^|[\s;{(])(?:echo|printf|print|cat|message|warning|stop)\b.*)$",
                   re.IGNORECASE)
 """What stands before an address that is written for people: a link, or a message."""
-ENDS = ".,;:!?*"
-LONGEST = 200
-SAYS = ("info", "warn", "error", "debug", "println", "print", "exit", "printf", "Exception",
-        "IllegalArgumentException", "RuntimeException")
+PUNCTUATION = ".,;:!?*"
+MAX_URL_LENGTH = 200
+MESSAGE_CALLS = ("info", "warn", "error", "debug", "println", "print", "exit", "printf",
+                 "Exception", "IllegalArgumentException", "RuntimeException")
 """Calls whose texts are read by people."""
-NEAR = 2000
+CONTEXT_LENGTH = 2000
 """Characters of a line, before an address and behind it, that tell what it is there for."""
-COMPARES = ("contains", "equals", "startsWith", "endsWith", "matches", "replace", "replaceAll",
-            "replaceFirst", "tokenize", "split")
-"""Calls that hold a text against another, or look for it there."""
+COMPARING_CALLS = ("contains", "equals", "startsWith", "endsWith", "matches", "replace",
+                   "replaceAll", "replaceFirst", "tokenize", "split")
+"""Calls that compare a text with another, or look for it there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +45,13 @@ def printable(sources: Sources, path: str) -> str:
 def mentions(text: str) -> list[Mention]:
     """The addresses of a string's text."""
     whole = URL.match(text) is not None and not re.search(r"\s", text)
-    return [Mention(url=match[0].rstrip(ENDS)[:LONGEST], start=match.start(), whole=whole)
-            for match in URL.finditer(text)]
+    return [Mention(url=match[0].rstrip(PUNCTUATION)[:MAX_URL_LENGTH], start=match.start(),
+                    whole=whole) for match in URL.finditer(text)]
 
 
 def is_shown(text: str, start: int) -> bool:
     """Whether the address at `start` is part of a link or a message on its line."""
-    line = text[max(text.rfind("\n", 0, start) + 1, start - NEAR):start]
+    line = text[max(text.rfind("\n", 0, start) + 1, start - CONTEXT_LENGTH):start]
     return SHOWN_BEFORE.search(line) is not None
 
 
@@ -78,7 +78,7 @@ def spoken(tokens: Sequence[Token], *, prose: bool = True,
     until = chain_end = 0
     prosaic = False
     for at, token in enumerate(tokens):
-        if token.is_name(*SAYS, *COMPARES):
+        if token.is_name(*MESSAGE_CALLS, *COMPARING_CALLS):
             until = max(until, _behind_arguments(tokens, at + 1))
         string = token.kind in (STRING, GSTRING)
         if prose and string and at >= chain_end:
@@ -152,7 +152,7 @@ def params_of(tokens: Sequence[Token]) -> list[str]:
 
 
 def _member(tokens: Sequence[Token]) -> Iterator[str]:
-    """What is taken of a map by the tokens behind it, where that is told by name."""
+    """What the tokens behind a map take of it, where they name it."""
     if len(tokens) > 1 and tokens[0].is_op(".", "?."):
         by_call = len(tokens) > 3 and tokens[1].is_name("get") and tokens[2].is_op("(")
         if not by_call:

@@ -14,10 +14,12 @@ from functools import cache
 
 from tasks.core.errors import ImageError
 
-STEPS = 10**6
-"""What may be matched here, at worst: the name's length, to the power of the repeats."""
-SECONDS = 20.0
-"""For all that is matched elsewhere, in one run."""
+MAX_STEPS = 10**6
+"""Steps that a match in this process may take, at worst: the name's length to the power of the
+repeats.
+"""
+MAX_SECONDS = 20.0
+"""Seconds for all matches in processes of their own, in one run."""
 _CLASS = re.compile(r"\\.|\[\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _MATCH = ("import json, re, sys\npattern, name = json.load(sys.stdin)\n"
           "print(re.fullmatch(pattern, name) is not None)")
@@ -40,7 +42,7 @@ def fullmatch(pattern: str, name: str) -> bool:
     try:
         answer = processes.run([sys.executable, "-I", "-S", "-c", _MATCH],
                              stdin=json.dumps([pattern, name]).encode(),
-                             timeout=max(SECONDS - _spent, 0.1))
+                             timeout=max(MAX_SECONDS - _spent, 0.1))
     except subprocess.TimeoutExpired as error:
         raise ImageError(f"the selector {pattern[:200]!r} takes too long to match",
                          where="the pipeline's config",
@@ -54,4 +56,4 @@ def _may_be_costly(pattern: str, name: str) -> bool:
     """Whether there are repeats within repeats, alternatives in them, or many repeats."""
     plain = _CLASS.sub("x", pattern)
     repeats = len(re.findall(r"[*+{]", plain))
-    return re.search(r"\)[*+{]", plain) is not None or max(len(name), 2) ** repeats > STEPS
+    return re.search(r"\)[*+{]", plain) is not None or max(len(name), 2) ** repeats > MAX_STEPS

@@ -52,7 +52,7 @@ def _aliased(words: Sequence[Token]) -> list[tuple[str, str]]:
 
 
 def script_of(sources: Sources, value: object, file: str, line: int) -> str:
-    """The script that an include of this value means; ImageError where that can't be told."""
+    """The script that an include of this value means; ImageError where that can't be known."""
     where = f"{file}:{line}"
     if not isinstance(value, str):
         why = value.why if isinstance(value, Unknown) else repr(value)

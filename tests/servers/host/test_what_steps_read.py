@@ -60,12 +60,19 @@ class Traced:
 
 
 @pytest.fixture(scope="module")
-def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Traced]]:
-    """Every step of the crossing, traced as it runs for the first time."""
+def strace() -> None:
+    """strace on the PATH: Debian's, where it is missing."""
     if shutil.which("strace") is None:
-        if os.geteuid() != 0 or shutil.which("apt-get") is None:
-            pytest.skip("strace is not installed")
+        if os.geteuid() != 0:
+            pytest.skip("not root, and strace is not installed")
+        if shutil.which("apt-get") is None:
+            pytest.skip("not Debian, and strace is not installed")
         packages.ensure(["strace"])
+
+
+@pytest.fixture(scope="module")
+def crossed(strace: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Traced]]:
+    """Every step of the crossing, traced as it runs for the first time."""
     folder = tmp_path_factory.mktemp("traced")
     project = copy(folder / "project", number=7)
     (folder / "mark").write_text("")
@@ -73,7 +80,7 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Trac
         project.doit("sandbox:up")
         traces = dict(_online(project, folder))
         if not State.read(project.root / SitePaths(site="local").sandbox).isolated:
-            pytest.skip("the offline host is not isolated, so its steps can't be told apart")
+            pytest.skip("no namespaces, so the offline host's steps can't be told apart")
         traces |= dict(_offline(project))
         yield traces
     finally:
@@ -162,6 +169,7 @@ def test_the_trace_sees_what_is_read(crossed: Mapping[str, Traced]) -> None:
     assert any(path.endswith("main.nf") for path in crossed["prod:run:hello"].read)
 
 
+@pytest.mark.usefixtures("strace")
 def test_a_file_beside_the_declared_ones_is_found(tmp_path: Path) -> None:
     """In a step as small as can be, since the steps themselves read none."""
     for name in ("mark", "declared", "beside"):
@@ -171,8 +179,6 @@ def test_a_file_beside_the_declared_ones_is_found(tmp_path: Path) -> None:
     for name in ("mark", "declared", "beside"):
         os.utime(tmp_path / name, (begun - 9, begun - 9))
     (tmp_path / "mark.json").write_text(json.dumps([str(tmp_path / "declared")]))
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
     processes.run([*traced.STRACE, "-o", tmp_path / "trace", "sh", "-c", script], cwd=tmp_path)
     trace = _result(tmp_path / "trace", tmp_path / "mark", tmp_path, tmp_path, begun - 2)
     assert undeclared("step", trace) == ["beside"]

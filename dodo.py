@@ -14,13 +14,13 @@ from doit import get_var
 from doit.doit_cmd import _CMDLINE_VARS
 from doit.exceptions import InvalidDodoFile
 
-from tasks.core import rooms
-from tasks.core.config import Config
-from tasks.core.config_load import load
+from tasks.core.config.load import load
+from tasks.core.config.settings import Config
 from tasks.core.errors import AirlockError
+from tasks.core.graph import rooms
 from tasks.core.graph.reporter import Reporter
+from tasks.core.graph.step import Task
 from tasks.core.paths import SitePaths
-from tasks.core.step import Task
 
 gc.disable()  # a graph is no garbage; the first step that runs turns it on again
 

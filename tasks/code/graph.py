@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core.config import Config, Origin, Pipeline
-from tasks.core.deferred import deferred
+from tasks.core.config.settings import Config, Origin, Pipeline
+from tasks.core.graph.deferred import deferred
+from tasks.core.graph.step import Task, step
+from tasks.core.graph.verbs import for_names, for_pipelines
 from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
-from tasks.core.step import Task, step
-from tasks.core.verbs import for_names, for_pipelines
 
 with deferred():
     from tasks.code import stage

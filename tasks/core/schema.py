@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from tasks.core import opened, parsing
+from tasks.core import nofollow, parsing
 from tasks.core.errors import ConfigError
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
@@ -84,7 +84,7 @@ def read_json(path: Path, name: str) -> Any:
     file, or larger than any of its kind.
     """
     try:
-        value = parsing.from_json(opened.read(path, most=MAX_BYTES.get(name, MAX_OTHER)))
+        value = parsing.from_json(nofollow.read(path, most=MAX_BYTES.get(name, MAX_OTHER)))
     except FileNotFoundError as error:
         raise ConfigError("a file is missing", where=path) from error
     except ValueError as error:

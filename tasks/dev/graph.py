@@ -6,14 +6,14 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 
-from tasks.core.config import Config, Pipeline
-from tasks.core.deferred import deferred, uncompared
+from tasks.core.config.settings import Config, Pipeline
 from tasks.core.engine.address import Engine
+from tasks.core.graph.deferred import deferred, uncompared
+from tasks.core.graph.step import Task, group, step
+from tasks.core.graph.verbs import for_pipelines
 from tasks.core.net.network import Network
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import PipelinePaths, SitePaths
-from tasks.core.step import Task, group, step
-from tasks.core.verbs import for_pipelines
 
 with deferred():
     from tasks.dev import checks, contents, smoke, validate

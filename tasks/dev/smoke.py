@@ -66,8 +66,9 @@ def smoke(spec: SmokeSpec) -> str:
                   user=f"{os.getuid()}:{os.getgid()}")
     with gate.opened(daemon.dialling(spec.engine), rules) as place:
         client = shutil.which("docker", path=spec.machine.inherited.path)
-        with_engine = dataclasses.replace(within, reads=(
-            *within.reads, place.parent, *([Path(client)] if client else [])))
+        # Where /bin is a link to /usr/bin, nothing can be shown below /bin itself.
+        shown = [Path(client).parent.resolve() / Path(client).name] if client else []
+        with_engine = dataclasses.replace(within, reads=(*within.reads, place.parent, *shown))
         launch.run(ready, profile=spec.profile, log=out / "smoke.log", words=["-stub-run"],
                    options=["-with-trace", within.folder / "trace.txt",
                             "-with-report", within.folder / "report.html", *_outdir(within)],

@@ -15,7 +15,7 @@ from typing import Any
 
 from tasks.core.errors import RegistryError
 from tasks.core.registry.client import Manifest, Registries, Registry
-from tasks.core.registry.uploads import Opener, uploading
+from tasks.core.registry.uploads import Opener
 from tasks.core.schema import read_json
 from tasks.images import schema1
 from tasks.images.contents import HostContents
@@ -60,11 +60,11 @@ def carry(contents: HostContents, target: Registry, image: Image, path: str, fol
         result = converted_to(image, converted.manifest)
         schema1.check_layers(image, result.layers)
         for blob in result.blobs:
-            with uploading(target.address, blob.digest) as known:
+            with target.uploading(blob.digest) as holders:
                 if target.blob_size(path, blob.digest) != blob.size:
                     target.upload(path, blob.digest, blob.size,
                                   _opener(converted.file(blob.digest)))
-                known.repositories.add(path)
+                holders.repositories.add(path)
         for reference in (result.manifest, image.source.tag):
             if reference and not target.put_manifest(path, reference, converted.manifest):
                 raise RegistryError(f"{target.host} has no place for {image.source}: it misses a "

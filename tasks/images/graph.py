@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from tasks.core.config import Config, Pipeline, Site
-from tasks.core.deferred import deferred, uncompared
+from tasks.core.config.settings import Config, Pipeline, Site
+from tasks.core.graph.deferred import deferred, uncompared
+from tasks.core.graph.step import Task, group, step
+from tasks.core.graph.verbs import Verbs, for_pipelines
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.paths import PipelinePaths
-from tasks.core.step import Task, group, step
-from tasks.core.verbs import Verbs, for_pipelines
 
 with deferred():
     from tasks.core.registry.client import Access

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.core.config import Config
-from tasks.core.deferred import deferred
+from tasks.core.config.settings import Config
+from tasks.core.graph.deferred import deferred
+from tasks.core.graph.step import Task, step
+from tasks.core.graph.verbs import for_names
 from tasks.core.net.network import Network
 from tasks.core.paths import OfflinePaths
-from tasks.core.step import Task, step
-from tasks.core.verbs import for_names
 
 with deferred():
     from tasks.images.load import LoadSpec, load_images

@@ -8,15 +8,7 @@ from pathlib import Path
 
 from tasks.core.registry.client import Access, Registries
 from tasks.images.locked import read_lock
-from tasks.images.moved_tags import (
-    CURRENT,
-    GONE,
-    MOVED,
-    PINNED,
-    UNKNOWN,
-    TagState,
-    ask_sources,
-)
+from tasks.images.moved_tags import CURRENT, GONE, MOVED, PINNED, UNKNOWN, TagState, ask_sources
 
 
 @dataclass(frozen=True, kw_only=True)

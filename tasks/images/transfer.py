@@ -16,8 +16,8 @@ from tasks.core.errors import RegistryError
 from tasks.core.net import pace
 from tasks.core.parallel import Work, run_chains
 from tasks.core.progress import Progress
-from tasks.core.registry.client import Manifest, Registries, Registry, known_manifest
-from tasks.core.registry.uploads import SMALL, Started, uploading
+from tasks.core.registry.client import Manifest, Registries, Registry
+from tasks.core.registry.uploads import SMALL, Started
 from tasks.images.contents import Contents
 from tasks.images.destination import Destination
 from tasks.images.locked import Image
@@ -58,12 +58,12 @@ class Transfer:
         survey, into this repository or into another one.
         """
         target = self._targets.at(blob.address)
-        with uploading(target.address, blob.digest) as known:
-            holder = blob.held_by or known.holder
+        with target.uploading(blob.digest) as holders:
+            holder = blob.held_by or holders.first
             if holder is None:
                 holder = blob.repositories[0]
                 self._upload(target, holder, blob, self._progress)
-            known.repositories.add(holder)
+            holders.repositories.add(holder)
         following: list[Work] = []
         for repository in blob.repositories:
             following += (self._arrived(blob, repository) if repository == holder else
@@ -75,10 +75,10 @@ class Transfer:
         target = self._targets.at(blob.address)
         mounted = target.mount(repository, blob.digest, holder)
         if mounted is not True:
-            with uploading(target.address, blob.digest) as known:
-                if repository not in known.repositories:
+            with target.uploading(blob.digest) as holders:
+                if repository not in holders.repositories:
                     self._upload(target, repository, blob, None, mounted or None)
-                    known.repositories.add(repository)
+                    holders.repositories.add(repository)
         return self._arrived(blob, repository)
 
     def _arrived(self, blob: BlobMove, repository: str) -> list[Work]:
@@ -134,14 +134,15 @@ class Transfer:
         read_back(self._targets, image, self._destination)
 
     def _manifest(self, image: Image, digest: str) -> Manifest:
-        return (known_manifest(digest)
+        target = self._targets.at(self._destination.registry(image.source))
+        return (target.known_manifest(digest)
                 or self._contents.at(image.source.host).manifest(image.source.path, digest))
 
     def _restore(self, image: Image, target: Registry) -> None:
         """Upload everything: a HEAD said that a blob is there, and the registry lacks it."""
         path = self._destination.path(image.source)
         for blob in image.all_blobs:
-            with uploading(target.address, blob.digest):
+            with target.uploading(blob.digest):
                 self._upload(target, path, BlobMove(
                     digest=blob.digest, size=blob.size, source=image.source,
                     address=target.host, repositories=(path,), held_by=None), None)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tasks.core import files, processes
-from tasks.core.config import ROOT
+from tasks.core.config.settings import ROOT
 from tasks.local_site import packages
 from tasks.local_site.daemons import Daemon
 from tasks.local_site.fileserver import SERVER

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import processes
-from tasks.core.config import Site
+from tasks.core.config.settings import Site
 from tasks.core.errors import HostError
 from tasks.core.paths import SitePaths
 from tasks.local_site import daemons, engines, network

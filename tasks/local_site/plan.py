@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tasks.core import files
-from tasks.core.config import Site
+from tasks.core.config.settings import Site
 from tasks.core.errors import ConfigError, HostError
 from tasks.core.paths import SitePaths
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.archives import limits, unpacking
-from tasks.core.config import ROOT
+from tasks.core.config.settings import ROOT
 from tasks.core.errors import HostError
 
 SOURCE = ROOT / "examples/hello-plugin"

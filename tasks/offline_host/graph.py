@@ -6,15 +6,15 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 
-from tasks.core.config import TOOL, Config
-from tasks.core.deferred import deferred, uncompared
+from tasks.core.config.settings import TOOL, Config
 from tasks.core.engine.address import Engine
+from tasks.core.graph.deferred import deferred, uncompared
+from tasks.core.graph.step import Task, group, step
+from tasks.core.graph.verbs import for_names
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import OfflinePaths
-from tasks.core.step import Task, group, step
-from tasks.core.verbs import for_names
 from tasks.offline_host import freshness
 
 with deferred():

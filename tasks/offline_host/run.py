@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, opened, ownership, parsing, processes
+from tasks.core import files, nofollow, ownership, parsing, processes
 from tasks.core.errors import CommandError, ConfigError, HostError
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import launch
@@ -83,7 +83,7 @@ def own_params(sheet: str | None, params: str | None, *, release: Path,
     own: dict[str, Any] = {}
     if params:
         try:
-            text = opened.read(_given("params", params), most=MAX_PARAMS).decode()
+            text = nofollow.read(_given("params", params), most=MAX_PARAMS).decode()
             loaded = parsing.from_yaml(text)
         except ValueError as error:
             raise ConfigError(f"this is neither YAML nor JSON: {error}", where=params) from error

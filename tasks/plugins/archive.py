@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.core import opened
+from tasks.core import nofollow
 from tasks.core.errors import IntegrityError
 
 MANIFEST = "classes/META-INF/MANIFEST.MF"
@@ -18,7 +18,7 @@ def manifest(folder: Path) -> dict[str, str]:
     if not path.is_file():
         raise IntegrityError(f"this is no Nextflow plugin: it has no {MANIFEST}",
                              where=folder.name)
-    text = opened.read(path, most=MAX_MANIFEST).decode(errors="replace")
+    text = nofollow.read(path, most=MAX_MANIFEST).decode(errors="replace")
     text = text.replace("\r\n", "\n").replace("\n ", "")
     main = text.partition("\n\n")[0]
     pairs = (line.partition(":") for line in main.splitlines())

@@ -10,7 +10,7 @@ from typing import Any
 
 from tasks.core import files, locks, schema
 from tasks.core.archives import zips
-from tasks.core.config import PluginsAt
+from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import IntegrityError
 from tasks.core.net import download, urls
 from tasks.core.net.network import Network

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.core.config import Config, Pipeline
-from tasks.core.deferred import deferred
+from tasks.core.config.settings import Config, Pipeline
+from tasks.core.graph.deferred import deferred
+from tasks.core.graph.step import Task, group, step
+from tasks.core.graph.verbs import for_pipelines
 from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
-from tasks.core.step import Task, group, step
-from tasks.core.verbs import for_pipelines
 
 with deferred():
     from tasks.plugins.cache import Plugins, cache

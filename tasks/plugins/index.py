@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from tasks.core import parsing, schema
-from tasks.core.config import PluginsAt
+from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import SourceError
 from tasks.core.net import download
 from tasks.core.net.network import Network

@@ -14,11 +14,11 @@ from importlib import metadata
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core.action_code import ActionCode
+from tasks.core.graph.action_code import ActionCode
 from tasks.release.places import TOP
 
 ENTRIES = (
-    "tasks.core.config_load", "tasks.core.graph.reporter", "tasks.core.rooms",  # dodo.py's
+    "tasks.core.config.load", "tasks.core.graph.reporter", "tasks.core.graph.rooms",  # dodo.py's
     "tasks.core.graph.list", "tasks.core.graph.run", "tasks.core.graph.state",  # pyproject.toml's
     "tasks.offline_host.graph", "tasks.offline_host.wheels",  # its own, and ./doit's
 )

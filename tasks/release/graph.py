@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.core.config import Config, Pipeline, Signing, Site, StoreAt
-from tasks.core.deferred import deferred
+from tasks.core.config.settings import Config, Pipeline, Signing, Site, StoreAt
+from tasks.core.graph.deferred import deferred
+from tasks.core.graph.step import Task, group, step
+from tasks.core.graph.verbs import MakeStep, Verbs, for_pipelines
 from tasks.core.paths import MANIFEST, PipelinePaths, SitePaths
-from tasks.core.step import Task, group, step
-from tasks.core.verbs import MakeStep, Verbs, for_pipelines
 from tasks.release import places
 
 with deferred():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files
-from tasks.core.config import StoreAt
+from tasks.core.config.settings import StoreAt
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
@@ -19,14 +19,7 @@ from tasks.core.trust import checksums, promotions
 from tasks.core.trust.promotions import Promotion
 from tasks.release import places
 from tasks.release.contents import source_of
-from tasks.release.places import (
-    BEFORE_RELEASE,
-    PROMOTED,
-    PROMOTION,
-    SEALED,
-    SMOKE,
-    release_id,
-)
+from tasks.release.places import BEFORE_RELEASE, PROMOTED, PROMOTION, SEALED, SMOKE, release_id
 
 
 @dataclass(frozen=True, kw_only=True)

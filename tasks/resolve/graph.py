@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.core.config import Config, Pipeline
-from tasks.core.deferred import deferred, uncompared
+from tasks.core.config.settings import Config, Pipeline
+from tasks.core.graph.deferred import deferred, uncompared
+from tasks.core.graph.step import Task, step
+from tasks.core.graph.verbs import for_pipelines
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.paths import PipelinePaths
-from tasks.core.step import Task, step
-from tasks.core.verbs import for_pipelines
 
 with deferred():
     from tasks.resolve.resolve import ResolveSpec, resolve

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.core.config import Config, Nextflow, Pipeline
-from tasks.core.deferred import deferred, uncompared
+from tasks.core.config.settings import Config, Nextflow, Pipeline
+from tasks.core.graph.deferred import deferred, uncompared
+from tasks.core.graph.step import Task, step
+from tasks.core.graph.verbs import for_pipelines
 from tasks.core.net import urls
 from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
-from tasks.core.step import Task, step
-from tasks.core.verbs import for_pipelines
 
 with deferred():
     from tasks.runtime.build import Runtime, build

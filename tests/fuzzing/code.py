@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from tasks.code import git
-from tasks.core import config_load, files
+from tasks.core import files
 from tasks.core.archives import limits, unpacking
+from tasks.core.config import load
 from tasks.core.inputs import sheets, staged_data
 from tasks.core.schema import check
 from tasks.core.source import custom_configs
@@ -288,7 +289,7 @@ def configured(value: tuple[bytes, bytes, bytes], folder: Path) -> None:
     files.write_bytes(folder / ".env", dotenv)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRLOCK_")}
     with mock.patch.dict(os.environ, kept, clear=True):
-        found = config_load.load({"pipeline": "hello"}, folder)
+        found = load.load({"pipeline": "hello"}, folder)
     assert found.names == ("hello",)
 
 

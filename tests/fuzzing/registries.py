@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from tasks.core import files
-from tasks.core.config import PluginsAt
+from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import RegistryError
 from tasks.core.inputs import sheets
 from tasks.core.net import download, pace, pools, urls

@@ -12,7 +12,9 @@ from typing import Any
 
 import yaml
 
-from tasks.core import config_load, files, rooms
+from tasks.core import files
+from tasks.core.config import load
+from tasks.core.graph import rooms
 from tasks.core.paths import OfflinePaths, PipelinePaths
 from tests.kit import releases as staged
 
@@ -81,7 +83,7 @@ class Hostile:
 
         A fault that is not an error with words of its own is one of ours, and fails the test.
         """
-        loaded = config_load.load({"site": "here", "role": role})
+        loaded = load.load({"site": "here", "role": role})
         action, arguments = next(task["actions"][0] for task in rooms.tasks(loaded)
                                  if _name(task) == f"{step}:hostile")
         failed = action(*arguments)

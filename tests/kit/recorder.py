@@ -66,7 +66,7 @@ class Ran:
 
 def record(root: Path) -> None:
     """Let each step of the project at `root` write what it runs."""
-    path = root / "tasks/core/step.py"
+    path = root / "tasks/core/graph/step.py"
     path.write_text(path.read_text() + CODE)
 
 

@@ -27,9 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tasks.core.errors import AirlockError
 from tasks.core.net import pace, pools, request
-from tasks.core.registry import client, uploads
+from tasks.core.registry import uploads
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.registry.uploads import Opener
 from tasks.images import lock, mirror
@@ -129,20 +131,19 @@ class Run:
 
     def carry(self) -> None:
         """Lock and mirror, within short waits."""
-        hurry()
-        uploads.LARGE = 50_000 if self.in_chunks else 1 << 30
-        lock.lock_images(self.lock)
-        mirror.mirror_images(self.mirror)
+        with pytest.MonkeyPatch.context() as patch:
+            hurry(patch)
+            patch.setattr(uploads, "LARGE", 50_000 if self.in_chunks else 1 << 30)
+            lock.lock_images(self.lock)
+            mirror.mirror_images(self.mirror)
 
 
-def hurry() -> None:
-    """Short waits, small chunks and few limits, so that hundreds of schedules take a minute."""
-    pools.TIMEOUT = 0.3
-    request.backoff = lambda attempt: 0.002 * attempt  # type: ignore[attr-defined]
-    pace.MAX_INTERVAL = 0.01
-    uploads.CHUNK = 100_000
-    client._manifests.clear()
-    client._small.clear()
+def hurry(patch: pytest.MonkeyPatch) -> None:
+    """Short waits and small chunks, so that hundreds of schedules take a minute."""
+    patch.setattr(pools, "TIMEOUT", 0.3)
+    patch.setattr(request, "backoff", lambda attempt: 0.002 * attempt)
+    patch.setattr(pace, "MAX_INTERVAL", 0.01)
+    patch.setattr(uploads, "CHUNK", 100_000)
 
 
 def run(at: World, folder: Path, number: int, near: str, far: str, authfile: Path, *,

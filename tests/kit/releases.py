@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core.config import Signing, StoreAt
+from tasks.core.config.settings import Signing, StoreAt
 from tasks.core.paths import OfflinePaths, PipelinePaths
 from tasks.core.trust import signature
 from tasks.offline_host.fetch import FetchSpec

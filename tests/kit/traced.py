@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.core import rooms
-from tasks.core.config_load import load
-from tasks.core.step import perform
+from tasks.core.config.load import load
+from tasks.core.graph import rooms
+from tasks.core.graph.step import perform
 
 STRACE = ("strace", "-f", "-y", "-q", "--seccomp-bpf", "-e", "trace=open,openat,openat2,creat",
           "-e", "signal=none")

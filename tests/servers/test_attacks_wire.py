@@ -18,7 +18,7 @@ import pytest
 
 from tasks.code import git, stage
 from tasks.core import files
-from tasks.core.config import PluginsAt, StoreAt
+from tasks.core.config.settings import PluginsAt, StoreAt
 from tasks.core.errors import AirlockError, IntegrityError
 from tasks.core.net import download, request
 from tasks.core.net.inside import Inside

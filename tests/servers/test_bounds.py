@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.config import PluginsAt
+from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import AirlockError, RegistryError, SourceError
 from tasks.core.net import bounds, download, request
 from tasks.core.registry import client as registries

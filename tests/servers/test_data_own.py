@@ -61,7 +61,7 @@ def test_a_user_s_own_sheet_is_carried_and_found_offline(
 
 
 def test_own_files_come_from_allowed_folders_alone(tmp_path: Path, web: Web,
-                                                   capsys: pytest.CaptureFixture[str]) -> None:
+                                                   caplog: pytest.LogCaptureFixture) -> None:
     """All that lie elsewhere are named at once; what is not on this machine stays, and is told."""
     for name in ("home/sheet.csv", "home/a.fq", "shared/b.fq", "other/c.fq"):
         files.write_text(tmp_path / name, name)
@@ -77,7 +77,7 @@ def test_own_files_come_from_allowed_folders_alone(tmp_path: Path, web: Web,
     rows = (own.folder / "inputs.csv").read_text().split()[1:]
     assert rows[1] == rows[2] == f"data/{sha256(b'shared/b.fq')}/b.fq"
     assert rows[3:] == cells[3:]
-    assert "left as they are: /data/there.fq\n" in capsys.readouterr().out
+    assert "left as they are: /data/there.fq\n" in caplog.text
     outside = ["link.fq", "../other/c.fq", str(tmp_path / "other/c.fq")]
     own.sheet.write_text("file\n" + "".join(f"{each}\n" for each in outside))
     with pytest.raises(ConfigError) as caught:

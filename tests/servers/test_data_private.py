@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.config_load import load
+from tasks.core.config.load import load
 from tasks.core.errors import ConfigError
 from tasks.data.blobs import basename
 from tasks.data.mirror import Source

@@ -14,6 +14,7 @@ import pytest
 
 from tasks.core.errors import ImageError, IntegrityError, RegistryError
 from tasks.core.net.network import Network
+from tasks.core.parallel import run_all
 from tasks.core.registry.client import MANIFESTS, SCHEMA1, Access, Registries
 from tasks.images import plan
 from tasks.images.destination import Destination
@@ -59,13 +60,14 @@ def registries(far: Memory, near: Memory | None = None, authfile: Path | None = 
 
 
 def locked(known: Registries) -> list[Image]:
-    return [resolve(known, parse(f"quay.io/a/{name}:1"), "linux/amd64", NOW)
-            for name in ("one", "two")]
+    names = ("quay.io/a/one:1", "quay.io/a/two:1")
+    return [resolve(known, parse(name), "linux/amd64", NOW) for name in names]
 
 
-def carry(far: Memory, near: Memory, home: Destination = HOME) -> list[Image]:
+def carry(far: Memory, near: Memory, home: Destination = HOME,
+          network: Network | None = None) -> list[Image]:
     """Lock, mirror and read back both images."""
-    known = registries(far, near)
+    known = registries(far, near, network=network)
     images = locked(known)
     moves = plan.make(images, survey(known, images, home), home)
     Transfer(known, known, home).carry_out(moves, title="test")
@@ -92,7 +94,7 @@ def test_each_blob_is_uploaded_once_then_mounted(far: Memory, near: Memory, *,
 
 def test_two_mirrors_at_once_move_a_shared_blob_once(far: Memory, near: Memory) -> None:
     """Two uploads of one new layer at once make Nexus refuse both (nexus-public#967)."""
-    surveyed = threading.Barrier(2)
+    surveyed, network = threading.Barrier(2), Network()
 
     def spoil(request: Request) -> Answer | None:
         if request.method == "GET" and far.blobs.get(
@@ -100,22 +102,12 @@ def test_two_mirrors_at_once_move_a_shared_blob_once(far: Memory, near: Memory) 
             time.sleep(0.1)
         return None
 
-    far.spoil = spoil
-    faults: list[BaseException] = []
-
     def run(prefix: str) -> None:
-        try:
-            surveyed.wait()
-            carry(far, near, replace(HOME, prefix=prefix))
-        except BaseException as error:
-            faults.append(error)
+        surveyed.wait()
+        carry(far, near, replace(HOME, prefix=prefix), network)
 
-    threads = [threading.Thread(target=run, args=(prefix,)) for prefix in ("one", "two")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not faults
+    far.spoil = spoil
+    run_all(run, ("one", "two"), threads=2)
     shared = [each for each in far.seen if each.method == "GET" and far.blobs.get(
         ("a/one", each.path.rpartition("/")[2])) == LAYER]
     assert len(shared) == 1
@@ -290,12 +282,13 @@ def test_an_upload_that_another_finished_counts(far: Memory, near: Memory) -> No
 
 
 def test_a_head_that_lied_is_repaired_by_force(far: Memory, near: Memory) -> None:
-    images = carry(far, near)
+    network = Network()  # of one process, which knows what it has brought where
+    images = carry(far, near, network=network)
     near.manifests.clear()
     near.spoil = once(lambda request: request.method == "PUT" and "/manifests/" in request.path,
                       (404, {}, b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}'))
     before = near.count("PUT", "uploads")
-    carry(far, near)
+    carry(far, near, network=network)
     assert near.count("PUT", "uploads") == before + len(images[0].blobs)
 
 

@@ -219,7 +219,7 @@ def test_a_full_disk_is_told_and_the_next_run_completes(source: Server, tmp_path
     def on_a_small_disk(folder: Path, function: str, spec: object) -> str:
         """Run a step with `folder` on 8 MB; the next run has the true disk again."""
         folder.mkdir(exist_ok=True)
-        code = ("import pickle, sys\nfrom tasks.core.step import perform\n"
+        code = ("import pickle, sys\nfrom tasks.core.graph.step import perform\n"
                 f"from tasks.images import oci_layout, save\n"
                 f"print(perform('x', {function}, pickle.load(sys.stdin.buffer)))\n")
         small = "mount --bind \"$0\" \"$0\"; mount -t tmpfs -o size=8m tmpfs \"$0\"; exec \"$@\""

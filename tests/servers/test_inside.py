@@ -14,7 +14,7 @@ import pytest
 from pyftpdlib.handlers import FTPHandler
 
 from tasks.core import files
-from tasks.core.config import PluginsAt
+from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import RegistryError, SourceError
 from tasks.core.net import download
 from tasks.core.net.network import Network

@@ -8,7 +8,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.core.config_load import load
+from tasks.core.config.load import load
 from tasks.local_site import trust
 from tasks.local_site.plan import plan
 from tests.kit import machine

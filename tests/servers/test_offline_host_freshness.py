@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.config import Signing
+from tasks.core.config.settings import Signing
 from tasks.core.errors import ConfigError, HostError, IntegrityError, StoreError
 from tasks.core.paths import OfflinePaths, SitePaths
 from tasks.core.store.store import open_store

@@ -14,7 +14,7 @@ import pytest
 
 from tasks.core import files, schema
 from tasks.core.archives import unpacking
-from tasks.core.config import PluginsAt
+from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tasks.plugins.cache import Plugins, cache
 from tasks.resolve.resolve import ResolveSpec, resolve

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.config import Signing
+from tasks.core.config.settings import Signing
 from tasks.core.errors import HostError, IntegrityError, StoreError
 from tasks.core.schema import read_json
 from tasks.core.trust import signature

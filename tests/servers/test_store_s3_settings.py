@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tasks.core.config import StoreAt
+from tasks.core.config.settings import StoreAt
 from tasks.core.errors import StoreError
 from tasks.core.store import s3_client
 from tasks.core.store.interface import Stored

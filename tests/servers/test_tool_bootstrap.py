@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.config import Signing, StoreAt
-from tasks.core.config_load import load
+from tasks.core.config.load import load
+from tasks.core.config.settings import Signing, StoreAt
 from tasks.core.nextflow.isolation import without_network
 from tasks.core.paths import SitePaths
 from tasks.core.trust import signature
@@ -186,7 +186,7 @@ def test_an_archive_that_the_tools_key_did_not_sign_is_not_opened(
 def beside(gap: Gap) -> None:
     """Everything that a program might pick up from the folder that it was copied to."""
     for name in ("yaml.py", "doit.py", "json.py", "venv.py", "sitecustomize.py", "dodo.py",
-                 "usercustomize.py", "tasks/__init__.py", "tasks/core/config.py"):
+                 "usercustomize.py", "tasks/__init__.py", "tasks/core/config/settings.py"):
         files.write_text(gap.tool / name, PYTHON)
     for name in ("doit", "python3", "pip", ".venv/bin/python", ".venv/bin/doit"):
         files.write_text(gap.tool / name, f"#!/bin/sh\n{EVIL}\n", mode=0o755)

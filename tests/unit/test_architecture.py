@@ -11,18 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import rooms
-from tasks.core.config_load import load
+from tasks.core.config.load import load
+from tasks.core.graph import rooms
 
 ROOT = Path(__file__).resolve().parents[2]
 BELOW: dict[str, set[str]] = {
     "archives": set(),
-    "net": set(),
-    "graph": set(),
+    "config": set(),
+    "graph": {"config"},
+    "net": {"config"},
     "source": {"archives"},
     "inputs": {"net"},
     "registry": {"net"},
-    "store": {"net"},
+    "store": {"config", "net"},
     "trust": {"store"},
     "engine": {"registry"},
     "nextflow": {"archives", "inputs", "source"},

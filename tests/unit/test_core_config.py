@@ -11,9 +11,9 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from tasks.core import config_fields
-from tasks.core.config import Pipeline, Site
-from tasks.core.config_load import ENVIRONMENT, load
+from tasks.core.config import fields
+from tasks.core.config.load import ENVIRONMENT, load
+from tasks.core.config.settings import Pipeline, Site
 from tasks.core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,5 +219,5 @@ def test_a_section_that_is_left_out_is_read_of_its_defaults() -> None:
         field.type = kind  # this module's annotations are text, those of config.py are types
     schema = {"properties": {key: {"properties": {"size": {"default": 3}}}
                              for key in ("part", "other")}}
-    assert config_fields.read(Whole, {}, schema) == Whole(part=Part(size=3))
-    assert config_fields.read(Whole, {"other": {"size": 1}}, schema).other == Part(size=1)
+    assert fields.read(Whole, {}, schema) == Whole(part=Part(size=3))
+    assert fields.read(Whole, {"other": {"size": 1}}, schema).other == Part(size=1)

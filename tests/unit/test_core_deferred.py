@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tasks.core.deferred import Call, Name, deferred, loaded
+from tasks.core.graph.deferred import Call, Name, deferred, loaded
 from tests.unit.test_core_graph import all_tasks
 
 ROOT = Path(__file__).resolve().parents[2]

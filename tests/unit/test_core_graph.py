@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.core import rooms
-from tasks.core.config_load import load
-from tasks.core.step import group, step
+from tasks.core.config.load import load
+from tasks.core.graph import rooms
+from tasks.core.graph.step import group, step
 from tests.kit.graph import Build
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.core.config_load import load
-from tasks.core.deferred import Call
+from tasks.core.config.load import load
+from tasks.core.graph.deferred import Call
 from tasks.core.net.inside import EVERYWHERE
 from tasks.core.net.network import Network
 from tests.unit.test_core_graph import all_tasks

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import files, opened, parsing, schema
+from tasks.core import files, nofollow, parsing, schema
 from tasks.core.errors import AirlockError, ConfigError, ImageError, IntegrityError, SourceError
 from tasks.core.inputs import sheets, staged_data
 from tasks.core.registry.client import Manifest
@@ -126,7 +126,7 @@ def test_a_file_that_never_ends_fills_no_memory(tmp_path: Path) -> None:
     for name in ("current", "release"):
         assert "IntegrityError this is refused" in limited(READ, tmp_path / "x", name)
     with pytest.raises(IntegrityError, match="more than the 10 B"):
-        opened.read(tmp_path / "x", most=10)
+        nofollow.read(tmp_path / "x", most=10)
 
 
 def test_the_faults_of_a_file_are_told_in_no_more_words_than_one_reads(tmp_path: Path) -> None:

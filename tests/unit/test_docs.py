@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.core import rooms
-from tasks.core.config_load import load
+from tasks.core.config.load import load
+from tasks.core.graph import rooms
 from tasks.core.schema import check
 
 ROOT = Path(__file__).resolve().parents[2]

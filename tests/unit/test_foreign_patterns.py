@@ -9,10 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.errors import (
-    ImageError,
-    SourceError,
-)
+from tasks.core.errors import ImageError, SourceError
 from tasks.core.source import bounded_regex
 from tasks.data import globs
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.core import rooms
-from tasks.core.config_load import load
+from tasks.core.config.load import load
+from tasks.core.graph import rooms
 from tests.kit.graph import Build
 
 ASKS_THE_REGISTRY = {"images:plan", "images:mirror", "images:verify", "dev:smoke", "push:smoke"}

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core import config_load, files
-from tasks.core.config import Registry, Site, StoreAt
+from tasks.core import files
+from tasks.core.config import load
+from tasks.core.config.settings import Registry, Site, StoreAt
 from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.paths import PipelinePaths
 from tasks.local_site import cross, engines, host, images, packages, probes, servers
@@ -29,7 +30,7 @@ STATE = State(isolated=True, why_not=None, address="10.89.7.1", open_because=Non
 
 @pytest.fixture
 def site(project: Path) -> Site:
-    return config_load.load({}, root=project).site
+    return load.load({}, root=project).site
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.config_load import load
+from tasks.core.config.load import load
 from tasks.core.errors import ConfigError
 from tasks.core.graph.run import is_recorded
 from tasks.offline_host import graph

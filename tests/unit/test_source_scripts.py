@@ -43,7 +43,8 @@ def test_a_function_s_own_variable_is_none_of_the_script_s(tmp_path: Path) -> No
     files.write_text(tmp_path / "main.nf", (
         "version = '1'\ndef other() {\n def version = new Date()\n}\n"
         "process A { container \"q.io/a/b:${version}\"; script: '' }\n"))
-    assert images.scan(tmp_path, {}).images == ["q.io/a/b:1"]
+    found = images.scan(tmp_path, {})
+    assert (found.images, found.faults) == (["q.io/a/b:1"], [])
 
 
 def test_bytes_that_are_no_utf_8_are_read_as_nextflow_reads_them(tmp_path: Path) -> None:

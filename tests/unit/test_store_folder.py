@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.config import StoreAt
+from tasks.core.config.settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.store.interface import Store, Stored, is_immutable
 from tasks.core.store.send import Upload, send
@@ -252,7 +252,7 @@ def test_only_regular_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     else:
         pytest.skip("not root: devices are made by root alone")
     told = limited("""
-from tasks.core.config import StoreAt
+from tasks.core.config.settings import StoreAt
 from tasks.core.store.store import open_store
 store = open_store(StoreAt(url=sys.argv[1]))
 for ask in (store.head, lambda key: store.get(key, Path(sys.argv[2]), most=2**20)):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.config_load import load
+from tasks.core.config.load import load
 from tasks.core.paths import SitePaths
 from tasks.release import carried, graph, tool
 from tests.unit.test_architecture import imports, modules
@@ -35,7 +35,7 @@ def reachable(carry: str) -> set[Path]:
     waiting = {"tasks.offline_host.wheels", "tasks.offline_host.graph",
                *(["tasks.images.offline_graph"] if carry == "store" else []),
                *re.findall(r'(?:"|^from )(tasks[.\w]+)(?=:| import)', started, re.MULTILINE),
-               "tasks.core.rooms"}
+               "tasks.core.graph.rooms"}
     reached: set[str] = set()
     while waiting:
         module = waiting.pop()
@@ -61,8 +61,9 @@ def test_the_tool_holds_the_modules_that_the_offline_side_can_run_and_no_other(
 def test_what_the_offline_side_loads_is_carried(here: Path) -> None:
     """The graph of role=prod, in a process of its own: no room of the online side is loaded."""
     loaded = subprocess.run(
-        [sys.executable, "-c", "import sys\nfrom tasks.core import config_load, rooms\n"
-         "list(rooms.tasks(config_load.load({'role': 'prod', 'site': 'local'})))\n"
+        [sys.executable, "-c", "import sys\nfrom tasks.core.config import load\n"
+         "from tasks.core.graph import rooms\n"
+         "list(rooms.tasks(load.load({'role': 'prod', 'site': 'local'})))\n"
          "print(*(module.__file__ for name, module in sys.modules.items()"
          " if name.startswith('tasks') and '__init__' not in module.__file__), sep='\\n')"],
         check=True, text=True, capture_output=True, cwd=ROOT).stdout.splitlines()
@@ -142,12 +143,12 @@ def test_the_archives_bytes_depend_on_content_alone(
     with tarfile.open(fileobj=io.BytesIO(first)) as opened:
         names = set(opened.getnames())
         assert opened.getmember("doit").mode == 0o755
-    assert {"doit", "dodo.py", "requirements.txt", "pyproject.toml", "tasks/core/step.py",
+    assert {"doit", "dodo.py", "requirements.txt", "pyproject.toml", "tasks/core/graph/step.py",
             "schemas/site.schema.json", "tool.json", "SHA256SUMS", "CONTENTS.txt",
             "config/sites/local.yml", "tasks/__init__.py", "tasks/core/__init__.py"} <= names
     assert not [name for name in names
                 if re.search(r"(^|/)(__pycache__|build|\.venv|\.git)(/|$)|\.pyc$|^tests/", name)]
-    os.utime("tasks/core/step.py", (1, 1))
+    os.utime("tasks/core/graph/step.py", (1, 1))
     files.write_text(Path("tasks/core/another.py"), "ANOTHER = 1\n")
     files.write_bytes(Path("tasks/core/__pycache__/b.pyc"), b"y")
     assert archive() == first

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.config import ROOT
-from tasks.core.config_load import load
+from tasks.core.config.load import load
+from tasks.core.config.settings import ROOT
 from tasks.core.nextflow import machine
 from tests.kit.graph import Build
 from tests.unit.test_core_graph import all_tasks
 
 READERS = {
-    "tasks/core/config_load.py": "the one place for the graph",
+    "tasks/core/config/load.py": "the one place for the graph",
     "tasks/core/graph/list.py": "NO_COLOR: what is printed",
     "tasks/core/net/s3_http.py": "proxies and CAs, as all clients of S3 take them",
     "tasks/core/registry/credentials.py": "logins: how a registry is reached",

@@ -8,7 +8,7 @@ from typing import Any
 
 from doit.dependency import SqliteDB
 
-from tasks.core.action_code import ActionCode
+from tasks.core.graph.action_code import ActionCode
 
 FRESH, STALE, BEHIND, LOOK = "fresh", "stale", "behind", "-"
 

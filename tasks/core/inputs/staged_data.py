@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, opened
+from tasks.core import files, nofollow
 from tasks.core.errors import IntegrityError
 from tasks.core.inputs import sheets
 from tasks.core.schema import read_json
@@ -73,7 +73,7 @@ def render(manifest: Path, locate: Callable[[str], Path], folder: Path) -> dict[
         return None
 
     for path, is_lines in sorted(rendered.items()):
-        content = opened.read(locate(path), most=MAX_SHEET)
+        content = nofollow.read(locate(path), most=MAX_SHEET)
         target = files.inside(folder, path)
         files.write_text(target, render_sheet(content, path, place, is_lines=is_lines))
     return {name: _value(value, place) for name, value in data["params"].items()}

@@ -10,7 +10,7 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.core.config import Config
+from tasks.core.config.settings import Config
 from tasks.core.errors import RegistryError
 from tasks.core.frozen import frozen
 from tasks.core.net.inside import EVERYWHERE, NOWHERE, Inside

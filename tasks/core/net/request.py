@@ -65,6 +65,7 @@ class Transport:
 
     def __init__(self, network: Network, ca: Path | None = None) -> None:
         self._ca, self._pools, self._hosts = ca, network.pools(ca), network.hosts
+        self.shared = network.shared
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: Body = None, *,
              attempts: int = ATTEMPTS) -> urllib3.BaseHTTPResponse:

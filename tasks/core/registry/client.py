@@ -26,7 +26,7 @@ from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.jws import payload
 from tasks.core.registry.streams import checked, read_whole
-from tasks.core.registry.uploads import Opener, Started, Uploads
+from tasks.core.registry.uploads import Holders, Opener, Started, Uploads
 
 if TYPE_CHECKING:
     import urllib3
@@ -72,14 +72,14 @@ class Manifest:
         return "sha256:" + hashlib.sha256(signed).hexdigest()
 
 
-_manifests: dict[str, Manifest] = {}
-_small: dict[str, bytes] = {}
-"""Small blobs by URL."""
+class Seen:
+    """What this process has read of any registry: public ones count each read."""
 
-
-def known_manifest(digest: str) -> Manifest | None:
-    """A manifest that this process has read from any registry: public ones count each read."""
-    return _manifests.get(digest)
+    def __init__(self) -> None:
+        self.manifests: dict[str, Manifest] = {}
+        """By digest."""
+        self.small_blobs: dict[str, bytes] = {}
+        """By URL."""
 
 
 class Registries:
@@ -123,6 +123,21 @@ class Registry(Endpoint):
     def __init__(self, host: str, url: str, authfile: Path | None, transport: Transport) -> None:
         super().__init__(host, url, authfile, transport)
         self._uploads = Uploads(self)
+        self._seen: Seen = transport.shared.once(Seen, Seen)
+
+    def known_manifest(self, digest: str) -> Manifest | None:
+        """Return a manifest that this process has read, from whatever registry."""
+        return self._seen.manifests.get(digest)
+
+    @contextmanager
+    def uploading(self, digest: str) -> Iterator[Holders]:
+        """Hold the right to upload this blob to this registry: one at a time for the whole process.
+
+        Two uploads of one new layer make Nexus refuse both (nexus-public#967).
+        """
+        holders = self.transport.shared.once((Holders, self.address, digest), Holders)
+        with holders.lock:
+            yield holders
 
     def manifest(self, path: str, reference: str) -> Manifest:
         """A manifest or index by tag or digest; RegistryError names the image where there is none.
@@ -152,7 +167,7 @@ class Registry(Endpoint):
                                  f"  promised: {promised}\n  found:    {manifest.digest}",
                                  where=url,
                                  todo="the registry's data are damaged; ask its administrator")
-        _manifests[manifest.digest] = manifest
+        self._seen.manifests[manifest.digest] = manifest
         return manifest
 
     def manifest_digest(self, path: str, reference: str) -> str | None:
@@ -222,16 +237,17 @@ class Registry(Endpoint):
         """
         url = self.url(path, f"blobs/{digest}")
         name = self.name(path, digest)
-        if url in _small:
-            yield iter((_small[url],))
+        small_blobs = self._seen.small_blobs
+        if url in small_blobs:
+            yield iter((small_blobs[url],))
             return
         with ExitStack() as held:
             limits = held.enter_context(self.limits.slot())
             chunks = held.enter_context(Download(self, url, self.pull(path), name))
             good = _then_close(checked(chunks, digest, size, name, url), held, limits)
-            if 0 < size <= SMALL and len(_small) < MANY:
-                _small[url] = b"".join(good)
-                good = iter((_small[url],))
+            if 0 < size <= SMALL and len(small_blobs) < MANY:
+                small_blobs[url] = b"".join(good)
+                good = iter((small_blobs[url],))
             yield good
 
     def mount(self, path: str, digest: str, source: str) -> bool | Started:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,33 +37,17 @@ PASSING = (400, 401, 404, 408, 416, 429)
 Opener = Callable[[], AbstractContextManager[Iterable[bytes]]]
 
 
-class Known:
-    """What this process knows of one blob at one registry: the repositories it brought it to."""
+class Holders:
+    """The repositories of one registry that this process has brought one blob to."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.repositories: set[str] = set()
 
     @property
-    def holder(self) -> str | None:
+    def first(self) -> str | None:
         """One of them, the same each time."""
         return min(self.repositories, default=None)
-
-
-_known: dict[tuple[str, str], Known] = {}
-_known_lock = threading.Lock()
-
-
-@contextmanager
-def uploading(address: str, digest: str) -> Iterator[Known]:
-    """Hold the right to upload this blob to this registry: one at a time for the whole process.
-
-    Two uploads of one new layer make Nexus refuse both (nexus-public#967).
-    """
-    with _known_lock:
-        known = _known.setdefault((address, digest), Known())
-    with known.lock:
-        yield known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core import opened as opened_file
+from tasks.core import nofollow as opened_file
 from tasks.core.errors import SourceError
 from tasks.core.source.groovy.tokens import Token, tokenize
 from tasks.core.source.groovy.values import PROJECT

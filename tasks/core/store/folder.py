@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from tasks.core import files, opened
+from tasks.core import files, nofollow
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.store.interface import Stored, take, within
 
@@ -27,7 +27,7 @@ class FolderStore:
     def head(self, key: str) -> Stored | None:
         digest, size = hashlib.sha256(), 0
         try:
-            with opened.reading(self._root, key) as reader:
+            with nofollow.reading(self._root, key) as reader:
                 while block := reader.read(files.CHUNK):
                     digest.update(block)
                     size += len(block)
@@ -40,7 +40,7 @@ class FolderStore:
     def put(self, key: str, path: Path, sha256: str) -> str | None:
         digest = hashlib.sha256()
         try:
-            with path.open("rb") as reader, opened.writing(self._root, key) as writer:
+            with path.open("rb") as reader, nofollow.writing(self._root, key) as writer:
                 while block := reader.read(files.CHUNK):
                     digest.update(block)
                     writer.write(block)
@@ -51,7 +51,7 @@ class FolderStore:
 
     def put_bytes(self, key: str, data: bytes) -> None:
         try:
-            with opened.writing(self._root, key) as writer:
+            with nofollow.writing(self._root, key) as writer:
                 writer.write(data)
         except OSError as error:
             raise self._fault(error, key) from error
@@ -59,7 +59,7 @@ class FolderStore:
     def get(self, key: str, path: Path, *, most: int) -> None:
         with contextlib.ExitStack() as stack:
             try:
-                reader = stack.enter_context(opened.reading(self._root, key))
+                reader = stack.enter_context(nofollow.reading(self._root, key))
             except OSError as error:
                 raise self._fault(error, key) from error
             writer = stack.enter_context(files.atomic(path))
@@ -73,7 +73,7 @@ class FolderStore:
         if below:
             files.inside(self._root, below)
         try:
-            return within(prefix, (key for key in opened.listed(self._root, below)
+            return within(prefix, (key for key in nofollow.listed(self._root, below)
                                    if key.startswith(prefix)
                                    and not key.endswith(".part")))  # what a killed push left
         except OSError as error:

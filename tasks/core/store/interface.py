@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
-from tasks.core import opened
+from tasks.core import nofollow
 from tasks.core.errors import StoreError
 
 THREADS = 16
@@ -70,7 +70,7 @@ def take(chunks: Iterable[bytes], writer: IO[bytes], *, most: int, where: str) -
     for chunk in chunks:
         size += len(chunk)
         if size > most:
-            raise opened.too_large(most, where)
+            raise nofollow.too_large(most, where)
         writer.write(chunk)
     return size
 

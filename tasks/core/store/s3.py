@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus, urlsplit
 from xml.sax.saxutils import escape
 
 from tasks.core import files
-from tasks.core.config import StoreAt
+from tasks.core.config.settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.parsing import whole_number
 from tasks.core.store.interface import Stored, is_immutable, take, within

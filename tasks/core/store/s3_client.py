@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 from tasks.core import files
-from tasks.core.config import StoreAt
+from tasks.core.config.settings import StoreAt
 from tasks.core.errors import StoreError
 from tasks.core.net import bounds, s3_http
 from tasks.core.store import s3_faults

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tasks.core import files, opened, parsing
+from tasks.core import files, nofollow, parsing
 from tasks.core.errors import AirlockError, ConfigError, IntegrityError, StoreError
 from tasks.core.schema import read_json
 from tasks.core.store.interface import Store
@@ -132,7 +132,7 @@ def holds(path: Path, now: datetime) -> bool:
     missing or broken is an error of the step that makes or pushes it.
     """
     try:
-        return not _promotion(parsing.from_json(opened.read(path, most=MAX_SMALL))).is_due(now)
+        return not _promotion(parsing.from_json(nofollow.read(path, most=MAX_SMALL))).is_due(now)
     except (AirlockError, OSError, ValueError, TypeError, AttributeError):
         return True
 

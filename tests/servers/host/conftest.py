@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.core import config_load
+from tasks.core.config import load
 from tasks.local_site import servers
 from tasks.local_site.plan import Plan, SiteSpec, plan
 from tests.kit import machine
@@ -27,7 +27,7 @@ def spec(local_project: Project) -> Iterator[SiteSpec]:
     with pytest.MonkeyPatch.context() as here:
         here.chdir(local_project.root)
         # The tests' own interpreter is looked for too, whatever its version.
-        site = SiteSpec(site=replace(config_load.load({}).site,
+        site = SiteSpec(site=replace(load.load({}).site,
                                      python=("3.10", "3.11", "3.12", "3.13")))
         servers.up(site)
     try:

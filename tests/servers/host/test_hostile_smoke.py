@@ -118,7 +118,7 @@ class Site:
     def attack(self, *, raw: bool) -> tuple[dict[str, str], str]:
         """Run the smoke: what the workflow's attacks told, and all that was printed."""
         launch = self.root / "build/here/hostile/launch"
-        link, home = f"{launch}/room/link", self.root / "home"
+        link, home = f"{launch}/writable/link", self.root / "home"
         here = {"IMAGE": self.image, "HOME": str(home), "ROOT": str(self.root),
                 "BLOBS": str(self.root / "build/here/blobs/sha256"),
                 "STAGED": str(next((self.root / "build/here/blobs").rglob("reads_1.fq"))).replace(
@@ -259,9 +259,10 @@ def test_a_hostile_smoke_run_gets_nothing(site: Site) -> None:
             assert answer.split()[2] in ("400", "403", "404"), (name, answer)
         if name.startswith("cli "):
             assert "reached" not in answer, (name, answer)
-    allowed = {name for name in told if name.startswith("cli ")
-               and "nf-airlock's gate" not in told[name]}
-    assert allowed == {"cli link", "cli below the link"}, "they see the container's own files"
+    # Docker's older clients have words of their own for the 404 of `exec`.
+    allowed = {name: answer for name, answer in told.items() if name.startswith("cli ")
+               and not re.search("nf-airlock's gate|No such container: victim", answer)}
+    assert set(allowed) == {"cli link", "cli below the link"}, allowed  # the container's own files
     assert not site.connected()
     assert list((site.root / "outside").iterdir()) == []
     assert (blob.read_bytes(), blob.stat().st_mode) == before

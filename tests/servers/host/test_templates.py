@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.core.config_load import load
+from tasks.core.config.load import load
 from tasks.local_site.plan import Plan, plan
 from tests.kit import template_image, templates
 from tests.kit.project import Project, copy

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, TypeVar
 
-from tasks.core.config import Config, Pipeline
-from tasks.core.step import Task, group
+from tasks.core.config.settings import Config, Pipeline
+from tasks.core.graph.step import Task, group
 
 Subject = TypeVar("Subject")
 MakeStep: TypeAlias = Callable[[str, str, Config, Subject], Task]

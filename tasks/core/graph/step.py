@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 from doit.dependency import UptodateCalculator
 
 from tasks.core import files, ownership
-from tasks.core.deferred import Call, Name, Uncompared, loaded
 from tasks.core.errors import AirlockError
+from tasks.core.graph.deferred import Call, Name, Uncompared, loaded
 from tasks.core.paths import SitePaths
 
 Spec = TypeVar("Spec")

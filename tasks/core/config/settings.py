@@ -11,11 +11,11 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from tasks.core.config_fields import Bytes, HostNames, OneOrSeveral, Seconds
+from tasks.core.config.fields import Bytes, HostNames, OneOrSeveral, Seconds
 from tasks.core.frozen import frozen
 from tasks.core.shared import Shared
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TOOL = Path("tool.json")
 """In a tool that was carried: what it is. A checkout has none."""
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")

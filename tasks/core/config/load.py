@@ -11,9 +11,10 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tasks.core import config_fields, opened, ownership, parsing
-from tasks.core.config import ARCHIVES, TOOL, Config, Pipeline, Site
-from tasks.core.config_files import ConfigFiles, Raw
+from tasks.core import nofollow, ownership, parsing
+from tasks.core.config import fields
+from tasks.core.config.settings import ARCHIVES, TOOL, Config, Pipeline, Site
+from tasks.core.config.yaml_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
 from tasks.core.schema import schema
 
@@ -69,7 +70,7 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     ownership.private_folder(root / "build" / name)
     read.finish()
     site = _site(name, raw_site)
-    pipelines = tuple(config_fields.read(Pipeline, {**raw, "name": key}, schema("pipeline"))
+    pipelines = tuple(fields.read(Pipeline, {**raw, "name": key}, schema("pipeline"))
                       for key, raw in raw_pipelines.items())
     _refuse_contradictions(site)
     for pipeline in pipelines:
@@ -81,7 +82,7 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
 def _site(name: str, raw: Raw) -> Site:
     """The site; what the offline host's store doesn't say of itself is as the store's own."""
     offline = raw["offline"]
-    return config_fields.read(Site, {**raw, "name": name, "offline": {
+    return fields.read(Site, {**raw, "name": name, "offline": {
         **offline, "store": {**raw["store"], **offline.get("store", {})}}}, schema("site"))
 
 
@@ -115,7 +116,7 @@ def _dotenv(path: Path) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
     try:
-        text = opened.read(path, most=MAX_DOTENV).decode()
+        text = nofollow.read(path, most=MAX_DOTENV).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"this is not UTF-8: {error.reason}", where=path) from error
     return {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items()

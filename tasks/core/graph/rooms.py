@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 
-from tasks.core.config import Config
-from tasks.core.step import Task
+from tasks.core.config.settings import Config
+from tasks.core.graph.step import Task
 
 
 def graphs(config: Config) -> list[str]:

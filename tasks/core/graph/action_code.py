@@ -21,10 +21,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, opened
+from tasks.core import files, nofollow
 from tasks.core.errors import AirlockError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LARGEST_CACHE = 2**23
 """Bytes; some 300 for each file."""
 SETTLED = 2 * 10**9
@@ -108,7 +108,7 @@ class ActionCode:
     def _read(self, line: int) -> dict[str, Any]:
         """A line of the cache; nothing where it can't be used."""
         try:
-            value = json.loads(opened.read(self._cache, most=LARGEST_CACHE).split(b"\n")[line])
+            value = json.loads(nofollow.read(self._cache, most=LARGEST_CACHE).split(b"\n")[line])
         except (OSError, ValueError, LookupError, RecursionError, AirlockError):
             return {}
         return value if isinstance(value, dict) else {}

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, opened, parsing
+from tasks.core import files, nofollow, parsing
 from tasks.core.errors import ConfigError
 
-SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
+SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 MAX_CONFIG = 2**20
 """Bytes of a configuration file."""
 Raw = dict[str, Any]
@@ -39,7 +39,7 @@ class ConfigFiles:
         A file that breaks its schema is returned all the same; its faults wait for `finish`.
         """
         try:
-            data = opened.read(path, most=MAX_CONFIG)
+            data = nofollow.read(path, most=MAX_CONFIG)
         except FileNotFoundError as error:
             raise ConfigError("a configuration file is missing", where=path) from error
         key = files.sha256_bytes(b"\0".join(

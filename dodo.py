@@ -8,13 +8,13 @@
 from __future__ import annotations
 
 import gc
-import importlib
 from collections.abc import Iterator
 
 from doit import get_var
 from doit.doit_cmd import _CMDLINE_VARS
 from doit.exceptions import InvalidDodoFile
 
+from tasks.core import rooms
 from tasks.core.config import Config
 from tasks.core.config_load import load
 from tasks.core.errors import AirlockError
@@ -35,9 +35,6 @@ def _config() -> Config:
 CONFIG = _config()
 OFFLINE = CONFIG.role == "prod"
 LOCAL = CONFIG.site.sandbox is not None
-ROOMS = ["images", "offline_host"] if OFFLINE else [
-    *(["local_site"] if LOCAL else []), "runtime", "code", "resolve", "images", "data", "plugins",
-    "reach", "offline_config", "dev", "release"]
 # Plain `doit` goes up to the pushed releases; on the local site, all the way across.
 CROSSING = ["sandbox:cross"] if LOCAL and "pipeline" not in CONFIG.variables else []
 DOIT_CONFIG = {
@@ -55,5 +52,4 @@ DOIT_CONFIG = {
 
 def task_airlock() -> Iterator[Task]:
     """Every room's tasks, for the role."""
-    for room in ROOMS:
-        yield from importlib.import_module(f"tasks.{room}.graph").tasks(CONFIG)
+    yield from rooms.tasks(CONFIG)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core.config import Config, Origin
+from tasks.core.config import Config, Origin, Pipeline
 from tasks.core.deferred import deferred
 from tasks.core.net.inside import Inside
 from tasks.core.paths import PipelinePaths
-from tasks.core.step import Task, group, step
+from tasks.core.step import Task, step
+from tasks.core.verbs import for_names, for_pipelines
 
 with deferred():
     from tasks.code import stage
@@ -21,8 +22,8 @@ class _Target:
     """What is staged, from where, and the files that come of it."""
 
     step: str
+    doc: str
     pipeline: str
-    what: str
     origin: Origin
     cache: Path
     archive: Path
@@ -33,22 +34,27 @@ class _Target:
 
 def tasks(config: Config) -> Iterator[Task]:
     """`stage:<pipeline>`: the code in one archive, and its manifest; `stage:configs:<pipeline>`."""
-    yield group("stage", "the pipelines' code")
-    for pipeline in config.pipelines:
-        at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-        yield _stage(config, _Target(
-            step=f"stage:{pipeline.name}", pipeline=pipeline.name, what="the pipeline's code",
-            origin=pipeline.code, cache=at.git_cache, archive=at.code, manifest=at.code_manifest,
-            lock=at.lock("code"), log=at.log(f"stage:{pipeline.name}")))
-    yield group("stage:configs", "institutional configs, such as nf-core/configs")
-    for pipeline in config.pipelines:
-        if pipeline.configs is not None:
-            at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-            name = f"stage:configs:{pipeline.name}"
-            yield _stage(config, _Target(
-                step=name, pipeline=pipeline.name, what="institutional configs",
-                origin=pipeline.configs, cache=at.configs_cache, archive=at.configs,
-                manifest=at.configs_manifest, lock=at.lock("configs"), log=at.log(name)))
+    yield from for_pipelines(config, {"stage": ("the pipelines' code", _code)})
+    yield from for_names(
+        config, {"stage:configs": ("institutional configs, such as nf-core/configs", _configs)},
+        {pipeline.name: (pipeline.name, pipeline.configs) for pipeline in config.pipelines
+         if pipeline.configs is not None})
+
+
+def _code(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    return _stage(config, _Target(
+        step=name, doc=doc, pipeline=pipeline.name, origin=pipeline.code, cache=at.git_cache,
+        archive=at.code, manifest=at.code_manifest, lock=at.lock("code"), log=at.log(name)))
+
+
+def _configs(name: str, doc: str, config: Config, named: tuple[str, Origin]) -> Task:
+    pipeline, origin = named
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline)
+    return _stage(config, _Target(
+        step=name, doc=doc, pipeline=pipeline, origin=origin, cache=at.configs_cache,
+        archive=at.configs, manifest=at.configs_manifest, lock=at.lock("configs"),
+        log=at.log(name)))
 
 
 def _stage(config: Config, target: _Target) -> Task:
@@ -66,7 +72,7 @@ def _folder(target: _Target) -> Task:
         listing=listing, archive=target.archive, manifest=target.manifest)
     # Links are held by the listing: what they point to is a file of its own, or no file.
     needs = [root / name for name, kind in listing.items() if kind in ("file", "executable")]
-    return step(target.step, f"{target.what}, from a folder", stage.from_folder, spec,
+    return step(target.step, f"{target.doc}, from a folder", stage.from_folder, spec,
                 needs=needs, makes=[spec.archive, spec.manifest])
 
 
@@ -75,7 +81,7 @@ def _git(config: Config, target: _Target) -> Task:
         pipeline=target.pipeline, source=target.origin.source, revision=target.origin.revision,
         urls=config.site.hosts.urls, cache=target.cache, archive=target.archive,
         manifest=target.manifest, lock=target.lock, log=target.log, relock=config.relock)
-    return step(target.step, f"{target.what}, from git", stage.from_git, spec,
+    return step(target.step, f"{target.doc}, from git", stage.from_git, spec,
                 makes=[spec.archive, spec.manifest], keeps=[spec.lock], always=config.relock,
                 servers=config.site.servers)
 
@@ -86,6 +92,6 @@ def _archive(config: Config, target: _Target) -> Task:
         sha256=target.origin.sha256 or "", urls=config.site.hosts.urls, archive=target.archive,
         manifest=target.manifest, lock=target.lock, hosts=Inside(allowed=config.site.hosts.inside))
     own = Path(target.origin.source).expanduser()
-    return step(target.step, f"{target.what}, from an archive", stage.from_archive, spec,
+    return step(target.step, f"{target.doc}, from an archive", stage.from_archive, spec,
                 needs=[own] if own.is_file() else [], makes=[spec.archive, spec.manifest],
                 keeps=[spec.lock], servers=config.site.servers)

@@ -7,11 +7,12 @@ A default that says something stands in the schema; here a key that may be left 
 # Annotations are not postponed: config_fields.py reads them as types.
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from tasks.core.config_fields import Bytes, HostNames, OneOrSeveral, Seconds
+from tasks.core.frozen import frozen
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = Path("tool.json")
@@ -19,15 +20,17 @@ TOOL = Path("tool.json")
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Registry:
     """The organisation's registry: where images are mirrored to, and pulled from offline.
 
-    `repositories` maps a source host to a place of its own, host:port[/path].
+    `repositories` maps a source host to a place of its own, host:port[/path]. `connections` are
+    the requests that it may have to answer at once.
     """
 
     host: str
     port: int
+    connections: int
     prefix: str = ""
     repositories: Mapping[str, str] = field(default_factory=dict)
     ca: Path | None = None
@@ -39,7 +42,7 @@ class Registry:
         return f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Images:
     """How images cross, and which.
 
@@ -54,7 +57,7 @@ class Images:
     licences: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Hosts:
     """Where public hosts are reached from this site.
 
@@ -70,7 +73,7 @@ class Hosts:
     folders: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class StoreAt:
     """A folder (path or file://…) or a bucket (s3://bucket/prefix) for the carried files."""
 
@@ -79,7 +82,7 @@ class StoreAt:
     region: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class PluginsAt:
     """Where plugins are looked up, one of two: a plugins.json, or the base URL of a registry."""
 
@@ -87,7 +90,7 @@ class PluginsAt:
     registry: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Signing:
     """The SSH key that signs, and the name that allowed_signers gives it.
 
@@ -105,7 +108,7 @@ class Signing:
         return self.key.with_name(f"{self.key.name}.pub")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Offline:
     """What the offline host sees: the store by its address there, and the hand-filled trust."""
 
@@ -113,7 +116,7 @@ class Offline:
     trust: Path
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Sandbox:
     """Addresses of the local site's own servers; only a site that has them starts any."""
 
@@ -124,7 +127,7 @@ class Sandbox:
     interface: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Site:
     """One organisation's two sides.
 
@@ -169,7 +172,7 @@ class Site:
         return ("sandbox:up",) if self.sandbox else ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Origin:
     """Where code comes from: a git repository at a revision, an archive, or a folder."""
 
@@ -188,7 +191,7 @@ class Origin:
         return not (self.is_archive or "://" in self.source or self.source.startswith("git@"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Nextflow:
     """The runtime: its version, and Maven coordinates or a -dist file that it comes from."""
 
@@ -198,7 +201,7 @@ class Nextflow:
     sha256: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Data:
     """How much of the data is staged: rows of each samplesheet, and bytes in all."""
 
@@ -207,7 +210,7 @@ class Data:
     folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class References:
     """The genome that is carried, and which of its files."""
 
@@ -215,7 +218,7 @@ class References:
     attributes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Pipeline:
     """One pipeline at one revision, and how its test run is staged."""
 
@@ -239,7 +242,7 @@ class Pipeline:
         return Origin(source=self.source, revision=self.revision, sha256=self.sha256)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Config:
     """Everything that dodo.py hands to the rooms.
 

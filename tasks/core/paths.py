@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+
+from tasks.core.frozen import frozen
 
 MANIFEST = "data.manifest.json"
 
@@ -15,7 +16,7 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SitePaths:
     """Files that belong to a site."""
 
@@ -57,7 +58,7 @@ class SitePaths:
         return _path(f"{self.tool}/push.receipt.json")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _OfPipeline:
     """One pipeline of a site."""
 
@@ -72,7 +73,7 @@ class _OfPipeline:
         return _path(f"{self.of_site.logs}/{step.replace(':', '-')}.log")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class PipelinePaths(_OfPipeline):
     """Files that belong to one pipeline of a site."""
 
@@ -236,7 +237,7 @@ class PipelinePaths(_OfPipeline):
         return _path(f"{self.root}/crossing.json")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class OfflinePaths(_OfPipeline):
     """Files of one pipeline on the offline host."""
 

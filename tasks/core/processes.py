@@ -146,9 +146,9 @@ def _within(process: subprocess.Popen[bytes], most: int,
             timeout: float | None) -> tuple[bytes, bytes]:
     """What it writes on its two streams until it ends."""
     ends = time.monotonic() + timeout if timeout is not None else None
-    told: dict[Any, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
+    output: dict[Any, bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}
     with selectors.DefaultSelector() as ready:
-        for stream in told:
+        for stream in output:
             ready.register(stream, selectors.EVENT_READ)
         while ready.get_map():
             left = None if ends is None else ends - time.monotonic()
@@ -156,14 +156,14 @@ def _within(process: subprocess.Popen[bytes], most: int,
                 raise subprocess.TimeoutExpired(process.args, timeout or 0)
             for key, _ in ready.select(left):
                 block = os.read(key.fd, BLOCK)
-                told[key.fileobj] += block
+                output[key.fileobj] += block
                 if not block:
                     ready.unregister(key.fileobj)
                     cast(IO[bytes], key.fileobj).close()
-            if sum(map(len, told.values())) > most:
+            if sum(map(len, output.values())) > most:
                 raise TooMuch(most)
     process.wait(None if ends is None else max(ends - time.monotonic(), 0))
-    out, err = told.values()
+    out, err = output.values()
     return bytes(out), bytes(err)
 
 

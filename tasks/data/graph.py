@@ -9,7 +9,8 @@ from tasks.core.config import Config, Pipeline
 from tasks.core.deferred import deferred
 from tasks.core.net.inside import Inside
 from tasks.core.paths import PipelinePaths
-from tasks.core.step import Task, group, step
+from tasks.core.step import Task, step
+from tasks.core.verbs import for_pipelines
 
 with deferred():
     from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
@@ -24,35 +25,40 @@ def tasks(config: Config) -> Iterator[Task]:
     With input=SHEET it is the user's own data. `data:plan:<pipeline>` shows what the pipeline's
     would cost, and fetches nothing but sheets.
     """
-    yield group("mirror:data", "the pipelines' data")
-    for pipeline in config.pipelines:
-        at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-        name = f"mirror:data:{pipeline.name}"
-        if "input" in config.variables:
-            # Another action under the same name: the test data's state stays what it was.
-            yield step(name, "your own data, fetched and locked", mirror_own,
-                       _own(config, pipeline, at), always=True, recorded=False,
-                       servers=config.site.servers)
-            continue
-        spec = Mirror(
-            pipeline=pipeline.name, selection=_selection(pipeline),
-            source=_source(config, at), store=config.site.store.url,
-            manifest=at.data_manifest, sums=at.data_sums, inputs=at.inputs,
-            inputs_store=at.inputs_store)
-        yield step(name, "the data, fetched and locked", mirror, spec,
-                   needs=[spec.source.code, spec.source.resolved],
-                   makes=[spec.manifest, spec.sums, spec.inputs, spec.inputs_store],
-                   keeps=[spec.source.lock], always=config.relock,
-                   servers=config.site.servers)
-    yield group("data:plan", "what the data would cost")
-    for pipeline in config.pipelines:
-        at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-        name = f"data:plan:{pipeline.name}"
-        shown = PlanSpec(pipeline=pipeline.name, selection=_selection(pipeline),
-                         source=_source(config, at), report=at.data_plan)
-        yield step(name, "what the data would cost", show_plan, shown, look=True,
-                   needs=[shown.source.code, shown.source.resolved],
-                   servers=config.site.servers)
+    yield from for_pipelines(config, {
+        "mirror:data": ("the pipelines' data, fetched and locked",
+                        _mirror_own if "input" in config.variables else _mirror),
+        "data:plan": ("what the data would cost", _plan),
+    })
+
+
+def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    spec = Mirror(
+        pipeline=pipeline.name, selection=_selection(pipeline), source=_source(config, at),
+        store=config.site.store.url, manifest=at.data_manifest, sums=at.data_sums,
+        inputs=at.inputs, inputs_store=at.inputs_store)
+    return step(name, doc, mirror, spec, needs=[spec.source.code, spec.source.resolved],
+                makes=[spec.manifest, spec.sums, spec.inputs, spec.inputs_store],
+                keeps=[spec.source.lock], always=config.relock, servers=config.site.servers)
+
+
+def _mirror_own(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:
+    """Another action under the same name: the test data's state stays what it was."""
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    sheet = Path(config.variables["input"]).expanduser()
+    return step(name, "your own data, fetched and locked", mirror_own, OwnSpec(
+        pipeline=pipeline.name, sheet=sheet, source=_source(config, at, lock=f"own-{sheet.stem}"),
+        folder=at.own / sheet.stem, limit=pipeline.data.limit, private=config.private),
+        always=True, recorded=False, servers=config.site.servers)
+
+
+def _plan(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    return step(name, doc, show_plan, PlanSpec(
+        pipeline=pipeline.name, selection=_selection(pipeline), source=_source(config, at),
+        report=at.data_plan),
+        needs=[at.code, at.resolved], look=True, servers=config.site.servers)
 
 
 def _selection(pipeline: Pipeline) -> Selection:
@@ -61,13 +67,6 @@ def _selection(pipeline: Pipeline) -> Selection:
         profile=pipeline.profile, samples=pipeline.data.rows, given=pipeline.params,
         references=Wish(genome=references.genome, attributes=references.attributes)
         if references else None, folders=pipeline.data.folders, limit=pipeline.data.limit)
-
-
-def _own(config: Config, pipeline: Pipeline, at: PipelinePaths) -> OwnSpec:
-    sheet = Path(config.variables["input"]).expanduser()
-    return OwnSpec(pipeline=pipeline.name, sheet=sheet,
-                   source=_source(config, at, lock=f"own-{sheet.stem}"),
-                   folder=at.own / sheet.stem, limit=pipeline.data.limit, private=config.private)
 
 
 def _source(config: Config, at: PipelinePaths, lock: str = "data") -> Source:

@@ -16,7 +16,7 @@ from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import isolation, launch, queries
-from tasks.core.nextflow.environment import FOR_SECONDS
+from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.schema import read_json
@@ -51,56 +51,56 @@ def smoke(spec: SmokeSpec) -> str:
     """A preview with the DAG's picture, then a stub run in the mirror's images."""
     from tasks.core.engine import gate
     from tasks.core.engine.create import Rules
-    ready, room = prepared(spec)
+    ready, within = prepared(spec)
     out = spec.output.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    launch.run(ready, profile=spec.profile, log=out / "preview.log", words=["-preview"], room=room,
-               options=["-with-dag", room.folder / "DAG.svg", *_outdir(room)],
-               env=FOR_SECONDS)
-    _take(room, out, "DAG.svg")
+    launch.run(ready, profile=spec.profile, log=out / "preview.log", words=["-preview"],
+               within=within, options=["-with-dag", within.folder / "DAG.svg", *_outdir(within)],
+               env=SHORT_LIVED)
+    _take(within, out, "DAG.svg")
     images = [f"{image['destination']}@{image['digest']}"
               for image in read_json(spec.receipt, "images-receipt")["images"]]
     with spec.pulling:
         pulled = daemon.pull(daemon.connect(spec.engine), images, authfile=spec.authfile)
-    rules = Rules(images=frozenset(images), launch=ready.folder, room=room.folder,
+    rules = Rules(images=frozenset(images), launch=ready.folder, writable=within.folder,
                   user=f"{os.getuid()}:{os.getgid()}")
     with gate.opened(daemon.dialling(spec.engine), rules) as place:
         client = shutil.which("docker", path=spec.machine.inherited.path)
-        with_engine = dataclasses.replace(room, reads=(
-            *room.reads, place.parent, *([Path(client)] if client else [])))
+        with_engine = dataclasses.replace(within, reads=(
+            *within.reads, place.parent, *([Path(client)] if client else [])))
         launch.run(ready, profile=spec.profile, log=out / "smoke.log", words=["-stub-run"],
-                   options=["-with-trace", room.folder / "trace.txt",
-                            "-with-report", room.folder / "report.html", *_outdir(room)],
-                   env={**FOR_SECONDS, "DOCKER_HOST": f"unix://{place}"}, room=with_engine)
-    _take(room, out, "trace.txt", "report.html")
+                   options=["-with-trace", within.folder / "trace.txt",
+                            "-with-report", within.folder / "report.html", *_outdir(within)],
+                   env={**SHORT_LIVED, "DOCKER_HOST": f"unix://{place}"}, within=with_engine)
+    _take(within, out, "trace.txt", "report.html")
     return f"preview and stub run ended well, {pulled} images pulled; {spec.output}/DAG.svg"
 
 
-def prepared(spec: SmokeSpec) -> tuple[launch.Launch, launch.Room]:
+def prepared(spec: SmokeSpec) -> tuple[launch.Launch, launch.Confinement]:
     """The launch, laid out anew where an earlier run could write; no other user may enter it."""
     at = PipelinePaths(site=spec.site, pipeline=spec.pipeline)
     folder = (at.root / "launch").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    room = folder / "room"
-    for written in (room, folder / "nxf"):
+    writable = folder / "writable"
+    for written in (writable, folder / "nxf"):
         if written.exists():
             shutil.rmtree(written)
-    room.mkdir()
+    writable.mkdir()
     ready = launch.prepare(launch.Carried(
         code=spec.code, runtime=spec.runtime, plugins=spec.plugins, config=spec.config,
         data_manifest=spec.data_manifest, configs=spec.configs,
         locate=staged_data.lay_out(spec.data_manifest, SitePaths(site=spec.site).blobs,
                                    folder / "staged")), folder, spec.machine)
-    return ready, launch.Room(folder=room, least=spec.isolation)
+    return ready, launch.Confinement(folder=writable, least=spec.isolation)
 
 
-def _outdir(room: launch.Room) -> list[str | Path]:
-    return ["--outdir", room.folder / "results", "-work-dir", room.folder / "work"]
+def _outdir(within: launch.Confinement) -> list[str | Path]:
+    return ["--outdir", within.folder / "results", "-work-dir", within.folder / "work"]
 
 
-def _take(room: launch.Room, out: Path, *names: str) -> None:
+def _take(within: launch.Confinement, out: Path, *names: str) -> None:
     """What the run wrote, where it is a file; what an earlier run wrote is no result of this."""
     for name in names:
         (out / name).unlink(missing_ok=True)
-        queries.keep(room.folder / name, out / name)
+        queries.keep(within.folder / name, out / name)

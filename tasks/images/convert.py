@@ -63,7 +63,7 @@ def carry(contents: HostContents, target: Registry, image: Image, path: str, fol
             with uploading(target.address, blob.digest) as known:
                 if target.blob_size(path, blob.digest) != blob.size:
                     target.upload(path, blob.digest, blob.size, _opener(made.file(blob.digest)))
-                known.held_by = known.held_by or path
+                known.repositories.add(path)
         for reference in (result.manifest, image.source.tag):
             if reference and not target.put_manifest(path, reference, made.manifest):
                 raise RegistryError(f"{target.host} has no place for {image.source}: it misses a "

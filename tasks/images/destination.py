@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tasks.core.errors import ImageError
+from tasks.core.net.pace import MOST_CONNECTIONS
 from tasks.images.reference import LONGEST_NAME, Reference
 
 
@@ -13,11 +14,13 @@ from tasks.images.reference import LONGEST_NAME, Reference
 class Destination:
     """Where images go: by default below `prefix` in one registry.
 
-    `repositories` maps a source host to a place of its own, `host:port[/path]`.
+    `repositories` maps a source host to a place of its own, `host:port[/path]`. `connections` are
+    the requests that each of these registries may have to answer at once.
     """
 
     address: str
     prefix: str = ""
+    connections: int = MOST_CONNECTIONS
     repositories: Mapping[str, str] = field(default_factory=dict)
 
     def registry(self, source: Reference) -> str:

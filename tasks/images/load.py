@@ -11,17 +11,18 @@ from typing import Any
 from tasks.core import files
 from tasks.core.errors import HostError, IntegrityError
 from tasks.core.net.inside import EVERYWHERE
-from tasks.core.parallel import run_all
 from tasks.core.paths import OfflinePaths
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.schema import read_json
-from tasks.images import plan as planning
+from tasks.images import plan
 from tasks.images.blobs import FlatBlobs
 from tasks.images.destination import Destination
 from tasks.images.locked import Image, read_lock
-from tasks.images.mirror import Mirror, receipt, survey
 from tasks.images.oci_layout import laid_out
+from tasks.images.receipt import receipt
 from tasks.images.reference import Reference, parse
+from tasks.images.survey import open_registries, survey
+from tasks.images.transfer import Transfer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +70,12 @@ def load_images(spec: LoadSpec) -> str:
     # What was converted already is an image as any other here.
     carried = [replace(image, convert=None, converted_from=None) for image in images]
     registries = Registries(spec.access)
-    addresses = planning.addresses(carried, destination)
-    for address in addresses:
-        registries.at(address).ping()
-    made = planning.make(carried, survey(registries, carried, destination), destination)
-    mirror = Mirror(layout, registries, destination)
-    mirror.carry_out(made, title=f"load {spec.pipeline}")
-    run_all(mirror.confirm, carried)
+    addresses = open_registries(registries, carried, destination)
+    moves = plan.make(carried, survey(registries, carried, destination), destination)
+    Transfer(layout, registries, destination).carry_out(moves, title=f"load {spec.pipeline}")
     files.write_json(spec.layout.images_receipt, receipt(images, destination))
-    moved = sum(not move.held_by for move in made.blobs)
-    return (f"{len(images)} images at {' and '.join(addresses)}; {files.human_size(made.size)} "
+    moved = sum(not blob.held_by for blob in moves.blobs)
+    return (f"{len(images)} images at {' and '.join(addresses)}; {files.human_size(moves.size)} "
             f"put there in {moved} blobs")
 
 

@@ -20,9 +20,10 @@ from tasks.core.registry.client import (
     Registries,
     Registry,
 )
-from tasks.images import licences, platforms, schema1
+from tasks.images import licences, schema1
 from tasks.images.locked import Blob, Image, Variant, as_json, distinct, read_lock, read_platforms
 from tasks.images.moved_tags import moved_by_relock
+from tasks.images.platforms import ALL, choose, fits
 from tasks.images.reference import DIGEST, Reference, parse
 
 LARGEST_CONFIG = 8 << 20
@@ -32,7 +33,7 @@ LARGEST_CONFIG = 8 << 20
 class LockSpec:
     """What images:lock reads and writes.
 
-    `platform` is the offline hosts'; `further` ones are carried too, or `all` that an index has.
+    `platform` is the offline hosts'; `platforms` are carried beside it, or `all` that an index has.
     `licences` maps patterns of repositories to the licence that they need.
     """
 
@@ -43,7 +44,7 @@ class LockSpec:
     platform: str
     access: Access
     relock: bool
-    further: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
     licences: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -55,28 +56,28 @@ def lock_images(spec: LockSpec) -> str:
     waiting = [each for each in wanted if each not in kept]
     registries = Registries(spec.access)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    found = resolve_all(registries, waiting, spec.platform, now, spec.further)
+    found = resolve_all(registries, waiting, spec.platform, now, spec.platforms)
     images = [replace(image, licence=licences.needed(image.source, spec.licences))
               for image in (kept.get(each) or found[each] for each in wanted)]
-    files.write_json(spec.lock, as_json(spec.platform, spec.further, images))
+    files.write_json(spec.lock, as_json(spec.platform, spec.platforms, images))
     files.write_text(spec.pinned, "".join(f"{line}\n" for line in sorted(
         {image.source.at(image.manifest) for image in images})))
     blobs = distinct(images)
     return "\n".join([
         f"{len(images)} images, {len(waiting)} resolved now, "
         f"{files.human_size(sum(each.size for each in blobs))} in {len(blobs)} blobs",
-        *moved_by_relock(before, images), *remarks(images, spec.further)])
+        *moved_by_relock(before, images), *remarks(images, spec.platforms)])
 
 
-def remarks(images: Sequence[Image], further: Sequence[str]) -> list[str]:
+def remarks(images: Sequence[Image], platforms: Sequence[str]) -> list[str]:
     """A line for each thing that the user should know of these images before they are moved."""
     found = [f"licence: {image.source} needs one of {image.licence}"
              for image in images if image.licence]
     found += [f"convert: {image.source} is in {image.convert}, which current engines refuse; the "
               "mirror converts it" for image in images if image.convert]
     for image in images:
-        lacking = [each for each in further if each != platforms.ALL and not any(
-            platforms.fits(variant.platform, each) for variant in image.variants)]
+        lacking = [platform for platform in platforms if platform != ALL and not any(
+            fits(variant.platform, platform) for variant in image.variants)]
         if lacking:
             found.append(f"platform: {image.source} has none for {', '.join(lacking)}")
     return found
@@ -84,9 +85,9 @@ def remarks(images: Sequence[Image], further: Sequence[str]) -> list[str]:
 
 def _kept(images: list[Image], spec: LockSpec) -> list[Image]:
     """The lock's entries, where they are for the site's platforms."""
-    if images and read_platforms(spec.lock) != (spec.platform, *spec.further):
+    if images and read_platforms(spec.lock) != (spec.platform, *spec.platforms):
         locked, asked = (" and ".join(each) for each in (
-            read_platforms(spec.lock), (spec.platform, *spec.further)))
+            read_platforms(spec.lock), (spec.platform, *spec.platforms)))
         raise ImageError(f"the lock is for {locked}, the site's platform is {asked}",
                          where=spec.lock,
                          todo=f"to lock the images for {asked} instead, add relock=1")
@@ -94,9 +95,9 @@ def _kept(images: list[Image], spec: LockSpec) -> list[Image]:
 
 
 def resolve_all(registries: Registries, references: Sequence[Reference], platform: str,
-                now: str, further: Sequence[str] = ()) -> dict[Reference, Image]:
+                now: str, platforms: Sequence[str] = ()) -> dict[Reference, Image]:
     """Resolve images several at a time; all faults are raised together."""
-    results = try_all(lambda each: resolve(registries, each, platform, now, further), references)
+    results = try_all(lambda each: resolve(registries, each, platform, now, platforms), references)
     faults = [result for result in results if isinstance(result, AirlockError)]
     if len(faults) == 1:
         raise faults[0]
@@ -108,7 +109,7 @@ def resolve_all(registries: Registries, references: Sequence[Reference], platfor
 
 
 def resolve(registries: Registries, reference: Reference, platform: str, now: str,
-            further: Sequence[str] = ()) -> Image:
+            platforms: Sequence[str] = ()) -> Image:
     """Ask the image's registry what it stands for now, on the wanted platforms."""
     registry = registries.at(reference.host)
     top = registry.manifest(reference.path, reference.wanted)
@@ -121,7 +122,7 @@ def resolve(registries: Registries, reference: Reference, platform: str, now: st
         variant = read_manifest(top, reference, platform)
         _check_platform(_platform(registry, variant, reference), platform, reference)
         return _image(variant, reference, now)
-    chosen = platforms.choose(_json(top.data, reference), reference, platform, further)
+    chosen = choose(_json(top.data, reference), reference, platform, platforms)
 
     def child(digest: str, name: str) -> Variant:
         manifest = registry.manifest(reference.path, digest)

@@ -44,7 +44,8 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Image(Variant):
-    """One locked image: itself what the offline hosts' platform gets, `others` the further ones.
+    """One locked image: itself what the offline hosts' platform gets, `others` those of
+    the platforms beside it.
 
     `index` is the digest of the list that the tag meant; `whole` says that all of its platforms
     are carried, and so is the index. `convert` is the reason why the destination can't hold the
@@ -114,9 +115,9 @@ def _variant(each: Mapping[str, Any]) -> dict[str, Any]:
             "config": Blob(**each["config"]) if each["config"] else None}
 
 
-def as_json(platform: str, further: Sequence[str], images: Sequence[Image]) -> dict[str, Any]:
+def as_json(platform: str, platforms: Sequence[str], images: Sequence[Image]) -> dict[str, Any]:
     """The lock's form, by schemas/images-lock.schema.json; what doesn't apply is left out."""
-    return {"platform": platform, **({"further": list(further)} if further else {}),
+    return {"platform": platform, **({"further": list(platforms)} if platforms else {}),
             "images": [_as_json(image)
                        for image in sorted(images, key=lambda each: str(each.source))]}
 

@@ -71,7 +71,7 @@ class ImageMove:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The moves; blobs the largest first."""
+    """The moves; blobs that several repositories wait for come first, then the largest."""
 
     blobs: tuple[BlobMove, ...]
     images: tuple[ImageMove, ...]
@@ -107,8 +107,8 @@ def make(images: Sequence[Image], present: Present, destination: Destination) ->
                       address=address, repositories=tuple(dict.fromkeys(paths)),
                       held_by=holders.get((address, digest)))
              for (address, digest), paths in lacking.items()]
-    return Plan(blobs=tuple(sorted(blobs, key=lambda move: (-move.size, move.digest))),
-                images=tuple(moves))
+    return Plan(images=tuple(moves), blobs=tuple(sorted(blobs, key=lambda blob: (
+        len(blob.repositories) == 1, -blob.size, blob.digest))))
 
 
 def _image(image: Image, path: str, name: str, present: Present, missing: int) -> ImageMove:

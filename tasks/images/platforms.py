@@ -18,8 +18,8 @@ UNKNOWN = "unknown/unknown"
 class Chosen:
     """Digests of an index's manifests.
 
-    `first` is that of the offline hosts' platform, `others` are the further ones with their
-    platforms, and `whole` says that these are all.
+    `first` is that of the offline hosts' platform, `others` are those beside it with
+    their platforms, and `whole` says that these are all.
     """
 
     first: str
@@ -42,10 +42,10 @@ def fits(offered: str, wanted: str) -> bool:
 
 
 def choose(index: Mapping[str, Any], reference: Reference, platform: str,
-           further: Sequence[str]) -> Chosen:
-    """What is carried of an index for the offline hosts' `platform` and `further` ones.
+           platforms: Sequence[str]) -> Chosen:
+    """What is carried of an index for the offline hosts' `platform`, and for `platforms` beside it.
 
-    A further platform that the index lacks is left out. Where all platforms are carried, so are
+    One beside it that the index lacks is left out. Where all platforms are carried, so are
     attestations, for registries refuse an index that names what they lack. ImageError where
     `platform` itself is missing.
     """
@@ -61,9 +61,9 @@ def choose(index: Mapping[str, Any], reference: Reference, platform: str,
                          f"{', '.join(sorted({one for one, _ in usable} - {UNKNOWN})) or 'none'}",
                          todo="use an image that has this platform, given by hand under `images` "
                               "in the pipeline's file")
-    picked = dict.fromkeys([first, *(found for wanted in further
+    picked = dict.fromkeys([first, *(found for wanted in platforms
                                      if (found := _best(usable, wanted)) is not None)])
-    if ALL in further:
+    if ALL in platforms:
         picked |= dict.fromkeys(usable)
     whole = (len(usable) == len(entries)
              and all(each in picked or each[0] == UNKNOWN for each in usable))

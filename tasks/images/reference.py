@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from tasks.core.errors import ImageError
-from tasks.core.registry.hub import DOCKER_HUB
+from tasks.core.registry.docker_hub import DOCKER_HUB
 
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"

@@ -6,6 +6,7 @@ any folder or tar of sources.
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import sys
@@ -15,18 +16,19 @@ from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import AirlockError, ImageError, SourceError
+from tasks.core.source.directives import Directive
+from tasks.core.source.files import opened
 from tasks.core.source.groovy.depth import bounded
 from tasks.core.source.groovy.values import unwrapped
-from tasks.images import configs, scripts
-from tasks.images.scripts import Container, Process
+from tasks.images import processes as read_processes
+from tasks.images import rules
+from tasks.images.processes import Process
 from tasks.images.selectors import selectors
-from tasks.images.sources import opened
 from tasks.images.uses import APPTAINER, DOCKER, PODMAN, Resolver, Scan
 
 logger = logging.getLogger(__name__)
 
 ENGINES = (DOCKER, PODMAN, APPTAINER)
-USAGE = f"usage: python -m tasks.images.scan DIR [--engine {'|'.join(ENGINES)}] [--json]\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,18 +77,19 @@ def _scanned(code: Path, given: Mapping[str, str], profiles: Collection[str], en
              config: str) -> Scan:
     found = Scan()
     with opened(code) as sources:
-        settings = configs.read(sources, {*profiles, engine}, engine)
+        settings = rules.read(sources, {*profiles, engine}, engine)
         if not sources.has(settings.main):
             raise ImageError(f"the pipeline has no {settings.main}", where=code,
                              todo="check `source` in " + config)
-        processes = scripts.read(sources, settings.main, settings.names)
+        processes = read_processes.read(sources, settings.main, settings.names)
     found.notices += settings.notices
     _refuse_unknown(given, processes, config)
     resolver = Resolver(found, engine, _registry(settings))
     for process in processes:
         if process.name in given:
-            resolver.add(process, process.name, process.aliases, Container(
-                values=frozenset([given[process.name]]), file=process.file, line=process.line))
+            resolver.add(process, process.name, process.aliases, Directive(
+                word="container", values=frozenset([given[process.name]]), file=process.file,
+                line=process.line))
         else:
             _of_process(process, settings, resolver)
     found.selectors = selectors(processes, settings.rules, given, resolver)
@@ -96,7 +99,7 @@ def _scanned(code: Path, given: Mapping[str, str], profiles: Collection[str], en
     return found
 
 
-def _of_process(process: Process, settings: configs.Settings, resolver: Resolver) -> None:
+def _of_process(process: Process, settings: rules.Settings, resolver: Resolver) -> None:
     own = process.containers or [rule.container for rule in settings.rules if not rule.kind]
     for container in own:
         resolver.add(process, process.name, process.aliases, container)
@@ -109,7 +112,7 @@ def _of_process(process: Process, settings: configs.Settings, resolver: Resolver
                 resolver.add(process, alias, (), rule.container)
 
 
-def _registry(settings: configs.Settings) -> str | None:
+def _registry(settings: rules.Settings) -> str | None:
     """The engine's `registry`, where it has one value."""
     if settings.registry is None:
         return None
@@ -132,36 +135,30 @@ def _refuse_unknown(given: Mapping[str, str], processes: Iterable[Process], conf
                              f"{hint}", where=config, todo="correct or remove that line")
 
 
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tasks.images.scan",
+        description="Print every image that any process of a Nextflow pipeline can use.")
+    parser.add_argument("code", metavar="DIR", type=Path, help="a folder or a tar of its code")
+    parser.add_argument("--engine", choices=ENGINES, default=DOCKER, help="who pulls the images")
+    parser.add_argument("--json", action="store_true",
+                        help="print processes and selectors, too, as images.json has them")
+    return parser
+
+
 def main(words: Sequence[str]) -> int:
     """The command line; 0 all well, 1 where an image could not be told, 2 for a wrong use."""
-    engine, as_json, places = DOCKER, False, []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if word == "--json":
-            as_json = True
-        elif word == "--engine" and rest:
-            engine = rest.pop(0)
-        elif word.startswith("--engine="):
-            engine = word.partition("=")[2]
-        elif word in ("-h", "--help"):
-            sys.stdout.write(USAGE)
-            return 0
-        else:
-            places.append(word)
-    if len(places) != 1 or places[0].startswith("-") or engine not in ENGINES:
-        sys.stderr.write(USAGE)
-        return 2
+    parser = _arguments()
+    options = parser.parse_args(words)
     try:
-        found = scan(Path(places[0]), {}, engine=engine)
+        found = scan(options.code, {}, engine=options.engine)
     except SourceError as error:
-        sys.stderr.write(f"{error}\n{USAGE}")
-        return 2
+        parser.error(str(error))
     except AirlockError as error:
         sys.stderr.write(f"{error.where}: {error.what}\n")
         return 1
     sys.stderr.writelines(f"{line}\n" for line in [*found.notices, *found.faults])
-    if as_json:
+    if options.json:
         sys.stdout.write(json.dumps(found.as_json(), indent=2) + "\n")
     else:
         sys.stdout.writelines(f"{image}\n" for image in found.images)

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from tasks.core.source.directives import Directive
 from tasks.core.source.groovy.values import Default
-from tasks.images.configs import Rule
-from tasks.images.scripts import Container, Process
+from tasks.images.processes import Process
+from tasks.images.rules import Rule
 from tasks.images.uses import Resolver, Selector
 
 
@@ -29,8 +30,9 @@ def selectors(processes: Iterable[Process], rules: Sequence[Rule], given: Mappin
         special: list[Selector] = []
         for alias in sorted({name, *(alias for each in same for alias in each.aliases)}):
             if name in given:
-                folded = _folded([[Container(values=frozenset([given[name]]), file="", line=0)]],
-                                 resolver)
+                by_hand = Directive(word="container", values=frozenset([given[name]]), file="",
+                                    line=0)
+                folded = _folded([[by_hand]], resolver)
             else:
                 folded = _folded([_layers(each, alias, rules) for each in same], resolver)
                 special += _special(same, alias, rules, resolver)
@@ -42,7 +44,7 @@ def selectors(processes: Iterable[Process], rules: Sequence[Rule], given: Mappin
     return found
 
 
-def _layers(process: Process, alias: str, rules: Sequence[Rule]) -> list[Container]:
+def _layers(process: Process, alias: str, rules: Sequence[Rule]) -> list[Directive]:
     """What sets the image, the strongest last, but for rules with qualified names."""
     own = process.containers
     general = [rule.container for rule in rules if not rule.kind]
@@ -56,7 +58,7 @@ def _layers(process: Process, alias: str, rules: Sequence[Rule]) -> list[Contain
 def _special(same: Sequence[Process], alias: str, rules: Sequence[Rule],
              resolver: Resolver) -> list[Selector]:
     """The selectors of rules that match this alias's qualified name alone."""
-    patterns: dict[str, list[Container]] = {}
+    patterns: dict[str, list[Directive]] = {}
     for rule in rules:
         if rule.kind == "withName" and not rule.matches(alias) and rule.fits(alias):
             patterns.setdefault(rule.pattern, []).append(rule.container)
@@ -72,7 +74,7 @@ def _special(same: Sequence[Process], alias: str, rules: Sequence[Rule],
     return found
 
 
-def _folded(layers: Sequence[Sequence[Container]], resolver: Resolver,
+def _folded(layers: Sequence[Sequence[Directive]], resolver: Resolver,
             ) -> tuple[tuple[tuple[str, str], ...], str | None]:
     """Images and choice of one name; several processes of that name must agree."""
     results = {_choice(each, resolver) for each in layers}
@@ -82,7 +84,7 @@ def _folded(layers: Sequence[Sequence[Container]], resolver: Resolver,
     return tuple(sorted(images)), None
 
 
-def _choice(layers: Sequence[Container], resolver: Resolver,
+def _choice(layers: Sequence[Directive], resolver: Resolver,
             ) -> tuple[tuple[tuple[str, str], ...], str | None]:
     """The strongest layer's image, or an expression over those down to the first sure one."""
     images: dict[str, str] = {}

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.core.errors import ImageError
+from tasks.core.source.directives import Directive
 from tasks.core.source.groovy.values import Default, Unknown, Unset, unwrapped
+from tasks.images.processes import Process
 from tasks.images.reference import complete
-from tasks.images.scripts import Container, Process
 
 DOCKER, PODMAN, APPTAINER = "docker", "podman", "apptainer"
 FILE = re.compile(r"(https?|oras|library|shub|file)://[^\s'\"]+|/[^\s'\"]+")
@@ -82,7 +83,7 @@ class Resolver:
     registry: str | None
 
     def add(self, process: Process, name: str, aliases: Iterable[str],
-            container: Container) -> None:
+            container: Directive) -> None:
         """Note each image that the container can be, or why it can't be told."""
         place = f"{container.file}:{container.line}: {process.name}"
         for value, _, image in self.images(container, faults=(place, self.found.faults)):
@@ -93,7 +94,7 @@ class Resolver:
                 name=name, aliases=tuple(sorted(aliases)), container=image,
                 file=container.file, line=container.line))
 
-    def images(self, container: Container, *, faults: tuple[str, list[str]] = ("", []),
+    def images(self, container: Directive, *, faults: tuple[str, list[str]] = ("", []),
                ) -> list[tuple[Any, str, str]]:
         """Each value that names an image, with the plain name and the complete one."""
         place, lines = faults

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import ImageError, IntegrityError, RegistryError
+from tasks.core.net.pace import MOST_CONNECTIONS
 from tasks.core.parallel import run_all
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
-from tasks.images import convert, moved_tags, plan
+from tasks.images import convert, moved_tags
 from tasks.images.destination import Destination
 from tasks.images.locked import Image, read_lock
-from tasks.images.mirror import differences, receipt
+from tasks.images.read_back import differences
+from tasks.images.receipt import receipt
 from tasks.images.reference import Reference
+from tasks.images.survey import open_registries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +45,7 @@ def verify_images(spec: VerifySpec) -> str:
     """
     locked = read_lock(spec.lock)
     registries = Registries(spec.access)
-    for address in plan.addresses(locked, spec.destination):
-        registries.at(address).ping()
+    addresses = open_registries(registries, locked, spec.destination)
     images = convert.as_held(registries, locked, spec.destination, spec.receipt)
     drift = compare(read_json(spec.receipt, "images-receipt"), receipt(images, spec.destination))
 
@@ -54,7 +57,7 @@ def verify_images(spec: VerifySpec) -> str:
         except IntegrityError as error:
             return [error.what]
 
-    found = run_all(look, images)
+    found = run_all(look, images, threads=MOST_CONNECTIONS)
     lines = [f"{'differs' if faults else 'ok':<9}{image.source}"
              + "".join(f"\n         {fault}" for fault in faults)
              for image, faults in zip(images, found, strict=True)]
@@ -72,8 +75,7 @@ def verify_images(spec: VerifySpec) -> str:
         raise ImageError(f"{count} of what the receipt says is not true any more; it was removed",
                          where=spec.destination.address,
                          todo=f"run `doit images:mirror:{spec.pipeline}` again, which repairs it")
-    return (f"{len(images)} images whole at "
-            f"{' and '.join(plan.addresses(locked, spec.destination))}")
+    return f"{len(images)} images whole at {' and '.join(addresses)}"
 
 
 def compare(written: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -106,16 +108,19 @@ def extra(registries: Registries, images: Sequence[Image], destination: Destinat
         return [f"{name}:{tag}" for tag in sorted({*registries.at(address).tags(path)}
                                                   - named[name])]
 
-    found: list[str] = []
-    for name in sorted(named):
-        found += _told(lambda name=name: tags_of(name), f"the tags of {name}")  # type: ignore[misc]
     ours = owned([image.source for image in images], destination)
-    for address in sorted(ours):
-        found += _told(lambda address=address: [  # type: ignore[misc]
-            f"{address}/{path}" for path in sorted(registries.at(address).repositories())
-            if f"{address}/{path}" not in named
-            and any(path.startswith(below) for below in ours[address])], f"all of {address}")
-    return found
+
+    def others(address: str) -> list[str]:
+        paths = sorted(registries.at(address).repositories())
+        return [f"{address}/{path}" for path in paths if f"{address}/{path}" not in named
+                and any(path.startswith(below) for below in ours[address])]
+
+    questions = [*(partial(_answer, partial(tags_of, name), f"the tags of {name}")
+                   for name in sorted(named)),
+                 *(partial(_answer, partial(others, address), f"all of {address}")
+                   for address in sorted(ours))]
+    answers = run_all(lambda ask: ask(), questions, threads=MOST_CONNECTIONS)
+    return [line for lines in answers for line in lines]
 
 
 def owned(sources: Iterable[Reference], destination: Destination) -> dict[str, set[str]]:
@@ -129,7 +134,7 @@ def owned(sources: Iterable[Reference], destination: Destination) -> dict[str, s
     return found
 
 
-def _told(ask: Callable[[], list[str]], what: str) -> list[str]:
+def _answer(ask: Callable[[], list[str]], what: str) -> list[str]:
     """The answer, or why there is none: many registries let nobody list them."""
     try:
         return ask()

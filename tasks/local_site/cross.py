@@ -74,8 +74,8 @@ class Place:
     def look(self, verb: str, argument: str) -> Any:
         """What inside.py answers there."""
         script = Path(__file__).with_name("inside.py").read_bytes()
-        told = self.run(self.state.python, "-I", "-", verb, argument, stdin=script, cwd=Path("/"))
-        return json.loads(told)
+        answer = self.run(self.state.python, "-I", "-", verb, argument, stdin=script, cwd=Path("/"))
+        return json.loads(answer)
 
 
 def cross(spec: CrossSpec) -> str:
@@ -130,18 +130,18 @@ def script(spec: CrossSpec, place: Place, tool: str) -> str:
 
 def _carried(spec: CrossSpec) -> tuple[str, str]:
     """The ids of tool and release in the store, from the receipts of their pushes."""
-    found = []
+    carried = []
     for path, prefix, name in (
             (spec.layout.of_site.tool_receipt, "tool/", "airlock.tar"),
             (spec.layout.push_receipt("release"), f"releases/{spec.pipeline}/", "SHA256SUMS")):
         objects = schema.read_json(path, "push-receipt")["objects"]
-        ids = {each["key"].removeprefix(prefix).split("/")[0] for each in objects
-               if each["key"].startswith(prefix) and each["key"].endswith(f"/{name}")}
+        ids = {stored["key"].removeprefix(prefix).split("/")[0] for stored in objects
+               if stored["key"].startswith(prefix) and stored["key"].endswith(f"/{name}")}
         if len(ids) != 1:
             raise HostError(f"the receipt must name one {name} below {prefix}, not {len(ids)}",
                             where=path, todo="remove it, and push again")
-        found.append(ids.pop())
-    return found[0], found[1]
+        carried.append(ids.pop())
+    return carried[0], carried[1]
 
 
 def _place(spec: CrossSpec, state: State) -> Place:
@@ -185,7 +185,7 @@ def _of_probes(probed: probes.Probed) -> list[str]:
     if not probed.attempts:
         return []
     when = "during its run" if probed.during_run else "after its run, which was too short"
-    refused = sum(1 for each in probed.attempts if each["refused"])
+    refused = sum(attempt["refused"] for attempt in probed.attempts)
     return [f"{refused} of {len(probed.attempts)} attempts to get out, made {when}, were refused"]
 
 
@@ -201,10 +201,10 @@ def _copy_from_bucket(spec: CrossSpec, tool: str, folder: Path) -> str:
             todo="put them there by hand, as for any user of AWS: a file `credentials`, and where "
                  "it takes more, `config`")
     store = open_store(spec.store)
-    for each in schema.read_json(spec.layout.of_site.tool_receipt, "push-receipt")["objects"]:
-        name = each["key"].removeprefix(f"tool/{tool}/")
-        if name != each["key"]:
-            store.get(each["key"], files.inside(folder, name), most=each["size"])
+    for stored in schema.read_json(spec.layout.of_site.tool_receipt, "push-receipt")["objects"]:
+        name = stored["key"].removeprefix(f"tool/{tool}/")
+        if name != stored["key"]:
+            store.get(stored["key"], files.inside(folder, name), most=stored["size"])
     return (f"this side copied the tool out of {spec.store.url} into the empty folder, in place of "
             "`aws s3 cp --recursive`")
 

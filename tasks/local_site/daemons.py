@@ -139,10 +139,10 @@ def stop(folder: Path) -> bool:
 
 def child_of(pid: int) -> int | None:
     """The first child of a process: PID 1 of the namespace that `unshare --fork` made."""
-    for each in pids():
-        stat = _stat(each)
+    for other in pids():
+        stat = _stat(other)
         if stat and int(stat[1]) == pid:
-            return each
+            return other
     return None
 
 
@@ -170,8 +170,8 @@ def port_owner(port: int) -> str | None:
     """Who listens on a TCP port, as far as this user may know: `name (process 123)`."""
     if shutil.which("ss") is None:
         return None
-    told = processes.run(["ss", "-ltnpH", f"sport = :{port}"])
-    match = re.search(r'\(\("([^"]+)",pid=(\d+)', told)
+    listening = processes.run(["ss", "-ltnpH", f"sport = :{port}"])
+    match = re.search(r'\(\("([^"]+)",pid=(\d+)', listening)
     return f"{match[1]} (process {match[2]})" if match else None
 
 
@@ -207,7 +207,7 @@ def _marked(folder: Path) -> int | None:
 
 def pids() -> list[int]:
     """All processes that this one may see."""
-    return sorted(int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal())
+    return sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal())
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -38,8 +38,8 @@ def online(plan: Plan) -> Daemon:
         hosts=[f"unix://{plan.engine}"], data=folder / "data", run=run,
         cgroup=f"/{plan.cgroup}/online")
     # A containerd of the host would be used, if its socket could be seen.
-    hide = [["mount", "-t", "tmpfs", "tmpfs", each] for each in ("/run/containerd",)
-            if Path(each).is_dir()]
+    hide = [["mount", "-t", "tmpfs", "tmpfs", folder] for folder in ("/run/containerd",)
+            if Path(folder).is_dir()]
     return Daemon(
         name="online engine", folder=folder,
         command=("unshare", *NAMESPACES, "--propagation", "slave", "sh", str(folder / "start.sh")),
@@ -86,8 +86,8 @@ def stop(plan: Plan) -> bool:
     """End the online engine, and remove its socket's folder."""
     ended = daemons.stop(plan.folder("engine"))
     if plan.engine and plan.engine.parent.is_dir():
-        for each in sorted(plan.engine.parent.rglob("*"), reverse=True):
-            each.rmdir() if each.is_dir() and not each.is_symlink() else each.unlink()
+        for path in sorted(plan.engine.parent.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
         plan.engine.parent.rmdir()
     return ended
 

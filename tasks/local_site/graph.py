@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.core.config import Config
+from tasks.core.config import Config, Pipeline
 from tasks.core.deferred import deferred
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.step import Task, group, step
+from tasks.core.verbs import for_pipelines
 
 with deferred():
     from tasks.local_site import cross, packages, servers
@@ -30,17 +31,19 @@ def tasks(config: Config) -> Iterator[Task]:
     yield step("sandbox:status", "what of the local site is running", servers.status,
                SiteSpec(site=site), look=True)
     yield from _plugin(config)
-    yield group("sandbox:cross", "the whole way: from the store to results on the offline host")
-    for pipeline in config.pipelines:
-        at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-        spec = cross.CrossSpec(
-            pipeline=pipeline.name, layout=at, key=site.signing.key,
-            identity=site.signing.identity, store=site.store, offline_store=site.offline.store,
-            trust=site.offline.trust, engine=config.environment.get("AIRLOCK_ENGINE"))
-        yield step(f"sandbox:cross:{pipeline.name}", "run the release on the offline host",
-                   cross.cross, spec, makes=[at.crossing], keeps=[site.signing.public],
-                   servers=["sandbox:up"],
-                   needs=[at.push_receipt("release"), at.of_site.tool_receipt])
+    yield from for_pipelines(config, {
+        "sandbox:cross": ("the whole way: from the store to results on the offline host", _cross)})
+
+
+def _cross(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site = config.site
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    return step(name, doc, cross.cross, cross.CrossSpec(
+        pipeline=pipeline.name, layout=at, key=site.signing.key, identity=site.signing.identity,
+        store=site.store, offline_store=site.offline.store, trust=site.offline.trust,
+        engine=config.environment.get("AIRLOCK_ENGINE")),
+        needs=[at.push_receipt("release"), at.of_site.tool_receipt], makes=[at.crossing],
+        keeps=[site.signing.public], servers=["sandbox:up"])
 
 
 def _plugin(config: Config) -> Iterator[Task]:

@@ -51,18 +51,18 @@ class Python:
 
 def find_python(versions: Sequence[str]) -> Python:
     """A Python of the site's versions that can make virtual environments; HostError without."""
-    seen = []
+    unfit = []
     running = Path(sys.base_prefix) / f"bin/python{sys.version_info[0]}.{sys.version_info[1]}"
     for candidate in (Path("/usr/bin/python3"), running):
-        told = _ask(candidate)
-        if told is None:
-            seen.append(f"{candidate}: cannot make virtual environments")
-        elif told[0] not in versions:
-            seen.append(f"{candidate}: {told[0]}")
+        answer = _ask(candidate)
+        if answer is None:
+            unfit.append(f"{candidate}: cannot make virtual environments")
+        elif answer[0] not in versions:
+            unfit.append(f"{candidate}: {answer[0]}")
         else:
-            return Python(path=candidate, version=told[0], prefix=Path(told[1]))
+            return Python(path=candidate, version=answer[0], prefix=Path(answer[1]))
     raise HostError("no Python on this machine fits the offline host, which wants "
-                    + " or ".join(versions), where="; ".join(seen),
+                    + " or ".join(versions), where="; ".join(unfit),
                     todo="install python3-venv, or name this machine's version under `python` in "
                          "config/sites/<site>.yml")
 
@@ -72,12 +72,12 @@ def _ask(python: Path) -> tuple[str, str] | None:
     question = ("import ensurepip, venv, sys; "
                 "print('%d.%d' % sys.version_info[:2], sys.base_prefix)")
     try:
-        told = subprocess.run([python, "-I", "-c", question], check=False,
+        done = subprocess.run([python, "-I", "-c", question], check=False,
                               capture_output=True, text=True, env={"PATH": PATH})
     except OSError:
         return None
-    version, _, prefix = told.stdout.strip().partition(" ")
-    return None if told.returncode else (version, prefix)
+    version, _, prefix = done.stdout.strip().partition(" ")
+    return None if done.returncode else (version, prefix)
 
 
 def offline(plan: Plan, python: Python) -> Daemon:
@@ -107,7 +107,7 @@ def commands(plan: Plan, python: Python) -> Iterator[list[str]]:
         yield from _share_system(root, name)
     if not python.is_system:
         yield from _bind(python.prefix, root / python.prefix.relative_to("/"))
-    yield ["mkdir", "-p", *(str(root / each) for each in (
+    yield ["mkdir", "-p", *(str(root / folder) for folder in (
         "etc/ssh", "etc/ssl", "proc", "sys", "dev/pts", "dev/shm", "tmp", "run", "mnt", "opt",
         "var/lib/docker", "var/log", "var/tmp", "old"))]
     yield ["ln", "-s", "/run", str(root / "var/run")]
@@ -172,10 +172,10 @@ def prepare(plan: Plan) -> None:
 
     It may see folders which are no more, or still be at work on a crossing that was killed here.
     """
-    for each in (plan.folder("host") / "root", plan.folder("host") / "docker", plan.disk,
-                 plan.store):
-        if each:
-            each.mkdir(parents=True, exist_ok=True)
+    for shown in (plan.folder("host") / "root", plan.folder("host") / "docker", plan.disk,
+                  plan.store):
+        if shown:
+            shown.mkdir(parents=True, exist_ok=True)
     folder = plan.folder("host")
     outer = daemons.running(folder)
     inner = outer and daemons.child_of(outer)
@@ -204,11 +204,11 @@ def cut_off(folder: Path) -> bool:
 
 
 def _sees(plan: Plan, inner: int) -> bool:
-    seen = [(plan.disk, HOME), (plan.trust, plan.trust_inside)]
+    shown = [(plan.disk, HOME), (plan.trust, plan.trust_inside)]
     if plan.store and plan.store_inside:
-        seen.append((plan.store, plan.store_inside))
+        shown.append((plan.store, plan.store_inside))
     try:
-        return all(here.samefile(f"/proc/{inner}/root{there}") for here, there in seen)
+        return all(here.samefile(f"/proc/{inner}/root{there}") for here, there in shown)
     except OSError:
         return False
 
@@ -250,9 +250,9 @@ def path_with(prefix: Path) -> str:
 
 
 def denied() -> str | None:
-    """Why no namespaces can be made here, or None."""
+    """Say why no namespaces can be made here; None where they can."""
     if os.geteuid() != 0:
         return "this user is not root"
-    told = subprocess.run(["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork",
+    done = subprocess.run(["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork",
                            "true"], check=False, capture_output=True, text=True)
-    return None if told.returncode == 0 else told.stderr.strip() or "unshare failed"
+    return None if done.returncode == 0 else done.stderr.strip() or "unshare failed"

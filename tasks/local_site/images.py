@@ -99,7 +99,7 @@ def push(plan: Plan, image: Image, base: Files) -> str:
 def base_files(plan: Plan) -> Files:
     """bash, busybox and a link for each of its applets, users and folders for scratch."""
     busybox = _static(plan, "busybox-static")
-    found: dict[str, bytes | str] = {
+    content: dict[str, bytes | str] = {
         "bin/busybox": busybox.read_bytes(),
         "bin/bash": _static(plan, "bash-static").read_bytes(),
         "etc/passwd": b"root:x:0:0:root:/root:/bin/bash\n",
@@ -108,8 +108,8 @@ def base_files(plan: Plan) -> Files:
     }
     listed = subprocess.run([busybox, "--list-full"], capture_output=True, text=True, check=True)
     for name in listed.stdout.split():
-        found.setdefault(name.lstrip("/"), "/bin/busybox")
-    return found
+        content.setdefault(name.lstrip("/"), "/bin/busybox")
+    return content
 
 
 def write_layout(folder: Path, image: Image, base: Files) -> None:
@@ -131,7 +131,7 @@ def layer_tar(content: Files) -> bytes:
     """A layer, uncompressed: sorted, owner 0, time 0, executable below bin folders."""
     folders = {"tmp", "root", "work"}
     for name in content:
-        folders |= {str(each) for each in Path(name).parents if str(each) != "."}
+        folders |= {str(folder) for folder in Path(name).parents if str(folder) != "."}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name in sorted({*folders, *content}):
@@ -169,15 +169,15 @@ class _Layout:
 
     def manifest(self, layers: list[Files], machine: str) -> dict[str, Any]:
         """An image of `layers`, bottom first, and its descriptor with the platform."""
-        tars = [layer_tar(each) for each in layers]
-        blobs = [self.blob(f"{OCI}.layer.v1.tar+gzip", gzip.compress(each, 6, mtime=0))
-                 for each in tars]
+        tars = [layer_tar(layer) for layer in layers]
+        blobs = [self.blob(f"{OCI}.layer.v1.tar+gzip", gzip.compress(tar, 6, mtime=0))
+                 for tar in tars]
         config = self.blob(f"{OCI}.config.v1+json", files.json_bytes({
             "architecture": machine, "os": "linux", "created": CREATED,
             "config": {"Env": ["PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"],
                        "Cmd": ["/bin/bash"]},
             "rootfs": {"type": "layers",
-                       "diff_ids": [f"sha256:{files.sha256_bytes(each)}" for each in tars]}}))
+                       "diff_ids": [f"sha256:{files.sha256_bytes(tar)}" for tar in tars]}}))
         descriptor = self.blob(f"{OCI}.manifest.v1+json", files.json_bytes({
             "schemaVersion": 2, "mediaType": f"{OCI}.manifest.v1+json", "config": config,
             "layers": blobs}))
@@ -186,7 +186,7 @@ class _Layout:
 
 def _inputs(plan: Plan) -> str:
     """A digest of all that the images are made of, this module's own text included."""
-    parts = [files.sha256(_static(plan, each)) for each in ("bash-static", "busybox-static")]
+    parts = [files.sha256(_static(plan, name)) for name in ("bash-static", "busybox-static")]
     return files.sha256_bytes("\n".join([*parts, files.sha256(Path(__file__))]).encode())
 
 

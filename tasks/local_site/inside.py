@@ -60,15 +60,15 @@ ATTEMPTS = {"tcp": _tcp, "name": _name, "path": _path}
 
 def probe_in_container(image: str, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same for addresses and names, from a container as Nextflow starts them."""
-    addresses = [each["target"] if each["kind"] == "tcp" else f"{each['target']}:443"
-                 for each in asked]
-    told = subprocess.run(
+    addresses = [probe["target"] if probe["kind"] == "tcp" else f"{probe['target']}:443"
+                 for probe in asked]
+    done = subprocess.run(
         ["docker", "run", "--rm", "--pull", "never", "--entrypoint", "bash", image, "-c",
          IN_CONTAINER, "bash", *addresses], capture_output=True, text=True, check=False)
-    lines = told.stdout.splitlines()
-    if told.returncode or len(lines) != len(asked):
-        sys.exit(f"the container ended with {told.returncode}: {told.stderr}{told.stdout}")
-    return [{**each, **_met(line)} for each, line in zip(asked, lines, strict=True)]
+    lines = done.stdout.splitlines()
+    if done.returncode or len(lines) != len(asked):
+        sys.exit(f"the container ended with {done.returncode}: {done.stderr}{done.stdout}")
+    return [{**probe, **_met(line)} for probe, line in zip(asked, lines, strict=True)]
 
 
 def _met(line: str) -> dict[str, Any]:
@@ -82,26 +82,27 @@ def _met(line: str) -> dict[str, Any]:
 
 def probe_all(asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Every attempt, at once, those of an image from one container."""
-    here = [each for each in asked if not each["image"]]
-    images = dict.fromkeys(each["image"] for each in asked if each["image"])
+    here = [attempt for attempt in asked if not attempt["image"]]
+    images = dict.fromkeys(attempt["image"] for attempt in asked if attempt["image"])
     with ThreadPoolExecutor(16) as pool:
         met = list(pool.map(probe, here))
     for image in images:
-        met += probe_in_container(image, [each for each in asked if each["image"] == image])
+        met += probe_in_container(
+            image, [attempt for attempt in asked if attempt["image"] == image])
     return met
 
 
 def listing(folder: Path) -> list[dict[str, Any]]:
     """Path, SHA-256 and size of every file below `folder`, sorted; links are followed."""
-    found = []
+    listed = []
     for place, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
         for name in sorted(names):
             path = Path(place, name)
             data = path.read_bytes()
-            found.append({"path": path.relative_to(folder).as_posix(), "size": len(data),
+            listed.append({"path": path.relative_to(folder).as_posix(), "size": len(data),
                           "sha256": hashlib.sha256(data).hexdigest()})
-    return sorted(found, key=lambda each: str(each["path"]))
+    return sorted(listed, key=lambda file: str(file["path"]))
 
 
 if __name__ == "__main__":

@@ -28,13 +28,13 @@ def up(plan: Plan) -> bool:
     The offline host's end has an address and no route but to its /30. HostError where a namespace
     or an address of the sandbox's is in somebody else's use.
     """
-    made = plan.folder("network") / "made"
+    marker = plan.folder("network") / "made"
     wanted = f"{plan.namespace} {plan.interface} {plan.address}/{plan.prefix_length}\n"
-    if made.is_file() and made.read_text() != wanted:
+    if marker.is_file() and marker.read_text() != wanted:
         down(plan)
-    if not made.is_file():
+    if not marker.is_file():
         _refuse_foreign(plan)
-        files.write_text(made, wanted)
+        files.write_text(marker, wanted)
     changed = False
     if not namespace(plan).exists():
         _ip("netns", "add", plan.namespace)
@@ -74,16 +74,16 @@ def close(plan: Plan) -> str | None:
 
 def down(plan: Plan) -> bool:
     """Remove wire and namespace, if this sandbox made them."""
-    made = plan.folder("network") / "made"
-    if not made.is_file():
+    marker = plan.folder("network") / "made"
+    if not marker.is_file():
         return False
     # What stands in the file counts, since the configuration may have changed in between.
-    name, interface = made.read_text().split()[:2]
+    name, interface = marker.read_text().split()[:2]
     if Path("/sys/class/net", interface).exists():
         _ip("link", "delete", interface)
     if Path("/run/netns", name).exists():
         _ip("netns", "delete", name)
-    made.unlink()
+    marker.unlink()
     return True
 
 
@@ -114,11 +114,11 @@ def _refuse_foreign(plan: Plan) -> None:
                         todo=f"remove it, or set another sandbox.interface in {where}")
     network = ipaddress.ip_network(f"{plan.address}/{plan.prefix_length}", strict=False)
     for link in json.loads(_ip("-json", "-4", "address", "show")):
-        for each in link.get("addr_info", []):
-            used = ipaddress.ip_interface(f"{each['local']}/{each['prefixlen']}").network
+        for address in link.get("addr_info", []):
+            used = ipaddress.ip_interface(f"{address['local']}/{address['prefixlen']}").network
             if used.overlaps(network):
                 raise HostError(f"the network {network} is in use by the interface "
-                                f"{link['ifname']} ({each['local']})",
+                                f"{link['ifname']} ({address['local']})",
                                 todo=f"remove that interface, or set another sandbox.network in "
                                      f"{where}")
 

@@ -67,8 +67,8 @@ def _provide(spec: PackagesSpec) -> str:
         ensure(missing)
     if absent:
         _unpack(absent, spec.unpacked)
-    return ", ".join([*(f"{each} installed" for each in missing),
-                      *(f"{each} unpacked" for each in absent)]) or "all there"
+    return ", ".join([*(f"{package} installed" for package in missing),
+                      *(f"{package} unpacked" for package in absent)]) or "all there"
 
 
 def ensure(names: Sequence[str]) -> None:
@@ -85,8 +85,8 @@ def ensure(names: Sequence[str]) -> None:
 def find_program(name: str) -> Path | None:
     """A program on the PATH or where only root's PATH leads."""
     path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
-    found = shutil.which(name, path=path)
-    return Path(found) if found else None
+    program = shutil.which(name, path=path)
+    return Path(program) if program else None
 
 
 def carried(unpacked: Path, package: str) -> Path:
@@ -110,15 +110,15 @@ def _command(names: Sequence[str]) -> str:
 def _demand_apt(missing: Sequence[str], absent: Sequence[str]) -> None:
     if shutil.which("apt-get") and shutil.which("dpkg-deb"):
         return
-    wanted = [f"{PROGRAMS[each]} (Debian package {each})" for each in missing]
-    wanted += [f"files of the Debian package {each}" for each in absent]
+    wanted = [f"{PROGRAMS[package]} (Debian package {package})" for package in missing]
+    wanted += [f"files of the Debian package {package}" for package in absent]
     raise HostError("the local site needs what is not here, and this is not a Debian or Ubuntu "
                     "that could install it: " + ", ".join(wanted),
                     todo="install these programs, or use a site without a sandbox")
 
 
 def _update() -> None:
-    newest = max((each.stat().st_mtime for each in LISTS.glob("*_Packages*")), default=0.0)
+    newest = max((path.stat().st_mtime for path in LISTS.glob("*_Packages*")), default=0.0)
     if time.time() - newest > LISTS_LAST:
         _apt("apt-get", "update", todo="check the network, and /etc/apt/sources.list")
 

@@ -154,7 +154,7 @@ def plan(site: Site) -> Plan:
         network = ipaddress.ip_network(site.sandbox.network)
     except ValueError as error:
         raise ConfigError(f"sandbox.network: {error}", where=where) from error
-    address, peer = (str(each) for each in network.hosts())
+    address, peer = map(str, network.hosts())
     host = site.registry.host
     if host != address and not _is_loopback(host):
         raise ConfigError(f"registry.host is {host}, but the sandbox's registry listens on the "

@@ -70,9 +70,9 @@ def _manifest() -> dict[str, str]:
 
 def _builder() -> Any:
     """The plugin's own build script: an example, so it isn't part of this package."""
-    found = importlib.util.spec_from_file_location("hello_plugin_build", SOURCE / "build.py")
-    if found is None or found.loader is None:
+    script = importlib.util.spec_from_file_location("hello_plugin_build", SOURCE / "build.py")
+    if script is None or script.loader is None:
         raise HostError("the plugin's build script is missing", where=SOURCE / "build.py")
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
+    module = importlib.util.module_from_spec(script)
+    script.loader.exec_module(module)
     return module

@@ -50,11 +50,11 @@ def during_run(site: str, folder: Path, attempt: Callable[[], list[Attempt]]) ->
     probed, ended = Probed(), threading.Event()
 
     def watch() -> None:
-        while (seen := running(site, folder)) is None:
+        while (before := running(site, folder)) is None:
             if ended.wait(0.1):
                 return
         probed.attempts = attempt()
-        probed.during_run = running(site, folder) == seen
+        probed.during_run = running(site, folder) == before
 
     with ThreadPoolExecutor(1, thread_name_prefix="probes") as pool:
         watching = pool.submit(watch)
@@ -112,8 +112,8 @@ def targets(state: State, *, own: Mapping[str, Path], other_port: int,
     paths = [*own.items(), *_of_user(Path(state.python_prefix))]
     if state.engine:
         paths.append(("the online engine's socket", Path(state.engine)))
-    return [{"what": what, "kind": kind, "target": target, "open_because": why, "image": each}
-            for each in dict.fromkeys((None, image)) for what, kind, target, why in network] + [
+    return [{"what": what, "kind": kind, "target": target, "open_because": why, "image": place}
+            for place in dict.fromkeys((None, image)) for what, kind, target, why in network] + [
             {"what": what, "kind": "path", "target": str(path), "open_because": None,
              "image": None} for what, path in paths]
 
@@ -127,15 +127,15 @@ def _of_user(python: Path) -> Iterator[tuple[str, Path]]:
     if home not in python.parents:
         yield "the home folder", home
         return
-    yield from (("the home folder", each) for each in sorted(home.iterdir())
-                if each not in (python, *python.parents, *caches.values()))
+    yield from (("the home folder", path) for path in sorted(home.iterdir())
+                if path not in (python, *python.parents, *caches.values()))
 
 
 def refuse_reached(attempts: list[Attempt]) -> None:
     """IntegrityError that names all that was reached, but for what this machine can't close."""
-    reached = [f"  {each['what']}: {each['target']}: {each['detail']}"
-               + (f", from a container of {each['image']}" if each["image"] else "")
-               for each in attempts if not (each["refused"] or each["open_because"])]
+    reached = [f"  {attempt['what']}: {attempt['target']}: {attempt['detail']}"
+               + (f", from a container of {attempt['image']}" if attempt["image"] else "")
+               for attempt in attempts if not (attempt["refused"] or attempt["open_because"])]
     if reached:
         raise IntegrityError("the offline host reaches what it must not:\n" + "\n".join(reached),
                              todo="`doit sandbox:down`, then the same command again")

@@ -40,9 +40,9 @@ def up(spec: SiteSpec) -> str:
         open_because = network.close(part)
         host.prepare(part)
     servers = _servers(part, python, isolated=why_not is None)
-    started += [each.name for each in servers if daemons.start(each)]
-    for each in servers:
-        daemons.await_ready(each)
+    started += [server.name for server in servers if daemons.start(server)]
+    for server in servers:
+        daemons.await_ready(server)
     started += images.fill(part)
     state = State(isolated=why_not is None, why_not=why_not, address=part.address,
                   open_because=open_because, python=str(python.path),
@@ -56,8 +56,8 @@ def up(spec: SiteSpec) -> str:
 def down(spec: SiteSpec) -> str:
     """End this sandbox's own processes; remove its namespace, interface and sockets."""
     part = plan(spec.site)
-    ended = [PARTS[each] for each in ("host", "internet/server", "internet/registry", "nexus")
-             if daemons.stop(part.folder(each))]
+    ended = [PARTS[name] for name in ("host", "internet/server", "internet/registry", "nexus")
+             if daemons.stop(part.folder(name))]
     if engines.stop(part):
         ended.append(PARTS["engine"])
     if network.down(part):

@@ -31,18 +31,18 @@ subjectAltName=IP:{address}
 def prepare(plan: Plan) -> bool:
     """Make what is missing or about to end; True where the registry must be started anew."""
     ownership.private_folder(plan.secrets)
-    made = False
+    is_new = False
     if not _lasts(plan.ca):
         _make_ca(plan)
-        made = True
-    if made or not _lasts(plan.secrets / "server.crt", plan.registry_host):
+        is_new = True
+    if is_new or not _lasts(plan.secrets / "server.crt", plan.registry_host):
         _make_certificate(plan)
-        made = True
+        is_new = True
     if not plan.authfile.is_file() or not _login_fits(plan):
         _make_login(plan)
-        made = True
+        is_new = True
     fill(plan)
-    return made
+    return is_new
 
 
 def fill(plan: Plan) -> None:
@@ -63,8 +63,8 @@ def _lasts(certificate: Path, address: str | None = None) -> bool:
     words = ["openssl", "x509", "-in", str(certificate), "-noout"]
     checks = [["-checkend", str(SECONDS_LEFT)]] + ([["-checkip", address]] if address else [])
     for check in checks:
-        told = subprocess.run([*words, *check], check=False, capture_output=True, text=True)
-        if told.returncode or "does NOT match" in told.stdout:
+        done = subprocess.run([*words, *check], check=False, capture_output=True, text=True)
+        if done.returncode or "does NOT match" in done.stdout:
             return False
     return True
 
@@ -75,7 +75,7 @@ def _new_key() -> list[str]:
 
 def _make_ca(plan: Plan) -> None:
     plan.ca.parent.mkdir(parents=True, exist_ok=True)
-    extensions = [word for each in CA_EXTENSIONS for word in ("-addext", each)]
+    extensions = [word for extension in CA_EXTENSIONS for word in ("-addext", extension)]
     # An empty configuration: the system's would add extensions of its own.
     config = plan.secrets / "openssl.cnf"
     files.write_text(config, "[req]\ndistinguished_name=name\n[name]\n")

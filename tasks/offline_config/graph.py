@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.core.config import Config
+from tasks.core.config import Config, Pipeline
 from tasks.core.deferred import deferred
 from tasks.core.paths import PipelinePaths
-from tasks.core.step import Task, group, step
+from tasks.core.step import Task, step
+from tasks.core.verbs import for_pipelines
 
 with deferred():
     from tasks.offline_config import render
@@ -20,21 +21,26 @@ TOGGLES = Path("config/offline.config")
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`config:<pipeline>`."""
-    yield group("config", "offline.config: images by digest, for every process")
-    for pipeline in config.pipelines:
-        at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-        spec = render.RenderSpec(pipeline=pipeline.name, nextflow=pipeline.nextflow.version,
-                                 scan=at.images_scan, receipt=at.images_receipt,
-                                 toggles=TOGGLES, output=at.offline_config)
-        yield step(f"config:{pipeline.name}", "offline.config: images by digest", render.build,
-                   spec, needs=[spec.scan, spec.receipt, spec.toggles], makes=[spec.output])
-    yield group("config:load", "offline.load.config: images by the names of loaded archives")
-    for pipeline in config.pipelines:
-        at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-        loaded = render.LoadedSpec(pipeline=pipeline.name, nextflow=pipeline.nextflow.version,
-                                   scan=at.images_scan, index=at.oci_index, toggles=TOGGLES,
-                                   output=at.load_config)
-        yield step(f"config:load:{pipeline.name}", "offline.load.config: images by name",
-                   render.build_loaded, loaded, asked=True,
-                   needs=[loaded.scan, loaded.index, loaded.toggles], makes=[loaded.output])
+    """`config:<pipeline>` and `config:load:<pipeline>`."""
+    yield from for_pipelines(config, {
+        "config": ("offline.config: images by digest, for every process", _config),
+        "config:load": ("offline.load.config: images by the names of loaded archives", _loaded),
+    })
+
+
+def _config(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    spec = render.RenderSpec(
+        pipeline=pipeline.name, nextflow=pipeline.nextflow.version, scan=at.images_scan,
+        receipt=at.images_receipt, toggles=TOGGLES, output=at.offline_config)
+    return step(name, doc, render.build, spec,
+                needs=[spec.scan, spec.receipt, spec.toggles], makes=[spec.output])
+
+
+def _loaded(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    spec = render.LoadedSpec(
+        pipeline=pipeline.name, nextflow=pipeline.nextflow.version, scan=at.images_scan,
+        index=at.oci_index, toggles=TOGGLES, output=at.load_config)
+    return step(name, doc, render.build_loaded, spec, asked=True,
+                needs=[spec.scan, spec.index, spec.toggles], makes=[spec.output])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.core.config import Config
+from tasks.core.config import Config, Pipeline
 from tasks.core.deferred import deferred
 from tasks.core.net.inside import Inside
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
+from tasks.core.verbs import for_pipelines
 
 with deferred():
     from tasks.plugins.cache import Plugins, cache
@@ -17,20 +18,20 @@ with deferred():
 def tasks(config: Config) -> Iterator[Task]:
     """`plugins:cache:<pipeline>`: what runs need in one archive, and their list."""
     yield group("plugins", "the pipelines' plugins", ["plugins:cache"])
-    yield group("plugins:cache", "the pipelines' plugins, fetched and locked")
-    sandbox = config.site.sandbox is not None
+    yield from for_pipelines(config, {
+        "plugins:cache": ("the pipelines' plugins, fetched and locked", _cache)})
+
+
+def _cache(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site, version = config.site, pipeline.nextflow.version
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     # The local site serves hello's plugin, which is built on this machine.
-    served = sandbox and any(pipeline.name == "hello" for pipeline in config.pipelines)
-    for pipeline in config.pipelines:
-        layout = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-        spec = Plugins(
-            pipeline=pipeline.name, nextflow=pipeline.nextflow.version, resolved=layout.resolved,
-            at=config.site.plugins, urls=config.site.hosts.urls, by_hand=pipeline.plugins,
-            data_manifest=layout.data_manifest, runtime=layout.runtime(pipeline.nextflow.version),
-            listed=layout.plugins_list, archive=layout.plugins, lock=layout.lock("plugins"),
-            relock=config.relock, hosts=Inside(allowed=config.site.hosts.inside))
-        yield step(f"plugins:cache:{pipeline.name}", "the plugins, fetched and locked",
-                   cache, spec, needs=[spec.resolved, spec.runtime, spec.data_manifest],
-                   makes=[spec.archive, spec.listed], keeps=[spec.lock], always=config.relock,
-                   after=["sandbox:plugin"] if served else [],
-                   servers=config.site.servers)
+    served = site.sandbox and any(other.name == "hello" for other in config.pipelines)
+    spec = Plugins(
+        pipeline=pipeline.name, nextflow=version, resolved=at.resolved, at=site.plugins,
+        urls=site.hosts.urls, by_hand=pipeline.plugins, data_manifest=at.data_manifest,
+        runtime=at.runtime(version), listed=at.plugins_list, archive=at.plugins,
+        lock=at.lock("plugins"), relock=config.relock, hosts=Inside(allowed=site.hosts.inside))
+    return step(name, doc, cache, spec, needs=[spec.resolved, spec.runtime, spec.data_manifest],
+                makes=[spec.archive, spec.listed], keeps=[spec.lock], always=config.relock,
+                after=["sandbox:plugin"] if served else [], servers=site.servers)

@@ -13,7 +13,7 @@ from tasks.core.source.groovy.expression import block, branches, evaluate, merge
 from tasks.core.source.groovy.syntax import assignment, groovy
 from tasks.core.source.groovy.tokens import NAME, NEWLINE, Token, tokenize
 from tasks.core.source.groovy.values import Unknown, Values, truths
-from tasks.reach.scripts import LOOSE, PROCESS, Definition, Scripts, arguments
+from tasks.core.source.scripts import LOOSE, PROCESS, WORKFLOW, Definition, Scripts, arguments
 from tasks.reach.text import flattened, params_of
 
 VISITS = 20_000
@@ -96,7 +96,7 @@ class Walk:
         """Follow every call, from the loose code of all files and the entry workflow."""
         for script in self.scripts.files.values():
             for name, definition in script.definitions.items():
-                if definition.kind == LOOSE or (name == "<workflow>" and script.file == main):
+                if definition.kind == LOOSE or (name == f"<{WORKFLOW}>" and script.file == main):
                     self._visit(definition, Known(values=dict(self.base)), Way())
 
     def _visit(self, definition: Definition, known: Known, way: Way) -> None:
@@ -119,7 +119,7 @@ class Walk:
         if id(process) not in self._leading:
             self._leading[id(process)] = any(
                 id(token) in self.wanted or (
-                    token.kind == NAME and self.scripts.meant(process.file, token.text) is not None)
+                    token.kind == NAME and self.scripts.meant(process.file, token.text))
                 for token in flattened(process.body))
         return self._leading[id(process)]
 
@@ -182,24 +182,25 @@ class Walk:
         called = at + 1 < len(tokens) and tokens[at + 1].is_op("(")
         piped = (at > 0 and tokens[at - 1].is_op("|", "&")) or (
             at + 1 < len(tokens) and tokens[at + 1].is_op("&"))
-        callee = self._callee(tokens, at, where) if called or piped else None
-        if callee is not None:
-            given = arguments(tokens, at + 1) if called else []
+        callees = self._callees(tokens, at, where) if called or piped else []
+        given = arguments(tokens, at + 1) if called and callees else []
+        for callee in callees:
             self._visit(callee, self._bound(callee, given, known),
                         Way(guards=way.guards, cut=way.cut, name=_below(way, token, callee)))
 
-    def _callee(self, tokens: Sequence[Token], at: int, where: Definition) -> Definition | None:
+    def _callees(self, tokens: Sequence[Token], at: int, where: Definition) -> list[Definition]:
         name = tokens[at].text
         if at > 1 and tokens[at - 1].is_op("."):
             script = self.scripts.classes.get(tokens[at - 2].text)
             if script is None:
                 self.unresolved.add(name)
-            return script.definitions.get(name) if script else None
-        if where.file in self.scripts.files:
+        elif where.file in self.scripts.files:
             return self.scripts.meant(where.file, name)
-        script = next((each for each in self.scripts.classes.values()
-                       if each.file == where.file), None)
-        return script.definitions.get(name) if script else None
+        else:
+            script = next((each for each in self.scripts.classes.values()
+                           if each.file == where.file), None)
+        own = script.definitions.get(name) if script else None
+        return [own] if own else []
 
     def _bound(self, callee: Definition, given: Sequence[Sequence[Token]],
                known: Known) -> Known:
@@ -247,7 +248,7 @@ def _fits(pattern: str, name: str) -> bool:
 
 def _below(way: Way, token: Token, callee: Definition) -> str:
     """The qualified name of what is called; functions don't count."""
-    if callee.kind not in (PROCESS, "workflow"):
+    if callee.kind not in (PROCESS, WORKFLOW):
         return way.name
     return f"{way.name}:{token.text}".lstrip(":")
 

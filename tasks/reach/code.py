@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.core.source.files import Sources
 from tasks.core.source.groovy.syntax import ends_statement
 from tasks.core.source.groovy.tokens import NAME, Token
+from tasks.core.source.scripts import COMMANDS, PROCESS, Definition
 from tasks.reach.commands import fetches, is_shell, uncommented
-from tasks.reach.scripts import COMMANDS, PROCESS, Definition
-from tasks.reach.text import NEAR, flat, is_told, mentions, spoken, strings
-from tasks.reach.tree import Tree
+from tasks.reach.text import NEAR, flat, is_told, mentions, printable, spoken, strings
 
 Seen = Literal["download", "url", "service", "container", "told"]
 """Kinds of findings, or what is only counted: images, and what is told to people."""
@@ -38,29 +38,29 @@ class Sight:
     anchor: Token | None = None
 
 
-def in_definition(tree: Tree, definition: Definition) -> Iterator[Sight]:
+def in_definition(sources: Sources, definition: Definition) -> Iterator[Sight]:
     """The sights of a process, workflow or function, or of loose code."""
     if definition.kind == PROCESS:
         for section, tokens in definition.sections():
-            yield from _of_process(tree, definition, section, tokens)
+            yield from _of_process(sources, definition, section, tokens)
     else:
-        yield from _of_code(tree, definition)
+        yield from _of_code(sources, definition)
 
 
-def _of_process(tree: Tree, process: Definition, section: str,
+def _of_process(sources: Sources, process: Definition, section: str,
                 tokens: Sequence[Token]) -> Iterator[Sight]:
     if section in COMMANDS:
         for token, said in spoken(tokens, prose=False):
             text = flat(token)
             for kind, what, start in commands(text):
-                yield _sight(tree, process, "told" if said else kind, what, token, text, start)
+                yield _sight(sources, process, "told" if said else kind, what, token, text, start)
         return
     for word, token in _directives(tokens):
         text = flat(token)
         image = word in ("container", "conda")
         for each in mentions(text):
-            yield _sight(tree, process, "container" if image else "url" if each.whole else "told",
-                         each.url, token, text, each.start)
+            used: Seen = "container" if image else "url" if each.whole else "told"
+            yield _sight(sources, process, used, each.url, token, text, each.start)
 
 
 def _directives(tokens: Sequence[Token]) -> Iterator[tuple[str, Token]]:
@@ -97,17 +97,17 @@ def _is_prose(text: str, start: int, length: int) -> bool:
             or after.lstrip()[:1] in (">", "<"))
 
 
-def _of_code(tree: Tree, code: Definition) -> Iterator[Sight]:
+def _of_code(sources: Sources, code: Definition) -> Iterator[Sight]:
     executes = any(token.is_name("execute") for token in code.body)
     for token, said in spoken(code.body):
         text = flat(token)
         fetched = fetches(text) if executes else []
         if fetched or (executes and token.text in MAILERS):
-            yield _sight(tree, code, "download" if fetched else "service",
+            yield _sight(sources, code, "download" if fetched else "service",
                          fetched[0].command if fetched else token.text, token, text, 0)
             continue
         for each in mentions(text):
-            yield _sight(tree, code, "url" if each.whole and not said else "told", each.url,
+            yield _sight(sources, code, "url" if each.whole and not said else "told", each.url,
                          token, text, each.start)
     lines = set()
     for at, token in enumerate(code.body):
@@ -115,13 +115,13 @@ def _of_code(tree: Tree, code: Definition) -> Iterator[Sight]:
         if token.line not in lines and (token.is_name(*CONNECTS) or (
                 made and token.is_name("URL"))):
             lines.add(token.line)
-            yield Sight(kind="service", what=tree.lines(code.file)[token.line - 1].strip(),
+            yield Sight(kind="service", what=sources.lines(code.file)[token.line - 1].strip(),
                         file=code.file, line=token.line, anchor=token)
 
 
-def in_program(tree: Tree, path: str) -> list[Sight]:
+def in_program(sources: Sources, path: str) -> list[Sight]:
     """The sights of a file in bin/ or templates/."""
-    text = tree.text(path)
+    text = printable(sources, path)
     bare = _without_docs(text) if path.endswith(".py") or "python" in text[:80] else text
     shell = is_shell(text)
     return [Sight(kind="told" if kind == "url" and not shell and not _is_quoted(bare, start, what)
@@ -150,10 +150,10 @@ def _without_docs(text: str) -> str:
     return "\n".join(lines)
 
 
-def _sight(tree: Tree, where: Definition, kind: Seen, what: str, token: Token, text: str,
+def _sight(sources: Sources, where: Definition, kind: Seen, what: str, token: Token, text: str,
            start: int) -> Sight:
     near = token.line + text.count("\n", 0, start)
     needle = what.partition("$")[0].split(" ")[0] if kind == "download" else what.partition("$")[0]
     return Sight(kind=kind, what=what, file=where.file,
-                 line=tree.line(where.file, near, needle),
+                 line=sources.line(where.file, near, needle),
                  anchor=token)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.core.config import Config
+from tasks.core.config import Config, Pipeline
 from tasks.core.deferred import deferred
 from tasks.core.paths import PipelinePaths
-from tasks.core.step import Task, group, step
+from tasks.core.step import Task, step
+from tasks.core.verbs import for_pipelines
 
 with deferred():
     from tasks.reach.reach import ReachSpec, reach
@@ -18,14 +19,15 @@ TOGGLES = Path("config/offline.config")
 
 def tasks(config: Config) -> Iterator[Task]:
     """`reach:<pipeline>`."""
-    yield group("reach", "what would still reach out at run time, and what answers it")
-    for pipeline in config.pipelines:
-        at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-        spec = ReachSpec(
-            pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
-            resolved=at.resolved, data_manifest=at.data_manifest, plugins=at.plugins_list,
-            toggles=TOGGLES, output=at.reach)
-        yield step(f"reach:{pipeline.name}", "what would still reach out, and what answers it",
-                   reach, spec, needs=[spec.code, spec.resolved, spec.data_manifest, spec.plugins,
-                                       spec.toggles],
-                   makes=[spec.output])
+    yield from for_pipelines(config, {
+        "reach": ("what would still reach out at run time, and what answers it", _reach)})
+
+
+def _reach(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    spec = ReachSpec(
+        pipeline=pipeline.name, profile=pipeline.profile, code=at.code, resolved=at.resolved,
+        data_manifest=at.data_manifest, plugins=at.plugins_list, toggles=TOGGLES, output=at.reach)
+    return step(name, doc, reach, spec,
+                needs=[spec.code, spec.resolved, spec.data_manifest, spec.plugins, spec.toggles],
+                makes=[spec.output])

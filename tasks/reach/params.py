@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.reach.configs import Setting
+from tasks.core.source.configs import Setting
 from tasks.reach.findings import Answer, Finding, Report
 from tasks.reach.staged import Staged
 from tasks.reach.text import flat, mentions, params_of, strings

@@ -31,8 +31,8 @@ class ReachSpec:
 def reach(spec: ReachSpec) -> str:
     """Write reach.json, and print a summary; what nothing answers is no error here."""
     carried = staged.read(spec.data_manifest, spec.plugins, spec.toggles)
-    with project.opened(spec.code, spec.resolved) as (code, config):
-        found = scan(code, config, carried, spec.profile)
+    found = scan(spec.code, project.config(spec.resolved), carried, spec.profile,
+                 root=project.PLACE)
     told = {"pipeline": spec.pipeline, "profile": spec.profile, **found.as_json()}
     files.write_json(spec.output, check(told, "reach", where=spec.output))
     print(summary(found), flush=True)

@@ -9,17 +9,20 @@ from typing import Any
 
 from tasks.core import parsing
 from tasks.core.nextflow.schemes import PLUGIN_OF_SCHEME
+from tasks.core.source.configs import Include, Reader, Setting
+from tasks.core.source.files import Sources, opened
 from tasks.core.source.groovy.depth import bounded
+from tasks.core.source.groovy.syntax import groovy
+from tasks.core.source.groovy.tokens import STRING
+from tasks.core.source.groovy.values import Unknown
 from tasks.core.source.params_schema import properties
-from tasks.reach import code, configs, params, scripts
+from tasks.core.source.scripts import PROCESS, Definition, Scripts
+from tasks.reach import code, params
 from tasks.reach.calls import Guard, Walk, Way
 from tasks.reach.code import Sight
-from tasks.reach.configs import Configs, Setting
 from tasks.reach.findings import Answer, Finding, Kind, Report
-from tasks.reach.scripts import PROCESS, Definition, Scripts
 from tasks.reach.staged import Staged, values
-from tasks.reach.text import URL, flat, flattened, mentions, params_of, spoken, strings
-from tasks.reach.tree import Tree
+from tasks.reach.text import URL, flat, flattened, mentions, params_of, printable, spoken, strings
 
 SHOWN = "only shown to people"
 IMAGES = "an image or an environment, which offline.config replaces"
@@ -30,22 +33,27 @@ ASKED = ("process", "env", "docker", "podman")
 """Scopes whose texts are parts of commands, even where they are of several words."""
 SWITCHED = ("wave", "tower", "fusion", "weblog")
 """Scopes of a config that ask a server of their own once `enabled` is set."""
+SCHEMA = "nextflow_schema.json"
 PROGRAMS = ("bin", "templates")
 """Folders of the code whose files are run by tasks."""
 
 
-def scan(project: Path, config: Mapping[str, Any], staged: Staged, profile: str) -> Report:
-    """All that the code in `project` reaches out to, whose config resolved to `config`."""
-    with bounded(project):
-        return Scan(project, config, staged, profile).run()
+def scan(place: Path, config: Mapping[str, Any], staged: Staged, profile: str, *,
+         root: str | None = None) -> Report:
+    """All that the code in `place`, a folder or a tar, reaches out to.
+
+    `config` is what it resolved to, where the code's folder is called `root`.
+    """
+    with bounded(place), opened(place) as sources:
+        return Scan(sources, config, staged, profile, root or str(place)).run()
 
 
 class Scan:
     """One pipeline: its files, its params with their values offline, and what was found so far."""
 
-    def __init__(self, project: Path, config: Mapping[str, Any], staged: Staged,
-                 profile: str) -> None:
-        self.tree, self.config, self.staged = Tree(project), config, staged
+    def __init__(self, sources: Sources, config: Mapping[str, Any], staged: Staged,
+                 profile: str, root: str) -> None:
+        self.sources, self.config, self.staged, self.root = sources, config, staged, root
         self.profiles = frozenset(profile.split(","))
         self.resolved: Mapping[str, Any] = config.get("params", {})
         self.names = values(self.resolved, staged, profile)
@@ -53,19 +61,31 @@ class Scan:
 
     def run(self) -> Report:
         """Look at the configs, the params, the scripts and their programs, and the sheets."""
-        read = configs.Reader(self.tree, self.names).file(configs.MAIN)
+        reader = Reader(self.sources, self.names)
+        statements = list(reader.read())
+        settings = [each for each in statements if isinstance(each, Setting)]
         main = str(self.config.get("manifest", {}).get("mainScript") or "main.nf")
-        parsed = scripts.read(self.tree, main, self.names)
+        parsed = Scripts(self.sources, self.names)
+        parsed.follow(*filter(self.sources.has, [main]))
+        if parsed.lost:  # what they mean may be any of these
+            parsed.follow(*(path for path in self.sources.below("modules/", "subworkflows/",
+                                                                "workflows/")
+                            if path.endswith(".nf") and "/tests/" not in path))
+        parsed.libraries()
         params.report(params.Params(
-            resolved=self.resolved, settings=read.settings, profiles=self.profiles,
-            readers=self._readers(read, parsed), words=frozenset(
+            resolved=self.resolved, settings=settings, profiles=self.profiles,
+            readers=self._readers(settings, parsed), words=frozenset(
                 token.text for each in parsed.all() for token in flattened(each.body))),
             self.staged, self.found)
-        self._configs(read)
-        self._plugins(read)
+        for each in statements:
+            if isinstance(each, Include):
+                self._include(each)
+            else:
+                self._setting(each)
+        self._plugins(settings)
         self._scripts(parsed, main)
         self._sheets()
-        for file in [*read.broken, *parsed.broken]:
+        for file in [*reader.broken, *parsed.broken]:
             self._unread(file, 1, "this is not read as Groovy")
         for file, line in parsed.lost:
             self._unread(file, line, "an include of what can't be found")
@@ -79,12 +99,12 @@ class Scan:
     def _unread(self, file: str, line: int, what: str) -> None:
         self._add(file, line, "unread", what, answer=None, todo="look through it by hand")
 
-    def _readers(self, read: Configs, parsed: Scripts) -> dict[str, set[str]]:
-        readers: dict[str, set[str]] = {name: {"schema"} for name in _checked(self.tree)}
+    def _readers(self, settings: Sequence[Setting], parsed: Scripts) -> dict[str, set[str]]:
+        readers: dict[str, set[str]] = {name: {"schema"} for name in _checked(self.sources)}
         for definition in parsed.all():
             for name in params_of(definition.body):
                 readers.setdefault(name, set()).add("script")
-        for each in read.settings:
+        for each in settings:
             for name in params_of(each.tokens):
                 readers.setdefault(name, set()).add("config")
         return readers
@@ -92,23 +112,30 @@ class Scan:
     def _used(self, profile: str | None) -> bool:
         return profile is None or profile in self.profiles
 
-    def _configs(self, read: Configs) -> None:
-        for include in read.includes:
-            if not self._used(include.profile):
+    def _include(self, include: Include) -> None:
+        """An `includeConfig` of an address, or of what can't be known."""
+        named = sorted(value for value in include.missing
+                       if isinstance(value, str) and URL.match(value))
+        if all(isinstance(value, Unknown) for value in include.values):
+            named = [groovy(include.expression) or "nothing"]
+        if not self._used(include.profile):
+            for _ in named:
                 self.found.count(UNUSED, include.file, include.line)
-                continue
-            own = include.params == (params.CONFIGS,)
-            self._add(include.file, include.line, "config", include.what,
-                      param=include.params[0] if include.params else None,
-                      answer=params.LOCAL_CONFIGS if own else None,
+            return
+        asked = params_of(include.expression)
+        for what in named:
+            self._add(include.file, include.line, "config", what,
+                      param=asked[0] if asked else None,
+                      answer=params.LOCAL_CONFIGS if asked == [params.CONFIGS] else None,
                       todo="take this include out of the pipeline's config")
-        for each in read.settings:
-            used = self._used(each.profile)
-            if used and each.path[-1:] == ("enabled",) and each.path[0] in SWITCHED:
-                if not each.tokens[0].is_name("false"):
-                    self._switch(each)
-            elif not used or each.path[:1] != ("params",):
-                self._setting(each, used)
+
+    def _setting(self, each: Setting) -> None:
+        used = self._used(each.profile)
+        if used and each.path[-1] == "enabled" and each.path[0] in SWITCHED:
+            if not each.tokens[0].is_name("false"):
+                self._switch(each)
+        elif not used or each.path[0] != "params":
+            self._addresses(each, used)
 
     def _switch(self, each: Setting) -> None:
         name = ".".join(each.path)
@@ -117,11 +144,11 @@ class Scan:
                   answer=Answer(by="offline.config", what="off") if off else None,
                   todo=f"set {name} to false in config/offline.config")
 
-    def _setting(self, each: Setting, used: bool) -> None:
+    def _addresses(self, each: Setting, used: bool) -> None:
         name = ".".join(each.path)
         for token, said in spoken(each.tokens):
             for mention in mentions(flat(token)):
-                line = self.tree.line(each.file, token.line, mention.url.partition("$")[0])
+                line = self.sources.line(each.file, token.line, mention.url.partition("$")[0])
                 if not used:
                     self.found.count(UNUSED, each.file, line)
                 elif each.path[-1] in ("container", "conda", "registry"):
@@ -136,10 +163,13 @@ class Scan:
                                             if off else f"sets {name}") if answered else None,
                               todo=f"set {name} in config/offline.config")
 
-    def _plugins(self, read: Configs) -> None:
-        for name, each in configs.plugins(read.settings):
-            self._add(each.file, each.line, "plugin", name, answer=self.staged.plugin(name),
-                      todo="run `doit plugins:cache` again")
+    def _plugins(self, settings: Sequence[Setting]) -> None:
+        """What `plugins { id 'NAME@VERSION' }` asks for, and what addresses need besides."""
+        for each in settings:
+            if each.path == ("plugins", "id") and each.tokens[0].kind == STRING:
+                name = each.tokens[0].text
+                self._add(each.file, each.line, "plugin", name, answer=self.staged.plugin(name),
+                          todo="run `doit plugins:cache` again")
         for finding in [each for each in self.found.findings if each.answer is None]:
             hidden = PLUGIN_OF_SCHEME.get(finding.what.partition("://")[0].lower())
             if finding.param and hidden:
@@ -149,18 +179,18 @@ class Scan:
 
     def _scripts(self, parsed: Scripts, main: str) -> None:
         sights = [(each, definition) for definition in parsed.all()
-                  for each in code.in_definition(self.tree, definition)]
+                  for each in code.in_definition(self.sources, definition)]
         wanted = {id(each.anchor) for each, _ in sights if each.kind not in ("told", "container")}
         walk = Walk(parsed, self.names, self.config.get("process", {}), wanted)
         walk.run(main)
         for each, definition in sights:
             self._sight(each, definition, walk.ways.get(id(each.anchor), []), walk)
-        programs = [path for path in sorted(self.tree.files) if "tests" not in path.split("/")
+        programs = [path for path in sorted(self.sources.files) if "tests" not in path.split("/")
                     and not {*PROGRAMS}.isdisjoint(path.split("/")[:-1])]
         for path in programs:
             users = self._users(path, programs, parsed)
             ways = [way for user in users for way in walk.ways.get(id(user), [])]
-            for each in code.in_program(self.tree, path):
+            for each in code.in_program(self.sources, path):
                 self._sight(each, users[0] if users else None, ways, walk)
 
     def _users(self, path: str, programs: Sequence[str], parsed: Scripts) -> list[Definition]:
@@ -168,7 +198,7 @@ class Scan:
         name = path.rpartition("/")[2]
         word = re.compile(rf"\b{re.escape(name.partition('.')[0])}\b")
         names = {name, *(other.rpartition("/")[2] for other in programs
-                         if word.search(self.tree.text(other)))}
+                         if word.search(printable(self.sources, other)))}
         return [each for each in parsed.all()
                 if any(name in flat(token) for token in strings(each.body) for name in names)]
 
@@ -200,10 +230,10 @@ class Scan:
         """Files of the code that params name, and the addresses in them."""
         named = {self._of_code(value): name for name, value in sorted(self.resolved.items())
                  if isinstance(value, str)}
-        for path in sorted(self.tree.files):
+        for path in sorted(self.sources.files):
             if path not in named and "assets" not in path.split("/"):
                 continue
-            text = self.tree.text(path)
+            text = printable(self.sources, path)
             places = [(match[0], text.count("\n", 0, match.start()) + 1)
                       for match in URL.finditer(text)]
             if places and path in named:
@@ -216,8 +246,8 @@ class Scan:
                     self.found.count(SHOWN, path, line)
 
     def _of_code(self, value: str) -> str | None:
-        path = value.removeprefix(str(self.tree.root)).lstrip("/")
-        return path if self.tree.has(path) else None
+        path = value.removeprefix(self.root).lstrip("/")
+        return path if self.sources.has(path) else None
 
 
 def _guards(ways: Sequence[Way]) -> list[Guard]:
@@ -232,12 +262,14 @@ def _guards(ways: Sequence[Way]) -> list[Guard]:
     return [ways[0].cut] if ways and ways[0].cut else []
 
 
-def _checked(tree: Tree) -> Iterator[str]:
+def _checked(sources: Sources) -> Iterator[str]:
     """The params whose files nextflow_schema.json demands to exist, which a plugin then asks for.
     """
+    if not sources.has(SCHEMA):
+        return
     try:
-        schema = parsing.from_json(tree.text("nextflow_schema.json"), is_unique=False)
-    except (OSError, ValueError):
+        schema = parsing.from_json(sources.text(SCHEMA), is_unique=False)
+    except ValueError:
         return
     yield from (name for name, about in properties(schema)
                 if isinstance(about, dict) and about.get("exists") is True)

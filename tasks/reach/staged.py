@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.schema import read_json
-from tasks.core.source.groovy.expression import Names, evaluate, known
-from tasks.core.source.groovy.values import Unknown, Values
-from tasks.reach.configs import Reader
+from tasks.core.source.configs import Reader, Setting
+from tasks.core.source.files import opened
+from tasks.core.source.groovy.expression import evaluate
+from tasks.core.source.groovy.values import Names, Unknown, Values, known
 from tasks.reach.findings import Answer
 from tasks.reach.text import URL
-from tasks.reach.tree import Tree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +57,12 @@ def read(data_manifest: Path, plugins: Path, offline_config: Path) -> Staged:
 def toggles(path: Path) -> dict[str, Any]:
     """The plain values that a config sets at its top level, by their dotted name."""
     found = {}
-    for each in Reader(Tree(path.parent), {}).file(path.name).settings:
-        plain, _ = evaluate(each.tokens, 0, {})
-        if each.profile is None and len(plain) == 1:
-            found[".".join(each.path)] = next(iter(plain))
+    with opened(path.parent) as sources:
+        for each in Reader(sources, {}).read(path.name):
+            if isinstance(each, Setting) and each.profile is None:
+                plain, _ = evaluate(each.tokens, 0, {})
+                if len(plain) == 1:
+                    found[".".join(each.path)] = next(iter(plain))
     return found
 
 

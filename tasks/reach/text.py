@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tasks.core.source.groovy.syntax import ends_statement, groovy
-from tasks.core.source.groovy.tokens import GSTRING, NEWLINE, STRING, Token, closing
+from tasks.core.source.files import Sources
+from tasks.core.source.groovy.syntax import ends_statement, groovy, skip_newlines
+from tasks.core.source.groovy.tokens import GSTRING, STRING, Token, closing
 
 URL = re.compile(r"(?<![A-Za-z0-9+.-])(?:https?|ftp|s3|gs|az)://[^\s'\"`<>\\|)\]]*", re.IGNORECASE)
 TOLD = re.compile(r"(?:href\s*=\s*\\?['\"]?|\]\(|src\s*=\s*\\?['\"]?|section_href\b.*"
@@ -33,6 +34,12 @@ class Mention:
     url: str
     start: int
     whole: bool
+
+
+def printable(sources: Sources, path: str) -> str:
+    """A file's text; none where it is a binary."""
+    text = sources.text(path)
+    return "" if "\0" in text[:8192] else text
 
 
 def mentions(text: str) -> list[Mention]:
@@ -68,13 +75,15 @@ def spoken(tokens: Sequence[Token], *, prose: bool = True,
 
     With `prose`, a text of several words is said too; so it isn't where texts are commands.
     """
-    until = 0
+    until = chain_end = 0
+    prosaic = False
     for at, token in enumerate(tokens):
         if token.is_name(*SAYS, *COMPARES):
             until = max(until, _behind_arguments(tokens, at + 1))
         string = token.kind in (STRING, GSTRING)
-        here = said or at < until or (string and (
-            _compared(tokens, at) or (prose and _in_prose(tokens, at))))
+        if prose and string and at >= chain_end:
+            chain_end, prosaic = _chain(tokens, at)
+        here = said or at < until or (string and (prosaic or _compared(tokens, at)))
         if string:
             yield token, here
         for part in token.parts:
@@ -98,24 +107,19 @@ def _compared(tokens: Sequence[Token], at: int) -> bool:
                (*tokens[max(at - 1, 0):at], *tokens[at + 1:at + 2]))
 
 
-def _in_prose(tokens: Sequence[Token], at: int) -> bool:
-    """Whether a string, with those that it is joined with, is a text of several words."""
-    if re.search(r"\S\s+\S", flat(tokens[at])):
-        return True
-    for step in (-1, 1):
-        index, joined = at + step, False
-        while 0 <= index < len(tokens):
-            token = tokens[index]
-            if token.kind in (STRING, GSTRING) and joined:
-                if re.search(r"\S\s+\S", flat(token)):
-                    return True
-                joined = False
-            elif token.is_op("+") and not joined:
-                joined = True
-            elif token.kind != NEWLINE:
-                break
-            index += step
-    return False
+def _chain(tokens: Sequence[Token], at: int) -> tuple[int, bool]:
+    """The index behind the strings that `+` joins from `at` on; and whether one of them is a text
+    of several words.
+    """
+    prosaic = False
+    while True:
+        prosaic = prosaic or re.search(r"\S\s+\S", flat(tokens[at])) is not None
+        plus = skip_newlines(tokens, at + 1)
+        following = skip_newlines(tokens, plus + 1)
+        if (following >= len(tokens) or not tokens[plus].is_op("+")
+                or tokens[following].kind not in (STRING, GSTRING)):
+            return at + 1, prosaic
+        at = following
 
 
 def flat(token: Token) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,68 +10,62 @@ from tasks.core.config import Config, Pipeline, Signing, Site, StoreAt
 from tasks.core.deferred import deferred
 from tasks.core.paths import MANIFEST, PipelinePaths, SitePaths
 from tasks.core.step import Task, group, step
+from tasks.core.verbs import MakeStep, Verbs, for_pipelines
 from tasks.release import places
 
 with deferred():
     from tasks.release import push, release, sign, tool
-
-PARTS = {
-    "code": "the pipeline's code",
-    "data": "test data and samplesheets",
-    "plugins": "Nextflow's plugins",
-    "runtime": "Nextflow itself",
-    "smoke": "what the smoke run wrote",
-    "release": "the signed list, then the pointer to it",
-}
+    from tasks.release.push import PushSpec
 
 
 def tasks(config: Config) -> Iterator[Task]:
     """`release`, `release:sign` and `push:<part>` of each pipeline; `tool` with its own."""
-    yield group("release", "the list of all that is carried")
-    yield group("release:sign", "the signature of that list; alone opens the signing key")
-    for pipeline in config.pipelines:
-        yield _release(config.site, pipeline)
-        yield _sign(config.site, pipeline)
-    yield group("images:sign", "the signature of the archives that images:save makes")
-    for pipeline in config.pipelines:
-        yield _sign_images(config.site, pipeline)
-    parts = {part: doc for part, doc in PARTS.items()
-             if part != "smoke" or config.site.smokes}
-    yield group("push", "the release into the store", [f"push:{part}" for part in parts])
-    for part, doc in parts.items():
-        yield group(f"push:{part}", f"into the store: {doc}")
-        for pipeline in config.pipelines:
-            yield _push(config.site, pipeline, part, doc)
+    yield from for_pipelines(config, {
+        "release": ("the list of all that is carried", _release),
+        "release:sign": ("that list, signed as the current one; alone opens the signing key",
+                         _sign),
+        "images:sign": ("the signature of the archives that images:save makes", _sign_images),
+    })
+    pushes: Verbs[Pipeline] = {
+        "push:code": ("into the store: the pipeline's code", _push_part("code")),
+        "push:data": ("into the store: test data and samplesheets", _push_part("data")),
+        "push:plugins": ("into the store: Nextflow's plugins", _push_part("plugins")),
+        "push:runtime": ("into the store: Nextflow itself", _push_part("runtime")),
+        **({"push:smoke": ("into the store: what the smoke run wrote", _push_smoke)}
+           if config.site.smokes else {}),
+        "push:release": ("into the store: the signed list, then the pointer to it",
+                         _push_release),
+    }
+    yield group("push", "the release into the store", pushes)
+    yield from for_pipelines(config, pushes)
     yield from _tool(config.site)
 
 
-def _release(site: Site, pipeline: Pipeline) -> Task:
+def _release(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site, version = config.site, pipeline.nextflow.version
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = release.ReleaseSpec(
-        pipeline=pipeline.name, layout=at, runtime=pipeline.nextflow.version,
-        profile=pipeline.profile, run=pipeline.run, platform=site.platform,
-        carry=site.images.carry, smoke=site.smoke,
+        pipeline=pipeline.name, layout=at, runtime=version, profile=pipeline.profile,
+        run=pipeline.run, platform=site.platform, carry=site.images.carry, smoke=site.smoke,
         configs=pipeline.configs is not None, own=at.own_names(), isolation=site.isolation)
     carried = [place for _, place in places.fixed(
-        at, pipeline.nextflow.version, carry=site.images.carry, configs=spec.configs).values()]
-    return step(f"release:{pipeline.name}", "the list of all that is carried",
-                release.make, spec,
-                needs=[*carried, *(at.own / name / MANIFEST for name in spec.own),
-                       at.resolved, at.data_sums, at.runtime_sums(pipeline.nextflow.version),
-                       at.lock("plugins")],
-                makes=[at.release / name for name in places.LISTED])
+        at, version, carry=site.images.carry, configs=spec.configs).values()]
+    return step(name, doc, release.make, spec,
+                needs=[*carried, *(at.own / own / MANIFEST for own in spec.own), at.resolved,
+                       at.data_sums, at.runtime_sums(version), at.lock("plugins")],
+                makes=[at.release / file for file in places.LISTED])
 
 
-def _sign(site: Site, pipeline: Pipeline) -> Task:
+def _sign(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     """After the last step that runs the pipeline's code: what is signed is final by then."""
+    site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-    spec = sign.SignSpec(pipeline=pipeline.name, layout=at, store=site.store,
-                         signing=site.signing)
-    return step(f"release:sign:{pipeline.name}", "that list, signed as the current one",
-                sign.sign_release, spec, needs=[at.release / name for name in places.LISTED],
-                makes=[at.release / name for name in places.SIGNED], keeps=[site.signing.public],
-                still=_still(site.signing, at.release / places.PROMOTION), servers=site.packages,
-                after=[f"dev:smoke:{pipeline.name}"] if site.smokes else [])
+    return step(name, doc, sign.sign_release, sign.SignSpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing),
+        needs=[at.release / file for file in places.LISTED],
+        makes=[at.release / file for file in places.SIGNED], keeps=[site.signing.public],
+        still=_still(site.signing, at.release / places.PROMOTION), servers=site.packages,
+        after=[f"dev:smoke:{pipeline.name}"] if site.smokes else [])
 
 
 def _still(signing: Signing, promotion: Path) -> Callable[[], bool] | None:
@@ -85,42 +79,57 @@ def _still(signing: Signing, promotion: Path) -> Callable[[], bool] | None:
     return holds
 
 
-def _sign_images(site: Site, pipeline: Pipeline) -> Task:
+def _sign_images(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = sign.SignImagesSpec(pipeline=pipeline.name, listed=at.archives / "SHA256SUMS",
                                signing=site.signing)
-    return step(f"images:sign:{pipeline.name}", "the signature of its archives",
-                sign.sign_images, spec, needs=[spec.listed], keeps=[site.signing.public],
-                makes=[at.archives / "SHA256SUMS.sig"], asked=True, servers=site.packages)
+    return step(name, doc, sign.sign_images, spec, needs=[spec.listed],
+                keeps=[site.signing.public], makes=[at.archives / "SHA256SUMS.sig"], asked=True,
+                servers=site.packages)
 
 
-def _push(site: Site, pipeline: Pipeline, part: str, doc: str) -> Task:
+def _push_part(part: str) -> MakeStep[Pipeline]:
+    def push_part(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+        return _push(name, doc, push.push, config, pipeline, part)
+    return push_part
+
+
+def _push_smoke(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    return _push(name, doc, push.push_smoke, config, pipeline, "smoke",
+                 [at.smoke / file for file in places.SMOKE])
+
+
+def _push_release(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    """Last of all: what it names is in the store by then."""
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    return _push(name, doc, push.push_release, config, pipeline, "release", [
+        *(at.release / file for file in places.SIGNED),
+        *(at.push_receipt(part) for part in places.BEFORE_RELEASE)])
+
+
+def _push(name: str, doc: str, action: Callable[[PushSpec], str], config: Config,
+          pipeline: Pipeline, part: str, needs: Sequence[Path] = ()) -> Task:
+    site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-    spec = push.PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
     carried = places.fixed(at, pipeline.nextflow.version, carry=site.images.carry,
                            configs=pipeline.configs is not None).values()
-    needs = [*(at.release / name for name in places.LISTED),
-             *(place for kind, place in carried if kind in places.KINDS.get(part, ()))]
-    action = push.push
-    if part == "release":
-        action = push.push_release
-        needs += [*(at.release / name for name in places.SIGNED),
-                  *(at.push_receipt(before) for before in places.BEFORE_RELEASE)]
-    elif part == "smoke":
-        action = push.push_smoke
-        needs += [at.smoke / name for name in places.SMOKE]
-    return step(f"push:{part}:{pipeline.name}", f"into the store: {doc}", action, spec,
-                needs=needs, makes=[at.push_receipt(part)])
+    spec = PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
+    return step(name, doc, action, spec, makes=[at.push_receipt(part)],
+                needs=[*(at.release / file for file in places.LISTED), *needs,
+                       *(place for kind, place in carried
+                         if kind in places.KINDS.get(part, ()))])
 
 
 def _tool(site: Site) -> Iterator[Task]:
     at = SitePaths(site=site.name)
     spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
-                         config=offline_site(site))
+                         carry=site.images.carry, config=offline_site(site))
     unsigned = [at.tool / name for name in ("airlock.tar", "tool.json")]
     signed = [at.tool / name for name in ("airlock.tar.sig", *places.PROMOTED)]
     yield step("tool", "this project and its wheels", tool.make, spec,
-               needs=places.sources(), makes=unsigned)
+               needs=places.top(), makes=unsigned)
     yield step("tool:sign", "its signature, as the current tool", sign.sign_tool,
                sign.SignToolSpec(layout=at, store=site.store, signing=site.signing),
                needs=unsigned, makes=signed, keeps=[site.signing.public],

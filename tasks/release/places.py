@@ -5,7 +5,6 @@ The graph is built from this alone, so it imports nothing of the room's logic.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from tasks.core import files
@@ -24,9 +23,20 @@ SEALED = (*LISTED, "SHA256SUMS.sig")
 PROMOTED = (PROMOTION, f"{PROMOTION}.sig")
 SIGNED = ("SHA256SUMS.sig", *PROMOTED)
 SMOKE = ("smoke.log", "trace.txt", "report.html", "DAG.svg")
-TOP = ("doit", "dodo.py", "requirements.txt", "pyproject.toml", "README.md", "LICENSE")
-FOLDERS = ("schemas", "tasks")
-"""What of the project is carried."""
+TOP = {
+    "LICENSE": "the licence",
+    "README.md": "how to use it",
+    "dodo.py": "the build graph, which doit loads",
+    "doit": "makes the Python environment, then starts doit in it",
+    "pyproject.toml": "doit's plugins, and settings of this project's checks",
+    "requirements.txt": "Python packages, each with the SHA-256 of its files",
+}
+"""Files at the project's top that are carried, with what they are."""
+
+
+def top() -> list[Path]:
+    """Those of them that are there."""
+    return [path for name in TOP if (path := Path(name)).is_file()]
 
 
 def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
@@ -55,16 +65,6 @@ def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
         f"nextflow-{runtime}.tar": ("runtime", layout.runtime(runtime)),
         "offline.config": ("config", layout.offline_config),
     }
-
-
-def sources(root: Path = Path()) -> list[Path]:
-    """The project's own files that are carried, without what was built."""
-    paths = [root / name for name in TOP if (root / name).is_file()]
-    for top in FOLDERS:
-        for folder, folders, names in os.walk(root / top):
-            folders[:] = [name for name in folders if name not in ("__pycache__", ".git")]
-            paths += [Path(folder, name) for name in names if not name.endswith(".pyc")]
-    return sorted(paths, key=str)
 
 
 def release_id(revision: str, listed: bytes) -> str:

@@ -70,7 +70,7 @@ def _configs(spec: ReleaseSpec) -> dict[str, Any] | None:
 def _isolation(spec: ReleaseSpec) -> str:
     """The least of what held while the config was resolved, and of what this machine can do now."""
     then = read_json(spec.layout.resolved, "resolved")["isolation"]
-    return isolation.NONE if isolation.NONE in (then, isolation.found(spec.isolation)) \
+    return isolation.NONE if isolation.NONE in (then, isolation.level(spec.isolation)) \
         else isolation.FULL
 
 

@@ -21,7 +21,8 @@ from tasks.core.schema import check, read_json
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums
-from tasks.release.places import sources
+from tasks.release import carried
+from tasks.release.places import top
 from tasks.release.push import promote, write_receipt
 
 MANYLINUX = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5", "2014", "2010", "1")
@@ -40,6 +41,7 @@ class ToolSpec:
     layout: SitePaths
     platform: str
     python: tuple[str, ...]
+    carry: str
     config: Mapping[str, Any]
 
 
@@ -55,32 +57,36 @@ def make(spec: ToolSpec) -> str:
     """Write airlock.tar, wheels/, and tool.json, which is in the archive too."""
     folder = spec.layout.tool
     folder.mkdir(parents=True, exist_ok=True)
-    files.atomic_folder(folder / "wheels", lambda place: _download(spec, place))
+    paths = carried.code(spec.carry, folder / ".code.json")
+    requirements = carried.requirements(paths, Path("requirements.txt").read_text())
+    files.atomic_folder(folder / "wheels", lambda place: _download(spec, requirements, place))
     wheels = sorted((folder / "wheels").iterdir())
-    extra = {f"config/sites/{spec.layout.site}.yml": site_file(spec.config)}
-    about, listed = describe(spec.layout.site, sources(), extra, wheels)
+    members = {path.as_posix(): path.read_bytes() for path in (*top(), *paths)}
+    members |= {**carried.packages(paths), "requirements.txt": requirements.encode(),
+                f"config/sites/{spec.layout.site}.yml": site_file(spec.config)}
+    members["CONTENTS.txt"] = carried.contents(members, wheels)
+    about, listed = describe(spec.layout.site, members, wheels)
     files.write_bytes(folder / "tool.json", about)
-    files.write_tar(folder / "airlock.tar", Path(), sources(),
-                    extra={**extra, "tool.json": about, "SHA256SUMS": listed})
+    files.write_tar(folder / "airlock.tar", Path(), [Path("doit")],  # which is executable
+                    extra={**members, "tool.json": about, "SHA256SUMS": listed})
     size = sum(path.stat().st_size for path in (folder / "airlock.tar", *wheels))
     return (f"{json.loads(about)['id']}: {len(wheels)} wheels for Python "
             f"{', '.join(spec.python)}; {files.human_size(size)}")
 
 
-def describe(site: str, paths: Sequence[Path], extra: Mapping[str, bytes],
+def describe(site: str, members: Mapping[str, bytes],
              wheels: Sequence[Path]) -> tuple[bytes, bytes]:
     """tool.json, and the list of all other files of the archive and of the wheels.
 
     The list's digest is the tool's id, so equal content has equal ids, whoever makes it.
     """
-    digests = {path.as_posix(): files.sha256(path) for path in paths}
-    digests |= {name: files.sha256_bytes(data) for name, data in extra.items()}
     about = [{"name": path.name, "sha256": files.sha256(path), "size": path.stat().st_size}
              for path in wheels]
     listed = checksums.format_sums(
-        digests | {f"wheels/{wheel['name']}": str(wheel["sha256"]) for wheel in about})
-    content = {"kind": "tool", "id": files.sha256_bytes(listed)[:12], "site": site, "wheels": about}
-    return files.json_bytes(check(content, "tool", where="tool.json")), listed
+        {**{name: files.sha256_bytes(data) for name, data in members.items()},
+         **{f"wheels/{wheel['name']}": str(wheel["sha256"]) for wheel in about}})
+    tool = {"kind": "tool", "id": files.sha256_bytes(listed)[:12], "site": site, "wheels": about}
+    return files.json_bytes(check(tool, "tool", where="tool.json")), listed
 
 
 def site_file(config: Mapping[str, Any]) -> bytes:
@@ -89,14 +95,14 @@ def site_file(config: Mapping[str, Any]) -> bytes:
             b"out.\n" + json.dumps(config, indent=2, sort_keys=True).encode() + b"\n")
 
 
-def _download(spec: ToolSpec, place: Path) -> None:
+def _download(spec: ToolSpec, pinned: str, place: Path) -> None:
     """Wheels of every requirement, for each Python version of the site: those that were published.
 
     pip evaluates environment markers for the Python that runs it, not for the one asked for, so
     they are taken off: a wheel that only an older version needs comes along for all.
     """
     requirements = place / "requirements.txt"
-    requirements.write_text(MARKER.sub(" ", Path("requirements.txt").read_text()))
+    requirements.write_text(MARKER.sub(" ", pinned))
     machine = MACHINES[spec.platform]
     platforms = [word for version in MANYLINUX
                  for word in ("--platform", f"manylinux{'' if version.isdecimal() else '_'}"

@@ -55,7 +55,7 @@ def resolve(spec: ResolveSpec) -> str:
         config = project.portable(constant(first, second), folder / "code")
         config = project.portable(config, folder, ELSEWHERE)
     resolved = check({"pipeline": spec.pipeline, "profile": spec.profile, "config": config,
-                      "isolation": isolation.found(spec.isolation)}, "resolved",
+                      "isolation": isolation.level(spec.isolation)}, "resolved",
                      where="the resolved config")
     misfit = pipeline_version.misfit(version, config.get("manifest", {}).get("nextflowVersion"))
     files.write_json(spec.output, resolved)

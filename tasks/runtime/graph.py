@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.core.config import Config, Nextflow, Site
+from tasks.core.config import Config, Nextflow, Pipeline, Site
 from tasks.core.deferred import deferred, uncompared
 from tasks.core.net import urls
 from tasks.core.net.inside import Inside
 from tasks.core.paths import PipelinePaths
-from tasks.core.step import Task, group, step
+from tasks.core.step import Task, step
+from tasks.core.verbs import for_pipelines
 
 with deferred():
     from tasks.runtime.build import Runtime, build
@@ -19,25 +20,25 @@ with deferred():
 
 def tasks(config: Config) -> Iterator[Task]:
     """`runtime:<pipeline>`: one archive with launcher and jars."""
-    yield group("runtime", "the Nextflow runtimes")
-    for pipeline in config.pipelines:
-        layout = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-        nextflow, version = pipeline.nextflow, pipeline.nextflow.version
-        spec = Runtime(
-            pipeline=pipeline.name, version=version, coordinates=nextflow.coordinates,
-            dist=_dist(config.site, nextflow),
-            archive=layout.runtime(version), sums=layout.runtime_sums(version),
-            lock=layout.lock("runtime"), log=layout.log(f"runtime:{pipeline.name}"),
-            relock=config.relock, repository=layout.of_site.maven,
-            isolation=config.site.isolation, environment=uncompared(config.environment))
-        source = "Maven" if spec.dist is None else "its -dist file"
-        own = (Path(nextflow.dist).expanduser()
-               if nextflow.dist and not urls.is_url(nextflow.dist) else None)
-        yield step(f"runtime:{pipeline.name}", f"Nextflow {version}, from {source}",
-                   build, spec, needs=[own] if own and own.is_file() else [],
-                   makes=[spec.archive, spec.sums], keeps=[spec.lock],
-                   always=config.relock,
-                   servers=config.site.servers if spec.dist else config.site.packages)
+    yield from for_pipelines(config, {"runtime": ("the Nextflow runtimes", _runtime)})
+
+
+def _runtime(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site, nextflow, version = config.site, pipeline.nextflow, pipeline.nextflow.version
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    spec = Runtime(
+        pipeline=pipeline.name, version=version, coordinates=nextflow.coordinates,
+        dist=_dist(site, nextflow), archive=at.runtime(version), sums=at.runtime_sums(version),
+        lock=at.lock("runtime"), log=at.log(name), relock=config.relock,
+        repository=at.of_site.maven, isolation=site.isolation,
+        environment=uncompared(config.environment))
+    source = "Maven" if nextflow.dist is None else "its -dist file"
+    own = (Path(nextflow.dist).expanduser()
+           if nextflow.dist and not urls.is_url(nextflow.dist) else None)
+    return step(name, f"Nextflow {version}, from {source}", build, spec,
+                needs=[own] if own and own.is_file() else [], makes=[spec.archive, spec.sums],
+                keeps=[spec.lock], always=config.relock,
+                servers=site.packages if nextflow.dist is None else site.servers)
 
 
 def _dist(site: Site, nextflow: Nextflow) -> Dist | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tasks.core import files, processes
 from tasks.core.errors import IntegrityError, SourceError
 from tasks.core.nextflow import isolation
-from tasks.runtime import room
+from tasks.runtime import confinement
 
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 INSTALL_MAVEN = "install Maven (on Debian: apt-get install maven)"
@@ -31,8 +31,9 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
     command = [maven, "--batch-mode", "--no-transfer-progress", "--strict-checksums",
                "--file", str(project.absolute()), COPY, "-DincludeScope=runtime",
                f"-DoutputDirectory={target.absolute()}"]
-    command, own = room.confined(command, folder=target.parent.absolute(), least=least,
-                                 repository=repository.absolute(), environment=environment)
+    command, own = confinement.confined(
+        command, folder=target.parent.absolute(), repository=repository.absolute(),
+        environment=environment, least=least)
     with files.locked(repository.with_name(f"{repository.name}.lock")):
         processes.run(command, log=log, env=own,
                       todo="where Maven Central is out of reach, name a mirror in Maven's own "

@@ -39,6 +39,7 @@ import yaml
 from tasks.core.registry import uploads
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.registry.uploads import Opener
+from tests.bench.delay import behind
 from tests.kit import go, images
 from tests.kit import registries as servers
 from tests.kit import registry_streams as streams
@@ -255,15 +256,23 @@ def environment(place: Place) -> dict[str, str]:
 
 
 def measure(commands: dict[str, Command], source: Server, names: Sequence[str], root: Path,
-            rounds: int, *, tls: tuple[Path, Path] | None, ca: Path | None) -> dict[str, Took]:
-    """All commands in turn, so that a busy minute of the machine meets all of them."""
+            rounds: int, *, tls: tuple[Path, Path] | None, ca: Path | None,
+            round_trip: float = 0.0) -> dict[str, Took]:
+    """All commands in turn, so that a busy minute of the machine meets all of them.
+
+    `round_trip` are the seconds that every request waits for its way to a registry and back.
+    """
     took = {name: Took() for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
             with ExitStack() as stack:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=root)))
                 target = stack.enter_context(servers.registry(folder / "target", tls=tls))
-                place = Place(source=source, target=target, names=names, folder=folder, ca=ca)
+                far_source, far_target = ((
+                    stack.enter_context(behind(server, round_trip)) for server in (source, target))
+                    if round_trip else (source, target))
+                place = Place(source=far_source, target=far_target, names=names, folder=folder,
+                              ca=ca)
                 for runs, again in ((took[name].cold, False), (took[name].again, True)):
                     before = spent(source.pid) + spent(target.pid)
                     seconds, usage = run(*command(place, again))

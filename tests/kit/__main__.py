@@ -8,6 +8,6 @@ from __future__ import annotations
 from tests.kit import template_image, templates
 
 if __name__ == "__main__":
-    print(template_image.made())
-    for each in templates.TEMPLATES:
-        print(each.folder)
+    print(template_image.image())
+    for template in templates.TEMPLATES:
+        print(template.folder)

@@ -29,9 +29,9 @@ def limited(code: str, *words: str | Path, memory: int = 400_000_000, size: int 
     An error of the project is printed as its class's name and its text; any other one fails the
     test, and so does a process that takes longer.
     """
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", BEFORE.format(memory=memory, size=size)
          + textwrap.indent(code, "    ") + AFTER, *words],
         cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
-    assert told.returncode == 0, told.stderr[-3000:]
-    return told.stdout
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout

@@ -30,10 +30,10 @@ class Gateway:
 
 def program() -> Path:
     """The server's program, built once (about a minute)."""
-    found = go.program("github.com/versity/versitygw/cmd/versitygw", VERSION)
-    if found is None:
+    server = go.program("github.com/versity/versitygw/cmd/versitygw", VERSION)
+    if server is None:
         pytest.skip("no Go to build versitygw with, the S3 server of this test")
-    return found
+    return server
 
 
 @contextmanager

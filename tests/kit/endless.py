@@ -67,8 +67,8 @@ class _Ending:
 def drip(connection: socket.socket, text: bytes = b"x") -> None:
     """A byte now and then, for ever: no timeout between two of them is reached."""
     while True:
-        for each in text:
-            connection.sendall(bytes([each]))
+        for byte in text:
+            connection.sendall(bytes([byte]))
             time.sleep(0.02)
 
 
@@ -147,14 +147,15 @@ def ftp_server(answer: Speak, data: Speak) -> contextlib.AbstractContextManager[
         connection.sendall(b"220 ready\r\n")
         lines = real.makefile("r")
         passive = socket.create_server(("127.0.0.1", 0))
-        told = {"USER": "230 in", "TYPE": "200 ok", "OPTS": "200 ok", "SIZE": "213 100000", "MDTM":
-                "213 20200101000000", "EPSV": "500 no", "PASV":
-                "227 ok (127,0,0,1,{},{})".format(*divmod(passive.getsockname()[1], 256))}
+        high, low = divmod(passive.getsockname()[1], 256)
+        replies = {"USER": "230 in", "TYPE": "200 ok", "OPTS": "200 ok", "SIZE": "213 100000",
+                   "MDTM": "213 20200101000000", "EPSV": "500 no",
+                   "PASV": f"227 ok (127,0,0,1,{high},{low})"}
         with passive:
             for line in lines:
                 word = line.split()[0]
-                if word in told:
-                    connection.sendall(told[word].encode() + b"\r\n")
+                if word in replies:
+                    connection.sendall(replies[word].encode() + b"\r\n")
                     continue
                 answer(connection, word)
                 with passive.accept()[0] as there:

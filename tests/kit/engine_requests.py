@@ -9,7 +9,7 @@ from tasks.core.engine.create import Rules
 
 IMAGE = "registry.example.org:5443/quay.io/a/tool@sha256:" + "a" * 64
 MINE, OTHERS = "1" * 64, "2" * 64
-RULES = Rules(images=frozenset([IMAGE]), launch=Path("/b/launch"), room=Path("/b/launch/room"),
+RULES = Rules(images=frozenset([IMAGE]), launch=Path("/b/launch"), writable=Path("/b/launch/room"),
               user="7:8")
 ASKED: dict[str, Any] = {
     "Hostname": "", "Domainname": "", "User": "0:0", "AttachStdin": True, "AttachStdout": True,

@@ -25,7 +25,7 @@ from tests.kit.images import (
     OCI,
     OCI_CONFIG,
     OCI_LAYER,
-    Layout,
+    OciLayout,
 )
 
 
@@ -46,22 +46,22 @@ def shell() -> bytes:
 
 
 def runnable(folder: Path, layers: Sequence[bytes], *, docker: bool = False,
-             zipped: bool = True) -> Layout:
+             zipped: bool = True) -> OciLayout:
     """A layout of one image that prints what /etc/says holds; its layers are compressed."""
-    made = Layout(folder)
+    layout = OciLayout(folder)
     config = {"os": "linux", "architecture": "amd64",
               "config": {"Cmd": ["/bin/sh", "/etc/says"], "Env": ["PATH=/bin"]},
               "rootfs": {"type": "layers", "diff_ids": [
-                  f"sha256:{hashlib.sha256(each).hexdigest()}" for each in layers]},
+                  f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]},
               "history": [{"created_by": "test"} for _ in layers]}
     kind = DOCKER_LAYER if docker else OCI_LAYER + ("+gzip" if zipped else "")
     manifest = {"schemaVersion": 2, "mediaType": DOCKER if docker else OCI,
-                "config": made.add(json.dumps(config).encode(),
+                "config": layout.add(json.dumps(config).encode(),
                                    DOCKER_CONFIG if docker else OCI_CONFIG),
-                "layers": [made.add(gzip.compress(each, mtime=0) if zipped else each, kind)
-                           for each in layers]}
-    made.finish([made.add(json.dumps(manifest).encode(), DOCKER if docker else OCI)])
-    return made
+                "layers": [layout.add(gzip.compress(layer, mtime=0) if zipped else layer, kind)
+                           for layer in layers]}
+    layout.finish([layout.add(json.dumps(manifest).encode(), DOCKER if docker else OCI)])
+    return layout
 
 
 def says(text: str) -> bytes:
@@ -85,8 +85,8 @@ class Engine:
 
     def inspect(self, name: str) -> dict[str, Any]:
         """What the engine says of an image."""
-        told: dict[str, Any] = json.loads(self.run("image", "inspect", name).stdout)[0]
-        return told
+        description: dict[str, Any] = json.loads(self.run("image", "inspect", name).stdout)[0]
+        return description
 
 
 @contextmanager

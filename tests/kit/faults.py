@@ -14,14 +14,17 @@ SPEC = "pickle.load(sys.stdin.buffer)"
 """In the code of `start`: what it was given."""
 
 
-def flip(path: Path) -> bytes:
-    """Change one bit in the middle of a file, but not of its hard links; return it as it was."""
+def flip(path: Path, *, alone: bool = False) -> bytes:
+    """Change one bit in the middle of a file, and return it as it was.
+
+    Its hard links change with it, unless it is to change `alone`.
+    """
     whole = path.read_bytes()
-    mode = path.stat().st_mode
     middle = len(whole) // 2
-    path.unlink()
+    path.chmod(path.stat().st_mode | 0o200)
+    if alone:
+        path.unlink()
     path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1:])
-    path.chmod(mode)
     return whole
 
 

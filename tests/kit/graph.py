@@ -11,10 +11,6 @@ from doit.loader import generate_tasks
 
 from tasks.core.graph.state import State, states
 
-ROOMS = ("local_site", "runtime", "code", "resolve", "images", "data", "plugins", "reach",
-         "offline_config", "dev", "release")
-"""Those of the online side, all that dodo.py knows."""
-
 
 class Build:
     """Tasks, as doit sees them, and the state that is kept of them."""
@@ -37,9 +33,10 @@ class Build:
     def declare_done(self) -> None:
         """Write every file that a step makes or keeps, and save every step as succeeded."""
         locks = (needed for task in self.tasks for needed in task.file_dep if "/locks/" in needed)
-        for made in [*locks, *(target for task in self.tasks for target in task.targets)]:
-            Path(made).parent.mkdir(parents=True, exist_ok=True)
-            Path(made).write_text("made")
+        for path in map(Path, [*locks, *(target for task in self.tasks
+                                         for target in task.targets)]):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("made")
         for task in self.tasks:
             for needed in task.file_dep:
                 assert Path(needed).exists(), f"{task.name} needs {needed}, which nothing makes"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 import os
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tasks.core import config_load, files
+from tasks.core import config_load, files, rooms
 from tasks.core.paths import OfflinePaths, PipelinePaths
 from tests.kit import releases as staged
 
@@ -21,7 +20,6 @@ PUBLIC = "https://data.example.org/"
 FOLDER = "https://folder.example.org/"
 """Mapped to the web server, and to the folder `allowed`."""
 SECRET = "AKIA-s3cret-of-this-machine"
-ONLINE = ("code", "resolve", "data", "plugins", "release")
 VERSION = staged.VERSION
 
 
@@ -84,30 +82,27 @@ class Hostile:
         A fault that is not an error with words of its own is one of ours, and fails the test.
         """
         loaded = config_load.load({"site": "here", "role": role})
-        rooms: Iterable[str] = ["offline_host"] if role == "prod" else ONLINE
-        tasks = (task for room in rooms
-                 for task in importlib.import_module(f"tasks.{room}.graph").tasks(loaded))
-        action, arguments = next(task["actions"][0] for task in tasks
+        action, arguments = next(task["actions"][0] for task in rooms.tasks(loaded)
                                  if _name(task) == f"{step}:hostile")
         failed = action(*arguments)
         if failed is None or isinstance(failed, str):
             return None
-        said = str(failed.message)
-        assert "a fault of nf-airlock itself" not in said, said
-        return said
+        message = str(failed.message)
+        assert "a fault of nf-airlock itself" not in message, message
+        return message
 
     def run(self, *steps: str, role: str = "online") -> None:
         """Run steps that must end well."""
         for step in steps:
-            said = self.fault(step, role=role)
-            assert said is None, f"{step}: {said}"
+            message = self.fault(step, role=role)
+            assert message is None, f"{step}: {message}"
 
     def refused(self, step: str, *parts: str) -> str:
         """Run a step that must fail with an error that says all `parts`."""
-        said = self.fault(step)
-        assert said is not None, f"{step} ended well"
-        assert not [part for part in parts if part not in said], said
-        return said
+        message = self.fault(step)
+        assert message is not None, f"{step} ended well"
+        assert not [part for part in parts if part not in message], message
+        return message
 
 
 def _name(task: dict[str, Any]) -> str:
@@ -116,18 +111,18 @@ def _name(task: dict[str, Any]) -> str:
 
 def make(root: Path, url: str, runtime: Path) -> Hostile:
     """The site with all that steps before these would have made, and a harmless pipeline."""
-    made = Hostile(root=root, url=url)
-    staged.stage(made.layout.pipeline)
-    archive = made.layout.runtime(VERSION)
+    site = Hostile(root=root, url=url)
+    staged.stage(site.layout.pipeline)
+    archive = site.layout.runtime(VERSION)
     files.link_or_copy(runtime, archive)
-    files.write_text(made.layout.runtime_sums(VERSION),
+    files.write_text(site.layout.runtime_sums(VERSION),
                      f"{files.sha256(archive)}  {archive.name}\n")
-    made.configure()
-    made.write("main.nf", "workflow {}\n")
-    made.params()
-    made.secret.write_text(SECRET)
+    site.configure()
+    site.write("main.nf", "workflow {}\n")
+    site.params()
+    site.secret.write_text(SECRET)
     (root / "allowed").mkdir()
-    return made
+    return site
 
 
 def plant(home: Path) -> dict[str, str]:

@@ -31,7 +31,7 @@ def layer(content: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-class Layout:
+class OciLayout:
     """An OCI image layout on disk, as skopeo reads it."""
 
     def __init__(self, folder: Path) -> None:
@@ -49,10 +49,10 @@ class Layout:
         """An image's manifest, described."""
         config = {"os": "linux", "architecture": architecture, "config": {},
                   "rootfs": {"type": "layers", "diff_ids": [
-                      f"sha256:{hashlib.sha256(each).hexdigest()}" for each in layers]}}
+                      f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]}}
         manifest = {"schemaVersion": 2, "mediaType": OCI,
                     "config": self.add(json.dumps(config).encode(), OCI_CONFIG),
-                    "layers": [self.add(each, OCI_LAYER) for each in layers]}
+                    "layers": [self.add(layer, OCI_LAYER) for layer in layers]}
         return {**self.add(json.dumps(manifest).encode(), OCI),
                 "platform": {"os": "linux", "architecture": architecture}}
 
@@ -62,13 +62,13 @@ class Layout:
         config = {"os": "linux", "architecture": "amd64", "config": {"Cmd": ["sh"]},
                   "created": when,
                   "rootfs": {"type": "layers", "diff_ids": [
-                      f"sha256:{hashlib.sha256(each).hexdigest()}" for each in layers]},
+                      f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]},
                   "history": [*({"created": when, "created_by": "add"} for _ in layers),
                               {"created": when, "created_by": "env", "empty_layer": True}]}
         manifest = {"schemaVersion": 2, "mediaType": OCI,
                     "config": self.add(json.dumps(config).encode(), OCI_CONFIG),
-                    "layers": [self.add(gzip.compress(each, mtime=0), f"{OCI_LAYER}+gzip")
-                               for each in layers]}
+                    "layers": [self.add(gzip.compress(layer, mtime=0), f"{OCI_LAYER}+gzip")
+                               for layer in layers]}
         return self.add(json.dumps(manifest).encode(), OCI)
 
     def finish(self, manifests: Sequence[dict[str, Any]]) -> None:
@@ -77,5 +77,5 @@ class Layout:
             index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(manifests)}
             manifests = [self.add(json.dumps(index).encode(), OCI_INDEX)]
         (self.folder / "index.json").write_text(json.dumps(
-            {"schemaVersion": 2, "manifests": [{**each, "annotations": {
-                "org.opencontainers.image.ref.name": "it"}} for each in manifests]}))
+            {"schemaVersion": 2, "manifests": [{**manifest, "annotations": {
+                "org.opencontainers.image.ref.name": "it"}} for manifest in manifests]}))

@@ -38,7 +38,8 @@ class Shop:
         data = zipped(plugin, version) if data is None else data
         name = f"{plugin}-{version}.zip"
         self.web.files[f"/{name}"] = data
-        others = [each for each in self.releases.get(plugin, []) if each["version"] != version]
+        others = [release for release in self.releases.get(plugin, [])
+                  if release["version"] != version]
         self.releases[plugin] = [*others, {
             "version": version, "url": name, "date": "2024-01-01T00:00:00Z",
             "requires": ">=24.04.0", "sha512sum": hashlib.sha512(data).hexdigest(), **changes}]

@@ -21,7 +21,8 @@ PARTS = ("config", "schemas", "tasks", "examples")
 FILES = ("doit", "dodo.py", "pyproject.toml", "requirements.txt", "README.md", "LICENSE",
          ".env.template")
 
-SHIPPED = tuple(f"config/locks/{each}/runtime.json" for each in ("bamtofastq", "demo", "hello"))
+SHIPPED = tuple(f"config/locks/{pipeline}/runtime.json"
+                for pipeline in ("bamtofastq", "demo", "hello"))
 """The locks that come with the project; others are made where it is used."""
 
 
@@ -60,8 +61,8 @@ class Project:
 
     def states(self, *words: str) -> dict[str, str]:
         """What `doit list --json` says: task to state."""
-        told = json.loads(self.doit(*words, "list", "--json").stdout)
-        return {each["task"]: each["state"] for each in told}
+        tasks = json.loads(self.doit(*words, "list", "--json").stdout)
+        return {task["task"]: task["state"] for task in tasks}
 
     def site(self) -> dict[str, Any]:
         """The local site's configuration."""

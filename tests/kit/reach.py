@@ -32,17 +32,17 @@ def reached(tmp_path: Path, sources: Mapping[str, str], *, params: Mapping[str, 
                          {"main.nf": "workflow {}\n", "nextflow.config": "", **sources})
     staged = Staged(params=carried or {}, plugins=plugins or {},
                     toggles=toggles(ROOT / "config/offline.config"))
-    found = scan(root, {**(config or {}), "params": params or {}}, staged, "test")
-    check({"pipeline": "x", "profile": "test", **found.as_json()}, "reach", where="reach.json")
-    return found
+    report = scan(root, {**(config or {}), "params": params or {}}, staged, "test")
+    check({"pipeline": "x", "profile": "test", **report.as_json()}, "reach", where="reach.json")
+    return report
 
 
-def of(found: Report, kind: str) -> list[Finding]:
-    return [each for each in found.sorted() if each.kind == kind]
+def of(report: Report, kind: str) -> list[Finding]:
+    return [finding for finding in report.sorted() if finding.kind == kind]
 
 
-def one(found: Report, kind: str) -> Finding:
-    only, = of(found, kind)
+def one(report: Report, kind: str) -> Finding:
+    only, = of(report, kind)
     return only
 
 

@@ -72,9 +72,9 @@ def record(root: Path) -> None:
 
 def recorded(root: Path) -> dict[str, Ran]:
     """What each step has run that was performed in the folder `root`."""
-    found = {}
+    records = {}
     for path in (root / FOLDER).glob("*.json"):
         raw: dict[str, Any] = json.loads(path.read_bytes())
-        found[path.stem] = Ran(module=raw["module"], called=frozenset(raw["called"]),
+        records[path.stem] = Ran(module=raw["module"], called=frozenset(raw["called"]),
                                opened=frozenset(raw["opened"]))
-    return found
+    return records

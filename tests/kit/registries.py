@@ -21,7 +21,7 @@ from typing import Any
 
 from tasks.core.registry.client import Access, Manifest, Registries
 from tests.kit import machine
-from tests.kit.images import OCI, OCI_LAYER, Layout
+from tests.kit.images import OCI, OCI_LAYER, OciLayout
 
 USER, PASSWORD = "carrier", "s3cret-Pass"
 
@@ -110,9 +110,9 @@ def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 def passwords(folder: Path) -> Path:
     """An htpasswd file (bcrypt) with USER and PASSWORD."""
     path = folder / "htpasswd"
-    told = subprocess.run(["htpasswd", "-niB", USER], input=PASSWORD.encode(), check=True,
+    done = subprocess.run(["htpasswd", "-niB", USER], input=PASSWORD.encode(), check=True,
                           capture_output=True)
-    path.write_bytes(told.stdout)
+    path.write_bytes(done.stdout)
     return path
 
 
@@ -121,7 +121,7 @@ def login_files(folder: Path, addresses: Sequence[str], password: str = PASSWORD
     folder.mkdir(parents=True, exist_ok=True)
     auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
     path = folder / "config.json"
-    path.write_text(json.dumps({"auths": {each: {"auth": auth} for each in addresses}}))
+    path.write_text(json.dumps({"auths": {address: {"auth": auth} for address in addresses}}))
     path.chmod(0o600)
     return path
 
@@ -146,7 +146,7 @@ def add_image(server: Server, name: str, layers: Sequence[bytes], *, form: str =
     Several platforms make an index, in which each has its name for one more layer.
     """
     with tempfile.TemporaryDirectory() as folder:
-        layout = Layout(Path(folder))
+        layout = OciLayout(Path(folder))
         if form == "v2s1":
             layout.finish([layout.with_history(layers)])
         elif len(platforms) == 1:
@@ -182,10 +182,10 @@ def inspect(server: Server, reference: str, authfile: Path | None = None) -> dic
     """What `skopeo inspect` says of an image of this server."""
     words = ["skopeo", "inspect", "--tls-verify=false"]
     words += ["--authfile", str(authfile)] if authfile else []
-    told = subprocess.run([*words, f"docker://{server.address}/{reference}"], check=True,
+    done = subprocess.run([*words, f"docker://{server.address}/{reference}"], check=True,
                           capture_output=True, text=True)
-    answer: dict[str, Any] = json.loads(told.stdout)
-    return answer
+    description: dict[str, Any] = json.loads(done.stdout)
+    return description
 
 
 def writes(server: Server) -> set[tuple[str, float]]:

@@ -39,6 +39,7 @@ class Memory:
     seen: list[Request] = field(default_factory=list)
     spoil: Spoil = lambda request: None
     mounts: bool = True
+    takes_one_request: bool = False
     ranges: bool = False
     least_chunk: int = 0
     parts: dict[str, bytearray] = field(default_factory=dict)
@@ -70,8 +71,8 @@ class Memory:
 
     def count(self, method: str, pattern: str) -> int:
         """How many requests there were."""
-        return sum(each.method == method and re.search(pattern, each.path) is not None
-                   for each in self.seen)
+        return sum(request.method == method and re.search(pattern, request.path) is not None
+                   for request in self.seen)
 
     def repeated(self) -> list[tuple[str, str]]:
         """Requests that came more than once."""
@@ -96,8 +97,8 @@ class Memory:
             return 404, {}, b""
         start = int(request.headers.get("range", "bytes=0-")[6:-1])
         if self.ranges and start:
-            told = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            return 206, {"Content-Range": told}, data[start:]
+            content_range = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            return 206, {"Content-Range": content_range}, data[start:]
         return 200, {}, data
 
     def _manifest(self, request: Request, repository: str, name: str, body: bytes) -> Answer:
@@ -122,7 +123,7 @@ class Memory:
                 return 400, {}, b'{"errors":[{"code":"DIGEST_INVALID"}]}'
             self.blobs[repository, digest] = body
             return 201, {}, b""
-        return self._start(request, repository, place)
+        return self._start(request, repository, place, body)
 
     def _part(self, request: Request, held: bytearray, body: bytes, place: str) -> Answer:
         start = request.headers.get("content-range", f"{len(held)}-").partition("-")[0]
@@ -132,9 +133,12 @@ class Memory:
         return (202 if request.method == "PATCH" else 204), {
             "Location": place, "Range": f"0-{max(len(held) - 1, 0)}"}, b""
 
-    def _start(self, request: Request, repository: str, place: str) -> Answer:
+    def _start(self, request: Request, repository: str, place: str, body: bytes) -> Answer:
         if request.method == "DELETE":
             return 204, {}, b""
+        if self.takes_one_request and "digest" in request.query:
+            self.add_blob(repository, body)
+            return 201, {}, b""
         mount = request.query.get("mount", [""])[0]
         source = (request.query.get("from", [""])[0], mount)
         if mount and self.mounts and source in self.blobs:

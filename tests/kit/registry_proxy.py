@@ -43,8 +43,8 @@ class Fault:
     times: int
     met: int = 0
 
-    def fits(self, asked: str) -> bool:
-        if asked != self.on or not self.times:
+    def fits(self, requested: str) -> bool:
+        if requested != self.on or not self.times:
             return False
         if self.skip:
             self.skip -= 1
@@ -80,8 +80,8 @@ class Proxy:
         """The first fault that this request meets."""
         with self.lock:
             self.seen += 1
-            asked = classify(method, path)
-            return next((each for each in self.faults if each.fits(asked)), None)
+            requested = classify(method, path)
+            return next((fault for fault in self.faults if fault.fits(requested)), None)
 
     def admits(self, headers: Mapping[str, str]) -> Reply | None:
         """The refusal of a request without a valid token."""

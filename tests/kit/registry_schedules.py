@@ -35,7 +35,7 @@ from tasks.core.registry.uploads import Opener
 from tasks.images import lock, mirror
 from tasks.images.destination import Destination
 from tests.kit import registries as servers
-from tests.kit.images import Layout
+from tests.kit.images import OciLayout
 from tests.kit.registries import Server
 from tests.kit.registry_proxy import KINDS, Fault, Proxy, serve
 
@@ -77,13 +77,13 @@ def world(root: Path) -> Iterator[World]:
         sizes: dict[str, int] = {}
         expected = {}
         for number, name in enumerate(NAMES):
-            layout = Layout(root / name)
+            layout = OciLayout(root / name)
             dice = random.Random(name)
             layers = [SHARED, b"" if name == "empty" else dice.randbytes(20_000 * 4 ** number)]
-            made = [layout.image([*layers, architecture.encode()], architecture=architecture)
+            manifests = [layout.image([*layers, architecture.encode()], architecture=architecture)
                     for architecture in (("amd64", "arm64") if name == "three" else ("amd64",))]
-            layout.finish(made)
-            expected[f"quay.io/a/{name}:1"] = made[0]["digest"]
+            layout.finish(manifests)
+            expected[f"quay.io/a/{name}:1"] = manifests[0]["digest"]
             sizes |= push(source, f"quay.io/a/{name}", layout.folder)
         yield World(source=source, target=target, sizes=sizes, expected=expected)
 
@@ -148,7 +148,7 @@ def hurry() -> None:
 def run(at: World, folder: Path, number: int, near: str, far: str, authfile: Path, *,
         in_chunks: bool) -> Run:
     """The steps, with the registries at these URLs."""
-    (folder / "images.txt").write_text("".join(f"{each}\n" for each in sorted(at.expected)))
+    (folder / "images.txt").write_text("".join(f"{name}\n" for name in sorted(at.expected)))
     access = Access(registries={"quay.io": f"{far}/quay.io", at.target.address: near}, ca=None,
                     authfile=authfile)
     common: dict[str, Any] = {"pipeline": "test", "lock": folder / "lock.json", "access": access}
@@ -200,8 +200,8 @@ def schedule(at: World, number: int) -> Outcome:
             error = caught
         except Exception as caught:
             wrong = f"{type(caught).__name__}: {caught}"
-        for each in (*far.faults, *near.faults):
-            met[each.kind] += each.met
+        for fault in (*far.faults, *near.faults):
+            met[fault.kind] += fault.met
         complete = spoiled.mirror.receipt.exists()
         if error and (complete or not (error.what and "\n" in str(error))):
             wrong = wrong or f"a receipt in spite of an error, or an unclear one: {error}"
@@ -228,7 +228,7 @@ def killed(at: Run, proxies: Sequence[Proxy], requests: int) -> bool:
     if process.stdin is not None:
         process.stdin.write(pickle.dumps(at))
         process.stdin.close()
-    while process.poll() is None and sum(each.seen for each in proxies) < requests:
+    while process.poll() is None and sum(proxy.seen for proxy in proxies) < requests:
         time.sleep(0.001)
     at_work = process.poll() is None
     process.kill()
@@ -240,7 +240,7 @@ def judge(at: World, done: Run, number: int, *, complete: bool) -> str:
     """What is wrong with lock, receipt and the destination's own files; empty where nothing is."""
     if done.lock.lock.exists():
         images = json.loads(done.lock.lock.read_bytes())["images"]
-        if {each["source"]: each["manifest"] for each in images} != at.expected:
+        if {image["source"]: image["manifest"] for image in images} != at.expected:
             return "the lock is wrong"
     store = at.target.data / "docker/registry/v2"
     base = store / f"repositories/s{number}/quay.io/a"
@@ -257,7 +257,7 @@ def judge(at: World, done: Run, number: int, *, complete: bool) -> str:
                 return f"manifest {link.parent.name} of {repository.name} lacks {plain}"
     if complete:
         receipt = json.loads(done.mirror.receipt.read_bytes())["images"]
-        if {each["source"]: each["digest"] for each in receipt} != at.expected:
+        if {image["source"]: image["digest"] for image in receipt} != at.expected:
             return "the receipt is wrong"
         for source, digest in at.expected.items():
             name = source.rpartition("/")[2].partition(":")[0]
@@ -283,15 +283,15 @@ def many(at: World, numbers: Sequence[int], workers: int = 3) -> list[Outcome]:
 
 def report(outcomes: Sequence[Outcome]) -> str:
     """The counts: how they ended, and how often each kind of fault was met."""
-    ended = Counter(each.ended for each in outcomes)
-    met: Counter[str] = sum((each.met for each in outcomes), Counter())
-    wrong = [each for each in outcomes if each.wrong]
+    ended = Counter(outcome.ended for outcome in outcomes)
+    met: Counter[str] = sum((outcome.met for outcome in outcomes), Counter())
+    wrong = [outcome for outcome in outcomes if outcome.wrong]
     return "\n".join([
         f"{len(outcomes)} schedules: {ended['complete']} complete and correct in spite of their "
         f"faults, {ended['error']} in a clear error (or killed) and completed by the next run, "
         f"{len(wrong)} wrong",
         *(f"  {count:6} x {kind}" for kind, count in sorted(met.items())),
-        *(f"  schedule {each.number}: {each.wrong}" for each in wrong)])
+        *(f"  schedule {outcome.number}: {outcome.wrong}" for outcome in wrong)])
 
 
 def main() -> int:
@@ -303,7 +303,7 @@ def main() -> int:
         outcomes = many(at, range(first, first + count))
     print(report(outcomes))
     print(f"{time.monotonic() - begun:.0f} s")
-    return any(each.wrong for each in outcomes)
+    return any(outcome.wrong for outcome in outcomes)
 
 
 if __name__ == "__main__":

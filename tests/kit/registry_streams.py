@@ -57,22 +57,22 @@ print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[
 
 def carry(size: int, large: int) -> tuple[float, int]:
     """Seconds, and the peak memory in bytes of the process that carries; in chunks from `large`."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for _ in range(size >> 20):
-        found.update(bytes(1 << 20))
+        digest.update(bytes(1 << 20))
     server = subprocess.Popen([sys.executable, "-c", STREAMS, str(size)], stdout=subprocess.PIPE,
                               text=True)
     try:
         port = int(server.stdout.readline()) if server.stdout else 0
         begun = time.perf_counter()
-        told = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", CARRY, json.dumps(
-                [size, f"sha256:{found.hexdigest()}", f"http://127.0.0.1:{port}", large])],
+                [size, f"sha256:{digest.hexdigest()}", f"http://127.0.0.1:{port}", large])],
             capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
         seconds = time.perf_counter() - begun
     finally:
         server.kill()
         server.wait()
-    if told.returncode or told.stderr:
-        raise RuntimeError(told.stderr)
-    return seconds, int(told.stdout)
+    if done.returncode or done.stderr:
+        raise RuntimeError(done.stderr)
+    return seconds, int(done.stdout)

@@ -42,17 +42,17 @@ class Relay:
                     if self.cuts and passed > self.cuts[0]:
                         self.cuts.pop(0)
                         break
-        for each in (source, target):
+        for connection in (source, target):
             with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
 
 
 @contextmanager
 def relay(port: int) -> Iterator[Relay]:
     """A relay that takes no more connections after the block."""
-    made = Relay(port)
+    between = Relay(port)
     try:
-        yield made
+        yield between
     finally:
-        made.close()
+        between.close()

@@ -119,11 +119,11 @@ def _data(layout: PipelinePaths) -> None:
         files.write_bytes(layout.of_site.blobs / digest / name, data)
         listed.append({"url": f"https://data.example.org/{name}", "sha256": digest,
                        "size": len(data), "path": f"data/{digest}/{name}"})
-    cells = [str(each["path"]) for each in listed]
+    cells = [str(entry["path"]) for entry in listed]
     files.write_text(layout.inputs, f"sample,fastq_1,fastq_2\na,{','.join(cells)}\n")
     files.write_text(layout.inputs_store, "sample,fastq_1,fastq_2\n")
     files.write_text(layout.data_sums,
-                     "".join(f"{each['sha256']}  {each['path']}\n" for each in listed))
+                     "".join(f"{entry['sha256']}  {entry['path']}\n" for entry in listed))
     files.write_json(layout.data_manifest, {
         "pipeline": layout.pipeline, "profile": "test", "files": listed, "declared": [],
         "sheets": [],

@@ -51,7 +51,7 @@ WRITTEN = {
 }
 
 
-def made() -> Path:
+def image() -> Path:
     """The image as an OCI layout with one entry, tagged `image`."""
     made_from = f"{REQUIREMENTS.read_text()} {Path(__file__).read_text()} {architecture()}"
     return kept("templates/image", made_from, _layout)
@@ -60,7 +60,7 @@ def made() -> Path:
 def push(sandbox: Plan, reference: str) -> None:
     """Push the image to the internet's registry under a name there."""
     processes.run(["skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
-                   f"oci:{made()}:image", f"docker://127.0.0.1:{sandbox.registry_port}/{reference}"])
+                   f"oci:{image()}:image", f"docker://127.0.0.1:{sandbox.registry_port}/{reference}"])
 
 
 def _layout(place: Path) -> None:
@@ -130,8 +130,8 @@ def _add_debs(tar: tarfile.TarFile, debs: list[Path]) -> str:
     python = java = ""
     for deb in debs:
         command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as told, \
-                tarfile.open(fileobj=told.stdout, mode="r|") as package:
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as unpacking, \
+                tarfile.open(fileobj=unpacking.stdout, mode="r|") as package:
             for member in package:
                 member.name = member.name.removeprefix("./").rstrip("/")
                 if not member.name or f"{member.name}/".startswith(DROPPED):
@@ -155,7 +155,7 @@ def _add_multiqc(tar: tarfile.TarFile, folder: Path, python: str) -> None:
                     "--require-hashes", "--disable-pip-version-check", "--only-binary=:all:",
                     "--python-version", python, "--target", folder, "-r", REQUIREMENTS,
                     "--platform", f"manylinux2014_{MACHINES[architecture()]}"], check=True)
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         info = tar.gettarinfo(path, f"{SITE}/{path.relative_to(folder)}")
         info.uid = info.gid = 0
         with path.open("rb") as content:

@@ -56,9 +56,9 @@ class Template:
         scratch = place / "scratch"
         bin_folder = scratch / "bin"
         # The tools ask Nextflow for the manifest, to fill .nf-core.yml, and pre-commit to format.
-        said = "".join(f"manifest.{key} = '{value}'\n" for key, value in {
+        manifest = "".join(f"manifest.{key} = '{value}'\n" for key, value in {
             **ABOUT, "name": f"nf-core/{self.name}"}.items())
-        files.write_text(bin_folder / "nextflow", f"#!/bin/sh\ncat <<'END'\n{said}END\n",
+        files.write_text(bin_folder / "nextflow", f"#!/bin/sh\ncat <<'END'\n{manifest}END\n",
                          mode=0o755)
         files.write_text(bin_folder / "pre-commit", "#!/bin/sh\n", mode=0o755)
         answers = scratch / "template.yml"
@@ -141,9 +141,9 @@ def _manifest(identity: str, version: str) -> bytes:
 
 def _hello_builder() -> ModuleType:
     """The build script of the bundled example: it writes zips of a plugin's form."""
-    found = importlib.util.spec_from_file_location("build_plugin", plugin.SOURCE / "build.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
+    spec = importlib.util.spec_from_file_location("build_plugin", plugin.SOURCE / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module

@@ -6,7 +6,6 @@ python traced.py STEP MARK NAME=VALUE…
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.core import rooms
 from tasks.core.config_load import load
 from tasks.core.step import perform
 
@@ -25,8 +25,6 @@ CALL = re.compile(r"^(\d+) +((?:open|openat|openat2|creat)\(.*?)"
 RESUMED = re.compile(r"^(\d+) +<\.\.\. \w+ resumed>.*\) += (\S.*)$")
 OPENED = re.compile(r"^\d+<(/.*)>$")
 NOT_READ = re.compile(r"\bO_(?:WRONLY|DIRECTORY|PATH)\b|^creat")
-ROOMS = {"online": ("local_site", "runtime", "code", "resolve", "images", "data", "plugins",
-                    "reach", "offline_config", "dev", "release"), "prod": ("offline_host",)}
 Graph = Mapping[str, Mapping[str, Any]]
 
 
@@ -66,15 +64,14 @@ def graph(variables: Mapping[str, str]) -> Graph:
     """The tasks of the graph in the current folder, by their names; groups hold their members."""
     config = load(dict(variables))
     tasks: dict[str, dict[str, Any]] = {}
-    for room in ROOMS[config.role]:
-        for task in importlib.import_module(f"tasks.{room}.graph").tasks(config):
-            name = task["basename"]
-            if task.get("name"):
-                tasks.setdefault(name, {"task_dep": []}).setdefault("task_dep", []).append(
-                    f"{name}:{task['name']}")
-                name = f"{name}:{task['name']}"
-            tasks[name] = {**tasks.get(name, {}), **task} if task.get("actions") else {
-                **task, "task_dep": [*task["task_dep"], *tasks.get(name, {}).get("task_dep", [])]}
+    for task in rooms.tasks(config):
+        name = task["basename"]
+        if task.get("name"):
+            tasks.setdefault(name, {"task_dep": []}).setdefault("task_dep", []).append(
+                f"{name}:{task['name']}")
+            name = f"{name}:{task['name']}"
+        tasks[name] = {**tasks.get(name, {}), **task} if task.get("actions") else {
+            **task, "task_dep": [*task["task_dep"], *tasks.get(name, {}).get("task_dep", [])]}
     return tasks
 
 

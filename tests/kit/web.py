@@ -99,7 +99,7 @@ class Web(Server):
 
     def asked(self, path: str) -> int:
         """How often a path was asked for."""
-        return sum(each[0] == path for each in self.seen)
+        return sum(request[0] == path for request in self.seen)
 
     def content(self, path: str) -> bytes | None:
         """What lies at a path."""
@@ -139,9 +139,9 @@ class Handler(Quiet):
 
     def _send(self, path: str, content: bytes) -> None:
         tag = f'"{hashlib.sha256(content).hexdigest()}"'
-        asked = self.headers["Range"]
-        if asked and self.headers["If-Range"] in (None, tag):
-            first, _, last = asked.removeprefix("bytes=").partition("-")
+        wanted = self.headers["Range"]
+        if wanted and self.headers["If-Range"] in (None, tag):
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
             body = content[int(first):int(last) + 1 if last else None]
             about = f"bytes {first}-{int(first) + len(body) - 1}/{len(content)}"
             self._answer(206, body, {"ETag": tag, "Content-Range": about})

@@ -109,7 +109,8 @@ def staged(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory
             toggles=ROOT / "config/offline.config", output=at.reach))
         yield ValidateSpec(
             pipeline="forms", profile="test", runtime=runtime.version, layout=at, spans=False,
-            registry=Registry(host="nexus.example.org", port=5443), store=StoreAt(url="store"))
+            registry=Registry(host="nexus.example.org", port=5443, connections=8),
+            store=StoreAt(url="store"))
 
 
 @pytest.fixture(scope="module")

@@ -96,6 +96,28 @@ def test_a_download_that_gets_nowhere_ends(far: Memory) -> None:
     assert len(far.seen) == 5
 
 
+def test_a_sources_connection_is_given_back_with_its_last_byte(far: Memory) -> None:
+    """What it is sent to may answer long after that, and others wait for the source."""
+    registry = client(far.url)
+    connections = pace.host(registry.address).connections
+    far.add_blob("a/b", DATA)
+    with registry.blob("a/b", DIGEST, len(DATA)) as chunks:
+        assert connections._busy == 1
+        assert b"".join(chunks) == DATA
+        assert connections._busy == 0
+    assert connections._busy == 0
+
+
+def test_a_blob_that_goes_to_its_own_host_takes_one_connection(far: Memory) -> None:
+    registry = client(far.url)
+    limits = pace.host(registry.address)
+    limits.connections.allow(1)
+    far.add_blob("a/b", DATA)
+    registry.upload("a/c", DIGEST, len(DATA), lambda: registry.blob("a/b", DIGEST, len(DATA)))
+    assert far.blobs["a/c", DIGEST] == DATA
+    assert (limits.connections._busy, limits.held.depth) == (0, 0)
+
+
 @pytest.mark.parametrize("status", [405, 411, 413, 415, 501])
 def test_what_is_refused_whole_goes_in_chunks_from_then_on(
         far: Memory, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,3 +246,24 @@ def test_a_very_large_layer_takes_little_memory(size: int, large: int) -> None:
     """A generated stream from one server to another; peak memory of a process of its own."""
     _, memory = streams.carry(size, large)
     assert memory < 100 << 20
+
+
+def test_a_broken_realm_is_explained(far: Memory) -> None:
+    """Nexus has been seen to answer `null://…` (nexus-public#580)."""
+    far.spoil = lambda request: (
+        401, {"WWW-Authenticate": 'Bearer realm="null://host/token",service="x"'}, b"")
+    with pytest.raises(RegistryError, match="Bearer Token Realm"):
+        client(far.url).ping()
+
+
+def test_an_unknown_demand_is_explained(far: Memory) -> None:
+    far.spoil = lambda request: (401, {"WWW-Authenticate": "Negotiate"}, b"")
+    with pytest.raises(RegistryError, match="in a way that isn't known"):
+        client(far.url).ping()
+
+
+def test_a_long_retry_after_is_an_error_that_says_so(far: Memory) -> None:
+    far.spoil = lambda request: (429, {"Retry-After": "21600"}, b"")
+    with pytest.raises(RegistryError, match="wait 21600 seconds"):
+        client(far.url).ping()
+    assert len(far.seen) == 1

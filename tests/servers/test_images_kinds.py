@@ -66,11 +66,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             hosts=NOWHERE.naming(*(f"https://{each.address}" for each in (one, two)))))
 
 
-def steps(world: World, folder: Path, *images: str, further: tuple[str, ...] = (),
+def steps(world: World, folder: Path, *images: str, platforms: tuple[str, ...] = (),
           repositories: dict[str, str] | None = None) -> Steps:
     destination = Destination(address=world.one.address, prefix=folder.name.replace("_", "-"),
                               repositories=repositories or {})
-    return image_steps.steps(folder, sorted(images), world.access, destination, further=further,
+    return image_steps.steps(folder, sorted(images), world.access, destination, platforms=platforms,
                              licences={"*/biocontainers/old": "ours"})
 
 
@@ -158,11 +158,11 @@ def test_a_single_platform_leaves_the_index_and_all_of_them_bring_it(
     assert "index" not in one
     assert pointed(world, one) == one["digest"] == read_lock(at.lock.lock)[0].manifest
     with pytest.raises(ImageError, match="add relock=1"):
-        lock_images(replace(at.lock, further=("all",)))
-    for further in (("all",), ("linux/arm64",)):
-        said = lock_images(replace(at.lock, further=further, relock=True))
-        assert ("platform: " + NEW in said) == (further == ("linux/arm64",))
-        assert at.planned(BOTH)["state"] == ("moves" if further == ("all",) else "present")
+        lock_images(replace(at.lock, platforms=("all",)))
+    for platforms in (("all",), ("linux/arm64",)):
+        said = lock_images(replace(at.lock, platforms=platforms, relock=True))
+        assert ("platform: " + NEW in said) == (platforms == ("linux/arm64",))
+        assert at.planned(BOTH)["state"] == ("moves" if platforms == ("all",) else "present")
         mirror_images(at.mirror)
         both = at.received(BOTH)
         image = read_lock(at.lock.lock)[0]
@@ -191,7 +191,7 @@ def pointed(world: World, told: dict[str, Any]) -> str:
 
 def test_a_lost_platform_is_a_mismatch(world: World, tmp_path: Path,
                                        capsys: pytest.CaptureFixture[str]) -> None:
-    at = steps(world, tmp_path, BOTH, further=("all",))
+    at = steps(world, tmp_path, BOTH, platforms=("all",))
     at.lock_and_mirror()
     other = read_lock(at.lock.lock)[0].others[0].manifest
     (world.one.data / "docker/registry/v2/repositories" / place(at.received(BOTH))

@@ -301,13 +301,13 @@ def test_a_killed_mirror_records_nothing_and_the_next_one_completes(
             **world.access.registries, fresh.address: fresh.url})
         at = steps(world, tmp_path, images, access=access, address=fresh.address)
         lock_images(at.lock)
-        code = ("from tasks.images import mirror\n"
-                "counted = mirror._counted\n"
+        code = ("from tasks.images import mirror, transfer\n"
+                "counted = transfer._counted\n"
                 "def slow(chunks, progress):\n"
                 "    for chunk in counted(chunks, progress):\n"
                 "        yield chunk\n"
                 "        time.sleep(0.2)\n"
-                "mirror._counted = slow\n"
+                "transfer._counted = slow\n"
                 "mirror.mirror_images(pickle.load(sys.stdin.buffer))\n")
         process = faults.start(code, at.mirror)
         uploads = fresh.data / "docker/registry/v2/repositories"

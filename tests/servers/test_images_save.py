@@ -123,7 +123,7 @@ def test_an_image_named_by_digest_has_a_name_that_engines_take(
 def test_further_platforms_are_in_the_layout_and_the_hosts_own_in_the_archive(
         source: Server, tmp_path: Path) -> None:
     at = steps(tmp_path, source.url, ["quay.io/bio/both:1"])
-    at = replace(at, lock=replace(at.lock, further=("linux/arm64",)))
+    at = replace(at, lock=replace(at.lock, platforms=("linux/arm64",)))
     at.lock_and_save()
     image = read_lock(at.lock.lock)[0]
     for digest in image.manifests:

@@ -45,7 +45,7 @@ class Gap:
     target: Server
     ca: Path
 
-    def release(self, images: list[str], *, further: tuple[str, ...] = ()) -> str:
+    def release(self, images: list[str], *, platforms: tuple[str, ...] = ()) -> str:
         """Lock, lay out, release and push; the release's id."""
         at = self.staged.layout
         access = Access(registries={"quay.io": f"{self.source.url}/quay.io"}, ca=None,
@@ -53,7 +53,7 @@ class Gap:
         files.write_text(at.images, "".join(f"{each}\n" for each in sorted(images)))
         lock_images(LockSpec(pipeline="hello", images=at.images, lock=at.lock("images"),
                              pinned=at.images_pinned, platform="linux/amd64", access=access,
-                             relock=True, further=further))
+                             relock=True, platforms=platforms))
         lay_out(LayoutSpec(pipeline="hello", lock=at.lock("images"), index=at.oci_index,
                            marker=at.oci_marker, blobs=at.of_site.blobs, access=access,
                            destination=Destination(address=self.target.address, prefix="in"),
@@ -121,7 +121,7 @@ def test_a_release_carries_its_images_into_a_registry(gap: Gap) -> None:
 
 
 def test_all_platforms_come_along_with_their_index(gap: Gap) -> None:
-    gap.release([BOTH], further=("all",))
+    gap.release([BOTH], platforms=("all",))
     fetch(gap.staged.fetch_spec())
     load_images(gap.load_spec())
     source = servers.inspect(gap.source, BOTH)
@@ -167,7 +167,7 @@ def test_a_flipped_byte_in_the_store_is_refused_and_named(gap: Gap) -> None:
     layer = read_lock(gap.staged.layout.lock("images"))[0].layers[1].digest
     plain = layer.removeprefix("sha256:")
     path = Path("store/blobs/sha256") / plain / plain
-    whole = flip(path)
+    whole = flip(path, alone=True)
     with pytest.raises(IntegrityError, match=f"oci/blobs/sha256/{plain}"):
         fetch(gap.staged.fetch_spec())
     path.write_bytes(whole)
@@ -184,7 +184,7 @@ def test_a_flipped_byte_at_load_is_refused_and_named_and_the_next_run_completes(
     for plain in damaged:
         for path in (gap.staged.prod.release(name) / "oci/blobs/sha256" / plain,
                      gap.staged.prod.blobs / plain / plain):
-            flip(path)
+            flip(path, alone=True)
     with pytest.raises(IntegrityError) as caught:
         load_images(gap.load_spec())
     assert any(plain in str(caught.value) for plain in damaged)
@@ -233,7 +233,7 @@ def test_a_changed_blob_makes_no_release(gap: Gap) -> None:
     gap.release([ONE])
     digest = read_lock(gap.staged.layout.lock("images"))[0].layers[1].digest
     plain = digest.removeprefix("sha256:")
-    flip(gap.staged.layout.of_site.blobs / plain / plain)
+    flip(gap.staged.layout.of_site.blobs / plain / plain, alone=True)
     with pytest.raises(IntegrityError, match=plain):
         release.make(replace(gap.staged.release_spec(), carry="store"))
     (gap.staged.layout.of_site.blobs / plain / plain).unlink()

@@ -182,7 +182,7 @@ def test_the_attacks_succeed_where_nothing_holds_them(
 @pytest.mark.usefixtures("confining")
 def test_a_config_without_an_end_is_ended(nextflow: Nextflow, prey: Prey,
                                           monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "PATIENCE", 8.0)
+    monkeypatch.setattr(queries, "TIMEOUT", 8.0)
     prey.config(LOOP)
     with pytest.raises(SourceError, match="ran for 8 s without an answer, and was ended"):
         resolve(nextflow, prey)

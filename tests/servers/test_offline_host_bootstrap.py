@@ -5,11 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import ssl
-import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -22,11 +18,13 @@ from tasks.core.schema import read_json
 from tasks.offline_host.bootstrap import BootstrapSpec, bootstrap, lacking, see_registry
 from tasks.offline_host.fetch import fetch
 from tests.kit.releases import Staged, stage
+from tests.kit.tls import self_signed
+from tests.kit.web import Quiet, Server, running
 
 USER, PASSWORD = "reader", "a-secret-word"
 
 
-class Registry(BaseHTTPRequestHandler):
+class Registry(Quiet):
     """Answers `GET /v2/` as a registry with a password does."""
 
     def do_GET(self) -> None:
@@ -38,33 +36,13 @@ class Registry(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        pass
-
-
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    key, made = folder / f"{name}.key", folder / f"{name}.crt"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", made,
-                    "-days", "2", "-subj", f"/CN={name}", "-addext",
-                    "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
-    return key, made
-
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
     """host:port of a TLS server; its certificate is tmp_path/registry.crt."""
-    key, made = certificate(tmp_path, "registry")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(made, key)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    pair = self_signed(tmp_path, "registry")
+    with running(Server(Registry, tls=pair)) as server:
+        yield server.url.removeprefix("https://")
 
 
 def login(folder: Path, address: str, password: str) -> Path:
@@ -77,7 +55,7 @@ def login(folder: Path, address: str, password: str) -> Path:
 def test_the_registry_is_seen_over_verified_tls(registry: str, tmp_path: Path) -> None:
     ca = tmp_path / "registry.crt"
     see_registry(registry, ca, login(tmp_path, registry, PASSWORD))
-    _, wrong = certificate(tmp_path, "wrong")
+    wrong, _ = self_signed(tmp_path, "wrong")
     for distrusted in (wrong, None):
         with pytest.raises(RegistryError, match=r"certificate of .* is not trusted") as told:
             see_registry(registry, distrusted, tmp_path / "config.json")

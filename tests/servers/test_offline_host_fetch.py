@@ -15,6 +15,7 @@ from tasks.core.nextflow import isolation
 from tasks.core.trust import checksums, signature
 from tasks.offline_host.fetch import fetch
 from tasks.release import release
+from tests.kit.faults import flip
 from tests.kit.releases import Staged, change_code, stage
 
 
@@ -30,13 +31,6 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
 
 def place(ready: Staged) -> Path:
     return Path("store/releases/hello") / ready.id()
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.chmod(0o644)
-    path.write_bytes(bytes(data))
 
 
 def in_place(ready: Staged) -> dict[str, bytes]:

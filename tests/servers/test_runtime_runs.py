@@ -31,7 +31,7 @@ MERGED = ("META-INF/services/", "META-INF/groovy/")
 
 
 def run(archive: Path, folder: Path, *words: str, text: str = MAIN,
-        room: launch.Room | None = None) -> str:
+        within: launch.Confinement | None = None) -> str:
     """Run a pipeline of one process, which has no stub block; what Nextflow said."""
     files.write_text(folder / "code/main.nf", text)
     files.write_text(folder / "code/nextflow.config", "profiles { test {}\n offline {} }\n")
@@ -42,7 +42,7 @@ def run(archive: Path, folder: Path, *words: str, text: str = MAIN,
         code=folder / "code", tree=folder / "configs", configs=(), params=folder / "params.json",
         host_params=folder / "host.params.json", folder=folder)
     launch.run(ready, profile="test", log=folder / "run.log", options=[], words=words,
-               room=room)
+               within=within)
     return (folder / "run.log").read_text()
 
 
@@ -76,11 +76,11 @@ def test_the_runtime_from_maven_runs_stubs(runtime: runtimes.Runtime, tmp_path: 
 def test_a_confined_run_without_an_end_is_ended(
         runtime: runtimes.Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         text: str, said: str) -> None:
-    monkeypatch.setattr(queries, "LONGEST_LOG", 1_000_000)
+    monkeypatch.setattr(queries, "MAX_LOG", 1_000_000)
     (tmp_path / "room").mkdir()
     with pytest.raises(SourceError, match=f"the run {said}, and was ended"):
         run(runtime.archive, tmp_path, text=text,
-            room=launch.Room(folder=tmp_path / "room", patience=15))
+            within=launch.Confinement(folder=tmp_path / "room", timeout=15))
 
 
 def as_dist(archive: Path, target: Path) -> None:

@@ -25,6 +25,7 @@ from tasks.core.nextflow.isolation import without_network
 from tasks.core.paths import SitePaths
 from tasks.core.trust import signature
 from tasks.release import graph, sign, tool
+from tests.kit.faults import flip
 from tests.kit.project import ROOT
 from tests.kit.releases import stage
 
@@ -67,7 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Gap:
         signing = Signing(key=folder / "keys/id", identity="airlock", create=True)
         tool.make(tool.ToolSpec(
             layout=layout, platform=site.platform, python=(f"3.{sys.version_info.minor}",),
-            config=graph.offline_site(site)))
+            carry=site.images.carry, config=graph.offline_site(site)))
         sign.sign_tool(sign.SignToolSpec(layout=layout, store=store, signing=signing))
         tool.push(tool.PushToolSpec(layout=layout, store=store))
     finally:
@@ -227,12 +228,6 @@ def test_a_folder_that_is_there_already_is_refused(gap: Gap) -> None:
     assert "prod:run" not in done.stdout
 
 
-def changed(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
-
-
 def longer(path: Path) -> None:
     with path.open("ab") as stream:
         stream.write(b"\0")
@@ -243,7 +238,7 @@ def pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
-@pytest.mark.parametrize("spoilt", [changed, longer, pipe, Path.unlink])
+@pytest.mark.parametrize("spoilt", [flip, longer, pipe, Path.unlink])
 def test_a_wheel_that_is_not_the_one_named_is_refused(
         gap: Gap, spoilt: Callable[[Path], None]) -> None:
     path = next((gap.tool / "wheels").glob("urllib3-*.whl"))

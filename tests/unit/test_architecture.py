@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tasks.core import rooms
+from tasks.core.config_load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 BELOW: dict[str, set[str]] = {
@@ -91,3 +96,46 @@ def circles() -> Iterator[list[str]]:
 
 def test_no_chain_of_imports_comes_back_to_where_it_began() -> None:
     assert list(circles()) == []
+
+
+def page() -> str:
+    return (ROOT / "docs/architecture.md").read_text()
+
+
+def test_the_page_draws_the_imports_that_are_allowed() -> None:
+    drawn = set(re.findall(r"^ +(\w+) --> (\w+)$", page(), re.MULTILINE))
+    assert drawn == {(wing, below) for wing in BELOW for below in BELOW[wing]}
+    table = page().partition("| modules in")[2].partition("\n\n")[0]
+    floor = {path.stem for path in (ROOT / "tasks/core").glob("*.py")} - {"__init__"}
+    assert set(re.findall(r"`(\w+)`", table)) == floor
+
+
+def test_the_page_maps_every_verb_to_its_room(project: Path) -> None:
+    table = page().partition("## Verbs and rooms")[2].partition("\n## ")[0]
+    named = {verb: room for verbs, room in re.findall(r"^\| (`.+?) \| `(\w+)`", table, re.MULTILINE)
+             for verb in re.findall(r"`(.+?)`", verbs)}
+    graphs = {path.parent.name for path in (ROOT / "tasks").glob("*/graph.py")}
+    assert set(named.values()) == graphs - {"core"}
+    picture = page().partition("```mermaid")[2].partition("```")[0]
+    assert all(re.search(rf"\b{room}\b", picture) for room in graphs - {"core"})
+    site = project / "config/sites/local.yml"
+    declared: dict[str, str] = {}
+    for extra in ("", "images: {carry: store}\n"):
+        site.write_text(site.read_text() + extra)
+        for role in ("online", "prod"):
+            config = load({"role": role})
+            for graph in rooms.graphs(config):
+                declared |= {task["basename"]: graph.partition(".")[0] for task in
+                             importlib.import_module(f"tasks.{graph}").tasks(config)}
+    assert named == {**declared, "stage:configs": "code"}
+
+
+def test_the_way_of_a_verb_leads_past_files_that_are_there() -> None:
+    way = page().partition("## From ")[2]
+    named = re.findall(r"`([a-z_/]+\.py)`", way)
+    assert len(named) > 10
+    for name in named:
+        assert (ROOT / "tasks" / name).is_file() or (ROOT / name).is_file(), name
+    for name in ("_mirror", "MirrorSpec", "mirror_images"):
+        assert name in way
+        assert name in (ROOT / "tasks/images/graph.py").read_text()

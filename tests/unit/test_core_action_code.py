@@ -28,8 +28,8 @@ WITHOUT_READER = ("schemas/site.schema.json", "schemas/pipeline.schema.json",
 """By which the graph is loaded, whose say stands in the steps' settings; and of files that are
 written for other programs alone."""
 PASS_IT_ON = ("tasks/core/schema.py", "tasks/core/locks.py", "tasks/core/trust/promotions.py")
-ELSEWHERE = ("tasks/data/own.py", "tasks/data/private.py", "tasks/images/load.py")
-"""In steps of another site, or with input=SHEET."""
+ELSEWHERE = ("tasks/data/own.py", "tasks/data/private.py")
+"""In steps with input=SHEET."""
 
 
 @pytest.fixture(autouse=True)
@@ -202,6 +202,17 @@ def test_each_file_belongs_to_a_step_or_to_what_runs_the_graph(project: Path) ->
 
 def is_empty(path: Path) -> bool:
     return path.name == "__init__.py" and len(ast.parse(path.read_text()).body) <= 1
+
+
+@pytest.mark.parametrize(("module", "apart"), [
+    ("tasks.images.scan", ("tasks/core/net/", "tasks/core/store/", "tasks/core/progress.py",
+                           "tasks/core/registry/client.py", "tasks/images/mirror.py")),
+    ("tasks.release.sign", ("tasks/release/contents.py", "tasks/core/progress.py")),
+    ("tasks.offline_config.render", ("tasks/core/net/", "tasks/core/registry/"))])
+def test_a_step_hangs_on_nothing_that_it_has_no_use_for(module: str, apart: tuple[str, ...],
+                                                        tmp_path: Path) -> None:
+    assert [path for path in ActionCode(tmp_path / "code").run_by(module)
+            if path.startswith(apart)] == []
 
 
 @pytest.mark.parametrize("name", [name for name in all_files() if name.endswith(".py")])

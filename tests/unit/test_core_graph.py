@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ast
 import copy
-import importlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tasks.core import rooms
 from tasks.core.config_load import load
 from tasks.core.step import group, step
-from tests.kit.graph import ROOMS, Build
+from tests.kit.graph import Build
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,9 +63,9 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_all_is_fresh_after_a_build(built: Path) -> None:
-    found = Build(chain(), built / "state.db").states()
-    assert {found[name] for name in ("one:p", "two:p", "one", "two", "all")} == {"fresh"}
-    assert found["look:p"] == "-"
+    states = Build(chain(), built / "state.db").states()
+    assert {states[name] for name in ("one:p", "two:p", "one", "two", "all")} == {"fresh"}
+    assert states["look:p"] == "-"
 
 
 def test_what_is_made_on_request_has_a_state_from_then_on(built: Path) -> None:
@@ -79,8 +80,8 @@ def test_what_is_made_on_request_has_a_state_from_then_on(built: Path) -> None:
 
 def test_what_stands_behind_a_stale_step_is_behind(built: Path) -> None:
     Path("a").write_text("y")
-    found = Build(chain(), built / "state.db").states()
-    assert (found["one:p"], found["two:p"], found["all"]) == ("stale", "behind", "stale")
+    states = Build(chain(), built / "state.db").states()
+    assert (states["one:p"], states["two:p"], states["all"]) == ("stale", "behind", "stale")
 
 
 def test_a_rebuild_to_the_same_bytes_stops_there(built: Path) -> None:
@@ -101,16 +102,32 @@ def test_a_changed_setting_is_stale_and_named(built: Path) -> None:
 
 def test_a_lost_target_is_stale(built: Path) -> None:
     Path("b").unlink()
-    found = Build(chain(), built / "state.db").states()
-    assert (found["one:p"], found["two:p"]) == ("stale", "behind")
+    states = Build(chain(), built / "state.db").states()
+    assert (states["one:p"], states["two:p"]) == ("stale", "behind")
 
 
 def all_tasks() -> list[dict[str, Any]]:
     """The rooms of both roles; their task names and files are apart."""
-    online, offline = load({}), load({"role": "prod"})
-    return [task for room, config in [*((room, online) for room in ROOMS),
-                                 ("images", offline), ("offline_host", offline)]
-            for task in importlib.import_module(f"tasks.{room}.graph").tasks(config)]
+    return [task for role in ("online", "prod") for task in rooms.tasks(load({"role": role}))]
+
+
+def table_of_verbs(path: Path) -> dict[str, str]:
+    """Each verb that stands beside a function in a table of a room's graph."""
+    tree = ast.parse(path.read_text())
+    return {str(key.value): ast.unparse(value.elts[1])
+            for table in ast.walk(tree) if isinstance(table, ast.Dict)
+            for key, value in zip(table.keys, table.values, strict=True)
+            if isinstance(key, ast.Constant) and isinstance(value, ast.Tuple)}
+
+
+def test_each_verb_of_a_pipeline_stands_beside_its_function(project: Path) -> None:
+    tables = [table_of_verbs(path) for path in ROOT.glob("tasks/*/*graph.py")]
+    assert sum(map(len, tables)) == len({verb for table in tables for verb in table})
+    for table in tables:
+        assert len(set(table.values())) == len(table), "two verbs share a function"
+    verbs = {task["basename"] for task in all_tasks() if task.get("name")}
+    # Only a site whose store carries the images has the one, and hello has no configs.
+    assert {"images:load", "stage:configs", *verbs} == {verb for table in tables for verb in table}
 
 
 def keys(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -157,6 +174,7 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("images",): {"SEQSTATS_COUNTS": "quay.io/airlock/other:2"},
     ("registry", "prefix"): "team/mirror",
     ("registry", "repositories"): {"quay.io": "127.0.0.1:8443/quay"},
+    ("registry", "connections"): 16,
     ("images", "platforms"): ["linux/amd64", "linux/arm64"],
     ("images", "licences"): {"*/airlock/*": "ours"},
     ("run",): "stub",
@@ -235,9 +253,9 @@ def test_each_key_of_the_configuration_makes_its_readers_stale_and_no_other(done
         if key in INSTEAD:
             get(raw, INSTEAD[key][:-1]).pop(INSTEAD[key][-1])
         files[kind].write_text(yaml.safe_dump(raw))
-        found = Build(all_tasks(), done / "state.db").states()
+        states = Build(all_tasks(), done / "state.db").states()
         files[kind].write_text(before)
-        stale = {name for name, state in found.items() if state == "stale"}
+        stale = {name for name, state in states.items() if state == "stale"}
         verbs = {name.removesuffix(":hello") for name in stale
                  if name.endswith(":hello") or name in ("tool", "tool:sign", "push:tool")}
         declared = set(node(schemas[kind], key)["x-readers"])
@@ -245,4 +263,4 @@ def test_each_key_of_the_configuration_makes_its_readers_stale_and_no_other(done
             wrong[f"{kind}: {'.'.join(key)}"] = (sorted(verbs - declared),
                                                  sorted(declared - verbs))
     assert not wrong, "key: (stale but not declared, declared but not stale)\n" + "\n".join(
-        f"  {key}: {each}" for key, each in wrong.items())
+        f"  {key}: {verbs}" for key, verbs in wrong.items())

@@ -11,7 +11,7 @@ from tasks.core.nextflow import queries
 
 
 def test_a_file_is_kept_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "LONGEST_LOG", 5)
+    monkeypatch.setattr(queries, "MAX_LOG", 5)
     (tmp_path / "made").write_text("123456789")
     queries.keep(tmp_path / "made", tmp_path / "kept")
     assert (tmp_path / "kept").read_text() == "12345"

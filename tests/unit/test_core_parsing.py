@@ -17,12 +17,12 @@ from tasks.core import files, opened, parsing, schema
 from tasks.core.errors import AirlockError, ConfigError, ImageError, IntegrityError, SourceError
 from tasks.core.inputs import sheets, staged_data
 from tasks.core.registry.client import Manifest
+from tasks.core.source.files import Sources
 from tasks.images import lock, schema1
 from tasks.images.blobs import FlatBlobs
 from tasks.images.reference import parse
 from tasks.offline_host.run import own_params
 from tasks.reach import scan
-from tasks.reach.tree import Tree
 from tests.kit.bounded import limited
 
 LOCK = {"source": "https://example.org/x.git", "revision": "v1", "commit": "0" * 40}
@@ -186,4 +186,4 @@ def test_a_manifest_on_disk_has_a_manifest_s_size(tmp_path: Path) -> None:
 
 def test_a_pipeline_s_schema_may_be_as_deep_as_it_likes(tmp_path: Path) -> None:
     (tmp_path / "nextflow_schema.json").write_text('{"a":' + "[" * 100_000)
-    assert list(scan._checked(Tree(tmp_path))) == []
+    assert list(scan._checked(Sources(tmp_path))) == []

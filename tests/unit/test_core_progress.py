@@ -17,13 +17,13 @@ import time
 from tasks.core import progress
 from tasks.core.graph import log
 log.show(2)
-progress.INTERVAL = 0.2
+progress.INTERVAL = 0.08
 sizes = {"quay.io/a/one:1": 4_000_000, "quay.io/a/two:2": 1_000_000, "docker.io/b:3": 0}
 with progress.Progress("mirror sarek", sizes) as shown:
     for name, size in sizes.items():
         for _ in range(10):
             shown.of(name)(size // 10)
-            time.sleep(0.1)
+            time.sleep(0.04)
 print("done")
 """
 

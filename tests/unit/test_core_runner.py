@@ -66,7 +66,7 @@ def run(folder: Path, parallel: str, ran: list[str], fails: set[str]) -> int:
 
     def step(name: str, needs: tuple[str, ...] = (), setup: tuple[str, ...] = ()) -> dict[str, Any]:
         return {"basename": name, "actions": [(act, [name])], "setup": list(setup),
-                "file_dep": [str(folder / each) for each in needs], "targets": [str(folder / name)],
+                "file_dep": [str(folder / need) for need in needs], "targets": [str(folder / name)],
                 "uptodate": [True] if name != "servers" else [False], "io": {"capture": False}}
 
     def task_all() -> Iterator[dict[str, Any]]:
@@ -87,9 +87,9 @@ def test_what_needs_a_failed_server_is_not_run_and_the_rest_is(
     ran: list[str] = []
     assert run(tmp_path, parallel, ran, {"servers"}) == 1
     assert sorted(ran) == ["code", "servers"]
-    told = capsys.readouterr().err
-    assert "FAILED servers: servers is broken" in told
-    assert told.splitlines()[-2:] == ["FAILED, as shown above: servers",
+    errors = capsys.readouterr().err
+    assert "FAILED servers: servers is broken" in errors
+    assert errors.splitlines()[-2:] == ["FAILED, as shown above: servers",
                                       "not run, since that comes before: images, release"]
 
 

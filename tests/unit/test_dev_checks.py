@@ -56,7 +56,7 @@ def test_what_was_skipped_is_listed_and_fails_where_no_line_allows_it(
         tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     tests = tmp_path / "test_tiny.py"
     tests.write_text(TESTS)
-    command = ("pytest", str(tests), f"--rootdir={tmp_path}")
+    command = ("pytest", str(tests), f"--rootdir={tmp_path}", "-p", "no:hypothesispytest")
     allowed = "test_tiny::test_without*  no Go"
     with pytest.raises(AirlockError) as caught:
         run(spec(tmp_path, allowed, *command, beside=("ruff", "--version")))

@@ -284,6 +284,34 @@ def test_code_that_is_nested_by_the_hundred(tmp_path: Path, text: str) -> None:
             read()
 
 
+AGAIN = {
+    "brackets in a text": "x = '" + "(" * 50_000 + "'",
+    "assignments before a command": "x = '''" + "a=b;" * 20_000 + "'''",
+    "joined texts": "x = " + "'a' + " * 20_000,
+    "empty lines": "\n" * 60_000,
+    "blocks in each other": "a {" * 90 + "x = 1\n" * 10_000,
+    "slashes": "x = " + "a / " * 20_000,
+    "classes": "class a\n" * 10_000,
+    "a text that doubles": "x = 'ab'\n" + "x = x + x\n" * 60,
+    "values that multiply": "x = " + "(b ? 'a' : 'b') + " * 300,
+    "addresses": "x = '''" + "https://x.org/a " * 5_000 + "'''",
+    "includes": "include { A } from './a'\n" * 2_000,
+    "variables": "x1 = 1\n" + "".join(f"x{at} = x1\n" for at in range(9_000)),
+}
+
+
+@pytest.mark.parametrize("text", AGAIN.values(), ids=AGAIN)
+def test_code_that_would_be_gone_through_again_and_again(tmp_path: Path, text: str) -> None:
+    code = f"{text}\nprocess A {{\n container x\n script:\n '{LONG}'\n}}\n".encode()
+    ran = f"workflow {{\n x.execute()\n {text}\n}}\n".encode()
+    for value in ((code, ran, b""), (ran, code, text.encode())):
+        for read in (fuzzed.scanned, fuzzed.reached):
+            begun = time.monotonic()
+            with contextlib.suppress(AirlockError):
+                read(value, tmp_path)
+            assert time.monotonic() - begun < 4
+
+
 def test_an_include_of_a_name_that_no_file_can_have(tmp_path: Path) -> None:
     (tmp_path / "nextflow.config").write_text("")
     (tmp_path / "main.nf").write_text("include { A } from './" + "x" * 5000 + "'\nworkflow {}\n")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.core.errors import RegistryError
-from tasks.core.net.pace import Host, Pace, pause, slot
+from tasks.core.net.pace import Connections, Host, Pace, pause, slot
 from tasks.core.net.transport import origin, proxy_for
 from tasks.core.registry import credentials
 from tasks.core.registry.auth import challenges
@@ -170,3 +171,35 @@ def test_a_limit_of_hours_is_told_at_once() -> None:
     """Docker Hub's own headers (docs.docker.com, Pull usage and limits)."""
     with pytest.raises(RegistryError, match="100 in 21600 seconds is used up"):
         pause({"ratelimit-remaining": "0;w=21600", "ratelimit-limit": "100;w=21600"}, "here")
+
+
+def test_connections_grow_while_answers_are_as_fast_as_the_fastest() -> None:
+    connections = Connections()
+    connections.allow(20)
+    with ExitStack() as busy:
+        for _ in range(8):
+            busy.enter_context(connections)
+        connections.answered(0.060)
+        connections.answered(0.150)  # the host is busy: no more
+        assert connections.limit == 9
+        connections.answered(0.070)  # not all are in use
+        assert connections.limit == 9
+        busy.enter_context(connections)
+        connections.answered(0.070)
+        assert connections.limit == 10
+    connections.refused()
+    with ExitStack() as busy:
+        for _ in range(8):
+            busy.enter_context(connections)
+        connections.answered(0.060)
+    assert connections.limit == 8
+
+
+def test_a_public_host_keeps_its_few_connections_however_fast_it_is() -> None:
+    connections = Connections()
+    with ExitStack() as busy:
+        for _ in range(8):
+            busy.enter_context(connections)
+        for _ in range(100):
+            connections.answered(0.001)
+    assert connections.limit == 8

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tasks.core import rooms
 from tasks.core.config_load import load
-from tests.kit.graph import ROOMS, Build
+from tests.kit.graph import Build
 
 ASKS_THE_REGISTRY = {"images:plan", "images:mirror", "images:verify", "dev:smoke", "push:smoke"}
 
 
 def tasks(*, role: str = "online") -> list[dict[str, Any]]:
-    config = load({"role": role})
-    rooms = ROOMS if role == "online" else ("images", "offline_host")
-    return [task for room in rooms
-            for task in importlib.import_module(f"tasks.{room}.graph").tasks(config)]
+    return list(rooms.tasks(load({"role": role})))
 
 
 @pytest.fixture

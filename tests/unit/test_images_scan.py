@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tasks.core import files
 from tasks.core.errors import ImageError
 from tasks.core.schema import read_json
-from tasks.core.source.groovy.expression import evaluate, known
+from tasks.core.source.groovy.expression import evaluate
 from tasks.core.source.groovy.tokens import tokenize
+from tasks.core.source.groovy.values import known
 from tasks.images import scan as scanner
 from tasks.images.scan import ListSpec, list_images
 from tests.kit.pipelines import MODULES, TERNARY, Pipeline, directive, scan

@@ -47,10 +47,11 @@ def test_everything_follows_from_the_site(site: Site, part: Plan, project: Path)
 
 
 def test_a_registry_off_the_wire_is_an_error_with_the_right_address(site: Site) -> None:
-    wrong = replace(site, registry=Registry(host="10.1.2.3", port=5443))
+    wrong = replace(site, registry=Registry(host="10.1.2.3", port=5443, connections=8))
     with pytest.raises(ConfigError, match=r"10\.1\.2\.3"):
         plan(wrong)
-    assert plan(replace(site, registry=Registry(host="127.0.0.1", port=5443))).loopback
+    right = replace(site, registry=Registry(host="127.0.0.1", port=5443, connections=8))
+    assert plan(right).loopback
 
 
 @pytest.mark.parametrize(("endpoint", "ports"), [
@@ -86,7 +87,7 @@ def test_without_namespaces_the_way_round_is_named(site: Site,
     with pytest.raises(HostError, match="this user is not root") as told:
         servers.up(SiteSpec(site=site))
     assert "AIRLOCK_REGISTRY_HOST=127.0.0.1" in str(told.value.todo)
-    loopback = plan(replace(site, registry=Registry(host="127.0.0.1", port=5443)))
+    loopback = plan(replace(site, registry=Registry(host="127.0.0.1", port=5443, connections=8)))
     assert servers.isolation(loopback) == "this user is not root"
     monkeypatch.setattr(host, "denied", lambda: None)
     assert "loopback" in str(servers.isolation(loopback))

@@ -24,13 +24,13 @@ LARGEST = 2**63 - 1
 class Rules:
     """What a run's containers may be: these images, these folders, this user.
 
-    The folder `launch` is shown read-only, and `room`, below it, can be written. Neither name lies
-    where the run can write, so neither can be turned into a link.
+    The folder `launch` is shown read-only, and `writable`, below it, can be written. Neither name
+    lies where the run can write, so neither can be turned into a link.
     """
 
     images: frozenset[str]
     launch: Path
-    room: Path
+    writable: Path
     user: str
 
 
@@ -72,7 +72,7 @@ def _forced(rules: Rules) -> dict[str, Any]:
     """
     mounts = [{"Type": "bind", "Source": str(path), "Target": str(path), "ReadOnly": read_only,
                "BindOptions": {"Propagation": "rprivate"}}
-              for path, read_only in ((rules.launch, True), (rules.room, False))]
+              for path, read_only in ((rules.launch, True), (rules.writable, False))]
     return {"NetworkMode": "none", "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"],
             "PidsLimit": MAX_PROCESSES, "IpcMode": "private", "LogConfig": {"Type": "none"},
             "Mounts": mounts}

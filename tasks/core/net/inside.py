@@ -11,11 +11,12 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from tasks.core.errors import SourceError
+from tasks.core.frozen import frozen
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 MOST = 8
@@ -36,7 +37,7 @@ class Refused(SourceError):
     """An address inside that the site doesn't name."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Inside:
     """What may be asked of the inner network.
 

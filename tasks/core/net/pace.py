@@ -9,13 +9,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from types import TracebackType
 
 from tasks.core import parsing
 from tasks.core.errors import RegistryError
 
 CONNECTIONS = 8
 """Requests under way at once to one host."""
+MOST_CONNECTIONS = 32
+"""Requests under way at once to a site's own registry, unless it says otherwise."""
+SLOWER, SLACK = 2.0, 0.004
+"""The factor, and seconds more, by which an answer may be slower than the fastest of its host."""
 RATES = {"quay.io": 8.0}
 """Requests a second to begin with, where a host is known to refuse more; it answers 429 then."""
 LONGEST_WAIT = 60.0
@@ -65,11 +70,58 @@ class Pace:
                 self._changed = now
 
 
+class Connections:
+    """The requests under way to one host: a semaphore whose limit is learnt from the answers.
+
+    Behind a round trip a host serves many requests while each is on its way; a busy one takes
+    longer for each. So more are allowed only while answers come about as fast as they ever did,
+    and only where the site says that the host may be asked more.
+    """
+
+    def __init__(self) -> None:
+        self.limit = self._most = CONNECTIONS
+        self._busy = 0
+        self._fastest = float("inf")
+        self._free = threading.Condition()
+
+    def allow(self, most: int) -> None:
+        """Let the limit grow up to `most`, or keep it below."""
+        with self._free:
+            self._most = most
+            self.limit = min(self.limit, most)
+
+    def __enter__(self) -> None:
+        with self._free:
+            while self._busy >= self.limit:
+                self._free.wait()
+            self._busy += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        with self._free:
+            self._busy -= 1
+            self._free.notify()
+
+    def answered(self, seconds: float) -> None:
+        """Learn from an answer that took so long: one more connection where all are in use."""
+        with self._free:
+            self._fastest = min(self._fastest, seconds)
+            if (self.limit < self._most and self._busy >= self.limit
+                    and seconds <= SLOWER * self._fastest + SLACK):
+                self.limit += 1
+                self._free.notify()
+
+    def refused(self) -> None:
+        """Learn from a 429: what was too much is never allowed again."""
+        with self._free:
+            self.limit = self._most = min(CONNECTIONS, self._most)
+
+
 class Host:
     """The limits of one host."""
 
     def __init__(self, address: str) -> None:
-        self.slots = threading.BoundedSemaphore(CONNECTIONS)
+        self.connections = Connections()
         self.held = threading.local()
         self.rest_until = 0.0
         self.pace = Pace(RATES.get(address.partition(":")[0]))
@@ -89,6 +141,7 @@ class Host:
         """What an answer tells of the host's limits."""
         if status == 429:
             self.pace.refused(time.monotonic())
+            self.connections.refused()
             return
         self.pace.accepted(time.monotonic())
         reset = headers.get("ratelimit-reset", "")
@@ -114,15 +167,12 @@ def slot(address: str) -> Iterator[Host]:
     """One of the host's connections; a thread that has one already shares it with itself."""
     at = host(address)
     depth = getattr(at.held, "depth", 0)
-    if depth == 0:
-        at.slots.acquire()
-    at.held.depth = depth + 1
-    try:
-        yield at
-    finally:
-        at.held.depth = depth
-        if depth == 0:
-            at.slots.release()
+    with at.connections if depth == 0 else nullcontext():
+        at.held.depth = depth + 1
+        try:
+            yield at
+        finally:
+            at.held.depth = depth
 
 
 def remaining(headers: Mapping[str, str]) -> int | None:

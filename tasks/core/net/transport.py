@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tasks.core.errors import RegistryError, SourceError
 from tasks.core.net import bounds
 from tasks.core.net.inside import Inside
-from tasks.core.net.pace import CONNECTIONS, backoff, host, pause, slot
+from tasks.core.net.pace import MOST_CONNECTIONS, backoff, host, pause, slot
 
 if TYPE_CHECKING:
     import ssl
@@ -94,6 +94,7 @@ class Transport:
         address = urllib.parse.urlsplit(url).netloc
         with slot(address) as limits:
             limits.wait()
+            begun = time.monotonic()
             try:
                 response = self._pool(url).request(
                     method, url, body=body, headers=dict(headers), redirect=False, retries=False,
@@ -108,6 +109,8 @@ class Transport:
                              todo="check that the host is up and reachable from here, and "
                                   "HTTPS_PROXY and NO_PROXY") from None
             limits.learn(response.status, response.headers)
+            if body is None or isinstance(body, bytes):
+                limits.connections.answered(time.monotonic() - begun)
             return response
 
     def _untrusted(self, address: str, error: Exception) -> RegistryError:
@@ -143,14 +146,14 @@ class Transport:
             if proxy not in self._pools:
                 if proxy is None:
                     manager = urllib3.PoolManager(
-                        ssl_context=self._context, maxsize=CONNECTIONS)
+                        ssl_context=self._context, maxsize=MOST_CONNECTIONS)
                 else:
                     login = urllib3.util.parse_url(proxy).auth
                     headers = urllib3.make_headers(
                         proxy_basic_auth=urllib.parse.unquote(login)) if login else None
                     manager = urllib3.ProxyManager(
                         proxy, proxy_headers=headers, ssl_context=self._context,
-                        maxsize=CONNECTIONS)
+                        maxsize=MOST_CONNECTIONS)
                 manager.pool_classes_by_scheme = bounds.pools(
                     self._hosts if proxy is None else None)
                 self._pools[proxy] = manager

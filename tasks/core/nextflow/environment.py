@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from tasks.core.frozen import frozen
 
 LOCALE = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 """The same on every machine, so that nothing that is built hangs on the user's own."""
 
-FOR_SECONDS = {"NXF_OPTS": "-XX:TieredStopAtLevel=1"}
+SHORT_LIVED = {"NXF_OPTS": "-XX:TieredStopAtLevel=1"}
 """For a Java that lives for seconds: what its optimising compiler costs never comes back. It
 halves the time in which the config of nf-core's template resolves."""
 
@@ -22,7 +24,7 @@ RUN_OPTIONS = "-Xms1g -Xmx4g"
 """NXF_OPTS of a run on the offline host whose user sets none."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Inherited:
     """What a step that starts Nextflow takes of the environment of doit.
 
@@ -47,7 +49,7 @@ class Inherited:
 NOTHING = Inherited()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RunSettings:
     """What a run on the offline host takes of its user's environment: NXF_OPTS and NXF_WORK.
 

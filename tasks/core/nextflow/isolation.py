@@ -118,13 +118,13 @@ def confined(command: Sequence[str | Path], *, cwd: Path, reads: Iterable[Path] 
     if network:
         shown += [("read", Path("/etc") / name) for name in RESOLVER
                   if (Path("/etc") / name).exists()]
-    listed = [word for mode, path in sorted(shown, key=lambda each: each[1].parts)
+    listed = [word for mode, path in sorted(shown, key=lambda entry: entry[1].parts)
               for word in (mode, os.fspath(path))]
     start = [word for word in means.words if not (network and word == NETWORK)]
     return [*start, "sh", "-c", SCRIPT, "sh", os.fspath(cwd), *listed, "--", *words]
 
 
-def found(least: str) -> str:
+def level(least: str) -> str:
     """Return how far programs are confined here: FULL, or NONE where `least` allows it.
 
     Raises HostError where this system makes no namespaces and `least` is not NONE.

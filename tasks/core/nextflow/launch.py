@@ -57,17 +57,17 @@ class Launch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class Confinement:
     """What a run is confined to: a `folder` in that of the launch, where it works and writes.
 
-    It sees the launch's own folder, read-only, and `reads`; it is ended after `patience` seconds,
+    It sees the launch's own folder, read-only, and `reads`; it is ended after `timeout` seconds,
     or where it prints more than is kept of a log.
     `least` is what the site accepts of that.
     """
 
     folder: Path
     reads: tuple[Path, ...] = ()
-    patience: float = 7200.0
+    timeout: float = 7200.0
     least: str = isolation.FULL
 
 
@@ -161,55 +161,55 @@ def _profiles(profile: str) -> str:
 
 def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path],
         words: Sequence[str] = (), env: Mapping[str, str] | None = None,
-        room: Room | None = None) -> None:
+        within: Confinement | None = None) -> None:
     """`nextflow run WORDS CODE OPTIONS`, its output into `log`; CommandError with its last words.
 
     `words` stand directly before the project: after another option, `-stub-run` and `-preview`
-    would swallow an argument (notes of Nextflow 24.10). With `room` it is confined to that.
+    would swallow an argument (notes of Nextflow 24.10). With `within` it is confined to that.
     """
     kept = log.with_suffix(".nextflow.log").absolute()
-    detail = room.folder / kept.name if room else kept
+    detail = within.folder / kept.name if within else kept
     configs = [word for path in launch.configs for word in ("-c", str(path))]
     command = launch.nextflow.command(
         "-log", detail, "run", *configs, "-profile", _profiles(profile),
         "-params-file", launch.params, "-ansi-log", "false", *options, *words, launch.code)
     try:
-        if room:
-            _run_in(room, launch, command, log=log, env=env)
+        if within:
+            _run_in(within, launch, command, log=log, env=env)
         else:
             processes.run(command, log=log, cwd=launch.folder, env=launch.nextflow.environment(env))
     except CommandError as error:
-        if room:
+        if within:
             queries.keep(detail, kept)
         known = known_faults.recognised(_said(log, kept), launch.nextflow.version)
         raise CommandError("\n".join(["Nextflow ended with an error", *map(str, known)]),
                            status=error.status, tail=error.tail, where=log,
                            todo=f"its own log with every detail is {kept}") from error
-    if room:
+    if within:
         queries.keep(detail, kept)
 
 
-def _run_in(room: Room, launch: Launch, command: Sequence[str], *, log: Path,
+def _run_in(within: Confinement, launch: Launch, command: Sequence[str], *, log: Path,
             env: Mapping[str, str] | None) -> None:
     started = queries.confined(
-        launch.nextflow, command, folder=room.folder, least=room.least,
-        reads=[launch.folder, *launch.configs, *room.reads])
+        launch.nextflow, command, folder=within.folder, least=within.least,
+        reads=[launch.folder, *launch.configs, *within.reads])
     environment = launch.nextflow.environment(
         {**queries.real_java(launch.nextflow), **(env or {})})
 
     def bound() -> None:
-        if log.stat().st_size > queries.LONGEST_LOG:
-            raise processes.TooMuch(queries.LONGEST_LOG)
+        if log.stat().st_size > queries.MAX_LOG:
+            raise processes.TooMuch(queries.MAX_LOG)
 
     try:
-        processes.run(started, log=log, cwd=room.folder, env=environment, timeout=room.patience,
+        processes.run(started, log=log, cwd=within.folder, env=environment, timeout=within.timeout,
                       check=bound)
     except processes.TooMuch as error:
-        raise SourceError(f"the run wrote more than {files.human_size(queries.LONGEST_LOG)}, and "
+        raise SourceError(f"the run wrote more than {files.human_size(queries.MAX_LOG)}, and "
                           "was ended", where=log, todo="look for a loop in the pipeline's code"
                           ) from error
     except subprocess.TimeoutExpired as error:
-        raise SourceError(f"the run took longer than {room.patience:.0f} s, and was ended",
+        raise SourceError(f"the run took longer than {within.timeout:.0f} s, and was ended",
                           where=log, todo="look for a loop or a wait in the pipeline's code"
                           ) from error
 

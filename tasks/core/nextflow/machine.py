@@ -7,13 +7,13 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.core.frozen import frozen
 from tasks.core.nextflow.environment import Inherited
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Limits:
     """The most that one task can get; memory in bytes."""
 
@@ -26,7 +26,7 @@ class Limits:
         return self.memory >> 20
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Machine:
     """This machine as a step that launches a pipeline has it in its spec."""
 
@@ -73,9 +73,9 @@ def _groups(root: Path) -> Iterator[Path]:
 
 def _numbers(group: Path, *names: str) -> list[int]:
     """The numbers in these files; none of a file that is not there or says `max`."""
-    found = []
+    numbers = []
     for name in names:
         with contextlib.suppress(OSError):
-            found += [int(word) for word in (group / name).read_text().split()
-                      if re.fullmatch(r"-?\d+", word)]
-    return found
+            numbers += [int(word) for word in (group / name).read_text().split()
+                        if re.fullmatch(r"-?\d+", word)]
+    return numbers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tasks.core.errors import ConfigError
 from tasks.core.nextflow import java
-from tasks.core.nextflow.versions import LINES, NEWEST_PATCH, conditions, meets
+from tasks.core.nextflow.versions import LINES, MAX_PATCH, conditions, meets
 
 
 def fitting(condition: str) -> str:
@@ -12,7 +12,7 @@ def fitting(condition: str) -> str:
     wanted = conditions(condition)
     lines = []
     for line in LINES:
-        fits = [f"{line}.{patch}" for patch in range(NEWEST_PATCH)
+        fits = [f"{line}.{patch}" for patch in range(MAX_PATCH)
                 if all(part.met(f"{line}.{patch}") for part in wanted)]
         if fits:
             since = "" if fits[0] == f"{line}.0" else f" from {fits[0]}"

@@ -16,16 +16,16 @@ from tasks.core import files, processes
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.inputs import sheets
 from tasks.core.nextflow import isolation
-from tasks.core.nextflow.environment import FOR_SECONDS
+from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.installed import Nextflow
 
-PATIENCE = 300.0
+TIMEOUT = 300.0
 """Seconds after which a pipeline's code that is asked something is ended; it takes a few."""
 
-LONGEST_LOG = 64 << 20
+MAX_LOG = 64 << 20
 """Bytes of a log that are kept."""
 
-LONGEST_ANSWER = 64 << 20
+MAX_ANSWER = 64 << 20
 """Bytes that it may write to us, who keep them in memory; sarek's config takes 0.2 MB."""
 
 OWN_ZONE = "own"
@@ -44,7 +44,7 @@ def configs(nextflow: Nextflow, project: Path, *, profile: str, scratch: Path, l
     source. `given` are given by -c, and `reads` are what they and the params name besides; params
     are seen while the pipeline's own config is read, so includes and values made of them differ.
 
-    A pipeline's config is Groovy code: it runs confined in the folder `scratch`, and for PATIENCE
+    A pipeline's config is Groovy code: it runs confined in the folder `scratch`, and for TIMEOUT
     seconds at most; `least` is what the site accepts of that. Raises SourceError with Nextflow's
     own words where the config does not resolve.
     """
@@ -77,20 +77,20 @@ def ask(nextflow: Nextflow, words: Sequence[str | Path], *, scratch: Path,
         reads: Iterable[Path] = (), least: str = isolation.FULL) -> str:
     """Return the standard output of `nextflow WORDS`, which sees `scratch` and its own parts alone.
 
-    Its clock shows UTC. SourceError where it takes longer than PATIENCE, or writes more than
-    LONGEST_ANSWER; HostError where it can't be confined and `least` doesn't allow that.
+    Its clock shows UTC. SourceError where it takes longer than TIMEOUT, or writes more than
+    MAX_ANSWER; HostError where it can't be confined and `least` doesn't allow that.
     """
     command = confined(nextflow, nextflow.command(*words), folder=scratch, reads=reads,
                        least=least)
     try:
-        return processes.run(command, cwd=scratch, timeout=PATIENCE, most=LONGEST_ANSWER,
+        return processes.run(command, cwd=scratch, timeout=TIMEOUT, most=MAX_ANSWER,
                              env=nextflow.environment(
-                                 {**real_java(nextflow), **FOR_SECONDS, "TZ": "UTC"}))
+                                 {**real_java(nextflow), **SHORT_LIVED, "TZ": "UTC"}))
     except subprocess.TimeoutExpired as error:
-        raise SourceError(f"the pipeline's code ran for {PATIENCE:.0f} s without an answer, and "
+        raise SourceError(f"the pipeline's code ran for {TIMEOUT:.0f} s without an answer, and "
                           "was ended", todo="look for a loop or a wait in its config") from error
     except processes.TooMuch as error:
-        raise SourceError(f"the pipeline's code wrote more than {files.human_size(LONGEST_ANSWER)}"
+        raise SourceError(f"the pipeline's code wrote more than {files.human_size(MAX_ANSWER)}"
                           ", and was ended", todo="look for a loop in its config") from error
 
 
@@ -115,4 +115,4 @@ def keep(detail: Path, log: Path) -> None:
         opened = os.open(detail, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(opened, "rb") as stream:
             if stat.S_ISREG(os.fstat(opened).st_mode):
-                files.write_bytes(log, stream.read(LONGEST_LOG))
+                files.write_bytes(log, stream.read(MAX_LOG))

@@ -10,10 +10,10 @@ from tasks.core.errors import ConfigError
 LINES = ("23.04", "23.10", "24.04", "24.10", "25.04", "25.10", "26.04")
 """The stable release lines, oldest first."""
 
-LONGEST = 200
+MAX_VERSION = 200
 """Characters of a version."""
 
-NEWEST_PATCH = 30
+MAX_PATCH = 30
 """No release line has had more patches; the highest is asked whether a line fits at all."""
 
 _CONDITION = re.compile(r"\s*(>=|<=|!=|<>|==|>|<|=|)\s*v?([0-9][0-9A-Za-z_.-]*?)(\.?)(\+?)\s*")
@@ -50,8 +50,8 @@ def order(version: str) -> Order:
 
     Missing numbers count as 0, what follows a + is left out. ConfigError for what is too long.
     """
-    if len(version) > LONGEST:
-        raise ConfigError(f"{version[:LONGEST]!r}… is no version")
+    if len(version) > MAX_VERSION:
+        raise ConfigError(f"{version[:MAX_VERSION]!r}… is no version")
     numbers, _, suffix = version.partition("+")[0].partition("-")
     parts = [int(digits) for digits in re.findall(r"\d+", numbers)]
     while parts and parts[-1] == 0:  # 25 and 25.0.0 are one version
@@ -67,7 +67,7 @@ def conditions(text: str) -> tuple[Condition, ...]:
     The form is that of `manifest.nextflowVersion` and of what plugins require (Nextflow's
     VersionNumber). Raises ConfigError for what can't be read.
     """
-    found = []
+    read = []
     for part in text.removeprefix("nextflow@").replace("&", ",").split(","):
         if part.strip() in ("", "*"):
             continue
@@ -76,15 +76,15 @@ def conditions(text: str) -> tuple[Condition, ...]:
             raise ConfigError(f"{part.strip()!r} is no condition on a version",
                               todo="write it as >=24.04.2, or several of these with commas")
         operator = {"": "=", "==": "=", "<>": "!="}.get(match[1], match[1])
-        found.append(Condition(operator=match[4] or operator,
-                               version=match[2] + (".0" if match[3] else "")))
-    return tuple(found)
+        read.append(Condition(operator=match[4] or operator,
+                              version=match[2] + (".0" if match[3] else "")))
+    return tuple(read)
 
 
 def meets(version: str, condition: str) -> bool:
     """Whether a version of Nextflow meets all comparisons; one that can't be read is not met."""
     try:
-        return all(each.met(version) for each in conditions(condition))
+        return all(comparison.met(version) for comparison in conditions(condition))
     except ConfigError:
         return False
 

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,21 @@ class Challenge:
     parameters: Mapping[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """A bearer token, and the time of time.monotonic() until which it is used."""
+
+    text: str = field(repr=False)
+    until: float
+
+
+def rights(scopes: Sequence[str]) -> frozenset[str]:
+    """The single rights of scopes such as `repository:a/b:pull,push`."""
+    return frozenset(f"{place}:{action}" for place, _, actions in
+                     (scope.rpartition(":") for scope in scopes)
+                     for action in actions.split(","))
+
+
 def challenges(headers: Sequence[str]) -> list[Challenge]:
     """The challenges of WWW-Authenticate headers."""
     found = []
@@ -65,7 +80,8 @@ class Authenticator:
         self._base, self._authfile, self._transport = base, authfile, transport
         self._host = urllib.parse.urlsplit(base).netloc
         self._challenge: Challenge | None = None
-        self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
+        self._tokens: dict[frozenset[str], Token] = {}
+        self._fetching: dict[frozenset[str], threading.Lock] = {}
         self._lock = threading.RLock()
         self._login: Login | None = None
         self._login_read = False
@@ -78,14 +94,14 @@ class Authenticator:
         if challenge.scheme == "basic":
             login = self.login
             return {"Authorization": login.basic} if login else {}
-        return {"Authorization": f"Bearer {self._token(challenge, tuple(sorted(scopes)))}"}
+        return {"Authorization": f"Bearer {self._token(challenge, scopes)}"}
 
     def learn(self, headers: Sequence[str], scopes: Sequence[str], sent: str | None) -> bool:
         """Take the challenge of a 401 to a request with the Authorization `sent`.
 
         False where another attempt is of no use, since the same login has been refused.
         """
-        offered = {each.scheme: each for each in challenges(headers)}
+        offered = {challenge.scheme: challenge for challenge in challenges(headers)}
         if not offered:
             raise RegistryError(f"{self._host} asks for a login in a way that isn't known",
                                 where=self._host,
@@ -95,9 +111,8 @@ class Authenticator:
             self._challenge = offered.get("bearer") or offered["basic"]
             if self._challenge.scheme == "basic":
                 return sent is None and self.login is not None
-            key = tuple(sorted(scopes))
-            if sent == f"Bearer {self._tokens.get(key, ('', 0.0))[0]}":
-                del self._tokens[key]
+            self._tokens = {rights: token for rights, token in self._tokens.items()
+                            if sent != f"Bearer {token.text}"}
             return True
 
     @property
@@ -122,15 +137,30 @@ class Authenticator:
             todo=f"correct the login there with `docker login {self._host}`, or ask the "
                  "registry's administrator for the right")
 
-    def _token(self, challenge: Challenge, scopes: tuple[str, ...]) -> str:
-        with self._lock:
-            token, until = self._tokens.get(scopes, ("", 0.0))
-            if time.monotonic() >= until:
-                token, lifetime = self._fetch(challenge, scopes)
-                self._tokens[scopes] = (token, time.monotonic() + max(lifetime - MARGIN, 1.0))
-            return token
+    def _token(self, challenge: Challenge, scopes: Sequence[str]) -> str:
+        """A token that has these rights: one that is there, else a new one.
 
-    def _fetch(self, challenge: Challenge, scopes: tuple[str, ...]) -> tuple[str, float]:
+        Threads wait for each other only where they want the same rights.
+        """
+        wanted = rights(scopes)
+        with self._lock:
+            fetching = self._fetching.setdefault(wanted, threading.Lock())
+        with fetching:
+            held = self._held(wanted)
+            if held is None:
+                text, lifetime = self._fetch(challenge, sorted(scopes))
+                held = Token(text=text, until=time.monotonic() + max(lifetime - MARGIN, 1.0))
+                with self._lock:
+                    self._tokens[wanted] = held
+            return held.text
+
+    def _held(self, wanted: frozenset[str]) -> Token | None:
+        now = time.monotonic()
+        with self._lock:
+            return next((token for held, token in self._tokens.items()
+                         if wanted <= held and now < token.until), None)
+
+    def _fetch(self, challenge: Challenge, scopes: Sequence[str]) -> tuple[str, float]:
         realm = joined("", challenge.parameters.get("realm", ""))
         allowed = ("https",) if self._base.startswith("https:") else ("https", "http")
         if urllib.parse.urlsplit(realm).scheme not in allowed:

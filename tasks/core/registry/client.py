@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,15 +17,15 @@ from tasks.core import parsing
 from tasks.core.errors import IntegrityError, RegistryError
 from tasks.core.net import bounds
 from tasks.core.net.inside import NOWHERE, Inside
-from tasks.core.net.pace import slot
+from tasks.core.net.pace import Host, slot
 from tasks.core.net.transport import ATTEMPTS, Broken, Transport, joined, origin
 from tasks.core.registry.auth import Refused
+from tasks.core.registry.docker_hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
-from tasks.core.registry.hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.jws import payload
 from tasks.core.registry.streams import checked, chunks_of
-from tasks.core.registry.uploads import Opener, Uploads
+from tasks.core.registry.uploads import Opener, Started, Uploads
 
 if TYPE_CHECKING:
     import urllib3
@@ -106,6 +106,17 @@ def endpoint(host: str, registries: Mapping[str, str]) -> str:
     """The URL where `host` is asked, by the site's map, else at its own address over TLS."""
     mapped = registries.get(host)
     return (mapped or f"https://{HUB_ADDRESS if host == DOCKER_HUB else host}").rstrip("/")
+
+
+def _then_close(chunks: Iterator[bytes], held: ExitStack, limits: Host) -> Iterator[bytes]:
+    """Pass bytes on, and give the connection back after the last of them.
+
+    The destination of an upload may answer long after that. Where it is the same host, the upload
+    shares this thread's connection, which is kept until both are done.
+    """
+    yield from chunks
+    if limits.held.depth == 1:
+        held.close()
 
 
 class Registry(Endpoint):
@@ -223,34 +234,39 @@ class Registry(Endpoint):
         if url in _small:
             yield iter((_small[url],))
             return
-        with slot(self.address), Download(self, url, self.pull(path), name) as chunks:
-            good = checked(chunks, digest, size, name, url)
+        with ExitStack() as held:
+            limits = held.enter_context(slot(self.address))
+            chunks = held.enter_context(Download(self, url, self.pull(path), name))
+            good = _then_close(checked(chunks, digest, size, name, url), held, limits)
             if 0 < size <= SMALL and len(_small) < MANY:
                 _small[url] = b"".join(good)
                 good = iter((_small[url],))
             yield good
 
-    def mount(self, path: str, digest: str, source: str) -> bool:
-        """Make a blob of repository `source` one of `path` too; False where that is refused."""
+    def mount(self, path: str, digest: str, source: str) -> bool | Started:
+        """Make a blob of repository `source` one of `path` too; whether that was done.
+
+        A registry that doesn't mount it may have opened an upload in its place.
+        """
         query = urllib.parse.urlencode({"mount": digest, "from": self.inner(source)})
-        url = f"{self.url(path, 'blobs/uploads/')}?{query}"
+        url, name = self.url(path, "blobs/uploads/"), self.name(path, digest)
         try:
-            response = self.ask("POST", url, (*self.push(path), *self.pull(source)),
-                                self.name(path, digest), {"Content-Length": "0"}, b"")
+            response = self.ask("POST", f"{url}?{query}", (*self.push(path), *self.pull(source)),
+                                name, {"Content-Length": "0"}, b"")
         except Refused:  # maybe to read the other repository; an upload asks for less
             return False
-        if response.status == 201:
-            return True
         if response.status == 202:
-            self._cancel(path, response)
-        elif response.status not in (400, 404, 405):
-            raise self.unexpected(response, self.name(path, digest), url)
-        return False
+            return self._uploads.started(url, name, response)
+        if response.status not in (201, 400, 404, 405):
+            raise self.unexpected(response, name, url)
+        bounds.dismiss(response)
+        return response.status == 201
 
-    def upload(self, path: str, digest: str, size: int, source: Opener) -> None:
+    def upload(self, path: str, digest: str, size: int, source: Opener,
+               started: Started | None = None) -> None:
         """Send a blob as it comes from `source`, which is opened anew for each attempt."""
         self._uploads.send(path, digest, size, source,
-                           lambda: self.blob_size(path, digest) == size)
+                           lambda: self.blob_size(path, digest) == size, started)
 
     def put_manifest(self, path: str, reference: str, manifest: Manifest) -> bool:
         """Put a manifest by tag or digest; False where the registry misses one of its blobs."""
@@ -269,11 +285,6 @@ class Registry(Endpoint):
         if response.status in (400, 404) and "BLOB_UNKNOWN" in str(error):
             return False
         raise error
-
-    def _cancel(self, path: str, response: urllib3.BaseHTTPResponse) -> None:
-        """Give back the upload that a registry opened in place of a mount."""
-        location = self.location(self.url(path, "blobs/uploads/"), response)
-        bounds.dismiss(self.ask("DELETE", location, self.push(path), path))
 
     def _get(self, url: str, scopes: tuple[str, ...], name: str,
              most: int) -> tuple[urllib3.BaseHTTPResponse, bytes]:

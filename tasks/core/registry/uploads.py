@@ -29,6 +29,8 @@ LARGE = 1 << 30
 """Bytes from which a blob goes in chunks: a broken connection then costs one of them."""
 NO_WHOLE = (405, 411, 413, 415, 501)
 """Answers of registries and of proxies before them that take no blob in one piece."""
+SMALL = 1 << 16
+"""Bytes up to which a blob is sent with the request that opens its upload."""
 PASSING = (400, 401, 404, 408, 416, 429)
 """Refusals that another upload may not meet: an upload that was lost, or met another's."""
 
@@ -36,11 +38,16 @@ Opener = Callable[[], AbstractContextManager[Iterable[bytes]]]
 
 
 class Known:
-    """What this process knows of one blob at one registry: a repository that has it."""
+    """What this process knows of one blob at one registry: the repositories it brought it to."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.held_by: str | None = None
+        self.repositories: set[str] = set()
+
+    @property
+    def holder(self) -> str | None:
+        """One of them, the same each time."""
+        return min(self.repositories, default=None)
 
 
 _known: dict[tuple[str, str], Known] = {}
@@ -57,6 +64,14 @@ def uploading(address: str, digest: str) -> Iterator[Known]:
         known = _known.setdefault((address, digest), Known())
     with known.lock:
         yield known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """An upload that a registry has opened: where it goes on, and the smallest chunk it takes."""
+
+    location: str
+    smallest_chunk: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,19 +92,27 @@ class Uploads:
     def __init__(self, endpoint: Endpoint) -> None:
         self._at = endpoint
         self._refuses_whole = False
+        self._refuses_one_request = False
 
     def send(self, path: str, digest: str, size: int, source: Opener,
-             present: Callable[[], bool]) -> None:
-        """Send a blob; `source` is opened anew for each attempt.
+             present: Callable[[], bool], started: Started | None = None) -> None:
+        """Send a blob, into the upload that is `started` already where there is one.
 
-        `present` tells whether the repository has it: a refusal may mean that another process
-        has just finished the same blob.
+        `source` is opened anew for each attempt. `present` tells whether the repository has the
+        blob: a refusal may mean that another process has just finished the same one.
         """
         breaks = 0
+        if started is None and size <= SMALL and not self._refuses_one_request:
+            started = self._one_request(path, digest, size, source)
+            if started is None:
+                return
         for attempt in range(1, ATTEMPTS + 1):
             whole = not self._refuses_whole and size < LARGE and breaks < 2
+            send = self._whole if whole else self._chunked
             try:
-                refusal = (self._whole if whole else self._chunked)(path, digest, size, source)
+                place = started or self._start(path, self._at.name(path, digest))
+                started = None
+                refusal = send(path, digest, size, source, place)
             except Broken:
                 if attempt == ATTEMPTS:
                     raise
@@ -104,32 +127,57 @@ class Uploads:
                     continue
             self._at.transport.rest(self._at.base, attempt)
 
-    def _start(self, path: str, name: str) -> tuple[str, int]:
-        """Open an upload: where it goes on, and the smallest chunk that is taken."""
-        start = self._at.url(path, "blobs/uploads/")
-        response = self._at.ask("POST", start, self._at.push(path), name,
+    def _start(self, path: str, name: str) -> Started:
+        url = self._at.url(path, "blobs/uploads/")
+        response = self._at.ask("POST", url, self._at.push(path), name,
                                 {"Content-Length": "0"}, b"")
         if response.status != 202:
-            raise self._at.unexpected(response, name, start)
-        least = parsing.whole_number(response.headers.get("OCI-Chunk-Min-Length", "")) or 0
-        if least > LARGEST_CHUNK:
-            raise RegistryError(f"{self._at.host} takes {name} only in chunks of {least} bytes or "
-                                "more, which are not held in memory", where=self._at.base)
-        return self._at.location(start, response), least
+            raise self._at.unexpected(response, name, url)
+        return self.started(url, name, response)
 
-    def _whole(self, path: str, digest: str, size: int, source: Opener) -> Refusal | None:
-        """One PUT with the blob as it comes from the source."""
-        location, _ = self._start(path, self._at.name(path, digest))
+    def started(self, url: str, name: str, response: urllib3.BaseHTTPResponse) -> Started:
+        """Return the upload that a response of 202 has opened."""
+        smallest = parsing.whole_number(response.headers.get("OCI-Chunk-Min-Length", "")) or 0
+        if smallest > LARGEST_CHUNK:
+            raise RegistryError(f"{self._at.host} takes {name} only in chunks of {smallest} bytes "
+                                "or more, which are not held in memory", where=self._at.base)
+        return Started(location=self._at.location(url, response), smallest_chunk=smallest)
+
+    def _one_request(self, path: str, digest: str, size: int, source: Opener) -> Started | None:
+        """Send a blob with the request that opens its upload; None where it was taken.
+
+        Registries that can't do that answer as if the blob had not been sent, or with a refusal:
+        they are not asked for it again.
+        """
+        url, name = self._at.url(path, "blobs/uploads/"), self._at.name(path, digest)
         with source() as chunks:
-            return self._finish(path, digest, location, chunks, size)
+            body = b"".join(chunks)
+        response = self._at.ask("POST", f"{url}?{urllib.parse.urlencode({'digest': digest})}",
+                                self._at.push(path), name,
+                                {"Content-Type": "application/octet-stream",
+                                 "Content-Length": str(size)}, body)
+        if response.status == 201:
+            bounds.dismiss(response)
+            return None
+        self._refuses_one_request = True
+        if response.status == 202:
+            return self.started(url, name, response)
+        bounds.dismiss(response)
+        return self._start(path, name)
 
-    def _chunked(self, path: str, digest: str, size: int, source: Opener) -> Refusal | None:
+    def _whole(self, path: str, digest: str, size: int, source: Opener,
+               started: Started) -> Refusal | None:
+        """One PUT with the blob as it comes from the source."""
+        with source() as chunks:
+            return self._finish(path, digest, started.location, chunks, size)
+
+    def _chunked(self, path: str, digest: str, size: int, source: Opener,
+                 started: Started) -> Refusal | None:
         """A PATCH for each chunk, and a PUT without a body."""
         name = self._at.name(path, digest)
-        location, least = self._start(path, name)
-        offset = 0
+        location, offset = started.location, 0
         with source() as chunks:
-            for chunk in _pieces(chunks, max(CHUNK, least)):
+            for chunk in _pieces(chunks, max(CHUNK, started.smallest_chunk)):
                 answer = self._patch(path, name, location, offset, chunk)
                 if isinstance(answer, Refusal):
                     return answer

@@ -6,16 +6,17 @@ none is carried, with an empty file for each one that the code asks for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core.errors import AirlockError
-from tasks.core.source.groovy.tokens import GSTRING, NEWLINE, STRING, Token, tokenize
+from tasks.core.source.configs import MAIN, Include, Reader
+from tasks.core.source.files import opened
+from tasks.core.source.groovy.depth import bounded
+from tasks.core.source.groovy.tokens import STRING, Token
 
 BASE = "custom_config_base"
-CONTINUED = ("&&", "||", "?", ":", "?:")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +32,14 @@ class Includes:
 
 
 def includes(code: Path) -> Includes:
-    """What the configs in the folder `code` include from the base."""
-    found: dict[str, bool] = {}
-    for path in (each for each in files.tree(code) if each.suffix == ".config" and each.is_file()):
-        try:
-            tokens = tokenize(path.read_text(errors="replace"), str(path))
-        except AirlockError:  # Nextflow will say so, if it ever reads this file
-            continue
-        for path_below, skips in _included(tokens):
-            found.setdefault(path_below, skips)
-    return Includes(named=tuple(found), skipped=tuple(each for each in found if found[each]))
+    """What nextflow.config in the folder `code`, and all that it reads, include from the base."""
+    skipped: dict[str, bool] = {}
+    with bounded(code), opened(code) as sources:
+        for each in Reader(sources, {}).read() if sources.has(MAIN) else ():
+            if isinstance(each, Include):
+                for path in filter(None, map(_below, each.expression)):
+                    skipped.setdefault(path, _skips(each.expression))
+    return Includes(named=tuple(skipped), skipped=tuple(filter(skipped.get, skipped)))
 
 
 def answer(folder: Path, named: Sequence[str]) -> None:
@@ -51,32 +50,9 @@ def answer(folder: Path, named: Sequence[str]) -> None:
             files.write_text(place, "")
 
 
-def _included(tokens: Sequence[Token]) -> Iterator[tuple[str, bool]]:
-    """Each path below the base, and whether NXF_OFFLINE alone keeps it out."""
-    for at, token in enumerate(tokens):
-        if token.is_name("includeConfig"):
-            words = list(_statement(tokens, at + 1))
-            for word in words:
-                if word.kind == GSTRING and (path := _below(word)):
-                    yield path, _skips(words)
-
-
-def _statement(tokens: Sequence[Token], at: int) -> Iterator[Token]:
-    """The tokens of the statement at `at`; a line goes on where an operator ends or begins one."""
-    while at < len(tokens) and not tokens[at].is_op("}", ";"):
-        if tokens[at].kind == NEWLINE:
-            following = next((each for each in tokens[at:] if each.kind != NEWLINE), None)
-            if not tokens[at - 1].is_op(*CONTINUED, "(") and not (
-                    following and following.is_op(*CONTINUED, ")")):
-                return
-        else:
-            yield tokens[at]
-        at += 1
-
-
 def _below(token: Token) -> str | None:
     """The path of a string "${params.custom_config_base}/PATH"."""
-    base, *rest = token.parts
+    base, *rest = token.parts or ("",)
     if isinstance(base, str) or [each.text for each in base] != ["params", ".", BASE]:
         return None
     path = "".join(each for each in rest if isinstance(each, str))

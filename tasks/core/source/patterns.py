@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import time
 from functools import cache
 
-from tasks.core import processes
 from tasks.core.errors import ImageError
 
 STEPS = 10**6
@@ -33,6 +31,10 @@ def fullmatch(pattern: str, name: str) -> bool:
     re.compile(pattern)
     if not _may_be_costly(pattern, name):
         return re.fullmatch(pattern, name) is not None
+    import subprocess
+
+    from tasks.core import processes
+
     global _spent  # noqa: PLW0603 - what all selectors together have cost
     began = time.monotonic()
     try:

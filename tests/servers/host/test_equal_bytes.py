@@ -67,14 +67,14 @@ def as_another_user_clones(project: Project, umask: int) -> None:
 def clones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clone, Clone]]:
     """One as it comes; and one elsewhere, in another time zone, locale, home and order of sets."""
     folder = tmp_path_factory.mktemp("clones")
-    first = build(copy(folder / "one", number=8), {"PYTHONHASHSEED": "1"})
     place = folder / "deeper/down/the-other-one"
+    one, other = copy(folder / "one", number=8), copy(place, number=8)
+    first = build(one, {"PYTHONHASHSEED": "1"})
     before = os.umask(0o077)
     try:
-        other = copy(place, number=8)
         for part in ("config/locks", KEY):
             shutil.rmtree(place / part, ignore_errors=True)
-            shutil.copytree(first.project.root / part, place / part)
+            shutil.copytree(one.root / part, place / part)
         as_another_user_clones(other, 0o077)
         home = folder / "home"
         home.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import subprocess
@@ -52,7 +53,8 @@ def dummy_tool(spec: SiteSpec, part: Plan, doit: str) -> cross.CrossSpec:
 
 
 def test_a_crossing_leaves_results_and_what_was_out_of_reach(
-        spec: SiteSpec, part: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+        spec: SiteSpec, part: Plan, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tasks")
     asked = dummy_tool(spec, part, 'mkdir -p results/a work; echo "$@" > work/told; pwd; '
                                    'ln -s "$PWD/work/told" results/a/told')
     said = cross.cross(asked)
@@ -66,9 +68,8 @@ def test_a_crossing_leaves_results_and_what_was_out_of_reach(
     assert all(each["refused"] for each in receipt["probes"])
     assert receipt["probed_during_run"] is False  # no Nextflow was at work
     assert "made after its run, which was too short, were refused" in said
-    shown = capsys.readouterr().out
-    assert 'hello offline | Good "airlock-tool" signature for airlock' in shown
-    assert "hello offline | /home/airlock/hello/airlock" in shown
+    assert 'hello offline | Good "airlock-tool" signature for airlock' in caplog.text
+    assert "hello offline | /home/airlock/hello/airlock" in caplog.text
 
 
 def test_a_failure_on_the_other_side_is_shown_and_leaves_no_receipt(spec: SiteSpec,

@@ -140,8 +140,10 @@ def test_a_wheel_that_differs_by_a_byte_is_not_installed(small: Path, changed: P
 def test_a_wheel_that_differs_by_a_byte_is_not_carried(
         small: Path, changed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(small)
+    for name in ("tasks", "schemas"):
+        (small / name).symlink_to(ROOT / name)
     spec = tool.ToolSpec(
-        layout=SitePaths(site="local"), platform="linux/amd64", config={},
+        layout=SitePaths(site="local"), platform="linux/amd64", carry="registry", config={},
         python=(f"3.{sys.version_info.minor}",))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(changed))

@@ -156,7 +156,7 @@ def test_the_trace_sees_what_is_read(crossed: Mapping[str, Traced]) -> None:
     """By Python, by programs that it starts, within namespaces and on the offline host."""
     for step, path in {"release:hello": "build/local/hello/code.tar",
                        "reach:hello": "config/offline.config",
-                       "release:sign:hello": "build/local/sandbox/signing/id_ed25519",
+                       "tool:sign": "build/local/sandbox/signing/id_ed25519",
                        "prod:run:hello": "build/local/prod/hello/bootstrap.json"}.items():
         assert path in crossed[step].read, step
     assert any(path.endswith("main.nf") for path in crossed["prod:run:hello"].read)

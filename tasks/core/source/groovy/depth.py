@@ -8,15 +8,20 @@ from contextlib import contextmanager
 from tasks.core.errors import ImageError
 
 
-@contextmanager
-def bounded(where: object) -> Iterator[None]:
-    """ImageError for code whose brackets, conditions or signs are nested by the hundred.
+def too_deep(where: object) -> ImageError:
+    """The error of code that is nested by the hundred.
 
     Nobody writes that; somebody who wants a reader to fail may.
     """
+    return ImageError("brackets, conditions or operators stand too deep in each other",
+                      where=where, todo="look into the pipeline's code for what is nested "
+                                        "by the hundred")
+
+
+@contextmanager
+def bounded(where: object) -> Iterator[None]:
+    """Turn the end of Python's own stack into that error."""
     try:
         yield
     except RecursionError as error:
-        raise ImageError("brackets, conditions or operators stand too deep in each other",
-                         where=where, todo="look into the pipeline's code for what is nested "
-                                           "by the hundred") from error
+        raise too_deep(where) from error

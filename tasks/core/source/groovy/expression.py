@@ -6,7 +6,7 @@ count, since a run may take either. What can't be known at all is an Unknown tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from tasks.core.source.groovy.syntax import (
 )
 from tasks.core.source.groovy.tokens import GSTRING, NAME, NEWLINE, NUMBER, STRING, Token, closing
 from tasks.core.source.groovy.values import (
+    MAX_VALUES,
+    Names,
     Unknown,
     Unset,
     Values,
@@ -29,23 +31,11 @@ from tasks.core.source.groovy.values import (
     truths,
 )
 
-PROJECT = "\0"
-"""Stands for the pipeline's own folder in a path."""
-
 COMPARISONS = ("==", "!=", "<", ">", "<=", ">=", "=~", "==~")
 CONSTANTS: Mapping[str, Values] = {"true": frozenset([True]), "false": frozenset([False]),
                                    "null": frozenset([None])}
 CLOSURE = "{}"
 """Stands for the name of a closure, whose value is taken to be what it returns."""
-
-Names = Mapping[str, Values]
-
-
-def known(engine: str) -> dict[str, Values]:
-    """The names whose values hold in every script and config, where `engine` pulls the images."""
-    project = frozenset([PROJECT])
-    return {"workflow.containerEngine": frozenset([engine]), "projectDir": project,
-            "baseDir": project, "workflow.projectDir": project}
 
 
 def evaluate(tokens: Sequence[Token], start: int, names: Names) -> tuple[Values, int]:
@@ -71,42 +61,35 @@ class _Reader:
             return condition
         then = self.expression()
         if not self._take(":"):
-            return self._unknown("a ternary without its second half")
+            return _unknown("a ternary without its second half")
         otherwise = self.expression()
         ways = truths(condition)
         return (then if True in ways else frozenset()) | (
             otherwise if False in ways else frozenset())
 
     def _either(self) -> Values:
-        values = self._both()
-        while self._take("||"):
-            right = truths(self._both())
-            ways = truths(values)
-            values = frozenset(({True} if True in ways else set())
-                               | (set(right) if False in ways else set()))
-        return values
+        return self._logical("||", True, self._both)
 
     def _both(self) -> Values:
-        values = self._compared()
-        while self._take("&&"):
-            right = truths(self._compared())
-            ways = truths(values)
-            values = frozenset(({False} if False in ways else set())
-                               | (set(right) if True in ways else set()))
+        return self._logical("&&", False, self._compared)
+
+    def _logical(self, operator: str, decides: bool, operand: Callable[[], Values]) -> Values:
+        """`a || b`, which a true side decides, or `a && b`, which a false one does."""
+        values = operand()
+        while self._take(operator):
+            ways, right = truths(values), truths(operand())
+            values = (ways & {decides}) | (right if (not decides) in ways else frozenset())
         return values
 
     def _compared(self) -> Values:
         values = self._sum()
         while True:
             operator = self._peek()
-            if operator is None:
+            if operator is None or not (operator.is_op(*COMPARISONS) or operator.is_name("in")):
                 return values
-            if operator.is_op(*COMPARISONS) or operator.is_name("in"):
-                self._skip_newlines()
-                self.at += 1
-                values = combine(operator.text, values, self._sum())
-            else:
-                return values
+            self._skip_newlines()
+            self.at += 1
+            values = combine(operator.text, values, self._sum())
 
     def _sum(self) -> Values:
         values = self._unary()
@@ -117,25 +100,23 @@ class _Reader:
         return values
 
     def _unary(self) -> Values:
-        self._skip_newlines()
-        if self._here("!"):
-            self.at += 1
+        if self._take("!"):
             return frozenset(not way for way in truths(self._unary()))
-        if self._here("-", "+"):
-            self.at += 1
+        if self._take("-", "+"):
             self._unary()
-            return self._unknown("a number")
+            return _unknown("a number")
+        self._skip_newlines()
         return self._with_members(*self._primary())
 
     def _primary(self) -> tuple[Values, str | None]:
         """A value; and where it is a name that isn't set, the name."""
         if self.at >= len(self.tokens):
-            return self._unknown("nothing where a value must stand"), None
+            return _unknown("nothing where a value must stand"), None
         token = self.tokens[self.at]
         self.at += 1
         if token.kind == NAME:
             return self._named(token.text)
-        values = self._unknown(f"{token.text!r}")
+        values = _unknown(f"{token.text!r}")
         if token.kind == STRING:
             values = frozenset([token.text])
         elif token.kind == GSTRING:
@@ -155,7 +136,7 @@ class _Reader:
             else:
                 values = self.expression()
                 if not self._take(")"):
-                    values = self._unknown("an expression too hard to read")
+                    values = _unknown("an expression too hard to read")
             self.at = end + 1
             return values, name
         return values, None
@@ -167,8 +148,8 @@ class _Reader:
             while self.at < len(self.tokens) and (
                     self.tokens[self.at].kind == NAME or self._here(".")):
                 self.at += 1
-            return self._unknown("an object made at run time"), "new"
-        return self.names.get(name, self._unknown(name)), name
+            return _unknown("an object made at run time"), "new"
+        return self.names.get(name, _unknown(name)), name
 
     def _with_members(self, values: Values, name: str | None) -> Values:
         """Follow `.member`, `?.member`, calls and subscripts."""
@@ -188,7 +169,7 @@ class _Reader:
                 self.at, name = closing(self.tokens, self.at) + 1, None
             elif self._here("(", "["):
                 self.at = closing(self.tokens, self.at) + 1
-                values, name = self._unknown(f"{name or 'a value'}(…)"), None
+                values, name = _unknown(f"{name or 'a value'}(…)"), None
             else:
                 return values
 
@@ -198,7 +179,7 @@ class _Reader:
             return self.names[name]
         if name and name.startswith("task.ext."):
             return frozenset([Unset(name)])
-        return self._unknown(name or f".{member}")
+        return _unknown(name or f".{member}")
 
     def _call(self, values: Values, method: str) -> Values:
         """What a method of strings answers; other methods are unknown."""
@@ -220,22 +201,24 @@ class _Reader:
             self._skip_newlines()
             if len(values) != 1 or not (self.at >= end or self._take(",")):
                 self.at = end + 1
-                return self._unknown("a list or map")
+                return _unknown("a list or map")
             items += values
         self.at = end + 1
         return frozenset([tuple(items)])
 
     def _gstring(self, token: Token) -> Values:
-        texts: set[Any] = {""}
+        texts: Values = frozenset([""])
         for part in token.parts:
             if isinstance(part, str):
-                texts = {joined(text, part) for text in texts}
+                texts = frozenset(joined(text, part) for text in texts)
                 continue
             values, end = evaluate(part, 0, self.names) if part else (frozenset([None]), 0)
             if any(each.kind != NEWLINE for each in part[end:]):
                 values = block(part, self.names)
-            texts = {joined(text, value) for text in texts for value in values}
-        return frozenset(texts)
+            if len(texts) * len(values) > MAX_VALUES:
+                return _unknown(f"more than {MAX_VALUES} values")
+            texts = frozenset(joined(text, value) for text in texts for value in values)
+        return texts
 
     def _peek(self) -> Token | None:
         """The next token that isn't a line end: an operator may stand on the next line."""
@@ -245,9 +228,9 @@ class _Reader:
     def _here(self, *operators: str) -> bool:
         return self.at < len(self.tokens) and self.tokens[self.at].is_op(*operators)
 
-    def _take(self, operator: str) -> bool:
+    def _take(self, *operators: str) -> bool:
         following = self._peek()
-        if following is None or not following.is_op(operator):
+        if following is None or not following.is_op(*operators):
             return False
         self._skip_newlines()
         self.at += 1
@@ -256,9 +239,9 @@ class _Reader:
     def _skip_newlines(self) -> None:
         self.at = skip_newlines(self.tokens, self.at)
 
-    @staticmethod
-    def _unknown(why: str) -> Values:
-        return frozenset([Unknown(why)])
+
+def _unknown(why: str) -> Values:
+    return frozenset([Unknown(why)])
 
 
 def block(tokens: Sequence[Token], names: Names) -> Values:
@@ -298,7 +281,7 @@ def _statements(tokens: Sequence[Token], names: dict[str, Values]) -> tuple[Valu
             assigned = assignment(tokens, at)
             result, end = evaluate(tokens, assigned[1] if assigned else at, names)
             if not ends_statement(tokens, end):
-                return frozenset([Unknown(f"the code in line {token.line}")]), True
+                return _unknown(f"the code in line {token.line}"), True
             if assigned:
                 names[assigned[0]] = result
             values, at = result, max(end, at + 1)
@@ -340,10 +323,9 @@ def branches(tokens: Sequence[Token], at: int, names: Names) -> Branch:
         ways = frozenset({True, False})
     then, at = _body(tokens, end + 1)
     otherwise: Sequence[Token] = []
-    following = at
-    while following < len(tokens) and (tokens[following].kind == NEWLINE
-                                       or tokens[following].is_op(";")):
-        following += 1
+    following = skip_newlines(tokens, at)
+    while following < len(tokens) and tokens[following].is_op(";"):
+        following = skip_newlines(tokens, following + 1)
     if following < len(tokens) and tokens[following].is_name("else"):
         otherwise, at = _body(tokens, following + 1)
     return Branch(condition=tokens[start + 1:end], ways=ways, then=then, otherwise=otherwise,
@@ -352,8 +334,7 @@ def branches(tokens: Sequence[Token], at: int, names: Names) -> Branch:
 
 def _body(tokens: Sequence[Token], at: int) -> tuple[Sequence[Token], int]:
     """A block in braces, or the single statement that stands instead of one."""
-    while at < len(tokens) and tokens[at].kind == NEWLINE:
-        at += 1
+    at = skip_newlines(tokens, at)
     if at < len(tokens) and tokens[at].is_op("{"):
         end = closing(tokens, at)
         return tokens[at + 1:end], end + 1

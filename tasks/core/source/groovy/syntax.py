@@ -6,10 +6,19 @@ from collections.abc import Sequence
 
 from tasks.core.source.groovy.tokens import GSTRING, NAME, NEWLINE, STRING, Token, closing
 
+LEADING = ("&&", "||", "?", ":", "?:", ".", "?.", "*.", "==", "!=")
+"""Operators by which a line goes on with the expression of the line before it."""
+TRAILING = (*LEADING, "+", "=", "=~", "==~")
+
 
 def ends_statement(tokens: Sequence[Token], at: int) -> bool:
     """Whether a statement is over at `at`."""
     return at >= len(tokens) or tokens[at].kind == NEWLINE or tokens[at].is_op(";", "}")
+
+
+def begins_statement(tokens: Sequence[Token], at: int) -> bool:
+    """Whether a statement can begin here."""
+    return at == 0 or tokens[at - 1].kind == NEWLINE or tokens[at - 1].is_op(";", "{", "}", ":")
 
 
 def skip_statement(tokens: Sequence[Token], at: int) -> int:
@@ -17,6 +26,17 @@ def skip_statement(tokens: Sequence[Token], at: int) -> int:
     while not ends_statement(tokens, at):
         at = closing(tokens, at) + 1 if tokens[at].is_op("(", "[", "{") else at + 1
     return min(at, len(tokens))
+
+
+def skip_value(tokens: Sequence[Token], at: int) -> int:
+    """The index behind the value at `at`, which goes on where an operator ends or begins a line."""
+    while True:
+        at = skip_statement(tokens, at)
+        following = skip_newlines(tokens, at)
+        if following in (at, len(tokens)) or not (
+                tokens[following].is_op(*LEADING) or (at and tokens[at - 1].is_op(*TRAILING))):
+            return at
+        at = following
 
 
 def assignment(tokens: Sequence[Token], at: int) -> tuple[str, int] | None:
@@ -28,21 +48,6 @@ def assignment(tokens: Sequence[Token], at: int) -> tuple[str, int] | None:
             and found - at <= 2):
         return tokens[found].text, found + 2
     return None
-
-
-def behind_braces(tokens: Sequence[Token], at: int) -> int:
-    """The index behind the braces of a definition whose first word stands at `at`.
-
-    Its parameters, return type and the like stand before them, on one line but for brackets.
-    """
-    while not ends_statement(tokens, at):
-        if tokens[at].is_op("{"):
-            return closing(tokens, at) + 1
-        at = closing(tokens, at) + 1 if tokens[at].is_op("(", "[") else at + 1
-    following = skip_newlines(tokens, at)
-    if following < len(tokens) and tokens[following].is_op("{"):
-        return closing(tokens, following) + 1
-    return at
 
 
 def skip_newlines(tokens: Sequence[Token], at: int) -> int:

@@ -36,6 +36,14 @@ class Unset:
 
 
 Values = frozenset[Any]
+Names = Mapping[str, Values]
+PROJECT = "\0"
+"""Stands for the pipeline's own folder in a path."""
+
+MAX_TEXT = 10_000
+"""Characters of a text that is put together; `x = x + x` in many lines makes any number."""
+MAX_VALUES = 1_000
+"""Values of one expression; each `+` between two with several multiplies them."""
 
 PLAIN_METHODS: Mapping[str, Callable[[str], str]] = {
     "toString": str, "trim": str.strip, "strip": str.strip, "toLowerCase": str.lower,
@@ -44,6 +52,13 @@ ASKING_METHODS: Mapping[str, Callable[[str, str], bool]] = {
     "startsWith": lambda text, given: text.startswith(given),
     "endsWith": lambda text, given: text.endswith(given),
     "contains": lambda text, given: given in text}
+
+
+def known(engine: str) -> dict[str, Values]:
+    """The names whose values hold in every script and config, where `engine` pulls the images."""
+    project = frozenset([PROJECT])
+    return {"workflow.containerEngine": frozenset([engine]), "projectDir": project,
+            "baseDir": project, "workflow.projectDir": project}
 
 
 def truths(values: Values) -> frozenset[bool]:
@@ -67,6 +82,8 @@ def elvis(left: Values, right: Values) -> Values:
 
 def combine(operator: str, left: Values, right: Values) -> Values:
     """The values of an operator between every value of the left and of the right."""
+    if len(left) * len(right) > MAX_VALUES:
+        return frozenset([Unknown(f"more than {MAX_VALUES} values")])
     return frozenset(_combined(operator, one, other) for one in left for other in right)
 
 
@@ -107,6 +124,8 @@ def joined(text: Any, value: Any) -> Any:
     printed = {True: "true", False: "false", None: "null"}
     whole = unwrapped(text) + (printed[plain] if plain is None or isinstance(plain, bool)
                                else str(plain))
+    if len(whole) > MAX_TEXT:
+        return Unknown(f"a text of more than {MAX_TEXT} characters")
     return whole if default is None else Default(whole, default)
 
 

@@ -1,4 +1,4 @@
-"""Expressions that choose an image, as Groovy that means the same in another config."""
+"""Expressions of a script or config, as Groovy that means the same in another config."""
 
 from __future__ import annotations
 

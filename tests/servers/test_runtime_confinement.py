@@ -10,7 +10,7 @@ import pytest
 from tasks.core import files, processes
 from tasks.core.errors import HostError, IntegrityError
 from tasks.core.nextflow import isolation
-from tasks.runtime import maven, room
+from tasks.runtime import confinement, maven
 from tests.kit import machine
 from tests.kit.web import Web
 
@@ -90,7 +90,7 @@ def test_a_truststore_that_the_user_names_is_seen(site: Path, monkeypatch: pytes
     files.write_text(site / "trust/store.jks", "trusted")
     monkeypatch.setenv("MAVEN_OPTS", f"-Djavax.net.ssl.trustStore={site}/trust/store.jks")
     (site / "build/maven").mkdir()
-    words, environment = room.confined(["cat"], folder=site / "build", repository=site
+    words, environment = confinement.confined(["cat"], folder=site / "build", repository=site
                                        / "build/maven", environment=os.environ,
                                        least=isolation.FULL)
     command = [*words[:words.index("cat")], "cat", str(site / "trust/store.jks")]

@@ -1,4 +1,4 @@
-"""What Maven sees: its plugins are code of others, too, and need no more than the network."""
+"""How Maven is confined: its plugins are code of others, too, and need only the network."""
 
 from __future__ import annotations
 

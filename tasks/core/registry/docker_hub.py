@@ -1,4 +1,4 @@
-"""Docker Hub, as references name it, and where it answers."""
+"""Docker Hub: the host that references name, and the one that answers."""
 
 from __future__ import annotations
 

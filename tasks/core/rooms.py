@@ -1,0 +1,29 @@
+"""Which rooms' graphs there are for a role, in the order in which `doit list` shows their tasks.
+
+A tool that is carried holds what the offline side's graphs can run and no others: see
+tasks/release/carried.py.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+
+from tasks.core.config import Config
+from tasks.core.step import Task
+
+
+def graphs(config: Config) -> list[str]:
+    """The modules below tasks/ that declare tasks."""
+    if config.role == "prod":
+        return [*(["images.offline_graph"] if config.site.images.carry == "store" else []),
+                "offline_host.graph"]
+    return [*(["local_site.graph"] if config.site.sandbox else []),
+            "runtime.graph", "code.graph", "resolve.graph", "images.graph", "data.graph",
+            "plugins.graph", "reach.graph", "offline_config.graph", "dev.graph", "release.graph"]
+
+
+def tasks(config: Config) -> Iterator[Task]:
+    """All tasks of the role."""
+    for graph in graphs(config):
+        yield from importlib.import_module(f"tasks.{graph}").tasks(config)

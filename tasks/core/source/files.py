@@ -1,0 +1,123 @@
+"""The files of a pipeline's code, in a folder or in code.tar: each is read once."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, cached_property
+from pathlib import Path
+
+from tasks.core import files
+from tasks.core import opened as opened_file
+from tasks.core.errors import SourceError
+from tasks.core.source.groovy.tokens import Token, tokenize
+from tasks.core.source.groovy.values import PROJECT
+
+MAX_GROOVY = 8 * 2**20
+"""Bytes of a script or config; those of public pipelines have up to 200 kB."""
+MAX_FILE = 2**30
+"""Bytes of another file, such as an asset."""
+NEAR_LINES = 1000
+"""How far from a place its line is looked for."""
+
+
+class Sources:
+    """Files by their path from the pipeline's folder."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._archive = None if place.is_dir() else tarfile.open(place)  # noqa: SIM115 - closed by opened()
+        self._members = ({} if self._archive is None
+                         else {posixpath.normpath(each.name): each for each in self._archive})
+        self.text = cache(self._text)
+        self.lines = cache(self._lines)
+        self.tokens = cache(self._tokens)
+
+    def close(self) -> None:
+        """Let go of the archive."""
+        if self._archive is not None:
+            self._archive.close()
+
+    @cached_property
+    def files(self) -> frozenset[str]:
+        """All regular files; what a link leads to is listed by its own name alone."""
+        if self._archive is not None:
+            return frozenset(path for path, member in self._members.items() if member.isreg())
+        return frozenset(path.relative_to(self.place).as_posix() for path in files.tree(self.place)
+                         if path.is_file() and not path.is_symlink())
+
+    def below(self, *folders: str) -> list[str]:
+        """The files below any of these folders, sorted."""
+        return sorted(path for path in self.files if path.startswith(folders))
+
+    def has(self, path: str) -> bool:
+        """Whether this is a file of the pipeline, or a link to one; what lies outside never is."""
+        if path.startswith(("../", "/")) or path == "..":
+            return False
+        if self._archive is None:
+            try:
+                return os.path.isfile(f"{self.place}/{path}")  # noqa: PTH113 - a third of the time
+            except ValueError:  # a name that no file system takes
+                return False
+        member = self._members.get(path)
+        return member is not None and not member.isdir()
+
+    def _text(self, path: str) -> str:
+        """The file's text, read as Nextflow reads it: what is not UTF-8 is replaced."""
+        return self._decoded(path, MAX_FILE)
+
+    def _lines(self, path: str) -> list[str]:
+        return self.text(path).split("\n")
+
+    def _tokens(self, path: str) -> list[Token]:
+        """The tokens of a script or config. ImageError where it is no Groovy."""
+        return tokenize(self._decoded(path, MAX_GROOVY), path)
+
+    def line(self, path: str, near: int, needle: str) -> int:
+        """The line, counted from 1, that holds `needle` and is the nearest to `near`."""
+        first = max(near - NEAR_LINES, 1)
+        numbers = [number for number, line in enumerate(
+            self.lines(path)[first - 1:near + NEAR_LINES], first) if needle in line]
+        return min(numbers, key=lambda number: (abs(number - near), number), default=near)
+
+    def _decoded(self, path: str, most: int) -> str:
+        return self._read(path, most).decode(errors="replace").replace("\r\n", "\n")
+
+    def _read(self, path: str, most: int) -> bytes:
+        if self._archive is None:
+            return opened_file.read(self.place / path, most=most)
+        try:
+            reader = self._archive.extractfile(self._members[path])
+        except KeyError:
+            reader = None
+        if reader is None:
+            raise SourceError(f"{path} is a link to nothing in the archive", where=self.place)
+        data = reader.read(most + 1)
+        if len(data) > most:
+            raise opened_file.too_large(most, path)
+        return data
+
+
+@contextmanager
+def opened(place: Path) -> Iterator[Sources]:
+    """Sources of a folder or of a tar archive; SourceError where it is neither."""
+    try:
+        sources = Sources(place)
+    except (OSError, tarfile.TarError) as error:
+        raise SourceError(f"the pipeline's code cannot be read: {error}", where=place,
+                          todo="remove the file, and it is staged again") from error
+    try:
+        yield sources
+    finally:
+        sources.close()
+
+
+def local_path(value: str, file: str) -> str:
+    """The path in the code of what `file` includes by this value: from $projectDir, or beside it.
+    """
+    if value.startswith(PROJECT):
+        return value[len(PROJECT) + 1:]
+    return posixpath.normpath(posixpath.join(posixpath.dirname(file), value))

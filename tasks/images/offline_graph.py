@@ -1,0 +1,27 @@
+"""What this room builds on the offline side, where releases carry the images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tasks.core.config import Config
+from tasks.core.deferred import deferred
+from tasks.core.paths import OfflinePaths
+from tasks.core.step import Task, step
+from tasks.core.verbs import for_names
+
+with deferred():
+    from tasks.images.load import LoadSpec, load_images
+
+
+def tasks(config: Config) -> Iterator[Task]:
+    """`images:load:<pipeline>`."""
+    return for_names(config, {"images:load": ("the registry filled from the release", _load)},
+                     {name: name for name in config.names})
+
+
+def _load(name: str, doc: str, config: Config, pipeline: str) -> Task:
+    at = OfflinePaths(site=config.site.name, pipeline=pipeline)
+    return step(name, doc, load_images, LoadSpec(
+        pipeline=pipeline, layout=at, trust=config.site.offline.trust),
+        needs=[at.current], makes=[at.images_receipt])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.core.config import Config, Origin, Pipeline
 from tasks.core.deferred import deferred
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, step
 from tasks.core.verbs import for_names, for_pipelines
@@ -90,7 +90,7 @@ def _archive(config: Config, target: _Target) -> Task:
     spec = stage.ArchiveStage(
         pipeline=target.pipeline, source=target.origin.source, revision=target.origin.revision,
         sha256=target.origin.sha256 or "", urls=config.site.hosts.urls, archive=target.archive,
-        manifest=target.manifest, lock=target.lock, hosts=Inside(allowed=config.site.hosts.inside))
+        manifest=target.manifest, lock=target.lock, network=Network.of(config))
     own = Path(target.origin.source).expanduser()
     return step(target.step, f"{target.doc}, from an archive", stage.from_archive, spec,
                 needs=[own] if own.is_file() else [], makes=[spec.archive, spec.manifest],

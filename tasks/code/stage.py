@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tasks.core.archives import limits, unpacking
 from tasks.core.archives.limits import Count
 from tasks.core.errors import ConfigError, SourceError
 from tasks.core.net import download, urls
-from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.net.network import Network
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 LARGEST = 10**10
@@ -55,10 +55,7 @@ class GitStage:
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveStage:
-    """What `stage` reads for an archive, whose SHA-256 is known beforehand.
-
-    `hosts` says what of the inner network may be asked beside the source itself and `urls`.
-    """
+    """What `stage` reads for an archive, whose SHA-256 is known beforehand."""
 
     pipeline: str
     source: str
@@ -68,7 +65,7 @@ class ArchiveStage:
     archive: Path
     manifest: Path
     lock: Path
-    hosts: Inside = NOWHERE
+    network: Network = field(default_factory=Network)
 
 
 Stage = FolderStage | GitStage | ArchiveStage
@@ -143,7 +140,7 @@ def from_archive(spec: ArchiveStage) -> str:
         fetched, place = folder / "archive", folder / "tree"
         got = download.fetch(
             urls.mapped(urls.located(spec.source), spec.urls), fetched,
-            hosts=spec.hosts.naming(spec.source, *spec.urls.values()), most=LARGEST)
+            network=spec.network.naming(spec.source, *spec.urls.values()), most=LARGEST)
         download.hold(got, spec.sha256, what="the archive is not the one that was promised",
                       where=urls.redact(spec.source),
                       todo="compare `sha256` in the pipeline's config with what its publisher says")

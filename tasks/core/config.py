@@ -13,6 +13,7 @@ from typing import Any
 
 from tasks.core.config_fields import Bytes, HostNames, OneOrSeveral, Seconds
 from tasks.core.frozen import frozen
+from tasks.core.shared import Shared
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = Path("tool.json")
@@ -247,7 +248,8 @@ class Config:
     """Everything that dodo.py hands to the rooms.
 
     `names` are the pipelines asked for. `pipelines` are their settings, which the offline host
-    does not have: there, all that a pipeline needs is told by its release.
+    does not have: there, all that a pipeline needs is told by its release. `shared` is what all
+    steps of this process have in common.
     """
 
     site: Site
@@ -256,6 +258,7 @@ class Config:
     role: str
     variables: Mapping[str, str]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    shared: Shared = field(default_factory=Shared, compare=False, repr=False)
 
     @property
     def relock(self) -> bool:

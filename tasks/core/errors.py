@@ -52,6 +52,10 @@ class RegistryError(AirlockError):
     """A registry refused, failed or answered what it must not."""
 
 
+class NetError(SourceError, RegistryError):
+    """A server did not answer as it must, whether a source or a registry was asked."""
+
+
 class StoreError(AirlockError):
     """The store refused, failed, or lacks a key."""
 

@@ -8,14 +8,15 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.core.net import download, urls
+from tasks.core.net import urls
 from tasks.core.net.bounds import Exceeded
+from tasks.core.net.request import persist
 from tasks.core.net.transfer import Body, locked, read_note
 from tasks.data.sources import Reach, at, gather, path_of
 
@@ -80,7 +81,7 @@ def fetch_all(wanted: Mapping[str, Iterable[str]], cache: Cache) -> dict[str, Bl
     """
     _forget_old(cache.partial)
     budget = _Budget(cache.limit)
-    return gather(wanted, lambda url: _shared(url, cache, budget))
+    return gather(wanted, lambda url: _fetch_once(url, cache, budget))
 
 
 class _Budget:
@@ -117,27 +118,37 @@ class _Turn:
         self.blob: Blob | None = None
 
 
-_turns: dict[tuple[Path, str], _Turn] = {}
-_turns_lock = threading.Lock()
+class _Turns:
+    """The turns at all files that are being fetched in this process, by cache and URL."""
+
+    def __init__(self) -> None:
+        self._turns: dict[tuple[Path, str], _Turn] = {}
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def at(self, cache: Path, url: str) -> Iterator[_Turn]:
+        """Wait for one's turn; the file is there already where another thread has fetched it."""
+        key = (cache.absolute(), url)
+        with self._lock:
+            turn = self._turns.setdefault(key, _Turn())
+            turn.waiting += 1
+        try:
+            with turn.lock:
+                yield turn
+        finally:
+            with self._lock:
+                turn.waiting -= 1
+                if not turn.waiting:
+                    del self._turns[key]
 
 
-def _shared(url: str, cache: Cache, budget: _Budget) -> Blob:
-    key = (cache.folder.absolute(), url)
-    with _turns_lock:
-        turn = _turns.setdefault(key, _Turn())
-        turn.waiting += 1
-    try:
-        with turn.lock:
-            if turn.blob is None:
-                turn.blob = _fetch(url, cache, budget)
-            else:
-                budget.add(turn.blob.size)
-            return turn.blob
-    finally:
-        with _turns_lock:
-            turn.waiting -= 1
-            if not turn.waiting:
-                del _turns[key]
+def _fetch_once(url: str, cache: Cache, budget: _Budget) -> Blob:
+    with cache.reach.network.shared.once("turns at files", _Turns).at(cache.folder, url) as turn:
+        if turn.blob is None:
+            turn.blob = _fetch(url, cache, budget)
+        else:
+            budget.add(turn.blob.size)
+        return turn.blob
 
 
 def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
@@ -159,7 +170,7 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
             total - body.size))
         before = read_note(note)
         if before and (blob := _held(cache.folder, shown, name, before.sha256)):
-            found = download.persist(reached, lambda: source.look(reached))
+            found = persist(reached, cache.reach.network.hosts, lambda: source.look(reached))
             if found and (found.validator, found.size) == (before.validator, before.size):
                 part.unlink()
                 budget.add(blob.size)
@@ -170,8 +181,8 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
             body.restart(None)
         resumed = body.size
         try:
-            download.persist(reached, lambda: source.receive(reached, body),
-                             so_far=lambda: body.size)
+            persist(reached, cache.reach.network.hosts, lambda: source.receive(reached, body),
+                    so_far=lambda: body.size)
         except BaseException as error:
             if body.size and body.validator and not isinstance(error, Exceeded):
                 body.note()

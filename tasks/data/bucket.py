@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from tasks.core import files
 from tasks.core.errors import SourceError
 from tasks.core.net import s3_http
 from tasks.core.net.bounds import Exceeded
-from tasks.core.net.inside import Inside
-from tasks.core.net.transfer import Body, Denied, Found, Passing
+from tasks.core.net.network import Network
+from tasks.core.net.request import Broken
+from tasks.core.net.transfer import Body, Denied, Found
 
 THREADS = 8
 AWS = "aws"
@@ -32,19 +31,18 @@ DENIED = {"401", "403", "AccessDenied", "AllAccessDisabled", "AccountProblem", "
           "XAdminUserNotFound", "AuthorizationHeaderMalformed", "InvalidSecurity"}
 """Codes after which the same is asked without credentials: a public bucket may forbid it to an
 account that was given no right there, and credentials may be meant for another server."""
-PASSING = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling",
-           "ThrottlingException", "RequestLimitExceeded", "OperationAborted"}
+TOO_FAST = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
+PASSING = {*TOO_FAST, "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted"}
 
 T = TypeVar("T")
-_made = threading.Lock()
 
 
 class Buckets:
     """`endpoints` maps the name of each bucket that may be read to the server that holds it, or
     to `aws`; no other is asked, since it would be with this machine's credentials."""
 
-    def __init__(self, endpoints: Mapping[str, str], hosts: Inside) -> None:
-        self._endpoints, self._hosts = endpoints, hosts
+    def __init__(self, endpoints: Mapping[str, str], network: Network) -> None:
+        self._endpoints, self._network = endpoints, network
 
     def look(self, url: str) -> Found | None:
         bucket, key = parts(url)
@@ -66,7 +64,7 @@ class Buckets:
             raise SourceError("there is no such object", where=self._where(bucket)) from error
         except _Changed as error:
             body.restart(None)
-            raise Passing("the object changed meanwhile") from error
+            raise Broken("the object changed meanwhile") from error
         length = told.get("ContentLength")
         if goes_on:
             body.expect(None if length is None else body.size + length)
@@ -76,7 +74,7 @@ class Buckets:
             for block in stream.iter_chunks(files.CHUNK):
                 body.add(block)
         if body.total is not None and body.size != body.total:
-            raise Passing(f"the server sent {body.size} bytes of the {body.total} that it named")
+            raise Broken(f"the server sent {body.size} bytes of the {body.total} that it named")
 
     def names(self, url: str) -> Iterator[str]:
         """The keys below a prefix that ends in a slash; markers of folders are left out."""
@@ -105,12 +103,13 @@ class Buckets:
                               f"can, as `{bucket}: aws` or with the URL of its S3 server; it is "
                               "then read with this machine's credentials, if there are any")
         endpoint = None if told == AWS else told
+        self._network.hosts.at(bucket).wait()
         with self._faults(bucket):
-            signed = client_for(endpoint, self._hosts, signed=True)
+            signed = client_for(endpoint, self._network, signed=True)
             if signed is not None:
                 with contextlib.suppress(Denied), self._faults(bucket):
                     return ask(signed)
-            return ask(client_for(endpoint, self._hosts, signed=False))
+            return ask(client_for(endpoint, self._network, signed=False))
 
     @contextlib.contextmanager
     def _faults(self, bucket: str, body: Body | None = None) -> Iterator[None]:
@@ -119,19 +118,22 @@ class Buckets:
         try:
             yield
         except exceptions.ClientError as error:
-            raise _explain(error.response, where) from error
+            fault = _explain(error.response, where)
+            if isinstance(fault, Broken) and fault.status:
+                self._network.hosts.at(bucket).learn(fault.status, {})
+            raise fault from error
         except exceptions.SSLError as error:
             raise SourceError("the server's certificate is not trusted; AWS_CA_BUNDLE names that "
                               "of a CA (PEM)", where=where) from error
         except exceptions.FlexibleChecksumError as error:
             if body:
                 body.restart(None)
-            raise Passing("the bytes do not have the checksum that the server keeps") from error
+            raise Broken("the bytes do not have the checksum that the server keeps") from error
         except (exceptions.HTTPClientError, exceptions.IncompleteReadError) as error:
             cause = getattr(error, "kwargs", {}).get("error")
             if isinstance(cause, SourceError):  # refused, too much, or too slow
                 raise cause from error
-            raise Passing(f"the connection broke off ({type(error).__name__})") from error
+            raise Broken(f"the connection broke off ({type(error).__name__})") from error
         except exceptions.BotoCoreError as error:
             raise SourceError(f"S3 can't be asked: {type(error).__name__}", where=where) from error
         except RecursionError as error:  # botocore asks for the region, and is sent on again
@@ -159,17 +161,16 @@ def parts(url: str) -> tuple[str, str]:
     return bucket, re.sub("/+", "/", key).removeprefix("/")
 
 
-def client_for(endpoint: str | None, hosts: Inside, *, signed: bool) -> Any:
+def client_for(endpoint: str | None, network: Network, *, signed: bool) -> Any:
     """A client of AWS or of another server; None where it is to sign and has no credentials.
 
     The region is AWS's default: botocore asks again in the one that the answer names.
     """
-    with _made:
-        return _client(endpoint, hosts, signed)
+    return network.shared.once(("s3", endpoint, network.inside, signed),
+                             lambda: _client(endpoint, network, signed))
 
 
-@lru_cache
-def _client(endpoint: str | None, hosts: Inside, signed: bool) -> Any:
+def _client(endpoint: str | None, network: Network, signed: bool) -> Any:
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
@@ -182,7 +183,7 @@ def _client(endpoint: str | None, hosts: Inside, signed: bool) -> Any:
                       s3={"addressing_style": "path" if endpoint else "auto"},
                       max_pool_connections=THREADS, connect_timeout=15, read_timeout=60,
                       retries={"mode": "standard", "total_max_attempts": 1}))
-    s3_http.use(client, hosts, connections=THREADS)
+    s3_http.use(client, network.inside, connections=THREADS)
     return client
 
 
@@ -199,5 +200,5 @@ def _explain(told: Any, where: str) -> Exception:
     if status in (412, 416):
         return _Changed()
     if code in PASSING or status >= 500 or status == 429:
-        return Passing(f"the server answers {code}")
+        return Broken(f"the server answers {code}", status=429 if code in TOO_FAST else status)
     return SourceError(f"the server refused: {code}", where=where)

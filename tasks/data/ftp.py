@@ -16,8 +16,9 @@ from urllib.parse import unquote, urlsplit
 from tasks.core import files
 from tasks.core.errors import SourceError
 from tasks.core.net.bounds import Bound, Exceeded
-from tasks.core.net.inside import Inside
-from tasks.core.net.transfer import Body, Denied, Found, Passing
+from tasks.core.net.network import Network
+from tasks.core.net.request import Broken
+from tasks.core.net.transfer import Body, Denied, Found
 
 SETTLED = 60
 """Seconds that a file must have been left alone before its date proves its content."""
@@ -31,16 +32,16 @@ _LISTED = re.compile(r"(?P<kind>[-dl])\S{9}\S*\s+\d+\s+\S+\s+\S+\s+\d+\s+\S+\s+\
 class Ftp:
     """ftp:// in passive mode; anonymous, unless the URL has a login."""
 
-    def __init__(self, hosts: Inside) -> None:
-        self._hosts = hosts
+    def __init__(self, network: Network) -> None:
+        self._network = network
 
     def look(self, url: str) -> Found | None:
-        with _session(url, self._hosts) as (server, path):
+        with _session(url, self._network) as (server, path):
             return _look(server, path)
 
     def receive(self, url: str, body: Body) -> None:
         """Bring what `body` lacks, by REST if size and date are still the same."""
-        with _session(url, self._hosts) as (server, path):
+        with _session(url, self._network) as (server, path):
             found = _look(server, path)
             if found is None:
                 raise SourceError("there is no such file")
@@ -54,11 +55,11 @@ class Ftp:
             what = f"the server sent {body.size} bytes of the {body.total} that it named"
             if body.size > body.total:
                 body.restart(None)
-            raise Passing(what)
+            raise Broken(what)
 
     def names(self, url: str) -> Iterator[str]:
         """The files below a folder."""
-        with _session(url, self._hosts) as (server, path):
+        with _session(url, self._network) as (server, path):
             yield from _below(server, path, "", _Listing(until=time.monotonic() + LONGEST))
 
 
@@ -79,13 +80,13 @@ class _Server(FTP):
 
     trust_server_pasv_ipv4_address = False
 
-    def __init__(self, hosts: Inside) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__(timeout=60)
-        self._hosts = hosts
+        self._network = network
 
     def connect(self, host: str = "", port: int = 0, *_: Any) -> str:
         self.host, self.port = host, port
-        self.sock = self._bounded(self._hosts.connect(host, port, self.timeout))
+        self.sock = self._bounded(self._network.inside.connect(host, port, self.timeout))
         self.af = self.sock.family
         self.file = self.sock.makefile("r", encoding=self.encoding)
         self.welcome = self.getresp()
@@ -112,10 +113,11 @@ class _Server(FTP):
 
 
 @contextlib.contextmanager
-def _session(url: str, hosts: Inside) -> Iterator[tuple[FTP, str]]:
+def _session(url: str, network: Network) -> Iterator[tuple[FTP, str]]:
     """A server that is logged in to, and the path in the URL."""
     parts = urlsplit(url)
-    server = _Server(hosts)  # what is fetched is held to the lock's digest
+    server = _Server(network)  # what is fetched is held to the lock's digest
+    network.hosts.at(parts.netloc.rpartition("@")[2]).wait()
     try:
         server.connect(parts.hostname or "", parts.port or 21)
         server.login(unquote(parts.username or ""), unquote(parts.password or ""))
@@ -125,11 +127,11 @@ def _session(url: str, hosts: Inside) -> Iterator[tuple[FTP, str]]:
         kind = Denied if str(error)[:3] in ("530", "532") else SourceError
         raise kind(f"the server refuses: {_said(error)}") from error
     except Error as error:  # 4xx, and replies that make no sense
-        raise Passing(f"the server says: {_said(error)}") from error
+        raise Broken(f"the server says: {_said(error)}") from error
     except UnicodeError as error:
         raise SourceError("the server's names are not in UTF-8") from error
     except all_errors as error:  # OSError and EOFError
-        raise Passing(_broken(error)) from error
+        raise Broken(_broken(error)) from error
     finally:
         server.close()
 
@@ -173,7 +175,7 @@ def _transfer(server: FTP, path: str, body: Body) -> None:
         if not body.size:
             raise
         body.restart(None)
-        raise Passing("the server can't go on with a file") from error
+        raise Broken("the server can't go on with a file") from error
     with data:
         block = bytearray(files.CHUNK)
         while count := data.recv_into(block):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.core.config import Config, Pipeline
 from tasks.core.deferred import deferred
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, step
 from tasks.core.verbs import for_pipelines
@@ -73,6 +73,6 @@ def _source(config: Config, at: PipelinePaths, lock: str = "data") -> Source:
     hosts = config.site.hosts
     return Source(
         reach=Reach(prefixes=hosts.urls, buckets=hosts.buckets, folders=hosts.folders,
-                    hosts=Inside(allowed=hosts.inside)),
+                    network=Network.of(config)),
         code=at.code, resolved=at.resolved, blobs=at.of_site.blobs, lock=at.lock(lock),
         relock=config.relock)

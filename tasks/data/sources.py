@@ -6,16 +6,17 @@ docs/decisions/where-data-comes-from.md has the schemes, their credentials and t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from tasks.core.errors import AirlockError, SourceError
-from tasks.core.net import download, urls, web
-from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.net import download, urls
+from tasks.core.net.network import Network
+from tasks.core.net.request import persist
 from tasks.core.net.transfer import Body, Denied, Found
+from tasks.core.parallel import try_all
 from tasks.data import bucket, globs
 from tasks.data import companions as beside
 from tasks.data.bucket import Buckets
@@ -41,22 +42,21 @@ class Reach:
 
     `prefixes` are hosts.urls; `buckets` map the name of each bucket that may be read to the S3
     endpoint that holds it, `aws` for AWS; `folders` are those below which file:// may read.
-    `hosts` says what else of the inner network may be asked.
     """
 
     prefixes: Mapping[str, str] = field(default_factory=dict)
     buckets: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[Path, ...] = ()
-    hosts: Inside = NOWHERE
+    network: Network = field(default_factory=Network)
 
     @property
-    def inside(self) -> Inside:
-        """What may be asked of the inner network, with all that the other keys name."""
-        return self.hosts.naming(*self.prefixes.values(), *self.buckets.values())
+    def named(self) -> Network:
+        """The network, where all that the other keys name may be asked, too."""
+        return self.network.naming(*self.prefixes.values(), *self.buckets.values())
 
 
 class Source(Protocol):
-    """What can be asked for a kind of URL. All raise SourceError, or Passing for another try."""
+    """What can be asked for a kind of URL. All raise SourceError, or Broken for another try."""
 
     def look(self, url: str) -> Found | None:
         """What is known of a file without fetching it; None where there is none."""
@@ -71,14 +71,14 @@ class Source(Protocol):
 class _Web:
     """http:// and https://, which can't be listed."""
 
-    def __init__(self, hosts: Inside) -> None:
-        self._hosts = hosts
+    def __init__(self, network: Network) -> None:
+        self._network = network
 
     def look(self, url: str) -> Found | None:
-        return web.look(url, self._hosts)
+        return download.look(url, self._network)
 
     def receive(self, url: str, body: Body) -> None:
-        web.receive(url, body, self._hosts)
+        download.receive(url, body, self._network)
 
     def names(self, url: str) -> Iterator[str]:
         raise SourceError("HTTP can't list a folder, nor what fits a pattern",
@@ -97,14 +97,14 @@ def at(url: str, reach: Reach) -> tuple[Source, str]:
         raise SourceError("that is no URL") from error
     scheme = reached.partition("://")[0].lower()
     if scheme in ("http", "https"):
-        return _Web(reach.inside), reached
+        return _Web(reach.named), reached
     if scheme == "file":
         own = () if reached == url else (folder_of_map(url, reach.prefixes),)
         return Folders((*own, *reach.folders)), reached
     if scheme == "s3":
-        return Buckets(reach.buckets, reach.inside), reached
+        return Buckets(reach.buckets, reach.named), reached
     if scheme == "ftp":
-        return Ftp(reach.inside), reached
+        return Ftp(reach.named), reached
     kind = ELSEWHERE.get(scheme)
     raise SourceError(f"{scheme}:// is not supported" + (f" ({kind})" if kind else "")
                       + ", unless hosts.urls maps it to https")
@@ -154,7 +154,8 @@ def expand(url: str, reach: Reach) -> tuple[str, ...]:
             found.add(each + query)
             continue
         source, reached = at(folder, reach)
-        names = download.persist(reached, lambda: list(source.names(reached)))  # noqa: B023
+        names = persist(reached, reach.network.hosts,
+                        lambda: list(source.names(reached)))  # noqa: B023
         wanted = each[len(folder):] or "**"
         pattern = globs.matcher(wanted if _is_bucket(url) else unquote(wanted))
         fitting = [name for name in names if pattern.fullmatch(name)]
@@ -189,21 +190,16 @@ def gather(wanted: Mapping[str, Iterable[str]], work: Callable[[str], T]) -> dic
 
     `wanted` says for each URL where it stands, for the errors.
     """
-    done: dict[str, T] = {}
+    ordered = sorted(wanted)
+    results: dict[str, T] = {}
     faults = []
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="data") as threads:
-        try:
-            jobs = [(url, threads.submit(work, url)) for url in sorted(wanted)]
-            for url, job in jobs:
-                try:
-                    done[url] = job.result()
-                except AirlockError as error:
-                    places = "; ".join(dict.fromkeys(wanted[url]))
-                    faults.append(f"    {urls.redact(url)}: {error.what}\n      in {places}"
-                                  + (f"\n      asked at {error.where}" if error.where else ""))
-        except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
+    for url, result in zip(ordered, try_all(work, ordered, threads=THREADS), strict=True):
+        if isinstance(result, AirlockError):
+            places = "; ".join(dict.fromkeys(wanted[url]))
+            faults.append(f"    {urls.redact(url)}: {result.what}\n      in {places}"
+                          + (f"\n      asked at {result.where}" if result.where else ""))
+        else:
+            results[url] = result
     if faults:
         more = len(faults) - MOST_FAULTS
         raise SourceError(f"{len(faults)} of {len(wanted)} files can't be had:\n"
@@ -211,13 +207,13 @@ def gather(wanted: Mapping[str, Iterable[str]], work: Callable[[str], T]) -> dic
                           + (f"\n    and {more} more" if more > 0 else ""),
                           todo="mend the sheet or params, or map the address in hosts.urls of "
                                "the site's config")
-    return done
+    return results
 
 
 def look(url: str, reach: Reach) -> Found | None:
     """What is known of a file without fetching it; None where there is none."""
     source, reached = at(url, reach)
-    return download.persist(reached, lambda: source.look(reached))
+    return persist(reached, reach.network.hosts, lambda: source.look(reached))
 
 
 def sizes(wanted: Mapping[str, Iterable[str]], reach: Reach) -> dict[str, int | None]:

@@ -9,7 +9,7 @@ from functools import partial
 from tasks.core.config import Config, Pipeline
 from tasks.core.deferred import deferred, uncompared
 from tasks.core.engine.address import Engine
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.step import Task, group, step
@@ -53,7 +53,7 @@ def _validate(name: str, doc: str, config: Config, pipeline: Pipeline, *,
     return step(name, doc, validate.validate, validate.ValidateSpec(
         pipeline=pipeline.name, profile=pipeline.profile, runtime=version, layout=at,
         registry=site.registry, spans=site.images.carry == "registry", store=site.store,
-        configs=pipeline.configs is not None, hosts=Inside(allowed=site.hosts.inside),
+        configs=pipeline.configs is not None, network=Network.of(config),
         isolation=site.isolation, machine=uncompared(machine)),
         look=True, servers=site.servers,
         needs=[at.code, at.runtime(version), at.plugins, at.plugins_list, at.offline_config,

@@ -10,7 +10,7 @@ from tasks.core import files
 from tasks.core.config import Registry, StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, RegistryError
 from tasks.core.inputs.staged_data import blob as file_of
-from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.net.network import Network
 from tasks.core.nextflow import isolation
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.parallel import run_all
@@ -37,7 +37,7 @@ class ValidateSpec:
     spans: bool
     store: StoreAt
     configs: bool = False
-    hosts: Inside = NOWHERE
+    network: Network = field(default_factory=Network)
     isolation: str = isolation.FULL
     machine: Machine = field(default_factory=this_machine)
 
@@ -146,4 +146,4 @@ def _client(spec: ValidateSpec) -> Registries:
     at = spec.registry
     places = (f"https://{address}" for address in (at.address, *at.repositories.values()))
     return Registries(Access(registries={}, ca=at.ca, authfile=at.authfile,
-                             hosts=spec.hosts.naming(*places)))
+                             network=spec.network.naming(*places)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.core.config import Config, Pipeline, Site
 from tasks.core.deferred import deferred, uncompared
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
@@ -78,7 +78,7 @@ def _lock(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, lock_images, LockSpec(
         pipeline=pipeline.name, images=at.images, lock=lock, pinned=at.images_pinned,
         platform=site.platform, platforms=site.image_platforms, licences=site.images.licences,
-        access=_access(site), relock=config.relock),
+        access=_access(config), relock=config.relock),
         needs=[at.images], makes=[at.images_pinned], keeps=[lock], always=config.relock,
         servers=site.servers)
 
@@ -86,7 +86,7 @@ def _lock(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 def _outdated(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     return step(name, doc, show_outdated, OutdatedSpec(
-        pipeline=pipeline.name, lock=at.lock("images"), access=_access(config.site)),
+        pipeline=pipeline.name, lock=at.lock("images"), access=_access(config)),
         needs=[at.images_pinned], look=True, servers=config.site.servers)
 
 
@@ -97,7 +97,7 @@ def _plan(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, show_plan, PlanSpec(
         pipeline=pipeline.name, lock=lock, locks=_locks(site.name, site.pipelines),
         receipt=at.images_receipt, report=at.images_plan, destination=_destination(site),
-        access=_access(site, with_destination=True)),
+        access=_access(config, with_destination=True)),
         needs=[at.images_pinned, lock], look=True, servers=site.servers)
 
 
@@ -107,7 +107,7 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     lock = at.lock("images")
     return step(name, doc, mirror_images, MirrorSpec(
         pipeline=pipeline.name, lock=lock, receipt=at.images_receipt,
-        destination=_destination(site), access=_access(site, with_destination=True)),
+        destination=_destination(site), access=_access(config, with_destination=True)),
         needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers)
 
 
@@ -118,7 +118,7 @@ def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, verify_images, VerifySpec(
         pipeline=pipeline.name, lock=lock, locks=_locks(site.name, site.pipelines),
         receipt=at.images_receipt, destination=_destination(site),
-        access=_access(site, with_destination=True)),
+        access=_access(config, with_destination=True)),
         needs=[at.images_receipt, lock], look=True, servers=site.servers)
 
 
@@ -128,7 +128,7 @@ def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     lock = at.lock("images")
     return step(name, doc, lay_out, LayoutSpec(
         pipeline=pipeline.name, lock=lock, index=at.oci_index, marker=at.oci_marker,
-        blobs=at.of_site.blobs, receipt=at.images_receipt, access=_access(site),
+        blobs=at.of_site.blobs, receipt=at.images_receipt, access=_access(config),
         destination=_destination(site) if in_store else None),
         needs=[lock, at.images_pinned], servers=site.servers, asked=not in_store,
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
@@ -151,17 +151,14 @@ def _destination(site: Site) -> Destination:
                        connections=site.registry.connections)
 
 
-def _access(site: Site, *, with_destination: bool = False) -> Access:
+def _access(config: Config, *, with_destination: bool = False) -> Access:
     """How registries are reached: the public ones, and our own where a step asks it."""
-    own = (site.registry.address, *site.registry.repositories.values()) if with_destination else ()
+    site, network = config.site, Network.of(config)
+    if with_destination:
+        own = (site.registry.address, *site.registry.repositories.values())
+        network = network.naming(*(f"https://{address}" for address in own))
     return Access(registries=site.hosts.registries, ca=site.registry.ca,
-                  authfile=site.registry.authfile, hosts=_hosts(site.hosts.inside, own))
-
-
-@cache
-def _hosts(inside: tuple[str, ...], own: tuple[str, ...]) -> Inside:
-    """What may be asked of the inner network; worked out once, not for each pipeline."""
-    return Inside(allowed=inside).naming(*(f"https://{address}" for address in own))
+                  authfile=site.registry.authfile, network=network)
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.errors import HostError, IntegrityError
-from tasks.core.net.inside import EVERYWHERE
+from tasks.core.net.network import Network
 from tasks.core.paths import OfflinePaths
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.schema import read_json
@@ -32,13 +32,14 @@ class LoadSpec:
     pipeline: str
     layout: OfflinePaths
     trust: Path
+    network: Network
 
     @property
     def access(self) -> Access:
         """How the registry is reached: by what an administrator put into the trust folder."""
         ca, authfile = self.trust / "ca.crt", self.trust / "config.json"
         return Access(registries={}, ca=ca if ca.is_file() else None,
-                      authfile=authfile if authfile.is_file() else None, hosts=EVERYWHERE)
+                      authfile=authfile if authfile.is_file() else None, network=self.network)
 
 
 @dataclass(frozen=True, kw_only=True)

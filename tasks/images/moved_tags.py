@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.core.errors import RegistryError
-from tasks.core.net.transport import Broken
+from tasks.core.net.request import Broken
 from tasks.core.parallel import run_all
 from tasks.core.registry.client import Registries
 from tasks.images.locked import Image

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tasks.core.config import Config
 from tasks.core.deferred import deferred
+from tasks.core.net.network import Network
 from tasks.core.paths import OfflinePaths
 from tasks.core.step import Task, step
 from tasks.core.verbs import for_names
@@ -23,5 +24,6 @@ def tasks(config: Config) -> Iterator[Task]:
 def _load(name: str, doc: str, config: Config, pipeline: str) -> Task:
     at = OfflinePaths(site=config.site.name, pipeline=pipeline)
     return step(name, doc, load_images, LoadSpec(
-        pipeline=pipeline, layout=at, trust=config.site.offline.trust),
+        pipeline=pipeline, layout=at, trust=config.site.offline.trust,
+        network=Network.of(config)),
         needs=[at.current], makes=[at.images_receipt])

@@ -26,7 +26,7 @@ def open_registries(registries: Registries, images: Sequence[Image],
     addresses = plan.addresses(images, destination)
     for address in addresses:
         registry = registries.at(address)
-        pace.host(registry.address).connections.allow(destination.connections)
+        registry.limits.connections.allow(destination.connections)
         registry.ping()
     return addresses
 

@@ -16,7 +16,7 @@ from tasks.core import files, ownership, processes
 from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
 from tasks.core.errors import AirlockError, HostError, RegistryError
-from tasks.core.net.inside import EVERYWHERE
+from tasks.core.net.network import Network
 from tasks.core.nextflow import java, launch
 from tasks.core.nextflow.machine import Machine
 from tasks.core.paths import OfflinePaths
@@ -41,6 +41,7 @@ class BootstrapSpec:
     layout: OfflinePaths
     launch: Path
     trust: Path
+    network: Network
     engine: Engine
     machine: Machine
     pulling: threading.Lock = field(default_factory=threading.Lock)
@@ -120,7 +121,8 @@ def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[
         *(partial(ownership.refuse_writable_by_others, spec.trust / name)
           for name in ("ca.crt", "config.json")),
         lambda: daemon.connect(spec.engine),
-        *(partial(see_registry, address, spec.ca, spec.authfile) for address in addresses),
+        *(partial(see_registry, address, spec.ca, spec.authfile, spec.network)
+          for address in addresses),
         lambda: _see_space(folder, spec.layout.root)]
     for see in looks:
         try:
@@ -159,10 +161,10 @@ def _see_space(folder: Path, place: Path) -> None:
                         todo="free space there")
 
 
-def see_registry(address: str, ca: Path | None, authfile: Path) -> None:
+def see_registry(address: str, ca: Path | None, authfile: Path, network: Network) -> None:
     """RegistryError where the registry can't be reached, trusted or logged in to."""
     access = Access(registries={}, ca=ca, authfile=authfile if authfile.is_file() else None,
-                    hosts=EVERYWHERE)
+                    network=network)
     try:
         Registries(access).at(address).ping()
     except RegistryError as error:

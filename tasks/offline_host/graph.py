@@ -9,6 +9,7 @@ from functools import partial
 from tasks.core.config import TOOL, Config
 from tasks.core.deferred import deferred, uncompared
 from tasks.core.engine.address import Engine
+from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import OfflinePaths
@@ -52,7 +53,7 @@ def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: M
     at = OfflinePaths(site=site.name, pipeline=pipeline)
     return step(name, doc, bootstrap.bootstrap, bootstrap.BootstrapSpec(
         pipeline=pipeline, layout=at, launch=at.launch.absolute(), trust=site.offline.trust,
-        engine=Engine.of(config.environment), machine=machine,
+        network=Network.of(config), engine=Engine.of(config.environment), machine=machine,
         pulling=uncompared(pulling)),
         needs=[at.current, *([at.images_receipt] if site.images.carry == "store" else [])],
         makes=[at.bootstrap])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tasks.core.archives import zips
 from tasks.core.config import PluginsAt
 from tasks.core.errors import IntegrityError
 from tasks.core.net import download, urls
-from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.net.network import Network
 from tasks.core.nextflow import versions
 from tasks.core.source import project
 from tasks.plugins import archive, index, needs
@@ -27,8 +27,7 @@ LARGEST_ZIP = 10**9
 class Plugins:
     """What `plugins:cache` reads, and where its files go. `nextflow` is the runtime's version.
 
-    `by_hand` are the plugins of our own configuration; `hosts` says what of the inner network may
-    be asked beside what `at` and `urls` name.
+    `by_hand` are the plugins of our own configuration.
     """
 
     pipeline: str
@@ -43,12 +42,12 @@ class Plugins:
     archive: Path
     lock: Path
     relock: bool
-    hosts: Inside = NOWHERE
+    network: Network = field(default_factory=Network)
 
     @property
-    def inside(self) -> Inside:
-        """What may be asked of the inner network, with all that the other keys name."""
-        return self.hosts.naming(self.at.index or self.at.registry or "", *self.urls.values())
+    def named(self) -> Network:
+        """The network, where all that the other keys name may be asked, too."""
+        return self.network.naming(self.at.index or self.at.registry or "", *self.urls.values())
 
 
 def cache(spec: Plugins) -> str:
@@ -81,7 +80,7 @@ def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Mapping[str, Any],
     while left:
         asked = {name: need.version or _locked(spec, locked.get(name), need)
                  for name, need in left.items()}
-        known, base = index.ask(spec.at, asked, spec.nextflow, scratch, spec.inside)
+        known, base = index.ask(spec.at, asked, spec.nextflow, scratch, spec.named)
         for name, need in sorted(left.items()):
             release = index.choose(known, base, name, asked[name], spec.nextflow, need.condition)
             before = locked.get(name)
@@ -119,7 +118,7 @@ def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None
          scratch: Path) -> dict[str, str]:
     name = f"{release.id}-{release.version}"
     path = scratch / f"{name}.zip"
-    got = download.fetch(urls.mapped(release.url, spec.urls), path, hosts=spec.inside,
+    got = download.fetch(urls.mapped(release.url, spec.urls), path, network=spec.named,
                          most=LARGEST_ZIP)
     sha512 = hashlib.sha512(path.read_bytes()).hexdigest()
     if before:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tasks.core.config import Config, Pipeline
 from tasks.core.deferred import deferred
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, group, step
 from tasks.core.verbs import for_pipelines
@@ -31,7 +31,7 @@ def _cache(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, nextflow=version, resolved=at.resolved, at=site.plugins,
         urls=site.hosts.urls, by_hand=pipeline.plugins, data_manifest=at.data_manifest,
         runtime=at.runtime(version), listed=at.plugins_list, archive=at.plugins,
-        lock=at.lock("plugins"), relock=config.relock, hosts=Inside(allowed=site.hosts.inside))
+        lock=at.lock("plugins"), relock=config.relock, network=Network.of(config))
     return step(name, doc, cache, spec, needs=[spec.resolved, spec.runtime, spec.data_manifest],
                 makes=[spec.archive, spec.listed], keeps=[spec.lock], always=config.relock,
                 after=["sandbox:plugin"] if served else [], servers=site.servers)

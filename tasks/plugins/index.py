@@ -18,7 +18,7 @@ from tasks.core import parsing, schema
 from tasks.core.config import PluginsAt
 from tasks.core.errors import SourceError
 from tasks.core.net import download
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.nextflow import versions
 
 LARGEST = 32 << 20
@@ -62,7 +62,7 @@ def wanted(plugins: Any, where: str) -> dict[str, str | None]:
 
 
 def ask(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str,
-        scratch: Path, hosts: Inside) -> tuple[list[Any], str]:
+        scratch: Path, network: Network) -> tuple[list[Any], str]:
     """What the site's index or registry says of these plugins, and the URL that its own hang on.
 
     A plugins.json has all plugins. A registry is asked for some (Nextflow's HttpPluginRepository,
@@ -72,7 +72,7 @@ def ask(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str,
     if at.registry is None:
         path = scratch / "plugins.json"
         if not path.is_file():
-            download.fetch(at.index or "", path, hosts=hosts, most=LARGEST)
+            download.fetch(at.index or "", path, network=network, most=LARGEST)
         entries: list[Any] = schema.read_json(path, "plugins-index")
         return entries, at.index or ""
     base = at.registry.rstrip("/") + "/"
@@ -80,7 +80,7 @@ def ask(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str,
                       for name, version in sorted(asked.items()))
     query = urlencode({"plugins": listed, "nextflowVersion": nextflow})
     path = scratch / "registry.json"
-    download.fetch(f"{base}v1/plugins/dependencies?{query}", path, hosts=hosts, most=LARGEST)
+    download.fetch(f"{base}v1/plugins/dependencies?{query}", path, network=network, most=LARGEST)
     try:
         told = parsing.from_json(path.read_bytes())
     except ValueError as error:

@@ -8,14 +8,14 @@ own start. The jar alone (`nextflow-<version>-one.jar`) is taken too.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.core import files
 from tasks.core.archives import limits, zips
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tasks.core.net import download, urls
-from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.net.network import Network
 
 LARGEST = 10**9
 """Bytes of a -dist file; that of 25.10 has 130 MB."""
@@ -26,14 +26,13 @@ MAIN = "nextflow/cli/Launcher.class"
 class Dist:
     """Where the file lies, a URL or a path, and the SHA-256 that is known of it beforehand.
 
-    `reached_at` is where this site fetches it, by its map of URLs; `hosts` says what else of the
-    inner network its redirects may lead to.
+    `reached_at` is where this site fetches it, by its map of URLs.
     """
 
     place: str
     reached_at: str
     sha256: str | None = None
-    hosts: Inside = NOWHERE
+    network: Network = field(default_factory=Network)
 
     @property
     def path(self) -> Path | None:
@@ -50,7 +49,7 @@ def fetch(dist: Dist, target: Path) -> dict[str, str | int]:
         raise ConfigError("there is no such file", where=dist.path,
                           todo="`nextflow.dist` in the pipeline's config is a URL or a file")
     got = download.fetch(urls.located(dist.reached_at), target, most=LARGEST,
-                         hosts=dist.hosts.naming(dist.reached_at))
+                         network=dist.network.naming(dist.reached_at))
     download.hold(got, dist.sha256, what="the runtime is not what was promised",
                   where=urls.redact(dist.place),
                   todo="compare nextflow.sha256 in the pipeline's config with what Nextflow's "

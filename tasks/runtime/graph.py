@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.core.config import Config, Nextflow, Pipeline, Site
+from tasks.core.config import Config, Nextflow, Pipeline
 from tasks.core.deferred import deferred, uncompared
 from tasks.core.net import urls
-from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
 from tasks.core.step import Task, step
 from tasks.core.verbs import for_pipelines
@@ -28,7 +28,7 @@ def _runtime(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = Runtime(
         pipeline=pipeline.name, version=version, coordinates=nextflow.coordinates,
-        dist=_dist(site, nextflow), archive=at.runtime(version), sums=at.runtime_sums(version),
+        dist=_dist(config, nextflow), archive=at.runtime(version), sums=at.runtime_sums(version),
         lock=at.lock("runtime"), log=at.log(name), relock=config.relock,
         repository=at.of_site.maven, isolation=site.isolation,
         environment=uncompared(config.environment))
@@ -41,8 +41,8 @@ def _runtime(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:
                 servers=site.packages if nextflow.dist is None else site.servers)
 
 
-def _dist(site: Site, nextflow: Nextflow) -> Dist | None:
+def _dist(config: Config, nextflow: Nextflow) -> Dist | None:
     if nextflow.dist is None:
         return None
-    return Dist(place=nextflow.dist, reached_at=urls.mapped(nextflow.dist, site.hosts.urls),
-                sha256=nextflow.sha256, hosts=Inside(allowed=site.hosts.inside))
+    return Dist(place=nextflow.dist, sha256=nextflow.sha256, network=Network.of(config),
+                reached_at=urls.mapped(nextflow.dist, config.site.hosts.urls))

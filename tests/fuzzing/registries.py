@@ -18,9 +18,10 @@ from tasks.core import files
 from tasks.core.config import PluginsAt
 from tasks.core.errors import RegistryError
 from tasks.core.inputs import sheets
-from tasks.core.net import download, pace, urls, web
-from tasks.core.net.inside import Inside
-from tasks.core.net.transport import Body, Transport
+from tasks.core.net import download, pace, pools, urls
+from tasks.core.net import request as requests
+from tasks.core.net.network import Network
+from tasks.core.net.request import Body, Transport
 from tasks.core.nextflow import pipeline_version, versions
 from tasks.core.registry import auth, credentials
 from tasks.core.registry.client import INDEXES, MANIFESTS, SCHEMA1, Manifest, Registry
@@ -93,7 +94,7 @@ class Played(Transport):
     """A transport whose answers are given; each is given once, and then there are no more."""
 
     def __init__(self, answers: Iterable[tuple[int, Mapping[str, str], bytes]]) -> None:
-        super().__init__(None, Inside())
+        super().__init__(Network())
         self._left = iter(answers)
 
     def _once(self, method: str, url: str, headers: Mapping[str, str],
@@ -104,8 +105,7 @@ class Played(Transport):
         pace.pause(told[1], url)
         return answer(*told)
 
-    @staticmethod
-    def rest(url: str, attempt: int, seconds: float | None = None) -> None:
+    def rest(self, url: str, attempt: int, seconds: float | None = None) -> None:
         """Don't wait."""
 
 
@@ -192,9 +192,10 @@ def received(answers: list[tuple[int, dict[str, str], bytes]], folder: Path) -> 
             raise urllib3.exceptions.ProtocolError("no further answer")
         return answer(*told)
 
-    with mock.patch.object(web, "_pool", lambda *_: mock.Mock(request=request)), \
-            mock.patch.object(download, "LONGEST_WAIT", 0.0):
-        got = download.fetch("http://user:word@127.0.0.1/x", folder / "x", hosts=Inside(),
+    with mock.patch.object(pools.Pools, "at", lambda *_: mock.Mock(request=request)), \
+            mock.patch.object(requests, "backoff", lambda _: 0.0), \
+            mock.patch.object(pace, "LONGEST_WAIT", 0.0):
+        got = download.fetch("http://user:word@127.0.0.1/x", folder / "x", network=Network(),
                              most=LARGEST)
     assert files.sha256(folder / "x") == got.sha256
 
@@ -216,7 +217,7 @@ def chosen(value: tuple[bytes, bool, str | None, str], folder: Path) -> None:
 
     with mock.patch.object(download, "fetch", fetch):
         index, own = plugin_index.ask(at, {"nf-a": version}, "24.10.5", folder,
-                                      Inside())
+                                      Network())
     release = plugin_index.choose(index, url or own, "nf-a", version, "24.10.5")
     assert release.id == "nf-a"
     assert version in (None, release.version)
@@ -243,7 +244,7 @@ def addressed(text: str, _: Path) -> None:
     assert urls.mapped(text, {"https://a/": "file:///b/"}) is not None
     for part in sheets.parts(text):
         reached = sources.at(part, sources.Reach(prefixes={}))[1]
-        web.without_login(str(reached))
+        urls.without_login(str(reached))
 
 
 def braced(text: str, _: Path) -> None:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import AirlockError
-from tasks.core.net import pace, transport
+from tasks.core.net import pace, pools, request
 from tasks.core.registry import client, uploads
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.registry.uploads import Opener
@@ -137,8 +137,8 @@ class Run:
 
 def hurry() -> None:
     """Short waits, small chunks and few limits, so that hundreds of schedules take a minute."""
-    transport.TIMEOUT = 0.3
-    transport.backoff = lambda attempt: 0.002 * attempt  # type: ignore[attr-defined]
+    pools.TIMEOUT = 0.3
+    request.backoff = lambda attempt: 0.002 * attempt  # type: ignore[attr-defined]
     pace.SLOWEST = 0.01
     uploads.CHUNK = 100_000
     client._manifests.clear()

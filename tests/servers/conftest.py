@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from tasks.core import files
-from tasks.core.net import download
 from tasks.core.source import project
 from tasks.runtime import build as runtimes
 from tests.kit import hostile as pipelines
@@ -50,7 +49,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web, runtime: 
     for name, value in pipelines.plant(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(download, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
     made = pipelines.make(tmp_path, web.url, runtime.archive)
     yield made
     own = [made.secret, *files.tree(tmp_path / "home")]

@@ -20,8 +20,9 @@ from tasks.code import git, stage
 from tasks.core import files
 from tasks.core.config import PluginsAt, StoreAt
 from tasks.core.errors import AirlockError, IntegrityError
-from tasks.core.net import download, transport
+from tasks.core.net import download, request
 from tasks.core.net.inside import Inside
+from tasks.core.net.network import Network
 from tasks.core.registry.client import Access, Registries
 from tasks.core.store.store import open_store
 from tasks.plugins import index
@@ -93,18 +94,19 @@ Ask = Callable[[Server, Path], object]
 
 def data(at: Server, folder: Path) -> None:
     download.fetch(at.url.replace("://", f"://me:{SECRET}@") + "/x.fq", folder / "x",
-                   hosts=INSIDE, most=1000)
+                   network=Network(inside=INSIDE), most=1000)
 
 
 def plugins(at: Server, folder: Path) -> None:
-    index.ask(PluginsAt(index=f"{at.url}/plugins.json"), {"nf-a": None}, "24.10.5", folder, INSIDE)
+    index.ask(PluginsAt(index=f"{at.url}/plugins.json"), {"nf-a": None}, "24.10.5", folder,
+              Network(inside=INSIDE))
 
 
 def _registry(at: Server, folder: Path) -> Any:
     login = folder / "config.json"
     login.write_text(json.dumps({"auths": {at.url.partition("://")[2]: {"auth": LOGIN[6:]}}}))
     return Registries(Access(registries={"quay.io": at.url}, ca=folder / "ca.crt",
-                             authfile=login, hosts=INSIDE)).at("quay.io")
+                             authfile=login, network=Network(inside=INSIDE))).at("quay.io")
 
 
 def registry(at: Server, folder: Path) -> None:
@@ -147,9 +149,7 @@ def trusting(authority: tuple[Path, Path, Path], tmp_path: Path,
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setenv(git.TOKEN, SECRET)
-    monkeypatch.setattr(transport, "ATTEMPTS", 1)
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
-    monkeypatch.setattr(download, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(request, "ATTEMPTS", 1)
 
 
 @pytest.mark.parametrize("way", WAYS)

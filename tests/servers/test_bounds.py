@@ -12,7 +12,7 @@ import pytest
 from tasks.core import files
 from tasks.core.config import PluginsAt
 from tasks.core.errors import AirlockError, RegistryError, SourceError
-from tasks.core.net import bounds, download
+from tasks.core.net import bounds, download, request
 from tasks.core.registry import client as registries
 from tasks.core.registry.client import Access, Registries
 from tasks.data import blobs, bucket, ftp
@@ -22,9 +22,9 @@ from tasks.plugins import index
 from tests.kit import buckets, endless
 from tests.kit.endless import DRIPS, FLOODS, OTHERS, Speak
 from tests.kit.registry_memory import Answer, Memory, Request, serve
-from tests.kit.web import LOOPBACK, Web
+from tests.kit.web import Web, near
 
-NEAR = Reach(hosts=LOOPBACK)
+NEAR = Reach(network=near())
 LONGEST = 8.0
 """Seconds in which each of these attacks must have ended; it would go on for ever."""
 
@@ -37,8 +37,7 @@ def low(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(registries, "LARGEST_LIST", 1 << 20)
     monkeypatch.setattr(index, "LARGEST", 1 << 20)
     monkeypatch.setattr(blobs, "LIMIT", 1 << 22)
-    monkeypatch.setattr(download, "LONGEST_WAIT", 0.02)
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.005)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
     begun = time.monotonic()
     yield
     assert time.monotonic() - begun < LONGEST
@@ -71,7 +70,7 @@ def test_an_index_of_plugins(tmp_path: Path, speak: Speak) -> None:
     for at in ({"index": "/plugins.json"}, {"registry": ""}):
         with endless.speaking(speak) as port, pytest.raises(SourceError):
             where = {key: f"http://127.0.0.1:{port}{path}" for key, path in at.items()}
-            index.ask(PluginsAt(**where), {"nf-x": None}, "24.10.5", tmp_path, LOOPBACK)
+            index.ask(PluginsAt(**where), {"nf-x": None}, "24.10.5", tmp_path, near())
         assert not any(path.stat().st_size for path in left(tmp_path))
 
 
@@ -102,7 +101,7 @@ def test_a_token(speak: Speak) -> None:
             "WWW-Authenticate": f'Bearer realm="http://127.0.0.1:{port}/t",service="x"'}, b"")
         with pytest.raises(RegistryError):
             Registries(Access(registries={"it": far.url}, ca=None, authfile=None,
-                              hosts=LOOPBACK)).at("it").manifest("a/b", "1")
+                              network=near())).at("it").manifest("a/b", "1")
 
 
 @pytest.mark.parametrize("speak", [*DRIPS, *FLOODS])
@@ -141,7 +140,7 @@ def test_a_slow_file_that_is_fast_enough_arrives(tmp_path: Path, web: Web,
     found = fetch_all({f"{web.url}/x.fq": ["here"]}, bare(tmp_path))
     assert found[f"{web.url}/x.fq"].size == 1 << 20
     with pytest.raises(SourceError, match="too slow"):
-        download.fetch(f"{web.url}/x.fq", tmp_path / "y", hosts=LOOPBACK, most=1 << 21)
+        download.fetch(f"{web.url}/x.fq", tmp_path / "y", network=near(), most=1 << 21)
     assert not (tmp_path / "y").exists()
 
 
@@ -168,8 +167,8 @@ def test_without_a_limit_there_is_one_that_says_so(tmp_path: Path) -> None:
 
 def test_retries_come_to_an_end(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each brings enough to count for none, and the file never ends."""
-    monkeypatch.setattr(download, "WORTH", 1)
-    monkeypatch.setattr(download, "ATTEMPTS_IN_ALL", 7)
+    monkeypatch.setattr(request, "PROGRESS", 1)
+    monkeypatch.setattr(request, "ATTEMPTS_IN_ALL", 7)
     web.files, web.cuts = {"/x.fq": bytes(10_000)}, {"/x.fq": 10**6}
 
     def growing(self: Web, path: str) -> bytes:
@@ -194,11 +193,9 @@ def test_ftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Speak, dat
 
 
 @pytest.fixture
-def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
-    yield
-    bucket._client.cache_clear()
 
 
 @pytest.mark.usefixtures("keys")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,19 +11,20 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import SourceError
-from tasks.core.net import download
-from tests.kit.web import LOOPBACK, Web
+from tasks.core.net import download, pace, request
+from tasks.core.net.network import Network
+from tests.kit.web import Web, near
 
 BODY = bytes(range(256)) * 20_000
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
 
 
-def fetch(url: str, target: Path) -> download.Fetched:
-    return download.fetch(url, target, hosts=LOOPBACK, most=10**8)
+def fetch(url: str, target: Path, network: Network | None = None) -> download.Fetched:
+    return download.fetch(url, target, network=network or near(), most=10**8)
 
 
 def fetched(web: Web, target: Path, path: str = "/x") -> bytes:
@@ -65,9 +67,9 @@ def test_passing_faults_are_tried_again_and_lasting_ones_are_not(tmp_path: Path,
 
 def test_a_body_that_breaks_each_time_is_an_error(tmp_path: Path, web: Web) -> None:
     web.files, web.statuses = {}, {"/x": [500] * 99}
-    with pytest.raises(SourceError, match=f"500 .*{download.ATTEMPTS} attempts"):
+    with pytest.raises(SourceError, match=f"500 .*{request.ATTEMPTS} attempts"):
         fetched(web, tmp_path / "x")
-    assert web.asked("/x") == download.ATTEMPTS
+    assert web.asked("/x") == request.ATTEMPTS
 
 
 def test_a_host_that_does_not_answer_is_an_error(tmp_path: Path, web: Web) -> None:
@@ -75,7 +77,7 @@ def test_a_host_that_does_not_answer_is_an_error(tmp_path: Path, web: Web) -> No
     web.socket.close()
     with pytest.raises(SourceError) as caught:
         fetch(url.replace(str(web.server_port), "1"), tmp_path / "x")
-    assert "does not take connections" in str(caught.value)
+    assert "Connection refused" in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
 
@@ -100,6 +102,34 @@ def test_a_login_stays_with_its_host(tmp_path: Path, web: Web) -> None:
     fetch(f"{address}/x", tmp_path / "x")
     assert [(path, login is not None) for path, _, login in web.seen] == [("/x", True),
                                                                          ("/y", False)]
+
+
+def test_a_login_that_left_its_host_does_not_come_back(tmp_path: Path, web: Web) -> None:
+    """Else a host could choose what of another is asked with a login that it never had."""
+    web.files = {"/z": BODY}
+    web.redirects = {"/x": web.url.replace("127.0.0.1", "localhost") + "/y", "/y": f"{web.url}/z"}
+    fetch(web.url.replace("http://", "http://user:word@") + "/x", tmp_path / "x")
+    assert [(path, login is not None) for path, _, login in web.seen] == [
+        ("/x", True), ("/y", False), ("/z", False)]
+
+
+def test_a_connection_serves_again(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch,
+                                   ) -> None:
+    """Also after a redirect, a missing file and a whole body."""
+    connections = []
+    real = web.get_request
+
+    def counted() -> tuple[socket.socket, object]:
+        connection, address = real()
+        connections.append(address)
+        return connection, address
+
+    monkeypatch.setattr(web, "get_request", counted)
+    web.files, web.redirects, network = {"/x": BODY}, {"/y": "/x"}, near()
+    for path in ("/x", "/y", "/x"):
+        fetch(f"{web.url}{path}", tmp_path / "x", network)
+        assert download.look(f"{web.url}/none", network) is None
+    assert len(connections) == 1
 
 
 def test_a_proxy_of_the_environment_is_used(tmp_path: Path, web: Web,
@@ -128,6 +158,7 @@ def test_a_host_gets_no_more_connections_than_agreed(tmp_path: Path, web: Web) -
             return b"x"
 
     web.files = Slow({f"/{number}": b"x" for number in range(24)})
+    network = near()
     with ThreadPoolExecutor(24) as threads:
-        list(threads.map(lambda n: fetch(f"{web.url}/{n}", tmp_path / str(n)), range(24)))
-    assert 1 < most <= download.PER_HOST
+        list(threads.map(lambda n: fetch(f"{web.url}/{n}", tmp_path / str(n), network), range(24)))
+    assert 1 < most <= pace.CONNECTIONS

@@ -14,7 +14,6 @@ from tasks.code import folder, stage
 from tasks.core import schema
 from tasks.core.errors import ConfigError, SourceError
 from tasks.core.inputs import staged_data
-from tasks.core.net import download
 from tasks.data.mirror import PlanSpec, mirror, show_plan
 from tasks.data.sources import Reach
 from tasks.resolve.resolve import ResolveSpec, resolve
@@ -26,7 +25,7 @@ from tests.kit.web import Web
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
 
 
 def test_params_and_sheet_are_staged(tmp_path: Path, web: Web, params: dict[str, Any]) -> None:

@@ -17,31 +17,28 @@ import pytest
 
 from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.core.net import download
 from tasks.core.net.transfer import Body, read_note
-from tasks.data import bucket
 from tasks.data.blobs import Blob, Cache, fetch_all
 from tasks.data.sources import Reach, companions, expand, sizes
 from tests.kit import buckets
 from tests.kit.ftp import ftp_server
 from tests.kit.project import ROOT
 from tests.kit.relays import relay
-from tests.kit.web import LOOPBACK, Web
+from tests.kit.web import Web, near
 
 LARGE = bytes(range(256)) * 2**14  # 4 MiB
-NEAR = Reach(hosts=LOOPBACK)
+NEAR = Reach(network=near())
 ODD = "öffentlich/a b+c#1?.fa"
 
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(download, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    bucket._client.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -184,10 +181,10 @@ def test_what_a_killed_run_left_goes_on(web: Web, tmp_path: Path) -> None:
     """kill -9 in mid-download; the next run asks for the rest alone."""
     web.files, web.pause = {"/large.fq": LARGE}, 0.08
     script = ("import sys; from pathlib import Path; from tasks.data.blobs import *;"
-              "from tests.kit.web import LOOPBACK;"
+              "from tests.kit.web import near;"
               "from tasks.data.sources import Reach; root = Path(sys.argv[2]);"
               "fetch_all({sys.argv[1]: ['x']}, Cache(folder=root / 'blobs', known={},"
-              " partial=root / 'partial', reach=Reach(hosts=LOOPBACK)))")
+              " partial=root / 'partial', reach=Reach(network=near())))")
     url = f"{web.url}/large.fq"
     process = subprocess.Popen([sys.executable, "-c", script, url, str(tmp_path)], cwd=ROOT,
                                env={**os.environ, "PYTHONPATH": str(ROOT)})

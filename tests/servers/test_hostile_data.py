@@ -38,7 +38,7 @@ ADDRESSES = {
     f"{FOLDER}{'a/' * 3000}x": "the path leads nowhere",
     f"{PUBLIC}to-file": "redirects from http to file, which is refused",
     f"{PUBLIC}to-jar": "redirects from http to jar, which is refused",
-    f"{PUBLIC}to-nowhere": "redirects to what is no URL",
+    f"{PUBLIC}to-nowhere": "points to what is no URL",
     f"{PUBLIC}round": "more than 10 redirects",
     f"{PUBLIC}a%0Ab.fq": "control characters",
     f"{PUBLIC}a\x1b[2Jb.fq": "control characters",

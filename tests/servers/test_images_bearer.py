@@ -25,7 +25,7 @@ from tests.kit import registries as servers
 from tests.kit import tls, web
 from tests.kit.image_steps import steps
 from tests.kit.registries import PASSWORD, USER, Server
-from tests.kit.web import LOOPBACK
+from tests.kit.web import near
 
 
 def _base64url(data: bytes) -> str:
@@ -103,7 +103,7 @@ def target(tokens: Tokens, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def access(target: Server, authfile: Path) -> Access:
     return Access(registries={target.address: target.url}, ca=None, authfile=authfile,
-                  hosts=LOOPBACK)  # the token server's address is another
+                  network=near())  # the token server's address is another
 
 
 def test_push_mount_and_pull_with_tokens_that_are_kept(

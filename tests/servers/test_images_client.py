@@ -12,6 +12,7 @@ import pytest
 
 from tasks.core.errors import RegistryError
 from tasks.core.net import pace
+from tasks.core.net.network import Network
 from tasks.core.registry import uploads
 from tasks.core.registry.client import MANIFESTS, Access, Registries, Registry
 from tasks.core.registry.uploads import Opener
@@ -25,7 +26,7 @@ DIGEST = "sha256:" + hashlib.sha256(DATA).hexdigest()
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.005)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
 
 
 @pytest.fixture
@@ -34,8 +35,9 @@ def far() -> Iterator[Memory]:
         yield memory
 
 
-def client(url: str) -> Registry:
-    return Registries(Access(registries={"it": url}, ca=None, authfile=None)).at("it")
+def client(url: str, network: Network | None = None) -> Registry:
+    return Registries(Access(registries={"it": url}, ca=None, authfile=None,
+                             network=network or Network())).at("it")
 
 
 def handed(data: bytes = DATA, piece: int = 70_000) -> Opener:
@@ -99,7 +101,7 @@ def test_a_download_that_gets_nowhere_ends(far: Memory) -> None:
 def test_a_sources_connection_is_given_back_with_its_last_byte(far: Memory) -> None:
     """What it is sent to may answer long after that, and others wait for the source."""
     registry = client(far.url)
-    connections = pace.host(registry.address).connections
+    connections = registry.limits.connections
     far.add_blob("a/b", DATA)
     with registry.blob("a/b", DIGEST, len(DATA)) as chunks:
         assert connections._busy == 1
@@ -110,7 +112,7 @@ def test_a_sources_connection_is_given_back_with_its_last_byte(far: Memory) -> N
 
 def test_a_blob_that_goes_to_its_own_host_takes_one_connection(far: Memory) -> None:
     registry = client(far.url)
-    limits = pace.host(registry.address)
+    limits = registry.limits
     limits.connections.allow(1)
     far.add_blob("a/b", DATA)
     registry.upload("a/c", DIGEST, len(DATA), lambda: registry.blob("a/b", DIGEST, len(DATA)))
@@ -189,7 +191,7 @@ def test_a_refused_rate_slows_all_that_follows(far: Memory, monkeypatch: pytest.
                                                ) -> None:
     """A registry that takes twenty requests a second, as quay.io takes a few."""
     monkeypatch.setattr(pace, "LESSON", 0.05)
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.1)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.1)
     seen: list[float] = []
     refused = []
 
@@ -202,12 +204,13 @@ def test_a_refused_rate_slows_all_that_follows(far: Memory, monkeypatch: pytest.
         return None
 
     far.spoil = spoil
-    registry = client(far.url)
+    network = Network()
+    registry = client(far.url, network)
     for _ in range(25):
         registry.ping()
     assert refused
     assert len(refused) < 8
-    assert pace.host(far.url[7:]).pace.interval > 0.03
+    assert network.hosts.at(far.url[7:]).pace.interval > 0.03
 
 
 def test_hubs_used_up_limit_ends_at_once_and_says_how_long(far: Memory) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from tasks.core.net import pace
+from tasks.core.net.network import Network
 from tasks.core.registry.client import Access, Registries, Registry
 from tests.kit.registry_memory import Memory, once, serve
 
@@ -20,7 +20,7 @@ from tests.kit.registry_memory import Memory, once, serve
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of milliseconds, so that five attempts take no time."""
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.005)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
 
 
 @pytest.fixture
@@ -29,8 +29,9 @@ def far() -> Iterator[Memory]:
         yield memory
 
 
-def client(memory: Memory) -> Registry:
-    return Registries(Access(registries={"it": memory.url}, ca=None, authfile=None)).at("it")
+def client(memory: Memory, network: Network | None = None) -> Registry:
+    return Registries(Access(registries={"it": memory.url}, ca=None, authfile=None,
+                             network=network or Network())).at("it")
 
 
 @contextmanager
@@ -75,7 +76,7 @@ def hundred_pings(gate: Gate, most: int) -> int:
     """The limit that is learnt from a hundred requests of 48 threads, of which `most` may run."""
     with serve(Memory(lock=gate)) as memory:
         registry = client(memory)
-        connections = pace.host(registry.address).connections
+        connections = registry.limits.connections
         connections.allow(most)
         with ThreadPoolExecutor(48) as pool:
             for done in [pool.submit(registry.ping) for _ in range(100)]:
@@ -91,7 +92,7 @@ def test_a_sites_own_registry_gets_more_connections_up_to_its_limit() -> None:
 
 def test_a_storm_of_429_takes_the_connections_back(far: Memory) -> None:
     registry = client(far)
-    connections = pace.host(registry.address).connections
+    connections = registry.limits.connections
     connections.allow(32)
     connections.limit = 32
     far.spoil = once(lambda request: True, (429, {"Retry-After": "0"}, b""), 3)
@@ -103,9 +104,9 @@ def test_a_storm_of_429_takes_the_connections_back(far: Memory) -> None:
 
 def test_few_connections_to_one_host() -> None:
     """Eight at once for the whole process, whatever the number of threads and clients."""
-    gate = Gate()
+    gate, network = Gate(), Network()
     with serve(Memory(lock=gate)) as memory:
-        clients = [client(memory) for _ in range(3)]
+        clients = [client(memory, network) for _ in range(3)]
         threads = [threading.Thread(target=client.ping) for client in clients * 10]
         for thread in threads:
             thread.start()

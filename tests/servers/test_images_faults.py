@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import ImageError, IntegrityError, RegistryError
-from tasks.core.net.inside import NOWHERE, Inside
+from tasks.core.net.network import Network
 from tasks.core.registry.client import MANIFESTS, SCHEMA1, Access, Registries
 from tasks.images import plan
 from tasks.images.destination import Destination
@@ -33,7 +33,7 @@ HOME = Destination(address="nexus.example.org", prefix="in")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of milliseconds, so that five attempts take no time."""
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.005)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
 
 
 @pytest.fixture
@@ -52,10 +52,10 @@ def near() -> Iterator[Memory]:
 
 
 def registries(far: Memory, near: Memory | None = None, authfile: Path | None = None,
-               hosts: Inside = NOWHERE) -> Registries:
+               network: Network | None = None) -> Registries:
     return Registries(Access(registries={"quay.io": far.url,
                                          HOME.address: near.url if near else far.url},
-                             ca=None, authfile=authfile, hosts=hosts))
+                             ca=None, authfile=authfile, network=network or Network()))
 
 
 def locked(known: Registries) -> list[Image]:
@@ -336,7 +336,7 @@ def test_a_redirect_elsewhere_gets_no_credentials(far: Memory, near: Memory,
 
     far.spoil = spoil
     near.blobs = far.blobs
-    resolve(registries(far, authfile=login, hosts=NOWHERE.naming(near.url)),
+    resolve(registries(far, authfile=login, network=Network().naming(near.url)),
             parse("quay.io/a/one:1"), "linux/amd64", NOW)
     assert near.count("GET", "/blobs/") == 1
     assert all("authorization" not in each.headers for each in near.seen)

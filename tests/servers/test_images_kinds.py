@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import HostError, ImageError
-from tasks.core.net.inside import NOWHERE
+from tasks.core.net.network import Network
 from tasks.core.registry.client import Access, Registries
 from tasks.images.destination import Destination
 from tasks.images.lock import lock_images
@@ -63,7 +63,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             registries={"quay.io": f"{source.url}/quay.io", "docker.io": f"{source.url}/docker.io",
                         "gone.example.org": "http://127.0.0.1:1"}, ca=ca,
             authfile=servers.login_files(root / "auth", [one.address, two.address]),
-            hosts=NOWHERE.naming(*(f"https://{each.address}" for each in (one, two)))))
+            network=Network().naming(*(f"https://{each.address}" for each in (one, two)))))
 
 
 def steps(world: World, folder: Path, *images: str, platforms: tuple[str, ...] = (),
@@ -265,7 +265,7 @@ def test_what_is_extra_moved_gone_or_silent_is_told_and_no_fault(
 def test_a_silent_source_is_no_fault(world: World, tmp_path: Path,
                                      monkeypatch: pytest.MonkeyPatch,
                                      capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.0)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.0)
     at = steps(world, tmp_path, NEW, BOTH)
     at.lock_and_mirror()
     silent = replace(world.access, registries={**world.access.registries,

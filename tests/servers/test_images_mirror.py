@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import AirlockError, ImageError, IntegrityError, RegistryError
-from tasks.core.net.inside import NOWHERE
+from tasks.core.net.network import Network
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.images.destination import Destination
@@ -47,7 +47,7 @@ class World:
         return Access(registries={"quay.io": f"{self.source.url}/quay.io",
                                   "docker.io": f"{self.source.url}/docker.io"},
                       ca=self.ca, authfile=self.authfile,
-                      hosts=NOWHERE.naming(f"https://{self.target.address}"))
+                      network=Network().naming(f"https://{self.target.address}"))
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +266,7 @@ def test_verify_finds_drift_between_lock_and_receipt(
 
 def test_verify_keeps_the_receipt_where_the_registry_is_down(
         world: World, tmp_path: Path, three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.0)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.0)
     at = steps(world, tmp_path, three[:1])
     at.lock_and_mirror()
     address = f"127.0.0.1:{servers.free_port()}"

@@ -194,7 +194,7 @@ def test_a_flipped_byte_at_the_source_is_refused_and_named(tmp_path: Path) -> No
 
 def test_a_body_that_breaks_off_is_fetched_again(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.0)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.0)
     layer = hashlib.sha256(SHARED).hexdigest()
     broken: list[str] = []
 

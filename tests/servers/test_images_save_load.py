@@ -15,6 +15,8 @@ import pytest
 
 from tasks.core import files
 from tasks.core.errors import IntegrityError, RegistryError
+from tasks.core.net.inside import EVERYWHERE
+from tasks.core.net.network import Network
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.core.trust import signature
@@ -63,7 +65,8 @@ class Gap:
 
     def load_spec(self) -> LoadSpec:
         return LoadSpec(pipeline="hello", layout=self.staged.prod,
-                        trust=self.staged.trust.absolute())
+                        trust=self.staged.trust.absolute(),
+                        network=Network(inside=EVERYWHERE))
 
     def see(self, source: str) -> dict[str, object]:
         """What skopeo says of an image at the offline registry."""

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tasks.core import files
 from tasks.core.config import PluginsAt
 from tasks.core.errors import RegistryError, SourceError
 from tasks.core.net import download
-from tasks.core.net.inside import NOWHERE
+from tasks.core.net.network import Network
 from tasks.core.registry.client import Access, Registries
 from tasks.data import bucket
 from tasks.data.blobs import Cache, fetch_all
@@ -83,8 +83,7 @@ def within6() -> Iterator[Listener]:
 
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "LONGEST_WAIT", 0.02)
-    monkeypatch.setattr("tasks.core.net.transport.backoff", lambda attempt: 0.005)
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
 
 
 def named(web: Web) -> Reach:
@@ -221,7 +220,6 @@ def test_a_bucket_s_server_that_points_inside(within: Listener, tmp_path: Path,
     """Its answer names another region; where AWS would be asked there, a resolver leads inside."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
-    bucket._client.cache_clear()
     with resolving(monkeypatch, listed_s3_amazonaws_com=["127.0.0.1"]):
         with pytest.raises(SourceError, match=r"hosts\.inside"):
             sizes({"s3://listed/x": ["here"]}, Reach(buckets={"listed": "aws"}))
@@ -245,7 +243,7 @@ def test_data_of_ftp_come_from_the_server_that_was_asked(
     with ftp_server(tmp_path / "root") as port, pytest.raises(SourceError):
         fetch_all({f"ftp://127.0.0.1:{port}/x.fa": ["here"]},
                   Cache(folder=tmp_path / "b", partial=tmp_path / "p", known={}, reach=Reach(
-                      hosts=NOWHERE.naming(f"ftp://127.0.0.1:{port}"))))
+                      network=Network().naming(f"ftp://127.0.0.1:{port}"))))
     assert asked
 
 
@@ -281,8 +279,8 @@ def test_an_upload_that_is_to_go_inside(far: Memory, within: Listener) -> None:
             if request.method == "POST" else None
 
     far.spoil = spoil
-    with ExitStack() as stack, pytest.raises(RegistryError, match="wants uploads at"):
-        registry(far).upload("a/b", "sha256:" + "0" * 64, 1, lambda: stack)
+    with pytest.raises(RegistryError, match="wants uploads at"):
+        registry(far).upload("a/b", "sha256:" + "0" * 64, 1, lambda: nullcontext([b"x"]))
 
 
 def test_an_image_of_a_registry_inside(within: Listener) -> None:
@@ -301,15 +299,15 @@ def test_a_plugin_whose_zip_lies_inside(web: Web, within: Listener, tmp_path: Pa
                  "/v1/plugins/dependencies": json.dumps({"plugins": entry}).encode()}
     at = (PluginsAt(index=f"{web.url}/plugins.json") if answers == "index"
           else PluginsAt(registry=web.url))
-    hosts = NOWHERE.naming(web.url)
-    known, base = index.ask(at, {"nf-x": "1.0.0"}, "24.10.5", tmp_path, hosts)
+    network = Network().naming(web.url)
+    known, base = index.ask(at, {"nf-x": "1.0.0"}, "24.10.5", tmp_path, network)
     release = index.choose(known, base, "nf-x", "1.0.0", "24.10.5")
     with pytest.raises(SourceError, match=r"hosts\.inside"):
-        download.fetch(release.url, tmp_path / "x.zip", hosts=hosts, most=1000)
+        download.fetch(release.url, tmp_path / "x.zip", network=network, most=1000)
 
 
 def test_an_index_that_redirects_inside(web: Web, within: Listener, tmp_path: Path) -> None:
     web.redirects["/plugins.json"] = f"http://127.0.0.1:{within.port}/"
     with pytest.raises(SourceError, match=r"hosts\.inside"):
         index.ask(PluginsAt(index=f"{web.url}/plugins.json"), {}, "24.10.5", tmp_path,
-                  NOWHERE.naming(web.url))
+                  Network().naming(web.url))

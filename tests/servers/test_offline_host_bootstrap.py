@@ -13,6 +13,8 @@ import pytest
 from tasks.core import files
 from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, RegistryError
+from tasks.core.net.inside import EVERYWHERE
+from tasks.core.net.network import Network
 from tasks.core.nextflow.machine import this_machine
 from tasks.core.schema import read_json
 from tasks.offline_host.bootstrap import BootstrapSpec, bootstrap, lacking, see_registry
@@ -53,20 +55,20 @@ def login(folder: Path, address: str, password: str) -> Path:
 
 
 def test_the_registry_is_seen_over_verified_tls(registry: str, tmp_path: Path) -> None:
-    ca = tmp_path / "registry.crt"
-    see_registry(registry, ca, login(tmp_path, registry, PASSWORD))
+    ca, network = tmp_path / "registry.crt", Network(inside=EVERYWHERE)
+    see_registry(registry, ca, login(tmp_path, registry, PASSWORD), network)
     wrong, _ = self_signed(tmp_path, "wrong")
     for distrusted in (wrong, None):
         with pytest.raises(RegistryError, match=r"certificate of .* is not trusted") as told:
-            see_registry(registry, distrusted, tmp_path / "config.json")
+            see_registry(registry, distrusted, tmp_path / "config.json", network)
         assert f"/etc/docker/certs.d/{registry}/ca.crt" in str(told.value)
     with pytest.raises(RegistryError, match="without a login, and none is known"):
-        see_registry(registry, ca, tmp_path / "none")
+        see_registry(registry, ca, tmp_path / "none", network)
     with pytest.raises(RegistryError, match="wrong user or password") as told:
-        see_registry(registry, ca, login(tmp_path, registry, "a-wrong-word"))
+        see_registry(registry, ca, login(tmp_path, registry, "a-wrong-word"), network)
     assert "a-wrong-word" not in str(told.value)
     with pytest.raises(RegistryError, match="Connection refused"):
-        see_registry("127.0.0.1:9", ca, tmp_path / "config.json")
+        see_registry("127.0.0.1:9", ca, tmp_path / "config.json", network)
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
     empty.mkdir()
     spec = BootstrapSpec(
         pipeline="hello", layout=fetched.prod, launch=fetched.prod.launch, trust=fetched.trust,
-        engine=Engine(url=f"unix://{tmp_path}/no.sock"),
+        network=Network(inside=EVERYWHERE), engine=Engine(url=f"unix://{tmp_path}/no.sock"),
         machine=this_machine({"PATH": str(empty)}))
     folder = fetched.prod.release(fetched.id())
     release = read_json(folder / "release.json", "release")

@@ -26,8 +26,8 @@ from tasks.core.errors import (
     SourceError,
 )
 from tasks.core.inputs import sheets
-from tasks.core.net import download, pace, transport
-from tasks.core.net.inside import NOWHERE
+from tasks.core.net import download, pace, redirects
+from tasks.core.net.network import Network
 from tasks.core.nextflow import versions
 from tasks.core.registry import auth, credentials, jws
 from tasks.core.registry.client import MANIFESTS, NEXT, Manifest
@@ -127,13 +127,13 @@ def test_no_link_takes_long() -> None:
 @pytest.mark.parametrize("location", ["https://[", "https://h:x/", "//h:99999/"])
 def test_an_address_that_is_none(tmp_path: Path, location: str) -> None:
     with pytest.raises(RegistryError, match="no URL"):
-        transport.joined("https://h/v2/", location)
+        redirects.joined("https://h/v2/", location)
     plugins = [{"id": "a", "releases": [{"version": "1", "url": location}]}]
     with pytest.raises(SourceError, match="no URL"):
         index.choose(plugins, "https://p.example.org/plugins.json", "a", "1", "24.10.5")
     if "://" in location:
         with pytest.raises(SourceError, match="no URL"):
-            download.fetch(location, tmp_path / "x", hosts=NOWHERE, most=1)
+            download.fetch(location, tmp_path / "x", network=Network(), most=1)
 
 
 @pytest.mark.parametrize("entry", [{"auth": "é="}, {"auth": 7}, {"auth": "/8=="}])

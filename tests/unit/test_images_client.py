@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import RegistryError
-from tasks.core.net.pace import Connections, Host, Pace, pause, slot
-from tasks.core.net.transport import origin, proxy_for
+from tasks.core.net.pace import Connections, Host, Hosts, Pace, pause
+from tasks.core.net.pools import proxy_for
+from tasks.core.net.redirects import origin
 from tasks.core.registry import credentials
 from tasks.core.registry.auth import challenges
 from tasks.core.registry.client import endpoint
@@ -117,10 +118,10 @@ def test_origins() -> None:
 
 def test_a_thread_shares_its_slot_with_itself() -> None:
     """Else eight threads that copy within one registry would wait for each other for ever."""
-    done = []
+    done, hosts = [], Hosts()
 
     def work() -> None:
-        with slot("one.example.org"), slot("one.example.org"):
+        with hosts.at("one.example.org").slot(), hosts.at("one.example.org").slot():
             done.append(True)
 
     threads = [threading.Thread(target=work) for _ in range(20)]

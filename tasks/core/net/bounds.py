@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tasks.core.errors import SourceError
+from tasks.core.errors import NetError
 from tasks.core.net.inside import Inside
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ SHORT = 1 << 14
 Base = TypeVar("Base")
 
 
-class Exceeded(SourceError):
+class Exceeded(NetError):
     """What came was too much, or too slow: what has arrived of it is of no use."""
 
 

@@ -1,33 +1,35 @@
-"""Downloads: resumed when they break off, polite to each host."""
+"""Files at http:// and https:// addresses: asked about, and fetched from where it broke off."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from tasks.core import files
 from tasks.core.errors import IntegrityError, SourceError
-from tasks.core.net import urls, web
+from tasks.core.net import bounds, urls
 from tasks.core.net.bounds import LARGEST, Exceeded
-from tasks.core.net.inside import Inside
-from tasks.core.net.pace import CONNECTIONS, host, slot
-from tasks.core.net.transfer import Body, Passing
+from tasks.core.net.network import Network
+from tasks.core.net.pace import pause
+from tasks.core.net.request import RETRIED, Broken, Transport, persist, reason
+from tasks.core.net.transfer import Body, Denied, Found
+from tasks.core.parsing import whole_number
 
-PER_HOST = CONNECTIONS
-ATTEMPTS = 5
-"""How often in a row a request is sent that brings less than `WORTH` bytes."""
-ATTEMPTS_IN_ALL = 100
-"""How often a request is sent at most, whatever each has brought."""
-WORTH = 1 << 20
-LONGEST_WAIT = 60.0
-"""Seconds that a server's wish for a pause is obeyed for; more is an error that says so."""
+if TYPE_CHECKING:
+    import urllib3
 
-T = TypeVar("T")
+MISSING = (404, 410)
+UNSURE = (400, 403, 405, 501)
+"""What servers answer to HEAD although they would answer GET: signed URLs name their method."""
+SETTLED = 60
+"""Seconds that a file must have been left alone before its date proves its content."""
+COMPRESSED = (".gz", ".tgz", ".bgz", ".z", ".bz2", ".xz", ".zst", ".zip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +40,12 @@ class Fetched:
     size: int
 
 
-def fetch(url: str, target: Path, *, hosts: Inside, most: int) -> Fetched:
+def fetch(url: str, target: Path, *, network: Network, most: int) -> Fetched:
     """Write what lies at `url` (http, https; file for a site's own map) to the file `target`.
 
-    `hosts` says what of the inner network may be asked, `most` how many bytes are taken. Proxies
-    come from the usual variables, CAs from the system. A broken transfer goes on from where it
-    broke, if the server can say that the content is the same (RFC 9110, If-Range).
-    Raises SourceError, whose text holds no secret of the URL.
+    At most `most` bytes are taken. A broken transfer goes on from where it broke, if the server
+    can say that the content is the same (RFC 9110, If-Range). Raises SourceError, whose text
+    holds no secret of the URL.
     """
     def count(further: int) -> None:
         if body.size + further > most:
@@ -62,7 +63,8 @@ def fetch(url: str, target: Path, *, hosts: Inside, most: int) -> Fetched:
             if urlsplit(url).scheme == "file":
                 copy(Path(unquote(urlsplit(url).path)), body)
             else:
-                persist(url, lambda: web.receive(url, body, hosts, is_large=most > LARGEST),
+                persist(url, network.hosts,
+                        lambda: receive(url, body, network, is_large=most > LARGEST),
                         so_far=lambda: body.size)
     except Exceeded:
         target.unlink()
@@ -94,36 +96,104 @@ def copy(path: Path, body: Body) -> None:
         raise SourceError("the file changed while it was read", where=path)
 
 
-def persist(url: str, ask: Callable[[], T], *, so_far: Callable[[], int] = lambda: 0) -> T:
-    """What `ask` returns, asked again after Passing, within the limits of the URL's host.
+def look(url: str, network: Network) -> Found | None:
+    """Return what the server says of a file without sending it; None where there is none."""
+    response = _ask("HEAD", url, {}, network)
+    bounds.dismiss(response)
+    if response.status in UNSURE:
+        response = _ask("GET", url, {"Range": "bytes=0-0"}, network)
+        bounds.dismiss(response)
+    _refuse_transient(response, url)
+    if response.status in MISSING:
+        return None
+    if response.status not in (200, 206, 416):
+        raise _refused(response, url)
+    headers = response.headers
+    whole = re.fullmatch(r"bytes (?:\d+-\d+|\*)/(\d+)", headers.get("Content-Range", ""))
+    length = headers.get("Content-Length", "") if response.status == 200 else ""
+    return Found(size=whole_number(whole[1] if whole else length), validator=_validator(headers),
+                 page=headers.get("Content-Type", "").lower().startswith("text/html"))
 
-    What brought the count of `so_far` up by `WORTH` bytes counts as no failure. Raises
-    SourceError at last.
+
+def receive(url: str, body: Body, network: Network, *, is_large: bool = True) -> None:
+    """Bring what `body` lacks, in one request; Broken where another may bring more.
+
+    What isn't large has a minute or two in all; else what counts is the average speed.
     """
-    address = urlsplit(url).netloc.rpartition("@")[2]
-    attempt, in_all, mark = 0, 0, so_far()
-    while True:
-        try:
-            with slot(address) as at:
-                at.wait()
-                return ask()
-        except Passing as fault:
-            attempt = 1 if so_far() - mark >= WORTH else attempt + 1
-            mark, in_all = max(mark, so_far()), in_all + 1
-            if attempt == ATTEMPTS or in_all == ATTEMPTS_IN_ALL:
-                tried = ATTEMPTS if attempt == ATTEMPTS else in_all
-                raise SourceError(f"{fault} ({tried} attempts)", where=urls.redact(url),
-                                  todo="look at the network, HTTPS_PROXY and NO_PROXY, and "
-                                       "hosts.urls in the site's config") from fault
-            _pause(url, attempt, fault.wait, address)
+    from urllib3.exceptions import HTTPError
+    resumed = body.size > 0 and body.validator is not None
+    response = _ask("GET", url, {"Range": f"bytes={body.size}-",
+                                 "If-Range": body.validator or ""} if resumed else {}, network)
+    if is_large:
+        bounds.allow_large(response)
+    try:
+        _begin(response, body, url)
+        for block in response.stream(files.CHUNK, decode_content=False):
+            body.add(block)
+    except HTTPError as error:
+        raise Broken(reason(error)) from error
+    finally:
+        bounds.dismiss(response)
+    if body.total is not None and body.size != body.total:
+        what = f"the server sent {body.size} bytes of the {body.total} that it named"
+        if body.size > body.total:
+            body.restart(None)
+        raise Broken(what)
 
 
-def _pause(url: str, attempt: int, asked: float | None, address: str) -> None:
-    if asked is None:
-        time.sleep(min(LONGEST_WAIT, 0.25 * 2 ** attempt))
-    elif asked > LONGEST_WAIT:
-        raise SourceError(f"the host asks to wait {asked:.0f} seconds", where=urls.redact(url),
-                          todo="run the same command again after that time; what has arrived is "
-                               "kept")
-    else:
-        host(address).rest(asked)  # every thread of this process
+def _ask(method: str, url: str, headers: Mapping[str, str],
+         network: Network) -> urllib3.BaseHTTPResponse:
+    """Return the answer to one request, with the login that the URL may hold."""
+    from urllib3.util import make_headers
+    address, login = urls.without_login(url)
+    return Transport(network).once(method, address, {
+        **headers, **(make_headers(basic_auth=login) if login else {})})
+
+
+def _begin(response: urllib3.BaseHTTPResponse, body: Body, url: str) -> None:
+    """Judge the answer's head: go on, start anew, try again, or give up."""
+    headers = response.headers
+    if response.status == 206:
+        part = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
+        if part and whole_number(part[1]) == body.size and body.validator:
+            body.expect(whole_number(part[2]))
+            return
+        body.restart(None)
+        raise Broken("the server sent another part than was asked for")
+    if response.status == 416:
+        body.restart(None)
+        raise Broken("the file became shorter meanwhile")
+    _refuse_transient(response, url)
+    if response.status != 200:
+        raise _refused(response, url)
+    coding = headers.get("Content-Encoding", "identity").lower()
+    if coding != "identity" and not urlsplit(url).path.lower().endswith(COMPRESSED):
+        raise SourceError(f"the server sends it packed ({coding}), though it was asked not to, and "
+                          "nothing that arrives is unpacked", where=urls.redact(url))
+    body.restart(_validator(headers), whole_number(headers.get("Content-Length", "")))
+
+
+def _refuse_transient(response: urllib3.BaseHTTPResponse, url: str) -> None:
+    if response.status in RETRIED:
+        raise Broken(f"{response.status} {response.reason or ''}".rstrip(), status=response.status,
+                     wait=pause(response.headers, urls.redact(url)))
+
+
+def _refused(response: urllib3.BaseHTTPResponse, url: str) -> SourceError:
+    kind = Denied if response.status in (401, 403) else SourceError
+    return kind(f"{response.status} {response.reason or ''}".rstrip(), where=urls.redact(url))
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    """The entity tag, else the date where it proves as much (RFC 9110, 8.8.1 and 8.8.2.2)."""
+    from email.utils import parsedate_to_datetime
+    tag = headers.get("ETag", "")
+    if tag.startswith('"'):
+        return tag
+    changed = headers.get("Last-Modified", "")
+    try:
+        now: datetime = parsedate_to_datetime(headers.get("Date", ""))
+        age = (now - parsedate_to_datetime(changed)).total_seconds()
+    except (TypeError, ValueError):
+        return None
+    return changed if not tag and age >= SETTLED else None

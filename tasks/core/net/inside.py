@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from tasks.core.errors import SourceError
+from tasks.core.errors import NetError
 from tasks.core.frozen import frozen
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -33,7 +33,7 @@ NOBODY = {socket.AF_INET: "240.0.0.1", socket.AF_INET6: "100::1"}
 """Addresses that no machine has: one that can listen there could at any address."""
 
 
-class Refused(SourceError):
+class Refused(NetError):
     """An address inside that the site doesn't name."""
 
 
@@ -59,7 +59,7 @@ class Inside:
         try:
             found = socket.getaddrinfo(host.strip("[]"), port, 0, socket.SOCK_STREAM)
         except UnicodeError as error:
-            raise SourceError("that is no host's name", where=host) from error
+            raise NetError("that is no host's name", where=host) from error
         self._judge(host, port, [str(place[0]) for *_, place in found])
         fault: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
         for family, kind, protocol, _, place in found[:MOST]:

@@ -1,6 +1,6 @@
-"""What this process owes to each host: few connections, a pace, and a rest when it asks for one.
+"""The pace of requests: how many connections to a host, how fast, and its rests when it asks.
 
-All of it holds for the whole process, whatever the number of tasks, clients and threads.
+One `Hosts` holds for the whole process: whoever asks a host learns from what others were answered.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from types import TracebackType
 
 from tasks.core import parsing
-from tasks.core.errors import RegistryError
+from tasks.core.errors import NetError
 
 CONNECTIONS = 8
 """Requests under way at once to one host."""
@@ -23,6 +23,8 @@ SLOWER, SLACK = 2.0, 0.004
 """The factor, and seconds more, by which an answer may be slower than the fastest of its host."""
 RATES = {"quay.io": 8.0}
 """Requests a second to begin with, where a host is known to refuse more; it answers 429 then."""
+BUSY = (429, 503)
+"""Statuses whose Retry-After is for all that is asked of the host (RFC 6585, RFC 9110)."""
 LONGEST_WAIT = 60.0
 """Seconds that a server's wish for a pause is obeyed for; more is an error that says so."""
 SLOWEST = 2.0
@@ -138,53 +140,54 @@ class Host:
         self.rest_until = max(self.rest_until, time.monotonic() + seconds)
 
     def learn(self, status: int, headers: Mapping[str, str]) -> None:
-        """What an answer tells of the host's limits."""
+        """Take into account what an answer says of the host's limits."""
         if status == 429:
             self.pace.refused(time.monotonic())
             self.connections.refused()
-            return
-        self.pace.accepted(time.monotonic())
-        reset = headers.get("ratelimit-reset", "")
-        seconds = parsing.whole_number(reset)
-        if remaining(headers) == 0 and seconds is not None and seconds <= LONGEST_WAIT:
+        else:
+            self.pace.accepted(time.monotonic())
+        seconds = (retry_after(headers.get("Retry-After", "")) if status in BUSY else
+                   parsing.whole_number(headers.get("ratelimit-reset", ""))
+                   if remaining(headers) == 0 else None)
+        if seconds is not None and seconds <= LONGEST_WAIT:
             self.rest(seconds)
 
+    @contextmanager
+    def slot(self) -> Iterator[Host]:
+        """One of the host's connections; a thread that has one already shares it with itself."""
+        depth = getattr(self.held, "depth", 0)
+        with self.connections if depth == 0 else nullcontext():
+            self.held.depth = depth + 1
+            try:
+                yield self
+            finally:
+                self.held.depth = depth
 
-_hosts: dict[str, Host] = {}
-_hosts_lock = threading.Lock()
 
+class Hosts:
+    """The limits of all hosts that a process asks."""
 
-def host(address: str) -> Host:
-    """The limits of `host[:port]`."""
-    with _hosts_lock:
-        if address not in _hosts:
-            _hosts[address] = Host(address)
-        return _hosts[address]
+    def __init__(self) -> None:
+        self._hosts: dict[str, Host] = {}
+        self._lock = threading.Lock()
 
-
-@contextmanager
-def slot(address: str) -> Iterator[Host]:
-    """One of the host's connections; a thread that has one already shares it with itself."""
-    at = host(address)
-    depth = getattr(at.held, "depth", 0)
-    with at.connections if depth == 0 else nullcontext():
-        at.held.depth = depth + 1
-        try:
-            yield at
-        finally:
-            at.held.depth = depth
+    def at(self, address: str) -> Host:
+        """The limits of `host[:port]`."""
+        with self._lock:
+            if address not in self._hosts:
+                self._hosts[address] = Host(address)
+            return self._hosts[address]
 
 
 def remaining(headers: Mapping[str, str]) -> int | None:
     """Requests that are left, by `ratelimit-remaining: 76;w=21600` (docs.docker.com)."""
-    told = headers.get("ratelimit-remaining", "").partition(";")[0].strip()
-    return parsing.whole_number(told)
+    return parsing.whole_number(headers.get("ratelimit-remaining", "").partition(";")[0].strip())
 
 
 def pause(headers: Mapping[str, str], where: str) -> float | None:
     """Seconds that a refusing server asks to wait: Retry-After, or its limit's reset.
 
-    None where it doesn't say; RegistryError where it is longer than anyone would wait for.
+    None where it doesn't say; NetError where it is longer than anyone would wait for.
     """
     seconds = retry_after(headers.get("Retry-After", ""))
     window = headers.get("ratelimit-limit", "").partition(";w=")
@@ -193,20 +196,20 @@ def pause(headers: Mapping[str, str], where: str) -> float | None:
         seconds = float(reset) if reset.isdecimal() else None
     if seconds is not None and seconds > LONGEST_WAIT:
         limit = f"of {window[0]} in {window[2]} seconds " if window[2] else ""
-        raise RegistryError(f"the registry asks to wait {seconds:.0f} seconds (its rate limit "
-                            f"{limit}is used up)", where=where,
-                            todo="run the same command again after that time; what was moved is "
-                                 "kept. A login often has a higher limit")
+        raise NetError(f"the server asks to wait {seconds:.0f} seconds (its rate limit {limit}is "
+                       "used up)", where=where,
+                       todo="run the same command again after that time; what has arrived is "
+                            "kept. A login often has a higher limit")
     return seconds
 
 
-def retry_after(told: str) -> float | None:
+def retry_after(text: str) -> float | None:
     """Seconds by Retry-After, a number or a date (RFC 9110, 10.2.3)."""
     from email.utils import parsedate_to_datetime
-    if told.isdecimal():
-        return float(told)
+    if text.isdecimal():
+        return float(text)
     try:
-        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (TypeError, ValueError):
         return None
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from tasks.core.net import bounds
 from tasks.core.net.inside import Inside
+from tasks.core.net.pools import CONNECT_TIMEOUT, TIMEOUT, Pools
 
 if TYPE_CHECKING:
     import urllib3
-
-TIMEOUT = (15, 60)
-"""Seconds to connect, and between two bytes."""
 
 
 def ca_bundle(session: Any) -> str | None:
@@ -33,32 +30,10 @@ def pool(url: str, ca: str | None, *, connections: int) -> urllib3.PoolManager:
     OSError where the CAs can't be read.
     """
     import ssl
-
-    import urllib3
     is_folder = ca is not None and Path(ca).is_dir()
     context = ssl.create_default_context(cafile=None if is_folder else ca,
                                          capath=ca if is_folder else None)
-    options: Any = {"maxsize": connections, "ssl_context": context,
-                    "timeout": urllib3.Timeout(*TIMEOUT)}
-    proxy = _proxy(url)
-    if proxy is None:
-        manager = urllib3.PoolManager(**options)
-    else:
-        login = urllib3.util.parse_url(proxy).auth
-        manager = urllib3.ProxyManager(
-            proxy, proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
-            **options)
-    manager.pool_classes_by_scheme = bounds.pools(None)
-    return manager
-
-
-def _proxy(url: str) -> str | None:
-    import urllib.request
-    parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.netloc):
-        return None
-    proxies = urllib.request.getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+    return Pools(None, context, connections=connections).at(url)
 
 
 def use(client: Any, hosts: Inside, *, connections: int) -> None:
@@ -82,8 +57,8 @@ def use(client: Any, hosts: Inside, *, connections: int) -> None:
             return super().send(request)
 
     http = Session(verify=ca_bundle(botocore.session.Session()) or True,
-                   proxies=utils.get_environ_proxies(client.meta.endpoint_url), timeout=TIMEOUT,
-                   max_pool_connections=connections)
+                   proxies=utils.get_environ_proxies(client.meta.endpoint_url),
+                   timeout=(CONNECT_TIMEOUT, TIMEOUT), max_pool_connections=connections)
 
     def send(request: Any, **_: Any) -> Any:
         answer = http.send(request)

@@ -15,17 +15,10 @@ from typing import IO, Any
 
 from tasks.core import files
 from tasks.core.errors import HostError, SourceError
+from tasks.core.net.request import Broken
 
 NOTED = 1.0
 """Seconds between notes of how far a transfer is: about what a killed run loses."""
-
-
-class Passing(Exception):
-    """A fault that may be gone at the next attempt; `wait` is what the server asked for."""
-
-    def __init__(self, what: str, wait: float | None = None) -> None:
-        self.wait = wait
-        super().__init__(what)
 
 
 class Denied(SourceError):
@@ -99,7 +92,7 @@ class Body:
         if self.total is not None and self.size + len(block) > self.total:
             total = self.total
             self.restart(None)
-            raise Passing(f"the server sends more than the {total} bytes that it named")
+            raise Broken(f"the server sends more than the {total} bytes that it named")
         self._counted(len(block))
         with _on_disk(self._stream):
             self._stream.write(block)

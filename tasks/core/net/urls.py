@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 _SECRET = re.compile(r"token|signature|secret|passw|credential|^sig$", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -45,6 +45,19 @@ def prefix_of(url: str, prefixes: Mapping[str, str]) -> str | None:
     """The longest of the `prefixes` that `url`, without its login, starts with."""
     public = _USER.sub("", url, count=1)
     return max((each for each in prefixes if public.startswith(each)), key=len, default=None)
+
+
+def without_login(url: str) -> tuple[str, str | None]:
+    """The URL without its login and fragment, and the login, `user[:password]`, in plain."""
+    parts = urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=host, fragment="")), unquote(login) or None
+
+
+def shown(url: str) -> str:
+    """`url` without user and query, for errors of requests: all of a query may be secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def redact(url: str) -> str:

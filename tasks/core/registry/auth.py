@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from tasks.core import parsing
 from tasks.core.errors import RegistryError
-from tasks.core.net.transport import ATTEMPTS, Broken, Transport, joined
+from tasks.core.net.redirects import joined
+from tasks.core.net.request import ATTEMPTS, Broken, Transport
 from tasks.core.registry import credentials
 from tasks.core.registry.credentials import Login
 from tasks.core.registry.streams import chunks_of

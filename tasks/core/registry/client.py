@@ -9,16 +9,17 @@ import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core import parsing
 from tasks.core.errors import IntegrityError, RegistryError
 from tasks.core.net import bounds
-from tasks.core.net.inside import NOWHERE, Inside
-from tasks.core.net.pace import Host, slot
-from tasks.core.net.transport import ATTEMPTS, Broken, Transport, joined, origin
+from tasks.core.net.network import Network
+from tasks.core.net.pace import Host
+from tasks.core.net.redirects import joined, origin
+from tasks.core.net.request import ATTEMPTS, Broken, Transport
 from tasks.core.registry.auth import Refused
 from tasks.core.registry.docker_hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.downloads import Download
@@ -50,15 +51,12 @@ NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """How registries are reached: the site's map of hosts, its CA and its logins.
-
-    `hosts` says what else of the inner network may be asked.
-    """
+    """How registries are reached: the site's map of hosts, its CA and its logins."""
 
     registries: Mapping[str, str]
     ca: Path | None
     authfile: Path | None
-    hosts: Inside = NOWHERE
+    network: Network = field(default_factory=Network)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +87,7 @@ class Registries:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._transport = Transport(access.ca, access.hosts.naming(*access.registries.values()))
+        self._transport = Transport(access.network.naming(*access.registries.values()), access.ca)
         self._made: dict[str, Registry] = {}
         self._lock = threading.Lock()
 
@@ -235,7 +233,7 @@ class Registry(Endpoint):
             yield iter((_small[url],))
             return
         with ExitStack() as held:
-            limits = held.enter_context(slot(self.address))
+            limits = held.enter_context(self.limits.slot())
             chunks = held.enter_context(Download(self, url, self.pull(path), name))
             good = _then_close(checked(chunks, digest, size, name, url), held, limits)
             if 0 < size <= SMALL and len(_small) < MANY:

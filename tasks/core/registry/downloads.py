@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tasks.core import parsing
 from tasks.core.net import bounds
-from tasks.core.net.transport import ATTEMPTS, Broken
+from tasks.core.net.request import ATTEMPTS, Broken
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.streams import chunks_of
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from tasks.core.errors import RegistryError, SourceError
 from tasks.core.net import bounds
-from tasks.core.net.transport import ATTEMPTS, Body, Transport, joined
+from tasks.core.net.pace import Host
+from tasks.core.net.redirects import joined
+from tasks.core.net.request import ATTEMPTS, Body, Transport
 from tasks.core.registry.auth import Authenticator
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ class Endpoint:
         self._below = parts.path.strip("/")
         self._auth = Authenticator(self.base, authfile, transport)
 
+    @property
+    def limits(self) -> Host:
+        """How many connections to this registry there may be, and the pace of its requests."""
+        return self.transport.limits(self.base)
+
     def ask(self, method: str, url: str, scopes: tuple[str, ...], name: str,
             headers: Mapping[str, str] | None = None, body: Body = None, *,
             attempts: int = ATTEMPTS) -> urllib3.BaseHTTPResponse:
@@ -36,9 +43,8 @@ class Endpoint:
         for _ in range(3):
             permit = self._auth.header(scopes)
             response = self.transport.send(
-                method, url, {"Accept-Encoding": "identity", "User-Agent": "nf-airlock",
-                              **(headers or {}), **permit},
-                body, attempts=1 if once else attempts)
+                method, url, {**(headers or {}), **permit}, body,
+                attempts=1 if once else attempts)
             if method == "HEAD" or response.status in (401, 403):
                 bounds.dismiss(response)
             if response.status == 403:

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tasks.core.errors import IntegrityError, RegistryError, SourceError
-from tasks.core.net.transport import Broken
+from tasks.core.errors import IntegrityError, RegistryError
+from tasks.core.net.request import Broken
 
 if TYPE_CHECKING:
     import urllib3
@@ -46,8 +46,6 @@ def chunks_of(response: urllib3.BaseHTTPResponse, name: str, most: int | None = 
             if most is not None and count > most:
                 raise RegistryError(f"the answer for {name} is longer than {most} bytes")
             yield chunk
-    except SourceError as error:  # too much, or too slow
-        raise RegistryError(error.what, where=name, todo=error.todo) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise Broken(f"the transfer of {name} ended early: {type(error).__name__}",
                      todo="run the same command again") from None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tasks.core import parsing
 from tasks.core.errors import RegistryError
 from tasks.core.net import bounds
-from tasks.core.net.transport import ATTEMPTS, Broken
+from tasks.core.net.request import ATTEMPTS, Broken
 from tasks.core.registry.endpoint import Endpoint
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """The site's and its pipelines' configuration, frozen, in the shape of the YAML that users write.
 
-A new key goes into its schema and into one class here: config_fields.py reads it by its type.
+A new key goes into its schema and into one class here: fields.py reads it by its type.
 A default that says something stands in the schema; here a key that may be left out has nothing.
 """
 
-# Annotations are not postponed: config_fields.py reads them as types.
+# Annotations are not postponed: fields.py reads them as types.
 
 from collections.abc import Mapping
 from dataclasses import field

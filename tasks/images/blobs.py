@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +12,12 @@ from tasks.core import files, parsing
 from tasks.core.errors import HostError, IntegrityError
 from tasks.core.registry.client import Manifest
 from tasks.core.registry.streams import CHUNK, checked
+from tasks.core.shared import Shared
 from tasks.images.reference import DIGEST
 
 MANIFEST = 4 * 2**20
 """Bytes of a manifest or index: what registries take (OCI distribution specification)."""
-_writing: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
-_writing_guard = threading.Lock()
+_writing = Shared()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +49,7 @@ class Blobs:
     def keeping(self, digest: str) -> Iterator[Path]:
         """Hold the right to write this blob: pipelines share blobs, and run in parallel."""
         path = self.path(digest)
-        with _writing_guard:
-            lock = _writing[path.absolute()]
-        with lock:
+        with _writing.once(path.absolute(), threading.Lock):
             for left in path.parent.glob(f".{path.name}.*.part"):
                 left.unlink()  # of a killed run
             yield path

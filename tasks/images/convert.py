@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasks.core.errors import RegistryError
 from tasks.core.registry.client import Manifest, Registries, Registry
 from tasks.core.registry.uploads import Opener
 from tasks.core.schema import read_json
@@ -67,9 +66,7 @@ def carry(contents: HostContents, target: Registry, image: Image, path: str, fol
                 holders.repositories.add(path)
         for reference in (result.manifest, image.source.tag):
             if reference and not target.put_manifest(path, reference, converted.manifest):
-                raise RegistryError(f"{target.host} has no place for {image.source}: it misses a "
-                                    "blob that was just uploaded", where=path,
-                                    todo="see the registry's log; its blob store may be damaged")
+                raise target.lost_blob(path, str(image.source))
         return result
 
 

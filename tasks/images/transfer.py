@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from tasks.core.errors import RegistryError
 from tasks.core.net import pace
 from tasks.core.parallel import Work, run_chains
 from tasks.core.progress import Progress
@@ -45,8 +44,7 @@ class Transfer:
         large, small = (
             [partial(self._bring, blob) for blob in plan.blobs if (blob.moved > SMALL) is is_large]
             for is_large in (True, False))
-        complete = [partial(self._finish, move) for move in moves
-                    if not self._arrivals.is_awaited(move)]
+        complete = [partial(self._finish, move) for move in self._arrivals.whole()]
         with Progress(title, sizes) as progress:
             self._progress = progress
             run_chains([*small, *complete], large, threads=THREADS, heavy_at_once=UPLOADS)
@@ -111,10 +109,7 @@ class Transfer:
                 continue
             self._restore(image, target)
             if not target.put_manifest(move.repository, references[-1], manifest):
-                raise RegistryError(f"{target.host} has no place for {image.source}: it "
-                                    "misses a blob that was just uploaded",
-                                    where=move.repository, todo="see the registry's log; its "
-                                    "blob store may be damaged")
+                raise target.lost_blob(move.repository, str(image.source))
 
     def _check(self, reading: _Reading, check: Check) -> list[Work]:
         """Ask one thing of an image that was put; after the last, mend what was wrong."""
@@ -163,9 +158,10 @@ class _Arrivals:
             for place in awaited:
                 self._waiting.setdefault(place, []).append(number)
 
-    def is_awaited(self, move: ImageMove) -> bool:
-        """Whether anything must arrive before the image's manifests can be put."""
-        return bool(self._awaited[self._moves.index(move)])
+    def whole(self) -> list[ImageMove]:
+        """The images that wait for nothing, before anything has arrived."""
+        return [move for move, awaited in zip(self._moves, self._awaited, strict=True)
+                if not awaited]
 
     def complete(self, address: str, path: str, digest: str) -> list[ImageMove]:
         """Take a blob's arrival into account: the images that wait for nothing else."""

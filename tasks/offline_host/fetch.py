@@ -127,7 +127,7 @@ def _release(store: Store, spec: FetchSpec, name: str, listed: bytes,
     if release["pipeline"] != spec.pipeline:
         raise IntegrityError(f"this is a release of another pipeline, {release['pipeline']!r}",
                              where=where, todo=CARRY_AGAIN)
-    own = f"{release['revision']}-{files.sha256_bytes(listed)[:12]}"
+    own = checksums.release_id(release["revision"], listed)
     if own != name:
         raise IntegrityError(f"the release under the name {name} is {own}", where=where,
                              todo=CARRY_AGAIN)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.core import files
 from tasks.core.paths import PipelinePaths
 
 PROMOTION = "promotion.json"
@@ -65,8 +64,3 @@ def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
         f"nextflow-{runtime}.tar": ("runtime", layout.runtime(runtime)),
         "offline.config": ("config", layout.offline_config),
     }
-
-
-def release_id(revision: str, listed: bytes) -> str:
-    """`<revision>-<12 of the SHA-256 of SHA256SUMS>`."""
-    return f"{revision}-{files.sha256_bytes(listed)[:12]}"

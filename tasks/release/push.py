@@ -19,7 +19,7 @@ from tasks.core.trust import checksums, promotions
 from tasks.core.trust.promotions import Promotion
 from tasks.release import places
 from tasks.release.contents import source_of
-from tasks.release.places import BEFORE_RELEASE, PROMOTED, PROMOTION, SEALED, SMOKE, release_id
+from tasks.release.places import BEFORE_RELEASE, PROMOTED, PROMOTION, SEALED, SMOKE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def push_release(spec: PushSpec) -> str:
     folder = spec.layout.release
     release = read_json(folder / "release.json", "release")
     listed = (folder / "SHA256SUMS").read_bytes()
-    name = release_id(release["revision"], listed)
+    name = checksums.release_id(release["revision"], listed)
     store = open_store(spec.store)
     title = f"push:release:{spec.pipeline}"
     blobs = [*_blobs(spec, release), _upload(checksums.blob_key("release.json", files.sha256(
@@ -68,7 +68,7 @@ def push_smoke(spec: PushSpec) -> str:
     """Send what the smoke run wrote: evidence beside the release, not part of it."""
     folder = spec.layout.release
     release = read_json(folder / "release.json", "release")
-    name = release_id(release["revision"], (folder / "SHA256SUMS").read_bytes())
+    name = checksums.release_id(release["revision"], (folder / "SHA256SUMS").read_bytes())
     uploads = [_upload(f"smoke/{spec.pipeline}/{name}/{path}", spec.layout.smoke / path)
                for path in SMOKE]
     return _finish(spec.part, spec.store, uploads, spec.layout.push_receipt(spec.part))

@@ -17,7 +17,6 @@ from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check, read_json
 from tasks.core.trust import checksums
 from tasks.release import contents
-from tasks.release.places import release_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ def make(spec: ReleaseSpec) -> str:
     listed = checksums.format_sums(digests)
     files.write_bytes(folder / "SHA256SUMS", listed)
     size = sum(file.size for file in carried)
-    return (f"{release_id(about['revision'], listed)}: {len(digests)} files, "
+    return (f"{checksums.release_id(about['revision'], listed)}: {len(digests)} files, "
             f"{files.human_size(size)}")
 
 

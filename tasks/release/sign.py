@@ -14,9 +14,9 @@ from tasks.core.config.settings import Signing, StoreAt
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.schema import read_json
 from tasks.core.store.store import open_store
-from tasks.core.trust import promotions, signature
+from tasks.core.trust import checksums, promotions, signature
 from tasks.core.trust.promotions import Promotion, Subject
-from tasks.release.places import PROMOTION, release_id
+from tasks.release.places import PROMOTION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def sign_release(spec: SignSpec) -> str:
     folder = spec.layout.release
     listed = folder / "SHA256SUMS"
     revision = read_json(folder / "release.json", "release")["revision"]
-    name = release_id(revision, listed.read_bytes())
+    name = checksums.release_id(revision, listed.read_bytes())
     return _sign(listed, name, Subject(pipeline=spec.pipeline), spec.store, spec.signing)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.core import files
 from tasks.core.config.settings import Signing, StoreAt
 from tasks.core.paths import OfflinePaths, PipelinePaths
-from tasks.core.trust import signature
+from tasks.core.trust import checksums, signature
 from tasks.offline_host.fetch import FetchSpec
 from tasks.offline_host.freshness import Host
 from tasks.release import places, push, release, sign
@@ -72,7 +72,7 @@ class Staged:
 
     def id(self) -> str:
         listed = (self.layout.release / "SHA256SUMS").read_bytes()
-        return places.release_id("dev", listed)
+        return checksums.release_id("dev", listed)
 
 
 def stage(pipeline: str = "hello") -> Staged:

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import IntegrityError
-from tasks.core.trust.checksums import blob_key, format_sums, parse_sums
-from tasks.release.places import release_id
+from tasks.core.trust.checksums import blob_key, format_sums, parse_sums, release_id
 from tasks.release.release import safe_revision
 
 NAMES = st.text(st.characters(exclude_characters="\\/", exclude_categories=("Cc", "Cs")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 
 from tasks.core import files
-from tasks.core.store.s3_signature import EMPTY_SHA256, quote_key, quote_query, sign
+from tasks.core.store.s3_signature import quote_key, quote_query, sign
+
+EMPTY_SHA256 = hashlib.sha256().hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from tasks.core.config import fields
 from tasks.core.config.settings import ARCHIVES, TOOL, Config, Pipeline, Site
 from tasks.core.config.yaml_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
-from tasks.core.schema import schema
+from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
              "tool")
@@ -103,7 +103,6 @@ def _refuse_other_tool(variables: Mapping[str, str], path: Path) -> None:
         return
     own = "a checkout, and was not carried"
     if path.is_file():
-        from tasks.core.schema import read_json
         own = read_json(path, "tool")["id"]
     if own != variables["tool"]:
         raise ConfigError(f"this tool is {own}, and {variables['tool']} was asked for",

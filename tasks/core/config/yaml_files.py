@@ -13,8 +13,8 @@ from typing import Any
 
 from tasks.core import files, nofollow, parsing
 from tasks.core.errors import ConfigError
+from tasks.core.schema import SCHEMAS, check
 
-SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 MAX_CONFIG = 2**20
 """Bytes of a configuration file."""
 Raw = dict[str, Any]
@@ -55,7 +55,6 @@ class ConfigFiles:
         return raw
 
     def _passes(self, raw: Raw, schema: str, path: Path) -> bool:
-        from tasks.core.schema import check
         try:
             check(raw, schema, where=path)
         except ConfigError as error:

@@ -6,14 +6,13 @@ import contextlib
 import json
 import os
 import re
-import stat
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, processes
-from tasks.core.errors import CommandError, SourceError
+from tasks.core import files, nofollow, processes
+from tasks.core.errors import CommandError, IntegrityError, SourceError
 from tasks.core.inputs import sheets
 from tasks.core.nextflow import isolation
 from tasks.core.nextflow.environment import SHORT_LIVED
@@ -111,8 +110,6 @@ def keep(detail: Path, log: Path) -> None:
     """Keep a file that Nextflow wrote where code that nobody has read could replace it by a link,
     by a pipe or by something without an end; it lies directly in a folder that the code can't.
     """
-    with contextlib.suppress(OSError):
-        opened = os.open(detail, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(opened, "rb") as stream:
-            if stat.S_ISREG(os.fstat(opened).st_mode):
-                files.write_bytes(log, stream.read(MAX_LOG))
+    with (contextlib.suppress(OSError, IntegrityError),
+          nofollow.reading(detail.parent, detail.name) as stream):
+        files.write_bytes(log, stream.read(MAX_LOG))

@@ -293,6 +293,12 @@ class Registry(Endpoint):
             return False
         raise error
 
+    def lost_blob(self, path: str, image: str) -> RegistryError:
+        """Return the error of a manifest that is refused again, now that its blobs were sent."""
+        return RegistryError(f"{self.host} has no place for {image}: it misses a blob that was "
+                             "just uploaded", where=path,
+                             todo="see the registry's log; its blob store may be damaged")
+
     def _get(self, url: str, scopes: tuple[str, ...], name: str,
              most: int) -> tuple[urllib3.BaseHTTPResponse, bytes]:
         """An answer of 200 or 404 with its bytes, asked for again where the connection breaks."""

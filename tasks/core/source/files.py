@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 
-from tasks.core import files
-from tasks.core import nofollow as opened_file
+from tasks.core import files, nofollow
 from tasks.core.errors import SourceError
 from tasks.core.source.groovy.tokens import Token, tokenize
 from tasks.core.source.groovy.values import PROJECT
@@ -90,8 +89,8 @@ class Sources:
         if self._archive is None:
             size = (self.place / path).stat().st_size
             if size > most:
-                raise opened_file.too_large(most, path)
-            return opened_file.read(self.place / path, most=size)
+                raise nofollow.too_large(most, path)
+            return nofollow.read(self.place / path, most=size)
         try:
             reader = self._archive.extractfile(self._members[path])
         except KeyError:
@@ -99,7 +98,7 @@ class Sources:
         if reader is None:
             raise SourceError(f"{path} is a link to nothing in the archive", where=self.place)
         if reader.seek(0, os.SEEK_END) > most:
-            raise opened_file.too_large(most, path)
+            raise nofollow.too_large(most, path)
         reader.seek(0)
         return reader.read()
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from tasks.core import files, nofollow
-from tasks.core.errors import IntegrityError, StoreError
-from tasks.core.store.interface import Stored, take, within
+from tasks.core.errors import StoreError
+from tasks.core.store.interface import Stored, refuse_changed, take, within
 
 
 class FolderStore:
@@ -44,7 +44,7 @@ class FolderStore:
                 while block := reader.read(files.CHUNK):
                     digest.update(block)
                     writer.write(block)
-                _expect(digest.hexdigest(), sha256, path)
+                refuse_changed(digest.hexdigest(), sha256, path)
         except OSError as error:
             raise self._fault(error, key) from error
         return None
@@ -91,9 +91,3 @@ class FolderStore:
                               todo="push the release again, or carry the whole store")
         return StoreError(f"the store's folder: {error.strerror}", where=self._root / key,
                           todo="free space or mend the rights there, then run this again")
-
-
-def _expect(actual: str, wanted: str, path: Path) -> None:
-    if actual != wanted:
-        raise IntegrityError(f"a file has changed: sha256 {actual}, expected {wanted}", where=path,
-                             todo="remove it, so that the step that makes it runs again")

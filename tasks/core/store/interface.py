@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from tasks.core import nofollow
-from tasks.core.errors import StoreError
+from tasks.core.errors import IntegrityError, StoreError
 
 THREADS = 16
 """Transfers at a time, for the whole process: parts of a push run in parallel."""
@@ -73,6 +73,13 @@ def take(chunks: Iterable[bytes], writer: IO[bytes], *, most: int, where: str) -
             raise nofollow.too_large(most, where)
         writer.write(chunk)
     return size
+
+
+def refuse_changed(actual: str, wanted: str, path: Path) -> None:
+    """IntegrityError where a file on its way into a store has another SHA-256 than it should."""
+    if actual != wanted:
+        raise IntegrityError(f"a file has changed: sha256 {actual}, expected {wanted}", where=path,
+                             todo="remove it, so that the step that makes it runs again")
 
 
 def within(prefix: str, keys: Iterable[str]) -> Sequence[str]:

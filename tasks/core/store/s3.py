@@ -17,7 +17,7 @@ from tasks.core import files
 from tasks.core.config.settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.parsing import whole_number
-from tasks.core.store.interface import Stored, is_immutable, take, within
+from tasks.core.store.interface import Stored, is_immutable, refuse_changed, take, within
 from tasks.core.store.s3_client import Body, Bucket, Request, Response, texts
 from tasks.core.store.s3_faults import Refusal, explain
 
@@ -85,14 +85,13 @@ class S3Store:
         return self._put(key, body)
 
     def put_bytes(self, key: str, data: bytes) -> None:
-        self._put(key, Body(read=lambda: data, size=len(data), sha256=files.sha256_bytes(data)))
+        self._put(key, Body.of(data))
 
     def _put(self, key: str, body: Body) -> str | None:
         """Send an object whole; its tag, if the server says that it has checked the bytes."""
-        checksum = _base64(bytes.fromhex(body.sha256))
         response = self._bucket.ask(Request(method="PUT", key=self._key(key), body=body,
-                                            headers={**_checked(checksum), **_only_once(key)}))
-        return (response.headers.get("ETag") if response.headers.get(CHECKSUM) == checksum
+                                            headers={**_checked(body), **_only_once(key)}))
+        return (response.headers.get("ETag") if response.headers.get(CHECKSUM) == body.checksum
                 else None)
 
     def _put_parts(self, key: str, path: Path, sha256: str) -> None:
@@ -105,15 +104,14 @@ class S3Store:
         try:
             parts = []
             for number, body in enumerate(_parts(path, self._part, sha256), start=1):
-                checksum = _base64(bytes.fromhex(body.sha256))
                 sent = ask("PUT", query={"partNumber": str(number), "uploadId": upload},
-                           headers=_checked(checksum), body=body)
-                parts.append(f"<Part><PartNumber>{number}</PartNumber><ChecksumSHA256>{checksum}"
-                             f"</ChecksumSHA256><ETag>{escape(sent.headers.get('ETag', ''))}"
-                             "</ETag></Part>")
+                           headers=_checked(body), body=body)
+                tag = escape(sent.headers.get("ETag", ""))
+                parts.append(f"<Part><PartNumber>{number}</PartNumber><ChecksumSHA256>"
+                             f"{body.checksum}</ChecksumSHA256><ETag>{tag}</ETag></Part>")
             data = f"<CompleteMultipartUpload>{''.join(parts)}</CompleteMultipartUpload>".encode()
-            ended = ask("POST", query={"uploadId": upload}, headers=_only_once(key), body=Body(
-                read=lambda: data, size=len(data), sha256=files.sha256_bytes(data)))
+            ended = ask("POST", query={"uploadId": upload}, headers=_only_once(key),
+                        body=Body.of(data))
             result = self._bucket.parse(ended.data, key)
             if result.tag.rpartition("}")[2] == "Error":  # found once 200 was under way
                 raise StoreError(f"the store did not put the parts together: "
@@ -210,23 +208,16 @@ def _parts(path: Path, part: int, sha256: str) -> Iterator[Body]:
             digest.update(block)
         yield Body(read=partial(_read, path, start, length), size=length,
                    sha256=digest.hexdigest())
-    if whole.hexdigest() != sha256:
-        raise IntegrityError(f"a file has changed: sha256 {whole.hexdigest()}, expected {sha256}",
-                             where=path,
-                             todo="remove it, so that the step that makes it runs again")
+    refuse_changed(whole.hexdigest(), sha256, path)
 
 
-def _checked(checksum: str) -> dict[str, str]:
+def _checked(body: Body) -> dict[str, str]:
     """Have the server check a body; some keep the checksum only where its algorithm is named."""
-    return {CHECKSUM: checksum, "x-amz-sdk-checksum-algorithm": "SHA256"}
+    return {CHECKSUM: body.checksum, "x-amz-sdk-checksum-algorithm": "SHA256"}
 
 
 def _only_once(key: str) -> dict[str, str]:
     return {"if-none-match": "*"} if is_immutable(key) else {}
-
-
-def _base64(digest: bytes) -> str:
-    return base64.b64encode(digest).decode()
 
 
 def _sha256(checksum: str, noted: str | None) -> str | None:

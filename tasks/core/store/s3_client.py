@@ -6,6 +6,7 @@ What answers is judged by what comes: each answer has a bound on its bytes and i
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import random
 import time
@@ -22,7 +23,7 @@ from tasks.core.errors import StoreError
 from tasks.core.net import bounds, s3_http
 from tasks.core.store import s3_faults
 from tasks.core.store.interface import THREADS
-from tasks.core.store.s3_signature import EMPTY_SHA256, quote_key, quote_query, sign
+from tasks.core.store.s3_signature import quote_key, quote_query, sign
 
 if TYPE_CHECKING:
     import urllib3
@@ -44,8 +45,18 @@ class Body:
     size: int
     sha256: str
 
+    @classmethod
+    def of(cls, data: bytes) -> Body:
+        """Return what sends these bytes."""
+        return cls(read=lambda: data, size=len(data), sha256=files.sha256_bytes(data))
 
-NOTHING = Body(read=lambda: b"", size=0, sha256=EMPTY_SHA256)
+    @property
+    def checksum(self) -> str:
+        """The SHA-256 as S3 has it, in base64."""
+        return base64.b64encode(bytes.fromhex(self.sha256)).decode()
+
+
+NOTHING = Body.of(b"")
 
 
 @dataclass(frozen=True, kw_only=True)

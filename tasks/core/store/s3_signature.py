@@ -14,8 +14,6 @@ from functools import lru_cache
 from typing import Protocol
 from urllib.parse import quote
 
-EMPTY_SHA256 = hashlib.sha256().hexdigest()
-
 
 class Credentials(Protocol):
     """An access key, as botocore hands it out."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +10,11 @@ from pathlib import Path
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.parallel import run_all
 from tasks.core.progress import Progress
+from tasks.core.shared import Shared
 from tasks.core.store.interface import THREADS, Store, Stored, is_immutable
 
 _slots = threading.BoundedSemaphore(THREADS)
-_key_locks: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
-_key_locks_guard = threading.Lock()
+_key_locks = Shared()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +60,7 @@ class _Push:
     def bring(self, upload: Upload, progress: Progress) -> Stored:
         """Have the store hold a file; what it said of that, or of the bytes it was sent."""
         wanted = Stored(key=upload.key, size=upload.size, sha256=upload.sha256)
-        with _key_locks_guard:
-            lock = _key_locks[self._store.url, upload.key]
-        with lock, _slots:
+        with _key_locks.once((self._store.url, upload.key), threading.Lock), _slots:
             held = self._held(upload.key)
             if held != wanted:
                 if held is not None and is_immutable(upload.key):

@@ -52,6 +52,11 @@ def _check(path: str) -> None:
         raise IntegrityError(f"the path {path!r} holds a backslash, which is not allowed here")
 
 
+def release_id(revision: str, listed: bytes) -> str:
+    """`<revision>-<12 of the SHA-256 of SHA256SUMS>`."""
+    return f"{revision}-{files.sha256_bytes(listed)[:12]}"
+
+
 def blob_key(path: str, digest: str) -> str:
     """Where the store keeps a carried file: once, whatever release names it."""
     return f"blobs/sha256/{digest}/{path.rpartition('/')[2]}"

@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
+from tasks.core.net.network import Network
+from tasks.core.registry.client import Access, Registries, Registry
 from tests.kit.images import OCI, OCI_CONFIG, OCI_LAYER
 from tests.kit.web import Quiet, Server, running
 
@@ -162,6 +164,12 @@ def once(condition: Callable[[Request], bool], answer: Answer, times: int = 1,
         return None
 
     return spoil
+
+
+def client(url: str, network: Network | None = None) -> Registry:
+    """A client of the registry at a URL, which images name as the host `it`."""
+    return Registries(Access(registries={"it": url}, ca=None, authfile=None,
+                             network=network or Network())).at("it")
 
 
 @contextmanager

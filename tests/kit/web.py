@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import socket
 import ssl
 import threading
 import time
@@ -23,6 +24,15 @@ STEP = 1 << 16
 def near() -> Network:
     """What a site says whose servers are those of these tests."""
     return Network(inside=Inside(allowed=("127.0.0.0/8", "::1")))
+
+
+def was_reached(listener: socket.socket) -> bool:
+    """Whether anybody connected to a listener that doesn't block."""
+    try:
+        listener.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Quiet(BaseHTTPRequestHandler):

@@ -17,7 +17,21 @@ from tasks.core.source import resolved_config
 from tasks.runtime import build as runtimes
 from tests.kit import hostile as pipelines
 from tests.kit.project import MAVEN, ROOT
+from tests.kit.registry_memory import Memory, serve
 from tests.kit.web import Web, serving
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses of milliseconds between attempts, so that five of them take no time."""
+    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
+
+
+@pytest.fixture
+def far() -> Iterator[Memory]:
+    """A registry in memory, which notes what it is asked."""
+    with serve(Memory()) as memory:
+        yield memory
 
 
 @pytest.fixture
@@ -44,12 +58,11 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> runtimes.Runtime:
 
 @pytest.fixture
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web, runtime: runtimes.Runtime,
-            capfd: pytest.CaptureFixture[str]) -> Iterator[pipelines.Hostile]:
+            quick: None, capfd: pytest.CaptureFixture[str]) -> Iterator[pipelines.Hostile]:
     """A hostile pipeline and a user with credentials: after the test none has got anywhere."""
     for name, value in pipelines.plant(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
     made = pipelines.make(tmp_path, web.url, runtime.archive)
     yield made
     own = [made.secret, *files.tree(tmp_path / "home")]

@@ -30,14 +30,13 @@ LONGEST = 8.0
 
 
 @pytest.fixture(autouse=True)
-def low(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def low(monkeypatch: pytest.MonkeyPatch, quick: None) -> Iterator[None]:
     """Bounds that a test can wait for; each test must end soon."""
     monkeypatch.setattr(bounds, "RESPONSE_TIME", 0.6)
     monkeypatch.setattr(bounds, "MAX_SMALL_RESPONSE", 1 << 22)
     monkeypatch.setattr(registries, "LARGEST_LIST", 1 << 20)
     monkeypatch.setattr(index, "MAX_INDEX", 1 << 20)
     monkeypatch.setattr(blobs, "DEFAULT_LIMIT", 1 << 22)
-    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
     begun = time.monotonic()
     yield
     assert time.monotonic() - begun < LONGEST

@@ -15,12 +15,9 @@ from tasks.core.net import download, pace, request
 from tasks.core.net.network import Network
 from tests.kit.web import Web, near
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 BODY = bytes(range(256)) * 20_000
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
 
 
 def fetch(url: str, target: Path, network: Network | None = None) -> download.Fetched:

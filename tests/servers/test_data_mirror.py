@@ -22,10 +22,7 @@ from tests.kit.data import PUBLIC, READS, data_spec, sha256
 from tests.kit.project import ROOT
 from tests.kit.web import Web
 
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def test_params_and_sheet_are_staged(tmp_path: Path, web: Web, params: dict[str, Any]) -> None:

@@ -32,8 +32,7 @@ ODD = "öffentlich/a b+c#1?.fa"
 
 
 @pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
+def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quick: None) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))

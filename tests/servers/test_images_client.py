@@ -14,30 +14,16 @@ from tasks.core.errors import RegistryError
 from tasks.core.net import pace
 from tasks.core.net.network import Network
 from tasks.core.registry import uploads
-from tasks.core.registry.client import MANIFESTS, Access, Registries, Registry
+from tasks.core.registry.client import MANIFESTS
 from tasks.core.registry.uploads import Opener
 from tests.kit import registries as servers
 from tests.kit import registry_streams as streams
-from tests.kit.registry_memory import Answer, Memory, Request, serve
+from tests.kit.registry_memory import Answer, Memory, Request, client
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 DATA = bytes(range(256)) * 20_000
 DIGEST = "sha256:" + hashlib.sha256(DATA).hexdigest()
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
-
-
-@pytest.fixture
-def far() -> Iterator[Memory]:
-    with serve(Memory()) as memory:
-        yield memory
-
-
-def client(url: str, network: Network | None = None) -> Registry:
-    return Registries(Access(registries={"it": url}, ca=None, authfile=None,
-                             network=network or Network())).at("it")
 
 
 def handed(data: bytes = DATA, piece: int = 70_000) -> Opener:

@@ -13,25 +13,9 @@ from functools import partial
 import pytest
 
 from tasks.core.net.network import Network
-from tasks.core.registry.client import Access, Registries, Registry
-from tests.kit.registry_memory import Memory, once, serve
+from tests.kit.registry_memory import Memory, client, once, serve
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses of milliseconds, so that five attempts take no time."""
-    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
-
-
-@pytest.fixture
-def far() -> Iterator[Memory]:
-    with serve(Memory()) as memory:
-        yield memory
-
-
-def client(memory: Memory, network: Network | None = None) -> Registry:
-    return Registries(Access(registries={"it": memory.url}, ca=None, authfile=None,
-                             network=network or Network())).at("it")
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @contextmanager
@@ -44,7 +28,7 @@ def test_what_refuses_one_request_is_not_asked_for_it_again(
         far: Memory, status: int) -> None:
     far.spoil = lambda request: (status, {}, b"") if "digest" in request.query and (
         request.method == "POST") else None
-    registry = client(far)
+    registry = client(far.url)
     for name in ("one", "two"):
         data = name.encode()
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
@@ -75,7 +59,7 @@ class Gate:
 def hundred_pings(gate: Gate, most: int) -> int:
     """The limit that is learnt from a hundred requests of 48 threads, of which `most` may run."""
     with serve(Memory(lock=gate)) as memory:
-        registry = client(memory)
+        registry = client(memory.url)
         connections = registry.limits.connections
         connections.allow(most)
         with ThreadPoolExecutor(48) as pool:
@@ -91,7 +75,7 @@ def test_a_sites_own_registry_gets_more_connections_up_to_its_limit() -> None:
 
 
 def test_a_storm_of_429_takes_the_connections_back(far: Memory) -> None:
-    registry = client(far)
+    registry = client(far.url)
     connections = registry.limits.connections
     connections.allow(32)
     connections.limit = 32
@@ -106,7 +90,7 @@ def test_few_connections_to_one_host() -> None:
     """Eight at once for the whole process, whatever the number of threads and clients."""
     gate, network = Gate(), Network()
     with serve(Memory(lock=gate)) as memory:
-        clients = [client(memory, network) for _ in range(3)]
+        clients = [client(memory.url, network) for _ in range(3)]
         threads = [threading.Thread(target=client.ping) for client in clients * 10]
         for thread in threads:
             thread.start()

@@ -26,15 +26,11 @@ from tasks.images.survey import survey
 from tasks.images.transfer import Transfer
 from tests.kit.registry_memory import Answer, Memory, Request, once, serve
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 LAYER = bytes(range(256)) * 3000
 NOW = "2026-01-01T00:00:00Z"
 HOME = Destination(address="nexus.example.org", prefix="in")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses of milliseconds, so that five attempts take no time."""
-    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ from tests.kit.hostile import PUBLIC, SECRET, Hostile, table
 from tests.kit.registry_memory import Answer, Memory, Request, serve
 from tests.kit.web import Web, serving
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 
 class Listener:
     """A port of loopback that counts who comes."""
@@ -56,34 +58,31 @@ class Listener:
         self._thread.join()
 
 
-@pytest.fixture
-def within() -> Iterator[Listener]:
+@contextmanager
+def untouched(family: socket.AddressFamily, address: str) -> Iterator[Listener]:
     """Something inside that nobody may reach."""
-    listener = Listener(socket.AF_INET, "127.0.0.1")
+    listener = Listener(family, address)
     yield listener
     listener.close()
     assert listener.came == 0, "something arrived inside"
+
+
+@pytest.fixture
+def within() -> Iterator[Listener]:
+    with untouched(socket.AF_INET, "127.0.0.1") as listener:
+        yield listener
 
 
 @pytest.fixture
 def elsewhere() -> Iterator[Listener]:
-    listener = Listener(socket.AF_INET, "127.0.0.2")
-    yield listener
-    listener.close()
-    assert listener.came == 0, "something arrived inside"
+    with untouched(socket.AF_INET, "127.0.0.2") as listener:
+        yield listener
 
 
 @pytest.fixture
 def within6() -> Iterator[Listener]:
-    listener = Listener(socket.AF_INET6, "::1")
-    yield listener
-    listener.close()
-    assert listener.came == 0, "something arrived inside"
-
-
-@pytest.fixture(autouse=True)
-def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
+    with untouched(socket.AF_INET6, "::1") as listener:
+        yield listener
 
 
 def named(web: Web) -> Reach:

@@ -41,8 +41,7 @@ class Busy:
 
 
 @pytest.fixture
-def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Busy, Memory]]:
-    monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
+def busy(quick: None) -> Iterator[tuple[Busy, Memory]]:
     with serve(Memory()) as server:
         busy = Busy()
         server.spoil = busy.spoil

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import ssl
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +16,17 @@ from tasks.core.errors import StoreError
 from tasks.core.store import s3_client
 from tasks.core.store.interface import Stored
 from tasks.core.store.store import open_store
-from tests.kit import tls as kit_tls
+from tests.kit import tls
+from tests.kit.web import Quiet, Server, running
 
 CA_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 PAGE = b"<html><br>Bad gateway"
 HELD = Stored(key="key", size=3, sha256=None)
 
 
-class Recording(BaseHTTPRequestHandler):
+class Recording(Quiet):
     """Notes each request, and answers with the statuses of the server's list, then with 200."""
 
-    protocol_version = "HTTP/1.1"
     server: Any
 
     def do_HEAD(self) -> None:
@@ -51,32 +48,19 @@ class Recording(BaseHTTPRequestHandler):
             self.server.cuts -= 1
             self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """Say nothing."""
-
 
 @contextmanager
-def recording(tls: ssl.SSLContext | None = None) -> Iterator[Any]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Recording)
-    server.daemon_threads = True
+def recording(tls: tuple[Path, Path] | None = None) -> Iterator[Any]:
+    server: Any = Server(Recording, tls=tls)
     server.requests, server.statuses, server.cuts = [], [], 0
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    server.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with running(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
 def server() -> Iterator[Any]:
-    with recording() as running:
-        yield running
+    with recording() as recorder:
+        yield recorder
 
 
 @pytest.fixture(autouse=True)
@@ -160,10 +144,8 @@ def test_credentials_that_can_not_be_had(server: Any, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("variable", CA_VARIABLES)
 def test_a_private_ca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    ca, certificate, key = kit_tls.certificates(tmp_path / "tls")
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(certificate, key)
-    with recording(tls) as server:
+    ca, certificate, key = tls.certificates(tmp_path / "tls")
+    with recording((certificate, key)) as server:
         with pytest.raises(StoreError, match="certificate is not trusted"):
             head(server.url)
         monkeypatch.setenv(variable, str(ca))

@@ -26,6 +26,7 @@ from tests.kit import machine
 from tests.kit import registries as servers
 from tests.kit import releases as staged
 from tests.kit.engines import Engine, docker, runnable
+from tests.kit.web import was_reached
 
 SECRET = "a-secret-that-nobody-may-see"
 APPLETS = ("awk", "cat", "chmod", "chown", "cp", "cut", "date", "env", "grep", "head", "id", "ln",
@@ -140,13 +141,6 @@ class Site:
         said = (self.spec.output / "smoke.log").read_text()
         line = next(each for each in said.splitlines() if each.startswith("TOLD "))
         return json.loads(line[5:]), said
-
-    def connected(self) -> bool:
-        try:
-            self.listener.accept()[0].close()
-        except BlockingIOError:
-            return False
-        return True
 
 
 def cli(image: str, secret: str, link: str, port: str) -> dict[str, list[str]]:
@@ -263,7 +257,7 @@ def test_a_hostile_smoke_run_gets_nothing(site: Site) -> None:
     allowed = {name: answer for name, answer in told.items() if name.startswith("cli ")
                and not re.search("nf-airlock's gate|No such container: victim", answer)}
     assert set(allowed) == {"cli link", "cli below the link"}, allowed  # the container's own files
-    assert not site.connected()
+    assert not was_reached(site.listener)
     assert list((site.root / "outside").iterdir()) == []
     assert (blob.read_bytes(), blob.stat().st_mode) == before
     assert "task-ended" in said
@@ -290,7 +284,7 @@ def test_the_attacks_succeed_where_nothing_holds_them(
         assert "reached" in told[name], (name, told[name])
     for name in ("outside", "listener", "engine"):
         assert told[name].startswith("GOT "), name
-    assert site.connected()
+    assert was_reached(site.listener)
     state = subprocess.run([*site.engine.command, "ps", "--all", "--filter", "name=victim",
                             "--format", "{{.Status}}"], check=True, capture_output=True).stdout
     assert b"Exited" in state

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.code import folder, git
-from tasks.core import files, locks
+from tasks.core import files, lock_files
 from tasks.core.archives import limits, unpacking
 from tasks.core.archives.limits import Count
 from tasks.core.errors import ConfigError, SourceError
@@ -113,11 +113,12 @@ def from_git(spec: GitStage) -> str:
                           todo=f"take it out of `source` and hosts.urls; put it into {git.TOKEN}, "
                                "or git's credential helper (git help credentials)")
     commit, seconds = git.resolve(spec.cache, url, spec.revision, log=spec.log)
-    lock = locks.read(spec.lock, "code-lock")
+    lock = lock_files.read(spec.lock, "code-lock")
     if lock and "commit" in lock and (lock["source"], lock["revision"]) == (
             spec.source, spec.revision):
         what = f"{spec.source} at {spec.revision}"
-        locks.compare({what: lock["commit"]}, {what: commit}, lock=spec.lock, relock=spec.relock)
+        lock_files.compare({what: lock["commit"]}, {what: commit}, lock=spec.lock,
+                           relock=spec.relock)
     with files.scratch(spec.archive.parent, "code") as root:
         git.write_tree(spec.cache, commit, root)
         paths = files.tree(root)

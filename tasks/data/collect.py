@@ -15,7 +15,7 @@ from tasks.core.net import urls
 from tasks.data import sources, trees, trim
 from tasks.data.blobs import Blob, Cache, basename, fetch_all
 from tasks.data.companions import names as companion_names
-from tasks.data.locals import Finder
+from tasks.data.local_files import Finder
 from tasks.data.params import is_sheet
 from tasks.data.trees import Tree
 

@@ -14,7 +14,7 @@ from tasks.core.paths import PipelinePaths
 
 with deferred():
     from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
-    from tasks.data.own import OwnSpec, mirror_own
+    from tasks.data.own_samplesheet import OwnSpec, mirror_own
     from tasks.data.references import Wish
     from tasks.data.sources import Reach
 

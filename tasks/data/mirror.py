@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, locks
+from tasks.core import files, lock_files
 from tasks.core.errors import ConfigError
 from tasks.core.inputs import staged_data
 from tasks.core.net import urls
@@ -18,7 +18,7 @@ from tasks.core.trust import checksums
 from tasks.data import params, plan, references, stage, trees
 from tasks.data.blobs import Blob, Cache
 from tasks.data.collect import Collected, Root, collect
-from tasks.data.locals import Finder
+from tasks.data.local_files import Finder
 from tasks.data.references import Wish
 from tasks.data.sources import Reach
 from tasks.data.trees import Tree
@@ -144,7 +144,7 @@ def _surveyed(selection: Selection, source: Source) -> Iterator[Surveyed]:
 
 def opened(source: Source, *, limit: int | None) -> tuple[Cache, dict[str, str], dict[str, int]]:
     """The cache, and of the lock's files the digests and sizes by URL."""
-    lock = locks.read(source.lock, "data-lock") or {"files": []}
+    lock = lock_files.read(source.lock, "data-lock") or {"files": []}
     known = {entry["url"]: entry["sha256"] for entry in lock["files"]}
     sizes = {entry["url"]: entry["size"] for entry in lock["files"]}
     return Cache(folder=source.blobs, partial=source.blobs / ".partial", reach=source.reach,
@@ -154,7 +154,7 @@ def opened(source: Source, *, limit: int | None) -> tuple[Cache, dict[str, str],
 def lock(staged: stage.Staged, known: Mapping[str, str], source: Source) -> None:
     """Hold what was fetched against the lock, then write the lock."""
     fetched = {blob.url: blob for key, blob in staged.blobs.items() if urls.is_url(key)}
-    locks.compare(known, {url: blob.sha256 for url, blob in fetched.items()}, lock=source.lock,
+    lock_files.compare(known, {url: blob.sha256 for url, blob in fetched.items()}, lock=source.lock,
                   relock=source.relock)
     files.write_json(source.lock, {"files": [
         {"url": url, "sha256": blob.sha256, "size": blob.size}

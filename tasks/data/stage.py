@@ -14,7 +14,7 @@ from tasks.core.net import urls
 from tasks.data import plan, sources, trees
 from tasks.data.blobs import Blob, Cache, basename, fetch_all
 from tasks.data.collect import Collected, key_of
-from tasks.data.locals import Finder
+from tasks.data.local_files import Finder
 from tasks.data.trees import Tree
 
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 from tasks.core import files
 from tasks.core.errors import ImageError
 from tasks.images.blobs import Blobs, told_space
-from tasks.images.locked import Image
+from tasks.images.lock_format import Image
 from tasks.images.reference import Reference
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

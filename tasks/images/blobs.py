@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tasks.core import files, parsing
 from tasks.core.errors import HostError, IntegrityError
+from tasks.core.process_shared import Shared
 from tasks.core.registry.client import Manifest
 from tasks.core.registry.streams import CHUNK, checked
-from tasks.core.shared import Shared
 from tasks.images.reference import DIGEST
 
 MANIFEST = 4 * 2**20

@@ -17,10 +17,10 @@ from tasks.core.registry.client import Manifest, Registries, Registry
 from tasks.core.registry.uploads import Opener
 from tasks.core.schema import read_json
 from tasks.images import schema1
-from tasks.images.contents import HostContents
+from tasks.images.content_sources import HostContents
 from tasks.images.destination import Destination
 from tasks.images.lock import read_manifest
-from tasks.images.locked import Image
+from tasks.images.lock_format import Image
 
 CHUNK = 1 << 18
 

@@ -17,7 +17,7 @@ from tasks.core.schema import read_json
 from tasks.images import plan
 from tasks.images.blobs import FlatBlobs
 from tasks.images.destination import Destination
-from tasks.images.locked import Image, read_lock
+from tasks.images.lock_format import Image, read_lock
 from tasks.images.oci_layout import laid_out
 from tasks.images.receipt import receipt
 from tasks.images.reference import Reference, parse

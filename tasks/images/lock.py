@@ -21,7 +21,15 @@ from tasks.core.registry.client import (
     Registry,
 )
 from tasks.images import licences, schema1
-from tasks.images.locked import Blob, Image, Variant, as_json, distinct, read_lock, read_platforms
+from tasks.images.lock_format import (
+    Blob,
+    Image,
+    Variant,
+    as_json,
+    distinct,
+    read_lock,
+    read_platforms,
+)
 from tasks.images.moved_tags import moved_by_relock
 from tasks.images.platforms import ALL, choose, fits
 from tasks.images.reference import DIGEST, Reference, parse

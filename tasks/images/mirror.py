@@ -11,7 +11,7 @@ from tasks.core.parallel import run_all
 from tasks.core.registry.client import Access, Registries
 from tasks.images import convert, plan
 from tasks.images.destination import Destination, refuse_shared_homes
-from tasks.images.locked import Image, read_lock
+from tasks.images.lock_format import Image, read_lock
 from tasks.images.plan import ImageMove, Plan
 from tasks.images.read_back import read_back
 from tasks.images.receipt import receipt

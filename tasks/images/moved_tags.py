@@ -10,7 +10,7 @@ from tasks.core.errors import RegistryError
 from tasks.core.net.request import Broken
 from tasks.core.parallel import run_all
 from tasks.core.registry.client import Registries
-from tasks.images.locked import Image
+from tasks.images.lock_format import Image
 from tasks.images.reference import Reference
 
 CURRENT, MOVED, GONE, PINNED, UNKNOWN = "current", "moved", "gone", "pinned", "unknown"

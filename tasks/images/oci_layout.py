@@ -24,7 +24,7 @@ from tasks.images import archive, schema1
 from tasks.images.blobs import Blobs
 from tasks.images.convert import converted_to
 from tasks.images.destination import Destination, refuse_collisions
-from tasks.images.locked import Blob, Image, distinct, read_lock
+from tasks.images.lock_format import Blob, Image, distinct, read_lock
 from tasks.images.receipt import receipt
 from tasks.images.reference import Reference
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.registry.client import Access, Registries
-from tasks.images.locked import read_lock
+from tasks.images.lock_format import read_lock
 from tasks.images.moved_tags import CURRENT, GONE, MOVED, PINNED, UNKNOWN, TagState, ask_sources
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.core import files
 from tasks.images.destination import Destination, refuse_collisions
-from tasks.images.locked import Image
+from tasks.images.lock_format import Image
 from tasks.images.reference import Reference
 
 

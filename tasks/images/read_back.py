@@ -11,7 +11,7 @@ from functools import partial
 from tasks.core.errors import ImageError
 from tasks.core.registry.client import Registries, Registry
 from tasks.images.destination import Destination
-from tasks.images.locked import Blob, Image
+from tasks.images.lock_format import Blob, Image
 
 Check = Callable[[], str | None]
 """One request; what it returns is what is wrong."""

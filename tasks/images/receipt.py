@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.images.destination import Destination
-from tasks.images.locked import Image
+from tasks.images.lock_format import Image
 
 
 def receipt(images: Sequence[Image], destination: Destination) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tasks.core.progress import Progress
 from tasks.core.trust import checksums
 from tasks.images import archive
 from tasks.images.blobs import Blobs
-from tasks.images.locked import Image, read_lock
+from tasks.images.lock_format import Image, read_lock
 from tasks.images.oci_layout import laid_out
 
 SUMS = "SHA256SUMS"

@@ -15,8 +15,8 @@ from pathlib import Path
 from tasks.core import parsing, processes
 from tasks.core.errors import CommandError, ImageError
 from tasks.core.registry.client import MANIFESTS, Manifest, Registry
-from tasks.images.contents import HostContents
-from tasks.images.locked import Blob, Image
+from tasks.images.content_sources import HostContents
+from tasks.images.lock_format import Blob, Image
 from tasks.images.reference import DIGEST, Reference
 
 REASON = "docker schema 1"

@@ -10,7 +10,7 @@ from tasks.core.registry.client import Registries
 from tasks.core.registry.uploads import SMALL
 from tasks.images import plan
 from tasks.images.destination import Destination
-from tasks.images.locked import Image
+from tasks.images.lock_format import Image
 from tasks.images.plan import Present
 
 Pair = tuple[str, str]

@@ -17,9 +17,9 @@ from tasks.core.parallel import Work, run_chains
 from tasks.core.progress import Progress
 from tasks.core.registry.client import Manifest, Registries, Registry
 from tasks.core.registry.uploads import SMALL, Started
-from tasks.images.contents import Contents
+from tasks.images.content_sources import Contents
 from tasks.images.destination import Destination
-from tasks.images.locked import Image
+from tasks.images.lock_format import Image
 from tasks.images.plan import BlobMove, ImageMove, Plan
 from tasks.images.read_back import Check, checks, read_back
 

@@ -15,7 +15,7 @@ from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
 from tasks.images import convert, moved_tags
 from tasks.images.destination import Destination
-from tasks.images.locked import Image, read_lock
+from tasks.images.lock_format import Image, read_lock
 from tasks.images.read_back import differences
 from tasks.images.receipt import receipt
 from tasks.images.reference import Reference

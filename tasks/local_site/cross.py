@@ -72,8 +72,8 @@ class Place:
                                   "LANG": "C.UTF-8", **self.environment})
 
     def look(self, verb: str, argument: str) -> Any:
-        """What inside.py answers there."""
-        script = Path(__file__).with_name("inside.py").read_bytes()
+        """What host_probe.py answers there."""
+        script = Path(__file__).with_name("host_probe.py").read_bytes()
         answer = self.run(self.state.python, "-I", "-", verb, argument, stdin=script, cwd=Path("/"))
         return json.loads(answer)
 

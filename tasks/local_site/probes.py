@@ -84,7 +84,7 @@ def running(site: str, folder: Path) -> tuple[int, int | None] | None:
 
 def attempt(state: State, look: Callable[[str, str], Any], *, own: Mapping[str, Path],
             image: str | None) -> list[Attempt]:
-    """Try all `targets` by `look` (inside.py's verb and argument); what each attempt met.
+    """Try all `targets` by `look` (host_probe.py's verb and argument); what each attempt met.
 
     A listener of ours waits on another port of the address that the offline host reaches.
     """

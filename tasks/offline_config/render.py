@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.core import files
 from tasks.core.errors import ImageError
 from tasks.core.nextflow import versions
-from tasks.core.nextflow.shown import shown
+from tasks.core.nextflow.tested_lines import is_tested
 from tasks.core.schema import read_json
 
 OVERRIDES = "25.10"
@@ -93,16 +93,16 @@ def _write(spec: RenderSpec | LoadedSpec, mirrored: Mapping[str, str], summary: 
         image["name"]: image["container"] for image in selector["images"]})
         for selector in scan["selectors"]]
     text = "\n".join([f"// Made by nf-airlock for {spec.pipeline} and Nextflow {spec.nextflow}; "
-                      "edit config/offline.config instead.", *_not_shown(spec.nextflow), "",
+                      "edit config/offline.config instead.", *_not_tested(spec.nextflow), "",
                       render(selectors, mirrored, spec.toggles.read_text(), net)])
     files.write_text(spec.output, text)
     return f"{summary}, {len(selectors)} selectors"
 
 
-def _not_shown(nextflow: str) -> list[str]:
-    if shown(nextflow):
+def _not_tested(nextflow: str) -> list[str]:
+    if is_tested(nextflow):
         return []
-    return [f"// NOT SHOWN: no test has run Nextflow {nextflow} with this file; it follows the "
+    return [f"// NOT TESTED: no test has run Nextflow {nextflow} with this file; it follows the "
             "documentation."]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, locks, schema
+from tasks.core import files, lock_files, schema
 from tasks.core.archives import zips
 from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import IntegrityError
@@ -16,7 +16,8 @@ from tasks.core.net import download, urls
 from tasks.core.net.network import Network
 from tasks.core.nextflow import versions
 from tasks.core.source import resolved_config
-from tasks.plugins import archive, index, needs
+from tasks.plugins import index, needs
+from tasks.plugins.manifest import read_manifest
 from tasks.plugins.needs import Need
 
 MAX_ZIP = 10**9
@@ -59,7 +60,7 @@ def cache(spec: Plugins) -> str:
     answered = schema.read_json(spec.data_manifest, "data-manifest")["params"]
     wanted = needs.needs(resolved_config.config(spec.resolved), answered, spec.by_hand,
                          needs.made_with(spec.runtime))
-    lock = locks.read(spec.lock, "plugins-lock")
+    lock = lock_files.read(spec.lock, "plugins-lock")
     locked = {entry["id"]: entry for entry in lock["plugins"]} if lock else {}
     with files.scratch(spec.archive.parent, "plugins") as scratch:
         entries = _fetch(spec, wanted, locked, scratch)
@@ -106,7 +107,7 @@ def _dependencies(root: Path, entries: Mapping[str, Mapping[str, str]]) -> dict[
     """
     needed_by_id = {}
     for name, entry in entries.items():
-        manifest = archive.manifest(root / f"{name}-{entry['version']}")
+        manifest = read_manifest(root / f"{name}-{entry['version']}")
         for needed in manifest.get("Plugin-Dependencies", "").split(","):
             plugin, _, condition = needed.strip().partition("@")
             if plugin and not plugin.endswith("?"):
@@ -123,7 +124,7 @@ def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None
                          most=MAX_ZIP)
     sha512 = hashlib.sha512(path.read_bytes()).hexdigest()
     if before:
-        locks.compare({release.name: before["sha256"]}, {release.name: got.sha256},
+        lock_files.compare({release.name: before["sha256"]}, {release.name: got.sha256},
                       lock=spec.lock, relock=spec.relock)
     if release.sha512 is None and before is None:
         raise IntegrityError(f"the index has no sha512sum of {release.name}, so nothing vouches "
@@ -137,7 +138,7 @@ def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None
                              "who keeps the index")
     target = scratch / "unpacked" / name
     zips.unpack_zip(path, target)
-    manifest = archive.manifest(target)
+    manifest = read_manifest(target)
     if (manifest.get("Plugin-Id"), manifest.get("Plugin-Version")) != (release.id, release.version):
         raise IntegrityError(f"the zip of {release.name} holds {manifest.get('Plugin-Id')}@"
                              f"{manifest.get('Plugin-Version')}", where=urls.redact(release.url))

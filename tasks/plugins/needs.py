@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.archives import zips
-from tasks.core.nextflow.schemes import PLUGIN_OF_SCHEME
+from tasks.core.nextflow.scheme_plugins import PLUGIN_OF_SCHEME
 from tasks.plugins import index
 
 INFO = "META-INF/plugins-info.txt"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import parsing
-from tasks.core.nextflow.schemes import PLUGIN_OF_SCHEME
+from tasks.core.nextflow.scheme_plugins import PLUGIN_OF_SCHEME
 from tasks.core.source.configs import Include, Reader, Setting
 from tasks.core.source.files import Sources, opened
 from tasks.core.source.groovy.depth import bounded

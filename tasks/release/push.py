@@ -18,8 +18,8 @@ from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions
 from tasks.core.trust.promotions import Promotion
 from tasks.release import places
-from tasks.release.contents import source_of
 from tasks.release.places import BEFORE_RELEASE, PROMOTED, PROMOTION, SEALED, SMOKE
+from tasks.release.release_files import source_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,11 @@ from typing import Any
 from tasks.core import files
 from tasks.core.errors import AirlockError
 from tasks.core.nextflow import isolation
-from tasks.core.nextflow.shown import shown
+from tasks.core.nextflow.tested_lines import is_tested
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check, read_json
 from tasks.core.trust import checksums
-from tasks.release import contents
+from tasks.release import release_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,8 @@ class ReleaseSpec:
 
 def make(spec: ReleaseSpec) -> str:
     """Write the release folder; IntegrityError where a file is not what was claimed."""
-    contents.check_platform(spec.layout, spec.platform)
-    carried = contents.collect(spec.layout, spec.runtime, carry=spec.carry,
+    release_files.check_platform(spec.layout, spec.platform)
+    carried = release_files.collect(spec.layout, spec.runtime, carry=spec.carry,
                                configs=spec.configs, own=spec.own)
     folder = spec.layout.release
     about = describe(spec, carried, before=_before(folder / "release.json"))
@@ -73,7 +73,7 @@ def _isolation(spec: ReleaseSpec) -> str:
         else isolation.FULL
 
 
-def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
+def describe(spec: ReleaseSpec, carried: Sequence[release_files.Carried],
              before: dict[str, Any]) -> dict[str, Any]:
     """What release.json says. `created` stays as it was `before` where nothing else differs."""
     manifest = read_json(spec.layout.code_manifest, "code-manifest")
@@ -85,12 +85,12 @@ def describe(spec: ReleaseSpec, carried: Sequence[contents.Carried],
         "commit": manifest["commit"],
         "configs": _configs(spec),
         "nextflow": spec.runtime,
-        "shown": shown(spec.runtime),
+        "tested": is_tested(spec.runtime),
         "profile": spec.profile,
         "run": spec.run,
         "smoke": spec.smoke if spec.carry == "registry" else "none",
         "platform": spec.platform,
-        "registry": contents.registry_of(spec.layout),
+        "registry": release_files.registry_of(spec.layout),
         "isolation": _isolation(spec),
         "reach": {key: reach[key] for key in ("findings", "counted")},
         "files": [{"path": file.path, "sha256": file.sha256, "size": file.size, "kind": file.kind}

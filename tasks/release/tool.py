@@ -21,7 +21,7 @@ from tasks.core.schema import check, read_json
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums
-from tasks.release import carried
+from tasks.release import tool_contents
 from tasks.release.places import top
 from tasks.release.push import promote, write_receipt
 
@@ -57,14 +57,14 @@ def make(spec: ToolSpec) -> str:
     """Write airlock.tar, wheels/, and tool.json, which is in the archive too."""
     folder = spec.layout.tool
     folder.mkdir(parents=True, exist_ok=True)
-    paths = carried.code(spec.carry, folder / ".code.json")
-    requirements = carried.requirements(paths, Path("requirements.txt").read_text())
+    paths = tool_contents.code(spec.carry, folder / ".code.json")
+    requirements = tool_contents.requirements(paths, Path("requirements.txt").read_text())
     files.atomic_folder(folder / "wheels", lambda place: _download(spec, requirements, place))
     wheels = sorted((folder / "wheels").iterdir())
     members = {path.as_posix(): path.read_bytes() for path in (*top(), *paths)}
-    members |= {**carried.packages(paths), "requirements.txt": requirements.encode(),
+    members |= {**tool_contents.packages(paths), "requirements.txt": requirements.encode(),
                 f"config/sites/{spec.layout.site}.yml": site_file(spec.config)}
-    members["CONTENTS.txt"] = carried.contents(members, wheels)
+    members["CONTENTS.txt"] = tool_contents.contents(members, wheels)
     tool, listed = describe(spec.layout.site, members, wheels)
     files.write_bytes(folder / "tool.json", tool)
     files.write_tar(folder / "airlock.tar", Path(), [Path("doit")],  # which is executable

@@ -16,7 +16,7 @@ from tasks.core.nextflow import installed, isolation, pipeline_version, queries
 from tasks.core.nextflow.environment import NOTHING, Inherited
 from tasks.core.schema import check
 from tasks.core.source import resolved_config
-from tasks.resolve.constant import TIME_ZONES, constant
+from tasks.resolve.reproducible import TIME_ZONES, same_in_both
 
 ELSEWHERE = "/.airlock/elsewhere"
 """Stands for the folder that Nextflow was started in, and that of its NXF_HOME."""
@@ -52,7 +52,7 @@ def resolve(spec: ResolveSpec) -> str:
         first, second = queries.configs(
             nextflow, folder / "code", profile=spec.profile, scratch=folder / "launch",
             log=spec.log, params=spec.given, least=spec.isolation, zones=TIME_ZONES)
-        config = resolved_config.portable(constant(first, second), folder / "code")
+        config = resolved_config.portable(same_in_both(first, second), folder / "code")
         config = resolved_config.portable(config, folder, ELSEWHERE)
     resolved = check({"pipeline": spec.pipeline, "profile": spec.profile, "config": config,
                       "isolation": isolation.level(spec.isolation)}, "resolved",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, locks
+from tasks.core import files, lock_files
 from tasks.core.archives import limits, zips
 from tasks.core.errors import IntegrityError
 from tasks.core.net import urls
@@ -102,7 +102,7 @@ def _check_version(lib: Path, version: str) -> None:
 
 def _hold_against_lock(spec: Runtime, now: dict[str, Any]) -> None:
     """SourceError where the same coordinates or the same -dist give other bytes than before."""
-    lock = locks.read(spec.lock, "runtime-lock")
+    lock = lock_files.read(spec.lock, "runtime-lock")
     if lock is None:
         return
     before, after = ({jar["name"]: jar["sha256"] for jar in side["jars"]} for side in (lock, now))
@@ -115,4 +115,4 @@ def _hold_against_lock(spec: Runtime, now: dict[str, Any]) -> None:
         # The same coordinates give the same set, so a jar that came or went is a change too.
         before, after = ({name: side.get(name, "(not there)") for name in {*before, *after}}
                          for side in (before, after))
-    locks.compare(before, after, lock=spec.lock, relock=spec.relock)
+    lock_files.compare(before, after, lock=spec.lock, relock=spec.relock)

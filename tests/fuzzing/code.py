@@ -33,7 +33,7 @@ from tasks.core.source import custom_configs
 from tasks.data import params
 from tasks.images import inspect, scan
 from tasks.offline_host.run import own_params
-from tasks.plugins import archive as plugin_archive
+from tasks.plugins.manifest import MANIFEST, read_manifest
 from tasks.reach import scan as reach_scan
 from tasks.reach.reach import summary
 from tasks.reach.staged import Staged
@@ -272,8 +272,8 @@ def inspected(text: bytes, folder: Path) -> None:
 
 def described(data: bytes, folder: Path) -> None:
     """The main attributes of a plugin's manifest."""
-    files.write_bytes(folder / plugin_archive.MANIFEST, data)
-    assert all(isinstance(each, str) for each in plugin_archive.manifest(folder).values())
+    files.write_bytes(folder / MANIFEST, data)
+    assert all(isinstance(each, str) for each in read_manifest(folder).values())
 
 
 SITE = (ROOT / "config/sites/local.yml").read_bytes()

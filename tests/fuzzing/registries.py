@@ -27,7 +27,7 @@ from tasks.core.registry import auth, credentials
 from tasks.core.registry.client import INDEXES, MANIFESTS, SCHEMA1, Manifest, Registry
 from tasks.core.schema import check
 from tasks.data import globs, sources
-from tasks.images import destination, lock, locked, reference
+from tasks.images import destination, lock, lock_format, reference
 from tasks.plugins import index as plugin_index
 from tests.fuzzing.inputs import LARGEST, NAMES, as_json, json_files, json_of, mixed, texts
 from tests.fuzzing.reader import Reader
@@ -84,9 +84,9 @@ def resolved(value: tuple[str, bytes, bytes, bytes], folder: Path) -> None:
     image = lock.resolve(held, reference.parse("q.example.org/a/b:1"), PLATFORM,
                          "2026-01-01T00:00:00Z", ("all",))
     assert image.manifest.startswith("sha256:")
-    told = check(locked.as_json(PLATFORM, (), [image]), "images-lock", where="lock")
+    told = check(lock_format.as_json(PLATFORM, (), [image]), "images-lock", where="lock")
     files.write_json(folder / "images.json", told)
-    back, = locked.read_lock(folder / "images.json")
+    back, = lock_format.read_lock(folder / "images.json")
     assert (back.manifest, back.layers, back.index) == (image.manifest, image.layers, image.index)
 
 

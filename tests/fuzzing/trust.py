@@ -129,7 +129,7 @@ def _release(**changes: Any) -> dict[str, Any]:
                for name in ("code.tar", "data/x")]
     return {"kind": "release", "pipeline": "hello", "revision": "dev", "commit": None,
             "created": "2026-01-01T00:00:00.000000Z", "configs": None, "nextflow": "24.10.5",
-            "shown": True, "profile": "test", "run": "test", "smoke": "stub",
+            "tested": True, "profile": "test", "run": "test", "smoke": "stub",
             "isolation": "namespaces", "platform": "linux/amd64", "registry": "r.example.org:443",
             "reach": {"findings": [], "counted": []}, "files": carried, **changes}
 

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TypeVar
 
-from tasks.core.net.inside import Inside
+from tasks.core.net.inner_addresses import Inside
 from tasks.core.net.network import Network
 
 STEP = 1 << 16

@@ -21,7 +21,7 @@ from tasks.core import files
 from tasks.core.config.settings import PluginsAt, StoreAt
 from tasks.core.errors import AirlockError, IntegrityError
 from tasks.core.net import download, request
-from tasks.core.net.inside import Inside
+from tasks.core.net.inner_addresses import Inside
 from tasks.core.net.network import Network
 from tasks.core.registry.client import Access, Registries
 from tasks.core.store.store import open_store

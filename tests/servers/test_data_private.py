@@ -17,7 +17,7 @@ from tasks.core.config.load import load
 from tasks.core.errors import ConfigError
 from tasks.data.blobs import basename
 from tasks.data.mirror import Source
-from tasks.data.own import OwnSpec, mirror_own
+from tasks.data.own_samplesheet import OwnSpec, mirror_own
 from tasks.data.sources import Reach
 from tests.kit import releases as staged
 from tests.kit.project import ROOT

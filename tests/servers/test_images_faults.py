@@ -19,7 +19,7 @@ from tasks.core.registry.client import MANIFESTS, SCHEMA1, Access, Registries
 from tasks.images import plan
 from tasks.images.destination import Destination
 from tasks.images.lock import resolve
-from tasks.images.locked import Image
+from tasks.images.lock_format import Image
 from tasks.images.read_back import read_back
 from tasks.images.reference import parse
 from tasks.images.survey import survey

@@ -20,7 +20,7 @@ from tasks.core.net.network import Network
 from tasks.core.registry.client import Access, Registries
 from tasks.images.destination import Destination
 from tasks.images.lock import lock_images
-from tasks.images.locked import read_lock
+from tasks.images.lock_format import read_lock
 from tasks.images.mirror import mirror_images, show_plan
 from tasks.images.outdated import OutdatedSpec, show_outdated
 from tasks.images.verify import extra, verify_images

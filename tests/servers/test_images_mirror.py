@@ -18,7 +18,7 @@ from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.images.destination import Destination
 from tasks.images.lock import lock_images
-from tasks.images.locked import read_lock
+from tasks.images.lock_format import read_lock
 from tasks.images.mirror import mirror_images, show_plan
 from tasks.images.verify import verify_images
 from tests.kit import faults, image_steps, tls

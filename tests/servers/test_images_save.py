@@ -22,7 +22,7 @@ from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.images.destination import Destination
 from tasks.images.lock import lock_images
-from tasks.images.locked import read_lock
+from tasks.images.lock_format import read_lock
 from tasks.images.oci_layout import lay_out
 from tasks.images.save import save_images
 from tests.kit import faults, image_steps, machine

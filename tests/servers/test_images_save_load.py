@@ -15,7 +15,7 @@ import pytest
 
 from tasks.core import files
 from tasks.core.errors import IntegrityError, RegistryError
-from tasks.core.net.inside import EVERYWHERE
+from tasks.core.net.inner_addresses import EVERYWHERE
 from tasks.core.net.network import Network
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
@@ -23,7 +23,7 @@ from tasks.core.trust import signature
 from tasks.images.destination import Destination
 from tasks.images.load import LoadSpec, load_images
 from tasks.images.lock import LockSpec, lock_images
-from tasks.images.locked import distinct, read_lock
+from tasks.images.lock_format import distinct, read_lock
 from tasks.images.oci_layout import LayoutSpec, lay_out
 from tasks.offline_host.fetch import fetch
 from tasks.release import release

@@ -13,7 +13,7 @@ import pytest
 from tasks.core import files
 from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, RegistryError
-from tasks.core.net.inside import EVERYWHERE
+from tasks.core.net.inner_addresses import EVERYWHERE
 from tasks.core.net.network import Network
 from tasks.core.nextflow.machine import this_machine
 from tasks.core.schema import read_json

@@ -17,7 +17,7 @@ from tasks.core.config.settings import Signing
 from tasks.core.errors import HostError, IntegrityError, StoreError
 from tasks.core.schema import read_json
 from tasks.core.trust import signature
-from tasks.release import contents, places, push, release, sign
+from tasks.release import places, push, release, release_files, sign
 from tests.kit.releases import Staged, change_code, stage
 
 
@@ -45,7 +45,7 @@ def test_an_auditor_needs_no_more_than_ssh_keygen_and_sha256sum(ready: Staged) -
     place = Path("laid-out")
     for line in (folder / "SHA256SUMS").read_text().splitlines():
         path = line[66:]
-        source = contents.source_of(ready.layout, "24.10.5", path, line[:64])
+        source = release_files.source_of(ready.layout, "24.10.5", path, line[:64])
         files.copy(source, place / path)
     shutil.copy(folder / "SHA256SUMS", place)
     subprocess.run(["sha256sum", "-c", "--strict", "SHA256SUMS"], cwd=place, check=True)

@@ -25,8 +25,8 @@ WITHOUT_READER = ("schemas/site.schema.json", "schemas/pipeline.schema.json",
                   "schemas/data-plan.schema.json", "schemas/images-plan.schema.json")
 """By which the graph is loaded, whose say stands in the steps' settings; and of files that are
 written for other programs alone."""
-PASS_IT_ON = ("tasks/core/schema.py", "tasks/core/locks.py", "tasks/core/trust/promotions.py")
-ELSEWHERE = ("tasks/data/own.py", "tasks/data/private.py")
+PASS_IT_ON = ("tasks/core/schema.py", "tasks/core/lock_files.py", "tasks/core/trust/promotions.py")
+ELSEWHERE = ("tasks/data/own_samplesheet.py", "tasks/data/private.py")
 """In steps with input=SHEET."""
 
 
@@ -205,7 +205,7 @@ def is_empty(path: Path) -> bool:
 @pytest.mark.parametrize(("module", "apart"), [
     ("tasks.images.scan", ("tasks/core/net/", "tasks/core/store/", "tasks/core/progress.py",
                            "tasks/core/registry/client.py", "tasks/images/mirror.py")),
-    ("tasks.release.sign", ("tasks/release/contents.py", "tasks/core/progress.py")),
+    ("tasks.release.sign", ("tasks/release/release_files.py", "tasks/core/progress.py")),
     ("tasks.offline_config.render", ("tasks/core/net/", "tasks/core/registry/"))])
 def test_a_step_hangs_on_nothing_that_it_has_no_use_for(module: str, apart: tuple[str, ...],
                                                         tmp_path: Path) -> None:

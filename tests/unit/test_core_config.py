@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from tasks.core.config import fields
-from tasks.core.config.load import ENVIRONMENT, load
+from tasks.core.config.load import load
+from tasks.core.config.overrides import ENVIRONMENT
 from tasks.core.config.settings import Pipeline, Site
 from tasks.core.errors import ConfigError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tasks.core.config.load import load
 from tasks.core.graph.deferred import Call
-from tasks.core.net.inside import EVERYWHERE
+from tasks.core.net.inner_addresses import EVERYWHERE
 from tasks.core.net.network import Network
 from tests.unit.test_core_graph import all_tasks
 

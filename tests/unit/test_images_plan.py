@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tasks.core.schema import check
 from tasks.images import plan
 from tasks.images.destination import Destination
-from tasks.images.locked import Blob, Image, Variant
+from tasks.images.lock_format import Blob, Image, Variant
 from tasks.images.plan import Present
 from tasks.images.reference import parse
 

@@ -14,7 +14,7 @@ from tasks.core import files
 from tasks.core.errors import ConfigError, ImageError
 from tasks.core.registry import jws
 from tasks.images import licences, platforms
-from tasks.images.locked import Blob, Image, Variant, as_json, read_lock, read_platforms
+from tasks.images.lock_format import Blob, Image, Variant, as_json, read_lock, read_platforms
 from tasks.images.platforms import ALL, UNKNOWN
 from tasks.images.reference import Reference, parse
 

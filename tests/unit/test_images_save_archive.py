@@ -18,7 +18,7 @@ from tasks.core.errors import IntegrityError
 from tasks.core.schema import check
 from tasks.images import archive
 from tasks.images.blobs import Blobs
-from tasks.images.locked import Blob, Image
+from tasks.images.lock_format import Blob, Image
 from tasks.images.reference import parse
 from tasks.release import oci
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.core import files
-from tasks.local_site import fileserver, inside
+from tasks.local_site import fileserver, host_probe
 
 CONTENT = bytes(range(200))
 
@@ -65,13 +65,13 @@ def test_nothing_else_is_served(address: str, path: str) -> None:
 def test_a_probe_tells_what_is_there_from_what_is_not(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         target = f"127.0.0.1:{server.getsockname()[1]}"
-        open_now = inside.probe({"kind": "tcp", "target": target})
-    closed = inside.probe({"kind": "tcp", "target": target})
+        open_now = host_probe.probe({"kind": "tcp", "target": target})
+    closed = host_probe.probe({"kind": "tcp", "target": target})
     assert (open_now["refused"], closed["refused"]) == (False, True)
     assert "refused" in closed["detail"]
-    assert not inside.probe({"kind": "path", "target": str(tmp_path)})["refused"]
-    assert inside.probe({"kind": "path", "target": str(tmp_path / "no")})["refused"]
-    assert not inside.probe({"kind": "name", "target": "localhost"})["refused"]
+    assert not host_probe.probe({"kind": "path", "target": str(tmp_path)})["refused"]
+    assert host_probe.probe({"kind": "path", "target": str(tmp_path / "no")})["refused"]
+    assert not host_probe.probe({"kind": "name", "target": "localhost"})["refused"]
 
 
 def test_the_listing_follows_links_and_is_sorted(tmp_path: Path) -> None:
@@ -79,16 +79,16 @@ def test_the_listing_follows_links_and_is_sorted(tmp_path: Path) -> None:
     files.write_text(results / "b/two", "2")
     files.write_text(tmp_path / "work/one", "1")
     (results / "a").symlink_to(tmp_path / "work/one")
-    found = inside.listing(results)
+    found = host_probe.listing(results)
     assert [(each["path"], each["size"]) for each in found] == [("a", 1), ("b/two", 1)]
     assert found[0]["sha256"] == files.sha256_bytes(b"1")
-    assert inside.listing(tmp_path / "none") == []
+    assert host_probe.listing(tmp_path / "none") == []
 
 
 def test_what_runs_inside_needs_nothing_of_this_project(tmp_path: Path) -> None:
-    for module in (inside, fileserver):
+    for module in (host_probe, fileserver):
         assert module.__file__ is not None
-        told = subprocess.run([sys.executable, "-I", "-c",
+        ended = subprocess.run([sys.executable, "-I", "-c",
                                "import runpy, sys; runpy.run_path(sys.argv[1])", module.__file__],
                               cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert told.returncode == 0, told.stderr
+        assert ended.returncode == 0, ended.stderr

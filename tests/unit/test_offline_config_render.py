@@ -8,7 +8,7 @@ import pytest
 
 from tasks.core import files
 from tasks.core.errors import ImageError
-from tasks.core.nextflow.shown import shown
+from tasks.core.nextflow.tested_lines import is_tested
 from tasks.offline_config.render import RenderSpec, Selector, build, registry, render
 
 DIGEST = "sha256:" + "0" * 64
@@ -83,5 +83,5 @@ def test_what_no_test_has_run_says_so(tmp_path: Path, nextflow: str, told: bool)
                      receipt=tmp_path / "receipt.json", toggles=tmp_path / "toggles",
                      output=tmp_path / "offline.config"))
     text = (tmp_path / "offline.config").read_text()
-    assert (f"NOT SHOWN: no test has run Nextflow {nextflow}" in text) is told
-    assert shown(nextflow) is not told
+    assert (f"NOT TESTED: no test has run Nextflow {nextflow}" in text) is told
+    assert is_tested(nextflow) is not told

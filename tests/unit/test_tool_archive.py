@@ -16,7 +16,7 @@ import pytest
 from tasks.core import files
 from tasks.core.config.load import load
 from tasks.core.paths import SitePaths
-from tasks.release import carried, graph, tool
+from tasks.release import graph, tool, tool_contents
 from tests.unit.test_architecture import imports, modules
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ def reachable(carry: str) -> set[Path]:
 @pytest.mark.parametrize("carry", ["registry", "store"])
 def test_the_tool_holds_the_modules_that_the_offline_side_can_run_and_no_other(
         here: Path, carry: str) -> None:
-    paths = carried.code(carry, here)
+    paths = tool_contents.code(carry, here)
     code = {path for path in paths if path.suffix == ".py"}
     assert code == reachable(carry)
     assert (Path("tasks/images/load.py") in code) == (carry == "store")
@@ -67,28 +67,28 @@ def test_what_the_offline_side_loads_is_carried(here: Path) -> None:
          "print(*(module.__file__ for name, module in sys.modules.items()"
          " if name.startswith('tasks') and '__init__' not in module.__file__), sep='\\n')"],
         check=True, text=True, capture_output=True, cwd=ROOT).stdout.splitlines()
-    paths = {str(ROOT / path) for path in carried.code("registry", here)}
+    paths = {str(ROOT / path) for path in tool_contents.code("registry", here)}
     assert str(ROOT / "tasks/offline_host/graph.py") in loaded
     assert set(loaded) <= paths
 
 
 def test_only_wheels_that_are_imported_come_along(here: Path) -> None:
     pinned = (ROOT / "requirements.txt").read_text()
-    paths = carried.code("registry", here)
-    lines = carried.requirements(paths, pinned)
+    paths = tool_contents.code("registry", here)
+    lines = tool_contents.requirements(paths, pinned)
     names = set(re.findall(r"^([a-z0-9-]+)==", lines, re.MULTILINE))
     assert {"doit", "jsonschema", "rpds-py", "attrs", "botocore", "jmespath"} <= names
     assert set(lines.splitlines()) < set(pinned.splitlines())
-    assert carried.requirements([], pinned).startswith("doit==")
-    assert "botocore" not in carried.requirements([], pinned)
+    assert tool_contents.requirements([], pinned).startswith("doit==")
+    assert "botocore" not in tool_contents.requirements([], pinned)
 
 
 def test_the_contents_are_listed_for_an_auditor(here: Path, tmp_path: Path) -> None:
-    paths = carried.code("registry", here)
+    paths = tool_contents.code("registry", here)
     members = {path.as_posix(): path.read_bytes() for path in (Path("doit"), *paths)}
     wheel = tmp_path / "small-1.0-py3-none-any.whl"
     wheel.write_bytes(b"PK")
-    text = carried.contents({**members, **carried.packages(paths)}, [wheel]).decode()
+    text = tool_contents.contents({**members, **tool_contents.packages(paths)}, [wheel]).decode()
     for name, data in members.items():
         line = next(line for line in text.splitlines() if f"  {name} " in line)
         assert line.split()[:2] == [str(data.count(b"\n")), files.sha256_bytes(data)]
@@ -96,7 +96,7 @@ def test_the_contents_are_listed_for_an_auditor(here: Path, tmp_path: Path) -> N
     assert f"2  {files.sha256(wheel)}  wheels/{wheel.name}" in text
     assert "tasks/core/__init__.py" in text
     count = sum(data.count(b"\n") for data in members.values())
-    assert f"{len(members) + len(carried.packages(paths))} files of {count} lines" in text
+    assert f"{len(members) + len(tool_contents.packages(paths))} files of {count} lines" in text
 
 
 def test_the_offline_sites_file_is_whole_and_tells_nothing_of_the_online_side(

@@ -6,13 +6,13 @@ A value comes from the environment, else from `.env` (not on an offline host), e
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tasks.core import nofollow, ownership, parsing
+from tasks.core import ownership
 from tasks.core.config import fields
+from tasks.core.config.overrides import ENVIRONMENT, overlay, read_dotenv
 from tasks.core.config.settings import ARCHIVES, TOOL, Config, Pipeline, Site
 from tasks.core.config.yaml_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
@@ -20,24 +20,6 @@ from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
              "tool")
-ENVIRONMENT = {
-    "AIRLOCK_REGISTRY_HOST": "registry.host",
-    "AIRLOCK_REGISTRY_PORT": "registry.port",
-    "AIRLOCK_REGISTRY_CA": "registry.ca",
-    "AIRLOCK_REGISTRY_AUTHFILE": "registry.authfile",
-    "AIRLOCK_STORE": "store.url",
-    "AIRLOCK_STORE_ENDPOINT": "store.endpoint",
-    "AIRLOCK_STORE_REGION": "store.region",
-    "AIRLOCK_SIGNING_KEY": "signing.key",
-    "AIRLOCK_OFFLINE_STORE": "offline.store.url",
-    "AIRLOCK_OFFLINE_STORE_ENDPOINT": "offline.store.endpoint",
-    "AIRLOCK_OFFLINE_STORE_REGION": "offline.store.region",
-    "AIRLOCK_TRUST": "offline.trust",
-    "AIRLOCK_ENGINE": "engine",
-}
-
-MAX_DOTENV = 1 << 14
-"""Bytes of .env: in a large one, references to other variables take quadratic time."""
 
 
 def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
@@ -50,7 +32,7 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     _check_names([role], ("online", "prod"), kind="role", show="role=prod, or leave it out")
     _refuse_other_tool(variables, root / TOOL)
     # On an offline host nothing is read that was not signed, or typed there.
-    environment = {**(_dotenv(root / ".env") if role == "online" else {}), **os.environ}
+    environment = {**(read_dotenv(root / ".env") if role == "online" else {}), **os.environ}
     sites = sorted(path.stem for path in (root / "config/sites").glob("*.yml"))
     default = sites[0] if len(sites) == 1 else "local"  # an offline host has one site alone
     name = variables.get("site") or environment.get("AIRLOCK_SITE") or default
@@ -58,7 +40,7 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     read = ConfigFiles(root / "build" / name / "config.json")
     overrides = {key: environment[key] for key in ENVIRONMENT if environment.get(key)}
     raw_site = read.read(root / f"config/sites/{name}.yml", "site",
-                         lambda raw: _overlay(raw, overrides), overrides)
+                         lambda raw: overlay(raw, overrides), overrides)
     if not isinstance(raw_site.get("pipelines"), list):
         read.finish()
     wanted = [variables["pipeline"]] if "pipeline" in variables else raw_site["pipelines"]
@@ -108,31 +90,6 @@ def _refuse_other_tool(variables: Mapping[str, str], path: Path) -> None:
         raise ConfigError(f"this tool is {own}, and {variables['tool']} was asked for",
                           where=path.absolute(),
                           todo="copy that one out of the store, and begin again in an empty folder")
-
-
-def _dotenv(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    from dotenv import dotenv_values
-    try:
-        text = nofollow.read(path, most=MAX_DOTENV).decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"this is not UTF-8: {error.reason}", where=path) from error
-    return {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items()
-            if value is not None}
-
-
-def _overlay(raw: Raw, environment: Mapping[str, str]) -> Raw:
-    """`raw` with the environment's values in their places."""
-    for variable, text in environment.items():
-        *parents, last = ENVIRONMENT[variable].split(".")
-        place = raw
-        for parent in parents:
-            place = place.setdefault(parent, {}) if isinstance(place, dict) else {}
-        if isinstance(place, dict):  # else the schema has something to say
-            number = parsing.whole_number(text)
-            place[last] = text if number is None else number
-    return raw
 
 
 def _refuse_unfit_origins(pipeline: Pipeline) -> None:

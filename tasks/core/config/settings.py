@@ -13,7 +13,7 @@ from typing import Any
 
 from tasks.core.config.fields import Bytes, HostNames, OneOrSeveral, Seconds
 from tasks.core.frozen import frozen
-from tasks.core.shared import Shared
+from tasks.core.process_shared import Shared
 
 ROOT = Path(__file__).resolve().parents[3]
 TOOL = Path("tool.json")

@@ -1,7 +1,7 @@
 """Which rooms' graphs there are for a role, in the order in which `doit list` shows their tasks.
 
 A tool that is carried holds what the offline side's graphs can run and no others: see
-tasks/release/carried.py.
+tasks/release/tool_contents.py.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasks.core.errors import NetError
-from tasks.core.net.inside import Inside
+from tasks.core.net.inner_addresses import Inside
 
 if TYPE_CHECKING:
     import urllib3

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from tasks.core.config.settings import Config
 from tasks.core.errors import RegistryError
 from tasks.core.frozen import frozen
-from tasks.core.net.inside import EVERYWHERE, NOWHERE, Inside
+from tasks.core.net.inner_addresses import EVERYWHERE, NOWHERE, Inside
 from tasks.core.net.pace import Hosts
-from tasks.core.shared import Shared
+from tasks.core.process_shared import Shared
 
 if TYPE_CHECKING:
     from tasks.core.net.pools import Pools

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tasks.core.net import bounds
-from tasks.core.net.inside import Inside
+from tasks.core.net.inner_addresses import Inside
 from tasks.core.net.pace import MOST_CONNECTIONS
 from tasks.core.net.urls import without_login
 

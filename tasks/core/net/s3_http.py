@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.core.net import bounds
-from tasks.core.net.inside import Inside
+from tasks.core.net.inner_addresses import Inside
 from tasks.core.net.pools import CONNECT_TIMEOUT, TIMEOUT, Pools
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from tasks.core.source.groovy.syntax import (
 )
 from tasks.core.source.groovy.tokens import NAME, NEWLINE, STRING, Token, closing
 from tasks.core.source.groovy.values import Names, unwrapped
-from tasks.core.source.includes import included_by, is_include, script_of
+from tasks.core.source.include_statement import included_by, is_include, script_of
 
 PROCESS, WORKFLOW, FUNCTION, LOOSE = "process", "workflow", "function", "loose"
 SECTIONS = ("take", "main", "emit", "publish", "onComplete", "onError")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.parallel import run_all
+from tasks.core.process_shared import Shared
 from tasks.core.progress import Progress
-from tasks.core.shared import Shared
 from tasks.core.store.interface import THREADS, Store, Stored, is_immutable
 
 _slots = threading.BoundedSemaphore(THREADS)

@@ -15,7 +15,7 @@ import pytest
 from tasks.core import files
 from tasks.core.registry.client import Access
 from tasks.images.destination import Destination
-from tasks.images.locked import read_lock
+from tasks.images.lock_format import read_lock
 from tests.kit import machine
 from tests.kit import registries as servers
 from tests.kit.engines import docker, podman, runnable, says, shell

@@ -20,7 +20,7 @@ import urllib3
 from tasks.core import files
 from tasks.core.errors import CommandError, HostError, IntegrityError
 from tasks.local_site import daemons, host, images, network, packages, probes, servers
-from tasks.local_site import inside as inside_script
+from tasks.local_site import host_probe as inside_script
 from tasks.local_site.plan import Plan, SiteSpec, State, plan
 from tests.kit.local_site import inside
 

@@ -7,6 +7,6 @@ from tasks.core.nextflow import versions
 LINES = ("24.10",)
 
 
-def shown(nextflow: str) -> bool:
+def is_tested(nextflow: str) -> bool:
     """Whether what is made for this version was seen to work with the real one."""
     return versions.line(nextflow) in LINES

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tasks.core.net import inside
-from tasks.core.net.inside import EVERYWHERE, NOWHERE, Inside, Refused
+from tasks.core.net import inner_addresses
+from tasks.core.net.inner_addresses import EVERYWHERE, NOWHERE, Inside, Refused
 
 WITHIN = [
     "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.1.1.1", "172.16.0.1", "192.168.1.1", "100.64.0.1",  # noqa: S104
@@ -93,7 +93,8 @@ def test_one_address_inside_among_others_is_enough(monkeypatch: pytest.MonkeyPat
 def test_this_machine_s_own_addresses_are_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server of a cloud has addresses of the internet, behind which no firewall stands."""
     answering(monkeypatch, "8.8.8.8")
-    monkeypatch.setattr(inside, "_can_listen", lambda family, address: address == "8.8.8.8")
+    monkeypatch.setattr(inner_addresses, "_can_listen",
+                        lambda family, address: address == "8.8.8.8")
     with pytest.raises(Refused):
         NOWHERE.connect("data.example.org", 443, 1)
 

@@ -13,7 +13,7 @@ from tasks.core.errors import ConfigError
 from tasks.core.inputs import staged_data
 from tasks.data import mirror, plan, private, stage
 from tasks.data.collect import Root, collect
-from tasks.data.locals import Finder
+from tasks.data.local_files import Finder
 from tasks.data.mirror import Source
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.resolve.constant import CHANGING, constant
+from tasks.resolve.reproducible import CHANGING, same_in_both
 
 
 @pytest.mark.parametrize(("first", "second", "common"), [
@@ -25,4 +25,4 @@ from tasks.resolve.constant import CHANGING, constant
     ("", "a", CHANGING),
 ])
 def test_what_differs_is_marked_and_the_rest_stays(first: Any, second: Any, common: Any) -> None:
-    assert constant(first, second) == common
+    assert same_in_both(first, second) == common

@@ -12,7 +12,7 @@ MAX_MANIFEST = 2**20
 """Bytes of it."""
 
 
-def manifest(folder: Path) -> dict[str, str]:
+def read_manifest(folder: Path) -> dict[str, str]:
     """The unpacked plugin's manifest: its main attributes (JAR file specification)."""
     path = folder / MANIFEST
     if not path.is_file():

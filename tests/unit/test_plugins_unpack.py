@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tasks.core.archives import zips
 from tasks.core.archives.limits import Bounds
 from tasks.core.errors import IntegrityError
-from tasks.plugins import archive
+from tasks.plugins.manifest import MANIFEST, read_manifest
 
-MANIFEST = b"Manifest-Version: 1.0\r\nPlugin-Id: nf-x\r\nPlugin-Version: 1.2\r\n .3\r\n\r\nX: y\r\n"
+CONTENT = b"Manifest-Version: 1.0\r\nPlugin-Id: nf-x\r\nPlugin-Version: 1.2\r\n .3\r\n\r\nX: y\r\n"
 
 
 def make(path: Path, *members: tuple[str, bytes, int]) -> Path:
@@ -30,10 +30,10 @@ def make(path: Path, *members: tuple[str, bytes, int]) -> Path:
 
 def test_a_plugin_is_unpacked_and_its_manifest_read(tmp_path: Path) -> None:
     path = make(tmp_path / "p.zip", ("classes/", b"", stat.S_IFDIR | 0o755),
-                (archive.MANIFEST, MANIFEST, stat.S_IFREG | 0o644), ("lib/a.jar", b"jar", 0))
+                (MANIFEST, CONTENT, stat.S_IFREG | 0o644), ("lib/a.jar", b"jar", 0))
     zips.unpack_zip(path, tmp_path / "p")
     assert (tmp_path / "p/lib/a.jar").read_bytes() == b"jar"
-    told = archive.manifest(tmp_path / "p")
+    told = read_manifest(tmp_path / "p")
     assert (told["Plugin-Id"], told["Plugin-Version"], "X" in told) == ("nf-x", "1.2.3", False)
 
 
@@ -92,4 +92,4 @@ def test_what_is_no_whole_zip_is_refused(tmp_path: Path, cut: int) -> None:
 def test_a_zip_without_a_manifest_is_no_plugin(tmp_path: Path) -> None:
     zips.unpack_zip(make(tmp_path / "p.zip", ("a", b"", 0)), tmp_path / "p")
     with pytest.raises(IntegrityError, match="no Nextflow plugin"):
-        archive.manifest(tmp_path / "p")
+        read_manifest(tmp_path / "p")

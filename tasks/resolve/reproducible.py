@@ -20,22 +20,22 @@ _PART = re.compile(r"([^/\\\s'\"]+)")
 """What a text is compared by: a file's name as a whole, so that no half of a date is left."""
 
 
-def constant(first: Any, second: Any) -> Any:
+def same_in_both(first: Any, second: Any) -> Any:
     """Return the first of two resolved configs, with what the second has otherwise as CHANGING.
 
     What only one of them has is left out.
     """
     if isinstance(first, dict) and isinstance(second, dict):
-        return {key: constant(value, second[key])
+        return {key: same_in_both(value, second[key])
                 for key, value in first.items() if key in second}
     if isinstance(first, list) and isinstance(second, list):
-        return [constant(one, other) for one, other in zip(first, second, strict=False)]
+        return [same_in_both(one, other) for one, other in zip(first, second, strict=False)]
     if isinstance(first, str) and isinstance(second, str):
-        return _constant_text(first, second)
+        return _same_text(first, second)
     return first if first == second else CHANGING
 
 
-def _constant_text(first: str, second: str) -> str:
+def _same_text(first: str, second: str) -> str:
     parts, others = _PART.split(first), _PART.split(second)
     if len(parts) != len(others):
         return CHANGING

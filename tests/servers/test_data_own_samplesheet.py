@@ -11,7 +11,7 @@ import pytest
 
 from tasks.core import files, schema
 from tasks.core.errors import ConfigError
-from tasks.data.own import OwnSpec, mirror_own
+from tasks.data.own_samplesheet import OwnSpec, mirror_own
 from tasks.data.sources import Reach
 from tasks.offline_host.fetch import fetch
 from tasks.offline_host.run import own_params

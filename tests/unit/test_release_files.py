@@ -10,7 +10,7 @@ import pytest
 from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.schema import read_json
-from tasks.release import contents
+from tasks.release import release_files
 from tests.kit import releases as staged
 from tests.kit.releases import VERSION, Staged, stage
 
@@ -22,7 +22,7 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
 
 
 def test_every_file_is_listed_with_its_kind(ready: Staged) -> None:
-    found = {each.path: each for each in contents.collect(ready.layout, VERSION)}
+    found = {each.path: each for each in release_files.collect(ready.layout, VERSION)}
     data = [path for path in found if path.startswith("data/")]
     assert len(data) == len(staged.DATA)
     assert set(found) - set(data) == {
@@ -32,7 +32,7 @@ def test_every_file_is_listed_with_its_kind(ready: Staged) -> None:
         "offline.config"}
     for each in found.values():
         assert each.sha256 == files.sha256(each.source)
-        assert each.source == contents.source_of(ready.layout, VERSION, each.path, each.sha256)
+        assert each.source == release_files.source_of(ready.layout, VERSION, each.path, each.sha256)
 
 
 def test_a_converted_image_is_held_against_the_digest_that_it_came_from(ready: Staged) -> None:
@@ -43,10 +43,10 @@ def test_a_converted_image_is_held_against_the_digest_that_it_came_from(ready: S
         told |= {"digest": made, "converted": {"from": origin, "reason": "docker schema 1"}}
         files.write_json(ready.layout.images_receipt, receipt)
         if fits:
-            contents.collect(ready.layout, VERSION)
+            release_files.collect(ready.layout, VERSION)
         else:
             with pytest.raises(IntegrityError, match="sha256:dddd"):
-                contents.collect(ready.layout, VERSION)
+                release_files.collect(ready.layout, VERSION)
 
 
 def blob(ready: Staged) -> Path:
@@ -129,7 +129,7 @@ def plugins_archive_is_broken(ready: Staged) -> Path:
 def test_a_file_that_is_not_what_is_claimed_is_named(ready: Staged, name: str) -> None:
     path = FAULTS[name](ready)
     with pytest.raises(IntegrityError) as caught:
-        contents.collect(ready.layout, VERSION)
+        release_files.collect(ready.layout, VERSION)
     assert str(path) in str(caught.value)
 
 
@@ -150,13 +150,13 @@ def stage_own(ready: Staged, *, path: str | None = None) -> Path:
 
 def test_a_user_s_own_files_are_held_against_their_manifest(ready: Staged) -> None:
     blob = stage_own(ready)
-    found = {each.path for each in contents.collect(ready.layout, VERSION, own=["cohort"])}
+    found = {each.path for each in release_files.collect(ready.layout, VERSION, own=["cohort"])}
     assert found > {f"data/{blob.parent.name}/own.fq", "own/cohort/inputs.csv",
                     "own/cohort/data.manifest.json"}
     blob.write_bytes(b"else")
     (ready.layout.own / "cohort/inputs.csv").unlink()
     with pytest.raises(IntegrityError) as caught:
-        contents.collect(ready.layout, VERSION, own=["cohort"])
+        release_files.collect(ready.layout, VERSION, own=["cohort"])
     assert str(blob) in str(caught.value)
     assert "'input' names inputs.csv, which is not carried" in str(caught.value)
 
@@ -165,17 +165,17 @@ def test_two_files_of_one_path_are_refused(ready: Staged) -> None:
     taken = read_json(ready.layout.data_manifest, "data-manifest")["files"][0]["path"]
     stage_own(ready, path=taken)
     with pytest.raises(IntegrityError, match="another file in the test data"):
-        contents.collect(ready.layout, VERSION, own=["cohort"])
+        release_files.collect(ready.layout, VERSION, own=["cohort"])
 
 
 def test_all_faults_are_named_at_once(ready: Staged) -> None:
     paths = [code_changed(ready), data_changed(ready), receipt_of_another_digest(ready)]
     with pytest.raises(IntegrityError) as caught:
-        contents.collect(ready.layout, VERSION)
+        release_files.collect(ready.layout, VERSION)
     assert all(str(path) in str(caught.value) for path in paths)
 
 
 def test_images_of_another_platform(ready: Staged) -> None:
-    contents.check_platform(ready.layout, "linux/amd64")
+    release_files.check_platform(ready.layout, "linux/amd64")
     with pytest.raises(ConfigError, match="linux/arm64"):
-        contents.check_platform(ready.layout, "linux/arm64")
+        release_files.check_platform(ready.layout, "linux/arm64")

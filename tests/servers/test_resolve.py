@@ -94,6 +94,21 @@ def test_it_hangs_on_no_clock_and_no_folder(spec: ResolveSpec, tmp_path: Path) -
     assert elsewhere.output.read_bytes() == spec.output.read_bytes()
 
 
+@pytest.mark.parametrize("text", [
+    "process.container = workflow.containerEngine == 'docker' ? 'q.io/a/b:1' : 'no/no:1'",
+    "println '[{\"params\": {}}, {\"params\": {}}]'",
+    "println '[WARN] not a list'",
+    "addShutdownHook { println '[late, but no JSON]' }",
+], ids=["unknown name", "its own list", "a bracket before", "a bracket behind"])
+def test_what_nextflow_or_the_config_prints_is_not_the_answer(spec: ResolveSpec,
+                                                              text: str) -> None:
+    files.write_tar(spec.code, Path(), [], extra={
+        "main.nf": b"workflow {}\n",
+        "nextflow.config": f"{text}\nparams.own = 1\nprofiles {{ test {{}} }}\n".encode()})
+    resolve(spec)
+    assert resolved_config.config(spec.output)["params"] == {"own": 1}
+
+
 def test_params_that_our_config_sets_are_seen_by_includes(spec: ResolveSpec) -> None:
     resolve(dataclasses.replace(spec, given={"aligner": "fast"}))
     told = resolved_config.config(spec.output)["params"]

@@ -27,6 +27,9 @@ MAX_LOG = 64 << 20
 MAX_ANSWER = 64 << 20
 """Bytes that it may write to us, who keep them in memory; sarek's config takes 0.2 MB."""
 
+MAX_LISTS = 100
+"""Beginnings of a list in what it wrote that are tried, the last ones."""
+
 OWN_ZONE = "own"
 """The time zone that Nextflow is in by itself."""
 
@@ -62,14 +65,25 @@ def configs(nextflow: Nextflow, project: Path, *, profile: str, scratch: Path, l
                           ) from error
     finally:
         keep(detail, log)
-    for start in (match.start() for match in re.finditer(r"^\[", answer, re.MULTILINE)):
-        # A warning may stand before the answer, which may be a hostile one.
-        with contextlib.suppress(ValueError, RecursionError):
-            resolved = json.loads(answer[start:])
-            sheets.judge(resolved)
-            if len(resolved) == len(zones) and all(isinstance(one, dict) for one in resolved):
-                return list(resolved)
+    resolved = _answered(answer, len(zones))
+    if resolved is not None:
+        return resolved
     raise SourceError("Nextflow did not answer with a config that can be kept", where=log)
+
+
+def _answered(answer: str, count: int) -> list[dict[str, Any]] | None:
+    """Return the last list of `count` objects in what Nextflow wrote, which may be hostile.
+
+    What the config prints stands before it, warnings of the config's reader before and behind it.
+    """
+    starts = [match.start() for match in re.finditer(r"^\[", answer, re.MULTILINE)]
+    for start in reversed(starts[-MAX_LISTS:]):
+        with contextlib.suppress(ValueError, RecursionError):
+            resolved, _ = json.JSONDecoder().raw_decode(answer, start)
+            sheets.judge(resolved)
+            if len(resolved) == count and all(isinstance(config, dict) for config in resolved):
+                return list(resolved)
+    return None
 
 
 def ask(nextflow: Nextflow, words: Sequence[str | Path], *, scratch: Path,

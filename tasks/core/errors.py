@@ -60,6 +60,10 @@ class StoreError(AirlockError):
     """The store refused, failed, or lacks a key."""
 
 
+class AwsError(AirlockError):
+    """AWS refused, failed, or holds what must not be there."""
+
+
 class IntegrityError(AirlockError):
     """Bytes, a digest or a signature are not what was promised."""
 

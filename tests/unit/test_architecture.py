@@ -17,6 +17,7 @@ from tasks.core.graph import rooms
 ROOT = Path(__file__).resolve().parents[2]
 BELOW: dict[str, set[str]] = {
     "archives": set(),
+    "aws": {"config"},
     "config": set(),
     "graph": {"config"},
     "net": {"config"},

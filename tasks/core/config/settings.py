@@ -84,6 +84,29 @@ class StoreAt:
 
 
 @frozen
+class Aws:
+    """Where a site's AWS is: a region, and the `endpoint` of what stands in for its services."""
+
+    region: str
+    endpoint: str | None = None
+
+
+@frozen
+class Batch:
+    """How pipelines run on AWS Batch.
+
+    `mode` is how a job reaches its files: `fusion` or `carried-cli`; `profile` is the pipeline's
+    that runs there, `work` Nextflow's work folder, s3://bucket/prefix.
+    """
+
+    mode: str
+    profile: str
+    queue: str
+    environment: str
+    work: str
+
+
+@frozen
 class PluginsAt:
     """Where plugins are looked up, one of two: a plugins.json, or the base URL of a registry."""
 
@@ -151,6 +174,8 @@ class Site:
     smoke: str
     isolation: str
     sandbox: Sandbox | None = None
+    aws: Aws | None = None
+    batch: Batch | None = None
 
     @property
     def image_platforms(self) -> tuple[str, ...]:

@@ -23,9 +23,8 @@ OK, WARN, FAIL, UNKNOWN = "ok", "warn", "fail", "not known"
 APPLY = "doit aws:apply"
 PROMISES = {
     "TlsOnly": "requests without TLS are denied",
-    "EncryptedOnly": "puts that don't ask for the encryption are denied",
+    "EncryptedOnly": "puts that don't ask for the encryption, with its key, are denied",
     "NoOtherEncryption": "puts that ask for another encryption are denied",
-    "OneKeyOnly": "puts with another key are denied",
     "WrittenOnce": "releases, blobs and tools can't be overwritten",
     "NoDelete": "what was pushed can't be deleted",
     "EndpointOnly": "files are reached through the VPC endpoint alone",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tasks.aws.lockdown import FOLDERS, KMS, READ_FOLDERS, WRITTEN_ONCE, Lockdown
+from tasks.aws.lockdown import FOLDERS, READ_FOLDERS, WRITTEN_ONCE, Lockdown
 from tasks.core.aws.policy import Conditions, Statement, account_of, document
 
 OWN = "Airlock"
@@ -100,23 +100,22 @@ def _transport(lock: Lockdown) -> Iterator[Statement]:
 def _encryption(lock: Lockdown) -> Iterator[Statement]:
     """A put that doesn't ask for the encryption, or for another one; of work/ only the latter.
 
-    Jobs on Batch put their files as their tools do, and the bucket's default encrypts those.
+    Jobs on Batch put their files as their tools do, and the bucket's default encrypts those. A put
+    that names aws:kms and no key would get AWS's own key, so the key is what is asked for.
     """
     if lock.encryption == "none":
         return
+    asked = ({f"{ENCRYPTION}-aws-kms-key-id": lock.key_arn} if lock.key_arn
+             else {ENCRYPTION: lock.encryption})
     yield Statement(
         sid=f"{OWN}EncryptedOnly", effect="Deny", principals=("*",), actions=("s3:PutObject",),
         resources=lock.objects(f"{folder}/*" for folder in FOLDERS),
-        conditions={"StringNotEquals": {ENCRYPTION: lock.encryption}})
+        conditions={"StringNotEquals": asked})
     yield Statement(
         sid=f"{OWN}NoOtherEncryption", effect="Deny", principals=("*",), actions=("s3:PutObject",),
         resources=(f"{lock.arn}/*",),
-        conditions={"StringNotEqualsIfExists": {ENCRYPTION: lock.encryption}})
-    if lock.encryption == KMS and lock.key_arn:
-        yield Statement(
-            sid=f"{OWN}OneKeyOnly", effect="Deny", principals=("*",), actions=("s3:PutObject",),
-            resources=lock.objects(f"{folder}/*" for folder in FOLDERS),
-            conditions={"StringNotEquals": {f"{ENCRYPTION}-aws-kms-key-id": lock.key_arn}})
+        conditions={"StringNotEquals": {ENCRYPTION: lock.encryption},
+                    "Null": {ENCRYPTION: "false"}})
 
 
 def _unchanging(lock: Lockdown) -> Iterator[Statement]:
@@ -165,9 +164,12 @@ def _other_accounts(lock: Lockdown) -> Iterator[Statement]:
 
 
 def _listing(lock: Lockdown, folders: tuple[str, ...]) -> Statement:
-    """Without it S3 answers 403 for a key that isn't there, so that no push could know."""
+    """Without it S3 answers 403 for a key that isn't there, so that no push could know.
+
+    For that answer S3 asks whether listing is allowed without any prefix, hence IfExists.
+    """
     return Statement(sid=f"{OWN}List", effect="Allow", actions=("s3:ListBucket",),
-                     resources=(lock.arn,), conditions={"StringLike": {
+                     resources=(lock.arn,), conditions={"StringLikeIfExists": {
                          "s3:prefix": [f"{lock.prefix}{folder}/*" for folder in folders]}})
 
 

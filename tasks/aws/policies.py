@@ -11,7 +11,7 @@ from tasks.aws.trials import trials
 from tasks.core import files
 from tasks.core.aws.paths import AwsPaths
 from tasks.core.aws.policy_grammar import check_policy
-from tasks.core.errors import AwsError
+from tasks.core.errors import AwsError, ConfigError
 from tasks.core.frozen import frozen
 
 DOCUMENTS: Mapping[str, tuple[str, Callable[[Lockdown], dict[str, Any]]]] = {
@@ -35,6 +35,9 @@ class PoliciesSpec:
 
 def write_policies(spec: PoliciesSpec) -> str:
     """Write each document, held against what AWS takes; nothing is sent anywhere."""
+    if spec.lock.role("online") == spec.lock.role("offline"):
+        raise ConfigError("one role is both online and offline, so offline hosts could "
+                          "push", where="aws.roles", todo="give each side a role of its own")
     made = {name: check_policy(DOCUMENTS[name][1](spec.lock), DOCUMENTS[name][0])
             for name in spec.names}
     _see_that_they_hold(spec.lock)
@@ -51,5 +54,4 @@ def _see_that_they_hold(lock: Lockdown) -> None:
         if decision.allowed != trial.allowed:
             raise AwsError(f"by these policies, {trial.text}: "
                            f"{'' if decision.allowed else 'not '}let through ({decision.reason})",
-                           where="aws:policies", todo="correct aws.roles: each needs a role of its "
-                                                      "own")
+                           where="aws:policies", todo="look at aws.roles and aws.vpc_endpoint")

@@ -64,6 +64,10 @@ def trials(lock: Lockdown) -> Iterator[Trial]:
     yield trial("it replaces a pointer", online, pushes, "s3:PutObject", POINTER, allowed=True)
     yield trial("it reads back", online, pushes, "s3:GetObject", RELEASE, allowed=True)
     yield trial("it lists", online, pushes, "s3:ListBucket", None, allowed=True, prefix=prefix)
+    yield trial("it learns that a file is missing", online, pushes, "s3:ListBucket", None,
+                allowed=True)
+    yield trial("it lists what isn't the store's", online, pushes, "s3:ListBucket", None,
+                allowed=False, prefix="elsewhere/")
     yield trial("the offline role gets a release", offline, fetches, "s3:GetObject", RELEASE,
                 allowed=True)
     yield trial("it lists", offline, fetches, "s3:ListBucket", None, allowed=True, prefix=prefix)

@@ -141,8 +141,8 @@ def _about(resource: str) -> str:
 
 
 def _condition_faults(operator: str, keys: Mapping[str, Any]) -> Iterator[str]:
-    base = operator if operator == "Null" else operator.removesuffix(IF_EXISTS)
-    if base not in OPERATORS:
+    base = operator.removesuffix(IF_EXISTS)
+    if base not in OPERATORS or operator == f"Null{IF_EXISTS}":
         yield f"there is no condition operator {operator}"
         return
     for key, wanted in keys.items():

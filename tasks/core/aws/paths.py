@@ -1,4 +1,4 @@
-"""Where what is built of a site's AWS lies: one name for each file."""
+"""Where what is built for AWS lies: one name for each file, relative to the project's folder."""
 
 from __future__ import annotations
 
@@ -42,3 +42,43 @@ class AwsPaths:
         """A policy document: bucket-policy, online-role, offline-role, endpoint-policy, key-policy.
         """
         return self.root / f"{name}.json"
+
+
+@frozen
+class BatchSitePaths:
+    """Files of AWS Batch that belong to a site."""
+
+    site: str
+
+    @property
+    def root(self) -> Path:
+        return SitePaths(site=self.site).root / "batch"
+
+    @property
+    def cli(self) -> Path:
+        """The AWS CLI as instances get it: bin/aws and all that it needs."""
+        return self.root / "aws-cli.tar.gz"
+
+    @property
+    def cli_manifest(self) -> Path:
+        """What that archive is, with its digest; signed, with the signature beside it."""
+        return self.root / "cli.json"
+
+    @property
+    def cli_signature(self) -> Path:
+        return self.root / "cli.json.sig"
+
+    @property
+    def cli_receipt(self) -> Path:
+        """What the store holds of the two, read back from it."""
+        return self.root / "cli.receipt.json"
+
+    @property
+    def userdata(self) -> Path:
+        """The user data of the launch template."""
+        return self.root / "userdata.mime"
+
+    @property
+    def explore(self) -> Path:
+        """What came of showing the faults of staging."""
+        return self.root / "explore.json"

@@ -119,6 +119,20 @@ class Aws:
 
 
 @frozen
+class Cli:
+    """The AWS CLI that is carried onto Batch's instances.
+
+    `source` is aws, its own zip of a `version` with `sha256`, or pypi, made here. `store` is
+    where instances read it, if that isn't where offline hosts read releases.
+    """
+
+    source: str
+    version: str | None = None
+    sha256: str | None = None
+    store: StoreAt | None = None
+
+
+@frozen
 class Batch:
     """How pipelines run on AWS Batch.
 
@@ -131,6 +145,7 @@ class Batch:
     queue: str
     environment: str
     work: str
+    cli: Cli | None = None
 
 
 @frozen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tasks.batch import infra_graph
 from tasks.core.aws.paths import BatchSitePaths
 from tasks.core.config.settings import Batch, Cli, Config, Site
 from tasks.core.graph.deferred import deferred
@@ -25,6 +26,7 @@ def tasks(config: Config) -> Iterator[Task]:
     yield group("batch", "AWS Batch: what it needs, made, checked and tried", [])
     if config.site.batch is not None:
         yield from _host(config, config.site, config.site.batch)
+    yield from infra_graph.tasks(config)
 
 
 def _host(config: Config, site: Site, batch: Batch) -> Iterator[Task]:

@@ -82,3 +82,18 @@ class BatchSitePaths:
     def explore(self) -> Path:
         """What came of showing the faults of staging."""
         return self.root / "explore.json"
+
+    @property
+    def plan(self) -> Path:
+        """What Batch has at AWS of what it needs, and what would be made."""
+        return self.root / "plan.json"
+
+    @property
+    def receipt(self) -> Path:
+        """What is there, read back after it was made."""
+        return self.root / "receipt.json"
+
+    @property
+    def journal(self) -> Path:
+        """Every call that changes something, written before it is made."""
+        return self.root / "journal.jsonl"

@@ -137,7 +137,8 @@ class Batch:
     """How pipelines run on AWS Batch.
 
     `mode` is how a job reaches its files: `fusion` or `carried-cli`; `profile` is the pipeline's
-    that runs there, `work` Nextflow's work folder, s3://bucket/prefix.
+    that runs there, `work` Nextflow's work folder, s3://bucket/prefix. From `instance_types` on,
+    fields say what batch:infra:* makes; `disk` is in GiB.
     """
 
     mode: str
@@ -145,6 +146,17 @@ class Batch:
     queue: str
     environment: str
     work: str
+    instance_types: tuple[str, ...]
+    max_vcpus: int
+    disk: int | None = None
+    vpc: str | None = None
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    endpoints: tuple[str, ...]
+    instance_role: str | None = None
+    service_role: str | None = None
+    parity: bool
+    buckets: tuple[str, ...]
     cli: Cli | None = None
 
 

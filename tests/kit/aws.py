@@ -29,16 +29,23 @@ from tests.kit.web import Quiet, Server, running
 REGION, ACCOUNT = "us-west-2", "123456789012"
 FAULTS = ("throttled", "expired", "denied", "quota", "cut before", "cut after")
 """Kinds: the last two end the connection, before moto sees the call or once it took effect."""
+CHANGES = ("Add", "Attach", "Authorize", "Create", "Delete", "Detach", "Modify", "Put", "Remove",
+           "Update")
+"""How the names of operations begin that change something."""
 HOP_BY_HOP = {"connection", "transfer-encoding", "date", "server"}
 
 
 @dataclass(kw_only=True)
 class Fault:
-    """A fault of calls that fit: lets `after` of them pass, then befalls `times` (None: all)."""
+    """A fault of calls that fit: lets `after` of them pass, then befalls `times` (None: all).
+
+    With `changes` it befalls only calls that change something.
+    """
 
     kind: str
     service: str | None = None
     operation: str | None = None
+    changes: bool = False
     after: int = 0
     times: int | None = 1
 
@@ -46,6 +53,8 @@ class Fault:
         """Whether this call gets the fault; counts it."""
         if (self.service or request.service, self.operation or request.operation) != (
                 request.service, request.operation) or self.times == 0:
+            return False
+        if self.changes and not request.operation.startswith(CHANGES):
             return False
         if self.after:
             self.after -= 1
@@ -62,6 +71,11 @@ class Call:
     service: str
     operation: str
     fault: str | None = None
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether it may have changed something."""
+        return self.operation.startswith(CHANGES) and self.fault in (None, "cut after")
 
 
 class Front(Server):
@@ -173,7 +187,7 @@ def moto_server(environment: Mapping[str, str]) -> Iterator[int]:
             time.sleep(0.1)
         yield port
     finally:
-        process.terminate()
+        process.kill()  # it has no state that anybody needs, and takes its time to end well
         process.wait(10)
 
 

@@ -61,7 +61,8 @@ def at_aws(session: Session) -> dict[str, Any]:
             "status": one["status"], "state": one["state"], "tags": one["tags"],
             "resources": {**one["computeResources"], "launchTemplate": one[
                 "computeResources"].get("launchTemplate", {}).get("version"),
-                "securityGroupIds": len(one["computeResources"]["securityGroupIds"])}}
+                **{name: len(one["computeResources"][name])
+                   for name in ("securityGroupIds", "subnets")}}}
             for one in batch.describe_compute_environments()["computeEnvironments"]},
         "queues": {one["jobQueueName"]: {key: one[key] for key in (
             "status", "state", "priority", "tags", "computeEnvironmentOrder")}

@@ -139,23 +139,24 @@ def cost(infra: Infra) -> float:
 
 def write_plan(spec: InfraSpec, infra: Infra, lines: Sequence[Line]) -> None:
     """Write plan.json."""
-    _write(spec, spec.at.plan, infra, "batch-plan", {
+    files.write_json(spec.at.plan, check({
+        **_where(spec, infra),
         "cost": {"usd_per_month_at_rest": round(cost(infra), 2), "assumption": PRICE_LIST},
-        "resources": [{**_json(line), "state": line.state,
-                       "differences": list(line.differences)} for line in lines]})
+        "resources": [{**_json(line), "state": line.state, "differences": list(line.differences)}
+                      for line in lines]}, "batch-plan", where=spec.at.plan))
 
 
 def write_receipt(spec: InfraSpec, infra: Infra, lines: Sequence[Line]) -> None:
     """Write receipt.json: what is there, read back."""
-    _write(spec, spec.at.receipt, infra, "batch-receipt", {
+    files.write_json(spec.at.receipt, check({
+        **_where(spec, infra),
         "resources": [{**_json(line), "ours": bool(line.found and line.found.ours)}
-                      for line in lines]})
+                      for line in lines]}, "batch-receipt", where=spec.at.receipt))
 
 
-def _write(spec: InfraSpec, path: Any, infra: Infra, schema: str, fields: dict[str, Any]) -> None:
-    files.write_json(path, check({
-        "site": spec.site, "account": infra.account, "region": spec.aws.region,
-        "mode": spec.batch.mode, "vpc": infra.place.vpc, **fields}, schema, where=path))
+def _where(spec: InfraSpec, infra: Infra) -> dict[str, Any]:
+    return {"site": spec.site, "account": infra.account, "region": spec.aws.region,
+            "mode": spec.batch.mode, "vpc": infra.place.vpc}
 
 
 def _json(line: Line) -> dict[str, Any]:

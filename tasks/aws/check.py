@@ -23,16 +23,16 @@ OK, WARN, FAIL, UNKNOWN = "ok", "warn", "fail", "not known"
 APPLY = "doit aws:apply"
 PROMISES = {
     "TlsOnly": "requests without TLS are denied",
-    "EncryptedOnly": "puts that don't ask for the encryption, with its key, are denied",
+    "EncryptedOnly": "puts that don't ask for the site's encryption are denied",
     "NoOtherEncryption": "puts that ask for another encryption are denied",
     "WrittenOnce": "releases, blobs and tools can't be overwritten",
     "NoDelete": "what was pushed can't be deleted",
     "EndpointOnly": "files are reached through the VPC endpoint alone",
-    "ListByEndpointOnly": "listings are, too",
+    "ListByEndpointOnly": "listings come through the VPC endpoint alone",
     "Push": "the pushing role of the other account is let in",
-    "PushList": "and may list",
+    "PushList": "the pushing role of the other account may list",
     "Fetch": "the offline role of the other account is let in",
-    "FetchList": "and may list",
+    "FetchList": "the offline role of the other account may list",
 }
 """What each statement of our bucket policy is for, by its Sid."""
 

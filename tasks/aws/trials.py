@@ -61,24 +61,29 @@ def trials(lock: Lockdown) -> Iterator[Trial]:
     once = {"if_none_match": "*"}
     yield trial("the pushing role puts a release", online, pushes, "s3:PutObject", RELEASE,
                 allowed=True, **once)
-    yield trial("it replaces a pointer", online, pushes, "s3:PutObject", POINTER, allowed=True)
-    yield trial("it reads back", online, pushes, "s3:GetObject", RELEASE, allowed=True)
-    yield trial("it lists", online, pushes, "s3:ListBucket", None, allowed=True, prefix=prefix)
-    yield trial("it learns that a file is missing", online, pushes, "s3:ListBucket", None,
+    yield trial("the pushing role replaces a pointer", online, pushes, "s3:PutObject", POINTER,
                 allowed=True)
-    yield trial("it lists what isn't the store's", online, pushes, "s3:ListBucket", None,
-                allowed=False, prefix="elsewhere/")
+    yield trial("the pushing role reads back what it put", online, pushes, "s3:GetObject", RELEASE,
+                allowed=True)
+    yield trial("the pushing role lists releases", online, pushes, "s3:ListBucket", None,
+                allowed=True, prefix=prefix)
+    yield trial("the pushing role learns that a file is missing", online, pushes, "s3:ListBucket",
+                None, allowed=True)
+    yield trial("the pushing role lists what isn't the store's", online, pushes, "s3:ListBucket",
+                None, allowed=False, prefix="elsewhere/")
     yield trial("the offline role gets a release", offline, fetches, "s3:GetObject", RELEASE,
                 allowed=True)
-    yield trial("it lists", offline, fetches, "s3:ListBucket", None, allowed=True, prefix=prefix)
+    yield trial("the offline role lists releases", offline, fetches, "s3:ListBucket", None,
+                allowed=True, prefix=prefix)
     yield trial("the offline role puts", offline, fetches, "s3:PutObject", RELEASE,
                 allowed=False, **once)
     yield trial("the pushing role overwrites a release", online, ANYTHING, "s3:PutObject", RELEASE,
                 allowed=False)
-    yield trial("it deletes one", online, ANYTHING, "s3:DeleteObject", RELEASE, allowed=False)
-    yield trial("it deletes a version", online, ANYTHING, "s3:DeleteObjectVersion", RELEASE,
+    yield trial("the pushing role deletes a release", online, ANYTHING, "s3:DeleteObject", RELEASE,
                 allowed=False)
-    yield trial("anybody gets a file without TLS", offline, ANYTHING, "s3:GetObject", RELEASE,
+    yield trial("the pushing role deletes a version of one", online, ANYTHING,
+                "s3:DeleteObjectVersion", RELEASE, allowed=False)
+    yield trial("a file is got without TLS", offline, ANYTHING, "s3:GetObject", RELEASE,
                 allowed=False, tls="false")
     stranger = f"arn:{partition(lock.region)}:iam::{STRANGER}:role/anybody"
     yield trial("another account gets a file", stranger, ANYTHING, "s3:GetObject", RELEASE,

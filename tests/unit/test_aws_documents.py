@@ -98,7 +98,8 @@ def test_another_encryption_or_key_is_denied_everywhere_and_none_at_all_below_wo
 
 
 def test_a_listing_past_the_endpoint_is_denied() -> None:
-    listing = next(trial for trial in trials(FULL) if trial.text == "it lists")
+    listing = next(trial for trial in trials(FULL)
+                   if trial.text == "the pushing role lists releases")
     context = {key: value for key, value in listing.access.context.items()
                if key != "aws:sourcevpce"}
     past = dataclasses.replace(listing, access=dataclasses.replace(listing.access,

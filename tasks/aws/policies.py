@@ -52,6 +52,6 @@ def _see_that_they_hold(lock: Lockdown) -> None:
     for trial in trials(lock):
         decision = trial.decide(bucket, endpoint if trial.through_endpoint else None)
         if decision.allowed != trial.allowed:
-            raise AwsError(f"by these policies, {trial.text}: "
-                           f"{'' if decision.allowed else 'not '}let through ({decision.reason})",
+            outcome = "let through" if decision.allowed else "denied"
+            raise AwsError(f"by these policies, {trial.text}: {outcome} ({decision.reason})",
                            where="aws:policies", todo="look at aws.roles and aws.vpc_endpoint")

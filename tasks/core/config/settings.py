@@ -76,19 +76,46 @@ class Hosts:
 
 @frozen
 class StoreAt:
-    """A folder (path or file://…) or a bucket (s3://bucket/prefix) for the carried files."""
+    """A folder (path or file://…) or a bucket (s3://bucket/prefix) for the carried files.
+
+    `encryption` is what a bucket's files are encrypted by: none, AES256 or aws:kms, then with the
+    key of an ARN or alias.
+    """
 
     url: str
     endpoint: str | None = None
     region: str | None = None
+    encryption: str | None = None
+    kms_key: str | None = None
+
+
+@frozen
+class AwsRoles:
+    """Who works with the store, as names of roles or ARNs.
+
+    `online` pushes, `offline` fetches. `admin` may clean up: the bucket's rules against deleting,
+    overwriting and other networks leave that one out.
+    """
+
+    online: str
+    offline: str
+    admin: str | None = None
 
 
 @frozen
 class Aws:
-    """Where a site's AWS is: a region, and the `endpoint` of what stands in for its services."""
+    """Where a site's AWS is: a region, and the `endpoint` of what stands in for its services.
+
+    `vpc_endpoint` are the only ways to the store's files, where any is given; `work_days` is for
+    how long files are kept below work/.
+    """
 
     region: str
     endpoint: str | None = None
+    account: str | None = None
+    vpc_endpoint: OneOrSeveral = ()
+    roles: AwsRoles | None = None
+    work_days: int | None = None
 
 
 @frozen

@@ -99,3 +99,8 @@ def is_immutable(key: str) -> bool:
     parts = key.split("/")
     depth = {"tool": 2, "releases": 3}.get(parts[0])
     return depth is not None and len(parts) > depth and not key.endswith(".sig")
+
+
+def is_blob(key: str) -> bool:
+    """Whether a key is named by its file's digest: other bytes under it are damage."""
+    return key.startswith("blobs/sha256/")

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import hashlib
 import os.path
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,14 @@ from tasks.core import files
 from tasks.core.config.settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.parsing import whole_number
-from tasks.core.store.interface import Stored, is_immutable, refuse_changed, take, within
+from tasks.core.store.interface import (
+    Stored,
+    is_blob,
+    is_immutable,
+    refuse_changed,
+    take,
+    within,
+)
 from tasks.core.store.s3_client import Body, Bucket, Request, Response, texts
 from tasks.core.store.s3_faults import Refusal, explain
 
@@ -89,10 +96,35 @@ class S3Store:
 
     def _put(self, key: str, body: Body) -> str | None:
         """Send an object whole; its tag, if the server says that it has checked the bytes."""
-        response = self._bucket.ask(Request(method="PUT", key=self._key(key), body=body,
-                                            headers={**_checked(body), **_only_once(key)}))
-        return (response.headers.get("ETag") if response.headers.get(CHECKSUM) == body.checksum
-                else None)
+        response = self._create(key, body.sha256, lambda headers, accept: self._bucket.ask(Request(
+            method="PUT", key=self._key(key), body=body, headers={**_checked(body), **headers},
+            accept=accept)))
+        if response is None or response.headers.get(CHECKSUM) != body.checksum:
+            return None
+        return response.headers.get("ETag")
+
+    def _create(self, key: str, sha256: str,
+                ask: Callable[[Mapping[str, str], tuple[int, ...]], Response]) -> Response | None:
+        """Make an object, by a request with some headers; None where its bytes are there already.
+
+        What never changes is only made where nothing is: a bucket's policy may demand that. Where
+        another push was quicker with a blob, or an answer was lost, its bytes are the same; a
+        damaged one is replaced if the bucket lets it.
+        """
+        if not (is_immutable(key) or is_blob(key)):
+            return ask({}, ())
+        response = ask({"if-none-match": "*"}, (412,) if is_blob(key) else ())
+        if response.status != 412:
+            return response
+        held = self.head(key)
+        if held is not None and held.sha256 == sha256:
+            return None
+        response = ask({}, (403,))
+        if response.status == 403:
+            raise StoreError("the store holds this file with other bytes, and the bucket doesn't "
+                             "let it be replaced", where=self._bucket.where(key),
+                             todo="have the bucket's administrator look at it and remove it")
+        return response
 
     def _put_parts(self, key: str, path: Path, sha256: str) -> None:
         def ask(method: str, **more: Any) -> Response:
@@ -110,8 +142,12 @@ class S3Store:
                 parts.append(f"<Part><PartNumber>{number}</PartNumber><ChecksumSHA256>"
                              f"{body.checksum}</ChecksumSHA256><ETag>{tag}</ETag></Part>")
             data = f"<CompleteMultipartUpload>{''.join(parts)}</CompleteMultipartUpload>".encode()
-            ended = ask("POST", query={"uploadId": upload}, headers=_only_once(key),
-                        body=Body.of(data))
+            ended = self._create(key, sha256, lambda headers, accept: ask(
+                "POST", query={"uploadId": upload}, headers=headers, body=Body.of(data),
+                accept=accept))
+            if ended is None:
+                ask("DELETE", query={"uploadId": upload})
+                return
             result = self._bucket.parse(ended.data, key)
             if result.tag.rpartition("}")[2] == "Error":  # found once 200 was under way
                 raise StoreError(f"the store did not put the parts together: "
@@ -214,10 +250,6 @@ def _parts(path: Path, part: int, sha256: str) -> Iterator[Body]:
 def _checked(body: Body) -> dict[str, str]:
     """Have the server check a body; some keep the checksum only where its algorithm is named."""
     return {CHECKSUM: body.checksum, "x-amz-sdk-checksum-algorithm": "SHA256"}
-
-
-def _only_once(key: str) -> dict[str, str]:
-    return {"if-none-match": "*"} if is_immutable(key) else {}
 
 
 def _sha256(checksum: str, noted: str | None) -> str | None:

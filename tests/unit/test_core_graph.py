@@ -160,6 +160,8 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("store", "endpoint"): "https://s3.example.org",
     ("offline", "store", "endpoint"): "https://s3.example.org",
     ("store", "encryption"): "aws:kms",
+    ("store", "checksums"): "metadata",
+    ("store", "conditional"): "none",
     ("store", "kms_key"): "alias/other",
     ("engine",): "unix:///elsewhere.sock",
     ("isolation",): "none",
@@ -206,6 +208,7 @@ INSTEAD: dict[tuple[str, ...], tuple[str, ...]] = {
 ALONG: dict[tuple[str, ...], dict[tuple[str, ...], Any]] = {
     ("sha256",): {("source",): "https://example.org/hello.tar.gz"},
     ("nextflow", "sha256"): {("nextflow", "dist"): "https://example.org/nextflow-dist"},
+    ("store", "kms_key"): {("store", "encryption"): "aws:kms"},
     ("aws", "roles", "online"): {("aws", "roles", "offline"): "reads"},
     ("aws", "roles", "offline"): {("aws", "roles", "online"): "writes"},
     ("aws", "roles", "admin"): {("aws", "roles", "online"): "writes",

@@ -110,3 +110,7 @@ def _refuse_contradictions(site: Site) -> None:
                           "registry.repositories can't be kept",
                           where=f"images.carry in config/sites/{site.name}.yml",
                           todo="remove registry.repositories, or set images.carry to registry")
+    if site.store.kms_key and site.store.encryption != "aws:kms":
+        raise ConfigError("a KMS key is only used by the encryption aws:kms",
+                          where=f"store.kms_key in config/sites/{site.name}.yml",
+                          todo="set store.encryption to aws:kms, or remove store.kms_key")

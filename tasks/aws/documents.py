@@ -13,6 +13,7 @@ from typing import Any
 
 from tasks.aws.lockdown import FOLDERS, READ_FOLDERS, WRITTEN_ONCE, Lockdown
 from tasks.core.aws.policy import Conditions, Statement, account_of, document
+from tasks.core.errors import ConfigError
 
 OWN = "Airlock"
 """What the Sids of our statements begin with; all others are left as they are."""
@@ -119,7 +120,14 @@ def _encryption(lock: Lockdown) -> Iterator[Statement]:
 
 
 def _unchanging(lock: Lockdown) -> Iterator[Statement]:
-    """S3 User Guide, "Enforce conditional writes": a part of an upload creates no object yet."""
+    """S3 User Guide, "Enforce conditional writes": a part of an upload creates no object yet.
+
+    ConfigError where the store is set not to ask for that: its own pushes would be denied.
+    """
+    if not lock.conditional:
+        raise ConfigError("a locked down bucket takes no release that isn't written conditionally",
+                          where="store.conditional: none",
+                          todo="remove store.conditional: AWS can write where nothing is alone")
     yield Statement(
         sid=f"{OWN}WrittenOnce", effect="Deny", principals=("*",), actions=("s3:PutObject",),
         resources=lock.objects(WRITTEN_ONCE),

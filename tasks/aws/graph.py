@@ -46,7 +46,7 @@ def _spec(site: Site, aws: Aws) -> BucketSpec:
 
 def _policies(site: Site, aws: Aws) -> Task:
     at = AwsPaths(site=site.name)
-    names = POLICIES if site.store.encryption == "aws:kms" else POLICIES[:-1]
+    names = POLICIES if site.store.kms_key else POLICIES[:-1]
     spec = policies.PoliciesSpec(layout=at, lock=_lockdown(site, aws), names=names)
     return step("aws:policies", "the policies of bucket, roles, endpoint and key, as files",
                 policies.write_policies, spec, makes=[at.policy(name) for name in names],
@@ -60,4 +60,4 @@ def _lockdown(site: Site, aws: Aws, *, work: str | None = None,
     return Lockdown(url=store.url, region=store.region or aws.region, account=aws.account or "",
                     encryption=store.encryption or "none", kms_key=store.kms_key,
                     vpc_endpoints=aws.vpc_endpoint, roles=aws.roles, work=work,
-                    work_days=work_days)
+                    work_days=work_days, conditional=store.is_conditional)

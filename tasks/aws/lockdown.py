@@ -29,6 +29,7 @@ class Lockdown:
     """A bucket and what holds of it, as the site's settings say.
 
     `account` is the bucket's; an empty one is not known yet. `work` is Batch's work folder.
+    `conditional` says whether the store asks to write only where nothing is.
     """
 
     url: str
@@ -40,6 +41,7 @@ class Lockdown:
     roles: AwsRoles | None = None
     work: str | None = None
     work_days: int | None = None
+    conditional: bool = True
 
     @property
     def bucket(self) -> str:

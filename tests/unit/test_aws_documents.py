@@ -166,7 +166,7 @@ def test_statements_and_rules_of_others_stay_and_old_ones_of_ours_go() -> None:
 
 @pytest.mark.parametrize(("change", "expected"), [
     ({"url": "/srv/store"}, "store is a folder"), ({"account": ""}, "account"),
-    ({"roles": None}, "know the roles")])
+    ({"roles": None}, "know the roles"), ({"conditional": False}, "written conditionally")])
 def test_what_the_documents_need_is_asked_for(change: dict[str, Any], expected: str,
                                               tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                               ) -> None:

@@ -31,6 +31,8 @@ def test_a_key_has_a_policy_only_where_the_site_has_a_key(project: Path) -> None
     write(project, aws=AWS, store={"url": "s3://carried", "encryption": "AES256"})
     assert [Path(target).name for target in aws_tasks()["aws:policies"]["targets"]] == [
         "bucket-policy.json", "online-role.json", "offline-role.json", "endpoint-policy.json"]
+    write(project, store={"url": "s3://carried", "encryption": "aws:kms"})  # AWS's own key
+    assert len(aws_tasks()["aws:policies"]["targets"]) == 4
     write(project, store={"url": "s3://carried", "encryption": "aws:kms",
                           "kms_key": "alias/carried"})
     assert aws_tasks()["aws:policies"]["targets"][-1] == "build/local/aws/key-policy.json"

@@ -80,9 +80,23 @@ class Lockdown:
         if given is None:
             raise ConfigError("the policies need to know the roles", where=f"aws.roles.{name}",
                               todo="set aws.roles.online and aws.roles.offline to names or ARNs")
-        if given.startswith("arn:"):
-            return given
-        return f"arn:{partition(self.region)}:iam::{self.owner}:role/{given}"
+        return self._role_arn(given)
+
+    def _role_arn(self, name: str) -> str:
+        if name.startswith("arn:"):
+            return name
+        return f"arn:{partition(self.region)}:iam::{self.owner}:role/{name}"
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The roles of Batch's jobs, if the site names any."""
+        return tuple(map(self._role_arn, self.roles.jobs)) if self.roles else ()
+
+    @property
+    def job_buckets(self) -> tuple[str, ...]:
+        """The ARNs of the buckets that Batch's jobs work with."""
+        work = urlsplit(self.work or self.url).netloc
+        return tuple(dict.fromkeys((self.arn, f"arn:{partition(self.region)}:s3:::{work}")))
 
     @property
     def owner(self) -> str:

@@ -88,8 +88,8 @@ def test_whatever_is_broken_by_hand_is_found_and_set_again(front: Front, broken:
     apply(spec(front))
     do, expected = BREAKS[broken]
     do(s3(front))
-    found = findings(front)
-    assert [text for text, status in found.items() if status == "fail" and expected in text]
+    statuses = findings(front)
+    assert [text for text, status in statuses.items() if status == "fail" and expected in text]
     if broken.startswith("their"):
         return  # what isn't ours is named, and left
     front.calls.clear()
@@ -110,9 +110,9 @@ def test_statements_that_cannot_be_judged_here_are_a_warning(front: Front) -> No
     edit(s3(front), lambda listed: listed.append(
         {**THEIRS, "Resource": "arn:aws:s3:::carried/*",
          "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}))
-    found = findings(front)
-    assert [text for text, status in found.items() if status == "warn" and "IpAddress" in text]
-    assert "fail" not in found.values()
+    statuses = findings(front)
+    assert [text for text, status in statuses.items() if status == "warn" and "IpAddress" in text]
+    assert "fail" not in statuses.values()
 
 
 def test_a_key_is_looked_at(front: Front) -> None:
@@ -129,7 +129,7 @@ def test_a_key_is_looked_at(front: Front) -> None:
     kms.enable_key(KeyId=key["KeyId"])
     by_alias = {**with_key, "kms_key": "alias/carried"}
     apply(spec(front, **by_alias))
-    found = findings(front, **by_alias)
-    assert [text for text, status in found.items() if status == "warn" and "alias" in text]
-    found = findings(front, **{**with_key, "kms_key": key["Arn"][:-4] + "0000"})
-    assert [text for text, status in found.items() if status == "not known" and "key" in text]
+    statuses = findings(front, **by_alias)
+    assert [text for text, status in statuses.items() if status == "warn" and "alias" in text]
+    statuses = findings(front, **{**with_key, "kms_key": key["Arn"][:-4] + "0000"})
+    assert [text for text, status in statuses.items() if status == "not known" and "key" in text]

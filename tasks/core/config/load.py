@@ -115,3 +115,7 @@ def _refuse_contradictions(site: Site) -> None:
                           where=f"batch.cli in config/sites/{site.name}.yml",
                           todo="name one by source, version and sha256, or set batch.mode to "
                                "fusion")
+    if site.store.kms_key and site.store.encryption != "aws:kms":
+        raise ConfigError("a KMS key is only used by the encryption aws:kms",
+                          where=f"store.kms_key in config/sites/{site.name}.yml",
+                          todo="set store.encryption to aws:kms, or remove store.kms_key")

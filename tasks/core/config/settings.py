@@ -79,7 +79,9 @@ class StoreAt:
     """A folder (path or file://…) or a bucket (s3://bucket/prefix) for the carried files.
 
     `encryption` is what a bucket's files are encrypted by: none, AES256 or aws:kms, then with the
-    key of an ARN or alias.
+    key of an ARN or alias. `checksums` is who keeps files' SHA-256: the `server`, as a checksum
+    that it has checked, or their `metadata`. `conditional` says whether what never changes is
+    only written where nothing is: `required`, or `none` where the server can't do that.
     """
 
     url: str
@@ -87,6 +89,23 @@ class StoreAt:
     region: str | None = None
     encryption: str | None = None
     kms_key: str | None = None
+    checksums: str | None = None
+    conditional: str | None = None
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether an encryption is asked for, beside the bucket's own default."""
+        return self.encryption not in (None, "none")
+
+    @property
+    def has_checksums(self) -> bool:
+        """Whether the server checks and keeps files' SHA-256."""
+        return self.checksums != "metadata"
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether the server writes only where nothing is, when it is asked to."""
+        return self.conditional != "none"
 
 
 @frozen
@@ -94,12 +113,14 @@ class AwsRoles:
     """Who works with the store, as names of roles or ARNs.
 
     `online` pushes, `offline` fetches. `admin` may clean up: the bucket's rules against deleting,
-    overwriting and other networks leave that one out.
+    overwriting and other networks leave that one out. `jobs` run on Batch with files that the
+    store's KMS key encrypts.
     """
 
     online: str
     offline: str
     admin: str | None = None
+    jobs: OneOrSeveral = ()
 
 
 @frozen

@@ -19,9 +19,9 @@ from tasks.core.net import download, urls
 from tasks.core.net.network import Network
 
 MAX_ZIP = 500_000_000
-"""Bytes; 2.31 has 70 MB."""
+"""Bytes; it has some 70 MB."""
 UNPACKED = Bounds(size=2_000_000_000, members=50_000)
-"""2.31 has 250 MB in some 8,000 files."""
+"""It has some 250 MB."""
 PROGRAM = "aws/dist/aws"
 
 

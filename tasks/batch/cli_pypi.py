@@ -9,13 +9,13 @@ image with an older glibc, or with none.
 from __future__ import annotations
 
 import platform
-import re
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 
+from tasks.batch import shared_libraries
+from tasks.batch.shared_libraries import LOADER
 from tasks.core import files, processes
 from tasks.core.errors import CommandError, HostError, SourceError
 
@@ -30,8 +30,6 @@ LEFT_OUT_MODULES = ("_test", "_tkinter", "_curses", "_gdbm", "_dbm", "readline",
 """How extension modules begin that it doesn't import, and whose libraries a machine may lack."""
 EXAMPLES = "awscli/examples"
 """What `aws help` shows: a sixth of the whole."""
-LIBRARY = re.compile(r"^\t(?:(\S+) => )?(/\S+|not found)", re.MULTILINE)
-"""A line of ldd: a library's name and its place; the loader has a place alone."""
 
 AWS = """\
 #!/bin/sh
@@ -101,17 +99,9 @@ def _copy_libraries(folder: Path) -> None:
     """Copy the shared libraries that Python, its modules and the packages load, and the loader."""
     (folder / "lib").mkdir()
     programs = [folder / "python/bin/python3", *sorted(folder.rglob("*.so"))]
-    for name, place in sorted(set(_libraries(programs))):
+    for name, place in shared_libraries.needed(programs).items():
         shutil.copyfile(place, folder / "lib" / name)
-    (folder / "lib/ld.so").chmod(0o755)
-
-
-def _libraries(programs: list[Path]) -> Iterator[tuple[str, str]]:
-    for name, place in LIBRARY.findall(processes.run(["ldd", *programs])):
-        if place == "not found":
-            raise HostError(f"the AWS CLI can't be made here: Python's library {name} is missing",
-                            todo="install it; or set batch.cli to AWS's own CLI")
-        yield (name or "ld.so"), place
+    (folder / "lib" / LOADER).chmod(0o755)
 
 
 def _compile(folder: Path) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from tasks.batch import infra_graph
 from tasks.core.aws.paths import BatchSitePaths
 from tasks.core.config.settings import Batch, Cli, Config, Site
+from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, group, step
 from tasks.core.net import urls
 from tasks.core.net.network import Network
 
 with deferred():
-    from tasks.batch import cli, cli_aws, host
+    from tasks.batch import cli, cli_aws, explore, host
     from tasks.batch.cli_aws import Zip
 
 AWS_CLI = "https://awscli.amazonaws.com/awscli-exe-linux-{machine}-{version}.zip"
@@ -35,6 +36,7 @@ def _host(config: Config, site: Site, batch: Batch) -> Iterator[Task]:
     carried = batch.cli if batch.mode == "carried-cli" else None
     if carried:
         yield from _cli(config, site, at, carried)
+        yield _explore(config, site, at)
     store = carried.store if carried else None
     spec = host.HostSpec(mode=batch.mode, region=site.aws.region if site.aws else "", at=at,
                          sent_to=store or site.store, read_from=store or site.offline.store)
@@ -59,3 +61,13 @@ def _zip(config: Config, site: Site, carried: Cli) -> Zip | None:
     published = AWS_CLI.format(machine=MACHINES[site.platform], version=carried.version)
     return cli_aws.Zip(reached_at=urls.mapped(published, site.hosts.urls), sha256=carried.sha256,
                        network=Network.of(config))
+
+
+def _explore(config: Config, site: Site, at: BatchSitePaths) -> Task:
+    return step("batch:explore", "what jobs do without a CLI, without its CA, and with both",
+                explore.explore, explore.ExploreSpec(
+                    bundle=at.cli, manifest=at.cli_manifest, output=at.explore,
+                    region=site.aws.region if site.aws else "",
+                    engine=Engine.of(config.environment, site.engine)),
+                needs=[at.cli, at.cli_manifest], makes=[at.explore], asked=True,
+                servers=site.servers)

@@ -5,6 +5,8 @@
 metadata=http://169.254.169.254/latest # docs.aws.amazon.com: IMDSv2
 cli=/opt/airlock-cli
 attempts=5
+max_answer=65536 # bytes of an error
+nothing=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 # a GET's body, by SHA-256
 answer='' status='' header=''
 
 wait_after() { # attempt: 2, 4, 8 and 16 seconds
@@ -52,12 +54,13 @@ fetch() { # one signed request into $work/bundle: sets status, returns curl's ow
     status=$(printf 'user = "%s:%s"\nheader = "x-amz-security-token: %s"\n' \
         "$key" "$secret" "$token" |
         curl --config - --aws-sigv4 "aws:amz:$region:s3" --silent --show-error \
-            --connect-timeout 10 --speed-limit 1000 --speed-time 60 --max-filesize "$size" \
-            --output "$work/bundle" --write-out '%{http_code}' "$url")
+            --header "x-amz-content-sha256: $nothing" --output "$work/bundle" \
+            --connect-timeout 10 --speed-limit 1000 --speed-time 60 \
+            --max-filesize "$((size + max_answer))" --write-out '%{http_code}' "$url")
 }
 
 code() { # the error's name in S3's answer
-    head -c 4096 "$work/bundle" | sed -n 's:.*<Code>\([A-Za-z]*\)</Code>.*:\1:p'
+    head -c "$max_answer" "$work/bundle" | sed -n 's:.*<Code>\([A-Za-z]*\)</Code>.*:\1:p'
 }
 
 refuse() { # S3 gave an answer that asking again won't change
@@ -81,7 +84,7 @@ download() {
         2:*) fail "curl can't sign requests: 7.88 or newer is needed" ;;
         23:*) fail "no space for the AWS CLI below /opt: give the launch template a larger disk" ;;
         60:* | 77:*) fail "S3's certificate is not trusted here: $url" ;;
-        63:*) fail "the file has more than $size bytes, so it is not the one that was pinned: $url" ;;
+        63:*) fail "the file is larger than the $size bytes that were pinned: $url" ;;
         *) log "no connection to S3 (curl: $result)" ;;
         esac
         [ "$attempt" = "$attempts" ] || wait_after "$attempt"

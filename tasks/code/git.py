@@ -224,7 +224,7 @@ def _commit(cache: Path, revision: str) -> str | None:
 
 def _nearest(cache: Path, revision: str) -> str:
     known = _git(cache, "for-each-ref", f"--count={NAMED}", "--format=%(refname:lstrip=2)").split()
-    near = difflib.get_close_matches(revision[:100], [each for each in known if len(each) < 100],
+    near = difflib.get_close_matches(revision[:100], [name for name in known if len(name) < 100],
                                      n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
@@ -262,9 +262,9 @@ def _command(cache: Path | None) -> list[str]:
             "fetch.unpackLimit=1", "core.bigFileThreshold=64m", "pack.threads=2",
             "core.packedGitWindowSize=32m", "core.packedGitLimit=512m",
             "http.lowSpeedLimit=1000", "http.lowSpeedTime=120",
-            *(f"protocol.{each}.allow=always" for each in ("https", "http", "ssh"))]
+            *(f"protocol.{scheme}.allow=always" for scheme in ("https", "http", "ssh"))]
     return ["/bin/sh", "-c", LIMITED, "git", str(FETCHED // 512), str(MEMORY // 1024), program,
-            *(word for each in safe for word in ("-c", each)),
+            *(word for setting in safe for word in ("-c", setting)),
             *(["--git-dir", str(cache.absolute())] if cache else [])]
 
 

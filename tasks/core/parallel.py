@@ -43,7 +43,7 @@ def try_all(work: Callable[[Value], Result], values: Iterable[Value], *,
             threads: int = THREADS) -> list[Result | AirlockError]:
     """Return what `work` makes of each value, or the AirlockError that it raised.
 
-    So all faults of one kind can be told at once. Any other exception ends it, as in `run_all`.
+    So all faults of one kind can be reported at once. Any other exception ends it, as in `run_all`.
     """
     def attempt(value: Value) -> Result | AirlockError:
         try:

@@ -162,7 +162,7 @@ class PipelinePaths(_OfPipeline):
 
     def own_names(self) -> tuple[str, ...]:
         """The names of the sheets that were staged."""
-        return tuple(sorted(each.parent.name for each in self.own.glob(f"*/{MANIFEST}")))
+        return tuple(sorted(manifest.parent.name for manifest in self.own.glob(f"*/{MANIFEST}")))
 
     @property
     def data_sums(self) -> Path:

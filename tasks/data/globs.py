@@ -77,15 +77,15 @@ def matcher(pattern: str) -> re.Pattern[str]:
         return f"(?=(?P<{name}>{inner}))(?P={name})"
 
     def piece(text: str, *, is_last: bool) -> str:
-        first, *others = ("".join("[^/]" if each == "?" else re.escape(each) for each in fixed)
+        first, *others = ("".join("[^/]" if char == "?" else re.escape(char) for char in fixed)
                           for fixed in text.split("*"))
-        after = [nearest(f"[^/]*?{each}") for each in others]
+        after = [nearest(f"[^/]*?{part}") for part in others]
         if is_last and others:
             after[-1] = f"[^/]*{others[-1]}"
         return first + "".join(after)
 
     found = [piece(text, is_last=False) for text in before]
-    found = [*found[:1], *(nearest(f".*?{each}") for each in found[1:])]
+    found = [*found[:1], *(nearest(f".*?{part}") for part in found[1:])]
     return re.compile("".join([*found, ".*" if before else "", piece(last, is_last=True)]),
                       re.DOTALL)
 

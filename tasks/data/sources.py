@@ -232,8 +232,8 @@ def sizes(wanted: Mapping[str, Iterable[str]], reach: Reach) -> dict[str, int | 
 
 def companions(named: Iterable[str], reach: Reach) -> dict[str, tuple[str, ...]]:
     """The indexes that lie beside each URL, for those that have any; a missing one is no fault."""
-    wanted = {each: [f"beside {urls.redact(url)}"]
-              for url in named for each in _beside(url)}
+    wanted = {companion: [f"beside {urls.redact(url)}"]
+              for url in named for companion in _beside(url)}
 
     def is_there(url: str) -> bool:
         try:
@@ -244,7 +244,7 @@ def companions(named: Iterable[str], reach: Reach) -> dict[str, tuple[str, ...]]
 
     there = gather(wanted, is_there)
     return {url: here for url in named if (here := tuple(
-        each for each in _beside(url) if there[each]))}
+        companion for companion in _beside(url) if there[companion]))}
 
 
 def _beside(url: str) -> list[str]:

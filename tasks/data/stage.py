@@ -99,9 +99,9 @@ def fetch(wanted: Wanted, collected: Collected, cache: Cache) -> Staged:
     blobs |= {key: keep(key, path, cache.folder) for key, path in collected.local.items()}
     named = [*(url for url in collected.wanted), *collected.local]
     laid = {f"data/{blobs[key].path}": blobs[key] for key in named}
-    for url, each in sorted(wanted.beside.items()):
+    for url, indexes in sorted(wanted.beside.items()):
         if url in collected.wanted:
-            for companion in each:
+            for companion in indexes:
                 blob = blobs[companion]
                 laid.setdefault(f"data/{blobs[url].sha256}/{blob.name}", blob)
     for key, paths in sorted(collected.beside.items()):

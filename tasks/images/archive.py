@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from tasks.core import files
 from tasks.core.errors import ImageError
-from tasks.images.blobs import Blobs, told_space
+from tasks.images.blobs import Blobs, reporting_write_errors
 from tasks.images.lock_format import Image
 from tasks.images.reference import Reference
 
@@ -80,7 +80,7 @@ def write(target: Path, image: Image, blobs: Blobs) -> str:
                        platform=image.platform, source=image.source)
     docker = [{"Config": _inside(image.config.digest), "RepoTags": [loaded_as(image.source)],
                "Layers": [_inside(layer.digest) for layer in image.layers]}]
-    with told_space(target), files.atomic(target) as stream:
+    with reporting_write_errors(target), files.atomic(target) as stream:
         archive = _Tar(stream)
         archive.add("oci-layout", MARKER)
         archive.add("index.json", _compact(index([named])))

@@ -57,7 +57,7 @@ class Blobs:
     def write(self, digest: str, chunks: Iterable[bytes]) -> None:
         """Write a blob whole or not at all; the caller has its bytes checked as they come."""
         path = self.path(digest)
-        with told_space(path), files.atomic(path) as stream:
+        with reporting_write_errors(path), files.atomic(path) as stream:
             for chunk in chunks:
                 stream.write(chunk)
 
@@ -103,7 +103,7 @@ class FlatBlobs(Blobs):
 
 
 @contextmanager
-def told_space(path: Path) -> Iterator[None]:
+def reporting_write_errors(path: Path) -> Iterator[None]:
     """Say where the disk is full, which the system's own error doesn't."""
     try:
         yield

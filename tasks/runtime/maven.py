@@ -56,7 +56,7 @@ def pom(coordinates: tuple[str, ...]) -> str:
         "<dependency>"
         f"<groupId>{escape(group)}</groupId><artifactId>{escape(artifact)}</artifactId>"
         f"<version>{escape(version)}</version></dependency>"
-        for group, artifact, version in (each.split(":") for each in coordinates))
+        for group, artifact, version in (coordinate.split(":") for coordinate in coordinates))
     return ('<project xmlns="http://maven.apache.org/POM/4.0.0">'
             "<modelVersion>4.0.0</modelVersion><groupId>airlock</groupId>"
             "<artifactId>runtime</artifactId><version>1</version>"

@@ -108,7 +108,7 @@ def main() -> None:
 
 def available(root: Path) -> dict[str, Command]:
     """The commands that can be had here."""
-    peers = {name: go.program(*each) for name, each in PEERS.items()}
+    peers = {name: go.program(*peer) for name, peer in PEERS.items()}
     commands: dict[str, Command] = {"nf-airlock": airlock(root / "project")}
     if shutil.which("skopeo"):
         commands["skopeo, 1 at a time"] = skopeo(1)
@@ -131,7 +131,7 @@ def fill(source: Server, count: int, size: int, ca: Path | None) -> list[str]:
     dice = random.Random(47)
     registry = Registries(Access(registries={"source": source.url}, ca=ca,
                                  authfile=None)).at("source")
-    shared = [dice.randbytes(each) for each in SHARED]
+    shared = [dice.randbytes(length) for length in SHARED]
     weights = [dice.lognormvariate(0, 1) for _ in range(count)]
     left = size - sum(SHARED)
     names: list[str] = []
@@ -198,7 +198,7 @@ def airlock(folder: Path) -> Command:
     return command
 
 
-def each(place: Place, words: str, at_once: int) -> list[str]:
+def for_all(place: Place, words: str, at_once: int) -> list[str]:
     """A command line over all images, several at a time; `{}` is the repository."""
     listed = place.folder / "names"
     listed.write_text("".join(f"{name}\n" for name in place.names))
@@ -214,9 +214,9 @@ def skopeo(at_once: int) -> Command:
             certificates.mkdir(exist_ok=True)
             shutil.copy(place.ca, certificates)
             trust = f"--src-cert-dir {certificates} --dest-cert-dir {certificates}"
-        return each(place, f"skopeo --insecure-policy copy --quiet --preserve-digests {trust} "
-                    f"docker://{place.source.address}/{{}}:1.0 "
-                    f"docker://{place.target.address}/{{}}:1.0", at_once), environment(place), \
+        return for_all(place, f"skopeo --insecure-policy copy --quiet --preserve-digests {trust} "
+                       f"docker://{place.source.address}/{{}}:1.0 "
+                       f"docker://{place.target.address}/{{}}:1.0", at_once), environment(place), \
             place.folder
 
     return command
@@ -226,8 +226,8 @@ def crane(program: Path) -> Command:
     """One process for each image."""
     def command(place: Place, again: bool) -> tuple[list[str], dict[str, str], Path]:
         trust = "" if place.ca else "--insecure"
-        return each(place, f"{program} copy {trust} {place.source.address}/{{}}:1.0 "
-                    f"{place.target.address}/{{}}:1.0", 8), environment(place), place.folder
+        return for_all(place, f"{program} copy {trust} {place.source.address}/{{}}:1.0 "
+                       f"{place.target.address}/{{}}:1.0", 8), environment(place), place.folder
     return command
 
 
@@ -244,8 +244,8 @@ def _write_regsync(place: Place) -> None:
         "tls": "disabled"}
     (place.folder / "regsync.yml").write_text(yaml.safe_dump({
         "version": 1, "defaults": {"parallel": 8},
-        "creds": [{"registry": each.address, "reqConcurrent": 8, **reach}
-                  for each in (place.source, place.target)],
+        "creds": [{"registry": server.address, "reqConcurrent": 8, **reach}
+                  for server in (place.source, place.target)],
         "sync": [{"source": f"{place.source.address}/{name}:1.0", "type": "image",
                   "target": f"{place.target.address}/{name}:1.0"} for name in place.names]}))
 
@@ -317,15 +317,15 @@ def check(target: Server, count: int) -> None:
 
 def table(title: str, took: dict[str, Took]) -> None:
     """Medians, and each command's ratio to ours."""
-    ours, cpu = (statistics.median(each) for each in (took["nf-airlock"].cold,
-                                                      took["nf-airlock"].cpu))
+    ours, cpu = (statistics.median(seconds) for seconds in (took["nf-airlock"].cold,
+                                                            took["nf-airlock"].cpu))
     print(f"\n{title:<26}{'cold':>9}{'to ours':>9}{'again':>9}"
           f"{'CPU':>9}{'to ours':>9}{'memory':>10}")
-    for name, each in took.items():
-        cold, used = statistics.median(each.cold), statistics.median(each.cpu)
-        print(f"  {name:<24}{cold:8.2f}s{cold / ours:8.2f}x{statistics.median(each.again):8.2f}s"
+    for name, cost in took.items():
+        cold, used = statistics.median(cost.cold), statistics.median(cost.cpu)
+        print(f"  {name:<24}{cold:8.2f}s{cold / ours:8.2f}x{statistics.median(cost.again):8.2f}s"
               f"{used:8.2f}s{used / cpu:8.2f}x"
-              f"{each.memory / 1e6:7.0f} MB", flush=True)
+              f"{cost.memory / 1e6:7.0f} MB", flush=True)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ from tests.fuzzing.reader import ROOT, Reader
 Member = tuple[str, bytes, str, bytes]
 """A member of a tar: its name, kind, link, and content."""
 
-TAR_NAMES = st.sampled_from([each for each in NAMES if "\0" not in each] + ["d/x", "d", "link/x"])
+TAR_NAMES = st.sampled_from([name for name in NAMES if "\0" not in name] + ["d/x", "d", "link/x"])
 MEMBERS = st.lists(st.tuples(
     TAR_NAMES, st.sampled_from([tarfile.REGTYPE] * 4 + [
         tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE,
@@ -105,7 +105,7 @@ def unpacked(data: bytes, folder: Path) -> None:
     try:
         unpacking.unpack(folder / "archive", folder / "tree")
     finally:
-        left = sorted(each.name for each in folder.iterdir())
+        left = sorted(path.name for path in folder.iterdir())
         assert left in (["archive"], ["archive", "tree"]), left
     _judge_tree(folder / "tree")
 
@@ -130,7 +130,7 @@ LINKS = ["../../x", "x", "", "a\0b", "x" * 5000]
 ENTRIES = st.lists(st.tuples(
     st.sampled_from([b"100644", b"100755", b"120000", b"040000", b"40000", b"160000", b"0", b"x",
                      b"100664"]),
-    st.sampled_from([each.encode(errors="surrogatepass") for each in NAMES if "\0" not in each]
+    st.sampled_from([name.encode(errors="surrogatepass") for name in NAMES if "\0" not in name]
                     + [b".git", b".GIT", b"\xff", b"d", b".gitmodules"]),
     st.sampled_from(["file", "tree", "none", *LINKS])), max_size=4)
 
@@ -202,9 +202,9 @@ def given(value: tuple[bytes, bool], folder: Path) -> None:
     data, is_json = value
     path = folder / ("p.json" if is_json else "p.yml")
     path.write_bytes(data)
-    told = own_params(None, str(path), release=folder, folder=folder)
-    assert isinstance(told, dict)
-    files.write_json(folder / "out.json", told)
+    values = own_params(None, str(path), release=folder, folder=folder)
+    assert isinstance(values, dict)
+    files.write_json(folder / "out.json", values)
 
 
 GROOVY = ["process A {", "container", "include", "{ X }", "from './x'", "if", "else",
@@ -220,7 +220,7 @@ GROOVY = ["process A {", "container", "include", "{ X }", "from './x'", "if", "e
           "'a' + ", "*"]
 TEXTS = [(ROOT / path).read_bytes() for path in (
     "examples/hello/main.nf", "examples/hello/nextflow.config", "config/offline.config")]
-TORN = torn(TEXTS, [each.encode() for each in GROOVY])
+TORN = torn(TEXTS, [word.encode() for word in GROOVY])
 SOURCES = st.tuples(*[mixed(GROOVY).map(lambda text: text.encode()) | TORN] * 3)
 
 
@@ -247,8 +247,8 @@ def reached(value: tuple[bytes, bytes, bytes], folder: Path) -> None:
     custom_configs.includes(code)
     found = reach_scan.scan(code, {"params": {"x": "s3://a/b"}}, Staged(
         params={}, plugins={}, toggles={}), "test")
-    told = {"pipeline": "x", "profile": "test", **found.as_json()}
-    files.write_json(folder / "reach.json", check(told, "reach", where="reach"))
+    report = {"pipeline": "x", "profile": "test", **found.as_json()}
+    files.write_json(folder / "reach.json", check(report, "reach", where="reach"))
     summary(found).encode()
 
 
@@ -266,14 +266,14 @@ def wanted(value: tuple[bytes, dict[str, Any]], folder: Path) -> None:
 
 def inspected(text: bytes, folder: Path) -> None:
     """What `nextflow inspect` answers, or doesn't."""
-    for each in inspect._processes(text.decode(errors="replace"), folder / "log"):
-        assert isinstance(each["name"], str)
+    for process in inspect._processes(text.decode(errors="replace"), folder / "log"):
+        assert isinstance(process["name"], str)
 
 
 def described(data: bytes, folder: Path) -> None:
     """The main attributes of a plugin's manifest."""
     files.write_bytes(folder / MANIFEST, data)
-    assert all(isinstance(each, str) for each in read_manifest(folder).values())
+    assert all(isinstance(value, str) for value in read_manifest(folder).values())
 
 
 SITE = (ROOT / "config/sites/local.yml").read_bytes()

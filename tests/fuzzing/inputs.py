@@ -70,7 +70,7 @@ def mixed(draw: st.DrawFn, pieces: Sequence[str]) -> str:
 
 def texts(*genuine: str) -> SearchStrategy[str]:
     """Genuine texts, odd ones, and genuine ones torn."""
-    files = [each.encode() for each in genuine]
+    files = [text.encode() for text in genuine]
     return (st.sampled_from([*genuine, *NAMES]) | st.text(max_size=30)
             | torn(files).map(lambda data: data.decode(errors="surrogatepass"
                                                        if b"\xed\xa0" in data else "replace")
@@ -108,7 +108,7 @@ def _of(node: Mapping[str, Any]) -> SearchStrategy[Any]:
     if "enum" in node:
         return st.sampled_from(node["enum"])
     if "oneOf" in node and "type" not in node:
-        return st.one_of([_of(each) for each in node["oneOf"]])
+        return st.one_of([_of(choice) for choice in node["oneOf"]])
     kinds = node.get("type", ["object"] if "properties" in node else ["null", "string", "integer"])
     return st.one_of([_kind(node, kind) for kind in
                       (kinds if isinstance(kinds, list) else [kinds])])
@@ -128,11 +128,11 @@ def _kind(node: Mapping[str, Any], kind: str) -> SearchStrategy[Any]:
 
 
 def _mapping(node: Mapping[str, Any]) -> SearchStrategy[dict[str, Any]]:
-    known = {key: _of(each) for key, each in node.get("properties", {}).items()}
+    known = {key: _of(inner) for key, inner in node.get("properties", {}).items()}
     required = set(node.get("required", []))
     fixed = st.fixed_dictionaries(
-        {key: each for key, each in known.items() if key in required},
-        optional={key: each for key, each in known.items() if key not in required})
+        {key: strategy for key, strategy in known.items() if key in required},
+        optional={key: strategy for key, strategy in known.items() if key not in required})
     more = node.get("additionalProperties")
     if not isinstance(more, Mapping):
         return fixed
@@ -155,7 +155,7 @@ def _change(draw: st.DrawFn, value: Any) -> Any:
     if isinstance(value, dict) and value and draw(st.integers(0, 3)):
         key = draw(st.sampled_from(sorted(value)))
         kind = draw(st.sampled_from(["value", "value", "value", "name", "none"]))
-        rest = {each: value[each] for each in value if each != key}
+        rest = {other: value[other] for other in value if other != key}
         if kind == "value":
             return {**rest, key: _change(draw, value[key])}
         return {**rest, draw(st.sampled_from(NAMES)): value[key]} if kind == "name" else rest

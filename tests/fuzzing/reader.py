@@ -61,8 +61,8 @@ def judge(reader: Reader, value: Any) -> Judged:
         except Exception as error:
             fault = _where(error)
         seconds = time.monotonic() - began
-        around = [each.name for folder in (Path(scratch), place.parent)
-                  for each in folder.iterdir()]
+        around = [path.name for folder in (Path(scratch), place.parent)
+                  for path in folder.iterdir()]
         if around != ["outer", "inner"] or os.path.lexists(STRAY):
             fault = f"it wrote outside of its folder: {around}"
             STRAY.unlink(missing_ok=True)

@@ -84,8 +84,8 @@ def resolved(value: tuple[str, bytes, bytes, bytes], folder: Path) -> None:
     image = lock.resolve(held, reference.parse("q.example.org/a/b:1"), PLATFORM,
                          "2026-01-01T00:00:00Z", ("all",))
     assert image.manifest.startswith("sha256:")
-    told = check(lock_format.as_json(PLATFORM, (), [image]), "images-lock", where="lock")
-    files.write_json(folder / "images.json", told)
+    locked = check(lock_format.as_json(PLATFORM, (), [image]), "images-lock", where="lock")
+    files.write_json(folder / "images.json", locked)
     back, = lock_format.read_lock(folder / "images.json")
     assert (back.manifest, back.layers, back.index) == (image.manifest, image.layers, image.index)
 
@@ -99,11 +99,11 @@ class Played(Transport):
 
     def _once(self, method: str, url: str, headers: Mapping[str, str],
               body: Body) -> urllib3.BaseHTTPResponse:
-        told = next(self._left, None)
-        if told is None:
+        response = next(self._left, None)
+        if response is None:
             raise RegistryError("there is no further answer")
-        pace.pause(told[1], url)
-        return answer(*told)
+        pace.pause(response[1], url)
+        return answer(*response)
 
     def rest(self, url: str, attempt: int, seconds: float | None = None) -> None:
         """Don't wait."""
@@ -146,8 +146,8 @@ def asked(value: tuple[str, list[tuple[int, dict[str, str], bytes]]], folder: Pa
     registry = Registry("h.example.org", "https://h.example.org", folder / "login.json",
                         Played(answers))
     if what in ("tags", "repositories"):
-        told = registry.tags("a/b") if what == "tags" else registry.repositories()
-        assert all(isinstance(each, str) for each in told)
+        names = registry.tags("a/b") if what == "tags" else registry.repositories()
+        assert all(isinstance(name, str) for name in names)
     elif what == "manifest":
         found = registry.find_manifest("a/b", CHILD)
         assert found is None or found.digest == CHILD
@@ -169,16 +169,16 @@ def asked(value: tuple[str, list[tuple[int, dict[str, str], bytes]]], folder: Pa
 
 def challenged(text: str, _: Path) -> None:
     """Challenges have a known scheme, and their parameters are texts."""
-    for each in auth.challenges([text]):
-        assert each.scheme in ("basic", "bearer")
+    for challenge in auth.challenges([text]):
+        assert challenge.scheme in ("basic", "bearer")
 
 
 def paused(headers: dict[str, str], _: Path) -> None:
     """Seconds that somebody would wait, or an error."""
-    told = urllib3.HTTPHeaderDict(headers)
-    pace.Host("h").learn(200, told)
-    assert (pace.remaining(told) or 0) >= 0
-    seconds = pace.pause(told, "here")
+    parsed = urllib3.HTTPHeaderDict(headers)
+    pace.Host("h").learn(200, parsed)
+    assert (pace.remaining(parsed) or 0) >= 0
+    seconds = pace.pause(parsed, "here")
     assert seconds is None or 0 <= seconds <= pace.MAX_WAIT
 
 
@@ -187,10 +187,10 @@ def received(answers: list[tuple[int, dict[str, str], bytes]], folder: Path) -> 
     left = iter(answers)
 
     def request(*_: object, **__: object) -> urllib3.HTTPResponse:
-        told = next(left, None)
-        if told is None:
+        response = next(left, None)
+        if response is None:
             raise urllib3.exceptions.ProtocolError("no further answer")
-        return answer(*told)
+        return answer(*response)
 
     with mock.patch.object(pools.Pools, "at", lambda *_: mock.Mock(request=request)), \
             mock.patch.object(requests, "backoff", lambda _: 0.0), \
@@ -266,8 +266,8 @@ LOGINS = {"auths": {"h.example.org": {"auth": "YTpi"}, "https://index.docker.io/
     "credsStore": ""}
 ODD_LOGINS: SearchStrategy[Any] = st.sampled_from(
     [*NAMES, "YTpi", "YQ==", "é=", 7, None, [], "/8" * 8]).map(
-    lambda each: {"auths": {"h.example.org": {"auth": each}}}) | st.sampled_from(NAMES).map(
-    lambda each: {"auths": {"h.example.org": {"username": each, "password": each}}})
+    lambda value: {"auths": {"h.example.org": {"auth": value}}}) | st.sampled_from(NAMES).map(
+    lambda value: {"auths": {"h.example.org": {"username": value, "password": value}}})
 
 
 def logged_in(data: bytes, folder: Path) -> None:

@@ -6,4 +6,4 @@ from tests.fuzzing import code, registries, trust
 from tests.fuzzing.reader import Reader
 
 READERS: dict[str, Reader] = {
-    each.name: each for each in [*trust.READERS, *registries.READERS, *code.READERS]}
+    reader.name: reader for reader in [*trust.READERS, *registries.READERS, *code.READERS]}

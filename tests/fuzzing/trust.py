@@ -108,8 +108,8 @@ def minimum(data: bytes, folder: Path) -> None:
     host = freshness.Host(trust=folder / "trust", identity="airlock", seen=folder / "seen")
     least = freshness.minimum(host, Subject(pipeline="hello"))
     assert type(least) is int
-    told = read_json(folder / "trust/minimum.json", "minimum")
-    assert least == told.get("pipelines", {}).get("hello", 0)
+    document = read_json(folder / "trust/minimum.json", "minimum")
+    assert least == document.get("pipelines", {}).get("hello", 0)
 
 
 def seen(data: bytes, folder: Path) -> None:
@@ -121,7 +121,7 @@ def seen(data: bytes, folder: Path) -> None:
 
 
 def _promotion() -> Promotion:
-    return Promotion(**{name: each for name, each in LATER.items() if name != "kind"})
+    return Promotion(**{name: value for name, value in LATER.items() if name != "kind"})
 
 
 def _release(**changes: Any) -> dict[str, Any]:
@@ -138,26 +138,27 @@ def _release(**changes: Any) -> dict[str, Any]:
 def releases(draw: st.DrawFn) -> tuple[bytes, bytes]:
     """release.json, and a list that fits it or nearly does."""
     document = draw(changed(st.just(_release()) | valid("release")))
-    told = draw(st.just(as_json(document)) | torn([as_json(document)]))
+    about = draw(st.just(as_json(document)) | torn([as_json(document)]))
     paths = {"code.tar": DIGEST, "data/x": DIGEST}
     if draw(st.integers(0, 2)) == 0:
         paths[draw(st.sampled_from(NAMES))] = DIGEST
     lines = "".join(f"{digest}  {path}\n" for path, digest in
-                    sorted({**paths, "release.json": files.sha256_bytes(told)}.items()))
+                    sorted({**paths, "release.json": files.sha256_bytes(about)}.items()))
     data = lines.encode(errors="surrogatepass")
-    return told, draw(st.just(data) | st.just(data) | torn([data]))
+    return about, draw(st.just(data) | st.just(data) | torn([data]))
 
 
 def fetched(value: tuple[bytes, bytes], folder: Path) -> None:
     """What is laid out is what the list says, no more and no less."""
-    told, data = value
+    about, data = value
     name = f"dev-{files.sha256_bytes(data)[:12]}"
     place = folder / "store/releases/hello" / name
-    for path, content in (("SHA256SUMS", data), ("SHA256SUMS.sig", b"x"), ("release.json", told)):
+    for path, content in (("SHA256SUMS", data), ("SHA256SUMS.sig", b"x"), ("release.json", about)):
         files.write_bytes(place / path, content)
     for path in ("code.tar", "x"):
         files.write_bytes(folder / f"store/blobs/sha256/{DIGEST}/{path}", b"x")
-    files.write_bytes(folder / f"store/blobs/sha256/{files.sha256_bytes(told)}/release.json", told)
+    digest = files.sha256_bytes(about)
+    files.write_bytes(folder / f"store/blobs/sha256/{digest}/release.json", about)
     layout = OfflinePaths(site="there", pipeline="hello")
     spec = fetch.FetchSpec(
         pipeline="hello", layout=layout, store=StoreAt(url=str(folder / "store")),
@@ -180,12 +181,12 @@ TOOLS = json_files(st.just({"kind": "tool", "id": "0" * 12, "site": "x", "wheels
 
 def carried(value: tuple[bytes, bytes], folder: Path) -> None:
     """Where it ends well, each wheel is the one named; else it says why, and ends with 1."""
-    about, told = value
+    about, sums = value
     for name in ("root", "from/airlock"):
         (folder / name).mkdir(parents=True)
     (folder / "from" / str(WHEEL["name"])).write_bytes(b"x")
     (folder / "root/tool.json").write_bytes(about)
-    (folder / "root/SHA256SUMS").write_bytes(told)
+    (folder / "root/SHA256SUMS").write_bytes(sums)
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         status = wheels.main(folder / "from", folder / "to", folder / "root")
@@ -209,9 +210,9 @@ def fitting(value: tuple[str, bytes], folder: Path) -> None:
     """What passes can be written again, and then is the same."""
     kind, data = value
     (folder / "x.json").write_bytes(data)
-    told = read_json(folder / "x.json", kind)
-    files.write_json(folder / "y.json", told)
-    assert read_json(folder / "y.json", kind) == told
+    document = read_json(folder / "x.json", kind)
+    files.write_json(folder / "y.json", document)
+    assert read_json(folder / "y.json", kind) == document
 
 
 READERS = [
@@ -224,7 +225,7 @@ READERS = [
     Reader(name="promotion", read=promoted, quick=25, inputs=st.tuples(
         json_files(st.just({"pipeline": "hello", "id": "dev-0123456789ab", "number": 1})),
         json_files(st.just(LATER) | st.fixed_dictionaries(
-            {each: st.just(value) for each, value in LATER.items()} | {
+            {name: st.just(value) for name, value in LATER.items()} | {
                 "expires": st.sampled_from(["2026-02-31T00:00:00Z", "9999-12-31T23:59:59Z", None,
                                             "2026-01-01T00:00:00Z\n", "٢٠٢٦-01-01T00:00:00Z",
                                             "0000-01-01T00:00:00Z"])})))),

@@ -79,7 +79,7 @@ class Hostile:
             "nextflow": {"version": VERSION, "coordinates": ["io.nextflow:nextflow:24.10.5"]}}))
 
     def fault(self, step: str, *, role: str = "online") -> str | None:
-        """Run one step as doit does: what is told of its failure, or None where it ended well.
+        """Run one step as doit does: its failure's message, or None where it ended well.
 
         A fault that is not an error with words of its own is one of ours, and fails the test.
         """

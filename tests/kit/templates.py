@@ -121,7 +121,8 @@ def serve_plugins(folder: Path, runtime: Path, scratch: Path) -> None:
     compiled = {**builder.files_below(classes),
                 **builder.files_below(STANDIN / "src/main/resources")}
     index: dict[str, list[dict[str, str]]] = {}
-    for identity, version in sorted({each for one in TEMPLATES for each in one.plugins()}):
+    for identity, version in sorted({
+            pinned for template in TEMPLATES for pinned in template.plugins()}):
         archive = folder / f"{identity}-{version}.zip"
         builder.write_zip({f"classes/{name}": data for name, data in {
             **compiled, "META-INF/MANIFEST.MF": _manifest(identity, version)}.items()}, archive)

@@ -67,17 +67,17 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web, runtime: 
     yield made
     own = [made.secret, *files.tree(tmp_path / "home")]
     assert pipelines.holding(tmp_path, pipelines.SECRET, apart_from=own) == []
-    told = capfd.readouterr()
-    assert pipelines.SECRET not in told.out + told.err
+    printed = capfd.readouterr()
+    assert pipelines.SECRET not in printed.out + printed.err
     assert not [seen for seen in web.seen if pipelines.SECRET in str(seen) or seen[2]]
 
 
 @pytest.fixture
 def resolved(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What `resolve` tells later steps, where the real Nextflow isn't what is tested."""
-    told: dict[str, Any] = {"params": {}}
-    monkeypatch.setattr(resolved_config, "config", lambda *_: told)
-    return told
+    """What `resolve` hands to later steps, where the real Nextflow isn't what is tested."""
+    config: dict[str, Any] = {"params": {}}
+    monkeypatch.setattr(resolved_config, "config", lambda *_: config)
+    return config
 
 
 @pytest.fixture
@@ -86,11 +86,11 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     code = tmp_path / "project"
     (code / "assets").mkdir(parents=True)
     (code / "assets/local.fa").write_text(">a\nACGT\n")
-    told: dict[str, Any] = {}
+    values: dict[str, Any] = {}
 
     @contextlib.contextmanager
     def opened(*_: object) -> Iterator[tuple[Path, dict[str, Any]]]:
-        yield code, {"params": told}
+        yield code, {"params": values}
 
     monkeypatch.setattr(resolved_config, "opened", opened)
-    return told
+    return values

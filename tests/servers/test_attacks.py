@@ -186,14 +186,14 @@ def test_a_link_in_place_of_a_file_is_not_taken_for_it(ready: Staged, where: str
     fetch(ready.fetch_spec())
     folder = ready.prod.release(ready.id())
     path = (folder / "code.tar" if where == "release"
-            else next(each for each in files.tree(ready.prod.blobs)
-                      if each.samefile(folder / "code.tar")))
+            else next(file for file in files.tree(ready.prod.blobs)
+                      if file.samefile(folder / "code.tar")))
     linked(path, Path("theirs.tar"))
     fetch(ready.fetch_spec())
     Path("theirs.tar").chmod(0o644)
     Path("theirs.tar").write_bytes(EVIL)
-    assert not any(each.is_symlink() for each in files.tree(ready.prod.blobs))
-    assert not any(each.is_symlink() for each in files.tree(folder))
+    assert not any(file.is_symlink() for file in files.tree(ready.prod.blobs))
+    assert not any(file.is_symlink() for file in files.tree(folder))
     assert (folder / "code.tar").read_bytes() == ready.layout.code.read_bytes()
 
 

@@ -46,8 +46,8 @@ class Server:
 
     def leaks(self) -> bool:
         """Whether a login arrived, in whatever form."""
-        return any(SECRET in str(each) or LOGIN[6:] in str(each) or "authorization" in each[2]
-                   for each in self.seen)
+        return any(SECRET in str(entry) or LOGIN[6:] in str(entry) or "authorization" in entry[2]
+                   for entry in self.seen)
 
 
 @contextmanager
@@ -131,8 +131,8 @@ def repository(at: Server, folder: Path) -> None:
         lock=folder / "lock.json", log=folder / "log", relock=False))
 
 
-WAYS: dict[str, Ask] = {each.__name__: each for each in (data, plugins, registry, bucket,
-                                                         repository)}
+WAYS: dict[str, Ask] = {ask.__name__: ask for ask in (data, plugins, registry, bucket,
+                                                      repository)}
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +154,7 @@ def trusting(authority: tuple[Path, Path, Path], tmp_path: Path,
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("middle", ["another CA", "another name", "plain"])
-def test_a_man_in_the_middle_is_told_nothing(
+def test_a_man_in_the_middle_gets_no_secret(
         authority: tuple[Path, Path, Path], impostor: tuple[Path, Path], tmp_path: Path,
         way: str, middle: str) -> None:
     """Another CA's certificate, the right CA's for another host, and no TLS where it must be."""
@@ -234,8 +234,8 @@ def test_a_token_goes_to_its_registry_alone(authority: tuple[Path, Path, Path],
             return before(*given)
         client._auth.learn = admitted
         assert client.find_manifest("a/b", digest).data == manifest
-    assert [each[2].get("authorization") for each in server.seen] == [None, f"Bearer {SECRET}"]
-    assert [each[2].get("authorization") for each in tokens.seen] == [LOGIN]
+    assert [entry[2].get("authorization") for entry in server.seen] == [None, f"Bearer {SECRET}"]
+    assert [entry[2].get("authorization") for entry in tokens.seen] == [LOGIN]
     assert len(other.seen) == 1
     assert not other.leaks()
 
@@ -265,7 +265,7 @@ def test_bytes_changed_on_the_way_are_refused_by_every_digest(
 
 def test_an_expired_certificate(authority: tuple[Path, Path, Path], tmp_path: Path) -> None:
     """Of the right CA, for the right name, of last year."""
-    ca, key, csr, crt = authority[0], *(tmp_path / each for each in ("key", "csr", "crt"))
+    ca, key, csr, crt = authority[0], *(tmp_path / name for name in ("key", "csr", "crt"))
     (tmp_path / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
     commands: list[list[str | Path]] = [
         ["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", key, "-out", csr],

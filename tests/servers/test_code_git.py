@@ -40,15 +40,15 @@ def test_a_tag_is_staged_byte_for_byte(repository: Repository, tmp_path: Path) -
     stage.from_git(local(tmp_path))
     commit = repository.git("rev-parse", "HEAD")
     with tarfile.open(tmp_path / "out/code.tar") as tar:
-        about = {each.name: (each.mode, each.mtime, each.linkname) for each in tar}
+        about = {member.name: (member.mode, member.mtime, member.linkname) for member in tar}
         main = tar.extractfile("main.nf")
         assert main is not None
         assert main.read() == b"workflow {}\n"
     seconds = 1709287200
     assert about == {".gitattributes": (0o644, seconds, ""), "bin/tool": (0o755, seconds, ""),
                      "link.nf": (0o777, seconds, "main.nf"), "main.nf": (0o644, seconds, "")}
-    told = schema.read_json(tmp_path / "out/manifest.json", "code-manifest")
-    assert (told["commit"], told["date"], told["revision"]) == (commit, DATE, "v1")
+    manifest = schema.read_json(tmp_path / "out/manifest.json", "code-manifest")
+    assert (manifest["commit"], manifest["date"], manifest["revision"]) == (commit, DATE, "v1")
     assert schema.read_json(tmp_path / "locks/code.json", "code-lock") == {
         "source": SOURCE, "revision": "v1", "commit": commit}
 
@@ -81,7 +81,7 @@ def test_a_moved_tag_is_refused_with_both_commits_until_relock(repository: Repos
     repository.push()
     with pytest.raises(SourceError) as caught:
         stage.from_git(local(tmp_path))
-    assert all(each in str(caught.value) for each in (first, second, "relock=1"))
+    assert all(part in str(caught.value) for part in (first, second, "relock=1"))
     assert (tmp_path / "out/code.tar").read_bytes() == before
     stage.from_git(local(tmp_path, relock=True))
     assert json.loads((tmp_path / "locks/code.json").read_text())["commit"] == second
@@ -186,7 +186,7 @@ def archived(repository: Repository, web: Web, **changes: Any) -> stage.ArchiveS
     return stage.ArchiveStage(**values)
 
 
-def test_an_archive_is_unwrapped_and_tells_its_commit(repository: Repository, web: Web) -> None:
+def test_an_archive_is_unwrapped_and_names_its_commit(repository: Repository, web: Web) -> None:
     repository.git("rm", "--quiet", ".gitattributes")
     commit = repository.commit(**{"x.nf": "x\n"})
     made = archived(repository, web)

@@ -49,9 +49,9 @@ def test_a_tree_bomb_is_refused_before_it_is_written(repository: Repository, tmp
         mode = "40000"
     bomb = commit(repository, inner)
     (tmp_path / "root").mkdir()
-    told = limited(WRITE, repository.bare, bomb, tmp_path / "root", size=1_000_000)
-    assert "IntegrityError" in told
-    assert "more than the 50000 files and folders" in told
+    output = limited(WRITE, repository.bare, bomb, tmp_path / "root", size=1_000_000)
+    assert "IntegrityError" in output
+    assert "more than the 50000 files and folders" in output
     assert list((tmp_path / "root").iterdir()) == []
     with pytest.raises(IntegrityError, match="50000"):
         stage.from_git(local(tmp_path, revision="bomb"))
@@ -99,7 +99,7 @@ def test_a_repository_of_too_many_files_is_not_kept(repository: Repository, tmp_
     monkeypatch.setattr(git, "FILES", 200)
     head = repository.git("rev-parse", "HEAD")
     subprocess.run(["git", "update-ref", "--stdin"], cwd=repository.bare, check=True, text=True,
-                   input="".join(f"create refs/heads/b{each} {head}\n" for each in range(300)))
+                   input="".join(f"create refs/heads/b{number} {head}\n" for number in range(300)))
     with pytest.raises(SourceError, match="200 files"):
         stage.from_git(local(tmp_path, revision="main"))
     assert not (tmp_path / "out/cache").exists()

@@ -52,17 +52,18 @@ def test_one_pipeline_or_all(project: Project) -> None:
         assert project.doit("-q", *words).stdout == ""
 
 
-@pytest.mark.parametrize(("words", "told"), [
+@pytest.mark.parametrize(("words", "message"), [
     (["pipeline=nosuch"], "there is no pipeline 'nosuch'"),
     (["pipeline=helo", "list"], "did you mean 'hello'"),
     (["site=nosuch"], "there is no site 'nosuch'"),
     (["relok=1", "images:lock"], "did you mean 'relock'"),
     (["images:nosuch"], "images:nosuch"),
 ])
-def test_a_mistake_is_told_in_a_few_lines(project: Project, words: list[str], told: str) -> None:
+def test_a_mistake_is_shown_in_a_few_lines(
+        project: Project, words: list[str], message: str) -> None:
     done = project.doit(*words, check=False)
     assert done.returncode == 3
-    assert told in done.stdout
+    assert message in done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -34,7 +34,7 @@ def fetched(web: Web, target: Path, path: str = "/x") -> bytes:
 def test_a_broken_body_goes_on_from_where_it_broke(tmp_path: Path, web: Web) -> None:
     web.files, web.cuts = {"/x": BODY}, {"/x": 1}
     assert fetched(web, tmp_path / "x") == BODY
-    (first, second) = (each[1] for each in web.seen)
+    (first, second) = (entry[1] for entry in web.seen)
     assert first is None
     assert second is not None
     assert 0 < int(second.removeprefix("bytes=").rstrip("-")) <= len(BODY) // 2

@@ -38,17 +38,17 @@ def test_params_and_sheet_are_staged(tmp_path: Path, web: Web, params: dict[str,
         f"a,data/{first}/r.fq.gz,data/{local}/local.fa\nb,data/{second}/r.fq.gz,\n")
     assert (tmp_path / "inputs3.csv").read_text().splitlines()[2] == (
         f"b,s3://bucket/prefix/blobs/sha256/{second}/r.fq.gz,")
-    told = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")
-    assert told["params"] == {
+    manifest = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")
+    assert manifest["params"] == {
         "input": {"path": "inputs.csv", "kind": "sheet", "was": f"{PUBLIC}sheet.csv"},
         "fasta": {"path": f"data/{sha256(b'>b' + bytes([10]))}/a_b.fa", "kind": "file",
                   "was": f"{PUBLIC}a%20b.fa?download=1"},
         "hook_url": {"kind": "none", "was": f"{PUBLIC}hook.json", "every": True}}
-    assert {each["url"] for each in told["files"]} == {
+    assert {file["url"] for file in manifest["files"]} == {
         f"{PUBLIC}x/r.fq.gz", f"{PUBLIC}y/r.fq.gz", f"{PUBLIC}a%20b.fa?download=1",
         "code:assets/local.fa"}
     lock = schema.read_json(tmp_path / "locks/data.json", "data-lock")
-    assert f"{PUBLIC}sheet.csv" in {each["url"] for each in lock["files"]}
+    assert f"{PUBLIC}sheet.csv" in {file["url"] for file in lock["files"]}
     assert not [*(tmp_path / "blobs/sha256/.partial").iterdir()]
     (tmp_path / "data").symlink_to("blobs/sha256")
     done = subprocess.run(["sha256sum", "--check", "--strict", "data.SHA256SUMS"], cwd=tmp_path,
@@ -80,7 +80,7 @@ def test_changed_bytes_are_refused_with_both_digests_until_relock(
     (tmp_path / "blobs/sha256" / sha256(b"1") / "a.fa").unlink()
     with pytest.raises(SourceError) as caught:
         mirror(data_spec(tmp_path, web))
-    assert all(each in str(caught.value) for each in (sha256(b"1"), sha256(b"changed"), "relock=1"))
+    assert all(part in str(caught.value) for part in (sha256(b"1"), sha256(b"changed"), "relock=1"))
     mirror(data_spec(tmp_path, web, relock=True))
     lock = json.loads((tmp_path / "locks/data.json").read_text())
     assert lock == {"files": [{"url": f"{PUBLIC}a.fa", "sha256": sha256(b"changed"), "size": 7}]}
@@ -116,25 +116,25 @@ def test_sheets_in_sheets_are_followed_and_keep_their_form(
         "/deep.bam.bai": b"bai", "/1.fq": b"1", "/2.fq": b"2", "/v/genome.fa": b"v",
         "/h/genome.fa": b"h", "/rrna/a.fa": b"a", "/rrna/b.fa": b"b"}
     mirror(data_spec(tmp_path, web))
-    manifest = tmp_path / "data.manifest.json"
-    told = schema.read_json(manifest, "data-manifest")
-    assert {name: each["path"] for name, each in told["params"].items()} == {
+    manifest_path = tmp_path / "data.manifest.json"
+    manifest = schema.read_json(manifest_path, "data-manifest")
+    assert {name: param["path"] for name, param in manifest["params"].items()} == {
         "input": "sheets/input/sheet.yml", "rrna": "sheets/rrna/rrna.txt",
         "bbsplit_fasta_list": "sheets/bbsplit_fasta_list/list.txt"}
-    locate = staged_data.lay_out(manifest, tmp_path / "blobs/sha256", tmp_path / "laid")
-    rendered = staged_data.render(manifest, locate, tmp_path / "run")
+    locate = staged_data.lay_out(manifest_path, tmp_path / "blobs/sha256", tmp_path / "laid")
+    rendered = staged_data.render(manifest_path, locate, tmp_path / "run")
     assert set(rendered) == {"input", "bbsplit_fasta_list", "rrna"}
     record, = yaml.safe_load(Path(rendered["input"]).read_text())
-    assert [Path(each).read_bytes() for each in record["reads"]] == [b"1", b"2"]
+    assert [Path(path).read_bytes() for path in record["reads"]] == [b"1", b"2"]
     rows = [line.split("\t") for line in Path(record["more"]).read_text().splitlines()]
     assert rows[0] == ["x", "y"]
     bam = Path(rows[1][1])
     assert (bam.read_bytes(), bam.with_name("deep.bam.bai").read_bytes()) == (b"bam", b"bai")
     pairs = [line.split(",") for line in Path(rendered["bbsplit_fasta_list"]).read_text().split()]
-    assert {name: Path(each).read_bytes() for name, each in pairs} == {"virus": b"v",
+    assert {name: Path(path).read_bytes() for name, path in pairs} == {"virus": b"v",
                                                                       "human": b"h"}
     lines = Path(rendered["rrna"]).read_text().split()
-    assert [Path(each).read_bytes() for each in lines] == [b"a", b"b"]
+    assert [Path(path).read_bytes() for path in lines] == [b"a", b"b"]
     assert not [path for path in (tmp_path / "run").rglob("*")
                 if path.is_file() and PUBLIC in path.read_text()]
 
@@ -168,8 +168,8 @@ def test_the_plan_fetches_nothing_but_sheets_and_holds_the_limit(
         show_plan(asked)
     assert f"{PUBLIC}large.fa\n               in params.fasta" in str(caught.value)
     assert (web.asked("/r.fq"), web.asked("/large.fa")) == (0, 0)
-    told = schema.read_json(tmp_path / "plan.json", "data-plan")
-    assert (told["bytes"], told["coming"], told["limit"]) == (len(READS) + 1000,
+    plan = schema.read_json(tmp_path / "plan.json", "data-plan")
+    assert (plan["bytes"], plan["coming"], plan["limit"]) == (len(READS) + 1000,
                                                               len(READS) + 1000, 10_000)
     assert "2.0 MB  https://data.example.org/large.fa  (params.fasta)" in capsys.readouterr().out
     with pytest.raises(ConfigError, match=r"data\.limit"):
@@ -183,15 +183,15 @@ def test_the_plan_fetches_nothing_but_sheets_and_holds_the_limit(
 
 def test_params_that_the_config_sets_hold_on_both_sides(tmp_path: Path, web: Web,
                                                         params: dict[str, Any]) -> None:
-    """`resolve` tells the params given, as the real Nextflow does (test_resolve)."""
+    """`resolve` reports the params given, as the real Nextflow does (test_resolve)."""
     given = {"model": None, "depth": 30, "fasta": f"{PUBLIC}mine.fa"}
     params |= given
     web.files = {"/mine.fa": b">m\n"}
     mirror(data_spec(tmp_path, web, given=given))
-    told = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")["params"]
-    assert told["model"] == {"kind": "none", "every": True}
-    assert told["depth"] == {"kind": "value", "value": 30, "every": True}
-    assert (told["fasta"]["kind"], told["fasta"]["every"]) == ("file", True)
+    staged = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")["params"]
+    assert staged["model"] == {"kind": "none", "every": True}
+    assert staged["depth"] == {"kind": "value", "value": 30, "every": True}
+    assert (staged["fasta"]["kind"], staged["fasta"]["every"]) == ("file", True)
 
 
 def test_a_pipeline_without_data_gets_empty_files(tmp_path: Path, web: Web,
@@ -209,7 +209,7 @@ def test_no_secret_of_a_url_is_written_or_said(tmp_path: Path, web: Web, params:
                "gtf": f"{web.url}/a.gtf?token=s3cret"}
     web.files = {"/a.fa": b"1", "/a.gtf": b"2"}
     mirror(data_spec(tmp_path, web))
-    login = next(each[2] for each in web.seen if each[0] == "/a.fa")
+    login = next(entry[2] for entry in web.seen if entry[0] == "/a.fa")
     assert login is not None
     assert login.startswith("Basic ")
     web.files.clear()
@@ -239,8 +239,8 @@ def test_a_file_is_read_only_where_the_site_maps_to_it(tmp_path: Path, web: Web,
         mirror(data_spec(tmp_path, web))
 
 
-def test_the_real_nextflow_tells_hello_s_params(tmp_path: Path, web: Web,
-                                                runtime: runtimes.Runtime) -> None:
+def test_the_real_nextflow_resolves_hello_s_params(tmp_path: Path, web: Web,
+                                                   runtime: runtimes.Runtime) -> None:
     source = ROOT / "examples/hello"
     stage.from_folder(stage.FolderStage(
         pipeline="hello", source=str(source), revision=None, listing=folder.listing(source),

@@ -35,8 +35,8 @@ def test_a_user_s_own_sheet_is_carried_and_found_offline(
     cells = {"a": "reads/a.fq", "b": str(theirs / "b.bam"), "c": f"{PUBLIC}c.fq"}
     mark = {"csv": ",", "tsv": "\t"}.get(ending)
     sheet.write_text(f"sample{mark}file\n" + "".join(
-        f"{name}{mark}{each}\n" for name, each in cells.items()) if mark else json.dumps(
-        [{"sample": name, "file": each} for name, each in cells.items()]))
+        f"{name}{mark}{cell}\n" for name, cell in cells.items()) if mark else json.dumps(
+        [{"sample": name, "file": cell} for name, cell in cells.items()]))
     source = dataclasses.replace(data_spec(tmp_path, web).source, blobs=ready.layout.of_site.blobs,
                                  lock=tmp_path / "locks/own-cohort-1.json")
     own = OwnSpec(pipeline="hello", sheet=sheet, source=source, limit=None,
@@ -48,9 +48,9 @@ def test_a_user_s_own_sheet_is_carried_and_found_offline(
     ready.trust_key()
     fetch(ready.fetch_spec())
     place = ready.prod.release(ready.id())
-    told = own_params("cohort-1", None, release=place, folder=tmp_path / "launch")
-    assert told["input"].endswith(f".{ending}")
-    text = Path(told["input"]).read_text()
+    params = own_params("cohort-1", None, release=place, folder=tmp_path / "launch")
+    assert params["input"].endswith(f".{ending}")
+    text = Path(params["input"]).read_text()
     rows = (list(csv.DictReader(text.splitlines(), delimiter=mark)) if mark
             else json.loads(text))
     assert [Path(row["file"]).read_bytes() for row in rows] == [b"a", b"b", b"c"]
@@ -62,7 +62,7 @@ def test_a_user_s_own_sheet_is_carried_and_found_offline(
 
 def test_own_files_come_from_allowed_folders_alone(tmp_path: Path, web: Web,
                                                    caplog: pytest.LogCaptureFixture) -> None:
-    """All that lie elsewhere are named at once; what is not on this machine stays, and is told."""
+    """All that lie elsewhere are named at once; what is not on this machine stays, and is named."""
     for name in ("home/sheet.csv", "home/a.fq", "shared/b.fq", "other/c.fq"):
         files.write_text(tmp_path / name, name)
     (tmp_path / "home/link.fq").symlink_to(tmp_path / "other/c.fq")
@@ -70,19 +70,19 @@ def test_own_files_come_from_allowed_folders_alone(tmp_path: Path, web: Web,
                   limit=None, source=data_spec(tmp_path, web, reach=Reach(
                       folders=(tmp_path / "shared",))).source)
     cells = ["a.fq", "../shared/b.fq", str(tmp_path / "shared/b.fq"), "/data/there.fq", "v1.2"]
-    own.sheet.write_text("file\n" + "".join(f"{each}\n" for each in cells))
+    own.sheet.write_text("file\n" + "".join(f"{cell}\n" for cell in cells))
     mirror_own(own)
-    told = schema.read_json(own.folder / "data.manifest.json", "data-manifest")
-    assert {each["path"].rpartition("/")[2] for each in told["files"]} == {"a.fq", "b.fq"}
+    manifest = schema.read_json(own.folder / "data.manifest.json", "data-manifest")
+    assert {file["path"].rpartition("/")[2] for file in manifest["files"]} == {"a.fq", "b.fq"}
     rows = (own.folder / "inputs.csv").read_text().split()[1:]
     assert rows[1] == rows[2] == f"data/{sha256(b'shared/b.fq')}/b.fq"
     assert rows[3:] == cells[3:]
     assert "left as they are: /data/there.fq\n" in caplog.text
     outside = ["link.fq", "../other/c.fq", str(tmp_path / "other/c.fq")]
-    own.sheet.write_text("file\n" + "".join(f"{each}\n" for each in outside))
+    own.sheet.write_text("file\n" + "".join(f"{cell}\n" for cell in outside))
     with pytest.raises(ConfigError) as caught:
         mirror_own(own)
-    assert all(f"    {each}\n" in str(caught.value) for each in outside)
+    assert all(f"    {cell}\n" in str(caught.value) for cell in outside)
     own.sheet.write_text("file\na.fq\n")
     with pytest.raises(ConfigError, match=r"the data are 9 B, more than the 8 B"):
         mirror_own(dataclasses.replace(own, limit=8))

@@ -103,23 +103,24 @@ def test_keys_and_dotfiles_are_listed_at_once_and_carried_only_when_that_is_said
                ".aws/config", "bag.fq", "pgp.fq", "service.json", "putty.fq", "age.fq",
                "docker/config.json", "link.fq", str(home / ".netrc")]
     plain = ["plain.fq", "cert.fq", "model/config.json", "nested.csv"]
-    cells = ["./credentials" if each == "credentials" else each for each in private]
+    cells = ["./credentials" if name == "credentials" else name for name in private]
     write(own, *cells, *plain)
     with pytest.raises(ConfigError) as caught:
         mirror_own(own)
-    told = str(caught.value)
-    assert "private=1" in told
+    message = str(caught.value)
+    assert "private=1" in message
     for number, name in enumerate(private, 1):
-        line = next(each for each in told.splitlines() if each.startswith(f"    {home / name}: "))
+        line = next(line for line in message.splitlines()
+                    if line.startswith(f"    {home / name}: "))
         assert f"cohort.csv, row {number}, column file" in line
-    assert "nested.csv, row 1, column file" in told
-    assert not [name for name in plain[:3] if f"{home / name}:" in told]
+    assert "nested.csv, row 1, column file" in message
+    assert not [name for name in plain[:3] if f"{home / name}:" in message]
     assert not own.folder.exists()
     assert not list(own.source.blobs.glob("*/reads.fq"))
     mirror_own(dataclasses.replace(own, private=True))
     carried = json.loads((own.folder / "data.manifest.json").read_text())["files"]
-    assert {basename(name) for name in private} <= {each["path"].rpartition("/")[2]
-                                                    for each in carried}
+    assert {basename(name) for name in private} <= {file["path"].rpartition("/")[2]
+                                                    for file in carried}
 
 
 def test_folders_and_patterns_are_looked_into(own: OwnSpec, tmp_path: Path) -> None:

@@ -35,16 +35,16 @@ def test_references_are_carried_below_their_base(tmp_path: Path, web: Web,
                  "/igenomes/Tiny/sub/b.vcf.gz": b"b", "/igenomes/Tiny/sub/b.vcf.gz.tbi": b"tbi",
                  "/igenomes/Tiny/unused.bed": b"-"}
     mirror(data_spec(tmp_path, web))
-    manifest = tmp_path / "data.manifest.json"
-    told = schema.read_json(manifest, "data-manifest")
-    assert {each["path"].partition("trees/igenomes_base/")[2] for each in told["files"]
-            if each["path"].startswith("trees/")} == {
+    manifest_path = tmp_path / "data.manifest.json"
+    manifest = schema.read_json(manifest_path, "data-manifest")
+    assert {file["path"].partition("trees/igenomes_base/")[2] for file in manifest["files"]
+            if file["path"].startswith("trees/")} == {
         "Tiny/genome.fa", "Tiny/genome.fa.fai", "Tiny/a.vcf.gz", "Tiny/sub/b.vcf.gz",
         "Tiny/sub/b.vcf.gz.tbi"}
-    locate = staged_data.lay_out(manifest, tmp_path / "blobs/sha256", tmp_path / "laid")
-    rendered = staged_data.render(manifest, locate, tmp_path / "run")
+    locate = staged_data.lay_out(manifest_path, tmp_path / "blobs/sha256", tmp_path / "laid")
+    rendered = staged_data.render(manifest_path, locate, tmp_path / "run")
     assert (Path(rendered["igenomes_base"]) / "Tiny/genome.fa").read_bytes() == b">t\n"
-    assert set(staged_data.shared(manifest)) == {"igenomes_base"}
+    assert set(staged_data.shared(manifest_path)) == {"igenomes_base"}
 
 
 def test_a_wish_for_references_is_held_against_the_pipeline(
@@ -54,7 +54,7 @@ def test_a_wish_for_references_is_held_against_the_pipeline(
                                                           "star": f"{base}/star/"}}}
     web.files = {"/igenomes/t.fa": b">t\n"}
     mirror(data_spec(tmp_path, web, references=Wish(genome="tiny", attributes=("fasta",))))
-    assert [each["path"] for each in schema.read_json(
+    assert [file["path"] for file in schema.read_json(
         tmp_path / "data.manifest.json", "data-manifest")["files"]] == [
         "trees/igenomes_base/t.fa"]
     for wish, said in ((Wish(genome="other"), "no genome 'other'"),
@@ -74,16 +74,16 @@ def test_parts_of_a_folder_are_carried_and_other_folders_are_left_out(
         files.write_text(tmp_path / "cache" / name, name)
     params |= {"vep_cache": "s3://annotation/vep/", "snpeff_cache": "s3://annotation/snpeff/"}
     (tmp_path / "project/nextflow_schema.json").write_text(json.dumps({"$defs": {"a": {
-        "properties": {each: {"type": "string", "format": "directory-path"}
-                       for each in ("vep_cache", "snpeff_cache")}}}}))
+        "properties": {name: {"type": "string", "format": "directory-path"}
+                       for name in ("vep_cache", "snpeff_cache")}}}}))
     reach = Reach(prefixes={"s3://annotation/vep/": f"file://{tmp_path}/cache/"})
     mirror(data_spec(tmp_path, web, reach=reach, folders={
         "vep_cache": ("113_GRCh38/*.txt", "113_GRCh38/x", "113_GRCh38/*.bam")}))
-    told = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")
-    assert {each["path"] for each in told["files"]} == {
+    manifest = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")
+    assert {file["path"] for file in manifest["files"]} == {
         f"trees/vep_cache/113_GRCh38/{name}" for name in (
             "info.txt", "x/y z.vcf.gz", "x/y z.vcf.gz.tbi", "y 1.bam", "y 1.bam.bai")}
-    assert told["params"] == {
+    assert manifest["params"] == {
         "vep_cache": {"kind": "folder", "path": "trees/vep_cache", "every": True,
                       "was": "s3://annotation/vep/"},
         "snpeff_cache": {"kind": "none", "was": "s3://annotation/snpeff/", "every": True}}

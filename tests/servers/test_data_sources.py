@@ -68,7 +68,7 @@ def fetched(url: str, at: Cache) -> bytes:
     return data
 
 
-def test_a_bucket_tells_sizes_and_companions_and_is_listed(served: buckets.Gateway) -> None:
+def test_a_bucket_reports_sizes_and_companions_and_is_listed(served: buckets.Gateway) -> None:
     reach = Reach(buckets={"genomes": served.endpoint})
     large, odd = "s3://genomes/x//large.bam", f"s3://genomes/{ODD}"
     assert sizes({large: [], odd: []}, reach) == {large: len(LARGE), odd: 8}
@@ -81,8 +81,8 @@ def test_a_bucket_tells_sizes_and_companions_and_is_listed(served: buckets.Gatew
         expand("s3://genomes/none/", reach)
 
 
-def test_objects_are_fetched_and_their_faults_told_together(served: buckets.Gateway,
-                                                           tmp_path: Path) -> None:
+def test_objects_are_fetched_and_their_faults_reported_together(served: buckets.Gateway,
+                                                                tmp_path: Path) -> None:
     here = cache(tmp_path, Reach(buckets={"genomes": served.endpoint, "gone": served.endpoint}))
     assert fetched(f"s3://genomes/{ODD}", here) == b">a\nACGT\n"
     with pytest.raises(SourceError) as caught:
@@ -123,7 +123,7 @@ def ftp_root(tmp_path: Path) -> Path:
     return root
 
 
-def test_ftp_tells_sizes_and_is_listed_and_fetched(ftp_root: Path, tmp_path: Path) -> None:
+def test_ftp_reports_sizes_and_is_listed_and_fetched(ftp_root: Path, tmp_path: Path) -> None:
     with ftp_server(ftp_root) as port:
         base = f"ftp://127.0.0.1:{port}/x"
         assert sizes({f"{base}/large.bam": []}, NEAR) == {f"{base}/large.bam": len(LARGE)}
@@ -170,9 +170,9 @@ def test_a_broken_ftp_transfer_goes_on_from_where_it_broke(
 
 
 def test_a_host_that_is_not_known_is_named_as_that(tmp_path: Path) -> None:
-    for url, told in (("ftp://nowhere.invalid/x.fa", "the host's name is not known"),
-                      ("ftp://127.0.0.1:9/x.fa", "the host does not take connections")):
-        with pytest.raises(SourceError, match=told):
+    for url, message in (("ftp://nowhere.invalid/x.fa", "the host's name is not known"),
+                         ("ftp://127.0.0.1:9/x.fa", "the host does not take connections")):
+        with pytest.raises(SourceError, match=message):
             fetched(url, cache(tmp_path, NEAR))
 
 
@@ -196,7 +196,7 @@ def test_what_a_killed_run_left_goes_on(web: Web, tmp_path: Path) -> None:
     process.wait()
     web.pause = 0
     assert fetched(url, cache(tmp_path, NEAR)) == LARGE
-    first, second = (each[1] for each in web.seen)
+    first, second = (entry[1] for entry in web.seen)
     assert first is None
     assert second is not None
     assert int(second.removeprefix("bytes=").rstrip("-")) > 0
@@ -214,7 +214,7 @@ def test_what_changed_since_a_killed_run_starts_anew(web: Web, tmp_path: Path) -
 def test_more_than_the_limit_is_not_received(web: Web, tmp_path: Path) -> None:
     """Neither where the server says so before, nor where it says nothing of a length."""
     web.files = {"/a.fq": LARGE, "/b.fq": LARGE}
-    for told in (str(len(LARGE)), None):
-        web.headers = {"/a.fq": {"Content-Length": told}}
+    for length in (str(len(LARGE)), None):
+        web.headers = {"/a.fq": {"Content-Length": length}}
         with pytest.raises(SourceError, match=r"more would come than the 1\.\d MB"):
             fetched(f"{web.url}/a.fq", cache(tmp_path, NEAR, limit=1_500_000))

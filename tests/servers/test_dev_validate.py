@@ -94,9 +94,9 @@ def staged(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory
         list_images(ListSpec(pipeline="forms", code=at.code, profile="test", given={},
                              images=at.images, scan=at.images_scan))
         files.write_json(at.images_receipt, {"registry": REGISTRY, "images": [
-            {"source": each, "destination": f"{REGISTRY}/{each}".rpartition(":")[0], "size": 1,
-             "digest": f"sha256:{hashlib.sha256(each.encode()).hexdigest()}",
-             "platform": "linux/amd64"} for each in at.images.read_text().split()]})
+            {"source": image, "destination": f"{REGISTRY}/{image}".rpartition(":")[0], "size": 1,
+             "digest": f"sha256:{hashlib.sha256(image.encode()).hexdigest()}",
+             "platform": "linux/amd64"} for image in at.images.read_text().split()]})
         build(RenderSpec(pipeline="forms", nextflow=runtime.version, scan=at.images_scan,
                          receipt=at.images_receipt, output=at.offline_config,
                          toggles=ROOT / "config/offline.config"))
@@ -126,14 +126,14 @@ def test_each_subject_has_its_line(staged: ValidateSpec,
     for name in ("store", "inputs", "containers", "config", "plugins", "runtime"):
         assert f"ok      {name}: " in shown
     assert ("warning tool.nf:7  wget https://tools.example.org/model  (process TOOL)") in shown
-    told = read_json(staged.layout.validate, "validate")
-    assert len(told["subjects"]) == 6
-    assert len(told["warnings"]) == 1
+    report = read_json(staged.layout.validate, "validate")
+    assert len(report["subjects"]) == 6
+    assert len(report["warnings"]) == 1
 
 
-def test_reach_tells_what_answers_each_place(staged: ValidateSpec) -> None:
-    found = {(each["kind"], each.get("param")): each["answer"] and each["answer"]["by"]
-             for each in read_json(staged.layout.reach, "reach")["findings"]}
+def test_reach_says_what_answers_each_place(staged: ValidateSpec) -> None:
+    found = {(finding["kind"], finding.get("param")): finding["answer"] and finding["answer"]["by"]
+             for finding in read_json(staged.layout.reach, "reach")["findings"]}
     assert found == {
         ("param", "input"): "data", ("param", "custom_config_base"): "configs",
         ("config", "custom_config_base"): "configs", ("reference", "genomes"): "params",

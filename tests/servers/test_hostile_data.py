@@ -55,7 +55,7 @@ ADDRESSES = {
 
 
 def test_hostile_addresses_are_refused_with_their_rows(hostile: Hostile, resolved: dict[str, Any],
-                                                   web: Web) -> None:
+                                                       web: Web) -> None:
     allowed = hostile.root / "allowed"
     (allowed / "links").mkdir()
     for link, to in (("link.txt", "../secret.txt"), ("links/a", "../../secret.txt"),
@@ -64,7 +64,8 @@ def test_hostile_addresses_are_refused_with_their_rows(hostile: Hostile, resolve
     os.mkfifo(allowed / "pipe")
     web.redirects = {"/to-file": f"file://{hostile.secret}", "/to-jar": "jar:file:///x!/y",
                      "/to-nowhere": "http://[::1", "/round": "/round"}
-    web.files = {"/sheet.csv": table([["sample", "file"], *(["a", each] for each in ADDRESSES)]),
+    web.files = {"/sheet.csv": table([["sample", "file"],
+                                      *(["a", address] for address in ADDRESSES)]),
                  "/packed.txt.fq": gzip.compress(READS)}
     web.headers["/packed.txt.fq"] = {"Content-Encoding": "gzip"}
     resolved["params"]["input"] = f"{PUBLIC}sheet.csv"
@@ -79,7 +80,7 @@ def test_hostile_addresses_are_refused_with_their_rows(hostile: Hostile, resolve
             assert missed[row][1] in said
             del missed[row]
         web.files["/sheet.csv"] = table([["sample", "file"], *(
-            ["a", each if row in missed else ""] for row, each in enumerate(ADDRESSES, 1))])
+            ["a", address if row in missed else ""] for row, address in enumerate(ADDRESSES, 1))])
     before = hostile.layout.data_manifest.read_bytes()
     assert b"reads_1.fq" in before, "what was there is as it was"
 
@@ -119,7 +120,7 @@ def test_a_gzip_bomb_is_carried_and_never_unpacked(hostile: Hostile, resolved: d
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     hostile.run("mirror:data")
     listed = json.loads(hostile.layout.data_manifest.read_bytes())["files"]
-    assert [(each["sha256"], each["size"]) for each in listed] == [
+    assert [(file["sha256"], file["size"]) for file in listed] == [
         (hashlib.sha256(bomb).hexdigest(), len(bomb))]
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 2**28
 

@@ -100,7 +100,7 @@ def test_no_link_leads_out_of_the_code(hostile: Hostile, resolved: dict[str, Any
     for name in links:
         (hostile.code / name).unlink()
     (hostile.code / "loop.txt").symlink_to("loop.txt")
-    web.files["/sheet.csv"] = table([["sample", "file"], *([each, each] for each in (
+    web.files["/sheet.csv"] = table([["sample", "file"], *([path, path] for path in (
         "assets/deep/top/../secret.txt", "assets/deep/top/main.nf", "loop.txt"))])
     resolved["params"]["input"] = f"{PUBLIC}sheet.csv"
     hostile.run("stage", "mirror:data")

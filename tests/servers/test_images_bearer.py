@@ -52,7 +52,7 @@ class Tokens:
                   "nbf": now - 10, "iat": now, "jti": str(len(self.given)),
                   "access": [dict(zip(("type", "name"), scope.split(":")[:2], strict=True),
                                   actions=scope.split(":")[2].split(",")) for scope in scopes]}
-        signed = ".".join(_base64url(json.dumps(each).encode()) for each in (header, claims))
+        signed = ".".join(_base64url(json.dumps(part).encode()) for part in (header, claims))
         signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", str(self.key)],
                                    input=signed.encode(), capture_output=True, check=True)
         return f"{signed}.{_base64url(signature.stdout)}"
@@ -177,7 +177,7 @@ def test_a_refused_token_is_replaced(tokens: Tokens, target: Server, tmp_path: P
     assert registry.blob_size("a/spoiled", "sha256:" + "1" * 64) is None
 
 
-def test_a_wrong_password_is_told_by_the_token_server(target: Server, tmp_path: Path) -> None:
+def test_a_wrong_password_is_reported_by_the_token_server(target: Server, tmp_path: Path) -> None:
     authfile = servers.login_files(tmp_path / "login", [target.address], "wr0ng-Secret")
     registry = Registries(access(target, authfile)).at(target.address)
     with pytest.raises(RegistryError, match="wrong user or password") as caught:

@@ -57,7 +57,7 @@ def test_a_broken_download_goes_on_where_it_broke(far: Memory, times: int, at: i
     far.spoil = breaking(times, at)  # type: ignore[assignment]
     with client(far.url).blob("a/b", DIGEST, len(DATA)) as chunks:
         assert b"".join(chunks) == DATA
-    asked = [each.headers.get("range") for each in far.seen]
+    asked = [request.headers.get("range") for request in far.seen]
     assert asked == [None if at * number == 0 else f"bytes={at * number}-"
                      for number in range(times + 1)]
 
@@ -127,8 +127,8 @@ def test_chunks_are_as_large_as_the_registry_asks_for(
     monkeypatch.setattr(uploads, "CHUNK", 1000)
     far.least_chunk = 2_000_000
     client(far.url).upload("a/b", DIGEST, len(DATA), handed())
-    told = [each.headers["content-range"] for each in far.seen if each.method == "PATCH"]
-    assert told == ["0-1999999", "2000000-3999999", f"4000000-{len(DATA) - 1}"]
+    ranges = [request.headers["content-range"] for request in far.seen if request.method == "PATCH"]
+    assert ranges == ["0-1999999", "2000000-3999999", f"4000000-{len(DATA) - 1}"]
     assert far.blobs["a/b", DIGEST] == DATA
 
 
@@ -184,7 +184,7 @@ def test_a_refused_rate_slows_all_that_follows(far: Memory, monkeypatch: pytest.
     def spoil(request: Request) -> Answer | None:
         now = time.monotonic()
         seen.append(now)
-        if sum(now - each < 0.2 for each in seen) > 4:
+        if sum(now - moment < 0.2 for moment in seen) > 4:
             refused.append(now)
             return 429, {}, b""
         return None

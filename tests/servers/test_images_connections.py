@@ -34,7 +34,7 @@ def test_what_refuses_one_request_is_not_asked_for_it_again(
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         registry.upload("a/b", digest, len(data), partial(given, data))
         assert data in far.blobs.values()
-    assert sum("digest" in each.query for each in far.seen if each.method == "POST") == 1
+    assert sum("digest" in request.query for request in far.seen if request.method == "POST") == 1
 
 
 class Gate:

@@ -104,8 +104,8 @@ def test_two_mirrors_at_once_move_a_shared_blob_once(far: Memory, near: Memory) 
 
     far.spoil = spoil
     run_all(run, ("one", "two"), threads=2)
-    shared = [each for each in far.seen if each.method == "GET" and far.blobs.get(
-        ("a/one", each.path.rpartition("/")[2])) == LAYER]
+    shared = [request for request in far.seen if request.method == "GET" and far.blobs.get(
+        ("a/one", request.path.rpartition("/")[2])) == LAYER]
     assert len(shared) == 1
     assert sum(data == LAYER for data in near.blobs.values()) == 4
 
@@ -212,7 +212,7 @@ def test_passing_faults_are_tried_again(far: Memory, near: Memory, status: int) 
     carry(far, near)
 
 
-def test_a_fault_that_stays_ends_and_is_told(far: Memory) -> None:
+def test_a_fault_that_stays_ends_and_is_reported(far: Memory) -> None:
     far.spoil = lambda request: (503, {}, b"down for repair")
     with pytest.raises(RegistryError, match=r"503 .* down for repair"):
         locked(registries(far))
@@ -328,7 +328,7 @@ def test_a_redirect_elsewhere_gets_no_credentials(far: Memory, near: Memory,
     resolve(registries(far, authfile=login, network=Network().naming(near.url)),
             parse("quay.io/a/one:1"), "linux/amd64", NOW)
     assert near.count("GET", "/blobs/") == 1
-    assert all("authorization" not in each.headers for each in near.seen)
+    assert all("authorization" not in request.headers for request in near.seen)
 
 
 def test_an_upload_elsewhere_is_refused(far: Memory, near: Memory) -> None:

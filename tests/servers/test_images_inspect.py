@@ -121,9 +121,9 @@ def mirrored(image: str) -> str:
 def receipt(root: Path, images: list[str]) -> Path:
     path = root / "receipt.json"
     files.write_json(path, {"registry": "nexus.example.org:5443", "images": [{
-        "source": each, "destination": mirrored(each).partition("@")[0], "size": 1,
-        "digest": mirrored(each).partition("@")[2], "platform": "linux/amd64"}
-        for each in images]})
+        "source": image, "destination": mirrored(image).partition("@")[0], "size": 1,
+        "digest": mirrored(image).partition("@")[2], "platform": "linux/amd64"}
+        for image in images]})
     return path
 
 
@@ -136,7 +136,7 @@ def taken(runtime: Nextflow, place: Path, params: dict[str, Any],
                       "fields = 'process,container' }\n")
     files.write_text(root / "bin/docker", "#!/bin/sh\nexit 0\n", mode=0o755)
     files.write_json(root / "params.json", params)
-    words = [word for each in (engine, *configs) for word in ("-c", str(each))]
+    words = [word for config in (engine, *configs) for word in ("-c", str(config))]
     done = subprocess.run(
         runtime.command("run", *words, "-profile", "test,offline" if configs else "test",
                         "-params-file", root / "params.json", "-with-trace", root / "trace.txt",

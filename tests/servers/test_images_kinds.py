@@ -63,7 +63,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             registries={"quay.io": f"{source.url}/quay.io", "docker.io": f"{source.url}/docker.io",
                         "gone.example.org": "http://127.0.0.1:1"}, ca=ca,
             authfile=servers.login_files(root / "auth", [one.address, two.address]),
-            network=Network().naming(*(f"https://{each.address}" for each in (one, two)))))
+            network=Network().naming(*(f"https://{server.address}" for server in (one, two)))))
 
 
 def steps(world: World, folder: Path, *images: str, platforms: tuple[str, ...] = (),
@@ -74,7 +74,7 @@ def steps(world: World, folder: Path, *images: str, platforms: tuple[str, ...] =
                              licences={"*/biocontainers/old": "ours"})
 
 
-def test_schema_1_is_told_converted_once_and_held_against_its_source(
+def test_schema_1_is_named_converted_once_and_held_against_its_source(
         world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
     at = steps(world, tmp_path, OLD, NEW)
@@ -85,10 +85,10 @@ def test_schema_1_is_told_converted_once_and_held_against_its_source(
     assert (locked.convert, locked.config, len(locked.layers)) == ("docker schema 1", None, 3)
     assert (at.planned(OLD)["state"], at.planned(OLD)["licence"]) == ("converts", "ours")
     assert "1 converted" in mirror_images(at.mirror)
-    told = at.received(OLD)
-    assert told["converted"] == {"from": locked.manifest, "reason": "docker schema 1"}
-    assert told["digest"] != locked.manifest
-    seen = servers.inspect(world.one, f"{told['destination'].partition('/')[2]}@{told['digest']}",
+    entry = at.received(OLD)
+    assert entry["converted"] == {"from": locked.manifest, "reason": "docker schema 1"}
+    assert entry["digest"] != locked.manifest
+    seen = servers.inspect(world.one, f"{entry['destination'].partition('/')[2]}@{entry['digest']}",
                            world.access.authfile)
     assert seen["Layers"] == [blob.digest for blob in locked.layers[:2]]
     assert "is in docker schema 1" not in "".join(at.planned(OLD)["why"])
@@ -168,23 +168,23 @@ def test_a_single_platform_leaves_the_index_and_all_of_them_bring_it(
         image = read_lock(at.lock.lock)[0]
         assert pointed(world, both) == both["index"] == image.index
         assert both["digest"] == one["digest"]
-        assert [each["platform"] for each in both["others"]] == ["linux/arm64"]
+        assert [other["platform"] for other in both["others"]] == ["linux/arm64"]
         arm = servers.inspect(world.one, place(both) + "@" + both["others"][0]["digest"],
                               world.access.authfile)
         assert arm["Architecture"] == "arm64"
         verify_images(at.verify)
 
 
-def place(told: dict[str, Any]) -> str:
-    return str(told["destination"]).partition("/")[2]
+def place(entry: dict[str, Any]) -> str:
+    return str(entry["destination"]).partition("/")[2]
 
 
-def pointed(world: World, told: dict[str, Any]) -> str:
+def pointed(world: World, entry: dict[str, Any]) -> str:
     """The digest that the destination's tag means."""
     authfile = world.access.authfile
     raw = subprocess.run(
         ["skopeo", "inspect", "--raw", "--tls-verify=false", "--authfile", str(authfile),
-         f"docker://{world.one.address}/{place(told)}:{told['source'].rpartition(':')[2]}"],
+         f"docker://{world.one.address}/{place(entry)}:{entry['source'].rpartition(':')[2]}"],
         check=True, capture_output=True).stdout
     return "sha256:" + hashlib.sha256(raw).hexdigest()
 
@@ -236,7 +236,7 @@ def test_two_pipelines_that_meet_in_one_place_are_refused(world: World, tmp_path
         show_plan(replace(at.plan, locks=(at.lock.lock, tmp_path / "other.json")))
 
 
-def test_what_is_extra_moved_gone_or_silent_is_told_and_no_fault(
+def test_what_is_extra_moved_gone_or_silent_is_named_and_no_fault(
         world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     servers.add_image(world.source, MOVING, [b"kept"])
     at = steps(world, tmp_path, BOTH, NEW, MOVING)
@@ -277,8 +277,8 @@ def test_a_silent_source_is_no_fault(world: World, tmp_path: Path,
         pipeline="test", lock=at.lock.lock, access=silent))
 
 
-def test_long_lists_are_read_to_their_end_and_a_forbidden_one_is_told(world: World,
-                                                                      tmp_path: Path) -> None:
+def test_long_lists_are_read_to_their_end_and_a_forbidden_one_is_named(world: World,
+                                                                       tmp_path: Path) -> None:
     at = steps(world, tmp_path, NEW)
     lock_images(at.lock)
 
@@ -296,5 +296,5 @@ def test_long_lists_are_read_to_their_end_and_a_forbidden_one_is_told(world: Wor
         (tmp_path / "none.json").write_text("{}")
         found = extra(Registries(access), read_lock(at.lock.lock),
                       Destination(address=home, prefix="in"))
-    assert [each.rpartition(":")[2] for each in found[:3]] == ["first", "second", "third"]
+    assert [name.rpartition(":")[2] for name in found[:3]] == ["first", "second", "third"]
     assert found[3].startswith(f"can't be known for all of {home}: {home} refuses its list")

@@ -99,15 +99,15 @@ def test_images_of_all_kinds_arrive_whole_and_only_once(
     assert "manifest missing; " in capsys.readouterr().out
     mirror_images(at.mirror)
     receipt = read_json(at.mirror.receipt, "images-receipt")
-    assert [each["source"] for each in receipt["images"]] == three
-    for each in receipt["images"]:
-        path = each["destination"].removeprefix(world.target.address + "/")
-        assert path == f"{PREFIX}/{each['source'].rpartition(':')[0]}"
-        seen = servers.inspect(world.target, f"{path}@{each['digest']}", world.authfile)
+    assert [image["source"] for image in receipt["images"]] == three
+    for image in receipt["images"]:
+        path = image["destination"].removeprefix(world.target.address + "/")
+        assert path == f"{PREFIX}/{image['source'].rpartition(':')[0]}"
+        seen = servers.inspect(world.target, f"{path}@{image['digest']}", world.authfile)
         assert seen["Architecture"] == "amd64"
-        by_tag = servers.inspect(world.target, f"{path}:{each['source'].rpartition(':')[2]}",
+        by_tag = servers.inspect(world.target, f"{path}:{image['source'].rpartition(':')[2]}",
                                  world.authfile)
-        assert by_tag["Digest"] == each["digest"]
+        assert by_tag["Digest"] == image["digest"]
     locked = {str(image.source): image for image in read_lock(at.lock.lock)}
     assert locked[three[0]].index is not None
     assert locked[three[1]].index is None
@@ -129,15 +129,15 @@ def test_the_lock_keeps_what_it_holds_and_drops_what_is_no_longer_listed(
     at.lock.lock.write_text(json.dumps(first))
     at.lock.images.write_text(f"{three[0]}\n{three[1]}\n")
     assert "2 images, 1 resolved now" in lock_images(at.lock)
-    second = {each["source"]: each for each in read_json(at.lock.lock, "images-lock")["images"]}
+    second = {image["source"]: image for image in read_json(at.lock.lock, "images-lock")["images"]}
     assert sorted(second) == three[:2]
     assert second[three[1]]["resolved"] == "2001-01-01T00:00:00Z"
     lock_images(replace(at.lock, relock=True))
     third = read_json(at.lock.lock, "images-lock")["images"]
-    assert all(each["resolved"] != "2001-01-01T00:00:00Z" for each in third)
+    assert all(image["resolved"] != "2001-01-01T00:00:00Z" for image in third)
 
 
-def test_a_moved_tag_is_taken_and_told_only_when_asked(world: World, tmp_path: Path) -> None:
+def test_a_moved_tag_is_taken_and_named_only_when_asked(world: World, tmp_path: Path) -> None:
     for content in (b"first", b"second"):
         servers.add_image(world.source, "quay.io/biocontainers/moved:1", [content])
         if content == b"first":
@@ -312,7 +312,7 @@ def test_a_killed_mirror_records_nothing_and_the_next_one_completes(
         process = faults.start(code, at.mirror)
         uploads = fresh.data / "docker/registry/v2/repositories"
         for _ in range(500):
-            if any(each.stat().st_size for each in uploads.rglob("_uploads/*/data")):
+            if any(upload.stat().st_size for upload in uploads.rglob("_uploads/*/data")):
                 break
             time.sleep(0.02)
         assert faults.kill(process)

@@ -74,8 +74,8 @@ def test_archives_are_whole_and_their_bytes_hang_on_the_images_alone(
         names = archive.getnames()
         docker = json.loads(archive.extractfile("manifest.json").read())  # type: ignore[union-attr]
     assert docker == [{"Config": f"blobs/{image.config.digest.replace(':', '/')}",
-                       "Layers": [f"blobs/{each.digest.replace(':', '/')}"
-                                  for each in image.layers],
+                       "Layers": [f"blobs/{layer.digest.replace(':', '/')}"
+                                  for layer in image.layers],
                        "RepoTags": [ONE]}] if image.config else False
     assert {"index.json", "oci-layout", *docker[0]["Layers"]} <= set(names)
 
@@ -115,8 +115,8 @@ def test_an_image_named_by_digest_has_a_name_that_engines_take(
     digest = str(servers.inspect(source, "quay.io/bio/one:1.0")["Digest"])
     at = steps(tmp_path, source.url, [f"quay.io/bio/one@{digest}", ONE])
     at.lock_and_save()
-    names = [each["annotations"]["io.containerd.image.name"]
-             for each in read_json(at.layout.index, "oci-index")["manifests"]]
+    names = [manifest["annotations"]["io.containerd.image.name"]
+             for manifest in read_json(at.layout.index, "oci-index")["manifests"]]
     assert sorted(names) == [ONE, f"quay.io/bio/one:{digest.replace(':', '-')}"]
 
 
@@ -212,7 +212,7 @@ def test_a_body_that_breaks_off_is_fetched_again(
         assert len(broken) == 2
 
 
-def test_a_full_disk_is_told_and_the_next_run_completes(source: Server, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_next_run_completes(source: Server, tmp_path: Path) -> None:
     at = steps(tmp_path, source.url, [ONE, "quay.io/bio/big:1"])
     lock_images(at.lock)
 
@@ -258,7 +258,7 @@ def test_killed_at_any_time_the_next_run_completes(source: Server, tmp_path: Pat
             "blobs.checked = slow\n"
             "write = blobs.Blobs.write\n"
             "def slower(self, digest, chunks):\n"
-            "    write(self, digest, (time.sleep(0.01) or each for each in chunks))\n"
+            "    write(self, digest, (time.sleep(0.01) or chunk for chunk in chunks))\n"
             "blobs.Blobs.write = slower\n"
             "one, two = pickle.load(sys.stdin.buffer)\n"
             "oci_layout.lay_out(one)\nsave.save_images(two)\n")
@@ -286,7 +286,7 @@ def test_a_large_layer_takes_little_memory(tmp_path: Path) -> None:
         at = steps(tmp_path / "p", server.url, ["quay.io/bio/large:1"])
         servers.push_large(server, "quay.io/bio/large", 400)
         lock_images(at.lock)
-        # The peak of this very program: ru_maxrss would tell its parent's, if that is larger.
+        # The peak of this very program: ru_maxrss would give its parent's, if that is larger.
         code = ("import pickle, sys\n"
                 "from tasks.images import oci_layout, save\n"
                 "one, two = pickle.load(sys.stdin.buffer)\n"
@@ -309,9 +309,9 @@ def test_schema_1_is_saved_converted_and_only_once(tmp_path: Path) -> None:
         assert entry["digest"] != locked.manifest
         before = at.archives()
         assert "0 B fetched now" in lay_out(at.layout)
-    told = subprocess.run(["skopeo", "inspect",
-                           f"oci-archive:{next(at.save.folder.glob('*.tar'))}"],
-                          check=True, capture_output=True).stdout
-    assert json.loads(told)["Digest"] == entry["digest"]
-    assert [each.digest for each in locked.layers[:2]] == json.loads(told)["Layers"]
+    output = subprocess.run(["skopeo", "inspect",
+                             f"oci-archive:{next(at.save.folder.glob('*.tar'))}"],
+                            check=True, capture_output=True).stdout
+    assert json.loads(output)["Digest"] == entry["digest"]
+    assert [layer.digest for layer in locked.layers[:2]] == json.loads(output)["Layers"]
     assert "0 of them written" in save_images(at.save) and at.archives() == before

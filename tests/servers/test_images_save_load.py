@@ -52,7 +52,7 @@ class Gap:
         at = self.staged.layout
         access = Access(registries={"quay.io": f"{self.source.url}/quay.io"}, ca=None,
                         authfile=None)
-        files.write_text(at.images, "".join(f"{each}\n" for each in sorted(images)))
+        files.write_text(at.images, "".join(f"{image}\n" for image in sorted(images)))
         lock_images(LockSpec(pipeline="hello", images=at.images, lock=at.lock("images"),
                              pinned=at.images_pinned, platform="linux/amd64", access=access,
                              relock=True, platforms=platforms))
@@ -73,9 +73,9 @@ class Gap:
         words = ["skopeo", "inspect", "--cert-dir", str(self.ca.parent), "--authfile",
                  str(self.staged.trust / "config.json"),
                  f"docker://{self.target.address}/in/{source}"]
-        told: dict[str, object] = json.loads(subprocess.run(words, check=True,
+        seen: dict[str, object] = json.loads(subprocess.run(words, check=True,
                                                             capture_output=True).stdout)
-        return told
+        return seen
 
 
 @pytest.fixture
@@ -106,16 +106,16 @@ def test_a_release_carries_its_images_into_a_registry(gap: Gap) -> None:
     fetch(gap.staged.fetch_spec())
     folder = gap.staged.prod.release(name)
     locked = read_lock(folder / "images.lock.json")
-    told = subprocess.run(["skopeo", "inspect", f"oci:{folder}/oci:{ONE}"], check=True,
-                          capture_output=True).stdout
-    assert json.loads(told)["Digest"] == locked[0].manifest
+    output = subprocess.run(["skopeo", "inspect", f"oci:{folder}/oci:{ONE}"], check=True,
+                            capture_output=True).stdout
+    assert json.loads(output)["Digest"] == locked[0].manifest
     said = load_images(gap.load_spec())
     assert f"put there in {len(distinct(locked))} blobs" in said
     for image in locked:
         assert gap.see(str(image.source))["Digest"] == image.manifest
     receipt = read_json(gap.staged.prod.images_receipt, "images-receipt")
     assert receipt == read_json(folder / "images.receipt.json", "images-receipt")
-    assert [f"{each['destination']}@{each['digest']}" for each in receipt["images"]] == [
+    assert [f"{entry['destination']}@{entry['digest']}" for entry in receipt["images"]] == [
         f"{gap.target.address}/in/{image.source.repository}@{image.manifest}"
         for image in locked]
     before = servers.writes(gap.target)
@@ -141,10 +141,10 @@ def test_a_converted_image_is_loaded_as_the_receipt_says(gap: Gap) -> None:
     name = gap.release(["quay.io/bio/old:0.7", ONE])
     fetch(gap.staged.fetch_spec())
     load_images(gap.load_spec())
-    told = read_json(gap.staged.prod.images_receipt, "images-receipt")
-    assert told == read_json(gap.staged.prod.release(name) / "images.receipt.json",
-                             "images-receipt")
-    old = next(each for each in told["images"] if "converted" in each)
+    receipt = read_json(gap.staged.prod.images_receipt, "images-receipt")
+    assert receipt == read_json(gap.staged.prod.release(name) / "images.receipt.json",
+                                "images-receipt")
+    old = next(entry for entry in receipt["images"] if "converted" in entry)
     locked = {str(image.source): image.manifest
               for image in read_lock(gap.staged.layout.lock("images"))}
     assert old["converted"]["from"] == locked["quay.io/bio/old:0.7"]
@@ -182,7 +182,7 @@ def test_a_flipped_byte_at_load_is_refused_and_named_and_the_next_run_completes(
     name = gap.release([ONE, TWO])
     fetch(gap.staged.fetch_spec())
     images = read_lock(gap.staged.layout.lock("images"))
-    damaged = [each.digest.removeprefix("sha256:") for each in
+    damaged = [layer.digest.removeprefix("sha256:") for layer in
                (images[0].layers[1], images[1].layers[1])]
     for plain in damaged:
         for path in (gap.staged.prod.release(name) / "oci/blobs/sha256" / plain,

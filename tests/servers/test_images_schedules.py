@@ -26,8 +26,8 @@ def test_every_schedule_ends_complete_or_in_a_clear_error(
     outcomes = schedules.many(world, range(COUNT))
     with capsys.disabled():
         print(f"\n{schedules.report(outcomes)}")
-    assert not [each for each in outcomes if each.wrong]
-    met = {kind for each in outcomes for kind, count in each.met.items() if count}
+    assert not [outcome for outcome in outcomes if outcome.wrong]
+    met = {kind for outcome in outcomes for kind, count in outcome.met.items() if count}
     assert met >= {*KINDS, "kill -9"}
 
 

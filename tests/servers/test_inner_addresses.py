@@ -194,7 +194,7 @@ def test_cells_that_name_what_lies_inside(hostile: Hostile, resolved: dict[str, 
     cells = [f"http://localhost:{within.port}/a.fq", f"http://0x7f000001:{within.port}/b.fq",
              f"http://[::ffff:127.0.0.1]:{within.port}/c.fq", f"http://[::1]:{within6.port}/d.fq",
              f"ftp://127.0.0.1:{within.port}/e.fq", f"http://127.0.0.1.:{within.port}/f.fq"]
-    web.files["/sheet.csv"] = table([["sample", "file"], *(["a", each] for each in cells)])
+    web.files["/sheet.csv"] = table([["sample", "file"], *(["a", cell] for cell in cells)])
     resolved["params"]["input"] = f"{PUBLIC}sheet.csv"
     hostile.run("stage")
     said = hostile.refused("mirror:data", "hosts.inside")

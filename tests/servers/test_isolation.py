@@ -133,8 +133,8 @@ def resolve(nextflow: Nextflow, prey: Prey,
     with files.scratch(prey.log.parent, "resolve") as scratch:
         found, = queries.configs(nextflow, prey.code, profile="standard", scratch=scratch,
                                  log=prey.log, params=params)
-    told: dict[str, Any] = found["params"]
-    return told
+    values: dict[str, Any] = found["params"]
+    return values
 
 
 @pytest.mark.usefixtures("confining")
@@ -144,14 +144,14 @@ def test_a_hostile_config_gets_nothing(nextflow: Nextflow, prey: Prey,
                                        params: dict[str, Any] | None) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     prey.config(HOSTILE)
-    told = resolve(nextflow, prey, params)
-    assert SECRET not in json.dumps(told)
+    answers = resolve(nextflow, prey, params)
+    assert SECRET not in json.dumps(answers)
     assert SECRET not in prey.log.read_text()
-    refused = {name for name, answer in told.items() if str(answer).startswith("REFUSED")}
+    refused = {name for name, answer in answers.items() if str(answer).startswith("REFUSED")}
     assert refused == {"home", "outside", "code", "settings", "socket"}
     assert not was_reached(prey.listener)
     assert [path for path in prey.traces() if path.exists()] == []
-    assert told["child"] == "GOT 0"
+    assert answers["child"] == "GOT 0"
     assert prey.left() == []
 
 
@@ -160,10 +160,10 @@ def test_the_attacks_succeed_where_nothing_holds_them(
     """Else the test above would show nothing."""
     monkeypatch.setattr(isolation, "confined", lambda command, **kept: command)
     prey.config(HOSTILE)
-    told = resolve(nextflow, prey)
-    assert SECRET not in told["variable"]
+    answers = resolve(nextflow, prey)
+    assert SECRET not in answers["variable"]
     for name in ("home", "processes", "program"):
-        assert SECRET in told[name], name
+        assert SECRET in answers[name], name
     assert was_reached(prey.listener)
     assert {path.name for path in prey.traces() if path.exists()} >= {"by-java", "by-sh"}
     left = prey.left()
@@ -229,18 +229,18 @@ def test_without_namespaces_nothing_is_started(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.usefixtures("confining")
 def test_a_system_that_makes_no_namespaces_stops_the_step(prey: Prey) -> None:
-    """It ends with an error, unless the site allows it; then it is told."""
-    def told(least: str) -> subprocess.CompletedProcess[str]:
+    """It ends with an error, unless the site allows it; then a notice says so."""
+    def without_namespaces(least: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["unshare", "--user", "--map-root-user", "sh", "-euc", NO_NAMESPACES, "sh",
              sys.executable, "-c", UNCONFINED, prey.home, prey.home / ".aws/credentials", least],
             cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
 
-    stopped = told(isolation.FULL)
+    stopped = without_namespaces(isolation.FULL)
     assert stopped.returncode != 0
     assert "HostError: this system makes no namespaces for us" in stopped.stderr
     assert SECRET not in stopped.stdout + stopped.stderr
-    allowed = told(isolation.NONE)
+    allowed = without_namespaces(isolation.NONE)
     assert allowed.returncode == 0, allowed.stderr
     assert allowed.stderr.startswith("NOT ISOLATED: ")
     assert SECRET in allowed.stdout

@@ -28,7 +28,7 @@ def registry(server: Memory, network: Network, _: Path) -> None:
 
 
 class Busy:
-    """A server that notes when it is asked, and answers the next request with 429 where told so."""
+    """A server that notes when it is asked, and answers the next request with 429 if asked to."""
 
     def __init__(self) -> None:
         self.times: list[float] = []

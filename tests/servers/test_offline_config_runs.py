@@ -183,9 +183,9 @@ def launched(root: Path, runtime: runtimes.Runtime, config: str, *, configs: boo
                          images=root / "images.txt", scan=root / "images.json"))
     images = (root / "images.txt").read_text().split()
     files.write_json(root / "receipt.json", {"registry": REGISTRY, "images": [
-        {"source": each, "destination": mirrored(each).partition("@")[0], "size": 1,
-         "digest": mirrored(each).partition("@")[2], "platform": "linux/amd64"}
-        for each in images]})
+        {"source": image, "destination": mirrored(image).partition("@")[0], "size": 1,
+         "digest": mirrored(image).partition("@")[2], "platform": "linux/amd64"}
+        for image in images]})
     build(RenderSpec(pipeline="forms", nextflow="24.10.5", scan=root / "images.json",
                      receipt=root / "receipt.json", output=root / "offline.config",
                      toggles=ROOT / "config/offline.config"))
@@ -256,9 +256,9 @@ def test_without_a_staged_tree_nothing_warns(runtime: runtimes.Runtime, tmp_path
     """The oldest form says so where a config can't be had; none is asked of the internet."""
     here = launched(tmp_path, runtime, OLD, configs=False)
     assert "FORMS:SUB:TOOL" in taken(here, profile="test")
-    told = (tmp_path / "run.log").read_text()
-    assert "Could not load" not in told
-    assert "no process matching config selector" not in told
+    log = (tmp_path / "run.log").read_text()
+    assert "Could not load" not in log
+    assert "no process matching config selector" not in log
 
 
 def test_each_task_takes_its_image_by_digest(runtime: runtimes.Runtime, tmp_path: Path) -> None:

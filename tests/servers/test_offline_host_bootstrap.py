@@ -1,4 +1,4 @@
-"""What the offline host is told that it lacks: all at once, before anything is unpacked."""
+"""What the offline host lacks is reported all at once, before anything is unpacked."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def test_the_registry_is_seen_over_verified_tls(registry: str, tmp_path: Path) -
     see_registry(registry, ca, login(tmp_path, registry, PASSWORD), network)
     wrong, _ = self_signed(tmp_path, "wrong")
     for distrusted in (wrong, None):
-        with pytest.raises(RegistryError, match=r"certificate of .* is not trusted") as told:
+        with pytest.raises(RegistryError, match=r"certificate of .* is not trusted") as caught:
             see_registry(registry, distrusted, tmp_path / "config.json", network)
-        assert f"/etc/docker/certs.d/{registry}/ca.crt" in str(told.value)
+        assert f"/etc/docker/certs.d/{registry}/ca.crt" in str(caught.value)
     with pytest.raises(RegistryError, match="without a login, and none is known"):
         see_registry(registry, ca, tmp_path / "none", network)
-    with pytest.raises(RegistryError, match="wrong user or password") as told:
+    with pytest.raises(RegistryError, match="wrong user or password") as caught:
         see_registry(registry, ca, login(tmp_path, registry, "a-wrong-word"), network)
-    assert "a-wrong-word" not in str(told.value)
+    assert "a-wrong-word" not in str(caught.value)
     with pytest.raises(RegistryError, match="Connection refused"):
         see_registry("127.0.0.1:9", ca, tmp_path / "config.json", network)
 
@@ -101,7 +101,7 @@ def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
 
     monkeypatch.setattr(shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(1, 1, 0))
     monkeypatch.setattr("tasks.offline_host.bootstrap.see_registry", lambda *rest: None)
-    with pytest.raises(HostError, match="can't run the release yet") as told:
+    with pytest.raises(HostError, match="can't run the release yet") as caught:
         bootstrap(spec)
-    assert "'bash'" in str(told.value) and "the disk has 0 B left" in str(told.value)
+    assert "'bash'" in str(caught.value) and "the disk has 0 B left" in str(caught.value)
     assert not fetched.prod.launch.exists() and not fetched.prod.bootstrap.exists()

@@ -49,13 +49,13 @@ def test_a_release_whose_code_was_not_confined_says_so(
     """Either when its config was resolved, or when it was made; where the site allows that."""
     fetch(ready.fetch_spec())
     assert "NOT ISOLATED" not in caplog.text
-    told = json.loads(ready.layout.resolved.read_bytes())
-    files.write_json(ready.layout.resolved, {**told, "isolation": "none"})
+    resolved = json.loads(ready.layout.resolved.read_bytes())
+    files.write_json(ready.layout.resolved, {**resolved, "isolation": "none"})
     ready.publish()
     assert json.loads((ready.layout.release / "release.json").read_bytes())["isolation"] == "none"
     fetch(ready.fetch_spec())
     assert "NOT ISOLATED" in caplog.text
-    files.write_json(ready.layout.resolved, told)
+    files.write_json(ready.layout.resolved, resolved)
     monkeypatch.setattr(isolation, "_means", lambda: isolation.Means(words=(), hides=False))
     with pytest.raises(HostError, match="namespaces"):
         release.make(ready.release_spec())

@@ -31,9 +31,9 @@ def shop(web: Web) -> Shop:
 @pytest.fixture
 def wanted(resolved: dict[str, Any]) -> list[str]:
     """The plugins that the config names."""
-    told: list[str] = []
-    resolved["plugins"] = told
-    return told
+    plugins: list[str] = []
+    resolved["plugins"] = plugins
+    return plugins
 
 
 def spec(root: Path, web: Web, **changes: Any) -> Plugins:
@@ -104,7 +104,7 @@ def test_changed_bytes_are_refused_with_both_digests(tmp_path: Path, web: Web, s
         shop.add("nf-a", "1.0.0", zipped("nf-a", "1.0.0", evil=b"x"))).hexdigest()
     with pytest.raises(SourceError) as caught:
         cache(spec(tmp_path, web))
-    assert all(each in str(caught.value) for each in (first, second, "relock=1"))
+    assert all(part in str(caught.value) for part in (first, second, "relock=1"))
     cache(spec(tmp_path, web, relock=True))
     assert "nf-a-1.0.0/evil" in names(tmp_path)
 
@@ -145,9 +145,9 @@ def test_what_a_plugin_depends_on_is_carried_too(tmp_path: Path, web: Web, shop:
     for version in ("0.9.0", "1.1.0", "2.0.0"):
         shop.add("nf-c", version, zipped("nf-c", version, needs="nf-e"))
     shop.add("nf-e", "3.0.0", zipped("nf-e", "3.0.0", needs="nf-a"))
-    told = cache(spec(tmp_path, web))
-    assert told == ("nf-a@1.0.0: nextflow.config\nnf-c@1.1.0: nf-a depends on it\n"
-                    "nf-e@3.0.0: nf-c depends on it")
+    message = cache(spec(tmp_path, web))
+    assert message == ("nf-a@1.0.0: nextflow.config\nnf-c@1.1.0: nf-a depends on it\n"
+                       "nf-e@3.0.0: nf-c depends on it")
     wanted += ["nf-b@1.0.0"]
     shop.add("nf-b", "1.0.0", zipped("nf-b", "1.0.0", needs="nf-z@>=1"))
     with pytest.raises(SourceError, match="no plugin 'nf-z'"):
@@ -180,7 +180,7 @@ def test_a_registry_answers_as_an_index_does(tmp_path: Path, web: Web, shop: Sho
     shop.add("nf-b", "2.0.0")
     web.files["/api/v1/plugins/dependencies"] = json.dumps({"plugins": [
         {"id": name, "projectUrl": "x", "provider": "y",
-         "releases": [{**each, "url": f"{web.url}/{each['url']}"} for each in releases]}
+         "releases": [{**release, "url": f"{web.url}/{release['url']}"} for release in releases]}
         for name, releases in shop.releases.items()]}).encode()
     made_of = spec(tmp_path, web, at=PluginsAt(registry=f"{web.url}/api"))
     cache(made_of)
@@ -210,7 +210,7 @@ def test_an_index_that_breaks_its_schema_is_refused(tmp_path: Path, web: Web, sh
         cache(spec(tmp_path, web))
 
 
-def test_the_real_nextflow_tells_the_plugins(tmp_path: Path, web: Web, shop: Shop,
+def test_the_real_nextflow_names_the_plugins(tmp_path: Path, web: Web, shop: Shop,
                                              runtime: runtimes.Runtime) -> None:
     shop.add("nf-a", "1.0.0")
     shop.add("nf-b", "1.0.0")

@@ -79,10 +79,10 @@ def test_a_missing_key_is_an_error_that_says_how_to_make_one(ready: Staged) -> N
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[dict[str, str]]:
     socket = str(tmp_path / "agent")
-    told = subprocess.run(["ssh-agent", "-s", "-a", socket], check=True, capture_output=True,
-                          text=True).stdout
+    output = subprocess.run(["ssh-agent", "-s", "-a", socket], check=True, capture_output=True,
+                            text=True).stdout
     yield {**os.environ, "SSH_AUTH_SOCK": socket}
-    os.kill(int(told.partition("SSH_AGENT_PID=")[2].partition(";")[0]), signal.SIGTERM)
+    os.kill(int(output.partition("SSH_AGENT_PID=")[2].partition(";")[0]), signal.SIGTERM)
 
 
 def test_a_key_with_a_passphrase_needs_the_agent(ready: Staged, agent: dict[str, str],
@@ -145,17 +145,17 @@ def test_another_key_signs_the_same_release_anew(ready: Staged) -> None:
                             namespace=signature.PROMOTION)
 
 
-def test_a_push_ends_with_the_pointer_and_tells_what_the_store_holds(ready: Staged) -> None:
+def test_a_push_ends_with_the_pointer_and_reports_what_the_store_holds(ready: Staged) -> None:
     name = ready.publish()
     store = Path("store")
     receipts = [ready.layout.push_receipt(part) for part in (*places.BEFORE_RELEASE, "release")]
-    told = {each["key"]: each for path in receipts
-            for each in read_json(path, "push-receipt")["objects"]}
+    stored = {entry["key"]: entry for path in receipts
+              for entry in read_json(path, "push-receipt")["objects"]}
     there = {path.relative_to(store).as_posix(): path for path in files.tree(store)}
-    assert set(told) == set(there)
+    assert set(stored) == set(there)
     for key, path in there.items():
-        assert (told[key]["sha256"], told[key]["size"]) == (files.sha256(path),
-                                                            path.stat().st_size)
+        assert (stored[key]["sha256"], stored[key]["size"]) == (files.sha256(path),
+                                                                path.stat().st_size)
     pointer = read_json(store / "releases/hello/current.json", "pointer")
     assert pointer["id"] == name
     assert (store / f"releases/hello/{name}/SHA256SUMS.sig").is_file()
@@ -184,9 +184,9 @@ def test_a_pushed_release_is_never_replaced(ready: Staged) -> None:
 def test_a_release_lists_what_would_still_reach_out(ready: Staged) -> None:
     finding = {"file": "main.nf", "line": 3, "kind": "download", "what": "wget x", "count": 1,
                "answer": None, "todo": "skip it by params.x"}
-    told = {"findings": [finding], "counted": [{"why": "only shown", "addresses": 2, "files": 1}]}
-    files.write_json(ready.layout.reach, {"pipeline": "hello", "profile": "test", **told})
+    reach = {"findings": [finding], "counted": [{"why": "only shown", "addresses": 2, "files": 1}]}
+    files.write_json(ready.layout.reach, {"pipeline": "hello", "profile": "test", **reach})
     release.make(ready.release_spec())
     made = read_json(ready.layout.release / "release.json", "release")
-    assert made["reach"] == told
-    assert "reach.json" in {each["path"] for each in made["files"]}
+    assert made["reach"] == reach
+    assert "reach.json" in {file["path"] for file in made["files"]}

@@ -111,11 +111,11 @@ def test_what_nextflow_or_the_config_prints_is_not_the_answer(spec: ResolveSpec,
 
 def test_params_that_our_config_sets_are_seen_by_includes(spec: ResolveSpec) -> None:
     resolve(dataclasses.replace(spec, given={"aligner": "fast"}))
-    told = resolved_config.config(spec.output)["params"]
-    assert (told["aligner"], told["speed"]) == ("fast", 9)
+    params = resolved_config.config(spec.output)["params"]
+    assert (params["aligner"], params["speed"]) == ("fast", 9)
 
 
-def test_what_does_not_resolve_is_told_in_nextflow_s_words(spec: ResolveSpec) -> None:
+def test_what_does_not_resolve_is_reported_in_nextflow_s_words(spec: ResolveSpec) -> None:
     with pytest.raises(SourceError, match="'nosuch'") as caught:
         resolve(dataclasses.replace(spec, profile="nosuch"))
     assert "Unknown configuration profile" in str(caught.value)

@@ -35,9 +35,9 @@ def test_the_archive_starts_nextflow_from_any_folder(runtime: runtimes.Runtime,
                                                      tmp_path: Path) -> None:
     installed = install(runtime.archive, tmp_path / "a folder", home=tmp_path / "home",
                         inherited=Inherited.of(os.environ))
-    told = subprocess.run(installed.command("-version"), env=installed.environment(), check=True,
-                          cwd=tmp_path, capture_output=True, text=True).stdout
-    assert f"version {runtime.version}" in told
+    output = subprocess.run(installed.command("-version"), env=installed.environment(), check=True,
+                            cwd=tmp_path, capture_output=True, text=True).stdout
+    assert f"version {runtime.version}" in output
 
 
 def test_a_changed_jar_is_refused_with_both_digests_until_relock(
@@ -50,7 +50,7 @@ def test_a_changed_jar_is_refused_with_both_digests_until_relock(
     files.write_json(again.lock, lock)
     with pytest.raises(SourceError) as caught:
         runtimes.build(again)
-    assert all(each in str(caught.value) for each in (true, "0" * 64, dropped, "relock=1"))
+    assert all(part in str(caught.value) for part in (true, "0" * 64, dropped, "relock=1"))
     assert not again.archive.exists()
     runtimes.build(dataclasses.replace(again, relock=True))
     assert again.lock.read_bytes() == runtime.lock.read_bytes()
@@ -121,8 +121,8 @@ def test_a_changed_jar_in_mavens_own_repository_is_caught_by_the_lock(
     jar.write_bytes(changed)
     with pytest.raises(SourceError) as caught:
         runtimes.build(copied)
-    assert all(each in str(caught.value)
-               for each in (jar.name, true, files.sha256(jar), "relock=1"))
+    assert all(part in str(caught.value)
+               for part in (jar.name, true, files.sha256(jar), "relock=1"))
 
 
 def test_the_first_run_in_a_fresh_clone_compares_with_what_was_published(tmp_path: Path) -> None:
@@ -136,9 +136,9 @@ def test_the_first_run_in_a_fresh_clone_compares_with_what_was_published(tmp_pat
                 if jar["name"] == Path(JAR).name)
     false = ("1" if true[0] == "0" else "0") + true[1:]
     lock.write_text(text.replace(true, false))
-    told = clone.doit("runtime:hello", check=False)
-    assert told.returncode != 0
-    assert all(each in told.stdout for each in (Path(JAR).name, true, false, "relock=1"))
+    done = clone.doit("runtime:hello", check=False)
+    assert done.returncode != 0
+    assert all(part in done.stdout for part in (Path(JAR).name, true, false, "relock=1"))
     assert not list(clone.root.glob("build/local/hello/nextflow-*"))
     lock.write_text(text)
     clone.doit("runtime:hello")

@@ -66,13 +66,13 @@ def written(site: Path) -> list[Path]:
 
 
 def test_maven_sees_its_settings_and_the_network_alone(site: Path) -> None:
-    told = resolve(site)
-    assert SECRET not in told
+    output = resolve(site)
+    assert SECRET not in output
     assert written(site) == []
     for seen in ("its settings", "its security", "reached the network", "NEXUS_PASSWORD=of-nexus"):
-        assert seen in told, told
+        assert seen in output, output
     if Path("/etc/resolv.conf").exists():
-        assert "resolver" in told
+        assert "resolver" in output
     assert (site / "build/maven/kept").exists()
 
 
@@ -80,8 +80,8 @@ def test_the_attacks_succeed_where_nothing_holds_them(
         site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the test above would show nothing."""
     monkeypatch.setattr(isolation, "confined", lambda command, **kept: command)
-    told = resolve(site)
-    assert SECRET in told
+    output = resolve(site)
+    assert SECRET in output
     assert len(written(site)) == 3
 
 

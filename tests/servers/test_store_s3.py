@@ -66,8 +66,8 @@ def test_many_files_are_known_by_a_listing_and_one_that_changed_is_sent(
         uploads.append(Upload(key=f"blobs/many/{digest}/f", path=path, sha256=digest,
                               size=path.stat().st_size))
     stored = send(open_store(at), uploads)
-    assert {each.key: each.sha256 for each in stored} == {
-        each.key: each.sha256 for each in uploads}
+    assert {entry.key: entry.sha256 for entry in stored} == {
+        upload.key: upload.sha256 for upload in uploads}
     store = open_store(at)
     asked: list[str] = []
     head = store.head
@@ -83,7 +83,7 @@ def test_many_files_are_known_by_a_listing_and_one_that_changed_is_sent(
     store.get(uploads[7].key, tmp_path / "back", most=MOST)
     assert (tmp_path / "back").read_bytes() == b"7"
     assert send(store, uploads) == stored  # another machine, without the receipt: each is asked for
-    assert set(asked) == {each.key for each in uploads}
+    assert set(asked) == {upload.key for upload in uploads}
 
 
 def test_the_server_refuses_bytes_that_lack_their_checksum(at: StoreAt, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ paths = sorted(Path(sys.argv[3]).glob('file*'))
 digest = files.sha256(paths[0])
 send(store, [Upload(key=f'blobs/memory/{path.name}', path=path, sha256=digest, size=32_000_000)
              for path in paths])
-# This very program's peak: ru_maxrss would tell its parent's, if that is larger.
+# This very program's peak: ru_maxrss would give its parent's, if that is larger.
 print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])
 """, at.url, str(at.endpoint), tmp_path, memory=4000 * MB, seconds=60)
     assert int(peak) < 150_000  # KiB

@@ -56,7 +56,7 @@ class Hostile(Quiet):
     def endless_error(self) -> None:
         self.endless(400)
 
-    def more_than_told(self) -> None:
+    def without_length(self) -> None:
         self.begin(Transfer_Encoding="chunked")
         for _ in range(50):
             self.wfile.write(b"%x\r\n" % MB + bytes(MB) + b"\r\n")
@@ -81,8 +81,8 @@ class Hostile(Quiet):
     def pages(self) -> None:
         server: Any = self.server
         server.count += 1
-        entries = "".join(f"<Contents><Key>{server.count}-{each}</Key><Size>1</Size></Contents>"
-                          for each in range(server.keys))
+        entries = "".join(f"<Contents><Key>{server.count}-{number}</Key><Size>1</Size></Contents>"
+                          for number in range(server.keys))
         data = (f"<ListBucketResult><IsTruncated>true</IsTruncated>{entries}"
                 f"<NextContinuationToken>{server.count}</NextContinuationToken>"
                 "</ListBucketResult>").encode()
@@ -125,7 +125,7 @@ def opened(server: Any) -> Store:
 
 @pytest.mark.parametrize(("kind", "ask", "said"), [
     ("endless", "get", "IntegrityError this is refused: it has more than the 2.0 MB"),
-    ("more_than_told", "get", "IntegrityError this is refused: it has more than the 2.0 MB"),
+    ("without_length", "get", "IntegrityError this is refused: it has more than the 2.0 MB"),
     ("endless_error", "get", "StoreError the store sends an answer of more than"),
     ("endless", "list", "StoreError the store sends an answer of more than"),
     ("endless_error", "list", "StoreError the store sends an answer of more than"),
@@ -133,9 +133,9 @@ def opened(server: Any) -> Store:
 def test_an_answer_ends_by_what_comes_not_by_what_it_says(
         server: Any, tmp_path: Path, kind: str, ask: str, said: str) -> None:
     server.kind = kind
-    told = limited(GET, server.url, tmp_path / "back", ask, memory=900 * MB, size=3 * MB,
-                   seconds=40)
-    assert told.startswith(said)
+    output = limited(GET, server.url, tmp_path / "back", ask, memory=900 * MB, size=3 * MB,
+                     seconds=40)
+    assert output.startswith(said)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -182,8 +182,8 @@ def test_a_listing_ends(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         opened(server).list("")
 
 
-def test_what_is_large_is_told_by_the_bound(server: Any, tmp_path: Path) -> None:
-    server.kind = "more_than_told"
+def test_what_is_large_is_refused_by_the_bound(server: Any, tmp_path: Path) -> None:
+    server.kind = "without_length"
     opened(server).get("key", tmp_path / "back", most=50 * MB)
     assert (tmp_path / "back").stat().st_size == 50 * MB
     with pytest.raises(IntegrityError, match=r"s3://bucket: key|more than"):

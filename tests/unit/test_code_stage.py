@@ -78,9 +78,9 @@ def test_bytes_depend_on_content_alone_and_come_back_whole(
 
 def test_the_manifest_says_what_was_staged(source: Path, tmp_path: Path) -> None:
     stage.from_folder(spec(source, tmp_path))
-    told = schema.read_json(tmp_path / "manifest.json", "code-manifest")
-    assert told == {"pipeline": "p", "source": str(source), "revision": "dev", "commit": None,
-                    "date": None, "sha256": files.sha256(tmp_path / "code.tar"), "files": 3}
+    manifest = schema.read_json(tmp_path / "manifest.json", "code-manifest")
+    assert manifest == {"pipeline": "p", "source": str(source), "revision": "dev", "commit": None,
+                        "date": None, "sha256": files.sha256(tmp_path / "code.tar"), "files": 3}
 
 
 def test_what_runs_leave_is_not_carried_and_is_named(source: Path, tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ def test_a_password_is_seen(url: str, held: bool) -> None:
     assert urls.has_password(url) is held
 
 
-@pytest.mark.parametrize(("text", "told"), [
+@pytest.mark.parametrize(("text", "expected"), [
     ("https://x", True), ("s3://x", True), ("FTP://x", True), ("C:/x", False), ("a b://x", False),
     ("", False), ("x/https://y", False)])
-def test_a_url_starts_with_a_scheme(text: str, told: bool) -> None:
-    assert urls.is_url(text) is told
+def test_a_url_starts_with_a_scheme(text: str, expected: bool) -> None:
+    assert urls.is_url(text) is expected

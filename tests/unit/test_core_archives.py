@@ -56,11 +56,11 @@ def test_files_come_out_as_they_went_in(contents: dict[str, bytes], kind: str) -
             path.write_bytes(PACKERS[kind](tar(*(
                 (member(f"top/{name}"), data) for name, data in contents.items()))))
         unpacking.unpack(path, place)
-        assert {each.name: each.read_bytes() for each in files.tree(place / "top")} == contents
+        assert {file.name: file.read_bytes() for file in files.tree(place / "top")} == contents
 
 
 @pytest.mark.parametrize("form", ["tar.gz", "zip"])
-def test_git_s_archive_tells_its_commit(tmp_path: Path, form: str) -> None:
+def test_git_s_archive_names_its_commit(tmp_path: Path, form: str) -> None:
     def git(*words: str) -> str:
         return subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.org",
                                *words], cwd=tmp_path, check=True, text=True,
@@ -86,7 +86,7 @@ def test_a_hostile_member_is_refused_and_nothing_is_left(tmp_path: Path,
     path.write_bytes(gzip.compress(tar((member("main.nf"), b"x"), (bad, b""))))
     with pytest.raises(IntegrityError):
         unpacking.unpack(path, tmp_path / "sub/out")
-    assert [each.name for each in tmp_path.rglob("*")] in (["x.tar.gz", "sub"], ["sub", "x.tar.gz"])
+    assert [path.name for path in tmp_path.rglob("*")] in (["x.tar.gz", "sub"], ["sub", "x.tar.gz"])
 
 
 def test_a_bomb_is_refused_while_it_unpacks(tmp_path: Path) -> None:

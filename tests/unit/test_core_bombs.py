@@ -111,10 +111,10 @@ def test_a_tar_that_stands_for_more_than_it_has_is_refused(tmp_path: Path, attac
             stream.write(packer.compress(data[at:at + (1 << 24)]))
         stream.write(packer.compress(bytes(1024)) + packer.flush())
     # The zeros are written up to the bound; all else is refused by its headers.
-    told = limited(UNPACK, tmp_path / "x.tar.gz", tmp_path / "out", seconds=40,
-                   size=40_000_000 if attack == "zeros" else 1_000_000)
-    assert told.startswith("IntegrityError")
-    assert said in told
+    output = limited(UNPACK, tmp_path / "x.tar.gz", tmp_path / "out", seconds=40,
+                     size=40_000_000 if attack == "zeros" else 1_000_000)
+    assert output.startswith("IntegrityError")
+    assert said in output
     assert [path.name for path in tmp_path.iterdir()] == ["x.tar.gz"]
 
 
@@ -130,9 +130,9 @@ def test_xz_gets_no_more_memory_than_its_strongest_preset_takes(tmp_path: Path) 
     packed[12 + length - 4:12 + length] = struct.pack(
         "<I", zlib.crc32(packed[12:12 + length - 4]))
     (tmp_path / "bad").write_bytes(packed)
-    told = limited(UNPACK, tmp_path / "bad", tmp_path / "bad.out")
-    assert "IntegrityError" in told
-    assert "Memory usage limit" in told
+    output = limited(UNPACK, tmp_path / "bad", tmp_path / "bad.out")
+    assert "IntegrityError" in output
+    assert "Memory usage limit" in output
 
 
 def test_a_file_of_very_many_compressed_parts_ends(tmp_path: Path) -> None:
@@ -177,9 +177,9 @@ ZIPS: dict[str, tuple[Callable[[], bytes], str]] = {
 def test_a_zip_that_stands_for_more_than_it_has_is_refused(tmp_path: Path, attack: str) -> None:
     make, said = ZIPS[attack]
     (tmp_path / "x.zip").write_bytes(make())
-    told = limited(UNPACK, tmp_path / "x.zip", tmp_path / "out", size=1_000_000)
-    assert told.startswith("IntegrityError")
-    assert said in told
+    output = limited(UNPACK, tmp_path / "x.zip", tmp_path / "out", size=1_000_000)
+    assert output.startswith("IntegrityError")
+    assert said in output
     assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
 
 
@@ -202,11 +202,11 @@ def test_a_file_and_a_folder_of_one_name_are_refused(tmp_path: Path, kind: str,
 
 def test_a_full_disk_is_not_called_a_broken_archive(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(head("a", b"0", 9000) + padded(bytes(9000)))
-    told = limited("from tasks.core.archives import unpacking\n"
-                   "try:\n    unpacking.unpack(Path(sys.argv[1]), Path(sys.argv[2]))\n"
-                   "except OSError as error:\n    print(error.strerror)",
-                   tmp_path / "x", tmp_path / "out", size=4096)
-    assert told == "File too large\n"
+    output = limited("from tasks.core.archives import unpacking\n"
+                     "try:\n    unpacking.unpack(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+                     "except OSError as error:\n    print(error.strerror)",
+                     tmp_path / "x", tmp_path / "out", size=4096)
+    assert output == "File too large\n"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
@@ -286,6 +286,6 @@ def test_whatever_is_done_to_an_archive_ends_in_files_or_an_error_of_ours(
         try:
             unpacking.unpack(path, place, allowed=Bounds(size=20_000, members=50))
         except IntegrityError:
-            assert [each.name for each in Path(temporary).iterdir()] == ["x"]
+            assert [path.name for path in Path(temporary).iterdir()] == ["x"]
         else:
-            assert sum(each.lstat().st_size for each in files.tree(place)) <= 40_000
+            assert sum(file.lstat().st_size for file in files.tree(place)) <= 40_000

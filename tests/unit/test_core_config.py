@@ -49,7 +49,7 @@ def test_environment_beats_dotenv_beats_the_file(project: Path,
     assert config.site.registry.port == 8443
 
 
-def test_every_fault_of_every_file_is_told_at_once(project: Path) -> None:
+def test_every_fault_of_every_file_is_reported_at_once(project: Path) -> None:
     site = project / "config/sites/local.yml"
     raw = yaml.safe_load(site.read_text())
     raw["registry"]["port"] = "https"
@@ -90,7 +90,7 @@ def test_keys_that_contradict_each_other_are_refused(project: Path) -> None:
         load({})
 
 
-def test_a_fault_is_told_again_on_the_second_try(project: Path) -> None:
+def test_a_fault_is_reported_again_on_the_second_try(project: Path) -> None:
     load({})
     pipeline = project / "config/pipelines/hello.yml"
     pipeline.write_text(pipeline.read_text().replace("rows: 2", "rows: many"))
@@ -123,7 +123,7 @@ def test_platforms_of_images_are_one_several_or_all(project: Path, given: object
     assert load({}).site.image_platforms == further
 
 
-def test_a_place_needs_a_host_that_can_be_told_from_a_path(project: Path) -> None:
+def test_a_place_needs_a_host_that_differs_from_a_path(project: Path) -> None:
     path = project / "config/sites/local.yml"
     raw = yaml.safe_load(path.read_text())
     raw["registry"]["repositories"] = {"quay.io": "nexus:8443/quay", "docker.io": "hub.example.org"}

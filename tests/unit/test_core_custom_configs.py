@@ -23,7 +23,7 @@ LOCAL = ("includeConfig params.custom_config_base && "
     (OLD, False), (SKIPS, True), (SKIPS.replace("? ", "?\n    "), True),
     (SKIPS.replace(" ? ", "\n    ? "), True), (LOCAL, False),
     (LOCAL.replace("? ", "?\n    "), False)])
-def test_each_form_of_the_template_is_told_apart(tmp_path: Path, text: str, skips: bool) -> None:
+def test_each_form_of_the_template_is_recognised(tmp_path: Path, text: str, skips: bool) -> None:
     files.write_text(tmp_path / "nextflow.config", text)
     assert custom_configs.includes(tmp_path) == Includes(
         named=("nfcore_custom.config",), skipped=("nfcore_custom.config",) if skips else ())

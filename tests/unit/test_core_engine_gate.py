@@ -66,18 +66,18 @@ class Engine:
         stream.close()
 
     def plain(self, stream: socket.socket, line: str) -> None:
-        told: Any = {}
+        response: Any = {}
         status = 200
         if "/containers/create" in line:
-            status, told = 201, {"Id": MINE, "Warnings": []}
+            status, response = 201, {"Id": MINE, "Warnings": []}
             self.there.append(MINE)
         elif "/containers/json" in line:
-            told = [{"Id": each} for each in self.there]
+            response = [{"Id": container} for container in self.there]
         elif line.startswith("DELETE"):
             self.there.remove(line.split("/")[2 if "/v1" not in line else 3].partition("?")[0])
         elif "/json" in line and MINE not in self.there:
             status = 404
-        body = json.dumps(told).encode()
+        body = json.dumps(response).encode()
         stream.sendall(f"HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {len(body)}"
                        "\r\n\r\n".encode() + body)
 
@@ -108,7 +108,7 @@ def dial(gate: Path) -> socket.socket:
     return stream
 
 
-def told(stream: socket.socket) -> bytes:
+def read_all(stream: socket.socket) -> bytes:
     data = b""
     while block := stream.recv(65536):
         data += block
@@ -119,7 +119,7 @@ def ask(gate: Path, line: str, body: bytes = b"", more: str = "", after: bytes =
     with dial(gate) as stream:
         stream.sendall(f"{line} HTTP/1.1\r\nHost: d\r\n{more}Content-Length: {len(body)}\r\n\r\n"
                        .encode() + body + after)
-        return told(stream)
+        return read_all(stream)
 
 
 def create(gate: Path, name: str = "mine") -> None:
@@ -145,7 +145,7 @@ def test_an_attached_stream_goes_both_ways_and_each_side_ends_its_own(gate: Path
                        b"Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\nto ")
         stream.sendall(b"be" * 100_000)
         stream.shutdown(socket.SHUT_WR)
-        head, _, said = told(stream).partition(b"\r\n\r\n")
+        head, _, said = read_all(stream).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 101 ")
     assert said == b"heard to " + b"be" * 100_000
 
@@ -155,7 +155,7 @@ def test_of_two_requests_at_once_the_second_reaches_nobody(gate: Path, engine: E
     for line, body in (("GET /_ping", b""), ("POST /containers/create", CREATE)):
         ask(gate, line, body, after=hidden)
     assert len(engine.seen) == 2
-    assert not [each for each in engine.seen if OTHERS.encode() in each]
+    assert not [request for request in engine.seen if OTHERS.encode() in request]
 
 
 def test_what_reaches_the_engine_is_never_the_clients_own_head(gate: Path,
@@ -184,13 +184,13 @@ def test_an_endless_head_and_a_silent_client_are_left(gate: Path, engine: Engine
     monkeypatch.setattr(engine_gate, "TIMEOUT", 0.3)
     with dial(gate) as stream:
         stream.sendall(b"GET /_ping HTTP/1.1\r\nX: " + b"a" * 40_000)
-        assert b" 431 " in told(stream)
+        assert b" 431 " in read_all(stream)
     with dial(gate) as stream:
         stream.sendall(b"GET /_ping HTTP/1.1\r\n")
-        assert b" 408 " in told(stream)
+        assert b" 408 " in read_all(stream)
     with dial(gate) as stream:
         stream.sendall(b"POST /containers/create HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n")
-        assert b" 413 " in told(stream)
+        assert b" 413 " in read_all(stream)
     assert engine.seen == []
 
 
@@ -203,9 +203,9 @@ def test_connections_and_containers_are_bounded(gate: Path, monkeypatch: pytest.
     held = [dial(gate) for _ in range(4)]
     time.sleep(0.1)
     with dial(gate) as stream:
-        assert told(stream) == b""
-    for each in held:
-        each.close()
+        assert read_all(stream) == b""
+    for connection in held:
+        connection.close()
 
 
 def test_what_is_left_is_removed_at_the_end_and_before_the_next(engine: Engine) -> None:

@@ -128,12 +128,12 @@ def head(line: str, *headers: str) -> bytes:
      b"chunked", b"http://x"]), max_size=20).map(b"".join))
 def test_any_head_is_read_or_refused(data: bytes) -> None:
     try:
-        told = parse(data + b"\r\n\r\n")
+        request = parse(data + b"\r\n\r\n")
     except Refused:
         return
-    assert not {"", ".", ".."} & set(told.path.split("/")[1:])
-    assert "%" not in told.path
-    assert 0 <= told.length <= 1 << 20
+    assert not {"", ".", ".."} & set(request.path.split("/")[1:])
+    assert "%" not in request.path
+    assert 0 <= request.length <= 1 << 20
 
 
 @pytest.mark.parametrize("data", [

@@ -11,9 +11,9 @@ from tasks.core.errors import CommandError, SourceError, shown
 @given(st.text())
 def test_no_text_of_others_steers_a_terminal(text: str) -> None:
     error = CommandError(text, status=1, tail=[text], where=text, todo=text)
-    for told in (str(error), str(SourceError(text, where=text)), shown(text)):
-        assert told.replace("\n", "").replace("\t", "").isprintable()
-        told.encode()
+    for message in (str(error), str(SourceError(text, where=text)), shown(text)):
+        assert message.replace("\n", "").replace("\t", "").isprintable()
+        message.encode()
 
 
 def test_what_can_be_printed_stays_as_it_is() -> None:

@@ -47,8 +47,8 @@ def test_gstrings_nest() -> None:
     assert token.kind == GSTRING
     assert [part for part in token.parts if isinstance(part, str)] == ["a ", " d ", " e $"]
     nested = [part for part in token.parts if not isinstance(part, str)]
-    assert [each.text for each in nested[1]] == ["p", ".", "q"]
-    inner = next(each for each in nested[0] if each.kind == GSTRING)
+    assert [piece.text for piece in nested[1]] == ["p", ".", "q"]
+    inner = next(piece for piece in nested[0] if piece.kind == GSTRING)
     assert inner.parts[0] == "b "
     assert len(tokenize(text, "x.nf")) == 1
 

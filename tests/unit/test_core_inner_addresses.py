@@ -83,8 +83,8 @@ def test_one_address_inside_among_others_is_enough(monkeypatch: pytest.MonkeyPat
     reached: list[Any] = []
     monkeypatch.setattr(socket.socket, "connect", lambda self, place: reached.append(place))
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, *_: [
-        (socket.AF_INET, socket.SOCK_STREAM, 0, "", (each, port))
-        for each in ("8.8.8.8", "10.0.0.1")])
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port))
+        for address in ("8.8.8.8", "10.0.0.1")])
     with pytest.raises(Refused):
         NOWHERE.connect("data.example.org", 443, 1)
     assert reached == []

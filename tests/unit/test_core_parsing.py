@@ -63,9 +63,9 @@ def test_what_stands_for_more_than_it_is_long_is_refused_at_once(tmp_path: Path,
                                                                  bomb: str) -> None:
     parser, make, said = BOMBS[bomb]
     (tmp_path / "x").write_text(make())
-    told = limited(PARSE, tmp_path / "x", parser, memory=700_000_000, seconds=10)
-    assert told.startswith("ValueError")
-    assert said in told
+    output = limited(PARSE, tmp_path / "x", parser, memory=700_000_000, seconds=10)
+    assert output.startswith("ValueError")
+    assert said in output
 
 
 TEXTS = st.text() | st.lists(st.sampled_from([
@@ -116,8 +116,8 @@ def test_a_file_of_json_is_regular_and_of_its_kind_s_size(tmp_path: Path) -> Non
     assert "missing" in refused(tmp_path / "none")
     os.mkfifo(tmp_path / "pipe")
     for odd in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
-        told = limited(READ, odd, "code-lock")
-        assert told.startswith("IntegrityError this is no regular file")
+        output = limited(READ, odd, "code-lock")
+        assert output.startswith("IntegrityError this is no regular file")
 
 
 def test_a_file_that_never_ends_fills_no_memory(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_file_that_never_ends_fills_no_memory(tmp_path: Path) -> None:
         nofollow.read(tmp_path / "x", most=10)
 
 
-def test_the_faults_of_a_file_are_told_in_no_more_words_than_one_reads(tmp_path: Path) -> None:
+def test_the_faults_of_a_file_are_named_in_no_more_words_than_one_reads(tmp_path: Path) -> None:
     (tmp_path / "x").write_text(json.dumps({
         **{f"k{number}": "x" * 1000 for number in range(10_000)}, "revision": ["y" * 10**6] * 5}))
     begun = time.monotonic()

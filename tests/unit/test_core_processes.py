@@ -1,4 +1,4 @@
-"""Programs and Java: found or told what to do, logged, and ended as a group."""
+"""Programs and Java: found, or the error says what to do; logged, and ended as a group."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def test_a_failed_program_shows_its_last_words_not_its_arguments(tmp_path: Path)
     bad = program(tmp_path, "bad", "echo first; echo the cause >&2; exit 7")
     with pytest.raises(CommandError) as caught:
         processes.run([bad, "--password=secret"])
-    told = str(caught.value)
+    message = str(caught.value)
     assert caught.value.status == 7
-    assert "bad ended with status 7" in told
-    assert "| the cause" in told
-    assert "secret" not in told
+    assert "bad ended with status 7" in message
+    assert "| the cause" in message
+    assert "secret" not in message
 
 
 def test_an_interrupt_ends_the_whole_group(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_the_first_java_that_fits_is_taken(tmp_path: Path,
     assert javas.find("24.10.5", Inherited.of(os.environ)) == Path(JAVA)
 
 
-def test_no_fitting_java_is_told_with_what_was_seen(tmp_path: Path,
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_fitting_java_is_reported_with_what_was_seen(tmp_path: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
     late = java(tmp_path / "late", "25.0.1")
     monkeypatch.setenv("PATH", f"{late.parent}{os.pathsep}/usr/bin:/bin")
     monkeypatch.delenv("JAVA_CMD", raising=False)

@@ -39,17 +39,17 @@ def test_a_terminal_gets_bars_for_each_image_and_for_all() -> None:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
     process = start(theirs)
     os.close(theirs)
-    told = b""
+    output = b""
     try:
         while piece := os.read(ours, 65536):
-            told += piece
+            output += piece
     except OSError:  # Linux ends a terminal without a writer by EIO
         pass
     out, _ = process.communicate()
     os.close(ours)
     assert process.returncode == 0
     assert out == b"done\n"
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", told.decode())
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", output.decode())
     rows = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
     for name, size in (("mirror sarek", "5.0 MB"), ("quay.io/a/one:1", "4.0 MB"),
                        ("quay.io/a/two:2", "1.0 MB")):
@@ -58,12 +58,12 @@ def test_a_terminal_gets_bars_for_each_image_and_for_all() -> None:
                    for row in mine), mine[-3:]
 
 
-def test_elsewhere_lines_tell_the_same() -> None:
+def test_elsewhere_lines_say_the_same() -> None:
     process = start(subprocess.PIPE)
-    out, told = process.communicate()
+    out, shown = process.communicate()
     assert out == b"done\n"
-    lines = [line.removeprefix(" " * 7) for line in told.decode().splitlines()]
-    assert b"\x1b" not in told
+    lines = [line.removeprefix(" " * 7) for line in shown.decode().splitlines()]
+    assert b"\x1b" not in shown
     assert 4 <= len(lines) <= 30
     assert re.fullmatch(r"mirror sarek: [012] of 3 images, \d.* of 5\.0 MB, .*B/s, \d+ s left",
                         lines[0])

@@ -51,7 +51,7 @@ def test_asking_imports_nothing_heavy(tmp_path: Path) -> None:
     """Each `doit list` asks it, for each pipeline."""
     made = promotions.plan(HELLO, "x", before=0, valid=864000, now=NOW)
     files.write_bytes(tmp_path / "promotion.json", made.data())
-    told = subprocess.run([sys.executable, "-c", """
+    done = subprocess.run([sys.executable, "-c", """
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -60,4 +60,4 @@ assert promotions.holds(Path(sys.argv[1]), datetime(2026, 11, 26, tzinfo=timezon
 assert not promotions.holds(Path(sys.argv[1]), datetime(2026, 12, 2, tzinfo=timezone.utc))
 print(*{'jsonschema', 'boto3', 'yaml', 'urllib3', 'rich'} & {*sys.modules})
 """, tmp_path / "promotion.json"], check=True, capture_output=True, text=True)
-    assert told.stdout.strip() == ""
+    assert done.stdout.strip() == ""

@@ -57,8 +57,8 @@ def test_a_table_is_written_as_it_was_read(table: list[list[str]], kind: tuple[s
 
 @given(TREES)
 def test_json_and_yaml_are_written_as_they_were_read(tree: list[dict[str, object]]) -> None:
-    told = parse(json.dumps(tree).encode(), "x.json")
-    assert json.loads(told.text()) == tree
+    sheet = parse(json.dumps(tree).encode(), "x.json")
+    assert json.loads(sheet.text()) == tree
     try:
         data = yaml.safe_dump(tree, allow_unicode=True)
         known = yaml.safe_load(data) == tree
@@ -106,8 +106,8 @@ def test_nobody_is_parted_from_a_partner(records: list[Mapping[str, str]], sampl
                         or first["patient"] == second["patient"]
                         or first["control"] == second["sample"])
             assert not together or (one in kept) == (other in kept)
-    named = {records[each]["sample"] for each in kept}
-    assert len(named) >= min(samples, len({each["sample"] for each in records}))
+    named = {records[row]["sample"] for row in kept}
+    assert len(named) >= min(samples, len({record["sample"] for record in records}))
     if records:
         assert 0 in kept
 

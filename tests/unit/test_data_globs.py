@@ -24,9 +24,9 @@ texts = st.recursive(
 @given(st.lists(texts, min_size=20, max_size=20))
 def test_brace_groups_stand_for_what_bash_makes_of_them(written: list[str]) -> None:
     script = "".join(f"printf '%s\\0' x{text}\nprintf '\\1\\0'\n" for text in written)
-    told = subprocess.run(["bash", "--norc", "-f", "-c", script], check=True, capture_output=True,
-                          text=True).stdout
-    of_bash = [part.split("\0")[:-1] for part in told.replace("\0\1\0", "\0\1").split("\1")[:-1]]
+    output = subprocess.run(["bash", "--norc", "-f", "-c", script], check=True, capture_output=True,
+                            text=True).stdout
+    of_bash = [part.split("\0")[:-1] for part in output.replace("\0\1\0", "\0\1").split("\1")[:-1]]
     assert [globs.braces(f"x{text}") for text in written] == of_bash
 
 
@@ -54,12 +54,12 @@ def test_wildcards_match_as_in_a_shell_within_one_folder(pattern: str, names: li
         f"[[ $(tr -d -c / <<<'{name}') == $(tr -d -c / <<<'{pattern}') ]] && "
         f"case '{name}' in {pattern or chr(39) * 2}) echo y;; *) echo n;; esac || echo n\n"
         for name in names)
-    told = subprocess.run(["bash", "--norc", "-f", "-c", script], check=True, capture_output=True,
-                          text=True).stdout.split()
+    lines = subprocess.run(["bash", "--norc", "-f", "-c", script], check=True, capture_output=True,
+                           text=True).stdout.split()
     found = ["y" if globs.matcher(pattern).fullmatch(name) else "n" for name in names]
     # A shell's `*` in `case` may cross slashes, so ours never matches more than that does.
-    assert [ours for ours, shell in zip(found, told, strict=True) if shell == "n"] == (
-        ["n"] * told.count("n"))
+    assert [ours for ours, shell in zip(found, lines, strict=True) if shell == "n"] == (
+        ["n"] * lines.count("n"))
 
 
 def test_two_stars_cross_folders_and_one_does_not() -> None:

@@ -21,8 +21,8 @@ def project(tmp_path: Path) -> Path:
 
 
 def declare(project: Path, key: str, formats: dict[str, str | None]) -> None:
-    properties = {name: {"type": "string", **({"format": told} if told else {})}
-                  for name, told in formats.items()}
+    properties = {name: {"type": "string", **({"format": form} if form else {})}
+                  for name, form in formats.items()}
     (project / "nextflow_schema.json").write_text(
         json.dumps({key: {"some_group": {"properties": properties}}}))
 

@@ -11,8 +11,8 @@ from tasks.dev.contents import ContentsSpec, contents
 from tests.kit import releases as staged
 
 
-def test_a_row_tells_what_is_built_and_what_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                   capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_row_says_what_is_built_and_what_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     here = staged.stage().layout
     here.plugins_list.write_text("nf-a@1.0.0\nnf-b@2.0.0\n")

@@ -85,9 +85,9 @@ def test_a_schema_means_what_it_says(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("expires", ["2026-02-31T00:00:00Z", "0000-01-01T00:00:00Z",
                                      "2026-02-01T00:00:00Z\n", "٢٠٢٦-02-01T00:00:00Z"])
 def test_a_promotion_ends_at_a_time(tmp_path: Path, expires: str) -> None:
-    told = json.dumps({**trust.LATER, "expires": expires}).encode()
+    promotion = json.dumps({**trust.LATER, "expires": expires}).encode()
     with pytest.raises(IntegrityError, match="expires"):
-        trust.promoted((json.dumps(POINTER).encode(), told), tmp_path)
+        trust.promoted((json.dumps(POINTER).encode(), promotion), tmp_path)
     trust.promoted((json.dumps(POINTER).encode(), json.dumps(trust.LATER).encode()), tmp_path)
 
 
@@ -175,9 +175,9 @@ BLOB = {"digest": "sha256:" + "1" * 64, "size": 1}
     {**BLOB, "size": True}, {**BLOB, "size": 1.0}, {**BLOB, "mediaType": ["x"]},
     {**BLOB, "digest": f"{BLOB['digest']}\n"}])
 def test_a_manifest_names_blobs(blob: dict[str, Any]) -> None:
-    told = json.dumps({"config": BLOB, "layers": [blob]}).encode()
+    manifest = json.dumps({"config": BLOB, "layers": [blob]}).encode()
     with pytest.raises(ImageError, match="names a blob without"):
-        lock.read_manifest(Manifest(data=told, media_type=MANIFESTS[0]),
+        lock.read_manifest(Manifest(data=manifest, media_type=MANIFESTS[0]),
                            reference.parse("q.io/a:1"), "linux/amd64")
 
 
@@ -189,9 +189,9 @@ def test_an_index_lists_manifests(entries: Any) -> None:
 
 @pytest.mark.parametrize("head", ['{"formatLength": 1e999, "formatTail": ""}', "[" * 3000, "7"])
 def test_a_signature_in_a_manifest_that_is_none(head: str) -> None:
-    told = json.dumps({"signatures": [{"protected": base64.urlsafe_b64encode(
+    manifest = json.dumps({"signatures": [{"protected": base64.urlsafe_b64encode(
         head.encode()).decode().rstrip("=")}]}).encode()
-    assert jws.payload(told) == told
+    assert jws.payload(manifest) == manifest
 
 
 def test_a_version_of_no_end() -> None:
@@ -218,8 +218,8 @@ def test_an_answer_of_no_end(tmp_path: Path) -> None:
 def test_a_long_line_of_addresses_takes_no_time() -> None:
     line = "https://x.org/a " * 6000
     begun = time.monotonic()
-    for each in reach_text.mentions(line):
-        reach_text.is_shown(line, each.start)
+    for mention in reach_text.mentions(line):
+        reach_text.is_shown(line, mention.start)
     assert time.monotonic() - begun < 3
 
 
@@ -264,11 +264,11 @@ def test_settings_that_are_no_json(tmp_path: Path) -> None:
         fuzzed.configured((fuzzed.SITE, text, b""), tmp_path)
 
 
-def test_the_bench_finds_a_fault_and_tells_it() -> None:
-    told = subprocess.run([sys.executable, "-m", "tests.bench.fuzz", "--inputs", "20", "sums"],
+def test_the_bench_finds_a_fault_and_reports_it() -> None:
+    done = subprocess.run([sys.executable, "-m", "tests.bench.fuzz", "--inputs", "20", "sums"],
                           capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.splitlines()[1].split()[:2] == ["sums", "20"]
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split()[:2] == ["sums", "20"]
 
 
 @pytest.mark.parametrize("text", [

@@ -84,7 +84,8 @@ def test_a_login_does_not_show_its_password() -> None:
     (["Negotiate"], []),
 ])
 def test_challenges(headers: list[str], found: list[tuple[str, dict[str, str]]]) -> None:
-    assert [(each.scheme, dict(each.parameters)) for each in challenges(headers)] == found
+    assert [(challenge.scheme, dict(challenge.parameters))
+            for challenge in challenges(headers)] == found
 
 
 def test_endpoints() -> None:
@@ -168,7 +169,7 @@ def test_pauses(headers: dict[str, str], seconds: float | None) -> None:
     assert pause(headers, "here") == seconds
 
 
-def test_a_limit_of_hours_is_told_at_once() -> None:
+def test_a_limit_of_hours_is_reported_at_once() -> None:
     """Docker Hub's own headers (docs.docker.com, Pull usage and limits)."""
     with pytest.raises(RegistryError, match="100 in 21600 seconds is used up"):
         pause({"ratelimit-remaining": "0;w=21600", "ratelimit-limit": "100;w=21600"}, "here")

@@ -36,23 +36,23 @@ SCAN: dict[str, Any] = {
     ("D", None, "agrees", "no image"),
 ])
 def test_a_called_process(name: str, container: str | None, outcome: str, why: str) -> None:
-    found = {each.process: each for each in compare(SCAN, [{"name": name, "container": container}])}
+    found = {row.process: row for row in compare(SCAN, [{"name": name, "container": container}])}
     assert found[name].outcome == outcome
     assert why in found[name].why
 
 
 def test_what_is_not_called_is_explained() -> None:
-    found = {each.process: each for each in compare(SCAN, [
+    found = {row.process: row for row in compare(SCAN, [
         {"name": "F:A_AGAIN", "container": "quay.io/x/a:1"}])}
-    assert {name: each.outcome for name, each in found.items()} == {
+    assert {name: row.outcome for name, row in found.items()} == {
         "F:A_AGAIN": "agrees", "A": "only ours", "B": "only ours", "C": "only ours"}
     assert "called as A_AGAIN alone" in found["A"].why
     assert "not called with this profile" in found["B"].why
 
 
 def test_the_answer_is_found_between_other_output() -> None:
-    told = 'WARN: {x}\n{ not json\n{"processes": [{"name": "A", "container": null}]}\nbye\n'
-    assert _processes(told, Path("log")) == [{"name": "A", "container": None}]
+    output = 'WARN: {x}\n{ not json\n{"processes": [{"name": "A", "container": null}]}\nbye\n'
+    assert _processes(output, Path("log")) == [{"name": "A", "container": None}]
 
 
 def test_an_answer_of_another_shape_is_refused() -> None:

@@ -27,18 +27,18 @@ def blob(name: str) -> Blob:
 def image(name: str, *layers: str) -> Image:
     return Image(source=parse(f"quay.io/a/{name}:1"), index=None, platform="linux/amd64",
                  manifest=blob(f"manifest {name}").digest, media_type="m",
-                 config=blob(f"config {name}"), layers=tuple(blob(each) for each in layers),
+                 config=blob(f"config {name}"), layers=tuple(blob(layer) for layer in layers),
                  resolved="2026-01-01T00:00:00Z")
 
 
 def present(*images: Image, to: Destination = TO) -> Present:
     """What the destination holds once these are there."""
     return Present(
-        manifests=frozenset((to.repository(each.source), digest) for each in images
-                            for digest in each.manifests),
-        tags={(to.repository(each.source), "1"): each.tagged for each in images},
-        blobs={(to.repository(each.source), one.digest): one.size for each in images
-               for one in each.all_blobs})
+        manifests=frozenset((to.repository(img.source), digest) for img in images
+                            for digest in img.manifests),
+        tags={(to.repository(img.source), "1"): img.tagged for img in images},
+        blobs={(to.repository(img.source), one.digest): one.size for img in images
+               for one in img.all_blobs})
 
 
 ONE, TWO = image("one", "base", "x"), image("two", "base", "yy", "yy")
@@ -46,7 +46,7 @@ ONE, TWO = image("one", "base", "x"), image("two", "base", "yy", "yy")
 
 def test_an_empty_destination_gets_each_blob_once() -> None:
     made = plan.make([ONE, TWO], EMPTY, TO)
-    assert made.size == sum(each.size for each in {*ONE.blobs, *TWO.blobs})
+    assert made.size == sum(descriptor.size for descriptor in {*ONE.blobs, *TWO.blobs})
     shared = next(move for move in made.blobs if move.digest == blob("base").digest)
     assert shared.repositories == ("in/quay.io/a/one", "in/quay.io/a/two")
     assert [move.put for move in made.images] == [
@@ -87,7 +87,7 @@ def test_a_blob_of_another_size_is_not_taken_for_present() -> None:
 
 
 IMAGES = st.lists(st.tuples(st.sampled_from("abcdef"), st.lists(st.sampled_from("uvwxyz"))),
-                  unique_by=lambda each: each[0], max_size=6).map(
+                  unique_by=lambda drawn: drawn[0], max_size=6).map(
     lambda found: [image(name, *layers) for name, layers in found])
 
 
@@ -113,7 +113,7 @@ def test_after_the_plan_all_is_there_and_nothing_moved_twice(
 
 def variant(name: str, *layers: str) -> Variant:
     return Variant(manifest=blob(f"manifest {name}").digest, media_type="m", platform=name,
-                   config=blob(f"config {name}"), layers=tuple(blob(each) for each in layers))
+                   config=blob(f"config {name}"), layers=tuple(blob(layer) for layer in layers))
 
 
 def test_an_index_that_is_whole_is_put_last_and_is_what_the_tag_means() -> None:
@@ -163,9 +163,9 @@ def test_two_registries_get_a_shared_layer_each() -> None:
 def test_the_plan_for_programs_says_the_same() -> None:
     paid = replace(ONE, licence="Sentieon")
     made = plan.make([paid, TWO, OLD], present(TWO), TO)
-    told = check(plan.as_json(made, TO), "images-plan", where="plan")
-    assert [(each["state"], bool(each["why"])) for each in told["images"]] == [
+    document = check(plan.as_json(made, TO), "images-plan", where="plan")
+    assert [(entry["state"], bool(entry["why"])) for entry in document["images"]] == [
         ("moves", True), ("present", False), ("converts", True)]
-    assert sum(each["bytes"] for each in told["images"]) == told["bytes"] == made.size
-    assert told["images"][0]["licence"] == "Sentieon"
+    assert sum(entry["bytes"] for entry in document["images"]) == document["bytes"] == made.size
+    assert document["images"][0]["licence"] == "Sentieon"
     assert "needs a licence: Sentieon" in plan.table(made, TO)

@@ -83,7 +83,7 @@ def test_what_is_chosen_is_in_the_index_and_whole_is_true(names: list[str],
             platforms.choose(listed, IMAGE, AMD, further)
         return
     chosen = platforms.choose(listed, IMAGE, AMD, further)
-    offered = {each["digest"]: platforms.name(each) for each in listed["manifests"]}
+    offered = {manifest["digest"]: platforms.name(manifest) for manifest in listed["manifests"]}
     taken = {chosen.first: AMD, **{found: name for name, found in chosen.others}}
     assert taken.items() <= offered.items()
     assert len(taken) == 1 + len(chosen.others)

@@ -110,8 +110,8 @@ def test_one_place_for_two_hosts_is_refused_only_where_names_meet() -> None:
 def test_collisions_are_found_where_places_are_shared(references: list[Reference],
                                                       places: dict[str, str]) -> None:
     to = Destination(address="n:1", prefix="p", repositories=places)
-    homes = {to.repository(each) for each in references}
-    repositories = {each.repository for each in references}
+    homes = {to.repository(reference) for reference in references}
+    repositories = {reference.repository for reference in references}
     if len(homes) < len(repositories):
         with pytest.raises(ImageError, match="collide"):
             refuse_shared_homes(references, to)
@@ -123,5 +123,5 @@ def test_collisions_are_found_where_places_are_shared(references: list[Reference
 @given(st.lists(REFERENCES, max_size=6, unique=True))
 def test_different_repositories_never_share_a_place(references: list[Reference]) -> None:
     to = Destination(address="n:1", prefix="p")
-    places = {to.path(each): each.repository for each in references}
-    assert len(places) == len({each.repository for each in references})
+    places = {to.path(reference): reference.repository for reference in references}
+    assert len(places) == len({reference.repository for reference in references})

@@ -34,10 +34,10 @@ def keep(blobs: Blobs, data: bytes) -> Blob:
 def image(blobs: Blobs, source: str, layers: list[bytes]) -> Image:
     """An image whose blobs and manifest are kept."""
     config = keep(blobs, b'{"os": "linux"}')
-    kept = [keep(blobs, each) for each in layers]
+    kept = [keep(blobs, layer) for layer in layers]
     manifest = keep(blobs, json.dumps({
         "schemaVersion": 2, "config": {"digest": config.digest, "size": config.size},
-        "layers": [{"digest": each.digest, "size": each.size} for each in kept]}).encode())
+        "layers": [{"digest": blob.digest, "size": blob.size} for blob in kept]}).encode())
     return Image(source=parse(source), index=None, manifest=manifest.digest, media_type=OCI,
                  platform="linux/arm64/v8", config=config, layers=tuple(kept),
                  resolved="2026-01-01T00:00:00Z")
@@ -71,7 +71,7 @@ def test_any_image_is_a_whole_tar_of_both_forms(
     assert docker["RepoTags"] == ["quay.io/a/b:1"]
     entry = check(json.loads(contents["index.json"]), "oci-index", where="")["manifests"][0]
     manifest = json.loads(contents[f"blobs/{entry['digest'].replace(':', '/')}"])
-    assert [f"blobs/{each['digest'].replace(':', '/')}" for each in manifest["layers"]] \
+    assert [f"blobs/{layer['digest'].replace(':', '/')}" for layer in manifest["layers"]] \
         == docker["Layers"]
     assert entry["platform"] == {"os": "linux", "architecture": "arm64", "variant": "v8"}
 
@@ -123,24 +123,24 @@ def test_names_in_engines_and_on_disk(blobs: Blobs) -> None:
     assert archive.file_name(tagged).startswith("b-1.0--0-")
     others = [replace(tagged, source=parse("docker.io/a/b:1.0--0")),
               replace(tagged, manifest="sha256:" + "b" * 64), pinned]
-    names = {archive.file_name(each) for each in [tagged, *others]}
+    names = {archive.file_name(img) for img in [tagged, *others]}
     assert len(names) == 4
     assert len(archive.file_name(replace(tagged, source=parse(
         "quay.io/" + "/".join(["p" * 100, "q" * 150]) + ":" + "t" * 128)))) <= 255
 
 
 def test_a_release_finds_every_blob_of_a_layout(blobs: Blobs, tmp_path: Path) -> None:
-    one, two = (image(blobs, f"quay.io/a/b:{each}", [b"shared", each.encode()])
-                for each in ("1", "2"))
+    one, two = (image(blobs, f"quay.io/a/b:{tag}", [b"shared", tag.encode()])
+                for tag in ("1", "2"))
     inner = keep(blobs, json.dumps({"manifests": [{"digest": two.manifest}]}).encode())
     index = tmp_path / "index.json"
     files.write_json(index, archive.index([
         archive.descriptor(one.manifest, OCI, 1, platform="linux/amd64", source=one.source),
         archive.descriptor(inner.digest, archive.OCI_INDEX, inner.size, source=two.source)]))
     found = set(oci.blobs(index, blobs.root))
-    wanted = {each.digest for img in (one, two) for each in img.blobs}
+    wanted = {blob.digest for img in (one, two) for blob in img.blobs}
     wanted |= {one.manifest, two.manifest, inner.digest}
-    assert {f"sha256:{each}" for each in found} == wanted
+    assert {f"sha256:{digest}" for digest in found} == wanted
     blobs.path(two.manifest).write_bytes(b"{}")
     with pytest.raises(IntegrityError, match="has changed"):
         oci.blobs(index, blobs.root)

@@ -87,7 +87,7 @@ def test_forms_of_the_directive(pipeline: Pipeline, form: str) -> None:
     ("container chosen('x')", "chosen"),
     ("container 'a/B B:1'", "not an image reference"),
 ])
-def test_what_only_a_run_can_tell_is_named_with_file_and_line(
+def test_what_only_a_run_can_decide_is_named_with_file_and_line(
         pipeline: Pipeline, container: str, why: str) -> None:
     code = pipeline(directive(f"    {container}"))
     faults = scanner.scan(code, {}).faults
@@ -225,7 +225,7 @@ def test_forms_of_old_and_new_pipelines(pipeline: Pipeline, form: str) -> None:
     assert sorted({use.container for use in scan(code, {})}) == wanted
 
 
-def test_a_default_that_counts_is_told(pipeline: Pipeline) -> None:
+def test_a_default_that_counts_is_reported(pipeline: Pipeline) -> None:
     found = scanner.scan(pipeline(directive(
         'container "a/b:${params.version}"', "params.version = '1.5'")), {})
     assert found.notices == [
@@ -274,14 +274,14 @@ def test_the_command_line(pipeline: Pipeline) -> None:
     done = run(code)
     assert (done.returncode, done.stdout, done.stderr) == (0, "quay.io/a/b:1\n", "")
     assert run(code, "--engine", "apptainer").stdout == "https://depot.example.org/b\n"
-    told = json.loads(run("--json", code).stdout)
-    assert told["processes"][0] | {"line": 3} == {
+    listed = json.loads(run("--json", code).stdout)
+    assert listed["processes"][0] | {"line": 3} == {
         "name": "A", "aliases": [], "container": "quay.io/a/b:1", "file": "main.nf", "line": 3}
     for words in ((), (code, code), (code, "--engine", "x"), (code, "--no"), (f"{code}/none",)):
         assert run(*words).returncode == 2
 
 
-def test_a_fault_is_told_and_the_rest_is_listed(pipeline: Pipeline) -> None:
+def test_a_fault_is_reported_and_the_rest_is_listed(pipeline: Pipeline) -> None:
     done = run(str(pipeline({
         "main.nf": "process A { container 'a/b:1'; script: '' }\n"
                    "process B { container params.image; script: '' }\n"})))

@@ -105,8 +105,8 @@ def test_a_config_by_a_called_closure_and_one_far_away(pipeline: Pipeline) -> No
 
 def choices(pipeline: Pipeline, files: Mapping[str, str]) -> dict[str, tuple[int, str | None]]:
     """Each selector's number of images, and its choice."""
-    return {each.pattern: (len(each.images), each.choice)
-            for each in scanner.scan(pipeline(files), {}).selectors}
+    return {selector.pattern: (len(selector.images), selector.choice)
+            for selector in scanner.scan(pipeline(files), {}).selectors}
 
 
 def test_selectors_fold_what_the_config_says(pipeline: Pipeline) -> None:

@@ -74,9 +74,10 @@ def test_a_server_without_its_pid_file_is_found_by_its_mark(daemon: Daemon) -> N
 def test_a_server_that_dies_is_explained_by_its_log(daemon: Daemon) -> None:
     dying = replace(daemon, command=(sys.executable, "-c", "raise SystemExit('no such disk')"))
     daemons.start(dying)
-    with pytest.raises(HostError, match=r"sleeper ended while it started:\n.*no such disk") as told:
+    with pytest.raises(
+            HostError, match=r"sleeper ended while it started:\n.*no such disk") as caught:
         daemons.await_ready(dying)
-    assert told.value.where == str(daemon.log)
+    assert caught.value.where == str(daemon.log)
 
 
 def test_a_server_that_does_not_answer_is_not_awaited_for_ever(

@@ -62,7 +62,7 @@ def test_nothing_else_is_served(address: str, path: str) -> None:
     assert urllib3.request("GET", address + path).status == 404
 
 
-def test_a_probe_tells_what_is_there_from_what_is_not(tmp_path: Path) -> None:
+def test_a_probe_distinguishes_what_is_there_from_what_is_not(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         target = f"127.0.0.1:{server.getsockname()[1]}"
         open_now = host_probe.probe({"kind": "tcp", "target": target})
@@ -80,7 +80,7 @@ def test_the_listing_follows_links_and_is_sorted(tmp_path: Path) -> None:
     files.write_text(tmp_path / "work/one", "1")
     (results / "a").symlink_to(tmp_path / "work/one")
     found = host_probe.listing(results)
-    assert [(each["path"], each["size"]) for each in found] == [("a", 1), ("b/two", 1)]
+    assert [(entry["path"], entry["size"]) for entry in found] == [("a", 1), ("b/two", 1)]
     assert found[0]["sha256"] == files.sha256_bytes(b"1")
     assert host_probe.listing(tmp_path / "none") == []
 

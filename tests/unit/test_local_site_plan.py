@@ -83,11 +83,11 @@ def test_the_stores_folder(url: str, folder: Path | None) -> None:
 
 
 def test_without_namespaces_the_way_round_is_named(site: Site,
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "denied", lambda: "this user is not root")
-    with pytest.raises(HostError, match="this user is not root") as told:
+    with pytest.raises(HostError, match="this user is not root") as caught:
         servers.up(SiteSpec(site=site))
-    assert "AIRLOCK_REGISTRY_HOST=127.0.0.1" in str(told.value.todo)
+    assert "AIRLOCK_REGISTRY_HOST=127.0.0.1" in str(caught.value.todo)
     loopback = plan(replace(site, registry=Registry(host="127.0.0.1", port=5443, connections=8)))
     assert servers.isolation(loopback) == "this user is not root"
     monkeypatch.setattr(host, "denied", lambda: None)
@@ -106,14 +106,14 @@ def test_the_offline_host_shares_nothing_but_what_is_named(part: Plan) -> None:
     python = host.Python(path=Path("/usr/bin/python3"), version="3.11", prefix=Path("/usr"))
     commands = list(host.commands(part, python))
     binds = [command[2] for command in commands if command[:2] == ["mount", "--bind"]]
-    shared = {Path(each) for each in binds if not each.startswith("/dev/")}
+    shared = {Path(path) for path in binds if not path.startswith("/dev/")}
     system = {Path("/") / name for name in host.SYSTEM}
     assert shared - system == {part.trust, part.store, part.disk, part.folder("host/docker")}
     writable = {command[3] for command in commands if command[:2] == ["mount", "--bind"]} - {
         command[3] for command in commands if command[:3] == ["mount", "-o", "remount,bind,ro"]}
     root = part.folder("host/root")
-    assert {Path(each).relative_to(root).as_posix() for each in writable
-            if "/dev/" not in each} == {"home/airlock", "var/lib/docker"}
+    assert {Path(path).relative_to(root).as_posix() for path in writable
+            if "/dev/" not in path} == {"home/airlock", "var/lib/docker"}
     assert not [command for command in commands if "/etc/shadow" in command]
 
 
@@ -128,9 +128,9 @@ def test_a_python_outside_the_system_is_shared_read_only(part: Plan) -> None:
 
 
 def test_no_fitting_python_names_what_there_is() -> None:
-    with pytest.raises(HostError, match=r"wants 3\.99") as told:
+    with pytest.raises(HostError, match=r"wants 3\.99") as caught:
         host.find_python(["3.99"])
-    assert "/usr/bin/python3" in str(told.value.where)
+    assert "/usr/bin/python3" in str(caught.value.where)
 
 
 def test_a_script_stops_at_the_first_failure_and_quotes(tmp_path: Path) -> None:
@@ -169,9 +169,10 @@ def test_a_layout_holds_what_it_names(tmp_path: Path, form: str) -> None:
     top = json.loads((blobs / entry["digest"].partition(":")[2]).read_text())
     manifests = top.get("manifests", [entry])
     assert len(manifests) == (2 if form == "index" else 1)
-    assert len({each["platform"]["architecture"] for each in manifests}) == len(manifests)
-    for each in manifests:
-        manifest = json.loads((blobs / each["digest"].partition(":")[2]).read_text())
+    assert len({descriptor["platform"]["architecture"]
+                for descriptor in manifests}) == len(manifests)
+    for descriptor in manifests:
+        manifest = json.loads((blobs / descriptor["digest"].partition(":")[2]).read_text())
         for blob in (manifest["config"], *manifest["layers"]):
             assert (blobs / blob["digest"].partition(":")[2]).stat().st_size == blob["size"]
 
@@ -179,9 +180,9 @@ def test_a_layout_holds_what_it_names(tmp_path: Path, form: str) -> None:
 def test_missing_packages_are_named_with_the_command(tmp_path: Path,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(HostError, match="skopeo maven") as told:
+    with pytest.raises(HostError, match="skopeo maven") as caught:
         packages.ensure(["skopeo", "maven"])
-    assert told.value.todo == (
+    assert caught.value.todo == (
         "apt-get install --no-remove --no-install-recommends skopeo maven")
     monkeypatch.setattr(packages, "PROGRAMS", {"maven": "no-such-program", "git": "sh"})
     monkeypatch.setattr(packages, "CARRIED", {"seqkit-examples": ("reads",)})
@@ -231,7 +232,7 @@ def test_the_home_folder_is_asked_for_even_where_python_lies_in_it(
     def homes(prefix: Path) -> list[str]:
         asked = probes.targets(replace(STATE, python_prefix=str(prefix)), own={}, other_port=1,
                                image=None)
-        return [each["target"] for each in asked if each["what"] == "the home folder"]
+        return [probe["target"] for probe in asked if probe["what"] == "the home folder"]
 
     assert homes(Path("/usr")) == [str(tmp_path)]
     assert homes(tmp_path / ".pyenv/versions/3.12") == [str(tmp_path / ".bashrc")]
@@ -257,11 +258,11 @@ def test_the_caches_are_asked_for_by_name_where_they_are(
     for folder in ("home/.m2", "pip"):
         (tmp_path / folder).mkdir(parents=True)
     asked = probes.targets(STATE, own={"the checkout": tmp_path}, other_port=1, image="quay.io/a/b")
-    paths = {each["what"]: each["target"] for each in asked if each["kind"] == "path"}
+    paths = {probe["what"]: probe["target"] for probe in asked if probe["kind"] == "path"}
     assert paths["Maven's cache"] == str(tmp_path / "home/.m2")
     assert paths["pip's cache"] == str(tmp_path / "pip")
     assert "the user's caches" not in paths
-    network = [each["image"] for each in asked if each["kind"] != "path"]
+    network = [probe["image"] for probe in asked if probe["kind"] != "path"]
     assert network.count(None) == network.count("quay.io/a/b") > 0
 
 

@@ -22,8 +22,8 @@ def test_a_runtime_from_maven_has_its_lock(name: str) -> None:
     names = [jar["name"] for jar in lock["jars"]]
     assert names == sorted(set(names))
     assert all(name.endswith(".jar") and "/" not in name for name in names)
-    assert {f"{each.split(':')[1]}-{each.split(':')[2]}.jar" for each in asked["coordinates"]
-            } <= set(names)
+    assert {f"{artifact}-{version}.jar" for _, artifact, version in (
+        coordinate.split(":") for coordinate in asked["coordinates"])} <= set(names)
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout: this is a copy")

@@ -19,7 +19,7 @@ MIRRORED = {"quay.io/a/b:1": f"nexus:8443/quay.io/a/b@{DIGEST}",
 
 def selector(pattern: str, *images: str, choice: str | None = None) -> Selector:
     return Selector(pattern=pattern, choice=choice,
-                    images={each.removeprefix("quay.io/"): each for each in images})
+                    images={image.removeprefix("quay.io/"): image for image in images})
 
 
 def test_one_selector_holds_a_process_and_its_aliases() -> None:
@@ -37,7 +37,7 @@ def test_the_order_of_the_scan_is_kept() -> None:
     assert text.index("a/b@") < text.index("a/c@")
 
 
-def test_every_fault_is_told_at_once() -> None:
+def test_every_fault_is_reported_at_once() -> None:
     with pytest.raises(ImageError) as caught:
         render([selector("A", "quay.io/no:1"), selector("B", *MIRRORED)], MIRRORED, "")
     assert "A: quay.io/no:1 is not in the mirror's receipt" in str(caught.value)
@@ -74,9 +74,9 @@ def test_images_on_two_hosts_leave_no_net() -> None:
     assert registry({"nexus:8443", "other:1"}, "25.10.2") == []
 
 
-@pytest.mark.parametrize(("nextflow", "told"), [
+@pytest.mark.parametrize(("nextflow", "untested"), [
     ("24.10.5", False), ("25.04.8", True), ("25.10.2", True), ("26.04.0", True)])
-def test_what_no_test_has_run_says_so(tmp_path: Path, nextflow: str, told: bool) -> None:
+def test_what_no_test_has_run_says_so(tmp_path: Path, nextflow: str, untested: bool) -> None:
     files.write_json(tmp_path / "scan.json", {"images": [], "processes": [], "selectors": []})
     files.write_json(tmp_path / "receipt.json", {"registry": "nexus:8443", "images": []})
     files.write_text(tmp_path / "toggles", "docker.enabled = true\n")
@@ -84,5 +84,5 @@ def test_what_no_test_has_run_says_so(tmp_path: Path, nextflow: str, told: bool)
                      receipt=tmp_path / "receipt.json", toggles=tmp_path / "toggles",
                      output=tmp_path / "offline.config"))
     text = (tmp_path / "offline.config").read_text()
-    assert (f"NOT TESTED: no test has run Nextflow {nextflow}" in text) is told
-    assert is_tested(nextflow) is not told
+    assert (f"NOT TESTED: no test has run Nextflow {nextflow}" in text) is untested
+    assert is_tested(nextflow) is not untested

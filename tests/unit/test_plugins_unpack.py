@@ -33,8 +33,9 @@ def test_a_plugin_is_unpacked_and_its_manifest_read(tmp_path: Path) -> None:
                 (MANIFEST, CONTENT, stat.S_IFREG | 0o644), ("lib/a.jar", b"jar", 0))
     zips.unpack_zip(path, tmp_path / "p")
     assert (tmp_path / "p/lib/a.jar").read_bytes() == b"jar"
-    told = read_manifest(tmp_path / "p")
-    assert (told["Plugin-Id"], told["Plugin-Version"], "X" in told) == ("nf-x", "1.2.3", False)
+    manifest = read_manifest(tmp_path / "p")
+    assert (manifest["Plugin-Id"], manifest["Plugin-Version"]) == ("nf-x", "1.2.3")
+    assert "X" not in manifest
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/evil", "a\\..\\evil",
@@ -43,7 +44,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> N
     path = make(tmp_path / "p.zip", ("good", b"", 0), (name, b"x", 0))
     with pytest.raises(IntegrityError, match="refused"):
         zips.unpack_zip(path, tmp_path / "p")
-    assert [each.name for each in tmp_path.iterdir()] == ["p.zip"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["p.zip"]
 
 
 @given(st.integers(0, 0xF))
@@ -71,7 +72,7 @@ def test_a_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(IntegrityError, match="not a whole zip"):
         zips.unpack_zip(path, tmp_path / "p", allowed=Bounds(size=1_000, members=10))
-    assert [each.name for each in tmp_path.iterdir()] == ["p.zip"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["p.zip"]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

@@ -35,7 +35,7 @@ def test_commands_that_fetch_are_found_with_their_process(tmp_path: Path, comman
     found = reached(tmp_path, {"main.nf": (
         'process GET {\n    script:\n    """\n    # first\n    ' + command + '\n    """\n}\n'
         "workflow { GET() }\n")})
-    assert {(each.process, by(each)) for each in of(found, "download")} == {("GET", None)}
+    assert {(finding.process, by(finding)) for finding in of(found, "download")} == {("GET", None)}
     assert of(found, "download")[0].line in (5, 6)
 
 
@@ -73,7 +73,7 @@ def test_the_configs_ext_when_guards_a_process(tmp_path: Path) -> None:
         assert by(found) == answer
 
 
-def test_what_nothing_calls_is_told_so(tmp_path: Path) -> None:
+def test_what_nothing_calls_is_named_as_that(tmp_path: Path) -> None:
     found = one(reached(tmp_path, {**GUARDED, "main.nf": "include { FETCH } from './sub'\n"
                                                          "workflow {}\n"}), "download")
     assert found.answer is not None
@@ -100,7 +100,7 @@ def test_calls_of_the_library_s_methods_are_followed(tmp_path: Path, call: str,
                            "        new URL('https://x.example.org').text\n    }\n"
                            "    static void other() { this.get() }\n}\n"),
         "main.nf": f"workflow {{ {call} }}\n"})
-    assert {by(each) for each in of(found, "service")} == {answer}
+    assert {by(finding) for finding in of(found, "service")} == {answer}
 
 
 def test_a_hook_is_asked_where_its_param_is_set(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_addresses_in_code_are_used_or_said_or_compared(tmp_path: Path) -> None:
         "    text = 'Please see\\n' +\n        'https://prose.example.org'\n"
         "    // file('https://comment.example.org')\n"
         "}\n")}, params={"name": "x"})
-    assert [(each.line, each.what, by(each)) for each in of(found, "url")] == [
+    assert [(finding.line, finding.what, by(finding)) for finding in of(found, "url")] == [
         (2, "https://x.example.org/rrna.txt", None),
         (3, "https://x.example.org/${params.name}", None)]
     assert len(found.counted["only shown to people"]) == 4
@@ -138,7 +138,7 @@ def test_programs_of_the_code_count_for_the_process_that_runs_them(tmp_path: Pat
                       "# https://comment.example.org\n",
         "main.nf": 'process GET {\n    script:\n    """\n    get.py\n    """\n}\n'
                    "workflow { GET() }\n"})
-    assert [(each.kind, each.line, each.process) for each in found.sorted()] == [
+    assert [(finding.kind, finding.line, finding.process) for finding in found.sorted()] == [
         ("url", 4, "GET"), ("download", 5, "GET")]
 
 
@@ -149,5 +149,5 @@ def test_a_program_s_own_modules_count_with_it(tmp_path: Path) -> None:
         "bin/get.py": "#!/usr/bin/env python\nimport net\n",
         "main.nf": 'process GET {\n    script:\n    """\n    get.py\n    """\n}\n'
                    "workflow { GET() }\n"})
-    assert [(each.file, each.process, by(each)) for each in found.sorted()] == [
+    assert [(finding.file, finding.process, by(finding)) for finding in found.sorted()] == [
         ("bin/alone.py", None, "code"), ("bin/net.py", "GET", None)]

@@ -1,4 +1,4 @@
-"""What would reach out is found wherever it stands, and told with what answers it."""
+"""What would reach out is found wherever it stands, and reported with what answers it."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def test_a_remote_param_that_is_put_together_stands_where_it_is_set(tmp_path: Pa
                            '    input = "${params.base}/reads.csv"\n}\n',
         "main.nf": "workflow { file(params.input) }\n"},
         params={"base": "https://data.example.org", "input": SHEET})
-    assert [(each.param, each.line, by(each)) for each in of(found, "param")] == [
+    assert [(finding.param, finding.line, by(finding)) for finding in of(found, "param")] == [
         ("base", 2, "code"), ("input", 3, None)]
 
 
-def test_a_default_that_the_profile_replaces_is_told_for_runs_without_it(tmp_path: Path) -> None:
+def test_a_default_that_the_profile_replaces_is_named_for_runs_without_it(tmp_path: Path) -> None:
     found = one(reached(tmp_path, {
         "nextflow.config": "params.cache = 's3://caches/vep'\n"
                            "profiles { test { params.cache = null } }\n",
@@ -83,7 +83,7 @@ def test_a_bucket_that_nothing_answers_needs_a_plugin_that_nobody_named(tmp_path
     assert not of(nulled, "plugin")
 
 
-def test_references_are_told_once_for_each_base(tmp_path: Path) -> None:
+def test_references_are_reported_once_for_each_base(tmp_path: Path) -> None:
     genomes = "".join(f"'G{n}' {{ fasta = \"${{params.igenomes_base}}/{n}.fa\"\n"
                       f"gtf = \"${{params.igenomes_base}}/{n}.gtf\" }}\n" for n in range(9))
     values = {f"G{n}": {"fasta": f"s3://genomes/{n}.fa", "gtf": f"s3://genomes/{n}.gtf"}
@@ -113,7 +113,7 @@ def test_a_remote_config_is_answered_by_the_staged_ones_or_not_at_all(tmp_path: 
         "includeConfig 'https://other.example.org/x.config'\n"
         "profiles { far { includeConfig 'https://other.example.org/far.config' } }\n")},
         params={"custom_config_base": "https://c.example.org/m"})
-    assert [(each.line, each.what, by(each)) for each in of(found, "config")] == [
+    assert [(finding.line, finding.what, by(finding)) for finding in of(found, "config")] == [
         (2, "https://c.example.org/m/nfcore_custom.config", "configs"),
         (4, "https://other.example.org/x.config", None)]
     assert by(one(found, "param")) == "configs"
@@ -125,9 +125,9 @@ def test_servers_that_the_config_switches_on_are_switched_off_by_ours(tmp_path: 
         "weblog.enabled = true\nweblog.url = 'https://log.example.org/x'\n"
         "tower.enabled = false\nprofiles { far { fusion.enabled = true } }\n"
         "manifest.homePage = 'https://home.example.org'\n")})
-    assert [(each.what, by(each)) for each in of(found, "service")] == [
+    assert [(finding.what, by(finding)) for finding in of(found, "service")] == [
         ("wave.enabled", "offline.config"), ("weblog.enabled", "offline.config")]
-    assert [(each.what, by(each)) for each in of(found, "setting")] == [
+    assert [(finding.what, by(finding)) for finding in of(found, "setting")] == [
         ("https://wave.example.org", "offline.config"),
         ("https://log.example.org/x", "offline.config")]
 
@@ -136,7 +136,7 @@ def test_a_pinned_plugin_is_carried_in_its_version(tmp_path: Path) -> None:
     found = reached(tmp_path, {"nextflow.config": (
         "plugins {\n  id 'nf-one@1.0.0'\n  id 'nf-two@2.0.0'\n  id 'nf-three'\n}\n")},
         plugins={"nf-one": "1.0.0", "nf-two": "2.0.1", "nf-three": "3"})
-    assert [(each.what, each.line, by(each)) for each in of(found, "plugin")] == [
+    assert [(finding.what, finding.line, by(finding)) for finding in of(found, "plugin")] == [
         ("nf-one@1.0.0", 2, "plugins"), ("nf-two@2.0.0", 3, None), ("nf-three", 4, "plugins")]
 
 
@@ -152,15 +152,15 @@ def test_sheets_of_the_code_that_params_name(tmp_path: Path) -> None:
                   "sheet")) == "data"
 
 
-def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_reported(tmp_path: Path) -> None:
     found = reached(tmp_path, {
         "nextflow.config": "params.a = 'unfinished\nincludeConfig 'conf/x.config'\n",
         "main.nf": "include { A } from \"${params.where}/a\"\nworkflow { A() }\n"})
-    assert [(each.file, by(each)) for each in of(found, "unread")] == [
+    assert [(finding.file, by(finding)) for finding in of(found, "unread")] == [
         ("main.nf", None), ("nextflow.config", None)]
 
 
-def test_secrets_are_not_told(tmp_path: Path) -> None:
+def test_secrets_are_not_shown(tmp_path: Path) -> None:
     secret = "https://me:s3cr3t@x.example.org/a?token=s3cr3t"
     found = reached(tmp_path, {"nextflow.config": f"params.a = '{secret}'\nfoo.bar = '{secret}'\n",
                                "main.nf": f"workflow {{ file('{secret}') }}\n"},
@@ -217,5 +217,5 @@ def test_every_address_in_a_string_of_a_config_is_found_and_none_in_a_comment(
     found = reached(tmp_path, {"nextflow.config": text})
     wanted = {f"https://h{at}.example.org/x": text[:text.index(f"//h{at}.")].count("\n") + 1
               for at, (_, counts) in enumerate(drawn) if counts}
-    assert {each.what: each.line for each in found.sorted()} == wanted
+    assert {finding.what: finding.line for finding in found.sorted()} == wanted
     assert not found.counted

@@ -22,7 +22,7 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
 
 
 def test_every_file_is_listed_with_its_kind(ready: Staged) -> None:
-    found = {each.path: each for each in release_files.collect(ready.layout, VERSION)}
+    found = {file.path: file for file in release_files.collect(ready.layout, VERSION)}
     data = [path for path in found if path.startswith("data/")]
     assert len(data) == len(staged.DATA)
     assert set(found) - set(data) == {
@@ -30,17 +30,17 @@ def test_every_file_is_listed_with_its_kind(ready: Staged) -> None:
         "images.txt", "images.pinned.txt", "images.receipt.json", "data.manifest.json",
         "inputs.csv", "inputs3.csv", "plugins.txt", "plugins.tar", f"nextflow-{VERSION}.tar",
         "offline.config"}
-    for each in found.values():
-        assert each.sha256 == files.sha256(each.source)
-        assert each.source == release_files.source_of(ready.layout, VERSION, each.path, each.sha256)
+    for file in found.values():
+        assert file.sha256 == files.sha256(file.source)
+        assert file.source == release_files.source_of(ready.layout, VERSION, file.path, file.sha256)
 
 
 def test_a_converted_image_is_held_against_the_digest_that_it_came_from(ready: Staged) -> None:
     receipt = read_json(ready.layout.images_receipt, "images-receipt")
-    told = receipt["images"][0]
-    locked, made = told["digest"], "sha256:" + "c" * 64
+    image = receipt["images"][0]
+    locked, made = image["digest"], "sha256:" + "c" * 64
     for origin, fits in ((locked, True), ("sha256:" + "d" * 64, False)):
-        told |= {"digest": made, "converted": {"from": origin, "reason": "docker schema 1"}}
+        image |= {"digest": made, "converted": {"from": origin, "reason": "docker schema 1"}}
         files.write_json(ready.layout.images_receipt, receipt)
         if fits:
             release_files.collect(ready.layout, VERSION)
@@ -150,7 +150,7 @@ def stage_own(ready: Staged, *, path: str | None = None) -> Path:
 
 def test_a_user_s_own_files_are_held_against_their_manifest(ready: Staged) -> None:
     blob = stage_own(ready)
-    found = {each.path for each in release_files.collect(ready.layout, VERSION, own=["cohort"])}
+    found = {file.path for file in release_files.collect(ready.layout, VERSION, own=["cohort"])}
     assert found > {f"data/{blob.parent.name}/own.fq", "own/cohort/inputs.csv",
                     "own/cohort/data.manifest.json"}
     blob.write_bytes(b"else")

@@ -26,10 +26,10 @@ def pins(path: str) -> dict[str, re.Match[str]]:
     """Each requirement by its name, once; nothing else stands in the file but comments."""
     text = re.sub(r"^#.*\n", "", (ROOT / path).read_text(), flags=re.MULTILINE)
     found = list(PIN.finditer(text))
-    assert "".join(f"{each[0]}\n" for each in found) == text
-    names = [each[1] for each in found]
+    assert "".join(f"{pin[0]}\n" for pin in found) == text
+    names = [pin[1] for pin in found]
     assert len(names) == len(set(names)), "one version for all Pythons, since markers are taken off"
-    return {each[1]: each for each in found}
+    return {pin[1]: pin for pin in found}
 
 
 def environments() -> list[dict[str, str]]:
@@ -55,11 +55,11 @@ def named(path: str) -> set[Requirement]:
 def needs(requirement: Requirement, environment: dict[str, str]) -> list[Requirement]:
     """What an installed package asks for; one that this Python lacks needs nothing."""
     try:
-        listed = [Requirement(each) for each in requires(requirement.name) or []]
+        listed = [Requirement(text) for text in requires(requirement.name) or []]
     except PackageNotFoundError:
         return []
-    return [each for each in listed if each.marker is None or any(
-        each.marker.evaluate({**environment, "extra": extra})
+    return [need for need in listed if need.marker is None or any(
+        need.marker.evaluate({**environment, "extra": extra})
         for extra in ("", *requirement.extras))]
 
 
@@ -105,8 +105,8 @@ def _is_here(name: str) -> bool:
 
 def test_the_tests_have_the_products_own_versions() -> None:
     product, tests = pins("requirements.txt"), pins("requirements-dev.txt")
-    assert {name: (each[2], each[4]) for name, each in product.items() if name in tests} == {
-        name: (each[2], each[4]) for name, each in tests.items() if name in product}
+    assert {name: (pin[2], pin[4]) for name, pin in product.items() if name in tests} == {
+        name: (pin[2], pin[4]) for name, pin in tests.items() if name in product}
     assert set(product) <= set(tests)
 
 

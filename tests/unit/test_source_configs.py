@@ -43,15 +43,15 @@ def test_both_ways_of_a_condition_on_a_param_are_read(tmp_path: Path) -> None:
         "if (params.flag) {\n foo.bar = 'https://a.example.org'\n} else {\n"
         " foo.bar = 'https://b.example.org'\n}\n"
         "profiles { test { params.flag = true } }\n")}, params={"flag": True})
-    assert [each.what for each in of(found, "setting")] == ["https://a.example.org",
-                                                            "https://b.example.org"]
+    assert [finding.what for finding in of(found, "setting")] == ["https://a.example.org",
+                                                                  "https://b.example.org"]
 
 
 def test_an_address_in_a_condition_or_a_value_of_two_lines(tmp_path: Path) -> None:
     found = reached(tmp_path, {"nextflow.config": (
         "if (params.a in ['https://a.example.org']) { }\n"
         "foo.bar = params.b ?\n    'https://b.example.org' : null\n")}, params={"a": 1, "b": 1})
-    assert [(each.line, each.todo) for each in of(found, "setting")] == [
+    assert [(finding.line, finding.todo) for finding in of(found, "setting")] == [
         (1, "set if in config/offline.config"), (3, "set foo.bar in config/offline.config")]
 
 

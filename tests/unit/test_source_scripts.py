@@ -26,10 +26,10 @@ def test_a_name_that_branches_include_from_two_files_means_both(tmp_path: Path) 
     assert by(one(found, "download")) is None
 
 
-def test_an_include_that_may_be_of_an_unknown_file_is_told(tmp_path: Path) -> None:
+def test_an_include_that_may_be_of_an_unknown_file_is_reported(tmp_path: Path) -> None:
     found = reached(tmp_path, {**GUARDED, "main.nf": (
         "include { FETCH } from params.a.b ? './sub' : \"${params.where}/sub\"\nworkflow { }\n")})
-    assert [(each.file, each.line) for each in of(found, "unread")] == [("main.nf", 1)]
+    assert [(finding.file, finding.line) for finding in of(found, "unread")] == [("main.nf", 1)]
 
 
 def test_what_follows_else_if_is_no_function(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_only_regular_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero
     else:
         pytest.skip("not root: devices are made by root alone")
-    told = limited("""
+    output = limited("""
 from tasks.core.config.settings import StoreAt
 from tasks.core.store.store import open_store
 store = open_store(StoreAt(url=sys.argv[1]))
@@ -261,7 +261,7 @@ for ask in (store.head, lambda key: store.get(key, Path(sys.argv[2]), most=2**20
     except AirlockError as error:
         print(type(error).__name__, error)
 """, tmp_path / "store", tmp_path / "back", size=1_000_000)
-    assert told.count("no regular file") == 2
+    assert output.count("no regular file") == 2
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 
@@ -304,5 +304,5 @@ def test_who_may_enter_the_store_may_read_what_is_in_it(tmp_path: Path) -> None:
         root.chmod(mode)
         open_store(StoreAt(url=str(root))).put_bytes(FILE, b"x")
         assert stat.S_IMODE((root / FILE).stat().st_mode) == of_file
-        assert {stat.S_IMODE(each.stat().st_mode) for each in (root / FILE).parents
-                if each.is_relative_to(root)} == {mode}
+        assert {stat.S_IMODE(folder.stat().st_mode) for folder in (root / FILE).parents
+                if folder.is_relative_to(root)} == {mode}

@@ -99,7 +99,7 @@ def test_the_contents_are_listed_for_an_auditor(here: Path, tmp_path: Path) -> N
     assert f"{len(members) + len(tool_contents.packages(paths))} files of {count} lines" in text
 
 
-def test_the_offline_sites_file_is_whole_and_tells_nothing_of_the_online_side(
+def test_the_offline_sites_file_is_whole_and_says_nothing_of_the_online_side(
         project: Path) -> None:
     online = load({})
     text = tool.site_file(graph.offline_site(online.site)).decode()

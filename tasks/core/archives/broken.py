@@ -1,4 +1,4 @@
-"""What shows that an archive is broken, told in one way."""
+"""What shows that an archive is broken, worded in one way."""
 
 from __future__ import annotations
 

@@ -137,9 +137,9 @@ def _forms(address: Address) -> list[Address]:
         return [address]
     if address.ipv4_mapped:
         return [address.ipv4_mapped]
-    if any(address in each for each in NAT64):
+    if any(address in network for network in NAT64):
         return [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)]
-    return [address, *(each for each in (address.sixtofour, *(address.teredo or ())) if each)]
+    return [address, *(inner for inner in (address.sixtofour, *(address.teredo or ())) if inner)]
 
 
 def _is_public(address: Address) -> bool:

@@ -52,7 +52,7 @@ class Note:
 class Body:
     """What has arrived so far of one file.
 
-    `counted` is told each change of the size in bytes, `expected` the whole size once a server
+    `counted` gets each change of the size in bytes, `expected` the whole size once a server
     says it; both may raise. `validator` is None where nothing proves that the content stays the
     same, so that a broken transfer starts anew.
     """

@@ -17,8 +17,8 @@ from tasks.core.nextflow import versions
 class Fault:
     """A known fault: the versions of Nextflow that have it, what it says, means and asks for.
 
-    `versions` is a condition, `*` where it is no fault of a version. With `foreseen`, it is told
-    before anything runs.
+    `versions` is a condition, `*` where it is no fault of a version. With `foreseen`, it is
+    reported before anything runs.
     """
 
     pattern: str

@@ -55,8 +55,8 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     write_own(project.root / "mine")
     try:
         with watching_commands():
-            told = project.doit("mirror:data:hello", "input=mine/cohort.csv").stdout
-            assert "input=cohort" in told
+            output = project.doit("mirror:data:hello", "input=mine/cohort.csv").stdout
+            assert "input=cohort" in output
             project.doit()
         yield project
     finally:
@@ -84,11 +84,11 @@ def test_the_results_hold_the_true_numbers_of_reads(crossed: Project) -> None:
             return sum(1 for _ in stream) // 4
 
     with (results(crossed) / "summary/summary.tsv").open() as stream:
-        told = {(row["sample"], row["mate"]): int(row["reads"])
-                for row in csv.DictReader(stream, delimiter="\t")}
+        counts = {(row["sample"], row["mate"]): int(row["reads"])
+                  for row in csv.DictReader(stream, delimiter="\t")}
     first, second = count("reads_1.fq.gz"), count("reads_2.fq.gz")
-    assert told == {("hiseq_paired", "1"): first, ("hiseq_paired", "2"): second,
-                    ("hiseq_single", "1"): first}
+    assert counts == {("hiseq_paired", "1"): first, ("hiseq_paired", "2"): second,
+                      ("hiseq_single", "1"): first}
 
 
 def test_the_results_hold_the_plugins_mark(crossed: Project) -> None:
@@ -112,9 +112,9 @@ def test_a_second_run_only_looks(crossed: Project) -> None:
 
 
 def test_the_graph_of_the_second_run_is_quick_to_say_so(crossed: Project) -> None:
-    told = crossed.doit("release", "config", "push").stdout
-    assert not steps(told)
-    assert "nothing to do" in told
+    output = crossed.doit("release", "config", "push").stdout
+    assert not steps(output)
+    assert "nothing to do" in output
 
 
 def test_the_dag_has_a_picture(crossed: Project) -> None:
@@ -133,10 +133,10 @@ def test_no_secret_stands_where_it_must_not(crossed: Project) -> None:
     assert not [command for command in COMMANDS
                 if password.encode() in command or encoded.encode() in command]
     allowed = {"config.json"}
-    told = subprocess.run(
+    output = subprocess.run(
         ["grep", "-rlaF", "-e", password, "-e", encoded, "build", "config"],
         cwd=crossed.root, capture_output=True, text=True, check=False).stdout
-    assert {Path(line).name for line in told.splitlines()} <= allowed, told
+    assert {Path(line).name for line in output.splitlines()} <= allowed, output
 
 
 def test_the_carried_files_satisfy_the_standard_tools(crossed: Project) -> None:
@@ -175,7 +175,7 @@ def test_a_comment_in_the_source_goes_as_far_as_bytes_differ(crossed: Project) -
 
 
 def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(crossed.root)
     state = State.read(SitePaths(site="local").sandbox)
     said = host.run_inside(
@@ -184,9 +184,9 @@ def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
     folder = results(crossed).with_name("cohort")
     assert f"{folder.name}/" in said
     with (folder / "summary/summary.tsv").open() as stream:
-        told = {(row["sample"], row["mate"]): int(row["reads"])
-                for row in csv.DictReader(stream, delimiter="\t")}
-    assert told == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
+        counts = {(row["sample"], row["mate"]): int(row["reads"])
+                  for row in csv.DictReader(stream, delimiter="\t")}
+    assert counts == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
 
 
 def test_what_is_built_is_closed_and_containers_with_a_user_of_their_own_still_read(

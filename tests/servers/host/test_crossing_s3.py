@@ -35,7 +35,7 @@ class Crossed:
     """A project that has crossed, what that printed, and the bucket's folder and address."""
 
     project: Project
-    told: str
+    output: str
     bucket: Path
     at: StoreAt
 
@@ -80,8 +80,8 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
                                                      port=PORT))
         (served.root / "carried").mkdir()
         give_credentials(project.root / "build/local/sandbox/host/disk")
-        told = project.doit(env=environment(project)).stdout
-        yield Crossed(project=project, told=told, bucket=served.root / "carried", at=at)
+        output = project.doit(env=environment(project)).stdout
+        yield Crossed(project=project, output=output, bucket=served.root / "carried", at=at)
 
 
 def test_the_results_hold_the_true_numbers_of_reads(crossed: Crossed) -> None:
@@ -92,11 +92,11 @@ def test_the_results_hold_the_true_numbers_of_reads(crossed: Crossed) -> None:
     release = crossed.built("hello/crossing.json")["release"]
     summary = crossed.disk / "hello/airlock/results/hello" / release / "test/summary/summary.tsv"
     with summary.open() as stream:
-        told = {(row["sample"], row["mate"]): int(row["reads"])
-                for row in csv.DictReader(stream, delimiter="\t")}
+        counts = {(row["sample"], row["mate"]): int(row["reads"])
+                  for row in csv.DictReader(stream, delimiter="\t")}
     first, second = count("reads_1.fq.gz"), count("reads_2.fq.gz")
-    assert told == {("hiseq_paired", "1"): first, ("hiseq_paired", "2"): second,
-                    ("hiseq_single", "1"): first}
+    assert counts == {("hiseq_paired", "1"): first, ("hiseq_paired", "2"): second,
+                      ("hiseq_single", "1"): first}
 
 
 def test_the_receipts_hold_what_the_store_reports(crossed: Crossed,
@@ -110,13 +110,13 @@ def test_the_receipts_hold_what_the_store_reports(crossed: Crossed,
     for receipt in receipts:
         assert receipt["store"] == URL
         assert receipt["objects"]
-        for each in receipt["objects"]:
-            told = store.head(each["key"])
-            assert told is not None, each["key"]
-            assert (told.size, told.sha256) == (each["size"], each["sha256"])
-            path = crossed.bucket / "some/prefix" / each["key"]
-            assert files.sha256(path) == each["sha256"]
-    pushed = {each["key"] for receipt in receipts for each in receipt["objects"]}
+        for entry in receipt["objects"]:
+            stored = store.head(entry["key"])
+            assert stored is not None, entry["key"]
+            assert (stored.size, stored.sha256) == (entry["size"], entry["sha256"])
+            path = crossed.bucket / "some/prefix" / entry["key"]
+            assert files.sha256(path) == entry["sha256"]
+    pushed = {entry["key"] for receipt in receipts for entry in receipt["objects"]}
     assert pushed == set(store.list(""))
 
 
@@ -125,9 +125,9 @@ def test_it_was_isolated_and_tried_to_get_out_during_its_run(crossed: Crossed) -
     assert receipt["isolated"] is True
     assert receipt["probed_during_run"] is True
     probes = receipt["probes"]
-    assert all(each["refused"] for each in probes), probes
-    assert not [each for each in probes if each["open_because"]]
-    tried = {(each["what"], each["image"] is not None) for each in probes}
+    assert all(probe["refused"] for probe in probes), probes
+    assert not [probe for probe in probes if probe["open_because"]]
+    tried = {(probe["what"], probe["image"] is not None) for probe in probes}
     for what in ("an address of the internet", "the internet's registry", "a name of the internet",
                  "another port of the registry's address"):
         assert {(what, False), (what, True)} <= tried
@@ -135,9 +135,9 @@ def test_it_was_isolated_and_tried_to_get_out_during_its_run(crossed: Crossed) -
             ("the signing key", False), ("the online engine's socket", False)} <= tried
 
 
-def test_the_way_of_the_tool_is_told(crossed: Crossed) -> None:
-    assert f"this side copied the tool out of {URL} into the empty folder" in crossed.told
-    assert 'hello offline | Good "airlock-tool" signature for airlock' in crossed.told
+def test_the_way_of_the_tool_is_printed(crossed: Crossed) -> None:
+    assert f"this side copied the tool out of {URL} into the empty folder" in crossed.output
+    assert 'hello offline | Good "airlock-tool" signature for airlock' in crossed.output
 
 
 def test_a_second_run_only_looks(crossed: Crossed) -> None:
@@ -155,7 +155,7 @@ def test_no_secret_key_stands_in_what_was_built(crossed: Crossed) -> None:
     assert credentials.stat().st_mode & 0o077 == 0
 
 
-def test_a_host_without_credentials_is_told_where_they_belong(crossed: Crossed) -> None:
+def test_a_host_without_credentials_learns_where_they_belong(crossed: Crossed) -> None:
     (crossed.disk / ".aws").rename(crossed.disk / ".taken")
     receipt = crossed.project.root / "build/local/hello/crossing.json"
     kept = receipt.read_bytes()

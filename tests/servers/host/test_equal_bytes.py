@@ -29,8 +29,8 @@ class Clone:
 
     @property
     def release(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.carried["release.json"])
-        return told
+        release: dict[str, Any] = json.loads(self.carried["release.json"])
+        return release
 
 
 def build(project: Project, environment: Mapping[str, str]) -> Clone:
@@ -49,7 +49,7 @@ def carried(project: Project) -> dict[str, bytes]:
     made = {files.sha256(path): path for path in [
         *site.glob("hello/*"), *(site / "blobs").rglob("*"), *project.root.glob("config/locks/*/*")]
         if path.is_file()}
-    return {**{each["path"]: made[each["sha256"]].read_bytes() for each in listed},
+    return {**{file["path"]: made[file["sha256"]].read_bytes() for file in listed},
             **{name: (site / "hello/release" / name).read_bytes() for name in TIMED},
             **{f"tool/{name}": (site / "tool" / name).read_bytes()
                for name in ("airlock.tar", "airlock.tar.sig", "tool.json")}}

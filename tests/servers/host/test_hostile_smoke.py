@@ -53,19 +53,19 @@ def raw(String request) {
     def channel = SocketChannel.open(java.net.StandardProtocolFamily.UNIX)
     channel.connect(java.net.UnixDomainSocketAddress.of(place))
     channel.write(java.nio.ByteBuffer.wrap(request.bytes))
-    def told = new ByteArrayOutputStream()
+    def output = new ByteArrayOutputStream()
     def block = java.nio.ByteBuffer.allocate(65536)
     while (channel.read(block) >= 0) {
-        told.write(block.array(), 0, block.position())
+        output.write(block.array(), 0, block.position())
         block.clear()
     }
-    return told.toString().readLines().first()
+    return output.toString().readLines().first()
 }
 def ran(List words) {
     def process = words.execute()
-    def told = new StringBuffer()
-    process.waitForProcessOutput(told, told)
-    return told.toString()
+    def output = new StringBuffer()
+    process.waitForProcessOutput(output, output)
+    return output.toString()
 }
 
 process TASK {
@@ -91,16 +91,16 @@ process TASK {
 
 workflow {
     def asked = new groovy.json.JsonSlurper().parse(new File("${projectDir}/attacks.json"))
-    def told = [:]
-    asked.files.each { name, place -> told[name] = tried { new File(place).text } }
-    asked.writes.each { name, place -> told[name] = tried { new File(place).text = 'x' } }
-    told.listener = tried { new Socket('127.0.0.1', asked.port).toString() }
-    told.engine = tried { SocketChannel.open(java.net.StandardProtocolFamily.UNIX)
+    def answers = [:]
+    asked.files.each { name, place -> answers[name] = tried { new File(place).text } }
+    asked.writes.each { name, place -> answers[name] = tried { new File(place).text = 'x' } }
+    answers.listener = tried { new Socket('127.0.0.1', asked.port).toString() }
+    answers.engine = tried { SocketChannel.open(java.net.StandardProtocolFamily.UNIX)
         .connect(java.net.UnixDomainSocketAddress.of(asked.engine)) }
     tried { Files.createSymbolicLink(Path.of(asked.link), Path.of('/')) }
-    asked.raw.each { name, request -> told['raw ' + name] = tried { raw(request) } }
-    asked.cli.each { name, words -> told['cli ' + name] = tried { ran(words) } }
-    println 'TOLD ' + groovy.json.JsonOutput.toJson(told)
+    asked.raw.each { name, request -> answers['raw ' + name] = tried { raw(request) } }
+    asked.cli.each { name, words -> answers['cli ' + name] = tried { ran(words) } }
+    println 'ANSWERS ' + groovy.json.JsonOutput.toJson(answers)
     TASK()
 }
 """
@@ -117,7 +117,7 @@ class Site:
     listener: socket.socket
 
     def attack(self, *, raw: bool) -> tuple[dict[str, str], str]:
-        """Run the smoke: what the workflow's attacks told, and all that was printed."""
+        """Run the smoke: the answers to the workflow's attacks, and all that was printed."""
         launch = self.root / "build/here/hostile/launch"
         link, home = f"{launch}/writable/link", self.root / "home"
         here = {"IMAGE": self.image, "HOME": str(home), "ROOT": str(self.root),
@@ -125,7 +125,7 @@ class Site:
                 "STAGED": str(next((self.root / "build/here/blobs").rglob("reads_1.fq"))).replace(
                     f"{self.root}/build/here/blobs/sha256", f"{launch}/staged/data"),
                 "PORT": str(self.listener.getsockname()[1])}
-        told = {
+        attacks = {
             "files": {"key": f"{home}/.ssh/id", "lock": f"{self.root}/config/locks/x",
                       "other": f"{self.root}/build/here/other/code.tar"},
             "writes": {"outside": f"{self.root}/outside/by-groovy", "data": here["STAGED"],
@@ -136,11 +136,11 @@ class Site:
         text = re.sub("|".join(here), lambda found: here[found[0]], MAIN)
         files.write_tar(self.spec.code, Path(), [], extra={
             "main.nf": text.encode(), "nextflow.config": b"profiles { test {} }\n",
-            "attacks.json": json.dumps(told).encode()})
+            "attacks.json": json.dumps(attacks).encode()})
         smoke(self.spec)
         said = (self.spec.output / "smoke.log").read_text()
-        line = next(each for each in said.splitlines() if each.startswith("TOLD "))
-        return json.loads(line[5:]), said
+        line = next(line for line in said.splitlines() if line.startswith("ANSWERS "))
+        return json.loads(line.removeprefix("ANSWERS ")), said
 
 
 def cli(image: str, secret: str, link: str, port: str) -> dict[str, list[str]]:
@@ -244,17 +244,17 @@ def test_a_hostile_smoke_run_gets_nothing(site: Site) -> None:
     machine.need_namespaces()
     blob = next((site.root / "build/here/blobs").rglob("reads_1.fq"))
     before = blob.read_bytes(), blob.stat().st_mode
-    told, said = site.attack(raw=True)
+    answers, said = site.attack(raw=True)
     assert SECRET not in said
     for name in ("key", "lock", "other", "outside", "data", "code", "listener", "engine"):
-        assert told[name].startswith("REFUSED "), (name, told[name])
-    for name, answer in told.items():
+        assert answers[name].startswith("REFUSED "), (name, answers[name])
+    for name, answer in answers.items():
         if name.startswith("raw "):
             assert answer.split()[2] in ("400", "403", "404"), (name, answer)
         if name.startswith("cli "):
             assert "reached" not in answer, (name, answer)
     # Docker's older clients have words of their own for the 404 of `exec`.
-    allowed = {name: answer for name, answer in told.items() if name.startswith("cli ")
+    allowed = {name: answer for name, answer in answers.items() if name.startswith("cli ")
                and not re.search("nf-airlock's gate|No such container: victim", answer)}
     assert set(allowed) == {"cli link", "cli below the link"}, allowed  # the container's own files
     assert not was_reached(site.listener)
@@ -276,14 +276,14 @@ def test_the_attacks_succeed_where_nothing_holds_them(
 
     monkeypatch.setattr(isolation, "confined", lambda command, **kept: command)
     monkeypatch.setattr(gate, "opened", straight)
-    told, _ = site.attack(raw=False)
+    answers, _ = site.attack(raw=False)
     for name in ("key", "lock", "other", "cli root", "cli mount", "cli link", "cli below the link",
                  "cli volumes", "cli exec", "cli copy"):
-        assert SECRET in told[name], (name, told[name])
+        assert SECRET in answers[name], (name, answers[name])
     for name in ("cli network", "cli processes", "cli list"):  # this machine may lack privileges
-        assert "reached" in told[name], (name, told[name])
+        assert "reached" in answers[name], (name, answers[name])
     for name in ("outside", "listener", "engine"):
-        assert told[name].startswith("GOT "), name
+        assert answers[name].startswith("GOT "), name
     assert was_reached(site.listener)
     state = subprocess.run([*site.engine.command, "ps", "--all", "--filter", "name=victim",
                             "--format", "{{.Status}}"], check=True, capture_output=True).stdout

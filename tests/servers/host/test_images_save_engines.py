@@ -77,7 +77,8 @@ def test_docker_loads_and_runs_them(saved: Saved, tmp_path: Path) -> None:
             assert engine.run("run", "--rm", "--network=none", "--pull=never",
                               name).stdout.strip() == text
         # An engine of this kind keeps no digest; the image's id is its config's.
-        image = next(each for each in read_lock(saved.steps.lock.lock) if str(each.source) == OCI)
+        image = next(image for image in read_lock(saved.steps.lock.lock)
+                     if str(image.source) == OCI)
         assert image.config is not None
         assert engine.inspect(OCI)["Id"] == image.config.digest
 
@@ -95,7 +96,7 @@ def test_docker_refuses_a_flipped_byte(saved: Saved, tmp_path: Path) -> None:
 
 
 def test_podman_loads_and_runs_them_and_keeps_their_digests(saved: Saved, tmp_path: Path) -> None:
-    locked = {str(each.source): each.manifest for each in read_lock(saved.steps.lock.lock)}
+    locked = {str(image.source): image.manifest for image in read_lock(saved.steps.lock.lock)}
     with podman(tmp_path / "podman") as engine:
         for path in saved.archives():
             engine.run("load", "--input", str(path))
@@ -110,13 +111,13 @@ def test_podman_loads_and_runs_them_and_keeps_their_digests(saved: Saved, tmp_pa
 
 
 def test_skopeo_reads_them_in_both_forms(saved: Saved, tmp_path: Path) -> None:
-    locked = {str(each.source): each for each in read_lock(saved.steps.lock.lock)}
+    locked = {str(image.source): image for image in read_lock(saved.steps.lock.lock)}
     for name, source in (("oci-1.0", OCI), ("docker", V2S2)):
         path = saved.archive(name)
-        told = json.loads(subprocess.run(["skopeo", "inspect", f"oci-archive:{path}"], check=True,
+        seen = json.loads(subprocess.run(["skopeo", "inspect", f"oci-archive:{path}"], check=True,
                                          capture_output=True).stdout)
-        assert told["Digest"] == locked[source].manifest
-        assert told["Layers"] == [each.digest for each in locked[source].layers]
+        assert seen["Digest"] == locked[source].manifest
+        assert seen["Layers"] == [layer.digest for layer in locked[source].layers]
         target = tmp_path / name
         subprocess.run(["skopeo", "--insecure-policy", "copy", "--quiet",
                         f"docker-archive:{path}:{source}", f"dir:{target}"], check=True,
@@ -132,9 +133,9 @@ def test_skopeo_reads_the_layout_that_a_release_lays_out(saved: Saved, tmp_path:
         files.link_or_copy(blob / blob.name, tmp_path / "oci/blobs/sha256" / blob.name)
     for path in (at.index, at.marker):
         files.copy(path, tmp_path / "oci" / path.name)
-    told = json.loads(subprocess.run(["skopeo", "inspect", f"oci:{tmp_path}/oci:{OCI}"],
+    seen = json.loads(subprocess.run(["skopeo", "inspect", f"oci:{tmp_path}/oci:{OCI}"],
                                      check=True, capture_output=True).stdout)
-    assert told["Digest"] == saved.digest
+    assert seen["Digest"] == saved.digest
 
 
 def test_containerd_imports_them_by_name_and_digest(saved: Saved, tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ def test_the_offline_registry_is_filled_from_the_store(crossed: tuple[Project, s
     project, output = crossed
     assert not steps(output) & {"images:mirror:hello", "dev:smoke:hello"}
     assert "images:load:hello" in output
-    told = read_json(project.root / "build/local/hello/crossing.json", "crossing")
-    assert told["results"]
+    receipt = read_json(project.root / "build/local/hello/crossing.json", "crossing")
+    assert receipt["results"]
     states = project.states()
     assert states["release:hello"] == states["sandbox:cross:hello"] == "fresh"
     assert states["images:save:hello"] == "-"

@@ -116,7 +116,7 @@ def test_a_killed_run_is_completed_by_the_next(project: Project) -> None:
     assert not list(project.root.glob("build/**/.*.part"))
 
 
-def test_a_full_disk_is_told_and_the_next_run_completes(project: Project) -> None:
+def test_a_full_disk_is_reported_and_the_next_run_completes(project: Project) -> None:
     small = ("mount -t tmpfs -o size=8m tmpfs build/local/hello && exec \"$@\"")
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", small, "sh", *project.command("runtime:hello")],

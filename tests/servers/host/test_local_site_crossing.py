@@ -55,17 +55,17 @@ def dummy_tool(spec: SiteSpec, part: Plan, doit: str) -> cross.CrossSpec:
 def test_a_crossing_leaves_results_and_what_was_out_of_reach(
         spec: SiteSpec, part: Plan, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "tasks")
-    asked = dummy_tool(spec, part, 'mkdir -p results/a work; echo "$@" > work/told; pwd; '
-                                   'ln -s "$PWD/work/told" results/a/told')
+    asked = dummy_tool(spec, part, 'mkdir -p results/a work; echo "$@" > work/words; pwd; '
+                                   'ln -s "$PWD/work/words" results/a/words')
     said = cross.cross(asked)
     assert "1 results in build/local/sandbox/host/disk/hello/airlock/results" in said
     receipt = json.loads(asked.layout.crossing.read_bytes())
     text = b"role=prod tool=abc site=local pipeline=hello\n"
-    assert receipt["results"] == [{"path": "a/told", "sha256": files.sha256_bytes(text),
+    assert receipt["results"] == [{"path": "a/words", "sha256": files.sha256_bytes(text),
                                    "size": len(text)}]
     assert (receipt["isolated"], receipt["release"], receipt["tool"]) == (True, "dev-1", "abc")
     assert receipt["probes"]
-    assert all(each["refused"] for each in receipt["probes"])
+    assert all(probe["refused"] for probe in receipt["probes"])
     assert receipt["probed_during_run"] is False  # no Nextflow was at work
     assert "made after its run, which was too short, were refused" in said
     assert 'hello offline | Good "airlock-tool" signature for airlock' in caplog.text
@@ -73,7 +73,7 @@ def test_a_crossing_leaves_results_and_what_was_out_of_reach(
 
 
 def test_a_failure_on_the_other_side_is_shown_and_leaves_no_receipt(spec: SiteSpec,
-                                                                   part: Plan) -> None:
+                                                                    part: Plan) -> None:
     asked = dummy_tool(spec, part, "echo the disk is full >&2; exit 7")
     asked.layout.crossing.unlink(missing_ok=True)
     with pytest.raises(CommandError, match="failed on the offline host") as failed:

@@ -89,11 +89,11 @@ def test_a_half_started_sandbox_is_completed(spec: SiteSpec, part: Plan) -> None
     for name in ("host", "engine"):
         daemons.stop(part.folder(name))
     subprocess.run(["ip", "link", "delete", part.interface], check=True)
-    told = servers.up(spec)
-    assert "network" in told
-    assert "offline host" in told
-    assert "online engine" in told
-    assert "quay.io" not in told
+    message = servers.up(spec)
+    assert "network" in message
+    assert "offline host" in message
+    assert "online engine" in message
+    assert "quay.io" not in message
 
 
 def test_a_network_of_somebody_else_is_refused(spec: SiteSpec, part: Plan) -> None:
@@ -154,7 +154,7 @@ def pinned_image(part: Plan) -> str:
 
 
 def test_the_offline_host_runs_an_image_of_the_registry_and_of_no_other(spec: SiteSpec,
-                                                                       part: Plan) -> None:
+                                                                        part: Plan) -> None:
     pinned = pinned_image(part)
     with pytest.raises(CommandError) as refused:
         inside(spec, f"docker pull {pinned}")
@@ -182,22 +182,22 @@ def attempts(spec: SiteSpec, part: Plan, image: str | None = None) -> list[probe
 
 
 def test_neither_the_offline_host_nor_its_containers_reach_anything_else(spec: SiteSpec,
-                                                                        part: Plan) -> None:
+                                                                         part: Plan) -> None:
     image = pinned_image(part)
     inside(spec, f"mkdir -p .docker && cp /etc/airlock/config.json .docker/ && docker pull {image}")
-    told = attempts(spec, part, image)
-    assert [each for each in told if not each["refused"]] == []
-    assert {each["what"] for each in told if each["image"]} == {
-        each["what"] for each in told if each["kind"] != "path"}
+    probed = attempts(spec, part, image)
+    assert [probe for probe in probed if not probe["refused"]] == []
+    assert {probe["what"] for probe in probed if probe["image"]} == {
+        probe["what"] for probe in probed if probe["kind"] != "path"}
     # The same question is answered otherwise on this side, so it can tell the difference.
-    reached = {each["what"] for each in probes.attempt(
+    reached = {probe["what"] for probe in probes.attempt(
         State.read(part.root), lambda _, argument: inside_script.probe_all(json.loads(argument)),
-        own={"the checkout": Path.cwd()}, image=None) if not each["refused"]}
+        own={"the checkout": Path.cwd()}, image=None) if not probe["refused"]}
     assert {"the internet's file server", "the internet's registry", "the checkout",
             "another port of the registry's address", "the online engine's socket"} <= reached
 
 
-def test_a_container_that_could_get_out_would_tell(spec: SiteSpec, part: Plan) -> None:
+def test_a_container_that_could_get_out_would_say_so(spec: SiteSpec, part: Plan) -> None:
     image = pinned_image(part)
     inside(spec, f"mkdir -p .docker && cp /etc/airlock/config.json .docker/ && docker pull {image}")
     out = inside(spec, f"docker run --rm --network host --entrypoint bash {image} -c "
@@ -217,15 +217,15 @@ def test_every_port_but_the_registrys_is_closed_and_an_open_wire_is_noticed(
                     "ACCEPT"], check=True)
     with pytest.raises(IntegrityError, match="another port of the registry's address"):
         probes.refuse_reached(attempts(spec, part))
-    # Without the program for the rules, that is told, and nothing is pretended.
+    # Without the program for the rules, a notice says so, and nothing is pretended.
     with monkeypatch.context() as lacking:
         lacking.setattr(packages, "PROGRAMS", {})
         lacking.setattr(packages, "find_program", lambda _: None)
-        told = servers.up(spec)
+        message = servers.up(spec)
         assert "NOT CLOSED, iptables-restore is not here: the offline host reaches every port of " \
-            in told
+            in message
         met = attempts(spec, part)
-    assert [each["open_because"] for each in met if not each["refused"]] == [
+    assert [probe["open_because"] for probe in met if not probe["refused"]] == [
         "iptables-restore is not here"]
     probes.refuse_reached(met)
     assert "NOT CLOSED" not in servers.up(spec)

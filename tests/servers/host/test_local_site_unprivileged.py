@@ -1,4 +1,4 @@
-"""Plain `./doit` as a user without rights: what is missing is told, and all else is done."""
+"""Plain `./doit` as a user without rights: what is missing is named, and all else is done."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Ran:
     """A finished command: its status, and all that it printed."""
 
     status: int
-    told: str
+    output: str
 
     @property
     def done(self) -> set[str]:
         """The steps that ended well."""
-        return {line.split()[1] for line in self.told.splitlines() if line.startswith("done ")}
+        return {line.split()[1] for line in self.output.splitlines() if line.startswith("done ")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class User:
             env={"PATH": path, "HOME": str(self.home), "MAVEN_OPTS": f"-Duser.home={self.home}",
                  **(env or {})}, timeout=300)
         assert "Traceback" not in done.stdout, done.stdout
-        return Ran(status=done.returncode, told=done.stdout)
+        return Ran(status=done.returncode, output=done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -77,53 +77,54 @@ def first(user: User) -> Ran:
 
 def test_it_says_what_is_missing_and_the_way_round(first: Ran) -> None:
     assert first.status == 1
-    assert "FAILED sandbox:up: the registry's address 10.89.105.1" in first.told
-    assert "but this user is not root" in first.told
-    assert "to do: run as root; or go on without isolation" in first.told
+    assert "FAILED sandbox:up: the registry's address 10.89.105.1" in first.output
+    assert "but this user is not root" in first.output
+    assert "to do: run as root; or go on without isolation" in first.output
     assert "AIRLOCK_REGISTRY_HOST=127.0.0.1 AIRLOCK_ENGINE=unix:///var/run/docker.sock ./doit" \
-        in first.told
+        in first.output
 
 
 def test_what_needs_no_servers_is_done(first: Ran, user: User) -> None:
     assert {"stage:hello", "runtime:hello", "images:list:hello", "tool", "push:tool",
-            "sandbox:plugin"} <= first.done, first.told
-    last = first.told.splitlines()[-1]
+            "sandbox:plugin"} <= first.done, first.output
+    last = first.output.splitlines()[-1]
     assert last.startswith("not run, since that comes before: ")
     assert {"images:lock:hello", "images:mirror:hello", "mirror:data:hello", "release:hello",
             "sandbox:cross:hello"} <= set(last.partition(": ")[2].split(", "))
-    assert "FAILED, as shown above: sandbox:up" in first.told
-    assert first.told.count("FAILED") == 2
+    assert "FAILED, as shown above: sandbox:up" in first.output
+    assert first.output.count("FAILED") == 2
     assert not (user.root / "build/faults").exists()
 
 
 def test_it_is_not_done_again(first: Ran, user: User) -> None:
     again = user.doit()
     assert again.status == 1
-    assert steps(again.told) <= {"sandbox:up", "sandbox:packages"}
-    assert "nothing to do" not in again.told
+    assert steps(again.output) <= {"sandbox:up", "sandbox:packages"}
+    assert "nothing to do" not in again.output
 
 
 def test_missing_packages_are_named_with_the_command_for_root(first: Ran, user: User) -> None:
     programs = user.root / "programs"
     programs.mkdir()
-    for each in (*Path("/usr/bin").iterdir(), *Path("/bin").iterdir()):
-        if each.name not in ("skopeo", "docker-registry") and not (programs / each.name).exists():
-            (programs / each.name).symlink_to(each)
-    told = user.doit("sandbox:packages", "stage", path=str(programs))
-    assert told.status == 1
-    assert "packages are missing: docker-registry skopeo" in told.told
-    assert "apt-get install --no-remove --no-install-recommends docker-registry skopeo" in told.told
-    assert "stage:hello" in told.told
+    for path in (*Path("/usr/bin").iterdir(), *Path("/bin").iterdir()):
+        if path.name not in ("skopeo", "docker-registry") and not (programs / path.name).exists():
+            (programs / path.name).symlink_to(path)
+    ran = user.doit("sandbox:packages", "stage", path=str(programs))
+    assert ran.status == 1
+    assert "packages are missing: docker-registry skopeo" in ran.output
+    assert ("apt-get install --no-remove --no-install-recommends docker-registry skopeo"
+            in ran.output)
+    assert "stage:hello" in ran.output
 
 
 def test_the_way_round_works_and_says_that_it_is_not_isolated(first: Ran, user: User) -> None:
     try:
-        told = user.doit("images:mirror", "dev:smoke", env=LOOPBACK)
+        ran = user.doit("images:mirror", "dev:smoke", env=LOOPBACK)
         assert {"images:lock:hello", "images:mirror:hello", "config:hello", "mirror:data:hello",
-                "plugins:cache:hello"} <= told.done, told.told
-        assert "NOT ISOLATED, this user is not root" in told.told
-        assert told.status == 1
-        assert "FAILED dev:smoke:hello: no container engine answers" in told.told
-        assert "unix:///nonexistent/docker.sock" in told.told
+                "plugins:cache:hello"} <= ran.done, ran.output
+        assert "NOT ISOLATED, this user is not root" in ran.output
+        assert ran.status == 1
+        assert "FAILED dev:smoke:hello: no container engine answers" in ran.output
+        assert "unix:///nonexistent/docker.sock" in ran.output
     finally:
-        assert "ended: " in user.doit("sandbox:down", env=LOOPBACK).told
+        assert "ended: " in user.doit("sandbox:down", env=LOOPBACK).output

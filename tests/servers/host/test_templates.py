@@ -50,7 +50,7 @@ CUT = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Crossed(Project):
-    """The project, and what was told of the newest template as it was made."""
+    """The project, and what was printed of the newest template as it was made."""
 
     refusal: str
 
@@ -69,7 +69,7 @@ def pipeline_config(name: str, revision: str) -> dict[str, Any]:
 def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
     """A project whose site carries the three templates; two of them have been taken across."""
     project = copy(tmp_path_factory.mktemp("templates"), number=2)
-    folders = {each.name: each.folder for each in TEMPLATES}
+    folders = {template.name: template.folder for template in TEMPLATES}
     try:
         configure(project)
         project.doit("sandbox:up", f"runtime:{MIDDLE.name}")
@@ -82,12 +82,12 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
         templates.serve_plugins(
             sandbox.files / "plugins", built(project, MIDDLE.name, "nextflow-24.10.5.tar"),
             tmp_path_factory.mktemp("plugins"))
-        for reference in {each for listed in IMAGES.values() for each in listed}:
+        for reference in {image for images in IMAGES.values() for image in images}:
             template_image.push(sandbox, reference)
         refused = project.doit(f"resolve:{NEWEST.name}", check=False)
         assert refused.returncode != 0
         write_pipeline(project, NEWEST.name, REVISIONS[NEWEST.name])
-        project.doit(*(f"sandbox:cross:{each.name}" for each in (OLDEST, MIDDLE)),
+        project.doit(*(f"sandbox:cross:{template.name}" for template in (OLDEST, MIDDLE)),
                      f"dev:validate:{MIDDLE.name}",
                      *(f"{step}:{NEWEST.name}" for step in ("config", "plugins:cache")))
         yield Crossed(root=project.root, refusal=refused.stdout)
@@ -97,7 +97,7 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossed]:
 
 def configure(project: Project) -> None:
     raw = project.site()
-    raw["pipelines"] = [each.name for each in TEMPLATES]
+    raw["pipelines"] = [template.name for template in TEMPLATES]
     files_port, registry_port = raw["sandbox"]["files_port"], raw["sandbox"]["registry_port"]
     raw["hosts"]["urls"] |= {
         PUBLIC: f"http://127.0.0.1:{files_port}/data/nf-core/",
@@ -161,7 +161,7 @@ def serve_data(data: Path) -> None:
     rows = [("one", "one_1.fq.gz", "one_2.fq.gz"), ("two", "two_1.fq.gz", ""),
             ("three", "three_1.fq.gz", "")]
     sheet.write_text("sample,fastq_1,fastq_2\n" + "".join(
-        f"{name},{','.join(f'{PUBLIC}reads/{each}' if each else '' for each in reads)}\n"
+        f"{name},{','.join(f'{PUBLIC}reads/{file}' if file else '' for file in reads)}\n"
         for name, *reads in rows))
     reads = data / "nf-core/reads"
     reads.mkdir()
@@ -206,21 +206,21 @@ def test_a_template_that_asks_for_another_nextflow_is_refused(crossed: Crossed) 
     assert "25.04.0 or later" in crossed.refusal
 
 
-@pytest.mark.parametrize("name", [each.name for each in TEMPLATES])
+@pytest.mark.parametrize("name", [template.name for template in TEMPLATES])
 def test_its_images_are_found(crossed: Project, name: str) -> None:
     assert built(crossed, name, "images.txt").read_text().split() == IMAGES[name]
 
 
-@pytest.mark.parametrize("name", [each.name for each in TEMPLATES])
+@pytest.mark.parametrize("name", [template.name for template in TEMPLATES])
 def test_its_commit_is_locked(crossed: Project, name: str) -> None:
     lock = json.loads((crossed.root / f"config/locks/{name}/code.json").read_text())
     bare = sandbox_of(crossed).files / f"git/{name}.git"
     asked = ["git", "-C", str(bare), "rev-parse", f"{REVISIONS[name]}^{{commit}}"]
-    told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-    assert lock["commit"] == told.strip()
+    commit = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    assert lock["commit"] == commit.strip()
 
 
-@pytest.mark.parametrize("name", [each.name for each in TEMPLATES])
+@pytest.mark.parametrize("name", [template.name for template in TEMPLATES])
 def test_its_sheet_is_trimmed_and_staged(crossed: Project, name: str) -> None:
     rows = built(crossed, name, "inputs.csv").read_text().splitlines()
     assert len(rows) == 3
@@ -228,7 +228,7 @@ def test_its_sheet_is_trimmed_and_staged(crossed: Project, name: str) -> None:
     assert "://" not in "".join(rows)
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
 def test_its_plugin_is_carried_as_pinned(crossed: Project, template: templates.Template) -> None:
     (identity, version), = template.plugins()
     with tarfile.open(built(crossed, template.name, "plugins.tar")) as archive:
@@ -236,7 +236,7 @@ def test_its_plugin_is_carried_as_pinned(crossed: Project, template: templates.T
     assert f"{identity}-{version}" in tops
 
 
-@pytest.mark.parametrize("name", [each.name for each in TEMPLATES])
+@pytest.mark.parametrize("name", [template.name for template in TEMPLATES])
 def test_its_images_are_given_by_digest(crossed: Project, name: str) -> None:
     lock = json.loads((crossed.root / f"config/locks/{name}/images.json").read_text())
     config = built(crossed, name, "offline.config").read_text()
@@ -264,12 +264,12 @@ def test_it_took_the_institutional_configs_that_were_carried(crossed: Project, n
     assert "://" not in params["custom_config_base"]
 
 
-def test_it_is_told_beforehand_that_the_release_would_run(crossed: Project) -> None:
-    told = json.loads(built(crossed, MIDDLE.name, "validate.json").read_text())
-    assert {each["subject"]: each["ok"] for each in told["subjects"]} == dict.fromkeys(
+def test_validate_says_beforehand_that_the_release_would_run(crossed: Project) -> None:
+    report = json.loads(built(crossed, MIDDLE.name, "validate.json").read_text())
+    assert {subject["subject"]: subject["ok"] for subject in report["subjects"]} == dict.fromkeys(
         ("registry", "images", "store", "inputs", "containers", "config", "plugins", "runtime"),
         True)
-    assert told["warnings"] == []
+    assert report["warnings"] == []
 
 
 def test_the_old_template_is_limited_by_the_hosts_size(crossed: Project) -> None:
@@ -278,21 +278,21 @@ def test_the_old_template_is_limited_by_the_hosts_size(crossed: Project) -> None
 
 
 def test_fastqc_computed_from_the_true_reads(crossed: Project) -> None:
-    told = {}
+    counts = {}
     for path in results(crossed, MIDDLE.name).rglob("*_fastqc.zip"):
         with zipfile.ZipFile(path) as archive:
             lines = archive.read(f"{path.stem}/fastqc_data.txt").decode().splitlines()
-        told[path.stem.removesuffix("_fastqc")] = int(
+        counts[path.stem.removesuffix("_fastqc")] = int(
             dict(line.split("\t")[:2] for line in lines if "\t" in line)["Total Sequences"])
     true = true_reads(crossed)
-    assert told == {"one_1": true["one_1"], "one_2": true["one_2"], "two": true["two_1"]}
+    assert counts == {"one_1": true["one_1"], "one_2": true["one_2"], "two": true["two_1"]}
 
 
 def test_multiqc_reports_the_true_numbers_of_reads(crossed: Project) -> None:
     data = json.loads(one_of(crossed, MIDDLE.name, "multiqc_data.json").read_text())
-    told = {sample: int(row["total_sequences"]) for table in data["report_general_stats_data"]
-            for sample, row in table.items()}
+    counts = {sample: int(row["total_sequences"]) for table in data["report_general_stats_data"]
+              for sample, row in table.items()}
     true = true_reads(crossed)
-    assert told == {"one_1": true["one_1"], "one_2": true["one_2"], "two": true["two_1"]}
-    assert len(set(told.values())) > 1
+    assert counts == {"one_1": true["one_1"], "one_2": true["one_2"], "two": true["two_1"]}
+    assert len(set(counts.values())) > 1
     assert "nf-core/middle" in one_of(crossed, MIDDLE.name, "multiqc_report.html").read_text()

@@ -21,7 +21,7 @@ from tasks.release import tool
 from tests.kit.project import ROOT
 
 PINNED = (ROOT / "requirements.txt").read_text()
-DOIT, SIX = (next(each for each in re.split(r"\n(?! )", PINNED) if each.startswith(f"{name}=="))
+DOIT, SIX = (next(pin for pin in re.split(r"\n(?! )", PINNED) if pin.startswith(f"{name}=="))
              for name in ("doit", "six"))
 """A requirement as it is pinned, with its hashes."""
 DODO = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,9 @@ def amount(value: Any) -> tuple[float, bool] | None:
     """
     if isinstance(value, bool) or value is None:
         return None
+    if isinstance(value, Mapping):  # as Nextflow resolves 4.GB
+        count = value.get("bytes")
+        return (float(count), False) if isinstance(count, int) else None
     match = AMOUNT.match(str(value)[:1000])
     if match is None:
         return None

@@ -172,7 +172,8 @@ def test_what_a_run_on_batch_resolves_to(made: ConfigSpec, runtime: runtimes.Run
         config = opened.config("test,aws")
     process = config["process"]
     assert (process["executor"], process["queue"]) == ("awsbatch", "example-queue")
-    assert process["resourceLimits"] == {"cpus": 4, "memory": "15258 MB"}
+    limits = process["resourceLimits"]
+    assert (limits["cpus"], limits["memory"]["mega"]) == (4, 15258)
     host = "docker.io" if mode == "fusion" else "nexus.example.org:5443/docker.io"
     for name in ("COMPUTE", "COMPILE"):
         assert process[f"withName:(?:(.*:)?({name}))"]["container"] == (
@@ -254,5 +255,5 @@ def test_a_profile_that_changes_is_named(made: ConfigSpec, runtime: runtimes.Run
         preserved(made, runtime)
     answer = read_json(made.code.with_name("preserve.json"), "preserve")
     standard = next(profile for profile in answer["profiles"] if profile["profile"] == "standard")
-    assert {"setting": "config.process.executor", "before": "local", "after": "awsbatch"} in (
+    assert {"setting": "config.workDir", "before": "work", "after": "s3://example-data/work"} in (
         standard["settings"])

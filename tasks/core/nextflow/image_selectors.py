@@ -53,15 +53,16 @@ def render(selectors: Sequence[Selector], mirrored: Mapping[str, str]) -> list[s
 def _chosen(images: Mapping[str, str], choice: str, mirrored: Mapping[str, str]) -> str:
     """A closure that makes the pipeline's own choice, and gives the mirrored image for it.
 
-    Nextflow asks it once for each task, when the params of the run are known.
+    Nextflow asks it once for each task, when the params of the run are known. The strict parser
+    doesn't know variables that are declared in a config's closure (tried: 25.04), only parameters.
     """
     pairs = ", ".join(f"{quoted(name)}: {quoted(mirrored[image])}"
                       for name, image in sorted(images.items()))
-    return (f"{{\n        def named = ({choice}).toString().trim()\n"
-            f"        def mirrored = [{pairs}]\n"
-            "        if (!mirrored[named]) { throw new IllegalStateException(\"nf-airlock: these "
-            "params ask for the image ${named}, which was not mirrored\") }\n"
-            "        mirrored[named]\n    }")
+    names = [quoted(name) for name in sorted(images)]
+    return (f"{{\n        ({choice}).toString().trim().with {{ named ->\n"
+            f"            if (!(named in [{', '.join(names)}])) {{ throw new IllegalStateException("
+            "\"nf-airlock: these params ask for the image ${named}, which was not mirrored\") }\n"
+            f"            [{pairs}][named]\n        }}\n    }}")
 
 
 def _refuse_faults(selectors: Sequence[Selector], mirrored: Mapping[str, str]) -> None:

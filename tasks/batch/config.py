@@ -80,6 +80,7 @@ def render(spec: ConfigSpec, selectors: list[str]) -> str:
                   "        s3PathStyleAccess = true", "    }"]
     lines += ["}", "", *_wave_and_fusion(spec.mode), "process {", "    executor = 'awsbatch'",
               f"    queue = {quoted(spec.queue)}", *_process(spec), *selectors, "}", "",
+              "// There is a selector for each process of the code; a run calls some of them.",
                "nextflow.enable.configProcessNamesValidation = false", ""]
     return "\n".join(lines)
 

@@ -25,7 +25,7 @@ NO_PROFILE = "Unknown configuration profile"
 """Nextflow's words for a profile that no config defines."""
 LOCAL = "standard"
 """The profile of a run that names none."""
-OWN, WITH_AWS_CONFIG = "the pipeline's own", "with aws.config"
+OWN, WITH_AWS_CONFIG = "its own config", "with aws.config"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,11 @@ class Judged:
         """Return how many findings are of this severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
+    def __str__(self) -> str:
+        counts = ((severity, self.count(severity)) for severity in (ERROR, WARNING))
+        return f"{self.config}, " + ", ".join(
+            f"{count or 'no'} {severity}{'s' * (count > 1)}" for severity, count in counts)
+
 
 def lint(spec: LintSpec) -> str:
     """Print what is wrong, and write lint.json.
@@ -66,13 +71,10 @@ def lint(spec: LintSpec) -> str:
     files.write_json(spec.output, check(answer, "lint", where="what lint found"))
     print("".join(map(_table, judged)), end="", flush=True)
     last = judged[-1]
-    errors, warnings = last.count(ERROR), last.count(WARNING)
-    if errors:
-        raise ConfigError(f"{spec.pipeline} would not run on Batch: {errors} errors, {last.config} "
-                          "config", where=spec.output,
-                          todo=f"correct what is listed above, or `doit batch:config:"
-                               f"{spec.pipeline}`")
-    return f"{last.config}: no error, {warnings} warnings"
+    if last.count(ERROR):
+        raise ConfigError(f"{spec.pipeline} would not run on Batch: {last}", where=spec.output,
+                          todo="do what is listed above")
+    return str(last)
 
 
 def _judge(spec: LintSpec) -> Iterator[Judged]:
@@ -118,15 +120,14 @@ def _no_profile(spec: LintSpec) -> Finding:
 
 
 def _table(judged: Judged) -> str:
-    lines = [f"{judged.config} config: {judged.count(ERROR)} errors, {judged.count(WARNING)} "
-             "warnings"]
+    lines = [str(judged)]
     for finding in judged.findings:
         lines.append(f"  {finding.severity}: {finding.where}: {finding.what}; to do: "
                      f"{finding.todo}")
     for clause in judged.clauses:
-        mark = "yes" if clause.holds else "no"
-        lines.append(f"  stages by CLI if {clause.setting} = {clause.value} ({clause.where}): "
-                     f"{mark}")
+        value = files.json_bytes(clause.value).decode().strip()
+        lines.append(f"  jobs stage by a CLI: {'yes' if clause.holds else 'no '}, by "
+                     f"{clause.setting} = {value} ({clause.where})")
     return "".join(f"{shown(line)}\n" for line in lines)
 
 

@@ -13,7 +13,8 @@ from tasks.core.graph import rooms
 from tasks.core.schema import check
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/pipelines.md", "docs/architecture.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/pipelines.md", "docs/architecture.md",
+         "docs/batch.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:

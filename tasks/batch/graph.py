@@ -7,10 +7,12 @@ from typing import Any
 
 from tasks.core.aws.paths import BatchPaths
 from tasks.core.config.settings import Aws, Batch, Config, Limits, Pipeline
+from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, perform, step
 from tasks.core.graph.verbs import for_pipelines
 from tasks.core.nextflow.environment import Inherited
+from tasks.core.nextflow.machine import this_machine
 from tasks.core.paths import PipelinePaths
 
 with deferred():
@@ -20,6 +22,7 @@ with deferred():
     from tasks.batch.lint_processes import Room
     from tasks.batch.pipeline import Staged
     from tasks.batch.preserve import PreserveSpec, preserve
+    from tasks.batch.preserve_run import RunSpec
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -68,12 +71,25 @@ def _config(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 
 
 def _preserve(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
-    at = BatchPaths(site=config.site.name, pipeline=pipeline.name)
+    """The runs are made where a smoke run can be: where an engine on this side has the images."""
+    site = config.site
+    at = BatchPaths(site=site.name, pipeline=pipeline.name)
+    built = PipelinePaths(site=site.name, pipeline=pipeline.name)
     staged = _staged(name, config, pipeline)
+    run = RunSpec(
+        profile=pipeline.profile, runtime=staged.runtime, plugins=built.plugins,
+        config=built.offline_config, data_manifest=built.data_manifest, blobs=built.of_site.blobs,
+        receipt=built.images_receipt, log=built.log(f"{name}:run"),
+        engine=Engine.of(config.environment, site.engine), authfile=site.registry.authfile,
+        configs=built.configs if pipeline.configs else None, isolation=site.isolation,
+        machine=uncompared(this_machine(config.environment))) if site.smokes else None
+    needs = [run.plugins, run.config, run.data_manifest, run.receipt, built.inputs,
+             *([run.configs] if run.configs else [])] if run else []
     return step(name, doc, preserve, PreserveSpec(
-        pipeline=pipeline.name, staged=staged, profile=_site(config)[1].profile,
+        pipeline=pipeline.name, staged=staged, profile=_site(config)[1].profile, run=run,
         config=at.config, output=at.preserve),
-        asked=True, needs=[staged.code, staged.runtime, at.config], makes=[at.preserve])
+        asked=True, needs=[staged.code, staged.runtime, at.config, *needs], makes=[at.preserve],
+        servers=site.servers if run else ())
 
 
 def _staged(name: str, config: Config, pipeline: Pipeline) -> Staged:

@@ -14,7 +14,7 @@ from typing import Any
 from tasks.batch import lint_processes, lint_rules, pipeline, settings
 from tasks.batch.lint_processes import Room
 from tasks.batch.lint_rules import ERROR, WARNING, Clause, Config, Finding, Surroundings
-from tasks.batch.pipeline import Staged
+from tasks.batch.pipeline import Pipeline, Staged
 from tasks.batch.settings import Resolved
 from tasks.core import files
 from tasks.core.errors import ConfigError, SourceError, shown
@@ -80,10 +80,8 @@ def lint(spec: LintSpec) -> str:
 def _judge(spec: LintSpec) -> Iterator[Judged]:
     with pipeline.opened(spec.staged, spec.output.parent) as opened:
         processes = lint_processes.read(opened.folder)
-        local = Resolved(config=opened.config(LOCAL),
-                         places=settings.places(opened.folder, LOCAL))
         places = settings.places(opened.folder, spec.profile)
-        around = Surroundings(mode=spec.mode, token=spec.has_token, other=local)
+        around = Surroundings(mode=spec.mode, token=spec.has_token, other=_local(opened))
         try:
             own = opened.config(spec.profile)
         except SourceError as error:
@@ -101,6 +99,15 @@ def _judge(spec: LintSpec) -> Iterator[Judged]:
             yield judge(WITH_AWS_CONFIG, Config(
                 resolved=Resolved(config=given, places={**places, **added}), around=around),
                 processes, spec.room)
+
+
+def _local(opened: Pipeline) -> Resolved | None:
+    """The config of runs on this machine; None where it doesn't resolve, so that no job runs."""
+    try:
+        config = opened.config(LOCAL)
+    except SourceError:
+        return None
+    return Resolved(config=config, places=settings.places(opened.folder, LOCAL))
 
 
 def judge(name: str, config: Config, processes: Sequence[lint_processes.Process],

@@ -264,9 +264,9 @@ def _cli_path(config: Config) -> str:
 
 def _volumes(config: Config) -> list[str]:
     """The paths in jobs of aws.batch.volumes: HOST[:JOB[:MODE]], in a list or with commas."""
-    value = config.resolved.value("aws.batch.volumes") or []
-    listed = value.split(",") if isinstance(value, str) else value
-    parts = [str(volume).strip().split(":") for volume in listed]
+    value = config.resolved.value("aws.batch.volumes")
+    listed = value if isinstance(value, list) else str(value or "").split(",")
+    parts = [str(volume).strip().split(":") for volume in listed if str(volume).strip()]
     return [(part[1] if len(part) > 1 and part[1].startswith("/") else part[0]).rstrip("/") or "/"
             for part in parts]
 

@@ -232,7 +232,8 @@ def test_a_file_that_is_not_there_leaves_no_places(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("settings", [
     {"process": "none"}, {"process": {"withName:(": {"container": "a"}}}, {"aws": []},
-    {"aws": {"batch": {"cliPath": {"a": 1}, "volumes": 7}}}, {"workDir": ["s3://x"]},
+    {"aws": {"batch": {"cliPath": {"a": 1}, "volumes": 7}}}, {"aws": {"batch": {"volumes": 7}}},
+    {"workDir": ["s3://x"]},
     {"env": "x"}, {"wave": True}, {"aws": {"client": {"endpoint": "http://["}}},
     json.loads('{"process": {"cpus": {"a": []}, "memory": [1], "executor": ["awsbatch"]}}')])
 def test_settings_of_any_kind_are_judged(settings: dict[str, Any]) -> None:

@@ -46,10 +46,12 @@ def _site(config: Config) -> tuple[Aws, Batch]:
 def _lint(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     (_, batch), site = _site(config), config.site.name
     at = BatchPaths(site=site, pipeline=pipeline.name)
+    built = PipelinePaths(site=site, pipeline=pipeline.name)
     staged, limits = _staged(name, config, pipeline), batch.limits or Limits()
     return step(name, doc, lint, LintSpec(
         pipeline=pipeline.name, staged=staged, profile=batch.profile, mode=batch.mode,
         room=Room(cpus=limits.cpus, memory=limits.memory), aws_config=at.config, output=at.lint,
+        index=built.oci_index, blobs=built.of_site.blobs,
         has_token=uncompared(bool(config.environment.get("TOWER_ACCESS_TOKEN")))),
         look=True, needs=[staged.code, staged.runtime])
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.batch import lint_processes, lint_rules, pipeline, settings
+from tasks.batch import lint_processes, lint_rules, musl, pipeline, settings
 from tasks.batch.lint_processes import Room
 from tasks.batch.lint_rules import ERROR, WARNING, Clause, Config, Finding, Surroundings
 from tasks.batch.pipeline import Pipeline, Staged
@@ -30,7 +30,9 @@ OWN, WITH_AWS_CONFIG = "its own config", "with aws.config"
 
 @dataclass(frozen=True, kw_only=True)
 class LintSpec:
-    """What batch:lint reads. `aws_config` is batch:config's, where that was made."""
+    """What batch:lint reads. `aws_config` is batch:config's, where that was made, and `index` the
+    images' layout with its `blobs`, where they are on disk.
+    """
 
     pipeline: str
     staged: Staged
@@ -39,6 +41,8 @@ class LintSpec:
     room: Room
     aws_config: Path
     output: Path
+    index: Path
+    blobs: Path
     has_token: bool = False
 
 
@@ -81,6 +85,7 @@ def _judge(spec: LintSpec) -> Iterator[Judged]:
     with pipeline.opened(spec.staged, spec.output.parent) as opened:
         processes = lint_processes.read(opened.folder)
         places = settings.places(opened.folder, spec.profile)
+        on_musl = musl.images(spec.index, spec.blobs) if spec.index.is_file() else []
         around = Surroundings(mode=spec.mode, token=spec.has_token, other=_local(opened))
         try:
             own = opened.config(spec.profile)
@@ -90,7 +95,7 @@ def _judge(spec: LintSpec) -> Iterator[Judged]:
             yield Judged(config=OWN, findings=[_no_profile(spec)])
         else:
             yield judge(OWN, Config(resolved=Resolved(config=own, places=places), around=around),
-                        processes, spec.room)
+                        processes, spec.room, on_musl)
         if spec.aws_config.is_file():
             defined = opened.folder.parent / "profile.config"
             files.write_text(defined, f"profiles {{ {spec.profile} {{}} }}\n")
@@ -98,7 +103,7 @@ def _judge(spec: LintSpec) -> Iterator[Judged]:
             added = settings.places(spec.aws_config.parent, spec.profile, spec.aws_config.name)
             yield judge(WITH_AWS_CONFIG, Config(
                 resolved=Resolved(config=given, places={**places, **added}), around=around),
-                processes, spec.room)
+                processes, spec.room, on_musl)
 
 
 def _local(opened: Pipeline) -> Resolved | None:
@@ -111,10 +116,10 @@ def _local(opened: Pipeline) -> Resolved | None:
 
 
 def judge(name: str, config: Config, processes: Sequence[lint_processes.Process],
-          room: Room) -> Judged:
+          room: Room, on_musl: Sequence[str] = ()) -> Judged:
     """Return all that the rules find, errors first."""
     findings = [finding for rule in lint_rules.RULES for finding in rule(config)]
-    findings += lint_processes.images(config, processes)
+    findings += lint_processes.images(config, processes, on_musl)
     findings += lint_processes.sizes(config, processes, room)
     return Judged(config=name, clauses=lint_rules.clauses(config),
                   findings=sorted(findings, key=lambda finding: finding.severity != ERROR))

@@ -79,7 +79,7 @@ def images(config: Config, processes: Sequence[Process], musl: Collection[str] =
            ) -> Iterator[Finding]:
     """A process without an image, one by a tag, and one on musl where a carried CLI must run.
 
-    `musl` are images that were seen to hold musl; others are judged by their names.
+    `musl` are sources and digests of images that hold it; others are judged by their names.
     """
     if not config.runs_on_batch:
         return
@@ -94,7 +94,7 @@ def images(config: Config, processes: Sequence[Process], musl: Collection[str] =
             yield Finding(rule="no-container", severity=ERROR, where=where,
                           what=f"{process.name} has no image: on Batch each job runs in one",
                           todo="give it a container, or set process.container")
-        if carried and (image in musl or ON_MUSL.search(image)):
+        if carried and (any(known in image for known in musl) or ON_MUSL.search(image)):
             yield Finding(
                 rule="musl", severity=ERROR, where=where,
                 what=f"{process.name} runs in {image}, which is built on musl: the carried CLI "

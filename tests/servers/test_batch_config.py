@@ -103,6 +103,7 @@ def linted(spec: ConfigSpec, runtime: runtimes.Runtime, **more: Any) -> list[dic
     with_defaults = {"has_token": False, "mode": spec.mode, "room": Room(), **more}
     lint_spec = LintSpec(pipeline="p", staged=staged(spec, runtime), profile="aws",
                          aws_config=spec.config, output=spec.code.with_name("lint.json"),
+                         index=spec.code.with_name("index.json"), blobs=spec.code.parent,
                          **with_defaults)
     try:
         lint(lint_spec)

@@ -27,13 +27,20 @@ UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process as its script defines it; None where it doesn't say, or only a run knows."""
+    """A process as its script defines it, with its own directives and their lines."""
 
     name: str
     file: str
     line: int
     labels: tuple[str, ...] = ()
     own: dict[str, Any] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def where(self, config: Config, directive: str, path: str) -> str:
+        """Return file:line of what it takes for a directive: the config's `path`, else its own."""
+        if path:
+            return config.resolved.where(path)
+        return f"{self.file}:{self.lines.get(directive, self.line)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +70,7 @@ def read(folder: Path, main: str = "main.nf") -> list[Process]:
                         name=definition.name, file=definition.file, line=definition.line,
                         labels=tuple(str(value) for directive in listed
                                      if directive.word == "label" for value in directive.values),
+                        lines={directive.word: directive.line for directive in listed},
                         own={directive.word: _value(directive) for directive in listed
                              if directive.word != "label"}))
     return processes
@@ -88,7 +96,7 @@ def images(config: Config, processes: Sequence[Process], musl: Collection[str] =
     for process in processes:
         value, path = config.resolved.for_process("container", process.name, process.labels,
                                                   process.own.get("container"))
-        where = config.resolved.where(path) if path else f"{process.file}:{process.line}"
+        where = process.where(config, "container", path)
         image = str(value or "").strip()
         if not image and not config.resolved.is_on("wave.enabled"):
             yield Finding(rule="no-container", severity=ERROR, where=where,
@@ -129,7 +137,7 @@ def sizes(config: Config, processes: Sequence[Process], room: Room) -> Iterator[
                 when = "" if first > most else " when it is tried again"
                 yield Finding(
                     rule="too-large", severity=WARNING if when else ERROR,
-                    where=config.resolved.where(path) if path else f"{process.file}:{process.line}",
+                    where=process.where(config, directive, path),
                     what=f"{process.name} asks for {_shown(directive, last if when else first)}"
                          f"{when}, and the environment has room for {_shown(directive, most)}: "
                          "Nextflow waits for such a job for ever",

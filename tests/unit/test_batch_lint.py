@@ -217,6 +217,8 @@ def test_processes_and_places_are_read_from_the_code(tmp_path: Path) -> None:
     assert [lint_processes.amount(sub.own[key]) for key in ("cpus", "memory")] == [
         (8, False), (4 << 30, False)]
     assert sub.labels == ("big",)
+    assert sub.where(config(), "memory", "") == "sub.nf:3"
+    assert sub.where(config(), "time", "") == "sub.nf:1"
     assert sub.own["container"] not in (None, "")
     at = places(tmp_path, "aws")
     assert at["process.queue"] == ("nextflow.config", 4)

@@ -175,6 +175,8 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("batch", "cli", "version"): "2.31.0",
     ("batch", "cli", "sha256"): "0" * 64,
     ("batch", "cli", "store", "endpoint"): "https://s3.example.org",
+    ("batch", "limits", "memory"): "15 GB",
+    ("batch", "limits", "cpus"): 4,
     ("sandbox", "network"): "10.89.99.0/30",
     ("sandbox", "interface"): "veth9",
     ("signing", "create"): False,

@@ -154,6 +154,14 @@ class Cli:
 
 
 @frozen
+class Limits:
+    """The largest job that Batch's compute environment can place: vCPUs, and bytes of memory."""
+
+    cpus: int | None = None
+    memory: Bytes | None = None
+
+
+@frozen
 class Batch:
     """How pipelines run on AWS Batch.
 
@@ -179,6 +187,7 @@ class Batch:
     parity: bool
     buckets: tuple[str, ...]
     cli: Cli | None = None
+    limits: Limits | None = None
 
 
 @frozen

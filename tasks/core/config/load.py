@@ -110,3 +110,12 @@ def _refuse_contradictions(site: Site) -> None:
                           "registry.repositories can't be kept",
                           where=f"images.carry in config/sites/{site.name}.yml",
                           todo="remove registry.repositories, or set images.carry to registry")
+    if site.batch and site.batch.mode == "carried-cli" and site.batch.cli is None:
+        raise ConfigError("nothing says which AWS CLI is carried",
+                          where=f"batch.cli in config/sites/{site.name}.yml",
+                          todo="name one by source, version and sha256, or set batch.mode to "
+                               "fusion")
+    if site.store.kms_key and site.store.encryption != "aws:kms":
+        raise ConfigError("a KMS key is only used by the encryption aws:kms",
+                          where=f"store.kms_key in config/sites/{site.name}.yml",
+                          todo="set store.encryption to aws:kms, or remove store.kms_key")

@@ -15,7 +15,7 @@ from tasks.core import files
 from tasks.core.aws.faults import explained
 from tasks.core.aws.policy import Document, same, statements
 from tasks.core.aws.session import Session
-from tasks.core.errors import AirlockError, AwsError
+from tasks.core.errors import AwsError
 from tasks.core.frozen import frozen
 from tasks.core.schema import check
 
@@ -23,16 +23,16 @@ OK, WARN, FAIL, UNKNOWN = "ok", "warn", "fail", "not known"
 APPLY = "doit aws:apply"
 PROMISES = {
     "TlsOnly": "requests without TLS are denied",
-    "EncryptedOnly": "puts that don't ask for the encryption, with its key, are denied",
+    "EncryptedOnly": "puts that don't ask for the site's encryption are denied",
     "NoOtherEncryption": "puts that ask for another encryption are denied",
     "WrittenOnce": "releases, blobs and tools can't be overwritten",
     "NoDelete": "what was pushed can't be deleted",
     "EndpointOnly": "files are reached through the VPC endpoint alone",
-    "ListByEndpointOnly": "listings are, too",
+    "ListByEndpointOnly": "listings come through the VPC endpoint alone",
     "Push": "the pushing role of the other account is let in",
-    "PushList": "and may list",
+    "PushList": "the pushing role of the other account may list",
     "Fetch": "the offline role of the other account is let in",
-    "FetchList": "and may list",
+    "FetchList": "the offline role of the other account may list",
 }
 """What each statement of our bucket policy is for, by its Sid."""
 
@@ -79,7 +79,7 @@ def _findings(bucket: Bucket, lock: Lockdown, session: Session) -> Iterator[Find
     for name, judge in _JUDGES.items():
         try:
             yield from judge(bucket.read(name), lock)
-        except AirlockError as error:
+        except AwsError as error:
             yield _unseen(name, error)
     if lock.encryption == KMS:
         yield _key(lock, session)
@@ -143,8 +143,8 @@ def _tried(policy: Document, lock: Lockdown) -> Iterator[Finding]:
                           cure=error.todo)
             return
         if decision.allowed != trial.allowed:
-            yield Finding(status=FAIL, text=f"{trial.text}: {'' if decision.allowed else 'not '}"
-                                            f"let through ({decision.reason})",
+            outcome = "let through" if decision.allowed else "denied"
+            yield Finding(status=FAIL, text=f"{trial.text}: {outcome} ({decision.reason})",
                           cure="look at the policy's other statements, then doit aws:apply")
         else:
             yield Finding(status=OK, text=f"{trial.text}: "
@@ -158,7 +158,7 @@ def _key(lock: Lockdown, session: Session) -> Finding:
     try:
         with explained(f"kms:DescribeKey {lock.kms_key}"):
             key = session.client("kms").describe_key(KeyId=lock.kms_key)["KeyMetadata"]
-    except AirlockError as error:
+    except AwsError as error:
         return _unseen("key", error)
     if key["KeyState"] != "Enabled":
         return Finding(status=FAIL, text=f"the key {lock.kms_key} is {key['KeyState']}",
@@ -174,7 +174,7 @@ def _holds(is_so: bool, text: str, otherwise: str) -> Finding:
             else Finding(status=FAIL, text=otherwise, cure=APPLY))
 
 
-def _unseen(what: str, error: AirlockError) -> Finding:
+def _unseen(what: str, error: AwsError) -> Finding:
     return Finding(status=UNKNOWN, text=f"{what}: {error.what} ({error.where})", cure=error.todo)
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tasks.aws.lockdown import FOLDERS, READ_FOLDERS, WRITTEN_ONCE, Lockdown
-from tasks.core.aws.policy import Conditions, Statement, account_of, document
+from tasks.core.aws.policy import Statement, account_of, document
+from tasks.core.errors import ConfigError
 
 OWN = "Airlock"
 """What the Sids of our statements begin with; all others are left as they are."""
@@ -71,24 +72,28 @@ def endpoint_policy(lock: Lockdown) -> dict[str, Any]:
 
 
 def key_policy(lock: Lockdown) -> dict[str, Any]:
-    """Return the key's policy: the account administers it, the two roles use it, through S3 alone.
+    """Return the key's policy: the account administers it, the roles use it, through S3 alone.
 
     A bucket key's data keys carry the bucket's ARN as their context, so the key opens nothing that
-    lies in another bucket.
+    lies in another bucket than the store's, and for jobs that of their work folder.
     """
     root = f"{lock.arn.partition(':s3:')[0]}:iam::{lock.owner}:root"
-    suffix = "com.cn" if lock.region.startswith("cn-") else "com"
-    conditions: Conditions = {"StringEquals": {
-        "kms:ViaService": f"s3.{lock.region}.amazonaws.{suffix}",
-        "kms:EncryptionContext:aws:s3:arn": lock.arn}}
+
+    def use(sid: str, roles: tuple[str, ...], actions: tuple[str, ...],
+            *buckets: str) -> Statement:
+        suffix = "com.cn" if lock.region.startswith("cn-") else "com"
+        return Statement(sid=f"{OWN}{sid}", effect="Allow", principals=roles, actions=actions,
+                         resources=("*",), conditions={"StringEquals": {
+                             "kms:ViaService": f"s3.{lock.region}.amazonaws.{suffix}",
+                             "kms:EncryptionContext:aws:s3:arn": list(buckets)}})
+
+    both = ("kms:Decrypt", "kms:GenerateDataKey")
     return document([
         Statement(sid=f"{OWN}Administer", effect="Allow", principals=(root,),
                   actions=KEY_ADMINISTRATION, resources=("*",)),
-        Statement(sid=f"{OWN}Push", effect="Allow", principals=(lock.role("online"),),
-                  actions=("kms:Decrypt", "kms:GenerateDataKey"), resources=("*",),
-                  conditions=conditions),
-        Statement(sid=f"{OWN}Fetch", effect="Allow", principals=(lock.role("offline"),),
-                  actions=("kms:Decrypt",), resources=("*",), conditions=conditions)])
+        use("Push", (lock.role("online"),), both, lock.arn),
+        use("Fetch", (lock.role("offline"),), ("kms:Decrypt",), lock.arn),
+        *([use("Jobs", lock.jobs, both, *lock.job_buckets)] if lock.jobs else [])])
 
 
 def _transport(lock: Lockdown) -> Iterator[Statement]:
@@ -119,7 +124,14 @@ def _encryption(lock: Lockdown) -> Iterator[Statement]:
 
 
 def _unchanging(lock: Lockdown) -> Iterator[Statement]:
-    """S3 User Guide, "Enforce conditional writes": a part of an upload creates no object yet."""
+    """S3 User Guide, "Enforce conditional writes": a part of an upload creates no object yet.
+
+    ConfigError where the store is set not to ask for that: its own pushes would be denied.
+    """
+    if not lock.conditional:
+        raise ConfigError("a locked down bucket takes no release that isn't written conditionally",
+                          where="store.conditional: none",
+                          todo="remove store.conditional: AWS can write where nothing is alone")
     yield Statement(
         sid=f"{OWN}WrittenOnce", effect="Deny", principals=("*",), actions=("s3:PutObject",),
         resources=lock.objects(WRITTEN_ONCE),

@@ -40,24 +40,23 @@ def _bucket(name: str, doc: str, action: Callable[[BucketSpec], str], site: Site
 
 def _spec(site: Site, aws: Aws) -> BucketSpec:
     return BucketSpec(layout=AwsPaths(site=site.name), aws=aws, store_endpoint=site.store.endpoint,
-                      lock=_lockdown(site, aws, work=site.batch.work if site.batch else None,
-                                     work_days=aws.work_days))
+                      lock=_lockdown(site, aws, work_days=aws.work_days))
 
 
 def _policies(site: Site, aws: Aws) -> Task:
     at = AwsPaths(site=site.name)
-    names = POLICIES if site.store.encryption == "aws:kms" else POLICIES[:-1]
+    names = POLICIES if site.store.kms_key else POLICIES[:-1]
     spec = policies.PoliciesSpec(layout=at, lock=_lockdown(site, aws), names=names)
     return step("aws:policies", "the policies of bucket, roles, endpoint and key, as files",
                 policies.write_policies, spec, makes=[at.policy(name) for name in names],
                 asked=True)
 
 
-def _lockdown(site: Site, aws: Aws, *, work: str | None = None,
-              work_days: int | None = None) -> Lockdown:
-    """What the site wants of its bucket; the documents hang on nothing of work/."""
+def _lockdown(site: Site, aws: Aws, *, work_days: int | None = None) -> Lockdown:
+    """What the site wants of its bucket; the documents don't hang on how long work/ is kept."""
     store = site.store
     return Lockdown(url=store.url, region=store.region or aws.region, account=aws.account or "",
                     encryption=store.encryption or "none", kms_key=store.kms_key,
-                    vpc_endpoints=aws.vpc_endpoint, roles=aws.roles, work=work,
-                    work_days=work_days)
+                    vpc_endpoints=aws.vpc_endpoint, roles=aws.roles,
+                    work=site.batch.work if site.batch else None,
+                    work_days=work_days, conditional=store.is_conditional)

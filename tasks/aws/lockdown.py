@@ -29,6 +29,7 @@ class Lockdown:
     """A bucket and what holds of it, as the site's settings say.
 
     `account` is the bucket's; an empty one is not known yet. `work` is Batch's work folder.
+    `conditional` says whether the store asks to write only where nothing is.
     """
 
     url: str
@@ -40,6 +41,7 @@ class Lockdown:
     roles: AwsRoles | None = None
     work: str | None = None
     work_days: int | None = None
+    conditional: bool = True
 
     @property
     def bucket(self) -> str:
@@ -78,9 +80,23 @@ class Lockdown:
         if given is None:
             raise ConfigError("the policies need to know the roles", where=f"aws.roles.{name}",
                               todo="set aws.roles.online and aws.roles.offline to names or ARNs")
-        if given.startswith("arn:"):
-            return given
-        return f"arn:{partition(self.region)}:iam::{self.owner}:role/{given}"
+        return self._role_arn(given)
+
+    def _role_arn(self, name: str) -> str:
+        if name.startswith("arn:"):
+            return name
+        return f"arn:{partition(self.region)}:iam::{self.owner}:role/{name}"
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The roles of Batch's jobs, if the site names any."""
+        return tuple(map(self._role_arn, self.roles.jobs)) if self.roles else ()
+
+    @property
+    def job_buckets(self) -> tuple[str, ...]:
+        """The ARNs of the buckets that Batch's jobs work with."""
+        work = urlsplit(self.work or self.url).netloc
+        return tuple(dict.fromkeys((self.arn, f"arn:{partition(self.region)}:s3:::{work}")))
 
     @property
     def owner(self) -> str:

@@ -146,13 +146,5 @@ def _lines(plan: Plan) -> Sequence[str]:
 
 def _words(change: Change) -> str:
     """What a setting is, and what it would be, in a few words."""
-    if change.name == "policy":
-        current = [str(statement["Sid"]) for statement in wanted.own_statements(change.current)]
-        new = [str(statement["Sid"]) for statement in wanted.own_statements(change.wanted)]
-        return f"{', '.join(current) or 'none of ours'} → {', '.join(new)}" if change.differs else (
-            ", ".join(new))
-    if change.name == "lifecycle":
-        rules = ", ".join(wanted.rule_ids(change.wanted))
-        before = ", ".join(wanted.rule_ids(change.current)) or "none"
-        return f"{before} → {rules}" if change.differs else rules
-    return f"{change.current} → {change.wanted}" if change.differs else f"{change.current}"
+    current, new = (wanted.words(change.name, value) for value in (change.current, change.wanted))
+    return f"{current} → {new}" if change.differs else current

@@ -38,12 +38,12 @@ def write_policies(spec: PoliciesSpec) -> str:
     if spec.lock.role("online") == spec.lock.role("offline"):
         raise ConfigError("one role is both online and offline, so offline hosts could "
                           "push", where="aws.roles", todo="give each side a role of its own")
-    made = {name: check_policy(DOCUMENTS[name][1](spec.lock), DOCUMENTS[name][0])
-            for name in spec.names}
+    policies = {name: check_policy(DOCUMENTS[name][1](spec.lock), DOCUMENTS[name][0])
+                for name in spec.names}
     _see_that_they_hold(spec.lock)
-    for name, policy in made.items():
+    for name, policy in policies.items():
         files.write_json(spec.layout.policy(name), policy)
-    return f"{len(made)} policies in {spec.layout.root}: {', '.join(made)}"
+    return f"{len(policies)} policies in {spec.layout.root}: {', '.join(policies)}"
 
 
 def _see_that_they_hold(lock: Lockdown) -> None:
@@ -52,6 +52,6 @@ def _see_that_they_hold(lock: Lockdown) -> None:
     for trial in trials(lock):
         decision = trial.decide(bucket, endpoint if trial.through_endpoint else None)
         if decision.allowed != trial.allowed:
-            raise AwsError(f"by these policies, {trial.text}: "
-                           f"{'' if decision.allowed else 'not '}let through ({decision.reason})",
+            outcome = "let through" if decision.allowed else "denied"
+            raise AwsError(f"by these policies, {trial.text}: {outcome} ({decision.reason})",
                            where="aws:policies", todo="look at aws.roles and aws.vpc_endpoint")

@@ -47,55 +47,72 @@ class Trial:
 
 def trials(lock: Lockdown) -> Iterator[Trial]:
     """Yield the trials of a bucket whose roles are known."""
-    online, offline = lock.role("online"), lock.role("offline")
-    pushes, fetches = online_role(lock), offline_role(lock)
+    yield from _pushing(lock)
+    yield from _fetching(lock)
+    yield from _guarding(lock)
 
-    def trial(text: str, who: str, identity: Document, action: str, key: str | None, *,
-              allowed: bool, **context: str | None) -> Trial:
-        resource = lock.arn if key is None else f"{lock.arn}/{lock.prefix}{key}"
-        return Trial(text=text, identity=identity, allowed=allowed, access=Access(
-            principal=who, action=action, resource=resource, owner=lock.owner,
-            context=_context(lock, who, action, context)))
 
-    prefix = f"{lock.prefix}releases/hello/"
-    once = {"if_none_match": "*"}
-    yield trial("the pushing role puts a release", online, pushes, "s3:PutObject", RELEASE,
-                allowed=True, **once)
-    yield trial("it replaces a pointer", online, pushes, "s3:PutObject", POINTER, allowed=True)
-    yield trial("it reads back", online, pushes, "s3:GetObject", RELEASE, allowed=True)
-    yield trial("it lists", online, pushes, "s3:ListBucket", None, allowed=True, prefix=prefix)
-    yield trial("it learns that a file is missing", online, pushes, "s3:ListBucket", None,
-                allowed=True)
-    yield trial("it lists what isn't the store's", online, pushes, "s3:ListBucket", None,
-                allowed=False, prefix="elsewhere/")
-    yield trial("the offline role gets a release", offline, fetches, "s3:GetObject", RELEASE,
-                allowed=True)
-    yield trial("it lists", offline, fetches, "s3:ListBucket", None, allowed=True, prefix=prefix)
-    yield trial("the offline role puts", offline, fetches, "s3:PutObject", RELEASE,
-                allowed=False, **once)
-    yield trial("the pushing role overwrites a release", online, ANYTHING, "s3:PutObject", RELEASE,
-                allowed=False)
-    yield trial("it deletes one", online, ANYTHING, "s3:DeleteObject", RELEASE, allowed=False)
-    yield trial("it deletes a version", online, ANYTHING, "s3:DeleteObjectVersion", RELEASE,
-                allowed=False)
-    yield trial("anybody gets a file without TLS", offline, ANYTHING, "s3:GetObject", RELEASE,
-                allowed=False, tls="false")
-    stranger = f"arn:{partition(lock.region)}:iam::{STRANGER}:role/anybody"
-    yield trial("another account gets a file", stranger, ANYTHING, "s3:GetObject", RELEASE,
-                allowed=False)
+def _pushing(lock: Lockdown) -> Iterator[Trial]:
+    """What the pushing role's own policy and the bucket's must let it do, or not."""
+    put, listing = ("s3:PutObject", RELEASE), ("s3:ListBucket", None)
+    trial = _Asker(lock, "the pushing role", lock.role("online"), online_role(lock))
+    yield trial("puts a release", *put, allowed=True, once="*")
+    yield trial("replaces a pointer", "s3:PutObject", POINTER, allowed=True)
+    yield trial("reads back what it put", "s3:GetObject", RELEASE, allowed=True)
+    yield trial("lists releases", *listing, allowed=True, prefix=f"{lock.prefix}releases/hello/")
+    yield trial("learns that a file is missing", *listing, allowed=True)
+    yield trial("lists what isn't the store's", *listing, allowed=False, prefix="elsewhere/")
     if lock.encryption != "none":
-        yield trial("the pushing role puts without encryption", online, pushes, "s3:PutObject",
-                    RELEASE, allowed=False, sse=None, **once)
+        yield trial("puts without encryption", *put, allowed=False, once="*", sse=None)
+
+
+def _fetching(lock: Lockdown) -> Iterator[Trial]:
+    trial = _Asker(lock, "the offline role", lock.role("offline"), offline_role(lock))
+    yield trial("gets a release", "s3:GetObject", RELEASE, allowed=True)
+    yield trial("lists releases", "s3:ListBucket", None, allowed=True,
+                prefix=f"{lock.prefix}releases/hello/")
+    yield trial("puts a release", "s3:PutObject", RELEASE, allowed=False, once="*")
+
+
+def _guarding(lock: Lockdown) -> Iterator[Trial]:
+    """What the bucket denies whatever a role's own policy allows, and what it must not deny."""
+    trial = _Asker(lock, "the pushing role, were it allowed all,", lock.role("online"), ANYTHING)
+    yield trial("overwrites a release", "s3:PutObject", RELEASE, allowed=False)
+    yield trial("deletes a release", "s3:DeleteObject", RELEASE, allowed=False)
+    yield trial("deletes a version of one", "s3:DeleteObjectVersion", RELEASE, allowed=False)
+    trial = _Asker(lock, "the offline role, were it allowed all,", lock.role("offline"), ANYTHING)
+    yield trial("gets a file without TLS", "s3:GetObject", RELEASE, allowed=False, tls="false")
     if lock.vpc_endpoints:
-        yield trial("a file is got past the VPC endpoint", offline, ANYTHING, "s3:GetObject",
-                    RELEASE, allowed=False, vpce=None)
-        yield trial("a file is got through another endpoint", offline, ANYTHING, "s3:GetObject",
-                    RELEASE, allowed=False, vpce=OTHER_ENDPOINT)
+        yield trial("gets a file past the VPC endpoint", "s3:GetObject", RELEASE, allowed=False,
+                    vpce=None)
+        yield trial("gets a file through another endpoint", "s3:GetObject", RELEASE,
+                    allowed=False, vpce=OTHER_ENDPOINT)
+    account = f"arn:{partition(lock.region)}:iam::"
+    trial = _Asker(lock, "another account", f"{account}{STRANGER}:role/anybody", ANYTHING)
+    yield trial("gets a file", "s3:GetObject", RELEASE, allowed=False)
     for admin in lock.admins:
-        yield trial("the administrator deletes a release", admin, ANYTHING, "s3:DeleteObject",
-                    RELEASE, allowed=True)
-    yield trial("the account's administrators take the policy back", f"{online}-admin", ANYTHING,
-                "s3:PutBucketPolicy", None, allowed=True, vpce=None)
+        trial = _Asker(lock, "the administrator", admin, ANYTHING)
+        yield trial("deletes a release", "s3:DeleteObject", RELEASE, allowed=True)
+    trial = _Asker(lock, "an administrator of the account, from anywhere,",
+                   f"{account}{lock.owner}:role/anybody", ANYTHING)
+    yield trial("takes the policy back", "s3:PutBucketPolicy", None, allowed=True, vpce=None)
+
+
+class _Asker:
+    """Makes the trials of one role."""
+
+    def __init__(self, lock: Lockdown, name: str, role: str, identity: Document) -> None:
+        self._lock, self._name, self._role, self._identity = lock, name, role, identity
+
+    def __call__(self, deed: str, action: str, key: str | None, *, allowed: bool,
+                 **special: str | None) -> Trial:
+        """Return the trial of one action on a key, or on the bucket."""
+        lock = self._lock
+        resource = lock.arn if key is None else f"{lock.arn}/{lock.prefix}{key}"
+        return Trial(text=f"{self._name} {deed}", identity=self._identity, allowed=allowed,
+                     access=Access(principal=self._role, action=action, resource=resource,
+                                   owner=lock.owner,
+                                   context=_context(lock, self._role, action, special)))
 
 
 def _context(lock: Lockdown, who: str, action: str,
@@ -110,6 +127,6 @@ def _context(lock: Lockdown, who: str, action: str,
     if action == "s3:PutObject":
         sse = special.get("sse", None if lock.encryption == "none" else lock.encryption)
         values |= {"s3:objectcreationoperation": "true",
-                   "s3:if-none-match": special.get("if_none_match"), ENCRYPTION: sse,
+                   "s3:if-none-match": special.get("once"), ENCRYPTION: sse,
                    f"{ENCRYPTION}-aws-kms-key-id": lock.kms_key if sse == KMS else None}
     return {key: value for key, value in values.items() if value is not None}

@@ -39,6 +39,23 @@ def differs(name: str, current: Any, value: Any) -> bool:
     return bool(current != value)
 
 
+def words(name: str, value: Any) -> str:
+    """Return a setting's value in a few words, for a person."""
+    if name == "public access":
+        return ", ".join(flag for flag in PUBLIC_ACCESS if (value or {}).get(flag)) or "open"
+    if name == "encryption":
+        algorithm, key, bucket_key = _default(value)
+        return f"{algorithm or 'as AWS has it'}{f' with {key}' if key else ''}" + (
+            ", a bucket key" if bucket_key else "")
+    if name == "lifecycle":
+        return ", ".join(str(rule.get("ID", "without ID"))
+                         for rule in (value or {}).get("Rules", [])) or "none"
+    if name == "policy":
+        return ", ".join(str(statement["Sid"]) for statement in own_statements(value)) or (
+            "none of ours")
+    return str(value or "never set")
+
+
 def own_statements(policy: Document | None) -> list[Mapping[str, Any]]:
     """Return those of a bucket policy's statements that are ours."""
     return [statement for statement in statements(policy or {})
@@ -99,11 +116,6 @@ def _own_rules(lock: Lockdown) -> list[dict[str, Any]]:
         {"ID": f"{OWN_RULE}work-markers", "Status": "Enabled", "Filter": work,
          "Expiration": {"ExpiredObjectDeleteMarker": True}},
     ]
-
-
-def rule_ids(lifecycle: Any) -> list[str]:
-    """Return the IDs of a lifecycle's rules."""
-    return [str(rule.get("ID", "without ID")) for rule in (lifecycle or {}).get("Rules", [])]
 
 
 def rules_missing(lifecycle: Any, lock: Lockdown) -> list[str]:

@@ -50,6 +50,8 @@ class Rules:
     endpoint: Document | None = None
     key: tuple[str, Document] | None = None
     asked: list[tuple[Access, bool]] = field(default_factory=list)
+    encryption: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By what each object is encrypted, or each upload's parts, which the real server can't do."""
 
     def policies(self, access: Access) -> Policies:
         """The policies that have a say in one access."""
@@ -76,8 +78,6 @@ class PolicyFront(Server):
         super().__init__(Handler, tls=tls)
         self.rules, self.behind, self.vpce, self.tls = rules, behind, vpce, tls
         self.pool = urllib3.PoolManager(maxsize=16)
-        self.uploads: dict[str, dict[str, str]] = {}
-        """Of each upload in parts what it asked for; AWS weighs its parts by that."""
 
 
 class Handler(Quiet):
@@ -133,13 +133,18 @@ class Handler(Quiet):
             if upload:
                 return "s3:AbortMultipartUpload", {}
             return "s3:DeleteObjectVersion" if "versionId" in query else "s3:DeleteObject", {}
-        asked = self.server.uploads.get(upload, {}) if upload else {
-            f"s3:{name}": value for name in (SSE, f"{SSE}-aws-kms-key-id")
-            if (value := self.headers.get(name))}
+        # AWS weighs the parts of an upload by what its begin asked for (inferred).
+        asked = {f"s3:{name}": value for name, value in (
+            self.server.rules.encryption.get(upload, {}) if upload else self._asked()).items()}
         once = self.headers.get("If-None-Match")
         makes = "partNumber" not in query and "uploads" not in query
         return "s3:PutObject", {**asked, **({"s3:if-none-match": once} if once else {}),
                                 "s3:objectcreationoperation": str(makes).lower()}
+
+    def _asked(self) -> dict[str, str]:
+        """What a request says of encryption."""
+        return {name.lower(): value for name, value in self.headers.items()
+                if name.lower().startswith(SSE)}
 
     def _of_key(self, action: str, query: Mapping[str, str]) -> tuple[str, ...]:
         """What S3 does with the KMS key on the caller's behalf; a part needs both."""
@@ -179,16 +184,24 @@ class Handler(Quiet):
                     resource=f"arn:aws:s3:::{bucket}", context=self._context(caller))):
                 self._deny("nothing may be listed")
                 return
-        self._remember(address.query, response.data)
-        self._answer(response.status, dict(response.headers), response.data)
+        encryption = self._encryption(address.path, dict(parse_qsl(
+            address.query, keep_blank_values=True)), response) if response.status == 200 else {}
+        self._answer(response.status, {**response.headers, **encryption}, response.data)
 
-    def _remember(self, query: str, data: bytes) -> None:
-        if self.command == "POST" and query.startswith("uploads"):
-            match = re.search(rb"<UploadId>([^<]+)</UploadId>", data)
-            assert match, data
-            self.server.uploads[match[1].decode()] = {
-                f"s3:{name}": value for name in (SSE, f"{SSE}-aws-kms-key-id")
-                if (value := self.headers.get(name))}
+    def _encryption(self, path: str, query: Mapping[str, str],
+                    response: urllib3.BaseHTTPResponse) -> dict[str, str]:
+        """What S3 says of an object's encryption, in its answers to all that is about one."""
+        known = self.server.rules.encryption
+        if "uploads" in query:
+            match = re.search(rb"<UploadId>([^<]+)</UploadId>", response.data)
+            assert match, response.data
+            known[match[1].decode()] = self._asked()
+            return self._asked()
+        if "uploadId" in query:
+            known[path] = known.get(query["uploadId"], {})
+        elif self.command == "PUT":
+            known[path] = self._asked()
+        return known.get(path, {})
 
     def _deny(self, reason: str, code: str = "AccessDenied") -> None:
         data = f"<Error><Code>{code}</Code><Message>{reason}</Message></Error>".encode()

@@ -9,6 +9,7 @@ import contextlib
 import copy
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,13 +57,13 @@ class Site:
     def at(self, who: str, way: str = "endpoint") -> StoreAt:
         """The store as somebody sees it by one way; the credentials are theirs from here on."""
         self.monkeypatch.setenv("AWS_ACCESS_KEY_ID", who)
-        return StoreAt(url="s3://carried/some/prefix", endpoint=self.ways[way].url, region=REGION)
+        return StoreAt(url="s3://carried/some/prefix", endpoint=self.ways[way].url, region=REGION,
+                       encryption="aws:kms", kms_key=KEY)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[buckets.Gateway]:
     with buckets.gateway(tmp_path_factory.mktemp("s3")) as gateway:
-        (gateway.root / "carried").mkdir()
         yield gateway
 
 
@@ -75,6 +76,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, P
 def site(server: buckets.Gateway, certificate: tuple[Path, Path, Path], tmp_path: Path,
          monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.chdir(tmp_path)
+    shutil.rmtree(server.root / "carried", ignore_errors=True)
+    (server.root / "carried").mkdir()
     ca, *pair = certificate
     monkeypatch.setenv("AWS_CA_BUNDLE", str(ca))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not weighed")
@@ -82,7 +85,7 @@ def site(server: buckets.Gateway, certificate: tuple[Path, Path, Path], tmp_path
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     lock = Lockdown(url="s3://carried/some/prefix", region=REGION, account=OWNER,
-                    vpc_endpoints=(VPCE,),
+                    vpc_endpoints=(VPCE,), encryption="aws:kms", kms_key=KEY,
                     roles=AwsRoles(online="online", offline="offline", admin="admin"))
     at = AwsPaths(site="here")
     names = tuple(DOCUMENTS)
@@ -233,7 +236,7 @@ def stored(site: Site, key: str = RELEASE, data: bytes = b"first") -> Path:
     """A file that is in the bucket already, as its server has it on the disk."""
     path = site.root / "some/prefix" / key
     path.unlink(missing_ok=True)
-    at = dataclasses.replace(site.at(buckets.ACCESS), region="us-east-1",
+    at = dataclasses.replace(site.at(buckets.ACCESS), region="us-east-1", encryption=None,
                              endpoint=site.ways["plain"].behind)
     with site.monkeypatch.context() as patch:
         patch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
@@ -241,16 +244,21 @@ def stored(site: Site, key: str = RELEASE, data: bytes = b"first") -> Path:
     return path
 
 
+SSE = "x-amz-server-side-encryption"
+ENCRYPTED = {SSE: "aws:kms", f"{SSE}-aws-kms-key-id": KEY}
+ONCE = {**ENCRYPTED, "if-none-match": "*"}
+
+
 @pytest.mark.parametrize(("who", "way", "method", "headers", "status"), [
     ("offline", "endpoint", "GET", {}, 200),
     ("offline", "plain", "GET", {}, 403), ("offline", "internet", "GET", {}, 403),
     ("offline", "other endpoint", "GET", {}, 403), ("stranger", "endpoint", "GET", {}, 403),
-    ("stranger", "internet", "GET", {}, 403), ("offline", "endpoint", "PUT", {}, 403),
+    ("stranger", "internet", "GET", {}, 403), ("offline", "endpoint", "PUT", ONCE, 403),
     ("offline", "endpoint", "DELETE", {}, 403), ("online", "endpoint", "DELETE", {}, 403),
-    ("all-mighty", "endpoint", "DELETE", {}, 403), ("online", "endpoint", "PUT", {}, 403),
-    ("all-mighty", "endpoint", "PUT", {}, 403),
-    ("online", "endpoint", "PUT", {"if-none-match": "*"}, 412),
-    ("online", "plain", "PUT", {"if-none-match": "*"}, 403),
+    ("all-mighty", "endpoint", "DELETE", {}, 403), ("online", "endpoint", "PUT", ENCRYPTED, 403),
+    ("all-mighty", "endpoint", "PUT", ENCRYPTED, 403),
+    ("online", "endpoint", "PUT", ONCE, 412), ("online", "plain", "PUT", ONCE, 403),
+    ("online", "internet", "PUT", ONCE, 403), ("stranger", "endpoint", "PUT", ONCE, 403),
     ("admin", "internet", "GET", {}, 403),  # the key isn't the administrator's to use
     ("admin", "plain", "DELETE", {}, 403), ("admin", "internet", "DELETE", {}, 204),
 ])
@@ -260,6 +268,24 @@ def test_who_may_do_what_by_which_way(site: Site, who: str, way: str, method: st
     assert ask(site, who, way, method, body=b"other", headers=headers) == status
     if method != "GET" and status != 204:
         assert path.read_bytes() == b"first"
+
+
+@pytest.mark.parametrize(("headers", "status"), [
+    (ENCRYPTED, 200), ({}, 403), ({SSE: "AES256"}, 403), ({SSE: "aws:kms"}, 403),
+    ({**ENCRYPTED, f"{SSE}-aws-kms-key-id": f"{KEY}2"}, 403)])
+def test_only_a_put_with_the_right_encryption_gets_in(site: Site, headers: dict[str, str],
+                                                      status: int) -> None:
+    key = f"releases/{status}-{len(headers)}/current.json"
+    assert ask(site, "online", "endpoint", "PUT", key, body=b"x", headers=headers) == status
+    assert (site.root / "some/prefix" / key).exists() == (status == 200)
+
+
+def test_a_push_that_asks_for_no_encryption_says_what_to_set(site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"x")
+    at = dataclasses.replace(site.at("online"), encryption=None, kms_key=None)
+    with pytest.raises(StoreError, match="access is denied"):
+        open_store(at).put(f"blobs/sha256/{files.sha256(path)}/f", path, files.sha256(path))
 
 
 def test_a_blob_is_never_replaced_and_the_push_says_so(site: Site, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tasks.aws.policies import DOCUMENTS, PoliciesSpec, write_policies
 from tasks.aws.trials import trials
 from tasks.aws.wanted import differs, wanted
 from tasks.core.aws.conditions import matches
+from tasks.core.aws.evaluate import Access, Policies, decide
 from tasks.core.aws.paths import AwsPaths
 from tasks.core.aws.policy import statements
 from tasks.core.aws.policy_grammar import check_policy
@@ -98,7 +99,8 @@ def test_another_encryption_or_key_is_denied_everywhere_and_none_at_all_below_wo
 
 
 def test_a_listing_past_the_endpoint_is_denied() -> None:
-    listing = next(trial for trial in trials(FULL) if trial.text == "it lists")
+    listing = next(trial for trial in trials(FULL)
+                   if trial.text == "the pushing role lists releases")
     context = {key: value for key, value in listing.access.context.items()
                if key != "aws:sourcevpce"}
     past = dataclasses.replace(listing, access=dataclasses.replace(listing.access,
@@ -165,7 +167,7 @@ def test_statements_and_rules_of_others_stay_and_old_ones_of_ours_go() -> None:
 
 @pytest.mark.parametrize(("change", "expected"), [
     ({"url": "/srv/store"}, "store is a folder"), ({"account": ""}, "account"),
-    ({"roles": None}, "know the roles")])
+    ({"roles": None}, "know the roles"), ({"conditional": False}, "written conditionally")])
 def test_what_the_documents_need_is_asked_for(change: dict[str, Any], expected: str,
                                               tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                               ) -> None:
@@ -200,7 +202,23 @@ def test_one_role_for_both_sides_is_refused(tmp_path: Path,
                                     names=tuple(DOCUMENTS)))
 
 
-def test_a_documents_of_another_partition_name_it() -> None:
+@pytest.mark.parametrize(("context", "service", "expected"), [
+    ("arn:aws:s3:::scratch", "s3", True), ("arn:aws:s3:::carried", "s3", True),
+    ("arn:aws:s3:::elsewhere", "s3", False), ("arn:aws:s3:::scratch", "ebs", False)])
+def test_jobs_use_the_key_for_their_own_buckets_alone(context: str, service: str,
+                                                      expected: bool) -> None:
+    lock = dataclasses.replace(FULL, work="s3://scratch/work", roles=dataclasses.replace(
+        ROLES, jobs=("batch-instance",)))
+    policy = check_policy(documents.key_policy(lock), "key")
+    access = Access(principal="arn:aws:iam::111122223333:role/batch-instance", resource=KEY,
+                    action="kms:GenerateDataKey", owner="111122223333", context={
+                        "kms:viaservice": f"{service}.us-west-2.amazonaws.com",
+                        "kms:encryptioncontext:aws:s3:arn": context})
+    assert decide(access, Policies(resource=policy)).allowed is expected
+    assert not decide(access, Policies(resource=documents.key_policy(FULL))).allowed
+
+
+def test_the_documents_of_another_partition_name_it() -> None:
     lock = dataclasses.replace(FULL, region="cn-north-1", kms_key=KEY.replace(":aws:", ":aws-cn:"))
     for kind, make in DOCUMENTS.values():
         policy = check_policy(copy.deepcopy(make(lock)), kind)

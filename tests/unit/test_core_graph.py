@@ -211,6 +211,8 @@ ALONG: dict[tuple[str, ...], dict[tuple[str, ...], Any]] = {
     ("store", "kms_key"): {("store", "encryption"): "aws:kms"},
     ("aws", "roles", "online"): {("aws", "roles", "offline"): "reads"},
     ("aws", "roles", "offline"): {("aws", "roles", "online"): "writes"},
+    ("aws", "roles", "jobs"): {("aws", "roles", "online"): "writes",
+                               ("aws", "roles", "offline"): "reads"},
     ("aws", "roles", "admin"): {("aws", "roles", "online"): "writes",
                                 ("aws", "roles", "offline"): "reads"},
 }

@@ -113,12 +113,14 @@ class AwsRoles:
     """Who works with the store, as names of roles or ARNs.
 
     `online` pushes, `offline` fetches. `admin` may clean up: the bucket's rules against deleting,
-    overwriting and other networks leave that one out.
+    overwriting and other networks leave that one out. `jobs` run on Batch with files that the
+    store's KMS key encrypts.
     """
 
     online: str
     offline: str
     admin: str | None = None
+    jobs: OneOrSeveral = ()
 
 
 @frozen

@@ -122,6 +122,14 @@ def test_a_store_that_never_encrypts_so_is_refused_before_a_file_is_sent(
         assert server.count("PUT", "blobs/") == 0
 
 
+def test_a_put_whose_answer_names_another_encryption_ends_there(tmp_path: Path) -> None:
+    with odd_bucket(Ways(encryption="AES256"), probed=Ways()) as server:
+        store = open_store(store_at(server, encryption="aws:kms"))
+        with pytest.raises(StoreError, match="did not encrypt a file as it was asked to"):
+            store.put_bytes("releases/hello/current.json", b"1")
+        assert server.count("HEAD", "current.json") == 0
+
+
 def test_a_put_whose_answer_is_silent_is_asked_for(tmp_path: Path) -> None:
     with odd_bucket(Ways(encryption="silent")) as server:
         send(open_store(store_at(server, encryption="AES256")), [upload(tmp_path)])

@@ -225,5 +225,7 @@ def test_a_server_that_fails_for_now_is_not_called_one_that_refuses(
         return 503, "SlowDown"
 
     monkeypatch.setattr("tests.kit.odd_bucket.Handler._refusal", busy)
-    with odd_bucket(Ways()) as server, pytest.raises(StoreError, match="refused: SlowDown"):
-        send(open_store(store_at(server)), [upload(tmp_path)])
+    with odd_bucket(Ways()) as server:
+        with pytest.raises(StoreError, match="refused: SlowDown"):
+            send(open_store(store_at(server)), [upload(tmp_path)])
+        assert server.count("PUT") == 4  # the attempts of one request

@@ -25,6 +25,13 @@ def proteins(words):
         yield accession, name or None
 
 
+def at(base, accession):
+    """The base without a slash at its end; FetchError where none was given."""
+    if not base:
+        raise FetchError(f"no file was given for {accession}, and no --base to fetch it from")
+    return base.rstrip("/")
+
+
 def fetch(url, *, retries, timeout):
     """The bytes at a URL; a server that is away or overloaded is asked again, `retries` times."""
     for attempt in range(retries + 1):

@@ -14,11 +14,11 @@ workflow CHROMAPIPE {
 
     FETCH_PDB(
         ch_proteins.map { chromosome, rows -> [chromosome, ids(rows, 'structure'), given(rows, 'structure')] },
-        params.structures_base
+        params.structures_base ?: ''
     )
     FETCH_ANNOTATIONS(
         ch_proteins.map { chromosome, rows -> [chromosome, ids(rows, 'annotation'), given(rows, 'annotation')] },
-        params.annotations_base
+        params.annotations_base ?: ''
     )
     COMPUTE_PHYSICAL(FETCH_PDB.out.structures)
     COMPILE(COMPUTE_PHYSICAL.out.tables.join(FETCH_ANNOTATIONS.out.table))

@@ -87,13 +87,14 @@ def _check_pipelines(wanted: Sequence[str], of_site: Sequence[str], root: Path, 
     There, `prod:fetch` says whether the store has a release of it, signed for that name.
     """
     if role == "prod":
-        for name in wanted:
+        for name in map(str, wanted):
             if not PIPELINE.fullmatch(name):
                 raise ConfigError(f"{name!r} is no name of a pipeline", where="pipeline=NAME",
                                   todo=f"those of the site: {', '.join(of_site)}")
         return
     known = sorted({path.stem for path in (root / "config/pipelines").glob("*.yml")})
-    _check_names(wanted, known, kind="pipeline", show="config/pipelines/<pipeline>.yml")
+    _check_names([*map(str, wanted)], known, kind="pipeline",
+                 show="config/pipelines/<pipeline>.yml")
 
 
 def _refuse_other_tool(variables: Mapping[str, str], path: Path) -> None:

@@ -13,7 +13,7 @@ process FETCH_ANNOTATIONS {
 
     script:
     """
-    fetch_annotations --base '${base}' --given given --retries ${params.fetch_retries} \\
+    fetch_annotations ${base ? "--base '${base}'" : ''} --given given --retries ${params.fetch_retries} \\
         --timeout ${params.fetch_timeout} --out annotations.tsv ${proteins.join(' ')}
     """
 

@@ -13,7 +13,7 @@ process FETCH_PDB {
 
     script:
     """
-    fetch_pdb --base '${base}' --given given --retries ${params.fetch_retries} \\
+    fetch_pdb ${base ? "--base '${base}'" : ''} --given given --retries ${params.fetch_retries} \\
         --timeout ${params.fetch_timeout} --out structures ${proteins.join(' ')}
     """
 

@@ -164,6 +164,8 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("aws", "region"): "eu-central-1",
     ("aws", "endpoint"): "https://aws.example.org",
     ("batch", "mode"): "fusion",
+    ("batch", "limits", "memory"): "15 GB",
+    ("batch", "limits", "cpus"): 4,
     ("sandbox", "network"): "10.89.99.0/30",
     ("sandbox", "interface"): "veth9",
     ("signing", "create"): False,

@@ -92,6 +92,14 @@ class Aws:
 
 
 @frozen
+class Limits:
+    """The largest job that Batch's compute environment can place: vCPUs, and bytes of memory."""
+
+    cpus: int | None = None
+    memory: Bytes | None = None
+
+
+@frozen
 class Batch:
     """How pipelines run on AWS Batch.
 
@@ -104,6 +112,7 @@ class Batch:
     queue: str
     environment: str
     work: str
+    limits: Limits | None = None
 
 
 @frozen

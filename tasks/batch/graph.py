@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tasks.batch import trials_graph
 from tasks.core.aws.paths import BatchPaths
 from tasks.core.config.settings import Aws, Batch, Config, Limits, Pipeline
 from tasks.core.graph.deferred import deferred, uncompared
@@ -30,6 +31,7 @@ def tasks(config: Config) -> Iterator[Task]:
         "batch:config": ("the settings of the profile for Batch, and a patch", _config),
         "batch:preserve": ("whether all other profiles are as they were", _preserve),
     })
+    yield from trials_graph.tasks(config, _site(config)[1])
     yield _diagnose("batch:diagnose", "what a log or a status reason says: cause and cure")
 
 

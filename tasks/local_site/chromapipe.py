@@ -1,4 +1,4 @@
-"""What the internet offers chromapipe's test: structures and annotations of proteins of chr21.
+"""What the internet offers chromapipe's test: structures and annotations of a few proteins.
 
 2BEG (amyloid beta, of APP) is real, out of Debian's python-biopython-doc; other structures and all
 annotations are made here, and say so. Names, genes and lengths are those of UniProt.
@@ -24,6 +24,7 @@ class Protein:
     `length` is in residues, `mass` in daltons, of the whole protein.
     """
 
+    chromosome: str
     accession: str
     gene: str
     name: str
@@ -34,14 +35,24 @@ class Protein:
 
 
 PROTEINS = (
-    Protein(accession="P05067", gene="APP", name="Amyloid-beta precursor protein", length=770,
-            mass=86943, location="Cell membrane", pattern=None),
-    Protein(accession="P00441", gene="SOD1", name="Superoxide dismutase [Cu-Zn]", length=154,
-            mass=15936, location="Cytoplasm", pattern="C" + "CEEEEEEEECC" * 8 + "HHHHHHC"),
-    Protein(accession="P04271", gene="S100B", name="Protein S100-B", length=92, mass=10713,
-            location="Cytoplasm", pattern="C" + "HHHHHHHHHHHHHHHHHHCCCC" * 4 + "C"),
-    Protein(accession="P04080", gene="CSTB", name="Cystatin-B", length=98, mass=11140,
-            location="Cytoplasm", pattern="CC" + "H" * 18 + "CCEEEEEEEEEECCCC" * 4 + "C"),
+    Protein(chromosome="chr21", accession="P05067", gene="APP", length=770, mass=86943,
+            name="Amyloid-beta precursor protein", location="Cell membrane",
+            pattern=None),
+    Protein(chromosome="chr21", accession="P00441", gene="SOD1", length=154, mass=15936,
+            name="Superoxide dismutase [Cu-Zn]", location="Cytoplasm",
+            pattern="C" + "CEEEEEEEECC" * 8 + "HHHHHHC"),
+    Protein(chromosome="chr21", accession="P04271", gene="S100B", length=92, mass=10713,
+            name="Protein S100-B", location="Cytoplasm",
+            pattern="C" + "HHHHHHHHHHHHHHHHHHCCCC" * 4 + "C"),
+    Protein(chromosome="chr21", accession="P04080", gene="CSTB", length=98, mass=11140,
+            name="Cystatin-B", location="Cytoplasm",
+            pattern="CC" + "H" * 18 + "CCEEEEEEEEEECCCC" * 4 + "C"),
+    Protein(chromosome="chr22", accession="P02144", gene="MB", length=154, mass=17184,
+            name="Myoglobin", location="Cytoplasm",
+            pattern="CC" + "HHHHHHHHHHHHHHHHCCCC" * 7 + "C"),
+    Protein(chromosome="chr22", accession="P09382", gene="LGALS1", length=135, mass=14716,
+            name="Galectin-1", location="Secreted",
+            pattern="C" + "EEEEEEEECCCC" * 11 + "CC"),
 )
 
 
@@ -61,7 +72,7 @@ def fill(plan: Plan) -> None:
         _write(folder / f"annotations/{protein.accession}.json",
                files.json_bytes(_annotation(protein)))
         base = "https://data.hello.example.org/chromapipe"
-        rows.append(f"chr21,{protein.accession},{base}/structures/{name},"
+        rows.append(f"{protein.chromosome},{protein.accession},{base}/structures/{name},"
                     f"{base}/annotations/{protein.accession}.json")
     _write(folder / "proteins.csv", "\n".join([*rows, ""]).encode())
 

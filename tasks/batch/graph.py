@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tasks.batch import infra_graph
+from tasks.batch import infra_graph, trials_graph
 from tasks.core.aws.paths import BatchPaths, BatchSitePaths
 from tasks.core.config.settings import Aws, Batch, Cli, Config, Limits, Pipeline, Site
 from tasks.core.engine.address import Engine
@@ -45,6 +45,7 @@ def tasks(config: Config) -> Iterator[Task]:
     if config.site.batch is not None:
         yield from _host(config, config.site, config.site.batch)
     yield from infra_graph.tasks(config)
+    yield from trials_graph.tasks(config, _site(config)[1])
     yield _diagnose("batch:diagnose", "what a log or a status reason says: cause and cure")
 
 

@@ -102,6 +102,8 @@ def test_what_a_site_may_say_of_its_store(project: Path, keys: dict[str, Any], f
     if fits:
         store = load({}).site.store
         assert {name: getattr(store, name) for name in keys} == keys
+        offline = load({}).site.offline.store  # which only reads, from a folder here
+        assert {getattr(offline, name) for name in keys} == {None}
         return
     with pytest.raises(ConfigError, match=r"kms_key|encryption|checksums|conditional"):
         load({})

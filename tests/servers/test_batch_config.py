@@ -252,7 +252,7 @@ def test_a_profile_that_changes_is_named(made: ConfigSpec, runtime: runtimes.Run
     batch_config.make(made)
     monkeypatch.setattr("tasks.batch.preserve.with_profile",
                         lambda text, *_: f"{text}\nincludeConfig '{INCLUDED}'\n")
-    with pytest.raises(SourceError, match="other profiles change"):
+    with pytest.raises(SourceError, match="runs without the profile change"):
         preserved(made, runtime)
     answer = read_json(made.code.with_name("preserve.json"), "preserve")
     standard = next(profile for profile in answer["profiles"] if profile["profile"] == "standard")

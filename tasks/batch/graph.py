@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tasks.core.aws.paths import BatchPaths
-from tasks.core.config.settings import Aws, Batch, Config, Limits, Pipeline
+from tasks.batch import infra_graph, trials_graph
+from tasks.core.aws.paths import BatchPaths, BatchSitePaths
+from tasks.core.config.settings import Aws, Batch, Cli, Config, Limits, Pipeline, Site
 from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, perform, step
 from tasks.core.graph.verbs import for_pipelines
+from tasks.core.net import urls
+from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.machine import this_machine
 from tasks.core.paths import PipelinePaths
 
 with deferred():
+    from tasks.batch import cli, cli_aws, explore, host
+    from tasks.batch.cli_aws import Zip
     from tasks.batch.config import ConfigSpec, make
     from tasks.batch.diagnose import DiagnoseSpec, diagnose
     from tasks.batch.lint import LintSpec, lint
@@ -23,6 +28,10 @@ with deferred():
     from tasks.batch.pipeline import Staged
     from tasks.batch.preserve import PreserveSpec, preserve
     from tasks.batch.preserve_run import RunSpec
+
+AWS_CLI = "https://awscli.amazonaws.com/awscli-exe-linux-{machine}-{version}.zip"
+"""Where AWS publishes a version of its CLI."""
+MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -33,6 +42,10 @@ def tasks(config: Config) -> Iterator[Task]:
         "batch:config": ("the settings of the profile for Batch, and a patch", _config),
         "batch:preserve": ("whether all other profiles are as they were", _preserve),
     })
+    if config.site.batch is not None:
+        yield from _host(config, config.site, config.site.batch)
+    yield from infra_graph.tasks(config)
+    yield from trials_graph.tasks(config, _site(config)[1])
     yield _diagnose("batch:diagnose", "what a log or a status reason says: cause and cure")
 
 
@@ -113,3 +126,46 @@ def _diagnose(name: str, doc: str) -> Task:
 def _with_words(name: str, action: Any, _: Any, words: Sequence[str], as_json: bool) -> Any:
     """Perform a step with the words behind its name: the spec's files, which no graph knows."""
     return perform(name, action, DiagnoseSpec(files=tuple(words), as_json=as_json))
+
+
+def _host(config: Config, site: Site, batch: Batch) -> Iterator[Task]:
+    """What instances are started with; the CLI that they get, where one is carried."""
+    at = BatchSitePaths(site=site.name)
+    carried = batch.cli if batch.mode == "carried-cli" else None
+    if carried:
+        yield from _cli(config, site, at, carried)
+        yield _explore(config, site, at)
+    store = carried.store if carried else None
+    spec = host.HostSpec(mode=batch.mode, region=site.aws.region if site.aws else "", at=at,
+                         sent_to=store or site.store, read_from=store or site.offline.store)
+    yield step("batch:host", "user data of the instances, and the AWS CLI that they get", host.make,
+               spec, needs=[at.cli, at.cli_manifest, at.cli_signature] if carried else [],
+               makes=[at.userdata, *([at.cli_receipt] if carried else [])])
+
+
+def _cli(config: Config, site: Site, at: BatchSitePaths, carried: Cli) -> Iterator[Task]:
+    yield step("batch:cli", "the AWS CLI that instances get", cli.make, cli.CliSpec(
+        platform=site.platform, version=carried.version, zip=_zip(config, site, carried),
+        bundle=at.cli, manifest=at.cli_manifest), makes=[at.cli, at.cli_manifest])
+    yield step("batch:cli:sign", "its digest, signed", cli.sign, cli.SignCliSpec(
+        manifest=at.cli_manifest, signing=site.signing), needs=[at.cli_manifest],
+        makes=[at.cli_signature], keeps=[site.signing.public], servers=site.packages)
+
+
+def _zip(config: Config, site: Site, carried: Cli) -> Zip | None:
+    """AWS's own CLI, where it is that which is carried."""
+    if carried.version is None or carried.sha256 is None:
+        return None
+    published = AWS_CLI.format(machine=MACHINES[site.platform], version=carried.version)
+    return cli_aws.Zip(reached_at=urls.mapped(published, site.hosts.urls), sha256=carried.sha256,
+                       network=Network.of(config))
+
+
+def _explore(config: Config, site: Site, at: BatchSitePaths) -> Task:
+    return step("batch:explore", "what jobs do without a CLI, without its CA, and with both",
+                explore.explore, explore.ExploreSpec(
+                    bundle=at.cli, manifest=at.cli_manifest, output=at.explore,
+                    region=site.aws.region if site.aws else "",
+                    engine=Engine.of(config.environment, site.engine)),
+                needs=[at.cli, at.cli_manifest], makes=[at.explore], asked=True,
+                servers=site.servers)

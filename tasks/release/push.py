@@ -13,7 +13,7 @@ from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
 from tasks.core.store.interface import Store, Stored
-from tasks.core.store.send import Upload, send
+from tasks.core.store.send import Upload, refuse_lost, send
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions
 from tasks.core.trust.promotions import Promotion
@@ -144,8 +144,7 @@ def _point(store: Store, promotion: Promotion) -> Stored:
         store.put_bytes(key, data)
         held = store.head(key)
         if held != wanted:
-            raise IntegrityError(f"the store does not hold what was sent: {held}, sent {wanted}",
-                                 where=f"{store.url}: {key}", todo="run this again")
+            raise refuse_lost(held, wanted, f"{store.url}: {key}")
     return wanted
 
 
@@ -155,13 +154,21 @@ def known(receipt: Path, at: StoreAt) -> list[Stored]:
         before = read_json(receipt, "push-receipt")
     except ConfigError:
         return []
-    return [Stored(**held) for held in before["objects"]] if before["store"] == at.url else []
+    if before["store"] != at.url or not _encryption(at).items() <= before.items():
+        return []
+    return [Stored(**held) for held in before["objects"]]
+
+
+def _encryption(at: StoreAt) -> dict[str, str]:
+    """What a receipt says of encryption: that its objects have what the site asks for."""
+    return {name: value for name, value in (("encryption", at.encryption),
+                                            ("kms_key", at.kms_key)) if at.encrypts and value}
 
 
 def write_receipt(path: Path, part: str, at: StoreAt, stored: Iterable[Stored]) -> None:
     """What the store holds of a part, as read back from it."""
     files.write_json(path, {
-        "store": at.url, "part": part,
+        "store": at.url, "part": part, **_encryption(at),
         "objects": [{"key": held.key, "size": held.size, "sha256": held.sha256,
                      **({"tag": held.tag} if held.tag else {})}
                     for held in sorted(stored, key=lambda held: held.key)]})

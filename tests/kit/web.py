@@ -46,16 +46,16 @@ class Quiet(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """A server on a free port of loopback, whose clients may hang up.
+    """A server on a port of loopback, 0 being a free one, whose clients may hang up.
 
     `tls` are certificate and key; without them it speaks plain HTTP.
     """
 
     daemon_threads = True
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler], *,
+    def __init__(self, handler: type[BaseHTTPRequestHandler], *, port: int = 0,
                  tls: tuple[Path, Path] | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
+        super().__init__(("127.0.0.1", port), handler)
         self.scheme = "https" if tls else "http"
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

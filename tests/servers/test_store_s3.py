@@ -106,6 +106,22 @@ def test_a_large_file_goes_in_parts_each_checked(at: StoreAt, tmp_path: Path) ->
     assert store.head("blobs/other/large") is None
 
 
+@pytest.mark.parametrize("single", [2**20, 2**30], ids=["in parts", "at once"])
+def test_a_blob_that_another_push_brought_is_done_and_a_damaged_one_is_replaced(
+        at: StoreAt, tmp_path: Path, single: int) -> None:
+    path, digest = write(tmp_path / "f", b"%d" % single * 2**20)
+    store = S3Store(at, single=single, part=5 * 2**20)
+    key = f"blobs/sha256/{digest}/f"
+    store.put(key, path, digest)
+    before = store.head(key)
+    store.put(key, path, digest)
+    after = store.head(key)
+    assert (before, before and before.tag) == (after, after and after.tag)
+    open_store(at).put_bytes(key, b"damaged")
+    store.put(key, path, digest)
+    assert store.head(key) == Stored(key=key, size=path.stat().st_size, sha256=digest)
+
+
 def test_a_large_release_is_never_replaced(at: StoreAt, tmp_path: Path) -> None:
     path, digest = write(tmp_path / "large", bytes(6 * 2**20))
     store = S3Store(at, single=2**20, part=5 * 2**20)

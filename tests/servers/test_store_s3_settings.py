@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from tasks.core.config.settings import StoreAt
-from tasks.core.errors import StoreError
+from tasks.core.errors import HostError, StoreError
 from tasks.core.store import s3_client
 from tasks.core.store.interface import Stored
 from tasks.core.store.store import open_store
+from tasks.data.bucket import Buckets
 from tests.kit import tls
-from tests.kit.web import Quiet, Server, running
+from tests.kit.web import Quiet, Server, near, running
 
 CA_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 PAGE = b"<html><br>Bad gateway"
@@ -150,8 +151,36 @@ def test_a_private_ca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable:
             head(server.url)
         monkeypatch.setenv(variable, str(ca))
         assert head(server.url) == HELD
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "nothing"))
-    with pytest.raises(StoreError, match="trusted certificates can't be read"):
+    broken = tmp_path / "broken"
+    broken.write_text("no certificate")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(broken))
+    with pytest.raises(StoreError, match="trusted certificates can't be read") as caught:
+        head(server.url)
+    assert str(broken) in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "ca_bundle"])
+def test_a_missing_file_of_cas_is_named_with_who_names_it(
+        server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    missing = tmp_path / "missing.pem"
+    if variable == "ca_bundle":
+        profile(tmp_path, f"ca_bundle = {missing}")
+        monkeypatch.setenv("AWS_PROFILE", "named")
+    else:
+        monkeypatch.setenv(variable, str(missing))
+    with pytest.raises(HostError, match=f"missing; {variable}") as caught:
+        head(server.url)
+    assert str(missing) in str(caught.value)
+    with pytest.raises(HostError, match=str(missing)):
+        Buckets({"reads": server.url}, near()).look("s3://reads/key")
+
+
+def test_a_missing_file_that_openssl_passes_over_is_named(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, certificate, key = tls.certificates(tmp_path / "tls")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    with recording((certificate, key)) as server, pytest.raises(
+            StoreError, match=r"not trusted by .*SSL_CERT_FILE \(.*missing\.pem, which is missing"):
         head(server.url)
 
 

@@ -14,6 +14,7 @@ from tasks.core.schema import check
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", "docs/pipelines.md", "docs/architecture.md",
+         "docs/aws.md", "docs/decisions/what-a-bucket-denies.md",
          "docs/batch.md"]
 
 
@@ -32,6 +33,14 @@ def test_the_configurations_that_are_shown_fit_their_schemas(page: str, schema: 
     assert shown
     for text in shown:
         check(yaml.safe_load(text), schema, where=page)
+
+
+def test_what_a_site_says_of_its_bucket_fits_the_schema() -> None:
+    site = yaml.safe_load(blocks("README.md", "yaml")[0])
+    fragments = blocks("docs/aws.md", "yaml")
+    assert fragments
+    for text in fragments:
+        check({**site, **yaml.safe_load(text)}, "site", where="docs/aws.md")
 
 
 @pytest.mark.parametrize("page", PAGES)

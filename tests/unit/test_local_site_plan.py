@@ -160,7 +160,7 @@ def test_a_layer_depends_on_content_alone(content: dict[str, bytes | str]) -> No
 
 @pytest.mark.parametrize("form", ["oci", "index"])
 def test_a_layout_holds_what_it_names(tmp_path: Path, form: str) -> None:
-    image = images.Image(repository="quay.io/a/b", tag="1", form=form, layer=images.about("b"))
+    image = images.Image(repository="quay.io/a/b", tag="1", form=form, layers=(images.about("b"),))
     images.write_layout(tmp_path, image, {"bin/sh": b"#!"})
     blobs = tmp_path / "blobs/sha256"
     assert {files.sha256(path) for path in blobs.iterdir()} == {

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.core.errors import HostError
 from tasks.core.net import bounds
 from tasks.core.net.inner_addresses import Inside
 from tasks.core.net.pools import CONNECT_TIMEOUT, TIMEOUT, Pools
@@ -18,10 +19,31 @@ if TYPE_CHECKING:
 
 
 def ca_bundle(session: Any) -> str | None:
-    """The file or folder of CAs that botocore's session names (AWS_CA_BUNDLE, or `ca_bundle` in
-    ~/.aws/config), else the one that requests would take; None for the system's."""
-    named: str | None = session.get_config_variable("ca_bundle")
-    return named or os.environ.get("REQUESTS_CA_BUNDLE")
+    """Return the file or folder of CAs that botocore's session names (AWS_CA_BUNDLE, `ca_bundle`
+    in ~/.aws/config), else the one that requests would take; None for the system's.
+
+    HostError where it isn't there: the errors of botocore and OpenSSL don't name the file.
+    """
+    for name, path in (("AWS_CA_BUNDLE", os.environ.get("AWS_CA_BUNDLE")),
+                       ("ca_bundle in ~/.aws/config", session.get_scoped_config().get("ca_bundle")),
+                       ("REQUESTS_CA_BUNDLE", os.environ.get("REQUESTS_CA_BUNDLE"))):
+        if path:
+            if not Path(path).exists():
+                raise HostError(f"the file of trusted certificates is missing; {name} names it",
+                                where=path,
+                                todo=f"put the CA's certificates there (PEM), or correct {name}")
+            return str(path)
+    return None
+
+
+def trusted(ca: str | None) -> str:
+    """Return in words which CAs are trusted. A missing SSL_CERT_FILE OpenSSL passes over silently.
+    """
+    if ca:
+        return ca
+    own = [f"{name} ({path}{'' if Path(path).exists() else ', which is missing'})"
+           for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if (path := os.environ.get(name))]
+    return " and ".join(own) or "this system's own"
 
 
 def pool(url: str, ca: str | None, *, connections: int) -> urllib3.PoolManager:

@@ -63,7 +63,7 @@ class FolderStore:
             except OSError as error:
                 raise self._fault(error, key) from error
             writer = stack.enter_context(files.atomic(path))
-            take(iter(lambda: reader.read(files.CHUNK), b""), writer, most=most,
+            take(iter(lambda: reader.read(files.CHUNK), b""), writer.write, most=most,
                  where=f"{self.url}: {key}")
 
     def list(self, prefix: str) -> Sequence[str]:

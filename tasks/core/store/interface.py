@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 from tasks.core import nofollow
 from tasks.core.errors import IntegrityError, StoreError
@@ -22,13 +22,15 @@ MAX_LISTED = 100_000
 class Stored:
     """What the store says of one key. `sha256` is None where it tells no such checksum.
 
-    `tag` is a bucket's entity tag, which other bytes under the key would change.
+    `tag` is a bucket's entity tag, which other bytes under the key would change. `fault` is what
+    is wrong with the file though its bytes are right: another encryption than the site wants.
     """
 
     key: str
     size: int
     sha256: str | None
     tag: str | None = field(default=None, compare=False)
+    fault: str | None = None
 
 
 class Store(Protocol):
@@ -64,14 +66,31 @@ class Store(Protocol):
         """Size and tag of those keys that are there; None where asking for each is no slower."""
 
 
-def take(chunks: Iterable[bytes], writer: IO[bytes], *, most: int, where: str) -> int:
-    """Write what comes of a file; its bytes. IntegrityError once there are more than `most`."""
+def difference(held: Stored | None, wanted: Stored) -> str:
+    """Return in words how what a store holds under a key differs from what it should hold."""
+    if held is None:
+        return "nothing is there"
+    if held.size != wanted.size:
+        return f"{held.size} bytes are there, not {wanted.size}"
+    if held.sha256 is None:
+        return "the store tells no SHA-256 of it"
+    if held.sha256 != wanted.sha256:
+        return f"its SHA-256 there is {held.sha256}, not {wanted.sha256}"
+    return held.fault or "nothing"
+
+
+def take(chunks: Iterable[bytes], write: Callable[[bytes], object], *, most: int,
+         where: str) -> int:
+    """Hand on what comes of a file, and return how many bytes that was.
+
+    IntegrityError once there are more than `most`.
+    """
     size = 0
     for chunk in chunks:
         size += len(chunk)
         if size > most:
             raise nofollow.too_large(most, where)
-        writer.write(chunk)
+        write(chunk)
     return size
 
 
@@ -99,3 +118,8 @@ def is_immutable(key: str) -> bool:
     parts = key.split("/")
     depth = {"tool": 2, "releases": 3}.get(parts[0])
     return depth is not None and len(parts) > depth and not key.endswith(".sig")
+
+
+def is_blob(key: str) -> bool:
+    """Whether a key is named by its file's digest: other bytes under it are damage."""
+    return key.startswith("blobs/sha256/")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import os.path
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import partial
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
@@ -15,11 +15,35 @@ from xml.sax.saxutils import escape
 
 from tasks.core import files
 from tasks.core.config.settings import StoreAt
-from tasks.core.errors import IntegrityError, StoreError
+from tasks.core.errors import AirlockError, StoreError
 from tasks.core.parsing import whole_number
-from tasks.core.store.interface import Stored, is_immutable, refuse_changed, take, within
+from tasks.core.process_shared import Shared
+from tasks.core.store.interface import (
+    Stored,
+    difference,
+    is_blob,
+    is_immutable,
+    take,
+    within,
+)
+from tasks.core.store.s3_bodies import file_body, file_parts
+from tasks.core.store.s3_checksums import (
+    CHECKSUM,
+    checksum_headers,
+    kept_sha256,
+    part_headers,
+    upload_headers,
+    wants_checksum,
+)
 from tasks.core.store.s3_client import Body, Bucket, Request, Response, texts
-from tasks.core.store.s3_faults import Refusal, explain
+from tasks.core.store.s3_encryption import (
+    ALGORITHM,
+    encryption_fault,
+    encryption_headers,
+    refuse_other_encryption,
+)
+from tasks.core.store.s3_faults import Refusal
+from tasks.core.store.s3_probe import PROBE, Kept, probe, refused_checksums
 
 MAX_SINGLE = 5 * 10**9
 """The largest file that goes in one PutObject, in bytes (S3 allows 5 GiB)."""
@@ -33,7 +57,8 @@ MAX_HEADS = 50
 MAX_PAGES = 5000
 """Pages of a listing, 1,000 keys each; a server may go on without end."""
 
-CHECKSUM = "x-amz-checksum-sha256"
+_probed = Shared()
+"""What a store's probe showed, once for each store of a process."""
 
 
 class S3Store:
@@ -43,22 +68,42 @@ class S3Store:
     sent with its own, and the file's stands in the object's metadata; the file is hashed once more
     while the parts are, and the upload is abandoned if it differs. Files are read as they are
     sent, so each transfer holds no more than a block in memory.
+
+    A server that keeps no checksums has the SHA-256 in the metadata of each object, which is read
+    in full and hashed where its bytes have to be known. Before the first put of a process a
+    probe shows which promises the server keeps.
     """
 
     def __init__(self, at: StoreAt, *, single: int = MAX_SINGLE, part: int = PART_SIZE) -> None:
         self.url = at.url.rstrip("/")
+        self._at = at
         self._prefix = urlsplit(at.url).path.strip("/")
         self._single, self._part = single, part
         self._bucket = Bucket(at)
         self._bucket_exists = False
+        self._kept: Kept | AirlockError | None = None
+        self._lock = threading.Lock()
+        self._sent: set[str] = set()
 
     def _key(self, key: str) -> str:
         files.inside(Path(), key)
         return f"{self._prefix}/{key}" if self._prefix else key
 
+    def _promises(self) -> Kept:
+        """What the probe showed, before the first put; StoreError where a promise isn't kept."""
+        with self._lock:
+            if self._kept is None:
+                try:
+                    self._kept = _probed.once(self._at, lambda: probe(
+                        self._bucket, self._key(PROBE), self._at))
+                except AirlockError as error:
+                    self._kept = error
+        if isinstance(self._kept, AirlockError):
+            raise self._kept
+        return self._kept
+
     def head(self, key: str) -> Stored | None:
-        response = self._bucket.ask(Request(method="HEAD", key=self._key(key), accept=(403, 404),
-                                            headers={"x-amz-checksum-mode": "ENABLED"}))
+        response = self._head(key, wants_checksum(self._at))
         if response.status in (403, 404):
             # The answer to HEAD has no body, so no error code: a listing says which it is.
             if response.status == 403 or not self._bucket_exists:
@@ -66,52 +111,130 @@ class S3Store:
                 self._bucket_exists = True
             if response.status == 404:
                 return None
-            raise explain(Refusal(status=403), self._bucket.where(key))
+            raise self._bucket.explain(Refusal(status=403), self._key(key))
         size = whole_number(response.headers.get("Content-Length", ""))
         if size is None:
             raise StoreError("the store doesn't say how large a file is",
                              where=self._bucket.where(self._key(key)),
                              todo="look at who answers at store.endpoint")
         return Stored(key=key, size=size, tag=response.headers.get("ETag"),
-                      sha256=_sha256(response.headers.get(CHECKSUM, ""),
-                                     response.headers.get("x-amz-meta-sha256")))
+                      sha256=(kept_sha256(response.headers) if self._at.has_checksums
+                              else self._hash(key, size)),
+                      fault=self._encryption_fault(key, response))
+
+    def _head(self, key: str, headers: Mapping[str, str]) -> Response:
+        def ask(headers: Mapping[str, str]) -> Response | Refusal:
+            return self._bucket.answer(Request(method="HEAD", key=self._key(key), headers=headers,
+                                               accept=(403, 404)))
+
+        response = ask(headers)
+        if isinstance(response, Refusal):
+            if headers and response.is_unsupported and isinstance(ask({}), Response):
+                raise refused_checksums(response, self._bucket.where(self._key(key)))
+            raise self._bucket.explain(response, self._key(key))
+        return response
+
+    def _hash(self, key: str, size: int) -> str:
+        """The SHA-256 of an object's bytes, of which there may be `size`."""
+        digest = hashlib.sha256()
+        with contextlib.closing(self._bucket.stream(self._key(key))) as response:
+            take(self._bucket.blocks(response, key), digest.update, most=size,
+                 where=f"{self.url}: {key}")
+        return digest.hexdigest()
+
+    def _encryption_fault(self, key: str, answer: Response) -> str | None:
+        """What is wrong with an object's encryption. What was sent has the key that the probe got.
+
+        What was there before may have the key that an alias stood for then.
+        """
+        resolved = self._promises().kms_key if key in self._sent else None
+        return encryption_fault(self._at, answer.headers, resolved)
 
     def put(self, key: str, path: Path, sha256: str) -> str | None:
+        self._promises()
         size = path.stat().st_size
         if size > self._single:
             self._put_parts(key, path, sha256)
             return None
-        body = Body(read=partial(_read, path, 0, size), size=size, sha256=sha256)
-        return self._put(key, body)
+        return self._put(key, file_body(path, size, sha256))
 
     def put_bytes(self, key: str, data: bytes) -> None:
+        self._promises()
         self._put(key, Body.of(data))
 
     def _put(self, key: str, body: Body) -> str | None:
-        """Send an object whole; its tag, if the server says that it has checked the bytes."""
-        response = self._bucket.ask(Request(method="PUT", key=self._key(key), body=body,
-                                            headers={**_checked(body), **_only_once(key)}))
+        """Send an object whole; its tag, if the server says that it has checked the bytes.
+
+        And where an encryption was asked for, that it has used it.
+        """
+        headers = {**checksum_headers(body, self._at), **encryption_headers(self._at)}
+        response = self._create(key, body.sha256, lambda condition, accept: self._bucket.ask(
+            Request(method="PUT", key=self._key(key), body=body, headers={**headers, **condition},
+                    accept=accept)))
+        if response is None or not self._is_encrypted(key, response):
+            return None
         return (response.headers.get("ETag") if response.headers.get(CHECKSUM) == body.checksum
                 else None)
+
+    def _is_encrypted(self, key: str, answer: Response) -> bool:
+        """Whether the answer to a put names the encryption; StoreError if it names another."""
+        self._sent.add(key)
+        fault = self._encryption_fault(key, answer)
+        if fault and ALGORITHM in answer.headers:
+            raise refuse_other_encryption(fault, self._bucket.where(self._key(key)))
+        return fault is None
+
+    def _create(self, key: str, sha256: str,
+                ask: Callable[[Mapping[str, str], tuple[int, ...]], Response]) -> Response | None:
+        """Make an object, by a request with some headers; None where its bytes are there already.
+
+        What never changes is only made where nothing is: a bucket's policy may demand that. Where
+        another push was quicker with a blob, or an answer was lost, its bytes are the same; a
+        damaged one is replaced if the bucket lets it.
+        """
+        if is_immutable(key) and not self._at.is_conditional and self.head(key) is not None:
+            raise self._bucket.explain(Refusal(status=412), self._key(key))
+        if not (self._at.is_conditional and (is_immutable(key) or is_blob(key))):
+            return ask({}, ())
+        response = ask({"if-none-match": "*"}, (412,) if is_blob(key) else ())
+        if response.status != 412:
+            return response
+        held = self.head(key)
+        if held is not None and held.sha256 == sha256 and not held.fault:
+            return None
+        response = ask({}, (403,))
+        if response.status == 403:
+            differs = held and difference(held, replace(held, sha256=sha256, fault=None))
+            raise StoreError("the store holds this file otherwise, and the bucket doesn't let it "
+                             f"be replaced: {differs}", where=self._bucket.where(self._key(key)),
+                             todo="have the bucket's administrator look at it and remove it")
+        return response
 
     def _put_parts(self, key: str, path: Path, sha256: str) -> None:
         def ask(method: str, **more: Any) -> Response:
             return self._bucket.ask(Request(method=method, key=self._key(key), **more))
 
         begun = ask("POST", query={"uploads": ""}, headers={
-            "x-amz-checksum-algorithm": "SHA256", "x-amz-meta-sha256": sha256})
+            **upload_headers(sha256, self._at), **encryption_headers(self._at)})
         upload = dict(texts(self._bucket.parse(begun.data, key))).get("UploadId", "")
         try:
+            self._is_encrypted(key, begun)
             parts = []
-            for number, body in enumerate(_parts(path, self._part, sha256), start=1):
+            for number, body in enumerate(file_parts(path, self._part, sha256), start=1):
                 sent = ask("PUT", query={"partNumber": str(number), "uploadId": upload},
-                           headers=_checked(body), body=body)
+                           headers=part_headers(body, self._at), body=body)
+                checksum = (f"<ChecksumSHA256>{body.checksum}</ChecksumSHA256>"
+                            if self._at.has_checksums else "")
                 tag = escape(sent.headers.get("ETag", ""))
-                parts.append(f"<Part><PartNumber>{number}</PartNumber><ChecksumSHA256>"
-                             f"{body.checksum}</ChecksumSHA256><ETag>{tag}</ETag></Part>")
+                parts.append(f"<Part><PartNumber>{number}</PartNumber>{checksum}"
+                             f"<ETag>{tag}</ETag></Part>")
             data = f"<CompleteMultipartUpload>{''.join(parts)}</CompleteMultipartUpload>".encode()
-            ended = ask("POST", query={"uploadId": upload}, headers=_only_once(key),
-                        body=Body.of(data))
+            ended = self._create(key, sha256, lambda headers, accept: ask(
+                "POST", query={"uploadId": upload}, headers=headers, body=Body.of(data),
+                accept=accept))
+            if ended is None:
+                ask("DELETE", query={"uploadId": upload})
+                return
             result = self._bucket.parse(ended.data, key)
             if result.tag.rpartition("}")[2] == "Error":  # found once 200 was under way
                 raise StoreError(f"the store did not put the parts together: "
@@ -125,7 +248,8 @@ class S3Store:
     def get(self, key: str, path: Path, *, most: int) -> None:
         with contextlib.closing(self._bucket.stream(self._key(key))) as response, \
                 files.atomic(path) as writer:
-            take(self._bucket.blocks(response, key), writer, most=most, where=f"{self.url}: {key}")
+            take(self._bucket.blocks(response, key), writer.write, most=most,
+                 where=f"{self.url}: {key}")
 
     def list(self, prefix: str) -> Sequence[str]:
         root = f"{self._prefix}/" if self._prefix else ""
@@ -173,58 +297,3 @@ class S3Store:
                 entry["Key"] = unquote_plus(entry["Key"])
         token = fields.get("NextContinuationToken")
         return entries, token if fields.get("IsTruncated") == "true" else None
-
-
-def _read(path: Path, start: int, size: int) -> bytes | Iterator[bytes]:
-    """`size` bytes of a file from `start` on: all at once where they are few, else block by block.
-    """
-    if size <= files.CHUNK:
-        with path.open("rb") as reader:
-            reader.seek(start)
-            return reader.read(size)
-    return _blocks(path, start, size)
-
-
-def _blocks(path: Path, start: int, size: int) -> Iterator[bytes]:
-    with path.open("rb", buffering=0) as reader:
-        reader.seek(start)
-        while size > 0:
-            block = reader.read(min(size, files.CHUNK))
-            if not block:
-                raise IntegrityError("a file became shorter while it was sent", where=path,
-                                     todo="remove it, so that the step that makes it runs again")
-            size -= len(block)
-            yield block
-
-
-def _parts(path: Path, part: int, sha256: str) -> Iterator[Body]:
-    """The parts of a file; IntegrityError after the last one unless all have its SHA-256."""
-    whole, size = hashlib.sha256(), path.stat().st_size
-    for start in range(0, size, part):
-        length = min(part, size - start)
-        digest = hashlib.sha256()
-        for block in _blocks(path, start, length):
-            whole.update(block)
-            digest.update(block)
-        yield Body(read=partial(_read, path, start, length), size=length,
-                   sha256=digest.hexdigest())
-    refuse_changed(whole.hexdigest(), sha256, path)
-
-
-def _checked(body: Body) -> dict[str, str]:
-    """Have the server check a body; some keep the checksum only where its algorithm is named."""
-    return {CHECKSUM: body.checksum, "x-amz-sdk-checksum-algorithm": "SHA256"}
-
-
-def _only_once(key: str) -> dict[str, str]:
-    return {"if-none-match": "*"} if is_immutable(key) else {}
-
-
-def _sha256(checksum: str, noted: str | None) -> str | None:
-    """The SHA-256 that the server checked, or where the file came in parts, the one noted."""
-    if "-" in checksum:
-        return noted
-    try:
-        return base64.b64decode(checksum, validate=True).hex() or None
-    except ValueError:
-        return None

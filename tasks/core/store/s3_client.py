@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 from tasks.core import files
 from tasks.core.config.settings import StoreAt
-from tasks.core.errors import StoreError
+from tasks.core.errors import AirlockError, StoreError
 from tasks.core.net import bounds, s3_http
 from tasks.core.store import s3_faults
 from tasks.core.store.interface import THREADS
@@ -94,6 +94,7 @@ class Bucket:
         self.url, self.region, self._credentials, ca_bundle = _resolve(at, self.where(""))
         self._host = urlsplit(self.url).netloc
         self._pool = _pool(self.url, ca_bundle)
+        self._trusted = s3_http.trusted(ca_bundle)
 
     def where(self, key: str) -> str:
         """The place of a key of the bucket, for errors."""
@@ -101,16 +102,30 @@ class Bucket:
         short = key.removeprefix(f"{self._prefix}/")
         return f"{self._at.url.rstrip('/')}: {short}{at}"
 
-    def ask(self, request: Request) -> Response:
-        """What the bucket answers; an AirlockError unless that is a success, or accepted."""
+    def answer(self, request: Request) -> Response | s3_faults.Refusal:
+        """Return what the bucket answers: a success, what the request accepts, or a refusal."""
         return self._attempt(request, lambda response: Response(
             status=response.status, headers=response.headers, data=_whole(response)))
 
+    def ask(self, request: Request) -> Response:
+        """Return what the bucket answers; an AirlockError if that is a refusal."""
+        return self._accepted(self.answer(request), request)
+
     def stream(self, key: str) -> urllib3.BaseHTTPResponse:
-        """A file's answer, of which nothing but the head has been read; the caller closes it."""
-        response = self._attempt(Request(method="GET", key=key), lambda response: response)
+        """Return a file's answer, of which the head alone has been read; the caller closes it."""
+        request = Request(method="GET", key=key)
+        response = self._accepted(self._attempt(request, lambda response: response), request)
         bounds.allow_large(response)
         return response
+
+    def explain(self, refusal: s3_faults.Refusal, key: str) -> AirlockError:
+        """Return the error to raise for a refusal."""
+        return s3_faults.explain(refusal, self.where(key), self._at)
+
+    def _accepted(self, answer: Taken | s3_faults.Refusal, request: Request) -> Taken:
+        if isinstance(answer, s3_faults.Refusal):
+            raise self.explain(answer, request.about)
+        return answer
 
     def blocks(self, response: urllib3.BaseHTTPResponse, key: str) -> Iterator[bytes]:
         """A file's bytes as they come."""
@@ -118,13 +133,13 @@ class Bucket:
         try:
             yield from response.stream(files.CHUNK, decode_content=False)
         except HTTPError as error:
-            raise s3_faults.explain_connection(error, self.where(key)) from error
+            raise s3_faults.explain_connection(error, self.where(key), self._trusted) from error
         except bounds.Exceeded as error:
             raise s3_faults.explain_excess(error, self.where(key)) from error
 
     def _attempt(self, request: Request,
-                 take: Callable[[urllib3.BaseHTTPResponse], Taken]) -> Taken:
-        """What is taken of a wanted answer, after as many attempts as it needs."""
+                 take: Callable[[urllib3.BaseHTTPResponse], Taken]) -> Taken | s3_faults.Refusal:
+        """Return what is taken of a wanted answer, or the refusal of the last attempt."""
         from urllib3.exceptions import HTTPError
         where = self.where(request.about)
         for attempt in range(1, ATTEMPTS + 1):
@@ -135,12 +150,12 @@ class Bucket:
                 refusal = _refusal(response)
             except HTTPError as error:
                 if attempt == ATTEMPTS or s3_faults.is_untrusted(error):
-                    raise s3_faults.explain_connection(error, where) from error
+                    raise s3_faults.explain_connection(error, where, self._trusted) from error
             except bounds.Exceeded as error:
                 raise s3_faults.explain_excess(error, where) from error
             else:
                 if attempt == ATTEMPTS or not refusal.is_passing:
-                    raise s3_faults.explain(refusal, where)
+                    return refusal
             time.sleep(random.uniform(0, 2 ** (attempt - 1)))  # noqa: S311 - no secret
         raise AssertionError
 
@@ -217,7 +232,8 @@ def _pool(url: str, ca_bundle: str | None) -> urllib3.PoolManager:
         return s3_http.pool(url, ca_bundle, connections=THREADS)
     except OSError as error:
         raise StoreError(f"the file of trusted certificates can't be read: {error}",
-                         where=ca_bundle, todo="correct AWS_CA_BUNDLE") from error
+                         where=ca_bundle, todo="have it be readable, and certificates in PEM form, "
+                                               "or correct AWS_CA_BUNDLE") from error
 
 
 def _resolve(at: StoreAt, where: str) -> tuple[str, str, Any, str | None]:

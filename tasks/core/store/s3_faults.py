@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tasks.core.config.settings import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreError
 
 WRONG_KEY = ("the credentials are wrong", "correct AWS_PROFILE or the access key")
@@ -14,8 +15,11 @@ CAUSES = {
     "SignatureDoesNotMatch": ("the credentials are wrong", "correct the secret access key"),
     "ExpiredToken": ("the credentials have expired", "log in again"),
     "RequestTimeTooSkewed": ("this machine's clock is wrong", "set the clock"),
-    "AccessDenied": ("access is denied", "allow s3:GetObject, s3:PutObject and s3:ListBucket "
-                     "there; a bucket policy may also demand a VPC endpoint (aws:SourceVpce)"),
+    "KMS.NotFoundException": ("the KMS key isn't there", "correct store.kms_key: a key in the "
+                              "bucket's region"),
+    "KMS.DisabledException": ("the KMS key is disabled", "enable it, or correct store.kms_key"),
+    "KMS.KMSInvalidStateException": ("the KMS key can't be used, as when its deletion is "
+                                     "scheduled", "mend its state, or correct store.kms_key"),
     "PermanentRedirect": ("the bucket lies in another region", "correct store.region"),
     "AuthorizationHeaderMalformed": ("the bucket lies in another region", "correct store.region"),
     "NoSuchKey": ("the store lacks a file", "push the release again"),
@@ -25,6 +29,9 @@ CAUSES = {
 REFUSED_BYTES = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch",
                  "XAmzContentChecksumMismatch"}
 """What S3 servers answer where the bytes do not have the checksum that was sent."""
+
+MAX_MESSAGE = 300
+"""Characters of a server's own words that are shown."""
 
 CODES_BY_STATUS = {301: "PermanentRedirect", 403: "AccessDenied", 404: "NoSuchKey",
                    412: "PreconditionFailed"}
@@ -44,12 +51,31 @@ class Refusal:
     def is_passing(self) -> bool:
         """Whether the same request may succeed a little later."""
         return self.status in (429, 500, 502, 503, 504) or self.code in (
-            "RequestTimeout", "SlowDown", "Throttling")
+            "ConditionalRequestConflict", "RequestTimeout", "SlowDown", "Throttling")
+
+    @property
+    def is_unsupported(self) -> bool:
+        """Whether it may mean that the server doesn't know what was asked for."""
+        return self.status in (400, 405, 501) and not self.is_passing
+
+    @property
+    def code_or_status(self) -> str:
+        """The error's code, also where the answer had no body; the status where it has no code."""
+        return self.code or CODES_BY_STATUS.get(self.status, str(self.status))
+
+    @property
+    def is_denied(self) -> bool:
+        return self.code_or_status == "AccessDenied"
+
+    @property
+    def summary(self) -> str:
+        """The error in the server's words, for a terminal."""
+        return f"{self.code_or_status} {self.message[:MAX_MESSAGE]}".rstrip()
 
 
-def explain(refusal: Refusal, where: str) -> AirlockError:
-    """The error to raise for an answer."""
-    code = refusal.code or CODES_BY_STATUS.get(refusal.status, "")
+def explain(refusal: Refusal, where: str, at: StoreAt) -> AirlockError:
+    """Return the error to raise for an answer; `at` is the store, as the site has it."""
+    code = refusal.code_or_status
     if code in REFUSED_BYTES:
         return IntegrityError(f"the store refused a file whose bytes are not what its checksum says"
                               f" ({code})", where=where,
@@ -57,22 +83,37 @@ def explain(refusal: Refusal, where: str) -> AirlockError:
     if code == "PreconditionFailed":
         return StoreError("the store holds this file already, and it never changes", where=where,
                           todo="somebody pushed it at the same time; run this again")
+    if refusal.is_denied:
+        return StoreError(f"access is denied ({refusal.summary})", where=where,
+                          todo=_what_to_allow(refusal, at))
     if code in CAUSES:
         what, todo = CAUSES[code]
         if refusal.region and todo == "correct store.region":
             todo = f"set store.region to {refusal.region}"
         return StoreError(f"{what} ({code})", where=where, todo=todo)
     if 300 <= refusal.status < 400:
-        return StoreError(f"the store redirects ({refusal.status} {code}), which is not followed",
-                          where=where, todo="correct store.endpoint and store.region")
-    return StoreError(f"the store refused: {code or refusal.status} {refusal.message}".rstrip(),
-                      where=where, todo="look up the code in the S3 documentation")
+        return StoreError(f"the store redirects ({refusal.status} {refusal.code}), which is not "
+                          "followed", where=where, todo="correct store.endpoint and store.region")
+    return StoreError(f"the store refused: {refusal.summary}", where=where,
+                      todo="look up the code in the S3 documentation")
 
 
-def explain_connection(error: Exception, where: str) -> StoreError:
-    """The error to raise where urllib3 got no answer."""
+def _what_to_allow(refusal: Refusal, at: StoreAt) -> str:
+    """What to do about a denied access: S3 names an action of KMS only where that was denied."""
+    if "kms:" in refusal.message:
+        return ("allow kms:GenerateDataKey and kms:Decrypt to the pushing role, kms:Decrypt to "
+                "the one that fetches: in the policy of the store's KMS key")
+    encryption = (f"another encryption than {at.encryption} (store.encryption, store.kms_key)"
+                  if at.encrypts else "encryption (set store.encryption, store.kms_key)")
+    return ("allow s3:GetObject, s3:PutObject and s3:ListBucket there; a bucket policy may also "
+            f"demand a VPC endpoint (aws:SourceVpce), or for what is put {encryption}")
+
+
+def explain_connection(error: Exception, where: str, trusted: str) -> StoreError:
+    """Return the error to raise where urllib3 got no answer; `trusted` says which CAs are."""
     if is_untrusted(error):
-        return StoreError("the store's certificate is not trusted", where=where,
+        return StoreError("the store's certificate is not trusted by the CAs that are taken: "
+                          f"{trusted}", where=where,
                           todo="set AWS_CA_BUNDLE to the CA's certificate (PEM)")
     return StoreError(f"no connection to the store ({type(error).__name__})", where=where,
                       todo="check the network, store.endpoint and store.region, then try again")

@@ -11,7 +11,7 @@ from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.parallel import run_all
 from tasks.core.process_shared import Shared
 from tasks.core.progress import Progress
-from tasks.core.store.interface import THREADS, Store, Stored, is_immutable
+from tasks.core.store.interface import THREADS, Store, Stored, difference, is_immutable
 
 _slots = threading.BoundedSemaphore(THREADS)
 _key_locks = Shared()
@@ -64,10 +64,7 @@ class _Push:
             held = self._held(upload.key)
             if held != wanted:
                 if held is not None and is_immutable(upload.key):
-                    raise StoreError("the store holds this file with other bytes, and it never "
-                                     "changes", where=f"{self._store.url}: {upload.key}",
-                                     todo="find out who wrote it; if it is damaged, remove it "
-                                          "there")
+                    raise _refuse_other(held, wanted, f"{self._store.url}: {upload.key}")
                 tag = self._store.put(upload.key, upload.path, upload.sha256)
                 held = replace(wanted, tag=tag)
                 self.sent.add(upload.key)
@@ -89,10 +86,32 @@ class _Push:
         with _slots:
             held = self._store.head(sent.key)
         if held != sent:
-            raise IntegrityError(f"the store does not hold what was sent: {held}, sent {sent}",
-                                 where=f"{self._store.url}: {sent.key}",
-                                 todo="run this again; if it stays, look at the store's disks")
+            raise refuse_lost(held, sent, f"{self._store.url}: {sent.key}")
         return held
+
+
+def refuse_lost(held: Stored | None, sent: Stored, where: str) -> IntegrityError:
+    """Return the error to raise where the store doesn't hold what it was sent."""
+    return IntegrityError(f"the store does not hold what was sent: {difference(held, sent)}",
+                          where=where,
+                          todo="run this again; if it stays, look at the store's disks, and at who "
+                               "else writes there")
+
+
+def _refuse_other(held: Stored, wanted: Stored, where: str) -> StoreError:
+    """The error to raise where a file that never changes is there in another form."""
+    if (held.size, held.sha256) == (wanted.size, wanted.sha256):
+        return StoreError(f"the store holds this file otherwise than the site wants: {held.fault}; "
+                          "and it never changes", where=where,
+                          todo="correct store.encryption and store.kms_key, or remove it there")
+    if held.size == wanted.size and held.sha256 is None:
+        return StoreError("the store holds this file without a SHA-256, so it isn't known whether "
+                          "it is right, and it never changes", where=where,
+                          todo="if the store can't keep checksums, set store.checksums to "
+                               "metadata, so that it is read and hashed; else remove it there")
+    return StoreError("the store holds this file with other bytes, and it never changes",
+                      where=where,
+                      todo="find out who wrote it; if it is damaged, remove it there")
 
 
 def _is_same(listed: Stored | None, known: Stored | None) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tasks.core.config.settings import StoreAt
-from tasks.core.errors import StoreError
+from tasks.core.errors import ConfigError, StoreError
 from tasks.core.store.folder import FolderStore
 from tasks.core.store.interface import Store
 
@@ -17,6 +17,9 @@ def open_store(at: StoreAt) -> Store:
     if address.scheme == "s3":
         from tasks.core.store.s3 import S3Store
         return S3Store(at)
+    if at.encrypts:
+        raise ConfigError("a folder is not encrypted by S3", where=f"store.url: {at.url}",
+                          todo="remove store.encryption, or name a bucket: s3://bucket/prefix")
     if address.scheme == "file":
         if address.netloc not in ("", "localhost"):
             raise StoreError("a file:// address names a folder of this machine", where=at.url,

@@ -104,6 +104,7 @@ def linted(spec: ConfigSpec, runtime: runtimes.Runtime, **more: Any) -> list[dic
     lint_spec = LintSpec(pipeline="p", staged=staged(spec, runtime), profile="aws",
                          aws_config=spec.config, output=spec.code.with_name("lint.json"),
                          index=spec.code.with_name("index.json"), blobs=spec.code.parent,
+                         cli=spec.code.with_name("cli.json"),
                          **with_defaults)
     try:
         lint(lint_spec)

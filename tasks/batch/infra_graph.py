@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tasks.core.aws.paths import BatchSitePaths
 from tasks.core.config.settings import Aws, Batch, Config, Site
@@ -35,9 +36,11 @@ def tasks(config: Config) -> Iterator[Task]:
 
 
 def infra_spec(site: Site, aws: Aws, batch: Batch) -> InfraSpec:
-    """Return what the steps know of the site."""
+    """Return what the steps know of the site, without what nothing at AWS hangs on."""
     store = (batch.cli.store if batch.cli else None) or site.offline.store
+    keys = {at.kms_key for at in (site.store, store) if at.encryption == "aws:kms" and at.kms_key}
     return InfraSpec(
-        site=site.name, at=BatchSitePaths(site=site.name), aws=aws, batch=batch,
-        cli_url=store.url if batch.cli else None,
-        kms_key=site.store.kms_key if site.store.encryption == "aws:kms" else None)
+        site=site.name, at=BatchSitePaths(site=site.name),
+        aws=Aws(region=aws.region, endpoint=aws.endpoint, account=aws.account),
+        batch=replace(batch, profile="", cli=None, limits=None),
+        cli_url=store.url if batch.mode == "carried-cli" else None, kms_keys=tuple(sorted(keys)))

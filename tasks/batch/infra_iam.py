@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.batch.infra_resource import Call, Found, Ids, Resource, asked
@@ -28,10 +28,10 @@ class Role(Resource):
 
     kind = "role"
 
-    def __init__(self, spec: InfraSpec, key_arn: str | None) -> None:
+    def __init__(self, spec: InfraSpec, key_arns: Sequence[str]) -> None:
         self.name, self.site = spec.role, spec.site
         self._spec = spec
-        self._policy = files_policy(spec, key_arn)
+        self._policy = files_policy(spec, key_arns)
         start = f"arn:{partition(spec.aws.region)}:iam::aws:policy/"
         self._wide = [start + name for name in WIDE]
         self._managed = [start + name for name in NEEDED] + (
@@ -138,8 +138,8 @@ class Profile(Resource):
                     arguments={"InstanceProfileName": self.name, **arguments})
 
 
-def files_policy(spec: InfraSpec, key_arn: str | None) -> dict[str, Any] | None:
-    """Return the rights to the buckets, and to the key of their files; None where parity has all.
+def files_policy(spec: InfraSpec, key_arns: Sequence[str]) -> dict[str, Any] | None:
+    """Return the rights to the buckets, and to the keys of their files; None where parity has all.
 
     Fusion also writes tags ("S3 permissions" in its guide). The key is used through S3 alone.
     """
@@ -159,11 +159,11 @@ def files_policy(spec: InfraSpec, key_arn: str | None) -> dict[str, Any] | None:
             statements.append(Statement(
                 sid="Cli", effect="Allow", actions=("s3:GetObject",),
                 resources=(f"{start}{bucket}/{folder}/*",)))
-    if key_arn:
+    if key_arns:
         suffix = "com.cn" if spec.aws.region.startswith("cn-") else "com"
         statements.append(Statement(
             sid="Key", effect="Allow", actions=("kms:Decrypt", "kms:GenerateDataKey"),
-            resources=(key_arn,), conditions={"StringEquals": {
+            resources=tuple(key_arns), conditions={"StringEquals": {
                 "kms:ViaService": f"s3.{spec.aws.region}.amazonaws.{suffix}"}}))
     return document(statements) if statements else None
 

@@ -79,7 +79,8 @@ def connect(spec: InfraSpec, session: Session, userdata: bytes, *,
                           f"{spec.aws.account}", where="aws.account",
                           todo="choose other credentials (AWS_PROFILE), or correct the site")
     at = place(session, spec)
-    resources: list[Resource] = [Role(spec, key_arn(session, spec.kms_key)), Profile(spec)]
+    keys = [key_arn(session, key) for key in spec.kms_keys]
+    resources: list[Resource] = [Role(spec, keys), Profile(spec)]
     if all_kinds or not spec.batch.security_groups:
         resources.append(SecurityGroup(spec, at))
     services = spec.services if not all_kinds else tuple(
@@ -89,9 +90,9 @@ def connect(spec: InfraSpec, session: Session, userdata: bytes, *,
     return Infra(account=account, place=at, resources=resources)
 
 
-def key_arn(session: Session, key: str | None) -> str | None:
+def key_arn(session: Session, key: str) -> str:
     """Return the ARN of a KMS key that is named by its ARN or alias; a policy must name the key."""
-    if key is None or ":key/" in key:
+    if ":key/" in key:
         return key
     return str(asked(session, "kms", "describe_key", KeyId=key)["KeyMetadata"]["Arn"])
 

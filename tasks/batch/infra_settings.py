@@ -30,8 +30,8 @@ Fusion there must be internet anyway, so only S3 has one, which costs nothing.""
 class InfraSpec:
     """All that batch:infra:* know of the configuration.
 
-    `kms_key` is the key's ARN or alias that files of the buckets are encrypted with; `cli_url`
-    where instances read the carried CLI, s3://bucket/prefix.
+    `kms_keys` are the keys, by ARN or alias, that files of the buckets are encrypted with;
+    `cli_url` is where instances read the carried CLI, s3://bucket/prefix.
     """
 
     site: str
@@ -39,7 +39,7 @@ class InfraSpec:
     aws: Aws
     batch: Batch
     cli_url: str | None = None
-    kms_key: str | None = None
+    kms_keys: tuple[str, ...] = ()
 
     @property
     def role(self) -> str:
@@ -55,7 +55,7 @@ class InfraSpec:
     @property
     def cli(self) -> tuple[str, str] | None:
         """Bucket and prefix of the CLI that instances fetch, where one is carried."""
-        if self.batch.mode != CARRIED_CLI or self.cli_url is None:
+        if self.cli_url is None:
             return None
         address = urlsplit(self.cli_url)
         if address.scheme != "s3":

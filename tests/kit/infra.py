@@ -23,14 +23,15 @@ MANAGED = {
 """The policies of its instance role."""
 
 
-def spec(aws: Aws, folder: Path, *, kms_key: str | None = None, userdata: str = "MIME-Version: 1.0",
-         **batch: Any) -> InfraSpec:
+def spec(aws: Aws, folder: Path, *, kms_keys: tuple[str, ...] = (),
+         userdata: str = "MIME-Version: 1.0", **batch: Any) -> InfraSpec:
     """A site's settings; the user data is written below the folder, which is the current one."""
     at = BatchSitePaths(site="lab")
     (folder / at.userdata).parent.mkdir(parents=True, exist_ok=True)
     (folder / at.userdata).write_text(userdata)
     return InfraSpec(
-        site="lab", at=at, aws=aws, cli_url="s3://lab-store/airlock", kms_key=kms_key,
+        site="lab", at=at, aws=aws, cli_url=(
+            None if batch.get("mode") == "fusion" else "s3://lab-store/airlock"), kms_keys=kms_keys,
         batch=Batch(**{"mode": "carried-cli", "profile": "aws", "queue": "lab-queue",
                        "environment": "lab-ce", "work": "s3://lab-work/work",
                        "instance_types": ("optimal",), "max_vcpus": 16, "endpoints": (),

@@ -83,7 +83,8 @@ def test_rights_are_those_of_the_buckets_and_their_key(front: Front, tmp_path: P
     session = Session(front.aws)
     key = session.client("kms").create_key()["KeyMetadata"]
     session.client("kms").create_alias(AliasName="alias/lab", TargetKeyId=key["KeyId"])
-    infra_apply.apply(infra.spec(front.aws, tmp_path, kms_key="alias/lab", buckets=("lab-out",)))
+    infra_apply.apply(infra.spec(front.aws, tmp_path, kms_keys=("alias/lab",),
+                                 buckets=("lab-out",)))
     role = at_aws(session)["roles"]["lab-ce-instance"]
     assert len(role["attached"]) == 2
     statements = {statement["Sid"]: statement for statement in

@@ -60,11 +60,12 @@ def _lint(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     (_, batch), site = _site(config), config.site.name
     at = BatchPaths(site=site, pipeline=pipeline.name)
     built = PipelinePaths(site=site, pipeline=pipeline.name)
-    staged, limits = _staged(name, config, pipeline), batch.limits or Limits()
+    staged, limits = _staged(name, config, pipeline), _limits(batch)
     return step(name, doc, lint, LintSpec(
         pipeline=pipeline.name, staged=staged, profile=batch.profile, mode=batch.mode,
         room=Room(cpus=limits.cpus, memory=limits.memory), aws_config=at.config, output=at.lint,
         index=built.oci_index, blobs=built.of_site.blobs,
+        cli=BatchSitePaths(site=site).cli_manifest,
         has_token=uncompared(bool(config.environment.get("TOWER_ACCESS_TOKEN")))),
         look=True, needs=[staged.code, staged.runtime])
 
@@ -73,7 +74,7 @@ def _config(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     (aws, batch), site = _site(config), config.site.name
     at, built = BatchPaths(site=site, pipeline=pipeline.name), PipelinePaths(
         site=site, pipeline=pipeline.name)
-    limits, is_carried = batch.limits or Limits(), batch.mode == "carried-cli"
+    limits, is_carried = _limits(batch), batch.mode == "carried-cli"
     spec = ConfigSpec(
         pipeline=pipeline.name, profile=batch.profile, mode=batch.mode, queue=batch.queue,
         work=batch.work, region=aws.region, endpoint=aws.endpoint, cpus=limits.cpus,
@@ -105,6 +106,12 @@ def _preserve(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         config=at.config, output=at.preserve),
         asked=True, needs=[staged.code, staged.runtime, at.config, *needs], makes=[at.preserve],
         servers=site.servers if run else ())
+
+
+def _limits(batch: Batch) -> Limits:
+    """The largest job: no larger than all that the environment may run at once."""
+    given = batch.limits or Limits()
+    return Limits(cpus=min(given.cpus or batch.max_vcpus, batch.max_vcpus), memory=given.memory)
 
 
 def _staged(name: str, config: Config, pipeline: Pipeline) -> Staged:

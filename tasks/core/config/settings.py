@@ -11,6 +11,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from tasks.core.config.aws import Aws as Aws  # noqa: PLC0414 - exported: all settings are here
+from tasks.core.config.aws import AwsRoles as AwsRoles  # noqa: PLC0414
 from tasks.core.config.fields import Bytes, HostNames, OneOrSeveral, Seconds
 from tasks.core.frozen import frozen
 from tasks.core.process_shared import Shared
@@ -106,37 +108,6 @@ class StoreAt:
     def is_conditional(self) -> bool:
         """Whether the server writes only where nothing is, when it is asked to."""
         return self.conditional != "none"
-
-
-@frozen
-class AwsRoles:
-    """Who works with the store, as names of roles or ARNs.
-
-    `online` pushes, `offline` fetches. `admin` may clean up: the bucket's rules against deleting,
-    overwriting and other networks leave that one out. `jobs` run on Batch with files that the
-    store's KMS key encrypts.
-    """
-
-    online: str
-    offline: str
-    admin: str | None = None
-    jobs: OneOrSeveral = ()
-
-
-@frozen
-class Aws:
-    """Where a site's AWS is: a region, and the `endpoint` of what stands in for its services.
-
-    `vpc_endpoint` are the only ways to the store's files, where any is given; `work_days` is for
-    how long files are kept below work/.
-    """
-
-    region: str
-    endpoint: str | None = None
-    account: str | None = None
-    vpc_endpoint: OneOrSeveral = ()
-    roles: AwsRoles | None = None
-    work_days: int | None = None
 
 
 @frozen

@@ -16,7 +16,7 @@ from tasks.batch import host
 from tasks.batch.host import HostSpec
 from tasks.core import files
 from tasks.core.aws.paths import BatchSitePaths
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError, StoreError
 from tasks.core.trust import checksums
 from tests.kit import buckets, instance, machine, metadata, relays

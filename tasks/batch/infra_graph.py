@@ -43,5 +43,5 @@ def infra_spec(site: Site, aws: Aws, batch: Batch) -> InfraSpec:
     return InfraSpec(
         site=site.name, at=BatchSitePaths(site=site.name),
         aws=Aws(region=aws.region, endpoint=aws.endpoint, account=aws.account),
-        batch=replace(batch, profile="", cli=None, limits=None),
+        batch=replace(batch, profile="", cli=None, limits=None, images={}),
         cli_url=store.url if batch.mode == "carried-cli" else None, kms_keys=tuple(sorted(keys)))

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+from tasks.batch.trials import MODES
 from tasks.core import files
 from tasks.core.schema import check, read_json
 
-MODES = ("classic", "carried-cli", "fusion", "docker")
-"""classic is Nextflow's own staging, by a CLI of the instance's image."""
 TIMES = {"waited": "#bfbfbf", "staged": "#c0504d", "run": "#4f81bd"}
 """What a job's time goes into, and its colour in the picture."""
 LEFT, BAR, WIDTH = 220, 22, 760
@@ -21,10 +20,10 @@ LEFT, BAR, WIDTH = 220, 22, 760
 
 @dataclass(frozen=True, kw_only=True)
 class PerfSpec:
-    """`receipts` are those of the last run in each mode, where there was one."""
+    """`folder` holds the receipt of the last run in each mode, where there was one."""
 
     pipeline: str
-    receipts: Mapping[str, Path]
+    folder: Path
     output: Path
     picture: Path
 
@@ -32,7 +31,7 @@ class PerfSpec:
 def perf(spec: PerfSpec) -> str:
     """Write perf.json and perf.svg, and print the table; what wasn't measured says so."""
     measured = {mode: summary(read_json(path, "batch-trial"))
-                for mode, path in spec.receipts.items() if path.is_file()}
+                for mode in MODES if (path := spec.folder / f"measured-{mode}.json").is_file()}
     files.write_json(spec.output, check({
         "pipeline": spec.pipeline,
         "modes": {mode: measured.get(mode) for mode in MODES}}, "batch-perf", where=spec.output))

@@ -29,7 +29,7 @@ from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.schema import check, read_json
 
-TRIAL = Path(__file__).with_name("trial") / "main.nf"
+TRIAL = Path(__file__).with_name("trial.nf")
 PLUGIN = "nf-amazon"
 NO_PROFILE = "profiles { offline { } }\n"
 """Launches name that profile, of offline.config, which isn't used here."""
@@ -67,13 +67,16 @@ TRIALS = (
 )
 LOCAL_IMAGES = {"deps": "quay.io/airlock/python-requests:3.11"}
 """The local site can't install a package in a job, which has no network: an image has it."""
+MODES = ("classic", "carried-cli", "fusion", "docker")
+"""How jobs reach their files; classic is by a CLI of the instance's own image."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where trials run: in Docker, at an `engine`, or on Batch, with the settings in `config`.
 
-    `registries` are the endpoints of public registries; `work` is Nextflow's work folder on Batch
+    `registries` are the endpoints of public registries. On Batch `profile` is the pipeline's own
+    for it, `images` are the trials' where theirs can't be had, `work` is Nextflow's work folder,
     and `variables` are those of the environment by which AWS is asked.
     """
 
@@ -83,6 +86,8 @@ class Place:
     registries: Mapping[str, str]
     config: Path
     work: str
+    profile: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
     isolation: str = isolation.FULL
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -124,9 +129,10 @@ class MainSpec(TrialSpec):
 def run_trial(spec: TrialSpec) -> str:
     """Run a trial with one job, and write its receipt."""
     trial = next(trial for trial in TRIALS if trial.name == spec.trial)
+    spec.receipt.unlink(missing_ok=True)  # an earlier run's says nothing of this one
     with _unproven(spec.trial):
         folder = _emptied(spec.folder)
-        image = trial.image or ""
+        image = spec.place.images.get(trial.name, trial.image or "")
         if spec.place.kind == "docker":
             image = _pulled(spec.place, LOCAL_IMAGES.get(trial.name, image))
         ready = _prepared(spec, folder, container=image, script=trial.script)
@@ -138,6 +144,7 @@ def run_trial(spec: TrialSpec) -> str:
 
 def run_main(spec: MainSpec) -> str:
     """Run the pipeline on its staged test data, and write the receipt."""
+    spec.receipt.unlink(missing_ok=True)
     with _unproven(spec.trial):
         folder = _emptied(spec.folder)
         ready = launch.prepare(launch.Carried(
@@ -147,12 +154,14 @@ def run_main(spec: MainSpec) -> str:
             locate=staged_data.lay_out(spec.data_manifest, spec.blobs, folder / "staged")),
             folder, spec.machine)
         if spec.place.kind == "batch":
-            ready = _for_batch(ready)
+            ready = _for_batch(spec.place, ready)
         images = [f"{image['destination']}@{image['digest']}"
                   for image in read_json(spec.images_receipt, "images-receipt")["images"]]
         if spec.place.kind == "docker":
             daemon.pull(daemon.connect(spec.place.engine), images, authfile=spec.authfile)
-        seconds = _run(spec, ready, images=images, profile=spec.profile)
+        # The profile for Batch comes last, and before it what the test profile says.
+        profiles = ",".join(filter(None, [spec.profile, spec.place.profile]))
+        seconds = _run(spec, ready, images=images, profile=profiles)
         results = len(files.tree(folder / "writable/results"))
     _write_receipt(spec, folder, seconds, {"results": results})
     files.copy(spec.receipt, spec.measured)
@@ -160,10 +169,10 @@ def run_main(spec: MainSpec) -> str:
     return f"{results} results in {seconds:.0f} s{late}"
 
 
-def _for_batch(ready: launch.Launch) -> launch.Launch:
-    """The launch without this machine's limits, and with an empty profile where theirs would be."""
+def _for_batch(place: Place, ready: launch.Launch) -> launch.Launch:
+    """The launch without this machine's limits, and with the profiles that it names, if empty."""
     own = ready.folder / "trial.config"
-    files.write_text(own, NO_PROFILE)
+    files.write_text(own, f"profiles {{\n    offline {{ }}\n    '{place.profile}' {{ }}\n}}\n")
     return dataclasses.replace(ready, configs=(
         own, *(path for path in ready.configs if path != ready.folder / "host.config")))
 

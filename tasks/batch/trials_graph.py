@@ -23,7 +23,6 @@ with deferred():
 VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
              "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "TOWER_ACCESS_TOKEN", "NXF_OPTS")
 """Of the environment, what a run on Batch is given."""
-MODES = ("classic", "carried-cli", "fusion", "docker")
 
 
 def tasks(config: Config, batch: Batch) -> Iterator[Task]:
@@ -53,7 +52,7 @@ def _trial(name: str, doc: str, config: Config, pipeline: Pipeline, *, batch: Ba
         runtime=built.runtime(pipeline.nextflow.version), plugins=built.plugins,
         folder=at.trial_folder(trial), receipt=at.trial(trial), log=built.log(name),
         machine=uncompared(machine))
-    return step(name, doc, run_trial, spec, asked=True, servers=config.site.servers,
+    return step(name, doc, run_trial, spec, asked=True, servers=_servers(config),
                 needs=[spec.runtime, spec.plugins, *_settings(place),
                        *([at.trial(before)] if before else [])],
                 makes=[spec.receipt])
@@ -73,7 +72,7 @@ def _main(name: str, doc: str, config: Config, pipeline: Pipeline, *, batch: Bat
         images_receipt=built.images_receipt, blobs=built.of_site.blobs,
         authfile=config.site.registry.authfile, measured=at.measured(place.mode),
         configs=built.configs if pipeline.configs else None)
-    return step(name, doc, run_main, spec, asked=True, servers=config.site.servers,
+    return step(name, doc, run_main, spec, asked=True, servers=_servers(config),
                 needs=[spec.runtime, spec.plugins, spec.code, spec.data_manifest, built.inputs,
                        spec.config, spec.images_receipt, *_settings(place), at.trial("deps"),
                        *([built.configs] if pipeline.configs else [])],
@@ -87,8 +86,14 @@ def _place(config: Config, batch: Batch, at: BatchPaths) -> Place:
         kind="docker" if is_local else "batch", mode="docker" if is_local else batch.mode,
         engine=Engine.of(config.environment, config.site.engine),
         registries=config.site.hosts.registries, config=at.config, work=batch.work,
+        profile="" if is_local else batch.profile, images=batch.images,
         isolation=config.site.isolation, variables=uncompared(
             {name: value for name in VARIABLES if (value := config.environment.get(name))}))
+
+
+def _servers(config: Config) -> list[str]:
+    """On the local site its servers, and the trials' images there."""
+    return [*config.site.servers, *(["sandbox:python"] if config.site.sandbox else [])]
 
 
 def _settings(place: Place) -> list[Path]:
@@ -98,5 +103,5 @@ def _settings(place: Place) -> list[Path]:
 def _perf(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = BatchPaths(site=config.site.name, pipeline=pipeline.name)
     return step(name, doc, perf, PerfSpec(
-        pipeline=pipeline.name, receipts={mode: at.measured(mode) for mode in MODES},
+        pipeline=pipeline.name, folder=at.root,
         output=at.performance, picture=at.performance_picture), look=True)

@@ -59,6 +59,12 @@ def up(spec: SiteSpec) -> str:
                       *state.shortcomings()])
 
 
+def offer_python(spec: SiteSpec) -> str:
+    """Make and push the images with Python that the internet's registry lacks."""
+    pushed = python_images.fill(plan(spec.site))
+    return ", ".join(pushed) if pushed else "all there"
+
+
 def down(spec: SiteSpec) -> str:
     """End this sandbox's own processes; remove its namespace, interface and sockets."""
     part = plan(spec.site)

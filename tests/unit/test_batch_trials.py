@@ -41,20 +41,19 @@ def test_a_trial_that_fails_says_what_is_unproven(number: int) -> None:
         place >= number for place in range(len(TRIALS))]
 
 
-def receipt(folder: Path, mode: str) -> Path:
+def write_receipt(folder: Path, mode: str) -> None:
     (folder / "trace.txt").write_text(TRACE)
-    path = folder / f"{mode}.json"
+    path = folder / f"measured-{mode}.json"
     files.write_json(path, check(
         {"trial": "main", "pipeline": "p", "where": "batch", "mode": mode, "seconds": 12.5,
          "results": 3, "jobs": trials.jobs(folder / "trace.txt")}, "batch-trial", where=path))
-    return path
 
 
 def test_the_table_says_what_was_not_measured(tmp_path: Path,
                                               capsys: pytest.CaptureFixture[str]) -> None:
+    write_receipt(tmp_path, "fusion")
     spec = perf.PerfSpec(
-        pipeline="p", receipts={"fusion": receipt(tmp_path, "fusion"),
-                                "classic": tmp_path / "none.json"},
+        pipeline="p", folder=tmp_path,
         output=tmp_path / "perf.json", picture=tmp_path / "perf.svg")
     assert perf.perf(spec).endswith("not measured: classic, carried-cli, docker")
     lines = capsys.readouterr().out.splitlines()
@@ -71,7 +70,7 @@ def test_the_table_says_what_was_not_measured(tmp_path: Path,
     assert "not measured: classic, carried-cli, docker" in texts
 
 
-@given(st.dictionaries(st.sampled_from(perf.MODES), st.dictionaries(
+@given(st.dictionaries(st.sampled_from(trials.MODES), st.dictionaries(
     st.text("A<&\"é", min_size=1), st.fixed_dictionaries({
         "jobs": st.integers(1), **dict.fromkeys(perf.TIMES, st.none() | st.floats(0, 1e6))}))))
 def test_the_picture_is_well_formed_whatever_was_measured(

@@ -116,6 +116,7 @@ class Batch:
     endpoints: tuple[str, ...]
     instance_role: str | None = None
     service_role: str | None = None
+    head_role: str | None = None
     parity: bool
     buckets: tuple[str, ...]
     cli: Cli | None = None

@@ -1,19 +1,25 @@
-"""`batch:infra:*`: what Batch needs at AWS."""
+"""`batch:infra:*` and `batch:doctor`: what Batch needs at AWS, and whether it would work."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tasks.core.aws.paths import BatchSitePaths
+from tasks.core.aws.paths import BatchPaths, BatchSitePaths
 from tasks.core.config.aws_settings import Aws, Batch
-from tasks.core.config.settings import Config, Site
-from tasks.core.graph.deferred import deferred
+from tasks.core.config.settings import Config, Pipeline, Site
+from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, step
+from tasks.core.graph.verbs import for_pipelines
+from tasks.core.net.network import Network
+from tasks.core.paths import PipelinePaths
 
 with deferred():
-    from tasks.batch import infra_apply, infra_plan
+    from tasks.batch import doctor, infra_apply, infra_plan
+    from tasks.batch.doctor import DoctorSpec
+    from tasks.batch.doctor_images import ImageSpec
     from tasks.batch.infra_settings import InfraSpec
+    from tasks.core.registry.client import Access
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -34,6 +40,25 @@ def tasks(config: Config) -> Iterator[Task]:
                asked=True)
     yield step("batch:infra:destroy", "the end of what batch:infra:apply made",
                infra_apply.destroy, spec, always=True)
+    yield from for_pipelines(config, {
+        "batch:doctor": ("whether its jobs would run, before any is submitted", _doctor)})
+
+
+def _doctor(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site = config.site
+    assert site.aws is not None and site.batch is not None  # noqa: S101 - see tasks
+    built = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    at = BatchPaths(site=site.name, pipeline=pipeline.name)
+    own = (site.registry.address, *site.registry.repositories.values())
+    access = Access(registries=site.hosts.registries, ca=site.registry.ca,
+                    authfile=site.registry.authfile, network=Network.of(config).naming(
+                        *(f"https://{address}" for address in own)))
+    return step(name, doc, doctor.doctor, DoctorSpec(
+        pipeline=pipeline.name, infra=infra_spec(site, site.aws, site.batch),
+        head_role=site.batch.head_role, resolved=built.resolved, output=at.doctor,
+        images=ImageSpec(receipt=built.images_receipt, blobs=built.of_site.blobs, access=access),
+        has_token=uncompared(bool(config.environment.get("TOWER_ACCESS_TOKEN")))),
+        look=True, servers=site.servers)
 
 
 def infra_spec(site: Site, aws: Aws, batch: Batch) -> InfraSpec:
@@ -43,5 +68,5 @@ def infra_spec(site: Site, aws: Aws, batch: Batch) -> InfraSpec:
     return InfraSpec(
         site=site.name, at=BatchSitePaths(site=site.name),
         aws=Aws(region=aws.region, endpoint=aws.endpoint, account=aws.account),
-        batch=replace(batch, profile="", cli=None, limits=None, images={}),
+        batch=replace(batch, profile="", head_role=None, cli=None, limits=None, images={}),
         cli_url=store.url if batch.mode == "carried-cli" else None, kms_keys=tuple(sorted(keys)))

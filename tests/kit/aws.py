@@ -2,9 +2,9 @@
 
     python -m tests.kit.aws PORT
 
-The front passes requests on, mends answers of Batch (tests/kit/aws_batch.py) and makes faults by
-service and operation. What moto does otherwise than AWS, and isn't mended: a bucket policy's
-`Condition` is ignored.
+The front passes requests on, mends answers of Batch (tests/kit/aws_batch.py), simulates policies
+(tests/kit/aws_simulation.py) and makes faults by service and operation. What moto does otherwise
+than AWS, and isn't mended: a bucket policy's `Condition` is ignored.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 from tasks.core.config.aws_settings import Aws
 from tests.kit.aws_batch import BatchMends
 from tests.kit.aws_requests import Refused, Request, Response
+from tests.kit.aws_simulation import simulate
 from tests.kit.web import Quiet, Server, running
 
 REGION, ACCOUNT = "us-west-2", "123456789012"
@@ -135,11 +136,18 @@ class Front(Server):
         try:
             if fault and fault != "cut after":
                 raise Refused.by_fault(fault, request)
-            response = (self.mends.answer(request) if request.service == "batch"
-                        else self.pass_on(request))
+            response = self._mended(request)
         except Refused as refused:
             response = refused.response(request)
         return None if fault == "cut after" else response
+
+
+    def _mended(self, request: Request) -> Response:
+        if request.service == "batch":
+            return self.mends.answer(request)
+        if request.operation == "SimulatePrincipalPolicy":
+            return simulate(request, self.moto_port)
+        return self.pass_on(request)
 
 
 class Handler(Quiet):

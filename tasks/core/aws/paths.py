@@ -126,6 +126,11 @@ class BatchPaths:
         return self.root / "aws.patch"
 
     @property
+    def doctor(self) -> Path:
+        """Whether its jobs would run."""
+        return self.root / "doctor.json"
+
+    @property
     def preserve(self) -> Path:
         """Whether the other profiles are as they were before that change."""
         return self.root / "preserve.json"

@@ -119,6 +119,7 @@ class Batch:
     endpoints: tuple[str, ...]
     instance_role: str | None = None
     service_role: str | None = None
+    head_role: str | None = None
     parity: bool
     buckets: tuple[str, ...]
     images: Mapping[str, str] = field(default_factory=dict)

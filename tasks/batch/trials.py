@@ -29,7 +29,7 @@ from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.schema import check, read_json
 
-TRIAL = Path(__file__).with_name("trial") / "main.nf"
+TRIAL = Path(__file__).with_name("trial.nf")
 PLUGIN = "nf-amazon"
 NO_PROFILE = "profiles { offline { } }\n"
 """Launches name that profile, of offline.config, which isn't used here."""

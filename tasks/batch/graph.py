@@ -7,7 +7,8 @@ from typing import Any
 
 from tasks.batch import infra_graph, trials_graph
 from tasks.core.aws.paths import BatchPaths, BatchSitePaths
-from tasks.core.config.settings import Aws, Batch, Cli, Config, Limits, Pipeline, Site
+from tasks.core.config.aws_settings import Aws, Batch, Cli, Limits
+from tasks.core.config.settings import Config, Pipeline, Site
 from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, perform, step

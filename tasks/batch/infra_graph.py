@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tasks.core.aws.paths import BatchSitePaths
-from tasks.core.config.settings import Aws, Batch, Config, Site
+from tasks.core.config.aws_settings import Aws, Batch
+from tasks.core.config.settings import Config, Site
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, group, step
 

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from tasks.core.aws.paths import BatchPaths
-from tasks.core.config.settings import Batch, Config, Pipeline
+from tasks.core.config.aws_settings import Batch
+from tasks.core.config.settings import Config, Pipeline
 from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.load import load
-from tasks.core.config.settings import StoreAt
 from tasks.core.errors import ConfigError
 from tasks.core.store.interface import Stored, difference
 from tasks.core.store.s3_encryption import ALGORITHM, KEY, encryption_fault
@@ -102,6 +102,8 @@ def test_what_a_site_may_say_of_its_store(project: Path, keys: dict[str, Any], f
     if fits:
         store = load({}).site.store
         assert {name: getattr(store, name) for name in keys} == keys
+        offline = load({}).site.offline.store  # which only reads, from a folder here
+        assert {getattr(offline, name) for name in keys} == {None}
         return
     with pytest.raises(ConfigError, match=r"kms_key|encryption|checksums|conditional"):
         load({})

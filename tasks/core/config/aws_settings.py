@@ -1,4 +1,4 @@
-"""The site's store, and what it has at AWS: classes as in settings.py, which hands them on."""
+"""The site's store, and what it has at AWS: classes as in settings.py."""
 
 # Annotations are not postponed: fields.py reads them as types.
 

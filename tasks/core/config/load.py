@@ -64,10 +64,14 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
 
 
 def _site(name: str, raw: Raw) -> Site:
-    """The site; what the offline host's store doesn't say of itself is as the store's own."""
+    """The site; where the offline host's store doesn't say where it is, it is the store's own.
+
+    How files are written is no matter of that side, which may have them in a folder.
+    """
     offline = raw["offline"]
+    place = {key: raw["store"][key] for key in ("url", "endpoint", "region") if key in raw["store"]}
     return fields.read(Site, {**raw, "name": name, "offline": {
-        **offline, "store": {**raw["store"], **offline.get("store", {})}}}, schema("site"))
+        **offline, "store": {**place, **offline.get("store", {})}}}, schema("site"))
 
 
 def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str], *, kind: str,

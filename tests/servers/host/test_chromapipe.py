@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def results(project: Project) -> Path:
     return folder
 
 
-def table(project: Project, path: Path) -> dict[str, list[list[object]]]:
+def table(project: Project, path: Path) -> dict[str, list[Any]]:
     """A parquet file, read by the polars of the image that wrote it, in the online engine."""
     image, = read_json(project.root / BUILT / "images.receipt.json", "images-receipt")["images"]
     done = subprocess.run(

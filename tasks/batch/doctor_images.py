@@ -81,9 +81,10 @@ def images(session: Session, spec: ImageSpec) -> Iterator[Finding]:
 def _held(session: Session, registry: Registry, image: Image) -> Finding:
     ecr = ECR.fullmatch(image.host)
     if ecr:
-        held = bool(asked(session, "ecr", "describe_images", registryId=ecr["account"],
-                          absent=["ImageNotFoundException", "RepositoryNotFoundException"],
-                          repositoryName=image.path, imageIds=[{"imageDigest": image.digest}]))
+        answer = asked(session, "ecr", "describe_images", registryId=ecr["account"],
+                       absent=["ImageNotFoundException", "RepositoryNotFoundException"],
+                       repositoryName=image.path, imageIds=[{"imageDigest": image.digest}])
+        held = bool(answer.get("imageDetails"))
     else:
         held = registry.manifest_digest(image.path, image.digest) is not None
     return Finding(check="images", status=OK if held else FAIL,

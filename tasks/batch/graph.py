@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tasks.batch import infra_graph
+from tasks.batch import infra_graph, trials_graph
 from tasks.core.aws.paths import BatchPaths, BatchSitePaths
-from tasks.core.config.settings import Aws, Batch, Cli, Config, Limits, Pipeline, Site
+from tasks.core.config.aws_settings import Aws, Batch, Cli, Limits
+from tasks.core.config.settings import Config, Pipeline, Site
 from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, perform, step
@@ -45,6 +46,7 @@ def tasks(config: Config) -> Iterator[Task]:
     if config.site.batch is not None:
         yield from _host(config, config.site, config.site.batch)
     yield from infra_graph.tasks(config)
+    yield from trials_graph.tasks(config, _site(config)[1])
     yield _diagnose("batch:diagnose", "what a log or a status reason says: cause and cure")
 
 
@@ -59,11 +61,12 @@ def _lint(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     (_, batch), site = _site(config), config.site.name
     at = BatchPaths(site=site, pipeline=pipeline.name)
     built = PipelinePaths(site=site, pipeline=pipeline.name)
-    staged, limits = _staged(name, config, pipeline), batch.limits or Limits()
+    staged, limits = _staged(name, config, pipeline), _limits(batch)
     return step(name, doc, lint, LintSpec(
         pipeline=pipeline.name, staged=staged, profile=batch.profile, mode=batch.mode,
         room=Room(cpus=limits.cpus, memory=limits.memory), aws_config=at.config, output=at.lint,
         index=built.oci_index, blobs=built.of_site.blobs,
+        cli=BatchSitePaths(site=site).cli_manifest,
         has_token=uncompared(bool(config.environment.get("TOWER_ACCESS_TOKEN")))),
         look=True, needs=[staged.code, staged.runtime])
 
@@ -72,7 +75,7 @@ def _config(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     (aws, batch), site = _site(config), config.site.name
     at, built = BatchPaths(site=site, pipeline=pipeline.name), PipelinePaths(
         site=site, pipeline=pipeline.name)
-    limits, is_carried = batch.limits or Limits(), batch.mode == "carried-cli"
+    limits, is_carried = _limits(batch), batch.mode == "carried-cli"
     spec = ConfigSpec(
         pipeline=pipeline.name, profile=batch.profile, mode=batch.mode, queue=batch.queue,
         work=batch.work, region=aws.region, endpoint=aws.endpoint, cpus=limits.cpus,
@@ -104,6 +107,12 @@ def _preserve(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         config=at.config, output=at.preserve),
         asked=True, needs=[staged.code, staged.runtime, at.config, *needs], makes=[at.preserve],
         servers=site.servers if run else ())
+
+
+def _limits(batch: Batch) -> Limits:
+    """The largest job: no larger than all that the environment may run at once."""
+    given = batch.limits or Limits()
+    return Limits(cpus=min(given.cpus or batch.max_vcpus, batch.max_vcpus), memory=given.memory)
 
 
 def _staged(name: str, config: Config, pipeline: Pipeline) -> Staged:

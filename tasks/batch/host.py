@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from tasks.core import files
 from tasks.core.aws.paths import BatchSitePaths
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError
 from tasks.core.schema import check, read_json
 from tasks.core.store.send import Upload, send

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tasks.core.aws.paths import BatchPaths, BatchSitePaths
-from tasks.core.config.settings import Aws, Batch, Config, Pipeline, Site
+from tasks.core.config.aws_settings import Aws, Batch
+from tasks.core.config.settings import Config, Pipeline, Site
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import for_pipelines
@@ -67,5 +68,5 @@ def infra_spec(site: Site, aws: Aws, batch: Batch) -> InfraSpec:
     return InfraSpec(
         site=site.name, at=BatchSitePaths(site=site.name),
         aws=Aws(region=aws.region, endpoint=aws.endpoint, account=aws.account),
-        batch=replace(batch, profile="", head_role=None, cli=None, limits=None),
+        batch=replace(batch, profile="", head_role=None, cli=None, limits=None, images={}),
         cli_url=store.url if batch.mode == "carried-cli" else None, kms_keys=tuple(sorted(keys)))

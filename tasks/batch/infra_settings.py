@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from tasks.core.aws.paths import BatchSitePaths
-from tasks.core.config.settings import Aws, Batch
+from tasks.core.config.aws_settings import Aws, Batch
 from tasks.core.errors import ConfigError
 from tasks.core.frozen import frozen
 

@@ -18,7 +18,7 @@ from tasks.batch.pipeline import Pipeline, Staged
 from tasks.batch.settings import Resolved
 from tasks.core import files
 from tasks.core.errors import ConfigError, SourceError, shown
-from tasks.core.schema import check
+from tasks.core.schema import check, read_json
 from tasks.core.source.configs import MAIN
 
 NO_PROFILE = "Unknown configuration profile"
@@ -30,8 +30,10 @@ OWN, WITH_AWS_CONFIG = "its own config", "with aws.config"
 
 @dataclass(frozen=True, kw_only=True)
 class LintSpec:
-    """What batch:lint reads. `aws_config` is batch:config's, where that was made, and `index` the
-    images' layout with its `blobs`, where they are on disk.
+    """What batch:lint reads. `aws_config` is batch:config's, where that was made.
+
+    `index` is the images' layout with its `blobs`, and `cli` the carried CLI's manifest, where
+    they are on disk.
     """
 
     pipeline: str
@@ -43,6 +45,7 @@ class LintSpec:
     output: Path
     index: Path
     blobs: Path
+    cli: Path
     has_token: bool = False
 
 
@@ -86,7 +89,10 @@ def _judge(spec: LintSpec) -> Iterator[Judged]:
         processes = lint_processes.read(opened.folder)
         places = settings.places(opened.folder, spec.profile)
         on_musl = musl.images(spec.index, spec.blobs) if spec.index.is_file() else []
-        around = Surroundings(mode=spec.mode, token=spec.has_token, other=_local(opened))
+        around = Surroundings(
+            mode=spec.mode, token=spec.has_token, other=_local(opened),
+            needs_glibc=not spec.cli.is_file()
+            or read_json(spec.cli, "batch-cli")["libc"] == "glibc")
         try:
             own = opened.config(spec.profile)
         except SourceError as error:

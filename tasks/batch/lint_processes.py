@@ -92,7 +92,8 @@ def images(config: Config, processes: Sequence[Process], musl: Collection[str] =
     if not config.runs_on_batch:
         return
     tagged: dict[str, list[str]] = {}
-    carried = needs_cli(config) and config.resolved.text("aws.batch.cliPath")
+    carried = (needs_cli(config) and config.around.needs_glibc
+               and config.resolved.text("aws.batch.cliPath"))
     for process in processes:
         value, path = config.resolved.for_process("container", process.name, process.labels,
                                                   process.own.get("container"))

@@ -61,12 +61,14 @@ class Surroundings:
     """What the rules know besides the config.
 
     `mode` is the site's; `token`, whether TOWER_ACCESS_TOKEN is set where Nextflow starts; `other`
-    the config that runs on this machine resolve to, by profile `standard`.
+    the config that runs on this machine resolve to, by profile `standard`. `needs_glibc` says
+    whether the carried CLI needs glibc in a job's image.
     """
 
     mode: str
     token: bool = False
     other: Resolved | None = None
+    needs_glibc: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core.config.settings import Signing, StoreAt
+from tasks.core.config.aws_settings import StoreAt
+from tasks.core.config.settings import Signing
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.schema import read_json
 from tasks.core.store.store import open_store

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
-from tasks.core.config.settings import Aws
+from tasks.core.config.aws_settings import Aws
 from tests.kit.aws_batch import BatchMends
 from tests.kit.aws_requests import Refused, Request, Response
 from tests.kit.aws_simulation import simulate

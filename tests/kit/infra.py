@@ -9,7 +9,7 @@ from typing import Any
 from tasks.batch.infra_settings import InfraSpec
 from tasks.core.aws.paths import BatchSitePaths
 from tasks.core.aws.session import Session
-from tasks.core.config.settings import Aws, Batch
+from tasks.core.config.aws_settings import Aws, Batch
 
 REPORT: dict[str, Any] = {
     "queue": "chromapipe-queue-v4", "environment": "chromapipe-ce-v4", "max_vcpus": 4,

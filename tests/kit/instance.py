@@ -69,21 +69,21 @@ class Instance:
 
     def listen(self, address: str, port: int) -> socket.socket:
         """A socket that listens there, though this process is elsewhere."""
-        made: list[socket.socket] = []
+        listeners: list[socket.socket] = []
 
         def inside() -> None:
             namespace = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
             try:
                 if ctypes.CDLL(None, use_errno=True).setns(namespace, CLONE_NEWNET):
                     raise OSError(ctypes.get_errno(), "setns")
-                made.append(socket.create_server((address, port)))
+                listeners.append(socket.create_server((address, port)))
             finally:
                 os.close(namespace)
 
         thread = threading.Thread(target=inside)  # ends here: no other may be in that network
         thread.start()
         thread.join()
-        return made[0]
+        return listeners[0]
 
     def lines(self, name: str) -> list[str]:
         """What a program that stands before a real one has noted."""
@@ -112,10 +112,10 @@ def instance(folder: Path, *, disk: str = "200m") -> Iterator[Instance]:
         assert process.stdout
         said = process.stdout.readline()
         assert said == "ready\n", said
-        made = Instance(pid=process.pid, folder=folder)
-        made.program("curl", CURL.format(folder=folder, curl=packages.find_program("curl")))
-        made.program("sleep", SLEEP.format(folder=folder))
-        yield made
+        ec2 = Instance(pid=process.pid, folder=folder)
+        ec2.program("curl", CURL.format(folder=folder, curl=packages.find_program("curl")))
+        ec2.program("sleep", SLEEP.format(folder=folder))
+        yield ec2
     finally:
         process.kill()
         process.wait(10)

@@ -104,6 +104,7 @@ def linted(spec: ConfigSpec, runtime: runtimes.Runtime, **more: Any) -> list[dic
     lint_spec = LintSpec(pipeline="p", staged=staged(spec, runtime), profile="aws",
                          aws_config=spec.config, output=spec.code.with_name("lint.json"),
                          index=spec.code.with_name("index.json"), blobs=spec.code.parent,
+                         cli=spec.code.with_name("cli.json"),
                          **with_defaults)
     try:
         lint(lint_spec)
@@ -252,7 +253,7 @@ def test_a_profile_that_changes_is_named(made: ConfigSpec, runtime: runtimes.Run
     batch_config.make(made)
     monkeypatch.setattr("tasks.batch.preserve.with_profile",
                         lambda text, *_: f"{text}\nincludeConfig '{INCLUDED}'\n")
-    with pytest.raises(SourceError, match="other profiles change"):
+    with pytest.raises(SourceError, match="runs without the profile change"):
         preserved(made, runtime)
     answer = read_json(made.code.with_name("preserve.json"), "preserve")
     standard = next(profile for profile in answer["profiles"] if profile["profile"] == "standard")

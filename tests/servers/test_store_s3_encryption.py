@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tasks.core import files
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.store.s3 import S3Store
 from tasks.core.store.send import Upload, send
@@ -120,6 +120,14 @@ def test_a_store_that_never_encrypts_so_is_refused_before_a_file_is_sent(
                  [upload(tmp_path)])
         assert ".airlock/probe" in str(caught.value)
         assert server.count("PUT", "blobs/") == 0
+
+
+def test_a_put_whose_answer_names_another_encryption_ends_there(tmp_path: Path) -> None:
+    with odd_bucket(Ways(encryption="AES256"), probed=Ways()) as server:
+        store = open_store(store_at(server, encryption="aws:kms"))
+        with pytest.raises(StoreError, match="did not encrypt a file as it was asked to"):
+            store.put_bytes("releases/hello/current.json", b"1")
+        assert server.count("HEAD", "current.json") == 0
 
 
 def test_a_put_whose_answer_is_silent_is_asked_for(tmp_path: Path) -> None:

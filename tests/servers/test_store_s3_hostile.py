@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.net import bounds
 from tasks.core.store import interface, s3

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tasks.core import files
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.store.s3 import S3Store
 from tasks.core.store.send import Upload, send
@@ -225,5 +225,7 @@ def test_a_server_that_fails_for_now_is_not_called_one_that_refuses(
         return 503, "SlowDown"
 
     monkeypatch.setattr("tests.kit.odd_bucket.Handler._refusal", busy)
-    with odd_bucket(Ways()) as server, pytest.raises(StoreError, match="refused: SlowDown"):
-        send(open_store(store_at(server)), [upload(tmp_path)])
+    with odd_bucket(Ways()) as server:
+        with pytest.raises(StoreError, match="refused: SlowDown"):
+            send(open_store(store_at(server)), [upload(tmp_path)])
+        assert server.count("PUT") == 4  # the attempts of one request

@@ -49,9 +49,9 @@ def spec(folder: Path, data: bytes, *, sha256: str | None = None) -> CliSpec:
 
 
 def test_jobs_get_one_folder_with_bin_aws(tmp_path: Path) -> None:
-    made = spec(tmp_path, published(CLI_2))
-    cli.make(made)
-    with tarfile.open(made.bundle) as archive:
+    wanted = spec(tmp_path, published(CLI_2))
+    cli.make(wanted)
+    with tarfile.open(wanted.bundle) as archive:
         members = {member.name: member for member in archive.getmembers()}
     assert members.keys() == {"bin/aws", "dist/aws", "dist/libpython3.13.so",
                               "dist/awscli/botocore/cacert.pem"}
@@ -59,8 +59,8 @@ def test_jobs_get_one_folder_with_bin_aws(tmp_path: Path) -> None:
                                                                       "../dist/aws")
     assert (members["dist/aws"].mode, members["dist/awscli/botocore/cacert.pem"].mode) == (
         0o755, 0o644)
-    manifest = json.loads(made.manifest.read_text())
-    assert manifest["sha256"] == files.sha256(made.bundle)
+    manifest = json.loads(wanted.manifest.read_text())
+    assert manifest["sha256"] == files.sha256(wanted.bundle)
     assert (manifest["source"], manifest["version"], manifest["libc"]) == ("aws", "2.31.0",
                                                                            "glibc")
     assert manifest["key"] == f"blobs/sha256/{manifest['sha256']}/aws-cli.tar.gz"
@@ -76,10 +76,10 @@ def test_equal_zips_make_equal_archives(tmp_path: Path) -> None:
 
 
 def test_another_zip_than_was_pinned_is_refused(tmp_path: Path) -> None:
-    made = spec(tmp_path, published(CLI_2), sha256="0" * 64)
+    wanted = spec(tmp_path, published(CLI_2), sha256="0" * 64)
     with pytest.raises(IntegrityError, match="not what was promised"):
-        cli.make(made)
-    assert not made.bundle.exists()
+        cli.make(wanted)
+    assert not wanted.bundle.exists()
 
 
 @pytest.mark.parametrize(("members", "message"), [
@@ -88,40 +88,40 @@ def test_another_zip_than_was_pinned_is_refused(tmp_path: Path) -> None:
 ])
 def test_a_zip_that_is_not_the_cli_is_refused(tmp_path: Path, members: dict[str, bytes],
                                               message: str) -> None:
-    made = spec(tmp_path, published(members))
+    wanted = spec(tmp_path, published(members))
     with pytest.raises(IntegrityError, match=message):
-        cli.make(made)
-    assert not made.bundle.exists()
+        cli.make(wanted)
+    assert not wanted.bundle.exists()
     assert list((tmp_path / "batch").iterdir()) == []
 
 
 def test_a_zip_that_is_not_there_says_so(tmp_path: Path) -> None:
-    made = spec(tmp_path, published(CLI_2))
+    wanted = spec(tmp_path, published(CLI_2))
     (tmp_path / "awscli.zip").unlink()
     with pytest.raises(SourceError, match="no such file"):
-        cli.make(made)
+        cli.make(wanted)
 
 
 def test_one_for_another_machine_is_not_made_here(tmp_path: Path) -> None:
-    made = CliSpec(platform="linux/arm64" if platform.machine() == "x86_64" else "linux/amd64",
+    wanted = CliSpec(platform="linux/arm64" if platform.machine() == "x86_64" else "linux/amd64",
                    version=None, zip=None, bundle=tmp_path / "b", manifest=tmp_path / "m")
     with pytest.raises(ConfigError, match="can't be made on"):
-        cli.make(made)
+        cli.make(wanted)
 
 
 def test_the_digest_is_signed_as_what_it_is(tmp_path: Path) -> None:
-    made = spec(tmp_path, published(CLI_2))
-    cli.make(made)
+    wanted = spec(tmp_path, published(CLI_2))
+    cli.make(wanted)
     signing = Signing(key=tmp_path / "keys/id_ed25519", identity="airlock", create=True)
-    cli.sign(SignCliSpec(manifest=made.manifest, signing=signing))
-    seal = made.manifest.with_name("cli.json.sig").read_bytes()
-    data = made.manifest.read_bytes()
+    cli.sign(SignCliSpec(manifest=wanted.manifest, signing=signing))
+    seal = wanted.manifest.with_name("cli.json.sig").read_bytes()
+    data = wanted.manifest.read_bytes()
     assert signature.is_own(signing.key, data, seal, namespace=signature.CLI)
     assert not signature.is_own(signing.key, data, seal, namespace=signature.TOOL)
     allowed = tmp_path / "allowed_signers"
     allowed.write_text(signature.allowed_line("airlock", signature.public_key(signing.key)))
     signature.verify(data, seal, namespace=signature.CLI, allowed=allowed, signer="airlock",
-                     where=made.manifest)
+                     where=wanted.manifest)
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

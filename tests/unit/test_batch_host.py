@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.batch import host, s3_standin
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError
 from tests.kit import instance
 

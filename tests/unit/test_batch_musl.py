@@ -12,7 +12,7 @@ import pytest
 
 from tasks.batch import lint_processes, musl
 from tasks.batch.lint_processes import Process
-from tasks.batch.lint_rules import Config
+from tasks.batch.lint_rules import Config, Surroundings
 from tasks.batch.settings import Resolved
 from tasks.core import files
 
@@ -77,3 +77,6 @@ def test_an_image_that_is_known_to_hold_it_is_an_error(known: str, expected: lis
     process = Process(name="COUNT", file="main.nf", line=1)
     assert [finding.rule for finding in
             lint_processes.images(config, [process], [known])] == expected
+    own = Config(resolved=config.resolved, around=Surroundings(mode="carried-cli",
+                                                               needs_glibc=False))
+    assert list(lint_processes.images(own, [process], [known])) == [], "a CLI with its own libc"

@@ -171,6 +171,7 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("aws", "work_days"): 7,
     ("aws", "vpc_endpoint"): "vpce-0123456789abcdef0",
     ("batch", "mode"): "fusion",
+    ("batch", "images"): {"basic": "registry.example.org/ubuntu@sha256:0"},
     ("batch", "cli", "source"): "aws",
     ("batch", "cli", "version"): "2.31.0",
     ("batch", "cli", "sha256"): "0" * 64,

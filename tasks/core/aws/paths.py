@@ -134,3 +134,24 @@ class BatchPaths:
     def preserve(self) -> Path:
         """Whether the other profiles are as they were before that change."""
         return self.root / "preserve.json"
+
+    def trial(self, name: str) -> Path:
+        """The receipt of a trial; its trace lies beside it."""
+        return self.root / f"test-{name}.json"
+
+    def trial_folder(self, name: str) -> Path:
+        """Where a trial runs."""
+        return self.root / f"test-{name}"
+
+    def measured(self, mode: str) -> Path:
+        """The receipt of the last run of the pipeline in a mode."""
+        return self.root / f"measured-{mode}.json"
+
+    @property
+    def performance(self) -> Path:
+        """What the processes took in each mode, for programs."""
+        return self.root / "perf.json"
+
+    @property
+    def performance_picture(self) -> Path:
+        return self.root / "perf.svg"

@@ -1,6 +1,9 @@
-"""The site's store, and what it has at AWS: classes as in settings.py, which hands them on."""
+"""The site's store, and what it has at AWS: classes as in settings.py."""
 
 # Annotations are not postponed: fields.py reads them as types.
+
+from collections.abc import Mapping
+from dataclasses import field
 
 from tasks.core.config.fields import Bytes, OneOrSeveral
 from tasks.core.frozen import frozen
@@ -99,7 +102,7 @@ class Batch:
 
     `mode` is how a job reaches its files: `fusion` or `carried-cli`; `profile` is the pipeline's
     that runs there, `work` Nextflow's work folder, s3://bucket/prefix. From `instance_types` on,
-    fields say what batch:infra:* makes; `disk` is in GiB.
+    fields say what batch:infra:* makes; `disk` is in GiB. `images` are those of batch:test-*.
     """
 
     mode: str
@@ -119,5 +122,6 @@ class Batch:
     head_role: str | None = None
     parity: bool
     buckets: tuple[str, ...]
+    images: Mapping[str, str] = field(default_factory=dict)
     cli: Cli | None = None
     limits: Limits | None = None

@@ -7,6 +7,7 @@ A value comes from the environment, else from `.env` (not on an offline host), e
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
              "tool")
+
+PIPELINE = re.compile("[a-z][a-z0-9_-]*")
 
 
 def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
@@ -44,8 +47,7 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     if not isinstance(raw_site.get("pipelines"), list):
         read.finish()
     wanted = [variables["pipeline"]] if "pipeline" in variables else raw_site["pipelines"]
-    _check_names(wanted, raw_site["pipelines"], kind="pipeline",
-                 show=f"`pipelines` in config/sites/{name}.yml")
+    _check_pipelines(wanted, raw_site["pipelines"], root, role)
     raw_pipelines = ({} if role == "prod" else
                      {pipeline: read.read(root / f"config/pipelines/{pipeline}.yml", "pipeline")
                       for pipeline in wanted})
@@ -62,10 +64,14 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
 
 
 def _site(name: str, raw: Raw) -> Site:
-    """The site; what the offline host's store doesn't say of itself is as the store's own."""
+    """The site; where the offline host's store doesn't say where it is, it is the store's own.
+
+    How files are written is no matter of that side, which may have them in a folder.
+    """
     offline = raw["offline"]
+    place = {key: raw["store"][key] for key in ("url", "endpoint", "region") if key in raw["store"]}
     return fields.read(Site, {**raw, "name": name, "offline": {
-        **offline, "store": {**raw["store"], **offline.get("store", {})}}}, schema("site"))
+        **offline, "store": {**place, **offline.get("store", {})}}}, schema("site"))
 
 
 def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str], *, kind: str,
@@ -77,6 +83,22 @@ def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str],
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"there is no {kind} {name!r}{hint}", where=show,
                               todo=f"known: {', '.join(known) or 'none'}")
+
+
+def _check_pipelines(wanted: Sequence[str], of_site: Sequence[str], root: Path, role: str) -> None:
+    """Refuse a pipeline without a file online; offline, where none has one, what can be no name.
+
+    There, `prod:fetch` says whether the store has a release of it, signed for that name.
+    """
+    if role == "prod":
+        for name in map(str, wanted):
+            if not PIPELINE.fullmatch(name):
+                raise ConfigError(f"{name!r} is no name of a pipeline", where="pipeline=NAME",
+                                  todo=f"those of the site: {', '.join(of_site)}")
+        return
+    known = sorted({path.stem for path in (root / "config/pipelines").glob("*.yml")})
+    _check_names([*map(str, wanted)], known, kind="pipeline",
+                 show="config/pipelines/<pipeline>.yml")
 
 
 def _refuse_other_tool(variables: Mapping[str, str], path: Path) -> None:

@@ -11,12 +11,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from tasks.core.config.aws_settings import Aws as Aws
-from tasks.core.config.aws_settings import AwsRoles as AwsRoles
-from tasks.core.config.aws_settings import Batch as Batch
-from tasks.core.config.aws_settings import Cli as Cli
-from tasks.core.config.aws_settings import Limits as Limits
-from tasks.core.config.aws_settings import StoreAt as StoreAt
+from tasks.core.config.aws_settings import Aws, Batch, StoreAt
 from tasks.core.config.fields import Bytes, HostNames, OneOrSeveral, Seconds
 from tasks.core.frozen import frozen
 from tasks.core.process_shared import Shared

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tasks.core import files
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.store.store import open_store
 from tests.kit import buckets, machine
 from tests.kit.project import Project, copy, steps

@@ -96,10 +96,8 @@ def _files(spec: InfraSpec) -> Iterator[Need]:
 
 def _cli(spec: InfraSpec) -> Iterator[Need]:
     if spec.cli:
-        bucket, prefix = spec.cli
-        key = "/".join(part for part in (prefix, "cli/0123456789ab/aws-cli.tar.gz") if part)
-        yield Need(actions=("s3:GetObject",),
-                   resource=f"arn:{partition(spec.aws.region)}:s3:::{bucket}/{key}")
+        yield Need(actions=("s3:GetObject",), resource=(
+            f"arn:{partition(spec.aws.region)}:s3:::{spec.cli.replace('*', '0123456789ab')}"))
 
 
 def _keys(spec: InfraSpec) -> Iterator[Need]:

@@ -58,7 +58,7 @@ def _doctor(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         head_role=site.batch.head_role, resolved=built.resolved, output=at.doctor,
         images=ImageSpec(receipt=built.images_receipt, blobs=built.of_site.blobs, access=access),
         has_token=uncompared(bool(config.environment.get("TOWER_ACCESS_TOKEN")))),
-        look=True, servers=site.servers)
+        look=True)
 
 
 def infra_spec(site: Site, aws: Aws, batch: Batch) -> InfraSpec:

@@ -154,11 +154,8 @@ def files_policy(spec: InfraSpec, key_arns: Sequence[str]) -> dict[str, Any] | N
             Statement(sid="Files", effect="Allow", actions=OBJECT_ACTIONS + fusion,
                       resources=tuple(f"{start}{bucket}/*" for bucket in spec.buckets))]
         if spec.cli:
-            bucket, prefix = spec.cli
-            folder = "/".join(part for part in (prefix, "cli") if part)
-            statements.append(Statement(
-                sid="Cli", effect="Allow", actions=("s3:GetObject",),
-                resources=(f"{start}{bucket}/{folder}/*",)))
+            statements.append(Statement(sid="Cli", effect="Allow", actions=("s3:GetObject",),
+                                        resources=(start + spec.cli,)))
     if key_arns:
         suffix = "com.cn" if spec.aws.region.startswith("cn-") else "com"
         statements.append(Statement(

@@ -13,7 +13,7 @@ import pytest
 from tasks.batch.doctor_finding import Finding
 from tasks.batch.doctor_images import STAGING, TRACE, ImageSpec, images
 from tasks.core.aws.session import Session
-from tasks.core.config.settings import Aws
+from tasks.core.config.aws_settings import Aws
 from tasks.core.registry.client import Access
 from tests.kit import aws
 from tests.kit.images import layer

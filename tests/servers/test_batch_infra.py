@@ -90,7 +90,8 @@ def test_rights_are_those_of_the_buckets_and_their_key(front: Front, tmp_path: P
     statements = {statement["Sid"]: statement for statement in
                   role["inline"]["airlock-files"]["Statement"]}
     assert statements["Files"]["Resource"] == ["arn:aws:s3:::lab-out/*", "arn:aws:s3:::lab-work/*"]
-    assert statements["Cli"]["Resource"] == "arn:aws:s3:::lab-store/airlock/cli/*"
+    assert statements["Cli"]["Resource"] == (
+        "arn:aws:s3:::lab-store/airlock/blobs/sha256/*/aws-cli.tar.gz")
     assert statements["Key"]["Resource"] == key["Arn"]
     assert "s3:PutObjectTagging" not in statements["Files"]["Action"]
 

@@ -18,6 +18,7 @@ from tasks.batch.infra_plan import (
     connect,
     judge,
     plan,
+    unasked_endpoints,
     write_plan,
     write_receipt,
 )
@@ -56,7 +57,8 @@ def apply(spec: InfraSpec) -> str:
         calls += count
     lines = plan(infra, session)
     write_receipt(spec, infra, lines)
-    write_plan(spec, infra, lines)  # so that this step is stale once AWS differs from it
+    # So that this step is stale once AWS differs from it:
+    write_plan(spec, infra, lines, unasked_endpoints(infra, session, spec))
     return (f"{len(lines)} resources in {spec.aws.region}, account {infra.account}: "
             f"{f'{calls} calls made' if calls else 'all was there'}; journal: {spec.at.journal}")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.batch.infra_compute import Environment, LaunchTemplate, Queue
 from tasks.batch.infra_iam import Profile, Role
-from tasks.batch.infra_network import Endpoint, Place, SecurityGroup, place
+from tasks.batch.infra_network import GONE, Endpoint, Place, SecurityGroup, place
 from tasks.batch.infra_resource import TAG, Found, Resource, asked
 from tasks.batch.infra_settings import CARRIED_CLI, ENDPOINTS, InfraSpec
 from tasks.core import files
@@ -55,16 +55,20 @@ def show_plan(spec: InfraSpec) -> str:
     session = Session(spec.aws)
     infra = connect(spec, session, spec.at.userdata.read_bytes())
     lines = plan(infra, session)
-    write_plan(spec, infra, lines)
+    unasked = unasked_endpoints(infra, session, spec)
+    write_plan(spec, infra, lines, unasked)
     widths = [max(len(text) for text in column) for column in zip(
         *((line.resource.kind, line.resource.name) for line in lines), strict=True)]
     for line in lines:
         why = f": {', '.join(line.differences)}" if line.differences else ""
         print(f"{line.resource.kind:<{widths[0]}}  {line.resource.name:<{widths[1]}}  "
               f"{WORDS[line.state]}{why}")
+    for name, zones in unasked.items():
+        print(f"{name} in {zones} zones is ours and no longer asked for: batch:infra:destroy "
+              "removes it, with all else")
     count = sum(line.state in (MISSING, DIFFERS) for line in lines)
     return (f"{count} of {len(lines)} to make or change in {spec.aws.region}, account "
-            f"{infra.account}; at rest {cost(infra):.2f} USD a month, by {PRICE_LIST}")
+            f"{infra.account}; at rest {cost(infra, unasked):.2f} USD a month, by {PRICE_LIST}")
 
 
 def connect(spec: InfraSpec, session: Session, userdata: bytes, *,
@@ -131,18 +135,32 @@ def blocked(line: Line) -> AwsError:
                          f"{TAG}={resource.site}")
 
 
-def cost(infra: Infra) -> float:
+def unasked_endpoints(infra: Infra, session: Session, spec: InfraSpec) -> dict[str, int]:
+    """Return our interface endpoints that the site no longer asks for, with their zones."""
+    asked_for = {resource.name for resource in infra.resources}
+    listed = asked(session, "ec2", "describe_vpc_endpoints", Filters=[
+        {"Name": "vpc-id", "Values": [infra.place.vpc]},
+        {"Name": f"tag:{TAG}", "Values": [spec.site]}])["VpcEndpoints"]
+    return {endpoint["ServiceName"]: len(endpoint.get("SubnetIds", [])) for endpoint in listed
+            if endpoint["State"].lower() not in GONE and endpoint["ServiceName"] not in asked_for}
+
+
+def cost(infra: Infra, unasked: Mapping[str, int]) -> float:
     """US dollars of a month at rest, without instances."""
     interfaces = sum(isinstance(resource, Endpoint) and not resource.is_gateway
                      for resource in infra.resources)
-    return interfaces * len(infra.place.zonal) * HOURS * ENDPOINT_HOUR
+    zones = interfaces * len(infra.place.zonal) + sum(unasked.values())
+    return zones * HOURS * ENDPOINT_HOUR
 
 
-def write_plan(spec: InfraSpec, infra: Infra, lines: Sequence[Line]) -> None:
+def write_plan(spec: InfraSpec, infra: Infra, lines: Sequence[Line],
+               unasked: Mapping[str, int]) -> None:
     """Write plan.json."""
     files.write_json(spec.at.plan, check({
         **_where(spec, infra),
-        "cost": {"usd_per_month_at_rest": round(cost(infra), 2), "assumption": PRICE_LIST},
+        "cost": {"usd_per_month_at_rest": round(cost(infra, unasked), 2),
+                 "assumption": PRICE_LIST},
+        "no_longer_asked_for": sorted(unasked),
         "resources": [{**_json(line), "state": line.state, "differences": list(line.differences)}
                       for line in lines]}, "batch-plan", where=spec.at.plan))
 

@@ -56,7 +56,7 @@ def spec(site: InfraSpec, *, config: dict[str, Any] | None = None, head_role: st
     return DoctorSpec(
         pipeline="hello", infra=site, head_role=head_role, resolved=resolved,
         output=Path("doctor.json"), has_token=has_token, images=ImageSpec(
-            receipt=Path("images.receipt.json"), blobs=Path("blobs"),
+            receipt=Path("images.receipt.json"), lock=None, blobs=Path("blobs"),
             access=Access(registries={}, ca=None, authfile=None)))
 
 

@@ -38,7 +38,7 @@ def looked(folder: Path, url: str, digest: str, *, host: str = HOST,
         "source": "quay.io/airlock/tool:1", "destination": f"{host}/{REPOSITORY}",
         "digest": digest, "platform": "linux/amd64", "size": 1000}]}))
     return list(images(session or Session(aws_settings()), ImageSpec(
-        receipt=receipt, blobs=folder / "blobs", access=Access(
+        receipt=receipt, lock=None, blobs=folder / "blobs", access=Access(
             registries={host: url}, ca=None, authfile=None, network=near()))))
 
 
@@ -64,6 +64,19 @@ def test_what_an_image_holds_is_read_from_its_layers(far: Memory, tmp_path: Path
     assert (programs[0].cure is None) == (status == "ok")
 
 
+def test_with_fusion_images_are_asked_for_at_their_source(far: Memory, tmp_path: Path) -> None:
+    lock = tmp_path / "images.json"
+    lock.write_text(json.dumps({"platform": "linux/amd64", "images": [{
+        "source": f"{HOST}/{REPOSITORY}:1", "index": None, "size": 1000, "config": None,
+        "manifest": far.add_image(REPOSITORY, [holding(ALL)]), "layers": [],
+        "media_type": "application/vnd.oci.image.manifest.v1+json", "platform": "linux/amd64",
+        "resolved": "2026-01-01T00:00:00Z"}]}))
+    held, programs = images(Session(aws_settings()), ImageSpec(
+        receipt=tmp_path / "none", lock=lock, blobs=tmp_path, access=Access(
+            registries={HOST: far.url}, ca=None, authfile=None, network=near())))
+    assert (held.status, programs.status) == ("ok", "ok")
+
+
 def test_an_image_that_was_not_mirrored_fails(far: Memory, tmp_path: Path) -> None:
     held, *_ = looked(tmp_path, far.url, f"sha256:{'0' * 64}")
     assert (held.status, held.cure) == ("fail", "doit images:mirror")
@@ -74,7 +87,7 @@ def test_without_a_receipt_or_a_registry_it_is_not_known(tmp_path: Path, quick: 
     assert line.status == "not known"
     (tmp_path / "images.receipt.json").unlink()
     [line] = images(Session(aws_settings()), ImageSpec(
-        receipt=tmp_path / "images.receipt.json", blobs=tmp_path,
+        receipt=tmp_path / "images.receipt.json", lock=None, blobs=tmp_path,
         access=Access(registries={}, ca=None, authfile=None)))
     assert (line.status, line.cure) == ("not known", "doit images:mirror")
 

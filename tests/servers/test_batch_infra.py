@@ -114,7 +114,11 @@ def test_endpoints_are_made_by_the_modes_list(front: Front, tmp_path: Path,
             assert len(endpoint["SubnetIds"]) == zones
         else:
             assert endpoint["RouteTableIds"]
-    infra_apply.destroy(infra.spec(front.aws, tmp_path))
+    fewer = infra.spec(front.aws, tmp_path)
+    assert f"{6 * zones * 7.3:.2f} USD a month" in infra_plan.show_plan(fewer), "they still cost it"
+    assert "ecr.dkr in " in capsys.readouterr().out
+    assert len(json.loads(fewer.at.plan.read_text())["no_longer_asked_for"]) == 7
+    infra_apply.destroy(fewer)
     assert at_aws(Session(front.aws))["endpoints"] == [], "also those no longer asked for"
 
 

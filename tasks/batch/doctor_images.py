@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.batch.doctor_finding import FAIL, OK, UNKNOWN, WARN, Finding, unknown
-from tasks.batch.infra_resource import asked
+from tasks.batch.infra_resource import ask
 from tasks.core import parsing
 from tasks.core.archives import compressed, tars
 from tasks.core.aws.session import Session
@@ -97,7 +97,7 @@ def _locked(lock: Path) -> Iterator[Image]:
 def _held(session: Session, registry: Registry, image: Image, cure: str) -> Finding:
     ecr = ECR.fullmatch(image.host)
     if ecr:
-        answer = asked(session, "ecr", "describe_images", registryId=ecr["account"],
+        answer = ask(session, "ecr", "describe_images", registryId=ecr["account"],
                        absent=["ImageNotFoundException", "RepositoryNotFoundException"],
                        repositoryName=image.path, imageIds=[{"imageDigest": image.digest}])
         held = bool(answer.get("imageDetails"))
@@ -160,8 +160,8 @@ def _add(programs: set[str], layer: Path) -> None:
     """Add the programs of a layer, and take away those that it removes."""
     with compressed.opened(layer, most=MAX_LAYER) as stream:
         for member in tars.Reader(stream=stream):
-            found = PROGRAM.search(member.name)
-            if found and found["name"].startswith(REMOVED):
-                programs.discard(found["name"].removeprefix(REMOVED))
-            elif found and (member.is_file or member.is_link):
-                programs.add(found["name"])
+            program = PROGRAM.search(member.name)
+            if program and program["name"].startswith(REMOVED):
+                programs.discard(program["name"].removeprefix(REMOVED))
+            elif program and (member.is_file or member.is_link):
+                programs.add(program["name"])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tasks.batch.doctor_finding import FAIL, OK, WARN, Finding
-from tasks.batch.infra_resource import asked
+from tasks.batch.infra_resource import ask
 from tasks.batch.infra_settings import InfraSpec
 from tasks.core.aws.evaluate import Access, Policies, decide
 from tasks.core.aws.policy import account_of, partition
@@ -26,7 +26,7 @@ def buckets(session: Session, spec: InfraSpec) -> Iterator[Finding]:
 
 
 def _bucket(session: Session, spec: InfraSpec, bucket: str, account: str) -> Iterator[Finding]:
-    place = asked(session, "s3", "get_bucket_location", absent=["NoSuchBucket"], Bucket=bucket)
+    place = ask(session, "s3", "get_bucket_location", absent=["NoSuchBucket"], Bucket=bucket)
     if not place:
         yield Finding(check="bucket", status=FAIL, text=f"there is no bucket {bucket}",
                       cure="doit aws:apply, or correct batch.work and batch.buckets")
@@ -38,7 +38,7 @@ def _bucket(session: Session, spec: InfraSpec, bucket: str, account: str) -> Ite
                       cure="take a bucket in that region, or correct aws.region")
     else:
         yield Finding(check="bucket", status=OK, text=f"{bucket} is in {region}")
-    foreign = not asked(session, "s3", "head_bucket", absent=["403", "AccessDenied"],
+    foreign = not ask(session, "s3", "head_bucket", absent=["403", "AccessDenied"],
                         Bucket=bucket, ExpectedBucketOwner=account)
     if foreign:
         yield Finding(check="bucket", status=FAIL,
@@ -49,7 +49,7 @@ def _bucket(session: Session, spec: InfraSpec, bucket: str, account: str) -> Ite
 
 
 def _encryption(session: Session, spec: InfraSpec, bucket: str, account: str) -> Iterator[Finding]:
-    answer = asked(session, "s3", "get_bucket_encryption", absent=[NO_ENCRYPTION], Bucket=bucket)
+    answer = ask(session, "s3", "get_bucket_encryption", absent=[NO_ENCRYPTION], Bucket=bucket)
     rules = answer.get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
     default = rules[0]["ApplyServerSideEncryptionByDefault"] if rules else {}
     algorithm, key = default.get("SSEAlgorithm", "AES256"), default.get("KMSMasterKeyID")
@@ -57,7 +57,7 @@ def _encryption(session: Session, spec: InfraSpec, bucket: str, account: str) ->
                   text=f"{bucket} encrypts by {algorithm}" + (f" with {key}" if key else ""))
     if algorithm != "aws:kms" or key is None:
         return
-    described = asked(session, "kms", "describe_key", absent=["NotFoundException"], KeyId=key)
+    described = ask(session, "kms", "describe_key", absent=["NotFoundException"], KeyId=key)
     if not described or not described["KeyMetadata"]["Enabled"]:
         yield Finding(check="bucket", status=FAIL, cure="enable it, or set another one",
                       text=f"the key {key} of {bucket} is not there, or disabled")
@@ -72,10 +72,10 @@ def _encryption(session: Session, spec: InfraSpec, bucket: str, account: str) ->
 
 def _key(session: Session, spec: InfraSpec, bucket: str, arn: str, account: str) -> Finding:
     """The key's policy and the role's together: a key's policy must allow always."""
-    policy = json.loads(asked(session, "kms", "get_key_policy", KeyId=arn,
+    policy = json.loads(ask(session, "kms", "get_key_policy", KeyId=arn,
                               PolicyName="default")["Policy"])
     identity = list(role_documents(session, spec.role))
-    role = asked(session, "iam", "get_role", RoleName=spec.role)["Role"]["Arn"]
+    role = ask(session, "iam", "get_role", RoleName=spec.role)["Role"]["Arn"]
     context = {"kms:viaservice": f"s3.{spec.aws.region}.amazonaws.com",
                "kms:calleraccount": account, "aws:principalaccount": account,
                "aws:principalarn": role,
@@ -96,12 +96,12 @@ def _key(session: Session, spec: InfraSpec, bucket: str, arn: str, account: str)
 
 def role_documents(session: Session, role: str) -> Iterator[dict[str, Any]]:
     """Yield the policies of a role, its own and those that are attached."""
-    for name in asked(session, "iam", "list_role_policies", RoleName=role)["PolicyNames"]:
-        yield asked(session, "iam", "get_role_policy", RoleName=role,
+    for name in ask(session, "iam", "list_role_policies", RoleName=role)["PolicyNames"]:
+        yield ask(session, "iam", "get_role_policy", RoleName=role,
                     PolicyName=name)["PolicyDocument"]
-    for attached in asked(session, "iam", "list_attached_role_policies",
+    for attached in ask(session, "iam", "list_attached_role_policies",
                           RoleName=role)["AttachedPolicies"]:
         arn = attached["PolicyArn"]
-        version = asked(session, "iam", "get_policy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        yield asked(session, "iam", "get_policy_version", PolicyArn=arn,
+        version = ask(session, "iam", "get_policy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        yield ask(session, "iam", "get_policy_version", PolicyArn=arn,
                     VersionId=version)["PolicyVersion"]["Document"]

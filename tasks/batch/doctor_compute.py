@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.batch.doctor_finding import FAIL, OK, UNKNOWN, WARN, Finding
 from tasks.batch.infra_plan import BLOCKED, DIFFERS, connect, plan
-from tasks.batch.infra_resource import asked
+from tasks.batch.infra_resource import ask
 from tasks.batch.infra_settings import InfraSpec
 from tasks.batch.lint_processes import amount
 from tasks.batch.settings import Resolved
@@ -26,9 +26,9 @@ APPLY = "doit batch:infra:apply"
 
 def compute(session: Session, spec: InfraSpec) -> Iterator[Finding]:
     """Say whether environment and queue are VALID and ENABLED, and belong together."""
-    environments = asked(session, "batch", "describe_compute_environments",
+    environments = ask(session, "batch", "describe_compute_environments",
                          computeEnvironments=[spec.batch.environment])["computeEnvironments"]
-    queues = asked(session, "batch", "describe_job_queues",
+    queues = ask(session, "batch", "describe_job_queues",
                    jobQueues=[spec.batch.queue])["jobQueues"]
     yield _working("environment", spec.batch.environment, spec, environments)
     yield _working("queue", spec.batch.queue, spec, queues)
@@ -85,12 +85,12 @@ def largest(session: Session, types: Sequence[str]) -> tuple[int, int, str]:
                 for pattern in ([f"{family}.*" for family in FAMILIES_OF[kind]]
                                 if kind in FAMILIES_OF else
                                 [kind if "." in kind else f"{kind}.*"])]
-    listed = asked(session, "ec2", "describe_instance_types", Filters=[
+    listed = ask(session, "ec2", "describe_instance_types", Filters=[
         {"Name": "instance-type", "Values": patterns}])["InstanceTypes"]
-    found = [(one["VCpuInfo"]["DefaultVCpus"], one["MemoryInfo"]["SizeInMiB"] << 20,
+    sizes_here = [(one["VCpuInfo"]["DefaultVCpus"], one["MemoryInfo"]["SizeInMiB"] << 20,
               one["InstanceType"]) for one in listed if ".metal" not in one["InstanceType"]]
-    vcpus, _, name = max(found, default=(0, 0, f"no {', '.join(types)} in this region"))
-    return vcpus, max((memory for _, memory, _ in found), default=0), name
+    vcpus, _, name = max(sizes_here, default=(0, 0, f"no {', '.join(types)} in this region"))
+    return vcpus, max((memory for _, memory, _ in sizes_here), default=0), name
 
 
 def _working(kind: str, name: str, spec: InfraSpec, listed: Sequence[dict[str, Any]]) -> Finding:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.batch.doctor_finding import FAIL, OK, UNKNOWN, WARN, Finding, unknown
-from tasks.batch.infra_resource import asked
+from tasks.batch.infra_resource import ask
 from tasks.core import parsing
 from tasks.core.archives import compressed, tars
 from tasks.core.aws.session import Session
@@ -38,12 +38,14 @@ MAX_LAYER, MAX_IMAGE = 64 << 30, 8 << 30
 
 @frozen
 class ImageSpec:
-    """Where the images are: what they were mirrored to, and how registries are asked.
+    """Where the images are, and how registries are asked.
 
+    Jobs pull what `receipt` says was mirrored; with Fusion what the `lock` says, from its source.
     `blobs` are those of the images' layout on disk, where layers are read if they are there.
     """
 
     receipt: Path
+    lock: Path | None
     blobs: Path
     access: Access
 
@@ -63,32 +65,47 @@ class Image:
 
 def images(session: Session, spec: ImageSpec) -> Iterator[Finding]:
     """Say of every image whether it can be pulled, and what it lacks."""
-    if not spec.receipt.is_file():
-        yield Finding(check="images", status=UNKNOWN, cure="doit images:mirror",
-                      text="there is no receipt of the images: they weren't mirrored yet")
+    place, cure = (spec.lock, "doit images:lock") if spec.lock else (
+        spec.receipt, "doit images:mirror")
+    if not place.is_file():
+        yield Finding(check="images", status=UNKNOWN, cure=cure,
+                      text=f"there is no {place.name}, which says where the images are")
         return
     registries = Registries(spec.access)
-    for entry in read_json(spec.receipt, "images-receipt")["images"]:
-        host, _, path = entry["destination"].partition("/")
-        image = Image(host=host, path=path, digest=entry["digest"], size=entry["size"])
+    for image in (_locked(place) if spec.lock else _mirrored(place)):
         try:
-            yield _held(session, registries.at(host), image)
-            yield from _programs(registries.at(host), image, spec.blobs)
+            yield _held(session, registries.at(image.host), image, cure)
+            yield from _programs(registries.at(image.host), image, spec.blobs)
         except AirlockError as error:
             yield unknown("images", error)
 
 
-def _held(session: Session, registry: Registry, image: Image) -> Finding:
+def _mirrored(receipt: Path) -> Iterator[Image]:
+    for entry in read_json(receipt, "images-receipt")["images"]:
+        host, _, path = entry["destination"].partition("/")
+        yield Image(host=host, path=path, digest=entry["digest"], size=entry["size"])
+
+
+def _locked(lock: Path) -> Iterator[Image]:
+    """The lock's sources are complete: host/path[:tag][@digest]."""
+    for entry in read_json(lock, "images-lock")["images"]:
+        host, _, rest = entry["source"].partition("/")
+        path = rest.partition("@")[0].partition(":")[0]
+        yield Image(host=host, path=path, digest=entry["manifest"], size=entry["size"])
+
+
+def _held(session: Session, registry: Registry, image: Image, cure: str) -> Finding:
     ecr = ECR.fullmatch(image.host)
     if ecr:
-        held = bool(asked(session, "ecr", "describe_images", registryId=ecr["account"],
-                          absent=["ImageNotFoundException", "RepositoryNotFoundException"],
-                          repositoryName=image.path, imageIds=[{"imageDigest": image.digest}]))
+        answer = ask(session, "ecr", "describe_images", registryId=ecr["account"],
+                       absent=["ImageNotFoundException", "RepositoryNotFoundException"],
+                       repositoryName=image.path, imageIds=[{"imageDigest": image.digest}])
+        held = bool(answer.get("imageDetails"))
     else:
         held = registry.manifest_digest(image.path, image.digest) is not None
     return Finding(check="images", status=OK if held else FAIL,
                    text=f"{image} is {'there' if held else 'not in its registry'}",
-                   cure=None if held else "doit images:mirror")
+                   cure=None if held else cure)
 
 
 def _programs(registry: Registry, image: Image, blobs: Path) -> Iterator[Finding]:
@@ -143,8 +160,8 @@ def _add(programs: set[str], layer: Path) -> None:
     """Add the programs of a layer, and take away those that it removes."""
     with compressed.opened(layer, most=MAX_LAYER) as stream:
         for member in tars.Reader(stream=stream):
-            found = PROGRAM.search(member.name)
-            if found and found["name"].startswith(REMOVED):
-                programs.discard(found["name"].removeprefix(REMOVED))
-            elif found and (member.is_file or member.is_link):
-                programs.add(found["name"])
+            program = PROGRAM.search(member.name)
+            if program and program["name"].startswith(REMOVED):
+                programs.discard(program["name"].removeprefix(REMOVED))
+            elif program and (member.is_file or member.is_link):
+                programs.add(program["name"])

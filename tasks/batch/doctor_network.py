@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.batch.doctor_finding import FAIL, OK, WARN, Finding
 from tasks.batch.infra_network import GONE, HTTPS, Place, place
-from tasks.batch.infra_resource import asked
+from tasks.batch.infra_resource import ask
 from tasks.batch.infra_settings import ENDPOINTS, FUSION, JOBS, InfraSpec
 from tasks.core.aws.session import Session
 from tasks.core.frozen import frozen
@@ -18,7 +18,7 @@ ENDPOINTS_CURE = "add jobs to batch.endpoints, then doit batch:infra:apply"
 
 
 @frozen
-class Network:
+class Vpc:
     """A VPC as the instances see it."""
 
     place: Place
@@ -29,47 +29,47 @@ class Network:
 
 def network(session: Session, spec: InfraSpec) -> Iterator[Finding]:
     """Say how instances reach the services that jobs and head node need."""
-    seen = _network(session, spec)
-    yield from _internet(session, spec, seen)
-    wanted = JOBS if not seen.internet else ENDPOINTS["jobs"][spec.batch.mode]
+    vpc = _vpc(session, spec)
+    yield from _internet(session, spec, vpc)
+    wanted = JOBS if not vpc.internet else ENDPOINTS["jobs"][spec.batch.mode]
     more = tuple(service for group in spec.batch.endpoints if group != "jobs"
                  for service in ENDPOINTS[group][spec.batch.mode])
     for service in dict.fromkeys((*wanted, *more)):
-        yield _service(session, spec, seen, service)
+        yield _service(session, spec, vpc, service)
 
 
-def _network(session: Session, spec: InfraSpec) -> Network:
+def _vpc(session: Session, spec: InfraSpec) -> Vpc:
     """The VPC where the environment is, by what AWS says of it, else by the site."""
     at = place(session, spec)
-    listed = asked(session, "batch", "describe_compute_environments",
+    listed = ask(session, "batch", "describe_compute_environments",
                    computeEnvironments=[spec.batch.environment])["computeEnvironments"]
     groups = tuple(listed[0].get("computeResources", {}).get("securityGroupIds", ())
                    if listed else spec.batch.security_groups)
-    endpoints = asked(session, "ec2", "describe_vpc_endpoints", Filters=[
+    endpoints = ask(session, "ec2", "describe_vpc_endpoints", Filters=[
         {"Name": "vpc-id", "Values": [at.vpc]}])["VpcEndpoints"]
-    tables = asked(session, "ec2", "describe_route_tables",
+    tables = ask(session, "ec2", "describe_route_tables",
                    RouteTableIds=list(at.route_tables))["RouteTables"]
-    return Network(place=at, groups=groups, endpoints=[
+    return Vpc(place=at, groups=groups, endpoints=[
         endpoint for endpoint in endpoints if endpoint["State"].lower() not in GONE],
         internet=all(any(route.get("DestinationCidrBlock") == ANYWHERE
                          for route in table["Routes"]) for table in tables))
 
 
-def _internet(session: Session, spec: InfraSpec, seen: Network) -> Iterator[Finding]:
-    if spec.batch.mode == FUSION and not seen.internet:
+def _internet(session: Session, spec: InfraSpec, vpc: Vpc) -> Iterator[Finding]:
+    if spec.batch.mode == FUSION and not vpc.internet:
         yield Finding(check="network", status=FAIL,
                       text="the subnets have no route to the internet, and Fusion needs one for "
                            "its licence",
                       cure="route through a NAT gateway, or set batch.mode to carried-cli")
         return
     yield Finding(check="network", status=OK, text="the subnets have " + (
-        "a route to the internet" if seen.internet else "no route to the internet: endpoints "
+        "a route to the internet" if vpc.internet else "no route to the internet: endpoints "
                                                         "are asked for"))
-    if seen.internet:
-        subnets = asked(session, "ec2", "describe_subnets",
-                        SubnetIds=list(seen.place.subnets))["Subnets"]
-        tables = asked(session, "ec2", "describe_route_tables",
-                       RouteTableIds=list(seen.place.route_tables))["RouteTables"]
+    if vpc.internet:
+        subnets = ask(session, "ec2", "describe_subnets",
+                        SubnetIds=list(vpc.place.subnets))["Subnets"]
+        tables = ask(session, "ec2", "describe_route_tables",
+                       RouteTableIds=list(vpc.place.route_tables))["RouteTables"]
         gateway = any(route.get("DestinationCidrBlock") == ANYWHERE
                       and route.get("GatewayId", "").startswith("igw-")
                       for table in tables for route in table["Routes"])
@@ -81,14 +81,14 @@ def _internet(session: Session, spec: InfraSpec, seen: Network) -> Iterator[Find
                           cure="route through a NAT gateway, or have addresses given at launch")
 
 
-def _service(session: Session, spec: InfraSpec, seen: Network, service: str) -> Finding:
+def _service(session: Session, spec: InfraSpec, vpc: Vpc, service: str) -> Finding:
     """One service: an endpoint that answers the instances, or the internet."""
     suffix = f".{spec.aws.region}.{service}"
     kind = "Gateway" if service == "s3" else "Interface"
-    here = [endpoint for endpoint in seen.endpoints if endpoint["ServiceName"].endswith(suffix)]
+    here = [endpoint for endpoint in vpc.endpoints if endpoint["ServiceName"].endswith(suffix)]
     endpoint = next((one for one in here if one["VpcEndpointType"] == kind), None)
     if endpoint is None:
-        if seen.internet:
+        if vpc.internet:
             cheaper = service == "s3"
             return Finding(check="network", status=WARN if cheaper else OK,
                            text=f"{service} is reached over the internet",
@@ -96,7 +96,7 @@ def _service(session: Session, spec: InfraSpec, seen: Network, service: str) -> 
                            if cheaper else None)
         return Finding(check="network", status=FAIL, cure=ENDPOINTS_CURE,
                        text=f"{service}: no endpoint, and no route to the internet")
-    fault = _gateway(seen, endpoint) if service == "s3" else _interface(session, seen, endpoint)
+    fault = _gateway(vpc, endpoint) if service == "s3" else _interface(session, vpc, endpoint)
     if endpoint["State"].lower() != "available":
         fault = f"is {endpoint['State']}"
     if fault:
@@ -105,38 +105,38 @@ def _service(session: Session, spec: InfraSpec, seen: Network, service: str) -> 
     return Finding(check="network", status=OK, text=f"{service}: {endpoint['VpcEndpointId']}")
 
 
-def _gateway(seen: Network, endpoint: dict[str, Any]) -> str | None:
-    lacking = sorted(set(seen.place.route_tables) - set(endpoint.get("RouteTableIds", [])))
+def _gateway(vpc: Vpc, endpoint: dict[str, Any]) -> str | None:
+    lacking = sorted(set(vpc.place.route_tables) - set(endpoint.get("RouteTableIds", [])))
     return f"isn't in the route tables {', '.join(lacking)}" if lacking else None
 
 
-def _interface(session: Session, seen: Network, endpoint: dict[str, Any]) -> str | None:
+def _interface(session: Session, vpc: Vpc, endpoint: dict[str, Any]) -> str | None:
     if not endpoint.get("PrivateDnsEnabled"):
         return "has no private DNS, so its service's name leads elsewhere"
     for attribute in ("enableDnsSupport", "enableDnsHostnames"):
-        answer = asked(session, "ec2", "describe_vpc_attribute", VpcId=seen.place.vpc,
+        answer = ask(session, "ec2", "describe_vpc_attribute", VpcId=vpc.place.vpc,
                        Attribute=attribute)
         if not answer[attribute[0].upper() + attribute[1:]]["Value"]:
-            return f"needs {attribute} of {seen.place.vpc}"
+            return f"needs {attribute} of {vpc.place.vpc}"
     groups = [group["GroupId"] for group in endpoint.get("Groups", [])]
-    if not _lets_in(session, seen, groups):
+    if not _lets_in(session, vpc, groups):
         return f"lets no instance in at port {HTTPS}: security groups {', '.join(groups) or 'none'}"
     return None
 
 
-def _lets_in(session: Session, seen: Network, groups: Sequence[str]) -> bool:
+def _lets_in(session: Session, vpc: Vpc, groups: Sequence[str]) -> bool:
     """Whether one of the endpoint's groups lets the instances' groups or subnets in."""
     if not groups:
         return False
-    rules = [rule for group in asked(session, "ec2", "describe_security_groups",
+    rules = [rule for group in ask(session, "ec2", "describe_security_groups",
                                      GroupIds=list(groups))["SecurityGroups"]
              for rule in group["IpPermissions"]
              if rule["IpProtocol"] == "-1"
              or rule.get("FromPort", 0) <= HTTPS <= rule.get("ToPort", 65535)]
-    if any(pair["GroupId"] in seen.groups for rule in rules for pair in rule["UserIdGroupPairs"]):
+    if any(pair["GroupId"] in vpc.groups for rule in rules for pair in rule["UserIdGroupPairs"]):
         return True
-    subnets = [ip_network(subnet["CidrBlock"]) for subnet in asked(
-        session, "ec2", "describe_subnets", SubnetIds=list(seen.place.subnets))["Subnets"]]
+    subnets = [ip_network(subnet["CidrBlock"]) for subnet in ask(
+        session, "ec2", "describe_subnets", SubnetIds=list(vpc.place.subnets))["Subnets"]]
     open_to = [ip_network(span["CidrIp"]) for rule in rules for span in rule["IpRanges"]]
     return all(any(subnet.version == span.version and subnet.subnet_of(span)  # type: ignore[arg-type]
                    for span in open_to) for subnet in subnets)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tasks.batch.doctor_finding import FAIL, OK, UNKNOWN, Finding
 from tasks.batch.infra_iam import OBJECT_ACTIONS
-from tasks.batch.infra_resource import asked
+from tasks.batch.infra_resource import ask
 from tasks.batch.infra_settings import InfraSpec
 from tasks.core.aws.policy import partition
 from tasks.core.aws.session import Session
@@ -61,10 +61,10 @@ class Need:
 
 def rights(session: Session, spec: InfraSpec, head_role: str | None) -> Iterator[Finding]:
     """Say of the three what they aren't allowed."""
-    caller = principal(session, asked(session, "sts", "get_caller_identity")["Arn"])
+    caller = principal(session, ask(session, "sts", "get_caller_identity")["Arn"])
     account = session.account()
     start = f"arn:{partition(spec.aws.region)}:iam::{account}:role/"
-    instance = asked(session, "iam", "get_role", absent=["NoSuchEntity"],
+    instance = ask(session, "iam", "get_role", absent=["NoSuchEntity"],
                      RoleName=spec.role).get("Role")
     yield _of(session, "applier", caller, [Need(actions=APPLIER)])
     files = list(_files(spec))
@@ -83,7 +83,7 @@ def principal(session: Session, arn: str) -> str:
     """Return what a simulation takes for who asks: of an assumed role, the role itself."""
     if ":assumed-role/" in arn:
         name = arn.partition(":assumed-role/")[2].partition("/")[0]
-        return str(asked(session, "iam", "get_role", RoleName=name)["Role"]["Arn"])
+        return str(ask(session, "iam", "get_role", RoleName=name)["Role"]["Arn"])
     return arn
 
 
@@ -96,10 +96,8 @@ def _files(spec: InfraSpec) -> Iterator[Need]:
 
 def _cli(spec: InfraSpec) -> Iterator[Need]:
     if spec.cli:
-        bucket, prefix = spec.cli
-        key = "/".join(part for part in (prefix, "cli/0123456789ab/aws-cli.tar.gz") if part)
-        yield Need(actions=("s3:GetObject",),
-                   resource=f"arn:{partition(spec.aws.region)}:s3:::{bucket}/{key}")
+        yield Need(actions=("s3:GetObject",), resource=(
+            f"arn:{partition(spec.aws.region)}:s3:::{spec.cli.replace('*', '0123456789ab')}"))
 
 
 def _keys(spec: InfraSpec) -> Iterator[Need]:
@@ -127,7 +125,7 @@ def _of(session: Session, who: str, arn: str, needs: Sequence[Need]) -> Finding:
 
 def _denied(session: Session, arn: str, need: Need) -> Iterator[str]:
     for first in range(0, len(need.actions), MAX_ACTIONS):
-        results: list[dict[str, Any]] = asked(
+        results: list[dict[str, Any]] = ask(
             session, "iam", "simulate_principal_policy", PolicySourceArn=arn,
             ActionNames=list(need.actions[first:first + MAX_ACTIONS]), ResourceArns=[need.resource],
             ContextEntries=[{"ContextKeyName": key, "ContextKeyValues": [value],

@@ -18,10 +18,11 @@ from tasks.batch.infra_plan import (
     connect,
     judge,
     plan,
+    unasked_endpoints,
     write_plan,
     write_receipt,
 )
-from tasks.batch.infra_resource import Call, Found, Resource
+from tasks.batch.infra_resource import Call, Existing, Resource
 from tasks.batch.infra_settings import InfraSpec
 from tasks.core import files
 from tasks.core.aws.faults import explain, explained
@@ -51,12 +52,13 @@ def apply(spec: InfraSpec) -> str:
     ids: dict[str, str] = {}
     calls = 0
     for resource in infra.resources:
-        found, count = _drive(resource, session, journal, ids, partial(_towards, resource, ids))
-        ids[resource.kind] = found.id if found else ""
+        existing, count = _drive(resource, session, journal, ids, partial(_towards, resource, ids))
+        ids[resource.kind] = existing.id if existing else ""
         calls += count
     lines = plan(infra, session)
     write_receipt(spec, infra, lines)
-    write_plan(spec, infra, lines)  # so that this step is stale once AWS differs from it
+    # So that this step is stale once AWS differs from it:
+    write_plan(spec, infra, lines, unasked_endpoints(infra, session, spec))
     return (f"{len(lines)} resources in {spec.aws.region}, account {infra.account}: "
             f"{f'{calls} calls made' if calls else 'all was there'}; journal: {spec.at.journal}")
 
@@ -68,9 +70,9 @@ def destroy(spec: InfraSpec) -> str:
     left = []
     calls = 0
     for resource in reversed(infra.resources):
-        found, count = _drive(resource, session, journal, {}, partial(_away, resource))
+        existing, count = _drive(resource, session, journal, {}, partial(_away, resource))
         calls += count
-        if found is not None:
+        if existing is not None:
             left.append(f"{resource.kind} {resource.name}")
     spec.at.receipt.unlink(missing_ok=True)
     return (f"nothing of the site's is left in {spec.aws.region}, account {infra.account}: "
@@ -78,38 +80,38 @@ def destroy(spec: InfraSpec) -> str:
             + (f"; left as they are, since they aren't ours: {', '.join(left)}" if left else ""))
 
 
-def _towards(resource: Resource, ids: Mapping[str, str], found: Found | None,
+def _towards(resource: Resource, ids: Mapping[str, str], existing: Existing | None,
              count: int) -> Call | None:
     """Return the next call that brings a resource to what is wanted; `count` were made."""
-    if found is None:
+    if existing is None:
         return resource.create(ids)
-    if not found.ours:
-        line = judge(resource, found, ids)
+    if not existing.ours:
+        line = judge(resource, existing, ids)
         if line.state == BLOCKED:
             raise blocked(line)
         return None
-    if found.is_invalid and count:
-        raise AwsError(f"AWS has made the {resource.kind} {resource.name} {found.status}: "
-                       f"{found.reason}", where=found.id,
+    if existing.is_invalid and count:
+        raise AwsError(f"AWS has made the {resource.kind} {resource.name} {existing.status}: "
+                       f"{existing.reason}", where=existing.id,
                        todo="mend that reason, then run this again; `doit batch:diagnose` knows "
                             "the usual ones")
-    return resource.change(found, ids)
+    return resource.change(existing, ids)
 
 
-def _away(resource: Resource, found: Found | None, _: int) -> Call | None:
+def _away(resource: Resource, existing: Existing | None, _: int) -> Call | None:
     """Return the next call towards a resource's end."""
-    return resource.remove(found) if found is not None and found.ours else None
+    return resource.remove(existing) if existing is not None and existing.ours else None
 
 
 def _drive(resource: Resource, session: Session, journal: Journal, ids: Mapping[str, str],
-           next_call: Callable[[Found | None, int], Call | None]) -> tuple[Found | None, int]:
+           next_call: Callable[[Existing | None, int], Call | None]) -> tuple[Existing | None, int]:
     """Make one call after the other, looking between them; return what is there, and their number.
     """
     for count in range(MAX_CALLS):
-        found = _at_rest(resource, session, ids)
-        call = next_call(found, count)
+        existing = _at_rest(resource, session, ids)
+        call = next_call(existing, count)
         if call is None:
-            return found, count
+            return existing, count
         try:
             _perform(call, resource, session, journal)
         except AwsError:
@@ -121,19 +123,19 @@ def _drive(resource: Resource, session: Session, journal: Journal, ids: Mapping[
                    todo="look who else changes it (`doit batch:infra:plan`), then run this again")
 
 
-def _at_rest(resource: Resource, session: Session, ids: Mapping[str, str]) -> Found | None:
+def _at_rest(resource: Resource, session: Session, ids: Mapping[str, str]) -> Existing | None:
     """Return a resource once AWS is no longer at work on it."""
     begun = time.monotonic()
     while True:
-        found = resource.find(session, ids)
-        if found is None or not found.is_moving:
-            return found
+        existing = resource.find(session, ids)
+        if existing is None or not existing.is_moving:
+            return existing
         waited = time.monotonic() - begun
         if waited > PATIENCE:
             raise AwsError(f"after {waited:.0f} s the {resource.kind} {resource.name} is still "
-                           f"{found.status}: {found.reason}", where=found.id,
+                           f"{existing.status}: {existing.reason}", where=existing.id,
                            todo="look at it in AWS's console; run this again to wait on")
-        logger.info("%s %s: %s, %.0f s", resource.kind, resource.name, found.status, waited)
+        logger.info("%s %s: %s, %.0f s", resource.kind, resource.name, existing.status, waited)
         time.sleep(PAUSE)
 
 
@@ -148,11 +150,11 @@ def _perform(call: Call, resource: Resource, session: Session, journal: Journal)
 
 
 def _took_effect(call: Call, resource: Resource, session: Session, ids: Mapping[str, str],
-                 next_call: Callable[[Found | None, int], Call | None]) -> bool:
+                 next_call: Callable[[Existing | None, int], Call | None]) -> bool:
     """Whether another call is the next one now, as far as AWS can be asked."""
     try:
-        found = resource.find(session, ids)
-        following = None if found and found.is_moving else next_call(found, 0)
+        existing = resource.find(session, ids)
+        following = None if existing and existing.is_moving else next_call(existing, 0)
     except AirlockError:
         return False
     return following is None or following.identity != call.identity

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks.batch.infra_network import Place
-from tasks.batch.infra_resource import LATER, TAG, Call, Found, Ids, Resource, asked
+from tasks.batch.infra_resource import LATER, TAG, Call, Existing, Ids, Resource, ask
 from tasks.batch.infra_settings import FUSION, FUSION_THROUGHPUT, InfraSpec
 from tasks.core.aws.session import Session
 
@@ -38,17 +38,17 @@ class LaunchTemplate(Resource):
             "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled",
                                 "HttpPutResponseHopLimit": HOP_LIMIT}}
 
-    def find(self, session: Session, ids: Ids) -> Found | None:
-        listed = asked(session, "ec2", "describe_launch_templates", absent=NO_TEMPLATE,
+    def find(self, session: Session, ids: Ids) -> Existing | None:
+        listed = ask(session, "ec2", "describe_launch_templates", absent=NO_TEMPLATE,
                        LaunchTemplateNames=[self.name]).get("LaunchTemplates")
         if not listed:
             return None
         template = listed[0]
-        last = asked(session, "ec2", "describe_launch_template_versions",
+        last = ask(session, "ec2", "describe_launch_template_versions",
                      LaunchTemplateId=template["LaunchTemplateId"],
                      Versions=["$Latest"])["LaunchTemplateVersions"][0]
         data = last["LaunchTemplateData"]
-        return Found(id=f"{template['LaunchTemplateId']}:{last['VersionNumber']}",
+        return Existing(id=f"{template['LaunchTemplateId']}:{last['VersionNumber']}",
                      ours=self.is_ours(template.get("Tags")), settings={
                          name: _shared(data.get(name), wanted)
                          for name, wanted in self._data.items()})
@@ -62,16 +62,16 @@ class LaunchTemplate(Resource):
             "ClientToken": str(uuid.uuid4()),
             "TagSpecifications": self.specification("launch-template")})
 
-    def change(self, found: Found, ids: Ids) -> Call | None:
-        if not self.differences(found, ids):
+    def change(self, existing: Existing, ids: Ids) -> Call | None:
+        if not self.differences(existing, ids):
             return None
         return Call(service="ec2", operation="create_launch_template_version", arguments={
-            "LaunchTemplateId": found.id.partition(":")[0], "LaunchTemplateData": self._data,
+            "LaunchTemplateId": existing.id.partition(":")[0], "LaunchTemplateData": self._data,
             "ClientToken": str(uuid.uuid4())})
 
-    def remove(self, found: Found) -> Call:
+    def remove(self, existing: Existing) -> Call:
         return Call(service="ec2", operation="delete_launch_template",
-                    arguments={"LaunchTemplateId": found.id.partition(":")[0]})
+                    arguments={"LaunchTemplateId": existing.id.partition(":")[0]})
 
 
 class Environment(Resource):
@@ -83,14 +83,14 @@ class Environment(Resource):
         self.name, self.site = spec.batch.environment, spec.site
         self._spec, self._at = spec, at
 
-    def find(self, session: Session, ids: Ids) -> Found | None:
-        listed = asked(session, "batch", "describe_compute_environments",
+    def find(self, session: Session, ids: Ids) -> Existing | None:
+        listed = ask(session, "batch", "describe_compute_environments",
                        computeEnvironments=[self.name])["computeEnvironments"]
         if not listed:
             return None
         environment, wanted = listed[0], self.wanted(ids)
         resources = environment.get("computeResources", {})
-        return Found(id=environment["computeEnvironmentArn"],
+        return Existing(id=environment["computeEnvironmentArn"],
                      ours=self.is_ours(environment.get("tags")),
                      status=environment["status"], reason=environment.get("statusReason", ""),
                      settings={"state": environment["state"], "type": environment["type"], **{
@@ -115,18 +115,18 @@ class Environment(Resource):
             "computeResources": {"type": "EC2", "desiredvCpus": 0, **self._resources(ids)},
             "tags": {TAG: self.site}, **({"serviceRole": role} if role else {})})
 
-    def change(self, found: Found, ids: Ids) -> Call | None:
+    def change(self, existing: Existing, ids: Ids) -> Call | None:
         """Also where AWS gave it up as INVALID: a change makes it look again."""
-        differing = self.differences(found, ids)
-        if not differing and not found.is_invalid:
+        differing = self.differences(existing, ids)
+        if not differing and not existing.is_invalid:
             return None
         changed = self._resources(ids)
         return self._update(state=ENABLED, computeResources={
             name: value for name, value in changed.items() if name in differing}
             or {"maxvCpus": changed["maxvCpus"]})
 
-    def remove(self, found: Found) -> Call:
-        if found.settings["state"] != DISABLED:
+    def remove(self, existing: Existing) -> Call:
+        if existing.settings["state"] != DISABLED:
             return self._update(state=DISABLED)
         return Call(service="batch", operation="delete_compute_environment",
                     arguments={"computeEnvironment": self.name})
@@ -148,12 +148,12 @@ class Queue(Resource):
     def __init__(self, spec: InfraSpec) -> None:
         self.name, self.site = spec.batch.queue, spec.site
 
-    def find(self, session: Session, ids: Ids) -> Found | None:
-        listed = asked(session, "batch", "describe_job_queues", jobQueues=[self.name])["jobQueues"]
+    def find(self, session: Session, ids: Ids) -> Existing | None:
+        listed = ask(session, "batch", "describe_job_queues", jobQueues=[self.name])["jobQueues"]
         if not listed:
             return None
         queue = listed[0]
-        return Found(id=queue["jobQueueArn"], ours=self.is_ours(queue.get("tags")),
+        return Existing(id=queue["jobQueueArn"], ours=self.is_ours(queue.get("tags")),
                      status=queue["status"], reason=queue.get("statusReason", ""),
                      settings={"state": queue["state"], "priority": queue["priority"],
                                "environments": [place["computeEnvironment"] for place
@@ -166,13 +166,13 @@ class Queue(Resource):
         return Call(service="batch", operation="create_job_queue", arguments={
             "jobQueueName": self.name, "tags": {TAG: self.site}, **self._settings(ids)})
 
-    def change(self, found: Found, ids: Ids) -> Call | None:
-        if not self.differences(found, ids) and not found.is_invalid:
+    def change(self, existing: Existing, ids: Ids) -> Call | None:
+        if not self.differences(existing, ids) and not existing.is_invalid:
             return None
         return self._update(**self._settings(ids))
 
-    def remove(self, found: Found) -> Call:
-        if found.settings["state"] != DISABLED:
+    def remove(self, existing: Existing) -> Call:
+        if existing.settings["state"] != DISABLED:
             return self._update(state=DISABLED)
         return Call(service="batch", operation="delete_job_queue",
                     arguments={"jobQueue": self.name})

@@ -56,9 +56,10 @@ def _doctor(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, doctor.doctor, DoctorSpec(
         pipeline=pipeline.name, infra=infra_spec(site, site.aws, site.batch),
         head_role=site.batch.head_role, resolved=built.resolved, output=at.doctor,
-        images=ImageSpec(receipt=built.images_receipt, blobs=built.of_site.blobs, access=access),
+        images=ImageSpec(receipt=built.images_receipt, blobs=built.of_site.blobs, access=access,
+                         lock=built.lock("images") if site.batch.mode == "fusion" else None),
         has_token=uncompared(bool(config.environment.get("TOWER_ACCESS_TOKEN")))),
-        look=True, servers=site.servers)
+        look=True)
 
 
 def infra_spec(site: Site, aws: Aws, batch: Batch) -> InfraSpec:

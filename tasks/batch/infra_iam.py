@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.batch.infra_resource import Call, Found, Ids, Resource, asked
+from tasks.batch.infra_resource import Call, Existing, Ids, Resource, ask
 from tasks.batch.infra_settings import FUSION, InfraSpec
 from tasks.core.aws.policy import Statement, document, partition, same
 from tasks.core.aws.session import Session
@@ -37,61 +37,61 @@ class Role(Resource):
         self._managed = [start + name for name in NEEDED] + (
             self._wide if spec.batch.parity else [])
 
-    def find(self, session: Session, ids: Ids) -> Found | None:
-        role = asked(session, "iam", "get_role", absent=["NoSuchEntity"],
+    def find(self, session: Session, ids: Ids) -> Existing | None:
+        role = ask(session, "iam", "get_role", absent=["NoSuchEntity"],
                      RoleName=self.name).get("Role")
         if role is None:
             return None
-        attached = asked(session, "iam", "list_attached_role_policies", RoleName=self.name)
-        inline = asked(session, "iam", "list_role_policies", RoleName=self.name)["PolicyNames"]
-        policy = asked(session, "iam", "get_role_policy", RoleName=self.name, PolicyName=INLINE)[
+        attached = ask(session, "iam", "list_attached_role_policies", RoleName=self.name)
+        inline = ask(session, "iam", "list_role_policies", RoleName=self.name)["PolicyNames"]
+        policy = ask(session, "iam", "get_role_policy", RoleName=self.name, PolicyName=INLINE)[
             "PolicyDocument"] if INLINE in inline else None
-        return Found(id=role["Arn"], ours=self.is_ours(role.get("Tags")), settings={
+        return Existing(id=role["Arn"], ours=self.is_ours(role.get("Tags")), settings={
             "trust": role["AssumeRolePolicyDocument"], "inline": policy, "names": inline,
             "attached": [one["PolicyArn"] for one in attached["AttachedPolicies"]]})
 
     def wanted(self, ids: Ids) -> Mapping[str, Any]:
         return {"trust": TRUST, "attached": self._managed, "inline": self._policy}
 
-    def differences(self, found: Found, ids: Ids) -> list[str]:
+    def differences(self, existing: Existing, ids: Ids) -> list[str]:
         """Policies that somebody has added are none: only what is missing, and ours too much."""
-        has = found.settings
+        has = existing.settings
         return [name for name, differs in (
             ("trust", not same(has["trust"], TRUST)),
-            ("attached", bool(self._missing(found) or self._surplus(found))),
+            ("attached", bool(self._missing(existing) or self._surplus(existing))),
             ("inline", not _same_policy(has["inline"], self._policy))) if differs]
 
     def create(self, ids: Ids) -> Call:
         return self._call("create_role", AssumeRolePolicyDocument=json.dumps(TRUST), Tags=self.tags,
                           Description=f"Instances of AWS Batch, of {self.site}")
 
-    def change(self, found: Found, ids: Ids) -> Call | None:
-        if not same(found.settings["trust"], TRUST):
+    def change(self, existing: Existing, ids: Ids) -> Call | None:
+        if not same(existing.settings["trust"], TRUST):
             return self._call("update_assume_role_policy", PolicyDocument=json.dumps(TRUST))
-        for arn in self._missing(found):
+        for arn in self._missing(existing):
             return self._call("attach_role_policy", PolicyArn=arn)
-        for arn in self._surplus(found):
+        for arn in self._surplus(existing):
             return self._call("detach_role_policy", PolicyArn=arn)
-        if _same_policy(found.settings["inline"], self._policy):
+        if _same_policy(existing.settings["inline"], self._policy):
             return None
         if self._policy is None:
             return self._call("delete_role_policy", PolicyName=INLINE)
         return self._call("put_role_policy", PolicyName=INLINE,
                           PolicyDocument=json.dumps(self._policy))
 
-    def remove(self, found: Found) -> Call:
-        for arn in found.settings["attached"]:
+    def remove(self, existing: Existing) -> Call:
+        for arn in existing.settings["attached"]:
             return self._call("detach_role_policy", PolicyArn=arn)
-        for name in found.settings["names"]:
+        for name in existing.settings["names"]:
             return self._call("delete_role_policy", PolicyName=name)
         return self._call("delete_role")
 
-    def _missing(self, found: Found) -> list[str]:
-        return [arn for arn in self._managed if arn not in found.settings["attached"]]
+    def _missing(self, existing: Existing) -> list[str]:
+        return [arn for arn in self._managed if arn not in existing.settings["attached"]]
 
-    def _surplus(self, found: Found) -> list[str]:
+    def _surplus(self, existing: Existing) -> list[str]:
         """Of AWS's policies that parity adds, those that are there without it."""
-        return [arn for arn in found.settings["attached"]
+        return [arn for arn in existing.settings["attached"]
                 if arn in self._wide and arn not in self._managed]
 
     def _call(self, operation: str, **arguments: Any) -> Call:
@@ -107,10 +107,10 @@ class Profile(Resource):
     def __init__(self, spec: InfraSpec) -> None:
         self.name, self.site = spec.role, spec.site
 
-    def find(self, session: Session, ids: Ids) -> Found | None:
-        profile = asked(session, "iam", "get_instance_profile", absent=["NoSuchEntity"],
+    def find(self, session: Session, ids: Ids) -> Existing | None:
+        profile = ask(session, "iam", "get_instance_profile", absent=["NoSuchEntity"],
                         InstanceProfileName=self.name).get("InstanceProfile")
-        return None if profile is None else Found(
+        return None if profile is None else Existing(
             id=profile["Arn"], ours=self.is_ours(profile.get("Tags")),
             settings={"roles": [role["RoleName"] for role in profile["Roles"]]})
 
@@ -120,16 +120,16 @@ class Profile(Resource):
     def create(self, ids: Ids) -> Call:
         return self._call("create_instance_profile", Tags=self.tags)
 
-    def change(self, found: Found, ids: Ids) -> Call | None:
-        for role in found.settings["roles"]:
+    def change(self, existing: Existing, ids: Ids) -> Call | None:
+        for role in existing.settings["roles"]:
             if role != self.name:  # there is room for one
                 return self._call("remove_role_from_instance_profile", RoleName=role)
-        if not found.settings["roles"]:
+        if not existing.settings["roles"]:
             return self._call("add_role_to_instance_profile", RoleName=self.name)
         return None
 
-    def remove(self, found: Found) -> Call:
-        for role in found.settings["roles"]:
+    def remove(self, existing: Existing) -> Call:
+        for role in existing.settings["roles"]:
             return self._call("remove_role_from_instance_profile", RoleName=role)
         return self._call("delete_instance_profile")
 
@@ -154,11 +154,8 @@ def files_policy(spec: InfraSpec, key_arns: Sequence[str]) -> dict[str, Any] | N
             Statement(sid="Files", effect="Allow", actions=OBJECT_ACTIONS + fusion,
                       resources=tuple(f"{start}{bucket}/*" for bucket in spec.buckets))]
         if spec.cli:
-            bucket, prefix = spec.cli
-            folder = "/".join(part for part in (prefix, "cli") if part)
-            statements.append(Statement(
-                sid="Cli", effect="Allow", actions=("s3:GetObject",),
-                resources=(f"{start}{bucket}/{folder}/*",)))
+            statements.append(Statement(sid="Cli", effect="Allow", actions=("s3:GetObject",),
+                                        resources=(start + spec.cli,)))
     if key_arns:
         suffix = "com.cn" if spec.aws.region.startswith("cn-") else "com"
         statements.append(Statement(

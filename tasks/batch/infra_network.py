@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.batch.infra_resource import Call, Found, Ids, Resource, asked, one
+from tasks.batch.infra_resource import Call, Existing, Ids, Resource, ask, one
 from tasks.batch.infra_settings import InfraSpec
 from tasks.core.aws.session import Session
 from tasks.core.errors import AwsError
@@ -30,7 +30,7 @@ class Place:
 def place(session: Session, spec: InfraSpec) -> Place:
     """Return VPC, subnets and their route tables; AwsError where one isn't there."""
     vpc = spec.batch.vpc or _default_vpc(session)
-    listed = asked(session, "ec2", "describe_subnets", Filters=[
+    listed = ask(session, "ec2", "describe_subnets", Filters=[
         {"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
     zones = {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in listed}
     missing = sorted(set(spec.batch.subnets) - set(zones))
@@ -48,7 +48,7 @@ def place(session: Session, spec: InfraSpec) -> Place:
 
 def route_tables(session: Session, vpc: str, subnets: Sequence[str]) -> tuple[str, ...]:
     """Return the tables that these subnets' packets go by: their own, else the VPC's main one."""
-    tables = asked(session, "ec2", "describe_route_tables", Filters=[
+    tables = ask(session, "ec2", "describe_route_tables", Filters=[
         {"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
     own = {link["SubnetId"]: table["RouteTableId"] for table in tables
            for link in table["Associations"] if "SubnetId" in link}
@@ -59,7 +59,7 @@ def route_tables(session: Session, vpc: str, subnets: Sequence[str]) -> tuple[st
 
 
 def _default_vpc(session: Session) -> str:
-    listed = asked(session, "ec2", "describe_vpcs", Filters=[
+    listed = ask(session, "ec2", "describe_vpcs", Filters=[
         {"Name": "is-default", "Values": ["true"]}])["Vpcs"]
     if not listed:
         raise AwsError("the account has no default VPC in this region", where="batch.vpc",
@@ -76,11 +76,11 @@ class SecurityGroup(Resource):
         self.name, self.site = f"{spec.batch.environment}-batch", spec.site
         self._vpc = at.vpc
 
-    def find(self, session: Session, ids: Ids) -> Found | None:
-        group = one(asked(session, "ec2", "describe_security_groups", Filters=[
+    def find(self, session: Session, ids: Ids) -> Existing | None:
+        group = one(ask(session, "ec2", "describe_security_groups", Filters=[
             {"Name": "vpc-id", "Values": [self._vpc]},
             {"Name": "group-name", "Values": [self.name]}])["SecurityGroups"], self.name)
-        return None if group is None else Found(
+        return None if group is None else Existing(
             id=group["GroupId"], ours=self.is_ours(group.get("Tags")),
             settings={"https from itself": any(
                 rule.get("FromPort") == HTTPS and any(
@@ -96,17 +96,17 @@ class SecurityGroup(Resource):
             "Description": "Instances of AWS Batch", "TagSpecifications":
                 self.specification("security-group")})
 
-    def change(self, found: Found, ids: Ids) -> Call | None:
-        if not self.differences(found, ids):
+    def change(self, existing: Existing, ids: Ids) -> Call | None:
+        if not self.differences(existing, ids):
             return None
         return Call(service="ec2", operation="authorize_security_group_ingress", arguments={
-            "GroupId": found.id, "IpPermissions": [{
+            "GroupId": existing.id, "IpPermissions": [{
                 "IpProtocol": "tcp", "FromPort": HTTPS, "ToPort": HTTPS,
-                "UserIdGroupPairs": [{"GroupId": found.id}]}]})
+                "UserIdGroupPairs": [{"GroupId": existing.id}]}]})
 
-    def remove(self, found: Found) -> Call:
+    def remove(self, existing: Existing) -> Call:
         return Call(service="ec2", operation="delete_security_group",
-                    arguments={"GroupId": found.id})
+                    arguments={"GroupId": existing.id})
 
 
 class Endpoint(Resource):
@@ -119,8 +119,8 @@ class Endpoint(Resource):
         start = "cn.com.amazonaws" if spec.aws.region.startswith("cn-") else "com.amazonaws"
         self.name = f"{start}.{spec.aws.region}.{service}"
 
-    def find(self, session: Session, ids: Ids) -> Found | None:
-        listed = asked(session, "ec2", "describe_vpc_endpoints", Filters=[
+    def find(self, session: Session, ids: Ids) -> Existing | None:
+        listed = ask(session, "ec2", "describe_vpc_endpoints", Filters=[
             {"Name": "vpc-id", "Values": [self._at.vpc]},
             {"Name": "service-name", "Values": [self.name]}])["VpcEndpoints"]
         kind = "Gateway" if self.is_gateway else "Interface"
@@ -128,7 +128,7 @@ class Endpoint(Resource):
             endpoint["State"].lower() not in GONE or endpoint["State"].lower() == "deleting")]
         own = [endpoint for endpoint in alive if self.is_ours(endpoint.get("Tags"))]
         endpoint = one(own or alive[:1], self.name)
-        return None if endpoint is None else Found(
+        return None if endpoint is None else Existing(
             id=endpoint["VpcEndpointId"], ours=bool(own), status=endpoint["State"],
             settings={"route tables": endpoint.get("RouteTableIds", []),
                       "subnets": endpoint.get("SubnetIds", []),
@@ -140,16 +140,16 @@ class Endpoint(Resource):
             return {"route tables": self._at.route_tables}
         return {"subnets": self._at.zonal, "groups": self._groups(ids), "private DNS": True}
 
-    def differences(self, found: Found, ids: Ids) -> list[str]:
+    def differences(self, existing: Existing, ids: Ids) -> list[str]:
         """What it has beyond what is wanted is no difference.
 
         Of others' endpoints nothing is asked but that they answer: with private DNS one does in
         all subnets. Whom its security groups let in, batch:doctor says.
         """
-        names = self.wanted(ids) if found.ours else ("route tables", "private DNS")
+        names = self.wanted(ids) if existing.ours else ("route tables", "private DNS")
         return [name for name, value in self.wanted(ids).items() if name in names and not (
-            found.settings[name] is True if value is True
-            else set(value) <= set(found.settings[name]))]
+            existing.settings[name] is True if value is True
+            else set(value) <= set(existing.settings[name]))]
 
     def create(self, ids: Ids) -> Call:
         return self._call("create_vpc_endpoint", VpcId=self._at.vpc, ServiceName=self.name,
@@ -160,21 +160,21 @@ class Endpoint(Resource):
             {"VpcEndpointType": "Interface", "SubnetIds": list(self._at.zonal),
              "SecurityGroupIds": list(self._groups(ids)), "PrivateDnsEnabled": True}))
 
-    def change(self, found: Found, ids: Ids) -> Call | None:
-        differing = self.differences(found, ids)
+    def change(self, existing: Existing, ids: Ids) -> Call | None:
+        differing = self.differences(existing, ids)
         names = {"route tables": "AddRouteTableIds", "subnets": "AddSubnetIds",
                  "groups": "AddSecurityGroupIds"}
         wanted = self.wanted(ids)
         arguments: dict[str, Any] = {
-            names[name]: sorted(set(wanted[name]) - set(found.settings[name]))
+            names[name]: sorted(set(wanted[name]) - set(existing.settings[name]))
             for name in differing if name in names}
         if "private DNS" in differing:
             arguments["PrivateDnsEnabled"] = True
-        return self._call("modify_vpc_endpoint", VpcEndpointId=found.id,
+        return self._call("modify_vpc_endpoint", VpcEndpointId=existing.id,
                           **arguments) if arguments else None
 
-    def remove(self, found: Found) -> Call:
-        return self._call("delete_vpc_endpoints", VpcEndpointIds=[found.id])
+    def remove(self, existing: Existing) -> Call:
+        return self._call("delete_vpc_endpoints", VpcEndpointIds=[existing.id])
 
     def _groups(self, ids: Ids) -> Sequence[str]:
         return self._spec.batch.security_groups or (ids["security group"],)

@@ -8,8 +8,8 @@ from typing import Any
 
 from tasks.batch.infra_compute import Environment, LaunchTemplate, Queue
 from tasks.batch.infra_iam import Profile, Role
-from tasks.batch.infra_network import Endpoint, Place, SecurityGroup, place
-from tasks.batch.infra_resource import TAG, Found, Resource, asked
+from tasks.batch.infra_network import GONE, Endpoint, Place, SecurityGroup, place
+from tasks.batch.infra_resource import TAG, Existing, Resource, ask
 from tasks.batch.infra_settings import CARRIED_CLI, ENDPOINTS, InfraSpec
 from tasks.core import files
 from tasks.core.aws.session import Session
@@ -36,7 +36,7 @@ class Line:
     """A resource in a plan."""
 
     resource: Resource
-    found: Found | None
+    existing: Existing | None
     state: str
     differences: tuple[str, ...] = ()
 
@@ -55,16 +55,20 @@ def show_plan(spec: InfraSpec) -> str:
     session = Session(spec.aws)
     infra = connect(spec, session, spec.at.userdata.read_bytes())
     lines = plan(infra, session)
-    write_plan(spec, infra, lines)
+    unasked = unasked_endpoints(infra, session, spec)
+    write_plan(spec, infra, lines, unasked)
     widths = [max(len(text) for text in column) for column in zip(
         *((line.resource.kind, line.resource.name) for line in lines), strict=True)]
     for line in lines:
         why = f": {', '.join(line.differences)}" if line.differences else ""
         print(f"{line.resource.kind:<{widths[0]}}  {line.resource.name:<{widths[1]}}  "
               f"{WORDS[line.state]}{why}")
+    for name, zones in unasked.items():
+        print(f"{name} in {zones} zones is ours and no longer asked for: batch:infra:destroy "
+              "removes it, with all else")
     count = sum(line.state in (MISSING, DIFFERS) for line in lines)
     return (f"{count} of {len(lines)} to make or change in {spec.aws.region}, account "
-            f"{infra.account}; at rest {cost(infra):.2f} USD a month, by {PRICE_LIST}")
+            f"{infra.account}; at rest {cost(infra, unasked):.2f} USD a month, by {PRICE_LIST}")
 
 
 def connect(spec: InfraSpec, session: Session, userdata: bytes, *,
@@ -94,7 +98,7 @@ def key_arn(session: Session, key: str) -> str:
     """Return the ARN of a KMS key that is named by its ARN or alias; a policy must name the key."""
     if ":key/" in key:
         return key
-    return str(asked(session, "kms", "describe_key", KeyId=key)["KeyMetadata"]["Arn"])
+    return str(ask(session, "kms", "describe_key", KeyId=key)["KeyMetadata"]["Arn"])
 
 
 def plan(infra: Infra, session: Session) -> list[Line]:
@@ -102,22 +106,22 @@ def plan(infra: Infra, session: Session) -> list[Line]:
     ids: dict[str, str] = {}
     lines = []
     for resource in infra.resources:
-        found = resource.find(session, ids)
-        lines.append(judge(resource, found, ids))
-        if found is not None:
-            ids[resource.kind] = found.id
+        existing = resource.find(session, ids)
+        lines.append(judge(resource, existing, ids))
+        if existing is not None:
+            ids[resource.kind] = existing.id
     return lines
 
 
-def judge(resource: Resource, found: Found | None, ids: Mapping[str, str]) -> Line:
+def judge(resource: Resource, existing: Existing | None, ids: Mapping[str, str]) -> Line:
     """Say of a resource what is to be done: nothing, to what isn't ours."""
-    if found is None:
-        return Line(resource=resource, found=None, state=MISSING)
-    differences = resource.differences(found, ids)
-    if found.is_invalid:
-        differences = [*differences, f"{found.status}: {found.reason}"]
-    states = (DIFFERS, PRESENT) if found.ours else (BLOCKED, USED)
-    return Line(resource=resource, found=found, differences=tuple(differences),
+    if existing is None:
+        return Line(resource=resource, existing=None, state=MISSING)
+    differences = resource.differences(existing, ids)
+    if existing.is_invalid:
+        differences = [*differences, f"{existing.status}: {existing.reason}"]
+    states = (DIFFERS, PRESENT) if existing.ours else (BLOCKED, USED)
+    return Line(resource=resource, existing=existing, differences=tuple(differences),
                 state=states[not differences])
 
 
@@ -126,23 +130,37 @@ def blocked(line: Line) -> AwsError:
     resource = line.resource
     return AwsError(f"the {resource.kind} {resource.name} is there and isn't this site's, and "
                     f"differs: {', '.join(line.differences)}; nothing of it was changed",
-                    where=line.found.id if line.found else resource.name,
+                    where=line.existing.id if line.existing else resource.name,
                     todo=f"name another one in the site's `batch`, or hand it over by the tag "
                          f"{TAG}={resource.site}")
 
 
-def cost(infra: Infra) -> float:
+def unasked_endpoints(infra: Infra, session: Session, spec: InfraSpec) -> dict[str, int]:
+    """Return our interface endpoints that the site no longer asks for, with their zones."""
+    asked_for = {resource.name for resource in infra.resources}
+    listed = ask(session, "ec2", "describe_vpc_endpoints", Filters=[
+        {"Name": "vpc-id", "Values": [infra.place.vpc]},
+        {"Name": f"tag:{TAG}", "Values": [spec.site]}])["VpcEndpoints"]
+    return {endpoint["ServiceName"]: len(endpoint.get("SubnetIds", [])) for endpoint in listed
+            if endpoint["State"].lower() not in GONE and endpoint["ServiceName"] not in asked_for}
+
+
+def cost(infra: Infra, unasked: Mapping[str, int]) -> float:
     """US dollars of a month at rest, without instances."""
     interfaces = sum(isinstance(resource, Endpoint) and not resource.is_gateway
                      for resource in infra.resources)
-    return interfaces * len(infra.place.zonal) * HOURS * ENDPOINT_HOUR
+    zones = interfaces * len(infra.place.zonal) + sum(unasked.values())
+    return zones * HOURS * ENDPOINT_HOUR
 
 
-def write_plan(spec: InfraSpec, infra: Infra, lines: Sequence[Line]) -> None:
+def write_plan(spec: InfraSpec, infra: Infra, lines: Sequence[Line],
+               unasked: Mapping[str, int]) -> None:
     """Write plan.json."""
     files.write_json(spec.at.plan, check({
         **_where(spec, infra),
-        "cost": {"usd_per_month_at_rest": round(cost(infra), 2), "assumption": PRICE_LIST},
+        "cost": {"usd_per_month_at_rest": round(cost(infra, unasked), 2),
+                 "assumption": PRICE_LIST},
+        "no_longer_asked_for": sorted(unasked),
         "resources": [{**_json(line), "state": line.state, "differences": list(line.differences)}
                       for line in lines]}, "batch-plan", where=spec.at.plan))
 
@@ -151,7 +169,7 @@ def write_receipt(spec: InfraSpec, infra: Infra, lines: Sequence[Line]) -> None:
     """Write receipt.json: what is there, read back."""
     files.write_json(spec.at.receipt, check({
         **_where(spec, infra),
-        "resources": [{**_json(line), "ours": bool(line.found and line.found.ours)}
+        "resources": [{**_json(line), "ours": bool(line.existing and line.existing.ours)}
                       for line in lines]}, "batch-receipt", where=spec.at.receipt))
 
 
@@ -162,4 +180,4 @@ def _where(spec: InfraSpec, infra: Infra) -> dict[str, Any]:
 
 def _json(line: Line) -> dict[str, Any]:
     return {"kind": line.resource.kind, "name": line.resource.name,
-            "id": line.found.id if line.found else None}
+            "id": line.existing.id if line.existing else None}

@@ -47,7 +47,7 @@ class Call:
 
 
 @frozen
-class Found:
+class Existing:
     """A resource as AWS has it. `status` is in motion where it ends in -ING; `reason` is AWS's."""
 
     id: str
@@ -75,23 +75,23 @@ class Resource(ABC):
     site: str
 
     @abstractmethod
-    def find(self, session: Session, ids: Ids) -> Found | None:
+    def find(self, session: Session, ids: Ids) -> Existing | None:
         """Return what AWS has, None where there is nothing of this name; AwsError."""
 
     @abstractmethod
     def wanted(self, ids: Ids) -> Mapping[str, Any]:
-        """Return the settings that it is to have, comparable to Found.settings."""
+        """Return the settings that it is to have, comparable to Existing.settings."""
 
     @abstractmethod
     def create(self, ids: Ids) -> Call:
         """Return the call that makes it, with our tag in the same call."""
 
     @abstractmethod
-    def change(self, found: Found, ids: Ids) -> Call | None:
+    def change(self, existing: Existing, ids: Ids) -> Call | None:
         """Return the next call that brings it nearer to what is wanted; None where it is so."""
 
     @abstractmethod
-    def remove(self, found: Found) -> Call:
+    def remove(self, existing: Existing) -> Call:
         """Return the next call towards its end; the last one deletes it."""
 
     @property
@@ -105,17 +105,17 @@ class Resource(ABC):
             (tag["Key"], tag["Value"]) for tag in tags or ())
         return (TAG, self.site) in listed
 
-    def differences(self, found: Found, ids: Ids) -> list[str]:
+    def differences(self, existing: Existing, ids: Ids) -> list[str]:
         """Return the names of the settings that aren't as wanted."""
         return sorted(name for name, value in self.wanted(ids).items()
-                      if _comparable(found.settings.get(name)) != _comparable(value))
+                      if _comparable(existing.settings.get(name)) != _comparable(value))
 
     def specification(self, resource_type: str) -> list[dict[str, Any]]:
         """Our tag, as EC2 takes it in the call that makes a resource."""
         return [{"ResourceType": resource_type, "Tags": self.tags}]
 
 
-def asked(session: Session, service: str, operation: str, *, absent: Iterable[str] = (),
+def ask(session: Session, service: str, operation: str, *, absent: Iterable[str] = (),
           **arguments: Any) -> dict[str, Any]:
     """Return the answer to a call that only looks, all pages in one; {} for `absent` codes."""
     client = session.client(service)

@@ -53,8 +53,8 @@ class InfraSpec:
         return tuple(sorted({work, *self.batch.buckets}))
 
     @property
-    def cli(self) -> tuple[str, str] | None:
-        """Bucket and prefix of the CLI that instances fetch, where one is carried."""
+    def cli(self) -> str | None:
+        """The CLI that instances fetch, where one is carried: bucket/key, whatever its digest."""
         if self.cli_url is None:
             return None
         address = urlsplit(self.cli_url)
@@ -62,7 +62,8 @@ class InfraSpec:
             raise ConfigError("instances of AWS Batch can't read the AWS CLI from a folder",
                               where=self.cli_url,
                               todo="set batch.cli.store to a bucket, s3://bucket/prefix")
-        return address.netloc, address.path.strip("/")
+        parts = (address.netloc, address.path.strip("/"), "blobs/sha256/*/aws-cli.tar.gz")
+        return "/".join(part for part in parts if part)
 
     @property
     def disk(self) -> int:

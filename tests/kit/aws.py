@@ -1,6 +1,8 @@
 """AWS as tests have it: moto's server, behind a front that answers as AWS does where moto doesn't.
 
-    python -m tests.kit.aws PORT
+    python -m tests.kit.aws PORT [BUCKET…]
+
+stands in on that port, and prints the credentials of a user who may do all.
 
 The front passes requests on, mends answers of Batch (tests/kit/aws_batch.py), simulates policies
 (tests/kit/aws_simulation.py) and makes faults by service and operation. What moto does otherwise
@@ -9,13 +11,14 @@ than AWS, and isn't mended: a bucket policy's `Condition` is ignored.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -214,7 +217,36 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
 """The environment of whoever asks here: moto takes any."""
 
 
-if __name__ == "__main__":
-    with standing_in(port=int(sys.argv[1])) as stand_in:
-        print(f"AWS stands at {stand_in.url}, until this is ended", flush=True)
+def a_user(front: Front, name: str = "me") -> dict[str, str]:
+    """Make a user who may do all; return the environment of whoever works as that user."""
+    import boto3
+    iam = boto3.client("iam", region_name=REGION, endpoint_url=front.url,
+                       aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+                       aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=json.dumps({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+
+def main(port: int, buckets: Sequence[str]) -> None:
+    """Stand in for AWS until this process is ended, for people who have no account."""
+    import boto3
+    with standing_in(port=port) as front:
+        user = a_user(front)
+        s3 = boto3.client("s3", region_name=REGION, endpoint_url=front.url,
+                          aws_access_key_id=user["AWS_ACCESS_KEY_ID"],
+                          aws_secret_access_key=user["AWS_SECRET_ACCESS_KEY"])
+        for bucket in buckets:
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={
+                "LocationConstraint": REGION})
+        for name, value in user.items():
+            print(f"export {name}={value}", flush=True)
         threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])

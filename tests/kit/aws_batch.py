@@ -187,9 +187,9 @@ class BatchMends:
         """Return the ARN of Batch's own role, which AWS makes when none is given."""
         self._query(request, "iam", Action="CreateServiceLinkedRole", Version="2010-05-08",
                     AWSServiceName="batch.amazonaws.com")
-        found = self._query(request, "iam", Action="GetRole", Version="2010-05-08",
-                            RoleName=MOTO_SERVICE_ROLE).body.decode()
-        return found.partition("<Arn>")[2].partition("</Arn>")[0]
+        answer = self._query(request, "iam", Action="GetRole", Version="2010-05-08",
+                             RoleName=MOTO_SERVICE_ROLE).body.decode()
+        return answer.partition("<Arn>")[2].partition("</Arn>")[0]
 
     def _missing_template(self, request: Request, resources: dict[str, Any]) -> str | None:
         """Return why an environment becomes INVALID, where its launch template isn't there."""

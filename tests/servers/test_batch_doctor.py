@@ -24,8 +24,6 @@ from tests.kit.aws import Fault, Front
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"},
      "Action": "sts:AssumeRole"}]})
-ANYTHING = json.dumps({"Version": "2012-10-17", "Statement": [
-    {"Effect": "Allow", "Action": "*", "Resource": "*"}]})
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +40,8 @@ def front(shared_front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(infra_apply, "PAUSE", 0.0)
     shared_front.reset()
-    iam = Session(shared_front.aws).client("iam")
-    iam.create_user(UserName="applier")
-    iam.put_user_policy(UserName="applier", PolicyName="all", PolicyDocument=ANYTHING)
-    key = iam.create_access_key(UserName="applier")["AccessKey"]
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    for name, value in aws.a_user(shared_front, "applier").items():
+        monkeypatch.setenv(name, value)
     Session(shared_front.aws).client("s3").create_bucket(
         Bucket="lab-work", CreateBucketConfiguration={"LocationConstraint": aws.REGION})
     return shared_front
@@ -62,7 +56,7 @@ def spec(site: InfraSpec, *, config: dict[str, Any] | None = None, head_role: st
     return DoctorSpec(
         pipeline="hello", infra=site, head_role=head_role, resolved=resolved,
         output=Path("doctor.json"), has_token=has_token, images=ImageSpec(
-            receipt=Path("images.receipt.json"), blobs=Path("blobs"),
+            receipt=Path("images.receipt.json"), lock=None, blobs=Path("blobs"),
             access=Access(registries={}, ca=None, authfile=None)))
 
 
@@ -143,7 +137,7 @@ def test_rights_that_are_missing_are_named(front: Front, tmp_path: Path) -> None
     applier, instances, head = lines_of(spec(site, head_role="head"), "rights", "fail")
     assert applier.endswith("is not allowed: iam:CreateRole")
     assert "s3:GetObject on arn:aws:s3:::lab-work/work/a-file" in instances
-    assert "s3:GetObject on arn:aws:s3:::lab-store/airlock/cli/" in instances
+    assert "s3:GetObject on arn:aws:s3:::lab-store/airlock/blobs/sha256/" in instances
     assert "role/head) is not allowed: batch:CancelJob" in head
     assert "ecs:" not in instances, "the attached policies count"
 

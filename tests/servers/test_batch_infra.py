@@ -47,16 +47,16 @@ def test_the_reports_set_up_is_made_and_removed(front: Front, tmp_path: Path) ->
     assert set(states(spec.at.plan).values()) == {"missing"}
     assert at_aws(session) == before, "a plan only looks"
     infra_apply.apply(spec)
-    made = at_aws(session)
-    assert set(made["roles"]["ecsInstanceRole"]["attached"]) == MANAGED
-    assert made["roles"]["ecsInstanceRole"]["inline"] == {}
-    assert made["profiles"] == {"ecsInstanceRole": ["ecsInstanceRole"]}
-    environment = made["environments"]["chromapipe-ce-v4"]
+    at_rest = at_aws(session)
+    assert set(at_rest["roles"]["ecsInstanceRole"]["attached"]) == MANAGED
+    assert at_rest["roles"]["ecsInstanceRole"]["inline"] == {}
+    assert at_rest["profiles"] == {"ecsInstanceRole": ["ecsInstanceRole"]}
+    environment = at_rest["environments"]["chromapipe-ce-v4"]
     assert (environment["status"], environment["state"]) == ("VALID", "ENABLED")
     resources = environment["resources"]
     assert [resources[name] for name in ("minvCpus", "desiredvCpus", "maxvCpus", "instanceTypes",
                                          "type")] == [0, 0, 4, ["optimal"], "EC2"]
-    queue = made["queues"]["chromapipe-queue-v4"]
+    queue = at_rest["queues"]["chromapipe-queue-v4"]
     assert (queue["priority"], queue["state"], queue["status"]) == (1, "ENABLED", "VALID")
     receipt = json.loads(spec.at.receipt.read_text())
     assert all(line["ours"] and line["id"] for line in receipt["resources"])
@@ -90,7 +90,8 @@ def test_rights_are_those_of_the_buckets_and_their_key(front: Front, tmp_path: P
     statements = {statement["Sid"]: statement for statement in
                   role["inline"]["airlock-files"]["Statement"]}
     assert statements["Files"]["Resource"] == ["arn:aws:s3:::lab-out/*", "arn:aws:s3:::lab-work/*"]
-    assert statements["Cli"]["Resource"] == "arn:aws:s3:::lab-store/airlock/cli/*"
+    assert statements["Cli"]["Resource"] == (
+        "arn:aws:s3:::lab-store/airlock/blobs/sha256/*/aws-cli.tar.gz")
     assert statements["Key"]["Resource"] == key["Arn"]
     assert "s3:PutObjectTagging" not in statements["Files"]["Action"]
 
@@ -113,7 +114,11 @@ def test_endpoints_are_made_by_the_modes_list(front: Front, tmp_path: Path,
             assert len(endpoint["SubnetIds"]) == zones
         else:
             assert endpoint["RouteTableIds"]
-    infra_apply.destroy(infra.spec(front.aws, tmp_path))
+    fewer = infra.spec(front.aws, tmp_path)
+    assert f"{6 * zones * 7.3:.2f} USD a month" in infra_plan.show_plan(fewer), "they still cost it"
+    assert "ecr.dkr in " in capsys.readouterr().out
+    assert len(json.loads(fewer.at.plan.read_text())["no_longer_asked_for"]) == 7
+    infra_apply.destroy(fewer)
     assert at_aws(Session(front.aws))["endpoints"] == [], "also those no longer asked for"
 
 
@@ -126,10 +131,10 @@ def test_what_changes_is_changed_in_place(front: Front, tmp_path: Path) -> None:
         "role": "differs", "instance profile": "present", "security group": "present",
         "launch template": "differs", "environment": "differs", "queue": "present"}
     infra_apply.apply(spec)
-    made = at_aws(session)
-    assert len(made["roles"]["lab-ce-instance"]["attached"]) == 2, "parity's are taken off"
-    assert len(made["templates"]["lab-ce"]) == 2
-    resources = made["environments"]["lab-ce"]["resources"]
+    at_rest = at_aws(session)
+    assert len(at_rest["roles"]["lab-ce-instance"]["attached"]) == 2, "parity's are taken off"
+    assert len(at_rest["templates"]["lab-ce"]) == 2
+    resources = at_rest["environments"]["lab-ce"]["resources"]
     assert (resources["maxvCpus"], resources["launchTemplate"]) == (64, "2")
     front.calls.clear()
     assert "all was there" in infra_apply.apply(spec)

@@ -109,17 +109,17 @@ def test_a_fault_at_any_call_leaves_a_record_and_the_next_run_goes_on(
     session = Session(front.aws)
     empty = at_aws(session)
     run(front, infra_apply.apply, spec)
-    whole, made = at_aws(session), changed(front)
-    assert len(made) == 12
+    whole, creating = at_aws(session), changed(front)
+    assert len(creating) == 12
     run(front, infra_apply.destroy, spec)
-    removed = changed(front)
+    removing = changed(front)
     assert at_aws(session) == empty
-    assert try_all(front, infra_apply.apply, spec) == made, "each call took effect once"
+    assert try_all(front, infra_apply.apply, spec) == creating, "each call took effect once"
     assert at_aws(session) == whole
     infra_plan.show_plan(spec)
     assert {line["state"] for line in json.loads(spec.at.plan.read_text())["resources"]} == {
         "present"}
-    assert try_all(front, infra_apply.destroy, spec) == removed
+    assert try_all(front, infra_apply.destroy, spec) == removing
     assert at_aws(session) == empty
 
 
@@ -155,10 +155,10 @@ def test_botocores_own_retry_after_a_cut_makes_nothing_twice(
         front.faults.append(Fault(kind="cut after", operation=operation))
     infra_apply.apply(spec)
     assert len([call for call in front.calls if call.fault]) == 7
-    made = at_aws(session)
+    at_rest = at_aws(session)
     infra_apply.destroy(spec)
     infra_apply.apply(spec)
-    assert at_aws(session) == made
+    assert at_aws(session) == at_rest
 
 
 def test_a_role_that_may_not_create_roles_reads_what_to_do(front: Front, tmp_path: Path) -> None:

@@ -22,6 +22,14 @@ def test_an_error_of_aws_says_what_to_do(code: str) -> None:
     assert caught.value.todo
 
 
+@pytest.mark.parametrize("code", ["VpcEndpointLimitExceeded", "ResourceLimitExceeded",
+                                  "LimitExceededException"])
+def test_a_quota_is_one_by_whatever_code(code: str) -> None:
+    answer = {"Error": {"Code": code, "Message": "words of AWS"}}
+    with pytest.raises(AwsError, match="quota of the account"), explained("ec2:CreateVpcEndpoint"):
+        raise exceptions.ClientError(answer, "CreateVpcEndpoint")  # type: ignore[arg-type]
+
+
 def test_no_credentials_and_no_network_are_told_apart(monkeypatch: pytest.MonkeyPatch,
                                                       tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"):

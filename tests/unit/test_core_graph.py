@@ -186,7 +186,7 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("batch", "vpc"): "vpc-0123",
     ("batch", "subnets"): ["subnet-0123"],
     ("batch", "security_groups"): ["sg-0123"],
-    ("batch", "endpoints"): ["jobs"],
+    ("batch", "endpoints"): ["jobs", "head"],
     ("batch", "instance_role"): "ecsInstanceRole",
     ("batch", "service_role"): "arn:aws:iam::123456789012:role/batch",
     ("batch", "parity"): True,

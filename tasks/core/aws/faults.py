@@ -62,5 +62,7 @@ def explain(code: str, message: str, where: str) -> AirlockError:
     if code in DENIED:
         return AwsError(f"AWS denied it: {message}", where=where,
                         todo="have that action allowed for the role that you work as")
+    if "LimitExceeded" in code and code not in CAUSES:  # EC2 has one for each kind of resource
+        code = "LimitExceeded"
     what, todo = CAUSES.get(code, ("AWS refused", "look the code up in the API reference"))
     return AwsError(f"{what}: {message}", where=where, todo=todo)

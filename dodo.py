@@ -1,7 +1,7 @@
 """nf-airlock's build graph. What can be built, and from what, stands in tasks/*/graph.py.
 
     ./doit                        the local site, both sides of the air gap
-    doit pipeline=hello           the online flow of one pipeline
+    doit pipeline=hello           one pipeline, also one that the site doesn't name
     doit list                     what is fresh, stale, and behind something stale
 """
 
@@ -36,7 +36,7 @@ CONFIG = _config()
 OFFLINE = CONFIG.role == "prod"
 LOCAL = CONFIG.site.sandbox is not None
 # Plain `doit` goes up to the pushed releases; on the local site, all the way across.
-CROSSING = ["sandbox:cross"] if LOCAL and "pipeline" not in CONFIG.variables else []
+CROSSING = ["sandbox:cross"] if LOCAL else []
 DOIT_CONFIG = {
     "default_tasks": ["prod:run"] if OFFLINE else ["dev:validate", "push", "push:tool", *CROSSING],
     "backend": "airlock",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tasks.core.aws.paths import AwsPaths
-from tasks.core.config.settings import Aws, Config, Site
+from tasks.core.config.aws_settings import Aws
+from tasks.core.config.settings import Config, Site
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, group, step
 

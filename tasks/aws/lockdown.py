@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from tasks.core.aws.policy import account_of, partition
-from tasks.core.config.settings import AwsRoles
+from tasks.core.config.aws_settings import AwsRoles
 from tasks.core.errors import ConfigError
 from tasks.core.frozen import frozen
 

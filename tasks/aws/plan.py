@@ -15,7 +15,7 @@ from tasks.core import files
 from tasks.core.aws.paths import AwsPaths
 from tasks.core.aws.policy_grammar import check_policy
 from tasks.core.aws.session import Session
-from tasks.core.config.settings import Aws
+from tasks.core.config.aws_settings import Aws
 from tasks.core.errors import AwsError, ConfigError
 from tasks.core.frozen import frozen
 from tasks.core.schema import check

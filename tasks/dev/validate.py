@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 from tasks.core import files
-from tasks.core.config.settings import Registry, StoreAt
+from tasks.core.config.aws_settings import StoreAt
+from tasks.core.config.settings import Registry
 from tasks.core.errors import AirlockError, IntegrityError, RegistryError
 from tasks.core.inputs.staged_data import blob as file_of
 from tasks.core.net.network import Network

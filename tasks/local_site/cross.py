@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files, processes, schema
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import CommandError, HostError
 from tasks.core.paths import OfflinePaths, PipelinePaths
 from tasks.core.store.store import open_store

@@ -25,7 +25,9 @@ def tasks(config: Config) -> Iterator[Task]:
     yield step("sandbox:packages", "Debian packages of the local site, installed or unpacked",
                packages.provide, packages.PackagesSpec(unpacked=sandbox / "packages"), always=True)
     yield step("sandbox:up", "start the local site's servers that are not running", servers.up,
-               SiteSpec(site=site), always=True)
+               SiteSpec(site=site, pipelines=config.names), always=True)
+    yield step("sandbox:python", "images with Python for trials of Batch, on the local internet",
+               servers.offer_python, SiteSpec(site=site), always=True, after=["sandbox:up"])
     yield step("sandbox:down", "end the local site's servers", servers.down, SiteSpec(site=site),
                always=True)
     yield step("sandbox:status", "what of the local site is running", servers.status,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tasks.local_site import packages
 from tasks.local_site.plan import Plan
 
 OCI = "application/vnd.oci.image"
+LAYER = f"{OCI}.layer.v1.tar+gzip"
 CREATED = "2025-01-01T00:00:00Z"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 ACCEPT = ", ".join((f"{OCI}.index.v1+json", f"{OCI}.manifest.v1+json",
@@ -30,6 +32,8 @@ ACCEPT = ", ".join((f"{OCI}.index.v1+json", f"{OCI}.manifest.v1+json",
 
 Files = Mapping[str, "bytes | str"]
 """Content by path in the image; text is a symbolic link's target."""
+Layer = Files | Path
+"""What a layer is made of; a path is that of an uncompressed tar."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +41,13 @@ class Image:
     """One image of the internet: its name there, and the form of its manifest.
 
     `form` is `v2s2` (Docker's), `oci`, or `index` (of two platforms, the second one a dummy).
-    `layer` lies above the common base.
+    `layers` lie above the common base, bottom first.
     """
 
     repository: str
     tag: str
     form: str
-    layer: Files
+    layers: tuple[Layer, ...]
 
     @property
     def reference(self) -> str:
@@ -57,27 +61,33 @@ def about(text: str) -> Files:
 
 IMAGES = (
     Image(repository="quay.io/airlock/seqstats", tag="1.0", form="index",
-          layer=about("bash and busybox, for statistics of reads")),
+          layers=(about("bash and busybox, for statistics of reads"),)),
     Image(repository="docker.io/airlock/report", tag="1.0", form="v2s2",
-          layer=about("bash and busybox, for the summary page")),
+          layers=(about("bash and busybox, for the summary page"),)),
 )
 
 
 def fill(plan: Plan) -> list[str]:
     """Push the images that the internet's registry lacks; their references."""
-    stamp = plan.folder("internet") / "images.json"
+    return push_missing(plan, "images", _inputs(plan), lambda: IMAGES)
+
+
+def push_missing(plan: Plan, name: str, made_of: str,
+                 images: Callable[[], Sequence[Image]]) -> list[str]:
+    """Push what the registry lacks of `images`, which are made only where one is missing.
+
+    What was pushed is noted under `name`, with the digest `made_of` of all that they come from.
+    """
+    stamp = plan.folder("internet") / f"{name}.json"
     known = json.loads(stamp.read_bytes()) if stamp.is_file() else {}
-    made_of = _inputs(plan)
-    kept = known.get("images", {}) if known.get("made_of") == made_of else {}
-    pushed = {image.reference: kept[image.reference] for image in IMAGES
-              if kept.get(image.reference) and _digest(plan, image) == kept[image.reference]}
-    missing = [image for image in IMAGES if image.reference not in pushed]
-    if missing:
-        base = base_files(plan)
-        for image in missing:
-            pushed[image.reference] = push(plan, image, base)
-        files.write_json(stamp, {"made_of": made_of, "images": pushed})
-    return [image.reference for image in missing]
+    pushed: dict[str, str] = known.get("images", {}) if known.get("made_of") == made_of else {}
+    if pushed and all(_digest(plan, *reference.rsplit(":", 1)) == digest
+                      for reference, digest in pushed.items()):
+        return []
+    base = base_files(plan)
+    pushed = {image.reference: push(plan, image, base) for image in images()}
+    files.write_json(stamp, {"made_of": made_of, "images": pushed})
+    return list(pushed)
 
 
 def push(plan: Plan, image: Image, base: Files) -> str:
@@ -89,7 +99,7 @@ def push(plan: Plan, image: Image, base: Files) -> str:
     processes.run(["skopeo", "--insecure-policy", "copy", "--quiet", "--all", *form,
                    "--dest-tls-verify=false", f"oci:{layout}:image",
                    f"docker://127.0.0.1:{plan.registry_port}/{image.reference}"])
-    digest = _digest(plan, image)
+    digest = _digest(plan, image.repository, image.tag)
     if digest is None:
         raise HostError(f"the internet's registry lost {image.reference} after its push",
                         where=plan.folder("internet/registry") / "log")
@@ -116,7 +126,7 @@ def write_layout(folder: Path, image: Image, base: Files) -> None:
     """Write an OCI layout with one entry, tagged `image`."""
     layout = _Layout(folder)
     here = architecture()
-    main = layout.manifest([base, image.layer], here)
+    main = layout.manifest([base, *image.layers], here)
     if image.form == "index":
         other = "arm64" if here == "amd64" else "amd64"
         dummy = layout.manifest([about(f"no programs for {other} are at hand")], other)
@@ -167,20 +177,37 @@ class _Layout:
         files.write_bytes(self._folder / "blobs/sha256" / digest, data)
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
 
-    def manifest(self, layers: list[Files], machine: str) -> dict[str, Any]:
+    def layer(self, layer: Layer) -> tuple[str, dict[str, Any]]:
+        """A layer's digest before compression, and the descriptor of its blob."""
+        if not isinstance(layer, Path):
+            tar = layer_tar(layer)
+            return (files.sha256_bytes(tar),
+                    self.blob(LAYER, gzip.compress(tar, 6, mtime=0)))
+        packed = self._folder / "layer.part"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with layer.open("rb") as reader, packed.open("wb") as sink, \
+                gzip.GzipFile(filename="", fileobj=sink, mode="wb", compresslevel=1,
+                              mtime=0) as writer:
+            shutil.copyfileobj(reader, writer, files.CHUNK)
+        digest, size = files.sha256(packed), packed.stat().st_size
+        target = self._folder / "blobs/sha256" / digest
+        target.parent.mkdir(parents=True, exist_ok=True)
+        packed.replace(target)
+        return files.sha256(layer), {"mediaType": LAYER, "digest": f"sha256:{digest}",
+                                     "size": size}
+
+    def manifest(self, layers: Sequence[Layer], machine: str) -> dict[str, Any]:
         """An image of `layers`, bottom first, and its descriptor with the platform."""
-        tars = [layer_tar(layer) for layer in layers]
-        blobs = [self.blob(f"{OCI}.layer.v1.tar+gzip", gzip.compress(tar, 6, mtime=0))
-                 for tar in tars]
+        digests, blobs = zip(*(self.layer(layer) for layer in layers), strict=True)
         config = self.blob(f"{OCI}.config.v1+json", files.json_bytes({
             "architecture": machine, "os": "linux", "created": CREATED,
             "config": {"Env": ["PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"],
                        "Cmd": ["/bin/bash"]},
             "rootfs": {"type": "layers",
-                       "diff_ids": [f"sha256:{files.sha256_bytes(tar)}" for tar in tars]}}))
+                       "diff_ids": [f"sha256:{digest}" for digest in digests]}}))
         descriptor = self.blob(f"{OCI}.manifest.v1+json", files.json_bytes({
             "schemaVersion": 2, "mediaType": f"{OCI}.manifest.v1+json", "config": config,
-            "layers": blobs}))
+            "layers": list(blobs)}))
         return {**descriptor, "platform": {"architecture": machine, "os": "linux"}}
 
 
@@ -194,12 +221,12 @@ def _static(plan: Plan, package: str) -> Path:
     return packages.carried(plan.folder("packages"), package)
 
 
-def _digest(plan: Plan, image: Image) -> str | None:
+def _digest(plan: Plan, repository: str, tag: str) -> str | None:
     """What the internet's registry says of an image's tag, or None."""
     import http.client
     connection = http.client.HTTPConnection("127.0.0.1", plan.registry_port, timeout=10)
     try:
-        connection.request("HEAD", f"/v2/{image.repository}/manifests/{image.tag}",
+        connection.request("HEAD", f"/v2/{repository}/manifests/{tag}",
                            headers={"Accept": ACCEPT})
         answer = connection.getresponse()
         return answer.getheader("Docker-Content-Digest") if answer.status == 200 else None

@@ -141,6 +141,20 @@ def _downloader(name: str) -> Callable[[Path], None]:
     return download
 
 
+def unpack_together(names: Sequence[str], folder: Path) -> None:
+    """Unpack Debian packages, as this machine's apt has them, into one folder; once."""
+    if folder.is_dir():
+        return
+    logger.info("unpacking Debian packages below %s: %s", folder, " ".join(names))
+    if os.geteuid() == 0:
+        _update()
+
+    def unpack(place: Path) -> None:
+        for name in names:
+            _downloader(name)(place)
+    files.atomic_folder(folder, unpack)
+
+
 def _apt(*words: str, todo: str, cwd: Path | None = None) -> None:
     try:
         processes.run(words, cwd=cwd, todo=todo,

@@ -18,9 +18,10 @@ STATE = "sandbox.json"
 
 @dataclass(frozen=True, kw_only=True)
 class SiteSpec:
-    """What the steps of the whole sandbox read."""
+    """What the steps of the whole sandbox read: `pipelines` are those that are asked for."""
 
     site: Site
+    pipelines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

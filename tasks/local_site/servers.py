@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tasks.core.errors import HostError
 from tasks.local_site import (
+    chromapipe,
     content,
     daemons,
     engines,
@@ -11,6 +12,7 @@ from tasks.local_site import (
     images,
     network,
     packages,
+    python_images,
     registries,
     trust,
 )
@@ -31,6 +33,8 @@ def up(spec: SiteSpec) -> str:
     if trust.prepare(part):
         daemons.stop(part.folder("nexus"))
     content.fill(part)
+    if "chromapipe" in spec.pipelines:
+        chromapipe.fill(part)
     started: list[str] = []
     open_because = None
     if why_not is None:
@@ -44,6 +48,8 @@ def up(spec: SiteSpec) -> str:
     for server in servers:
         daemons.await_ready(server)
     started += images.fill(part)
+    if "chromapipe" in spec.pipelines:
+        started += python_images.fill(part)
     state = State(isolated=why_not is None, why_not=why_not, address=part.address,
                   open_because=open_because, python=str(python.path),
                   python_prefix=str(python.prefix), registry_port=part.registry_port,
@@ -51,6 +57,12 @@ def up(spec: SiteSpec) -> str:
     state.write(part.root)
     return "\n".join([f"started: {', '.join(started)}" if started else "all running",
                       *state.shortcomings()])
+
+
+def offer_python(spec: SiteSpec) -> str:
+    """Make and push the images with Python that the internet's registry lacks."""
+    pushed = python_images.fill(plan(spec.site))
+    return ", ".join(pushed) if pushed else "all there"
 
 
 def down(spec: SiteSpec) -> str:

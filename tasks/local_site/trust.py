@@ -8,24 +8,12 @@ import subprocess
 from pathlib import Path
 
 from tasks.core import files, ownership, processes
-from tasks.core.trust import signature
+from tasks.core.trust import certificates, signature
 from tasks.local_site.plan import Plan
 
 USER = "airlock"
 SECONDS_LEFT = 7 * 24 * 3600
 """A certificate that ends sooner than this is made anew."""
-
-CA_EXTENSIONS = ("basicConstraints=critical,CA:TRUE,pathlen:0", "keyUsage=critical,keyCertSign",
-                 "subjectKeyIdentifier=hash")
-SERVER_EXTENSIONS = """\
-basicConstraints=critical,CA:FALSE
-keyUsage=critical,digitalSignature
-extendedKeyUsage=serverAuth
-subjectKeyIdentifier=hash
-authorityKeyIdentifier=keyid
-subjectAltName=IP:{address}
-"""
-"""What RFC 5280 asks for: Python 3.13 verifies strictly."""
 
 
 def prepare(plan: Plan) -> bool:
@@ -33,10 +21,11 @@ def prepare(plan: Plan) -> bool:
     ownership.private_folder(plan.secrets)
     is_new = False
     if not _lasts(plan.ca):
-        _make_ca(plan)
+        certificates.make_ca(plan.ca, plan.secrets / "ca.key",
+                             name=f"nf-airlock sandbox {plan.site}")
         is_new = True
     if is_new or not _lasts(plan.secrets / "server.crt", plan.registry_host):
-        _make_certificate(plan)
+        certificates.make_certificate(plan.ca, plan.secrets / "ca.key", address=plan.registry_host)
         is_new = True
     if not plan.authfile.is_file() or not _login_fits(plan):
         _make_login(plan)
@@ -67,33 +56,6 @@ def _lasts(certificate: Path, address: str | None = None) -> bool:
         if done.returncode or "does NOT match" in done.stdout:
             return False
     return True
-
-
-def _new_key() -> list[str]:
-    return ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-
-
-def _make_ca(plan: Plan) -> None:
-    plan.ca.parent.mkdir(parents=True, exist_ok=True)
-    extensions = [word for extension in CA_EXTENSIONS for word in ("-addext", extension)]
-    # An empty configuration: the system's would add extensions of its own.
-    config = plan.secrets / "openssl.cnf"
-    files.write_text(config, "[req]\ndistinguished_name=name\n[name]\n")
-    processes.run([*_new_key(), "-config", config, "-x509", "-days", "3650",
-                   "-subj", f"/CN=nf-airlock sandbox {plan.site}", *extensions,
-                   "-keyout", plan.secrets / "ca.key", "-out", plan.ca])
-
-
-def _make_certificate(plan: Plan) -> None:
-    request, extensions = plan.secrets / "server.csr", plan.secrets / "server.ext"
-    files.write_text(extensions, SERVER_EXTENSIONS.format(address=plan.registry_host))
-    processes.run([*_new_key(), "-config", plan.secrets / "openssl.cnf",
-                   "-subj", f"/CN={plan.registry_host}",
-                   "-keyout", plan.secrets / "server.key", "-out", request])
-    processes.run(["openssl", "x509", "-req", "-in", request, "-days", "800",
-                   "-CA", plan.ca, "-CAkey", plan.secrets / "ca.key",
-                   "-set_serial", str(secrets.randbits(127)), "-extfile", extensions,
-                   "-out", plan.secrets / "server.crt"])
 
 
 def _login_fits(plan: Plan) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.core import files
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreError
 from tasks.core.parallel import try_all
 from tasks.core.paths import OfflinePaths

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.core.config.settings import Config, Pipeline, Signing, Site, StoreAt
+from tasks.core.config.aws_settings import StoreAt
+from tasks.core.config.settings import Config, Pipeline, Signing, Site
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import MakeStep, Verbs, for_pipelines

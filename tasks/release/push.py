@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json

@@ -10,7 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core.config.settings import Signing, StoreAt
+from tasks.core.config.aws_settings import StoreAt
+from tasks.core.config.settings import Signing
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.schema import read_json
 from tasks.core.store.store import open_store
@@ -66,7 +67,7 @@ def sign_tool(spec: SignToolSpec) -> str:
 def sign_images(spec: SignImagesSpec) -> str:
     """Write SHA256SUMS.sig beside the archives for engines; nothing says which are current."""
     _ready(spec.signing)
-    _seal(spec.listed, signature.IMAGES, spec.signing)
+    signature.seal(spec.listed, spec.signing.key, namespace=signature.IMAGES)
     return f"{spec.listed} signed as {spec.signing.identity}"
 
 
@@ -78,7 +79,7 @@ def holds(path: Path) -> bool:
 def _sign(file: Path, name: str, subject: Subject, at: StoreAt, signing: Signing) -> str:
     _ready(signing)
     kind = signature.RELEASE if subject.pipeline else signature.TOOL
-    _seal(file, kind, signing)
+    signature.seal(file, signing.key, namespace=kind)
     promotion = _promotion(file.with_name(PROMOTION), name, subject, at, signing)
     until = f", until {promotion.expires}" if promotion.expires else ""
     return f"{name} signed as {signing.identity}, promotion {promotion.number}{until}"
@@ -86,16 +87,6 @@ def _sign(file: Path, name: str, subject: Subject, at: StoreAt, signing: Signing
 
 def _ready(signing: Signing) -> None:
     signature.ready(signing.key, create=signing.create, identity=signing.identity)
-
-
-def _seal(file: Path, kind: str, signing: Signing) -> None:
-    """Write `<file>.sig`; one that fits the file and the key stays as it is."""
-    target = file.with_name(f"{file.name}.sig")
-    data = file.read_bytes()
-    if target.is_file() and signature.is_own(signing.key, data, target.read_bytes(),
-                                             namespace=kind):
-        return
-    files.write_bytes(target, signature.sign(signing.key, data, namespace=kind))
 
 
 def _promotion(path: Path, name: str, subject: Subject, at: StoreAt,
@@ -115,7 +106,7 @@ def _promotion(path: Path, name: str, subject: Subject, at: StoreAt,
         # false pair.
         path.with_name(f"{path.name}.sig").unlink(missing_ok=True)
         files.write_bytes(path, last.data())
-        _seal(path, signature.PROMOTION, signing)
+        signature.seal(path, signing.key, namespace=signature.PROMOTION)
     return last
 
 

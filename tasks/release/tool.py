@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files, processes
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.paths import SitePaths
 from tasks.core.schema import check, read_json

@@ -14,9 +14,9 @@ from tasks.core import files
 from tasks.core.archives import unpacking
 from tasks.core.nextflow import installed, isolation, pipeline_version, queries
 from tasks.core.nextflow.environment import NOTHING, Inherited
+from tasks.core.nextflow.reproducible import TIME_ZONES, same_in_both
 from tasks.core.schema import check
 from tasks.core.source import resolved_config
-from tasks.resolve.reproducible import TIME_ZONES, same_in_both
 
 ELSEWHERE = "/.airlock/elsewhere"
 """Stands for the folder that Nextflow was started in, and that of its NXF_HOME."""

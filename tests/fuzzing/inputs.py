@@ -136,7 +136,7 @@ def _mapping(node: Mapping[str, Any]) -> SearchStrategy[dict[str, Any]]:
     more = node.get("additionalProperties")
     if not isinstance(more, Mapping):
         return fixed
-    names = (st.from_regex(node["propertyNames"]["pattern"]) if "propertyNames" in node
+    names = (_of({"type": "string", **node["propertyNames"]}) if "propertyNames" in node
              else st.sampled_from(["x", "y", *NAMES]))
     extra = st.dictionaries(names, _of(more), max_size=2)
     return st.tuples(fixed, extra).map(lambda both: {**both[1], **both[0]})

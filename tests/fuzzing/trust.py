@@ -16,7 +16,7 @@ from unittest import mock
 from hypothesis import strategies as st
 
 from tasks.core import files
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError
 from tasks.core.paths import OfflinePaths, SitePaths
 from tasks.core.schema import SCHEMAS, read_json

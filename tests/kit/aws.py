@@ -2,9 +2,9 @@
 
     python -m tests.kit.aws PORT
 
-The front passes requests on, mends answers of Batch (tests/kit/aws_batch.py) and makes faults by
-service and operation. What moto does otherwise than AWS, and isn't mended: a bucket policy's
-`Condition` is ignored.
+The front passes requests on, mends answers of Batch (tests/kit/aws_batch.py), simulates policies
+(tests/kit/aws_simulation.py) and makes faults by service and operation. What moto does otherwise
+than AWS, and isn't mended: a bucket policy's `Condition` is ignored.
 """
 
 from __future__ import annotations
@@ -21,24 +21,32 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
-from tasks.core.config.settings import Aws
+from tasks.core.config.aws_settings import Aws
 from tests.kit.aws_batch import BatchMends
 from tests.kit.aws_requests import Refused, Request, Response
+from tests.kit.aws_simulation import simulate
 from tests.kit.web import Quiet, Server, running
 
 REGION, ACCOUNT = "us-west-2", "123456789012"
 FAULTS = ("throttled", "expired", "denied", "quota", "cut before", "cut after")
 """Kinds: the last two end the connection, before moto sees the call or once it took effect."""
+CHANGES = ("Add", "Attach", "Authorize", "Create", "Delete", "Detach", "Modify", "Put", "Remove",
+           "Update")
+"""How the names of operations begin that change something."""
 HOP_BY_HOP = {"connection", "transfer-encoding", "date", "server"}
 
 
 @dataclass(kw_only=True)
 class Fault:
-    """A fault of calls that fit: lets `after` of them pass, then befalls `times` (None: all)."""
+    """A fault of calls that fit: lets `after` of them pass, then befalls `times` (None: all).
+
+    With `changes` it befalls only calls that change something.
+    """
 
     kind: str
     service: str | None = None
     operation: str | None = None
+    changes: bool = False
     after: int = 0
     times: int | None = 1
 
@@ -46,6 +54,8 @@ class Fault:
         """Whether this call gets the fault; counts it."""
         if (self.service or request.service, self.operation or request.operation) != (
                 request.service, request.operation) or self.times == 0:
+            return False
+        if self.changes and not request.operation.startswith(CHANGES):
             return False
         if self.after:
             self.after -= 1
@@ -62,6 +72,11 @@ class Call:
     service: str
     operation: str
     fault: str | None = None
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether it may have changed something."""
+        return self.operation.startswith(CHANGES) and self.fault in (None, "cut after")
 
 
 class Front(Server):
@@ -121,11 +136,18 @@ class Front(Server):
         try:
             if fault and fault != "cut after":
                 raise Refused.by_fault(fault, request)
-            response = (self.mends.answer(request) if request.service == "batch"
-                        else self.pass_on(request))
+            response = self._mended(request)
         except Refused as refused:
             response = refused.response(request)
         return None if fault == "cut after" else response
+
+
+    def _mended(self, request: Request) -> Response:
+        if request.service == "batch":
+            return self.mends.answer(request)
+        if request.operation == "SimulatePrincipalPolicy":
+            return simulate(request, self.moto_port)
+        return self.pass_on(request)
 
 
 class Handler(Quiet):
@@ -173,7 +195,7 @@ def moto_server(environment: Mapping[str, str]) -> Iterator[int]:
             time.sleep(0.1)
         yield port
     finally:
-        process.terminate()
+        process.kill()  # it has no state that anybody needs, and takes its time to end well
         process.wait(10)
 
 

@@ -100,7 +100,8 @@ class BatchMends:
         response = self._ask(request)
         if response.status < 400:
             kept.resources = {**kept.resources, **fields.get("computeResources", {})}
-            kept.invalid = self._missing_template(request, kept.resources)
+            kept.invalid = self.invalid.get(_name(fields["computeEnvironment"])) \
+                or self._missing_template(request, kept.resources)
             kept.state, kept.unsettled = "UPDATING", self.unsettled
         return response
 

@@ -12,7 +12,7 @@ from tasks.aws.lockdown import Lockdown
 from tasks.aws.plan import BucketSpec
 from tasks.core.aws.paths import AwsPaths
 from tasks.core.aws.session import Session
-from tasks.core.config.settings import AwsRoles
+from tasks.core.config.aws_settings import AwsRoles
 from tests.kit import aws
 from tests.kit.aws import Front
 

@@ -22,7 +22,7 @@ FILES = ("doit", "dodo.py", "pyproject.toml", "requirements.txt", "README.md", "
          ".env.template")
 
 SHIPPED = tuple(f"config/locks/{pipeline}/runtime.json"
-                for pipeline in ("bamtofastq", "demo", "hello"))
+                for pipeline in ("bamtofastq", "chromapipe", "demo", "hello"))
 """The locks that come with the project; others are made where it is used."""
 
 

@@ -11,15 +11,19 @@ from contextlib import contextmanager, suppress
 class Relay:
     """Passes all on to a port of this machine; `cuts` are the bytes after which to end, in turn."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, listener: socket.socket | None = None) -> None:
         self._to = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.cuts: list[int] = []
         self.came = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
+        # A close alone would leave the thread in accept(), and give the number to another socket.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -49,9 +53,9 @@ class Relay:
 
 
 @contextmanager
-def relay(port: int) -> Iterator[Relay]:
-    """A relay that takes no more connections after the block."""
-    between = Relay(port)
+def relay(port: int, listener: socket.socket | None = None) -> Iterator[Relay]:
+    """A relay that takes no more connections after the block; on `listener`, where one is given."""
+    between = Relay(port, listener)
     try:
         yield between
     finally:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core.config.settings import Signing, StoreAt
+from tasks.core.config.aws_settings import StoreAt
+from tasks.core.config.settings import Signing
 from tasks.core.paths import OfflinePaths, PipelinePaths
 from tasks.core.trust import checksums, signature
 from tasks.offline_host.fetch import FetchSpec

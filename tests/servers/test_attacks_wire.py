@@ -18,7 +18,8 @@ import pytest
 
 from tasks.code import git, stage
 from tasks.core import files
-from tasks.core.config.settings import PluginsAt, StoreAt
+from tasks.core.config.aws_settings import StoreAt
+from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import AirlockError, IntegrityError
 from tasks.core.net import download, request
 from tasks.core.net.inner_addresses import Inside

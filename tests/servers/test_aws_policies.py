@@ -24,7 +24,7 @@ from tasks.core import files
 from tasks.core.aws.evaluate import Access, decide
 from tasks.core.aws.paths import AwsPaths
 from tasks.core.aws.policy import Statement, document
-from tasks.core.config.settings import AwsRoles, StoreAt
+from tasks.core.config.aws_settings import AwsRoles, StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreError
 from tasks.core.paths import SitePaths
 from tasks.core.store.s3 import S3Store

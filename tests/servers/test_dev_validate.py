@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tasks.core import files
-from tasks.core.config.settings import Registry, StoreAt
+from tasks.core.config.aws_settings import StoreAt
+from tasks.core.config.settings import Registry
 from tasks.core.errors import AirlockError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json

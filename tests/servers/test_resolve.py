@@ -12,8 +12,8 @@ import pytest
 from tasks.core import files
 from tasks.core.errors import ConfigError, SourceError
 from tasks.core.nextflow.environment import Inherited
+from tasks.core.nextflow.reproducible import CHANGING
 from tasks.core.source import resolved_config
-from tasks.resolve.reproducible import CHANGING
 from tasks.resolve.resolve import ELSEWHERE, ResolveSpec, resolve
 from tasks.runtime import build as runtimes
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tasks.core import files
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.store.s3 import S3Store
 from tasks.core.store.send import Upload, send

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import HostError, StoreError
 from tasks.core.store import s3_client
 from tasks.core.store.interface import Stored

@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.load import load
-from tasks.core.config.settings import Signing, StoreAt
+from tasks.core.config.settings import Signing
 from tasks.core.nextflow.isolation import without_network
 from tasks.core.paths import SitePaths
 from tasks.core.trust import signature

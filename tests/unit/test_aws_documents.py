@@ -21,7 +21,7 @@ from tasks.core.aws.evaluate import Access, Policies, decide
 from tasks.core.aws.paths import AwsPaths
 from tasks.core.aws.policy import statements
 from tasks.core.aws.policy_grammar import check_policy
-from tasks.core.config.settings import AwsRoles
+from tasks.core.config.aws_settings import AwsRoles
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.store.interface import is_blob, is_immutable
 

@@ -193,7 +193,7 @@ def test_each_file_belongs_to_a_step_or_to_what_runs_the_graph(project: Path) ->
     run = {path for task in all_tasks() if task.get("actions")
            for path in code.run_by(module_of(task["actions"][0][1][1]))}
     left = [name for name in all_files() if name not in run
-            and not name.startswith(WITHOUT_STEP) and not name.endswith("/graph.py")
+            and not name.startswith(WITHOUT_STEP) and not name.endswith("graph.py")
             and name not in WITHOUT_READER and not is_empty(ROOT / name)]
     assert left == list(ELSEWHERE)
 

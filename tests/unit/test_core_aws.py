@@ -9,7 +9,7 @@ from botocore import exceptions
 
 from tasks.core.aws.faults import CAUSES, DENIED, explained
 from tasks.core.aws.session import Session
-from tasks.core.config.settings import Aws
+from tasks.core.config.aws_settings import Aws
 from tasks.core.errors import AwsError
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files, ownership
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.load import load
-from tasks.core.config.settings import StoreAt
 from tasks.core.errors import HostError
 from tasks.core.ownership import refuse_writable_by_others
 from tasks.core.paths import OfflinePaths

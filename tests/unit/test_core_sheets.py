@@ -164,3 +164,12 @@ def test_a_plain_name_stays(name: str) -> None:
 
 def test_of_a_long_name_the_ending_stays() -> None:
     assert blobs.basename("x" * 300 + ".fastq.gz").endswith("x.fastq.gz")
+
+
+@pytest.mark.parametrize("text", ["a://b c://" + "\r\n" * 100_000, "a://b c://" + ";" * 100_000],
+                         ids=["lines", "semicolons"])
+def test_a_long_run_of_what_joins_urls_takes_no_time(text: str) -> None:
+    begun = time.monotonic()
+    assert "".join(sheets.parts(text)) == text
+    assert sheets.staged(text, lambda path: None) == text
+    assert time.monotonic() - begun < 2  # from each of its characters it was minutes

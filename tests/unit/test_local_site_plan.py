@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tasks.core import files
 from tasks.core.config import load
-from tasks.core.config.settings import Registry, Site, StoreAt
+from tasks.core.config.aws_settings import StoreAt
+from tasks.core.config.settings import Registry, Site
 from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.paths import PipelinePaths
 from tasks.local_site import cross, engines, host, images, packages, probes, servers
@@ -160,7 +161,7 @@ def test_a_layer_depends_on_content_alone(content: dict[str, bytes | str]) -> No
 
 @pytest.mark.parametrize("form", ["oci", "index"])
 def test_a_layout_holds_what_it_names(tmp_path: Path, form: str) -> None:
-    image = images.Image(repository="quay.io/a/b", tag="1", form=form, layer=images.about("b"))
+    image = images.Image(repository="quay.io/a/b", tag="1", form=form, layers=(images.about("b"),))
     images.write_layout(tmp_path, image, {"bin/sh": b"#!"})
     blobs = tmp_path / "blobs/sha256"
     assert {files.sha256(path) for path in blobs.iterdir()} == {

@@ -13,7 +13,7 @@ from tasks.core.schema import read_json
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["bamtofastq", "demo", "hello"])
+@pytest.mark.parametrize("name", ["bamtofastq", "chromapipe", "demo", "hello"])
 def test_a_runtime_from_maven_has_its_lock(name: str) -> None:
     lock = read_json(ROOT / f"config/locks/{name}/runtime.json", "runtime-lock")
     asked = yaml.safe_load((ROOT / f"config/pipelines/{name}.yml").read_text())["nextflow"]
@@ -34,4 +34,5 @@ def test_git_takes_the_runtimes_lock_and_leaves_what_is_made_on_each_machine() -
 
     assert not is_ignored("config/locks/hello/runtime.json")
     assert is_ignored("config/locks/hello/images.json")
+    assert is_ignored("config/locks/chromapipe/images.json")
     assert not is_ignored("config/locks/demo/images.json")

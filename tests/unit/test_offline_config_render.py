@@ -8,8 +8,9 @@ import pytest
 
 from tasks.core import files
 from tasks.core.errors import ImageError
+from tasks.core.nextflow.image_selectors import Selector
 from tasks.core.nextflow.tested_lines import is_tested
-from tasks.offline_config.render import RenderSpec, Selector, build, registry, render
+from tasks.offline_config.render import RenderSpec, build, registry, render
 
 DIGEST = "sha256:" + "0" * 64
 MIRRORED = {"quay.io/a/b:1": f"nexus:8443/quay.io/a/b@{DIGEST}",

@@ -15,6 +15,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 PINNED = ["requirements.txt", "requirements-build.txt", "requirements-dev.txt",
+          "tasks/batch/requirements-awscli.txt",
           "tests/kit/multiqc-requirements.txt", "tests/bench/peers-requirements.txt"]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 MACHINES = ["x86_64", "aarch64"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.store.interface import Store, Stored, is_immutable
 from tasks.core.store.send import Upload, send

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.load import load
-from tasks.core.config.settings import StoreAt
 from tasks.core.errors import ConfigError
 from tasks.core.store.interface import Stored, difference
 from tasks.core.store.s3_encryption import ALGORITHM, KEY, encryption_fault

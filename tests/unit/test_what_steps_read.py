@@ -34,7 +34,8 @@ COMPARED = {
     "DOCKER_CERT_PATH": {"prod:bootstrap"},
     "JAVA_HOME": {"prod:bootstrap"},
     "JAVA_CMD": {"prod:bootstrap"},
-    "AIRLOCK_ENGINE": {"dev:smoke", "sandbox:cross"},
+    "AIRLOCK_ENGINE": {"batch:preserve", "batch:test-basic", "batch:test-python",
+                       "batch:test-deps", "batch:test-main", "dev:smoke", "sandbox:cross"},
     **{name: set() for name in (
         "NXF_WORK", "NXF_HOME", "PATH", "TMPDIR", "TZ", "LANG", "LC_ALL", "HOME",
         "MAVEN_OPTS", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "SSL_CERT_FILE",

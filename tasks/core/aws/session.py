@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tasks.core.aws.faults import explained
-from tasks.core.config.settings import Aws
+from tasks.core.config.aws_settings import Aws
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 30
 """Seconds."""

@@ -7,6 +7,7 @@ A value comes from the environment, else from `.env` (not on an offline host), e
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
              "tool")
+
+PIPELINE = re.compile("[a-z][a-z0-9_-]*")
 
 
 def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
@@ -44,8 +47,7 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     if not isinstance(raw_site.get("pipelines"), list):
         read.finish()
     wanted = [variables["pipeline"]] if "pipeline" in variables else raw_site["pipelines"]
-    _check_names(wanted, raw_site["pipelines"], kind="pipeline",
-                 show=f"`pipelines` in config/sites/{name}.yml")
+    _check_pipelines(wanted, raw_site["pipelines"], root, role)
     raw_pipelines = ({} if role == "prod" else
                      {pipeline: read.read(root / f"config/pipelines/{pipeline}.yml", "pipeline")
                       for pipeline in wanted})
@@ -83,6 +85,22 @@ def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str],
                               todo=f"known: {', '.join(known) or 'none'}")
 
 
+def _check_pipelines(wanted: Sequence[str], of_site: Sequence[str], root: Path, role: str) -> None:
+    """Refuse a pipeline without a file online; offline, where none has one, what can be no name.
+
+    There, `prod:fetch` says whether the store has a release of it, signed for that name.
+    """
+    if role == "prod":
+        for name in map(str, wanted):
+            if not PIPELINE.fullmatch(name):
+                raise ConfigError(f"{name!r} is no name of a pipeline", where="pipeline=NAME",
+                                  todo=f"those of the site: {', '.join(of_site)}")
+        return
+    known = sorted({path.stem for path in (root / "config/pipelines").glob("*.yml")})
+    _check_names([*map(str, wanted)], known, kind="pipeline",
+                 show="config/pipelines/<pipeline>.yml")
+
+
 def _refuse_other_tool(variables: Mapping[str, str], path: Path) -> None:
     """ConfigError where tool=ID asks for another tool than the one that runs."""
     if "tool" not in variables:
@@ -114,6 +132,11 @@ def _refuse_contradictions(site: Site) -> None:
                           "registry.repositories can't be kept",
                           where=f"images.carry in config/sites/{site.name}.yml",
                           todo="remove registry.repositories, or set images.carry to registry")
+    if site.batch and site.batch.mode == "carried-cli" and site.batch.cli is None:
+        raise ConfigError("nothing says which AWS CLI is carried",
+                          where=f"batch.cli in config/sites/{site.name}.yml",
+                          todo="name one by source, version and sha256, or set batch.mode to "
+                               "fusion")
     if site.store.kms_key and site.store.encryption != "aws:kms":
         raise ConfigError("a KMS key is only used by the encryption aws:kms",
                           where=f"store.kms_key in config/sites/{site.name}.yml",

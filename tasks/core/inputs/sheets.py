@@ -26,7 +26,9 @@ TREES = (".json", ".yaml", ".yml")
 LISTS = (".txt",)
 ENDINGS = (*TABLES, *TREES, *LISTS)
 
-_JOINT = r"[;,|\s]+"
+_JOINT = r"(?<![;,|\s])[;,|\s]+"
+"""A whole run, so that a long one before no URL is tried once, and not from each of its characters.
+"""
 _REMOTE = re.compile(rf"({_JOINT})(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 
 

@@ -17,6 +17,7 @@ from tasks.core.inputs import sheets
 from tasks.core.nextflow import isolation
 from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.installed import Nextflow
+from tasks.core.nextflow.reproducible import TIME_ZONES, same_in_both
 
 TIMEOUT = 300.0
 """Seconds after which a pipeline's code that is asked something is ended; it takes a few."""
@@ -34,6 +35,7 @@ OWN_ZONE = "own"
 """The time zone that Nextflow is in by itself."""
 
 RESOLVE = Path(__file__).with_name("resolve.nf").absolute()
+PROFILES = Path(__file__).with_name("profiles.nf").absolute()
 
 
 def configs(nextflow: Nextflow, project: Path, *, profile: str, scratch: Path, log: Path,
@@ -69,6 +71,32 @@ def configs(nextflow: Nextflow, project: Path, *, profile: str, scratch: Path, l
     if resolved is not None:
         return resolved
     raise SourceError("Nextflow did not answer with a config that can be kept", where=log)
+
+
+def profiles(nextflow: Nextflow, project: Path, names: Sequence[str], *, scratch: Path, log: Path,
+             least: str = isolation.FULL) -> list[dict[str, Any]]:
+    """Resolve what a run with each profile would run with, all by one start of Nextflow.
+
+    Each answer holds `config`, the same whenever it is asked, or `error`, Nextflow's own words.
+    Raises SourceError where Nextflow itself ends.
+    """
+    detail = scratch / "nextflow.log"
+    words: list[str | Path] = ["-log", detail, "-q", "run", PROFILES, ",".join(TIME_ZONES),
+                               project.absolute(), *names]
+    try:
+        answer = ask(nextflow, words, scratch=scratch, least=least,
+                     reads=[project.absolute(), PROFILES])
+    except CommandError as error:
+        tail = "\n".join(f"    | {line}" for line in error.tail)
+        raise SourceError(f"the config does not resolve:\n{tail}", where=log,
+                          todo="mend the pipeline's config") from error
+    finally:
+        keep(detail, log)
+    resolved = _answered(answer, 2 * len(names))
+    if resolved is None:
+        raise SourceError("Nextflow did not answer with a config that can be kept", where=log)
+    return [same_in_both(first, second) for first, second in zip(
+        resolved[:len(names)], resolved[len(names):], strict=True)]
 
 
 def _answered(answer: str, count: int) -> list[dict[str, Any]] | None:

@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus, urlsplit
 from xml.sax.saxutils import escape
 
 from tasks.core import files
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, StoreError
 from tasks.core.parsing import whole_number
 from tasks.core.process_shared import Shared

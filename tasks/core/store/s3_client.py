@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 from tasks.core import files
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, StoreError
 from tasks.core.net import bounds, s3_http
 from tasks.core.store import s3_faults

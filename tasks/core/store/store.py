@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError, StoreError
 from tasks.core.store.folder import FolderStore
 from tasks.core.store.interface import Store

@@ -23,6 +23,9 @@ TOOL, RELEASE, PROMOTION = "airlock-tool", "airlock-release", "airlock-promotion
 IMAGES = "airlock-images"
 """The namespace of the SHA256SUMS beside archives for engines to load."""
 
+CLI = "airlock-cli"
+"""The namespace of cli.json, which says by digest which AWS CLI instances of Batch get."""
+
 INSTALL = "install OpenSSH's client (Debian: openssh-client)"
 _creating = threading.Lock()
 
@@ -85,6 +88,15 @@ def sign(key: Path, data: bytes, *, namespace: str) -> bytes:
                         todo="take a key without a passphrase, or add it to ssh-agent; "
                              "its mode must be 0600") from error
     return signature
+
+
+def seal(file: Path, key: Path, *, namespace: str) -> None:
+    """Write `<file>.sig`; one that fits the file and the key stays as it is."""
+    target = file.with_name(f"{file.name}.sig")
+    data = file.read_bytes()
+    if target.is_file() and is_own(key, data, target.read_bytes(), namespace=namespace):
+        return
+    files.write_bytes(target, sign(key, data, namespace=namespace))
 
 
 def is_own(key: Path, data: bytes, signature: bytes, *, namespace: str) -> bool:

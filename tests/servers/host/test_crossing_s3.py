@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tasks.core import files
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.store.s3_probe import PROBE
 from tasks.core.store.store import open_store
 from tests.kit import buckets, machine

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.resolve.reproducible import CHANGING, same_in_both
+from tasks.core.nextflow.reproducible import CHANGING, same_in_both
 
 
 @pytest.mark.parametrize(("first", "second", "common"), [

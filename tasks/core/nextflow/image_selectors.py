@@ -1,0 +1,91 @@
+"""Selectors of a config that give every process its mirrored image, in both parsers' grammar.
+
+They are regular expressions that match the fully qualified name: those are of the highest
+precedence, and among them the later one holds. A plain name loses to a pipeline's qualified
+selector, and one that leaves out an alias loses to the alias. The same text as a selector of the
+pipeline would take that one's place in the order, hence a group around each that nobody writes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.core.errors import ImageError
+
+REFERENCE = re.compile(r"[A-Za-z0-9.:/_@-]+\Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selector:
+    """A selector of the scan: complete images by the names that the sources give them."""
+
+    pattern: str
+    images: Mapping[str, str]
+    choice: str | None
+
+
+def of_scan(scan: Mapping[str, Any]) -> list[Selector]:
+    """Return the selectors of images.json, in their order."""
+    return [Selector(pattern=selector["pattern"], choice=selector["choice"], images={
+        image["name"]: image["container"] for image in selector["images"]})
+        for selector in scan["selectors"]]
+
+
+def render(selectors: Sequence[Selector], mirrored: Mapping[str, str]) -> list[str]:
+    """Return the lines of a block `process`, one or more for each selector.
+
+    `mirrored` gives the pull reference of each image of the scan. ImageError with every fault at
+    once, where one is missing or can't be chosen in a config.
+    """
+    _refuse_faults(selectors, mirrored)
+    lines = []
+    for selector in selectors:
+        container = (_chosen(selector.images, selector.choice, mirrored) if selector.choice
+                     else quoted(mirrored[next(iter(selector.images.values()))]))
+        pattern = quoted(f"(?:{selector.pattern})")
+        lines.append(f"    withName: {pattern} {{ container = {container} }}")
+    return lines
+
+
+def _chosen(images: Mapping[str, str], choice: str, mirrored: Mapping[str, str]) -> str:
+    """A closure that makes the pipeline's own choice, and gives the mirrored image for it.
+
+    Nextflow asks it once for each task, when the params of the run are known. The strict parser
+    doesn't know variables that are declared in a config's closure (tried: 25.04), only parameters.
+    """
+    pairs = ", ".join(f"{quoted(name)}: {quoted(mirrored[image])}"
+                      for name, image in sorted(images.items()))
+    names = [quoted(name) for name in sorted(images)]
+    return (f"{{\n        ({choice}).toString().trim().with {{ named ->\n"
+            f"            if (!(named in [{', '.join(names)}])) {{ throw new IllegalStateException("
+            "\"nf-airlock: these params ask for the image ${named}, which was not mirrored\") }\n"
+            f"            [{pairs}][named]\n        }}\n    }}")
+
+
+def _refuse_faults(selectors: Sequence[Selector], mirrored: Mapping[str, str]) -> None:
+    """Raise ImageError with every fault at once."""
+    faults = []
+    for selector in selectors:
+        for image in sorted(set(selector.images.values())):
+            if image not in mirrored:
+                faults.append(f"{selector.pattern}: {image} is not in the mirror's receipt")
+            elif not REFERENCE.match(mirrored[image]):
+                faults.append(f"{selector.pattern}: {mirrored[image]!r} is not an image reference")
+        if selector.choice is None and len(set(selector.images.values())) > 1:
+            faults.append(f"{selector.pattern}: it may use several images "
+                          f"({', '.join(sorted(set(selector.images.values())))}), by a choice "
+                          "that can't be made in offline.config")
+    if faults:
+        raise ImageError("not every process has its mirrored image:\n"
+                         + "\n".join(f"  {fault}" for fault in dict.fromkeys(faults)),
+                         todo="run `doit images:mirror`, or name the process's image under "
+                              "`images:` in the pipeline's config")
+
+
+def quoted(text: str) -> str:
+    """A Groovy string of this text."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return f"'{escaped}'"

@@ -1,0 +1,108 @@
+"""chromapipe taken across the local air gap, and the four trials of Batch, in Docker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.core.schema import read_json
+from tests.kit import machine
+from tests.kit.project import Project, copy
+
+pytestmark = pytest.mark.skipif(bool(machine.no_host()), reason=machine.no_host())
+BUILT = "build/local/chromapipe"
+READ = """
+import json, polars, sys
+frame = polars.read_parquet(sys.argv[1])
+print(json.dumps({"columns": frame.columns, "rows": frame.rows()}))
+"""
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    project = copy(tmp_path_factory.mktemp("chromapipe"), number=52)
+    try:
+        project.doit("pipeline=chromapipe")
+        project.doit("pipeline=chromapipe", "batch:test-main")
+        yield project
+    finally:
+        project.doit("sandbox:down", check=False)
+
+
+def results(project: Project) -> Path:
+    disk = project.root / "build/local/sandbox/host/disk/chromapipe/airlock/results/chromapipe"
+    folder, = disk.glob("*/test")
+    return folder
+
+
+def table(project: Project, path: Path) -> dict[str, list[Any]]:
+    """A parquet file, read by the polars of the image that wrote it, in the online engine."""
+    image, = read_json(project.root / BUILT / "images.receipt.json", "images-receipt")["images"]
+    done = subprocess.run(
+        ["docker", "--host", project.site()["engine"], "run", "--rm", "--network", "none",
+         "--volume", f"{path.parent}:/results:ro", f"{image['destination']}@{image['digest']}",
+         "python3", "-c", READ, f"/results/{path.name}"],
+        capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+def test_the_offline_host_computed_both_chromosomes(crossed: Project) -> None:
+    found = results(crossed)
+    assert {path.name for path in found.iterdir()} == {
+        f"{chromosome}{rest}" for chromosome in ("chr21", "chr22")
+        for rest in ("_compiled.parquet", "_surface.parquet", ".svg")}
+    compiled = table(crossed, found / "chr21_compiled.parquet")
+    proteins = {row["accession"]: row for row in (
+        dict(zip(map(str, compiled["columns"]), values, strict=True))
+        for values in compiled["rows"])}
+    assert set(proteins) == {"P05067", "P00441", "P04271", "P04080"}
+    # 2BEG: residues 17 to 42 of five chains of amyloid beta, in two strands each (Lührs 2005).
+    assert proteins["P05067"]["radius_of_gyration_nm"] == pytest.approx(1.47, abs=0.01)
+    assert proteins["P05067"]["residues"] == 5 * 26
+    assert proteins["P05067"]["strand"] > 0.7
+    assert proteins["P04271"]["helix"] > 0.7
+    assert len(table(crossed, found / "chr21_surface.parquet")["rows"]) == sum(
+        row["residues"] for row in proteins.values())
+    assert "APP" in (found / "chr21.svg").read_text()
+
+
+def test_each_trial_left_its_receipt_log_and_trace(crossed: Project) -> None:
+    receipts = {name: read_json(crossed.root / BUILT / f"batch/test-{name}.json", "batch-trial")
+                for name in ("basic", "python", "deps", "main")}
+    assert receipts["basic"]["result"].startswith("ID=airlock")
+    assert receipts["python"]["result"].startswith("Python 3.11")
+    assert receipts["deps"]["result"].startswith("requests ")
+    assert receipts["main"]["results"] == 6
+    assert {job["name"].partition(" ")[0] for job in receipts["main"]["jobs"]} == {
+        f"CHROMAPIPE:{name}" for name in
+        ("FETCH_PDB", "FETCH_ANNOTATIONS", "COMPUTE_PHYSICAL", "COMPILE")}
+    for name, receipt in receipts.items():
+        assert receipt["where"] == "docker"
+        assert all(job["run"] is not None for job in receipt["jobs"])
+        assert (crossed.root / BUILT / f"batch/test-{name}.trace.txt").is_file()
+        log = crossed.root / f"build/local/logs/batch-test-{name}-chromapipe.log"
+        assert "executor >  local" in log.read_text() or "Submitted process" in log.read_text()
+
+
+def test_a_trial_that_fails_keeps_the_next_from_running(crossed: Project) -> None:
+    receipt = crossed.root / BUILT / "batch/test-python.json"
+    before = receipt.read_bytes()
+    done = crossed.doit("pipeline=chromapipe", "batch:test-deps", check=False,
+                        env={"AIRLOCK_ENGINE": "unix:///nowhere.sock"})
+    assert done.returncode != 0
+    assert "basic: a job starts in a container" in done.stdout
+    assert "main: the pipeline itself" in done.stdout
+    assert receipt.read_bytes() == before
+
+
+def test_the_table_of_times_is_of_runs_that_happened(crossed: Project) -> None:
+    done = crossed.doit("pipeline=chromapipe", "batch:perf")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["classic", "not", "measured"] in lines
+    assert [line[1] for line in lines if line[:1] == ["docker"]] != []
+    assert (crossed.root / BUILT / "batch/perf.svg").is_file()

@@ -58,7 +58,7 @@ FAULT, CURE = REPORT % "", REPORT % "wave.enabled = true; fusion.enabled = true"
 
 
 @pytest.fixture
-def made(tmp_path: Path, runtime: runtimes.Runtime) -> ConfigSpec:
+def carried(tmp_path: Path, runtime: runtimes.Runtime) -> ConfigSpec:
     """The report's pipeline, staged, with its image mirrored and locked."""
     stage(tmp_path, CONFIG % "")
     list_images(ListSpec(pipeline="p", code=tmp_path / "code.tar", profile="test", given={},
@@ -118,9 +118,9 @@ def rules(config: dict[str, Any]) -> set[str]:
     return {finding["rule"] for finding in config["findings"]}
 
 
-def test_the_report_s_fault_and_its_cure(made: ConfigSpec, runtime: runtimes.Runtime) -> None:
-    stage(made.code.parent, CONFIG % FAULT)
-    config, = linted(made, runtime, mode="fusion")
+def test_the_report_s_fault_and_its_cure(carried: ConfigSpec, runtime: runtimes.Runtime) -> None:
+    stage(carried.code.parent, CONFIG % FAULT)
+    config, = linted(carried, runtime, mode="fusion")
     assert config["stages_by_cli"]["holds"]
     assert {clause["setting"]: (clause["value"], clause["where"])
             for clause in config["stages_by_cli"]["clauses"]} == {
@@ -129,28 +129,28 @@ def test_the_report_s_fault_and_its_cure(made: ConfigSpec, runtime: runtimes.Run
         "aws.batch.platformType": ("ec2", "nextflow.config"),
         "wave.enabled": (False, "nextflow.config"), "fusion.enabled": (False, "nextflow.config")}
     assert rules(config) == {"no-cli", "tag"}
-    stage(made.code.parent, CONFIG % CURE)
-    cured, = linted(made, runtime, mode="fusion", has_token=True)
+    stage(carried.code.parent, CONFIG % CURE)
+    cured, = linted(carried, runtime, mode="fusion", has_token=True)
     assert not cured["stages_by_cli"]["holds"]
     assert rules(cured) == {"tag"}
-    assert "no-token" in rules(linted(made, runtime, mode="fusion")[0])
-    offline, = linted(made, runtime, mode="carried-cli", has_token=True)
+    assert "no-token" in rules(linted(carried, runtime, mode="fusion")[0])
+    offline, = linted(carried, runtime, mode="carried-cli", has_token=True)
     assert rules(offline) == {"unreachable-hosts", "tag"}
 
 
-def test_settings_that_leak_and_jobs_that_fit_nowhere(made: ConfigSpec,
+def test_settings_that_leak_and_jobs_that_fit_nowhere(carried: ConfigSpec,
                                                       runtime: runtimes.Runtime) -> None:
-    stage(made.code.parent, f"workDir = 's3://b/w'\n{CONFIG % CURE}")
-    config, = linted(made, runtime, mode="fusion", has_token=True, room=Room(cpus=1))
+    stage(carried.code.parent, f"workDir = 's3://b/w'\n{CONFIG % CURE}")
+    config, = linted(carried, runtime, mode="fusion", has_token=True, room=Room(cpus=1))
     assert {(finding["rule"], finding["where"]) for finding in config["findings"]
             if finding["severity"] == "error"} == {
         ("leak", "nextflow.config:1"), ("too-large", "main.nf:2")}
 
 
 @pytest.mark.parametrize("mode", ["carried-cli", "fusion"])
-def test_what_is_made_cures_every_error(made: ConfigSpec, runtime: runtimes.Runtime,
+def test_what_is_made_cures_every_error(carried: ConfigSpec, runtime: runtimes.Runtime,
                                         mode: str) -> None:
-    spec = made if mode == "carried-cli" else fusion(made)
+    spec = carried if mode == "carried-cli" else fusion(carried)
     batch_config.make(spec)
     first = (spec.config.read_bytes(), spec.patch.read_bytes())
     own, with_config = linted(spec, runtime, has_token=True, room=Room(cpus=4, memory=15 << 30))
@@ -164,9 +164,9 @@ def test_what_is_made_cures_every_error(made: ConfigSpec, runtime: runtimes.Runt
 
 
 @pytest.mark.parametrize("mode", ["carried-cli", "fusion"])
-def test_what_a_run_on_batch_resolves_to(made: ConfigSpec, runtime: runtimes.Runtime,
+def test_what_a_run_on_batch_resolves_to(carried: ConfigSpec, runtime: runtimes.Runtime,
                                          mode: str) -> None:
-    spec = made if mode == "carried-cli" else fusion(made)
+    spec = carried if mode == "carried-cli" else fusion(carried)
     batch_config.make(spec)
     apply(spec, "patch")
     pack(spec.code.parent)
@@ -199,33 +199,33 @@ def apply(spec: ConfigSpec, program: str, *more: str) -> None:
     "params.city = 'Z\xfcrich'\n"],
     ids=["plain", "with aws", "no line end", "CRLF", "empty", "name"])
 def test_the_patch_is_taken_once_and_changes_nothing_else(
-        made: ConfigSpec, program: str, text: str) -> None:
-    folder = made.code.parent
+        carried: ConfigSpec, program: str, text: str) -> None:
+    folder = carried.code.parent
     stage(folder, text)
-    assert "git apply" in batch_config.make(made)
-    apply(made, program)
-    assert (folder / "code" / INCLUDED).read_bytes() == made.config.read_bytes()
+    assert "git apply" in batch_config.make(carried)
+    apply(carried, program)
+    assert (folder / "code" / INCLUDED).read_bytes() == carried.config.read_bytes()
     assert (folder / "code/nextflow.config").read_bytes().startswith(text.encode())
     pack(folder)
-    assert "includes it already" in batch_config.make(made)
-    assert made.patch.read_bytes() == b""
+    assert "includes it already" in batch_config.make(carried)
+    assert carried.patch.read_bytes() == b""
 
 
-def test_a_changed_site_changes_the_file_that_is_included_alone(made: ConfigSpec) -> None:
-    batch_config.make(made)
-    apply(made, "git")
-    pack(made.code.parent)
-    batch_config.make(dataclasses.replace(made, queue="another-queue"))
-    apply(made, "patch")
-    assert "queue = 'another-queue'" in (made.code.parent / "code" / INCLUDED).read_text()
-    assert (made.code.parent / "code/nextflow.config").read_text().count("includeConfig") == 1
+def test_a_changed_site_changes_the_file_that_is_included_alone(carried: ConfigSpec) -> None:
+    batch_config.make(carried)
+    apply(carried, "git")
+    pack(carried.code.parent)
+    batch_config.make(dataclasses.replace(carried, queue="another-queue"))
+    apply(carried, "patch")
+    assert "queue = 'another-queue'" in (carried.code.parent / "code" / INCLUDED).read_text()
+    assert (carried.code.parent / "code/nextflow.config").read_text().count("includeConfig") == 1
 
 
-def test_an_image_that_is_not_mirrored_is_an_error(made: ConfigSpec) -> None:
-    files.write_json(made.code.with_name("receipt.json"), {"registry": "n:1", "images": []})
+def test_an_image_that_is_not_mirrored_is_an_error(carried: ConfigSpec) -> None:
+    files.write_json(carried.code.with_name("receipt.json"), {"registry": "n:1", "images": []})
     with pytest.raises(ImageError, match="COMPUTE"):
-        batch_config.make(made)
-    assert not made.config.exists()
+        batch_config.make(carried)
+    assert not carried.config.exists()
 
 
 def preserved(spec: ConfigSpec, runtime: runtimes.Runtime) -> dict[str, Any]:
@@ -237,25 +237,25 @@ def preserved(spec: ConfigSpec, runtime: runtimes.Runtime) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("aws", ["", FAULT, CURE], ids=["none", "fault", "cure"])
-def test_all_other_profiles_resolve_as_before(made: ConfigSpec, runtime: runtimes.Runtime,
+def test_all_other_profiles_resolve_as_before(carried: ConfigSpec, runtime: runtimes.Runtime,
                                               aws: str) -> None:
-    stage(made.code.parent, CONFIG % (aws + "\n    broken { includeConfig 'nosuch.config' }"))
-    batch_config.make(made)
-    answer = preserved(made, runtime)
+    stage(carried.code.parent, CONFIG % (aws + "\n    broken { includeConfig 'nosuch.config' }"))
+    batch_config.make(carried)
+    answer = preserved(carried, runtime)
     assert answer["is_preserved"]
     assert {profile["profile"]: (profile["is_same"], profile["resolves"])
             for profile in answer["profiles"]} == {
         "standard": (True, True), "test": (True, True), "broken": (True, False)}
 
 
-def test_a_profile_that_changes_is_named(made: ConfigSpec, runtime: runtimes.Runtime,
+def test_a_profile_that_changes_is_named(carried: ConfigSpec, runtime: runtimes.Runtime,
                                          monkeypatch: pytest.MonkeyPatch) -> None:
-    batch_config.make(made)
+    batch_config.make(carried)
     monkeypatch.setattr("tasks.batch.preserve.with_profile",
                         lambda text, *_: f"{text}\nincludeConfig '{INCLUDED}'\n")
     with pytest.raises(SourceError, match="runs without the profile change"):
-        preserved(made, runtime)
-    answer = read_json(made.code.with_name("preserve.json"), "preserve")
+        preserved(carried, runtime)
+    answer = read_json(carried.code.with_name("preserve.json"), "preserve")
     standard = next(profile for profile in answer["profiles"] if profile["profile"] == "standard")
     assert {"setting": "config.workDir", "before": "work", "after": "s3://example-data/work"} in (
         standard["settings"])

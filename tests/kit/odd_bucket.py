@@ -92,14 +92,14 @@ class Handler(Quiet):
     def _begin(self) -> tuple[str, dict[str, str], Ways]:
         address = urlsplit(self.path)
         key = unquote(address.path).removeprefix("/bucket").lstrip("/")
-        self.told = {name.lower(): value for name, value in self.headers.items()}
-        self.server.asked.append((self.command, key, self.told))
+        self.sent = {name.lower(): value for name, value in self.headers.items()}
+        self.server.asked.append((self.command, key, self.sent))
         ways = self.server.probed if ".airlock/" in key else self.server.ways
         return key, dict(parse_qsl(address.query, keep_blank_values=True)), ways
 
     def do_HEAD(self) -> None:
         key, query, ways = self._begin()
-        if ways.checksums == "refused" and "x-amz-checksum-mode" in self.told:
+        if ways.checksums == "refused" and "x-amz-checksum-mode" in self.sent:
             self._answer(400)
         elif key in self.server.objects:
             kept = self.server.objects[key]
@@ -149,31 +149,31 @@ class Handler(Quiet):
 
     def _refusal(self, key: str, ways: Ways, *, is_begin: bool) -> tuple[int, str] | None:
         """Status and code where the server refuses. Parts say nothing of encryption."""
-        if ways.checksums == "refused" and any("checksum" in name for name in self.told):
+        if ways.checksums == "refused" and any("checksum" in name for name in self.sent):
             return 501, "NotImplemented"
-        if "if-none-match" in self.told and ways.conditional == "refused":
+        if "if-none-match" in self.sent and ways.conditional == "refused":
             return 501, "NotImplemented"
-        if ("if-none-match" in self.told and ways.conditional == "kept"
+        if ("if-none-match" in self.sent and ways.conditional == "kept"
                 and key in self.server.objects):
             return 412, "PreconditionFailed"
-        if ways.encryption == "refused" and SSE in self.told:
+        if ways.encryption == "refused" and SSE in self.sent:
             return 400, "InvalidArgument"
-        if ways.demands and self.told.get(SSE) != ways.demands and is_begin:
+        if ways.demands and self.sent.get(SSE) != ways.demands and is_begin:
             return 403, "AccessDenied"
         return None
 
     def _checksum(self, ways: Ways, data: bytes) -> dict[str, str]:
-        if ways.checksums != "kept" or CHECKSUM not in self.told:
+        if ways.checksums != "kept" or CHECKSUM not in self.sent:
             return {}
         return {CHECKSUM: base64.b64encode(hashlib.sha256(data).digest()).decode()}
 
     def _kept(self, ways: Ways) -> dict[str, str]:
         """The headers that an object keeps of those that its put, or its upload, began with."""
-        kept = {name: value for name, value in self.told.items()
+        kept = {name: value for name, value in self.sent.items()
                 if name.startswith("x-amz-meta-") and ways.metadata == "kept"}
-        if SSE not in self.told or ways.encryption == "dropped":
+        if SSE not in self.sent or ways.encryption == "dropped":
             return kept
-        kept[SSE] = "AES256" if ways.encryption == "AES256" else self.told[SSE]
+        kept[SSE] = "AES256" if ways.encryption == "AES256" else self.sent[SSE]
         if kept[SSE] == "aws:kms":
             kept |= {SSE_KEY: ways.key} if ways.key else {}
             kept |= {f"{SSE}-bucket-key-enabled": "true"} if ways.bucket_key else {}

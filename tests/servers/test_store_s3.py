@@ -150,7 +150,7 @@ def test_many_large_files_take_little_memory(at: StoreAt, tmp_path: Path) -> Non
             stream.truncate(32 * MB)
     peak = limited("""
 from tasks.core import files
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 store = open_store(StoreAt(url=sys.argv[1], endpoint=sys.argv[2], region='us-east-1'))

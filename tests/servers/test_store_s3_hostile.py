@@ -21,7 +21,7 @@ from tests.kit.web import Quiet, Server, running
 
 MB = 10**6
 GET = """
-from tasks.core.config.settings import StoreAt
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.store.store import open_store
 store = open_store(StoreAt(url='s3://bucket', endpoint=sys.argv[1], region='us-east-1'))
 if sys.argv[3] == 'get':

@@ -71,8 +71,10 @@ def test_what_differs_is_said_in_words(held: Stored | None, said: str) -> None:
     (Refusal(status=403, code="AccessDenied", message="no kms:GenerateDataKey on it"), "aws:kms",
      "kms:Decrypt to the pushing role"),
     (Refusal(status=400, code="KMS.NotFoundException"), "aws:kms", "correct store.kms_key"),
-    (Refusal(status=400, code="KMS.DisabledException"), "aws:kms", "enable it")])
-def test_a_refusal_for_want_of_encryption_names_the_keys_of_the_site(
+    (Refusal(status=400, code="KMS.DisabledException"), "aws:kms", "enable it"),
+    (Refusal(status=501, code="NotImplemented"), None, "set store.checksums to metadata"),
+    (Refusal(status=501), None, "store.conditional to none")])
+def test_a_refusal_names_the_keys_of_the_site(
         refusal: Refusal, asked: str | None, said: str) -> None:
     assert said in str(explain(refusal, "s3://bucket: k", at(asked)))
 

@@ -95,7 +95,10 @@ def explain(refusal: Refusal, where: str, at: StoreAt) -> AirlockError:
         return StoreError(f"the store redirects ({refusal.status} {refusal.code}), which is not "
                           "followed", where=where, todo="correct store.endpoint and store.region")
     return StoreError(f"the store refused: {refusal.summary}", where=where,
-                      todo="look up the code in the S3 documentation")
+                      todo="if the store can't do that for a checksum, set store.checksums to "
+                           "metadata; if for If-None-Match, store.conditional to none"
+                      if code in ("NotImplemented", "501") else
+                      "look up the code in the S3 documentation")
 
 
 def _what_to_allow(refusal: Refusal, at: StoreAt) -> str:

@@ -65,5 +65,5 @@ def test_the_tasks_that_are_named_can_be_typed(project: Path) -> None:
         config = load(given)
         names |= {task["basename"] for task in rooms.tasks(config)}
     text = "\n".join((ROOT / page).read_text() for page in PAGES)
-    for name in re.findall(r"`(?:\./)?doit (?:[a-z]+=\w+ )*([a-z]+:[a-z]+)", text):
+    for name in re.findall(r"`(?:\./)?doit (?:[a-z]+=\w+ )*([a-z]+:[a-z-]+)", text):
         assert name in names, name

@@ -10,7 +10,7 @@ from tasks.aws.bucket import Bucket
 from tasks.aws.documents import OWN, bucket_policy
 from tasks.aws.lockdown import KMS, Lockdown
 from tasks.aws.plan import BucketSpec, connect
-from tasks.aws.trials import trials
+from tasks.aws.tried_requests import tried_requests
 from tasks.core import files
 from tasks.core.aws.faults import explained
 from tasks.core.aws.policy import Document, same, statements
@@ -135,20 +135,20 @@ def _tried(policy: Document, lock: Lockdown) -> Iterator[Finding]:
         yield Finding(status=WARN, text="not tried who gets in: the site names no roles",
                       cure="set aws.roles.online and aws.roles.offline")
         return
-    for trial in trials(lock):
+    for request in tried_requests(lock):
         try:
-            decision = trial.decide(policy)
+            decision = request.decide(policy)
         except AwsError as error:
-            yield Finding(status=WARN, text=f"not tried: {trial.text} ({error.what})",
+            yield Finding(status=WARN, text=f"not tried: {request.text} ({error.what})",
                           cure=error.todo)
             return
-        if decision.allowed != trial.allowed:
+        if decision.allowed != request.allowed:
             outcome = "let through" if decision.allowed else "denied"
-            yield Finding(status=FAIL, text=f"{trial.text}: {outcome} ({decision.reason})",
+            yield Finding(status=FAIL, text=f"{request.text}: {outcome} ({decision.reason})",
                           cure="look at the policy's other statements, then doit aws:apply")
         else:
-            yield Finding(status=OK, text=f"{trial.text}: "
-                                          f"{'let through' if trial.allowed else 'denied'}")
+            yield Finding(status=OK, text=f"{request.text}: "
+                                          f"{'let through' if request.allowed else 'denied'}")
 
 
 def _key(lock: Lockdown, session: Session) -> Finding:

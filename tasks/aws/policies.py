@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.aws import documents
 from tasks.aws.lockdown import Lockdown
-from tasks.aws.trials import trials
+from tasks.aws.tried_requests import tried_requests
 from tasks.core import files
 from tasks.core.aws.paths import AwsPaths
 from tasks.core.aws.policy_grammar import check_policy
@@ -49,9 +49,9 @@ def write_policies(spec: PoliciesSpec) -> str:
 def _see_that_they_hold(lock: Lockdown) -> None:
     """Try the documents together, so that none is handed on that locks out who must get in."""
     bucket, endpoint = documents.bucket_policy(lock), documents.endpoint_policy(lock)
-    for trial in trials(lock):
-        decision = trial.decide(bucket, endpoint if trial.through_endpoint else None)
-        if decision.allowed != trial.allowed:
+    for request in tried_requests(lock):
+        decision = request.decide(bucket, endpoint if request.through_endpoint else None)
+        if decision.allowed != request.allowed:
             outcome = "let through" if decision.allowed else "denied"
-            raise AwsError(f"by these policies, {trial.text}: {outcome} ({decision.reason})",
+            raise AwsError(f"by these policies, {request.text}: {outcome} ({decision.reason})",
                            where="aws:policies", todo="look at aws.roles and aws.vpc_endpoint")

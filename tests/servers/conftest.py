@@ -15,7 +15,9 @@ import yaml
 from tasks.core import files
 from tasks.core.source import resolved_config
 from tasks.runtime import build as runtimes
+from tests.kit import aws
 from tests.kit import hostile as pipelines
+from tests.kit.aws import Front
 from tests.kit.project import MAVEN, ROOT
 from tests.kit.registry_memory import Memory, serve
 from tests.kit.web import Web, serving
@@ -25,6 +27,16 @@ from tests.kit.web import Web, serving
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of milliseconds between attempts, so that five of them take no time."""
     monkeypatch.setattr("tasks.core.net.request.backoff", lambda attempt: 0.005)
+
+
+@pytest.fixture
+def bucket_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Some credentials for a bucket, and none of this machine's own."""
+    for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"),
+                        ("CONFIG_FILE", str(tmp_path / "none")),
+                        ("SHARED_CREDENTIALS_FILE", str(tmp_path / "none")),
+                        ("EC2_METADATA_DISABLED", "true")):
+        monkeypatch.setenv(f"AWS_{name}", value)
 
 
 @pytest.fixture
@@ -39,6 +51,23 @@ def web() -> Iterator[Web]:
     """A web server of the test's own."""
     with serving() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shared_front() -> Iterator[Front]:
+    """What stands in for AWS, for all tests that ask it."""
+    with aws.standing_in() as front:
+        yield front
+
+
+@pytest.fixture
+def empty_aws(shared_front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Front:
+    """AWS without anything in it, asked with credentials from an empty folder."""
+    for name, value in aws.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    shared_front.reset()
+    return shared_front
 
 
 @pytest.fixture(scope="session")

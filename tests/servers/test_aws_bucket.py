@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,6 @@ from tests.kit.aws_bucket import (
     spec,
 )
 from tests.kit.aws_requests import Request, Response
-
-
-@pytest.fixture(scope="module")
-def shared_front() -> Iterator[Front]:
-    with aws.standing_in() as front:
-        yield front
 
 
 @pytest.fixture

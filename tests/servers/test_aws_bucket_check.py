@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,8 @@ from tasks.aws.check import check_bucket
 from tasks.core.aws.session import Session
 from tasks.core.errors import AwsError
 from tasks.core.schema import read_json
-from tests.kit import aws
 from tests.kit.aws import Fault, Front
 from tests.kit.aws_bucket import AT, THEIRS, changes, prepare, s3, spec
-
-
-@pytest.fixture(scope="module")
-def shared_front() -> Iterator[Front]:
-    with aws.standing_in() as front:
-        yield front
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,18 +15,9 @@ TRUST = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": '
         '"sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}]}'
 
 
-@pytest.fixture(scope="module")
-def shared_front() -> Iterator[Front]:
-    with aws.standing_in() as front:
-        yield front
-
-
 @pytest.fixture
-def front(shared_front: Front, monkeypatch: pytest.MonkeyPatch) -> Front:
-    for name, value in aws.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    shared_front.reset()
-    return shared_front
+def front(empty_aws: Front) -> Front:
+    return empty_aws
 
 
 def create(session: Session, name: str = "env", **resources: Any) -> dict[str, Any]:

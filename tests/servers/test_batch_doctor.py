@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,25 +25,15 @@ TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
      "Action": "sts:AssumeRole"}]})
 
 
-@pytest.fixture(scope="module")
-def shared_front() -> Iterator[Front]:
-    with aws.standing_in() as front:
-        yield front
-
-
 @pytest.fixture
-def front(shared_front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Front:
+def front(empty_aws: Front, monkeypatch: pytest.MonkeyPatch) -> Front:
     """AWS with a user who may do anything, who asks, and the bucket of jobs."""
-    for name, value in aws.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(infra_apply, "PAUSE", 0.0)
-    shared_front.reset()
-    for name, value in aws.a_user(shared_front, "applier").items():
+    for name, value in aws.a_user(empty_aws, "applier").items():
         monkeypatch.setenv(name, value)
-    Session(shared_front.aws).client("s3").create_bucket(
+    Session(empty_aws.aws).client("s3").create_bucket(
         Bucket="lab-work", CreateBucketConfiguration={"LocationConstraint": aws.REGION})
-    return shared_front
+    return empty_aws
 
 
 def spec(site: InfraSpec, *, config: dict[str, Any] | None = None, head_role: str | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from tasks.core.aws.session import Session
 from tasks.core.config.aws_settings import Aws
 from tasks.core.registry.client import Access
 from tests.kit import aws
+from tests.kit.aws import Front
 from tests.kit.images import layer
 from tests.kit.registry_memory import Memory
 from tests.kit.web import near
@@ -93,11 +94,8 @@ def test_without_a_receipt_or_a_registry_it_is_not_known(tmp_path: Path, quick: 
 
 
 @pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    for name, value in aws.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    with aws.standing_in() as front:
-        yield Session(front.aws)
+def session(empty_aws: Front) -> Session:
+    return Session(empty_aws.aws)
 
 
 def test_ecr_is_asked_by_digest_and_layers_are_read_on_disk(session: Session,

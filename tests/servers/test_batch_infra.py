@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,25 +13,15 @@ import pytest
 from tasks.batch import infra_apply, infra_plan
 from tasks.core.aws.session import Session
 from tasks.core.errors import AirlockError, AwsError, ConfigError
-from tests.kit import aws, infra
+from tests.kit import infra
 from tests.kit.aws import Front
 from tests.kit.infra import MANAGED, REPORT, at_aws
 
 
-@pytest.fixture(scope="module")
-def shared_front() -> Iterator[Front]:
-    with aws.standing_in() as front:
-        yield front
-
-
 @pytest.fixture
-def front(shared_front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Front:
-    for name, value in aws.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
+def front(empty_aws: Front, monkeypatch: pytest.MonkeyPatch) -> Front:
     monkeypatch.setattr(infra_apply, "PAUSE", 0.0)
-    shared_front.reset()
-    return shared_front
+    return empty_aws
 
 
 def states(path: Path) -> dict[str, str]:

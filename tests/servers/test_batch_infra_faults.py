@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from tasks.batch import infra_apply, infra_plan
 from tasks.batch.infra_settings import InfraSpec
 from tasks.core.aws.session import Session
 from tasks.core.errors import AirlockError
-from tests.kit import aws, infra
+from tests.kit import infra
 from tests.kit.aws import Fault, Front
 from tests.kit.infra import at_aws
 
@@ -23,24 +23,14 @@ ERRORS = {"throttled": "slower pace", "expired": "have expired", "denied": "AWS 
 """What the user reads of each fault."""
 
 
-@pytest.fixture(scope="module")
-def shared_front() -> Iterator[Front]:
-    with aws.standing_in() as front:
-        yield front
-
-
 @pytest.fixture
-def front(shared_front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Front:
+def front(empty_aws: Front, monkeypatch: pytest.MonkeyPatch) -> Front:
     """AWS, with the clients of one session that asks once only, since making them takes long."""
-    for name, value in aws.CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(infra_apply, "PAUSE", 0.0)
-    session = Session(shared_front.aws, attempts=1)
+    session = Session(empty_aws.aws, attempts=1)
     for module in (infra_apply, infra_plan):
         monkeypatch.setattr(module, "Session", lambda _: session)
-    shared_front.reset()
-    return shared_front
+    return empty_aws
 
 
 def recorded(spec: InfraSpec) -> list[str]:

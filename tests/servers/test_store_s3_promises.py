@@ -25,16 +25,8 @@ from tests.kit.releases import stage
 RELEASE = "releases/hello/1-0123456789ab/SHA256SUMS"
 METADATA, NONE = {"checksums": "metadata"}, {"conditional": "none"}
 ABD = base64.b64encode(hashlib.sha256(b"abd").digest()).decode()
+pytestmark = pytest.mark.usefixtures("bucket_credentials")
 numbers = itertools.count()
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"),
-                        ("CONFIG_FILE", str(tmp_path / "none")),
-                        ("SHARED_CREDENTIALS_FILE", str(tmp_path / "none")),
-                        ("EC2_METADATA_DISABLED", "true")):
-        monkeypatch.setenv(f"AWS_{name}", value)
 
 
 def store_at(server: OddBucket, **keys: Any) -> StoreAt:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ from tasks.core.store.store import open_store
 from tests.kit import aws, buckets
 from tests.kit.aws import Front
 from tests.kit.aws_bucket import make_bucket, prepare
-
-
-@pytest.fixture(scope="module")
-def shared_front() -> Iterator[Front]:
-    with aws.standing_in() as front:
-        yield front
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from tasks.aws import documents
 from tasks.aws.lockdown import FOLDERS, WRITTEN_ONCE, Lockdown
 from tasks.aws.policies import DOCUMENTS, PoliciesSpec, write_policies
-from tasks.aws.trials import trials
+from tasks.aws.tried_requests import tried_requests
 from tasks.aws.wanted import differs, wanted
 from tasks.core.aws.conditions import matches
 from tasks.core.aws.evaluate import Access, Policies, decide
@@ -48,7 +48,7 @@ def test_every_document_is_one_that_aws_takes_and_keeps_its_promises(lock: Lockd
     for kind, make in DOCUMENTS.values():
         check_policy(make(lock), kind)
     bucket = documents.bucket_policy(lock)
-    for trial in trials(lock):
+    for trial in tried_requests(lock):
         decision = trial.decide(bucket, documents.endpoint_policy(lock)
                                 if trial.through_endpoint else None)
         assert decision.allowed is trial.allowed, f"{trial.text}: {decision.reason}"
@@ -66,13 +66,14 @@ def test_no_statement_of_the_bucket_policy_is_without_use(lock: Lockdown) -> Non
             continue
         rest = {**whole, "Statement": [other for other in whole["Statement"]
                                        if other is not statement]}
-        assert any(trial.decide(rest).allowed != trial.allowed for trial in trials(lock)), (
+        assert any(trial.decide(rest).allowed != trial.allowed for trial in tried_requests(lock)), (
             statement["Sid"])
 
 
 def put(lock: Lockdown, key: str, **context: str) -> bool:
     """Whether the bucket lets an administrator of everything put a file."""
-    trial = next(trial for trial in trials(lock) if trial.text == "the pushing role puts a release")
+    trial = next(tried for tried in tried_requests(lock)
+                 if tried.text == "the pushing role puts a release")
     access = dataclasses.replace(
         trial.access, resource=f"{lock.arn}/{lock.prefix}{key}",
         context={**trial.access.context, **{name.replace("__", ":").replace("_", "-"): value
@@ -91,7 +92,7 @@ def test_another_encryption_or_key_is_denied_everywhere_and_none_at_all_below_wo
     assert not put(FULL, "blobs/sha256/a/f", **key)
     assert not put(FULL, "work/ab/f", **sse)
     assert not put(dataclasses.replace(FULL, kms_key="alias/carried"), "blobs/sha256/a/f", **sse)
-    trial = next(iter(trials(dataclasses.replace(FULL, encryption="none"))))
+    trial = next(iter(tried_requests(dataclasses.replace(FULL, encryption="none"))))
     bare = dataclasses.replace(trial.access, resource=f"{FULL.arn}/{FULL.prefix}work/ab/f")
     everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     assert dataclasses.replace(trial, access=bare, identity=everything).decide(
@@ -99,7 +100,7 @@ def test_another_encryption_or_key_is_denied_everywhere_and_none_at_all_below_wo
 
 
 def test_a_listing_past_the_endpoint_is_denied() -> None:
-    listing = next(trial for trial in trials(FULL)
+    listing = next(trial for trial in tried_requests(FULL)
                    if trial.text == "the pushing role lists releases")
     context = {key: value for key, value in listing.access.context.items()
                if key != "aws:sourcevpce"}

@@ -22,7 +22,7 @@ CROSSED = {"stage:hello", "images:list:hello", "mirror:data:hello", "release:hel
 @pytest.fixture(scope="module")
 def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project that went all the way, one step at a time, each with a record of what it ran."""
-    project = copy(tmp_path_factory.mktemp("recorded"), number=41)
+    project = copy(tmp_path_factory.mktemp("recorded"), number=53)
     record(project.root)
     try:
         project.doit("-n", "0")

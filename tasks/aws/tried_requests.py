@@ -26,7 +26,7 @@ POINTER = "releases/hello/current.json"
 
 
 @frozen
-class Trial:
+class TriedRequest:
     """A request in words, whose identity's policy it is, and whether it must be let through."""
 
     text: str
@@ -45,57 +45,57 @@ class Trial:
                                             endpoint=endpoint))
 
 
-def trials(lock: Lockdown) -> Iterator[Trial]:
-    """Yield the trials of a bucket whose roles are known."""
+def tried_requests(lock: Lockdown) -> Iterator[TriedRequest]:
+    """Yield the requests that are tried of a bucket whose roles are known."""
     yield from _pushing(lock)
     yield from _fetching(lock)
     yield from _guarding(lock)
 
 
-def _pushing(lock: Lockdown) -> Iterator[Trial]:
+def _pushing(lock: Lockdown) -> Iterator[TriedRequest]:
     """What the pushing role's own policy and the bucket's must let it do, or not."""
     put, listing = ("s3:PutObject", RELEASE), ("s3:ListBucket", None)
-    trial = _Asker(lock, "the pushing role", lock.role("online"), online_role(lock))
-    yield trial("puts a release", *put, allowed=True, once="*")
-    yield trial("replaces a pointer", "s3:PutObject", POINTER, allowed=True)
-    yield trial("reads back what it put", "s3:GetObject", RELEASE, allowed=True)
-    yield trial("lists releases", *listing, allowed=True, prefix=f"{lock.prefix}releases/hello/")
-    yield trial("learns that a file is missing", *listing, allowed=True)
-    yield trial("lists what isn't the store's", *listing, allowed=False, prefix="elsewhere/")
+    asker = _Asker(lock, "the pushing role", lock.role("online"), online_role(lock))
+    yield asker("puts a release", *put, allowed=True, once="*")
+    yield asker("replaces a pointer", "s3:PutObject", POINTER, allowed=True)
+    yield asker("reads back what it put", "s3:GetObject", RELEASE, allowed=True)
+    yield asker("lists releases", *listing, allowed=True, prefix=f"{lock.prefix}releases/hello/")
+    yield asker("learns that a file is missing", *listing, allowed=True)
+    yield asker("lists what isn't the store's", *listing, allowed=False, prefix="elsewhere/")
     if lock.encryption != "none":
-        yield trial("puts without encryption", *put, allowed=False, once="*", sse=None)
+        yield asker("puts without encryption", *put, allowed=False, once="*", sse=None)
 
 
-def _fetching(lock: Lockdown) -> Iterator[Trial]:
-    trial = _Asker(lock, "the offline role", lock.role("offline"), offline_role(lock))
-    yield trial("gets a release", "s3:GetObject", RELEASE, allowed=True)
-    yield trial("lists releases", "s3:ListBucket", None, allowed=True,
+def _fetching(lock: Lockdown) -> Iterator[TriedRequest]:
+    asker = _Asker(lock, "the offline role", lock.role("offline"), offline_role(lock))
+    yield asker("gets a release", "s3:GetObject", RELEASE, allowed=True)
+    yield asker("lists releases", "s3:ListBucket", None, allowed=True,
                 prefix=f"{lock.prefix}releases/hello/")
-    yield trial("puts a release", "s3:PutObject", RELEASE, allowed=False, once="*")
+    yield asker("puts a release", "s3:PutObject", RELEASE, allowed=False, once="*")
 
 
-def _guarding(lock: Lockdown) -> Iterator[Trial]:
+def _guarding(lock: Lockdown) -> Iterator[TriedRequest]:
     """What the bucket denies whatever a role's own policy allows, and what it must not deny."""
-    trial = _Asker(lock, "the pushing role, were it allowed all,", lock.role("online"), ANYTHING)
-    yield trial("overwrites a release", "s3:PutObject", RELEASE, allowed=False)
-    yield trial("deletes a release", "s3:DeleteObject", RELEASE, allowed=False)
-    yield trial("deletes a version of one", "s3:DeleteObjectVersion", RELEASE, allowed=False)
-    trial = _Asker(lock, "the offline role, were it allowed all,", lock.role("offline"), ANYTHING)
-    yield trial("gets a file without TLS", "s3:GetObject", RELEASE, allowed=False, tls="false")
+    asker = _Asker(lock, "the pushing role, were it allowed all,", lock.role("online"), ANYTHING)
+    yield asker("overwrites a release", "s3:PutObject", RELEASE, allowed=False)
+    yield asker("deletes a release", "s3:DeleteObject", RELEASE, allowed=False)
+    yield asker("deletes a version of one", "s3:DeleteObjectVersion", RELEASE, allowed=False)
+    asker = _Asker(lock, "the offline role, were it allowed all,", lock.role("offline"), ANYTHING)
+    yield asker("gets a file without TLS", "s3:GetObject", RELEASE, allowed=False, tls="false")
     if lock.vpc_endpoints:
-        yield trial("gets a file past the VPC endpoint", "s3:GetObject", RELEASE, allowed=False,
+        yield asker("gets a file past the VPC endpoint", "s3:GetObject", RELEASE, allowed=False,
                     vpce=None)
-        yield trial("gets a file through another endpoint", "s3:GetObject", RELEASE,
+        yield asker("gets a file through another endpoint", "s3:GetObject", RELEASE,
                     allowed=False, vpce=OTHER_ENDPOINT)
     account = f"arn:{partition(lock.region)}:iam::"
-    trial = _Asker(lock, "another account", f"{account}{STRANGER}:role/anybody", ANYTHING)
-    yield trial("gets a file", "s3:GetObject", RELEASE, allowed=False)
+    asker = _Asker(lock, "another account", f"{account}{STRANGER}:role/anybody", ANYTHING)
+    yield asker("gets a file", "s3:GetObject", RELEASE, allowed=False)
     for admin in lock.admins:
-        trial = _Asker(lock, "the administrator", admin, ANYTHING)
-        yield trial("deletes a release", "s3:DeleteObject", RELEASE, allowed=True)
-    trial = _Asker(lock, "an administrator of the account, from anywhere,",
+        asker = _Asker(lock, "the administrator", admin, ANYTHING)
+        yield asker("deletes a release", "s3:DeleteObject", RELEASE, allowed=True)
+    asker = _Asker(lock, "an administrator of the account, from anywhere,",
                    f"{account}{lock.owner}:role/anybody", ANYTHING)
-    yield trial("takes the policy back", "s3:PutBucketPolicy", None, allowed=True, vpce=None)
+    yield asker("takes the policy back", "s3:PutBucketPolicy", None, allowed=True, vpce=None)
 
 
 class _Asker:
@@ -105,11 +105,11 @@ class _Asker:
         self._lock, self._name, self._role, self._identity = lock, name, role, identity
 
     def __call__(self, deed: str, action: str, key: str | None, *, allowed: bool,
-                 **special: str | None) -> Trial:
-        """Return the trial of one action on a key, or on the bucket."""
+                 **special: str | None) -> TriedRequest:
+        """Return the asker of one action on a key, or on the bucket."""
         lock = self._lock
         resource = lock.arn if key is None else f"{lock.arn}/{lock.prefix}{key}"
-        return Trial(text=f"{self._name} {deed}", identity=self._identity, allowed=allowed,
+        return TriedRequest(text=f"{self._name} {deed}", identity=self._identity, allowed=allowed,
                      access=Access(principal=self._role, action=action, resource=resource,
                                    owner=lock.owner,
                                    context=_context(lock, self._role, action, special)))

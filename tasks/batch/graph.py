@@ -148,16 +148,17 @@ def _host(config: Config, site: Site, batch: Batch) -> Iterator[Task]:
                          sent_to=store or site.store, read_from=store or site.offline.store)
     yield step("batch:host", "user data of the instances, and the AWS CLI that they get", host.make,
                spec, needs=[at.cli, at.cli_manifest, at.cli_signature] if carried else [],
-               makes=[at.userdata, *([at.cli_receipt] if carried else [])])
+               makes=[at.userdata, *([at.cli_receipt] if carried else [])], asked=True)
 
 
 def _cli(config: Config, site: Site, at: BatchSitePaths, carried: Cli) -> Iterator[Task]:
     yield step("batch:cli", "the AWS CLI that instances get", cli.make, cli.CliSpec(
         platform=site.platform, version=carried.version, zip=_zip(config, site, carried),
-        bundle=at.cli, manifest=at.cli_manifest), makes=[at.cli, at.cli_manifest])
+        bundle=at.cli, manifest=at.cli_manifest), makes=[at.cli, at.cli_manifest], asked=True)
     yield step("batch:cli:sign", "its digest, signed", cli.sign, cli.SignCliSpec(
         manifest=at.cli_manifest, signing=site.signing), needs=[at.cli_manifest],
-        makes=[at.cli_signature], keeps=[site.signing.public], servers=site.packages)
+        makes=[at.cli_signature], keeps=[site.signing.public], servers=site.packages,
+        asked=True)
 
 
 def _zip(config: Config, site: Site, carried: Cli) -> Zip | None:

@@ -33,6 +33,8 @@ from tasks.core.errors import AirlockError, AwsError
 logger = logging.getLogger(__name__)
 PAUSE, PATIENCE = 5.0, 900.0
 """Seconds between looks at what AWS is at work on, and before that is given up."""
+LAG = 60.0
+"""Seconds for which AWS may not show what it has done: IAM and EC2 are eventually consistent."""
 MAX_CALLS = 20
 """For one resource: more would mean that AWS takes settings, and shows others."""
 MAX_SHOWN = 200
@@ -106,18 +108,27 @@ def _away(resource: Resource, existing: Existing | None, _: int) -> Call | None:
 def _drive(resource: Resource, session: Session, journal: Journal, ids: Mapping[str, str],
            next_call: Callable[[Existing | None, int], Call | None]) -> tuple[Existing | None, int]:
     """Make one call after the other, looking between them; return what is there, and their number.
+
+    AWS may take some time to show what it has done, so no call is made twice in a row.
     """
-    for count in range(MAX_CALLS):
+    last, done, count = None, 0.0, 0
+    while count < MAX_CALLS:
         existing = _at_rest(resource, session, ids)
         call = next_call(existing, count)
         if call is None:
             return existing, count
+        if last is not None and call.identity == last.identity:
+            if time.monotonic() - done > LAG:
+                break
+            time.sleep(PAUSE)
+            continue
         try:
             _perform(call, resource, session, journal)
         except AwsError:
             if not _took_effect(call, resource, session, ids, next_call):
                 raise
             logger.info("%s: it took effect all the same", call.action)
+        last, done, count = call, time.monotonic(), count + 1
     raise AwsError("AWS takes these calls, and shows something else",
                    where=f"{resource.kind} {resource.name}",
                    todo="look who else changes it (`doit batch:infra:plan`), then run this again")

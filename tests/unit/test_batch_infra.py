@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tasks.batch import infra_apply
 from tasks.batch.infra_iam import files_policy
+from tasks.batch.infra_resource import Call, Existing, Ids, Resource
 from tasks.batch.infra_settings import ENDPOINTS, InfraSpec
 from tasks.core.aws.evaluate import Access, Policies, decide
+from tasks.core.aws.journal import Journal
 from tasks.core.aws.policy_grammar import check_policy
+from tasks.core.aws.session import Session
 from tasks.core.config.aws_settings import Aws
-from tasks.core.errors import ConfigError
+from tasks.core.errors import AwsError, ConfigError
 from tests.kit import infra
 from tests.kit.graph import Build
 from tests.unit.test_core_graph import all_tasks
@@ -83,3 +90,48 @@ def test_endpoints_are_those_of_the_modes_list(tmp_path: Path) -> None:
             for mode in ("carried-cli", "fusion")}
     assert both["fusion"] == ("s3", "batch", "sts", "ec2")
     assert both["carried-cli"] == (*ENDPOINTS["jobs"]["carried-cli"], "batch", "sts", "ec2")
+
+
+class Shown(Resource):
+    """A queue that AWS shows only after some looks."""
+
+    kind, name, site = "queue", "lab-queue", "lab"
+
+    def __init__(self, *, hidden: int) -> None:
+        self.hidden = hidden
+
+    def find(self, session: Session, ids: Ids) -> Existing | None:
+        self.hidden -= 1
+        return None if self.hidden >= 0 else Existing(id="q", ours=True, settings={})
+
+    def wanted(self, ids: Ids) -> Mapping[str, Any]:
+        return {}
+
+    def create(self, ids: Ids) -> Call:
+        return Call(service="batch", operation="create_job_queue", arguments={
+            "ClientToken": str(self.hidden)})
+
+    def change(self, existing: Existing, ids: Ids) -> Call | None:
+        return None
+
+    def remove(self, existing: Existing) -> Call:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(("hidden", "is_shown"), [(1, True), (5, True), (10**9, False)])
+def test_what_aws_does_not_show_yet_is_not_made_twice(monkeypatch: pytest.MonkeyPatch, hidden: int,
+                                                      is_shown: bool) -> None:
+    calls: list[Call] = []
+    monkeypatch.setattr(infra_apply, "PAUSE", 0.0)
+    monkeypatch.setattr(infra_apply, "LAG", 0.05 if not is_shown else 60.0)
+    monkeypatch.setattr(infra_apply, "_perform", lambda call, *_: calls.append(call))
+    resource = Shown(hidden=hidden)
+    drive = partial(infra_apply._drive, resource, Session(Aws(region="us-west-2")),
+                    Journal(Path("journal.jsonl")), {},
+                    partial(infra_apply._towards, resource, {}))
+    if is_shown:
+        assert drive()[1] == 1
+    else:
+        with pytest.raises(AwsError, match="shows something else"):
+            drive()
+    assert len(calls) == 1

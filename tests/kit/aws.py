@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -235,6 +236,7 @@ def a_user(front: Front, name: str = "me") -> dict[str, str]:
 def main(port: int, buckets: Sequence[str]) -> None:
     """Stand in for AWS until this process is ended, for people who have no account."""
     import boto3
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that moto ends with it
     with standing_in(port=port) as front:
         user = a_user(front)
         s3 = boto3.client("s3", region_name=REGION, endpoint_url=front.url,

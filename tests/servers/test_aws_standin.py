@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +14,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientEr
 from tasks.core.aws.session import Session
 from tests.kit import aws
 from tests.kit.aws import Fault, Front
+from tests.kit.project import ROOT
 
 TRUST = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ' \
         '"sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}]}'
@@ -139,3 +144,21 @@ def test_operations_of_s3_are_known_by_path_and_query(front: Front) -> None:
     assert front.operations() == [f"s3:{name}" for name in (
         "CreateBucket", "PutPublicAccessBlock", "PutObject", "CopyObject",
         "CreateMultipartUpload", "UploadPart", "ListObjectsV2", "HeadObject")]
+
+
+def test_it_stands_alone_and_leaves_nothing_behind() -> None:
+    """As docs/batch.md tells people without an account."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-m", "tests.kit.aws", str(port), "lab-work"],
+                               stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdout is not None
+    printed = [process.stdout.readline() for _ in range(2)]
+    assert [line.partition("=")[0] for line in printed] == [
+        "export AWS_ACCESS_KEY_ID", "export AWS_SECRET_ACCESS_KEY"]
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.terminate()
+    assert process.wait(20) == 0
+    process.stdout.close()
+    assert children
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]

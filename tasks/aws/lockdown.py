@@ -13,8 +13,8 @@ from tasks.core.frozen import frozen
 KMS = "aws:kms"
 WORK_DAYS = 30
 """Days that files below work/ are kept, where the site doesn't say."""
-FOLDERS = (".airlock", "blobs", "releases", "smoke", "tool")
-"""What a push writes, below the store's prefix; .airlock holds its probe."""
+FOLDERS = (".airlock", "blobs", "cli", "releases", "smoke", "tool")
+"""What a push writes, below the store's prefix: .airlock its probe, cli what batch:host sends."""
 READ_FOLDERS = ("blobs", "releases", "tool")
 """What an offline host reads of it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,13 @@ from typing import Any
 
 import pytest
 
+from tasks.batch import trials
+from tasks.core.engine import address
+from tasks.core.nextflow.machine import this_machine
+from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
-from tests.kit import machine
+from tests.kit import executor, machine
+from tests.kit.engines import Engine
 from tests.kit.project import Project, copy
 
 pytestmark = pytest.mark.skipif(bool(machine.no_host()), reason=machine.no_host())
@@ -106,3 +112,31 @@ def test_the_table_of_times_is_of_runs_that_happened(crossed: Project) -> None:
     assert ["classic", "not", "measured"] in lines
     assert [line[1] for line in lines if line[:1] == ["docker"]] != []
     assert (crossed.root / BUILT / "batch/perf.svg").is_file()
+
+
+@executor.needs_plugin
+def test_the_pipeline_runs_on_batch_by_the_real_executor(
+        crossed: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(crossed.root)
+    at, engine = PipelinePaths(site="local", pipeline="chromapipe"), crossed.site()["engine"]
+    image, = read_json(at.images_receipt, "images-receipt")["images"]
+    with executor.standing(Engine(command=("docker", "--host", engine)), tmp_path) as stand:
+        led = executor.led_to(stand, f"{image['destination']}@{image['digest']}",
+                              "led.example.org/airlock/chromapipe:1.0")
+        spec = trials.MainSpec(
+            pipeline="chromapipe", trial="main", profile="test", runtime=at.runtime("24.10.5"),
+            plugins=executor.plugins(tmp_path), code=at.code, data_manifest=at.data_manifest,
+            config=at.offline_config, images_receipt=at.images_receipt, blobs=at.of_site.blobs,
+            folder=tmp_path / "main", receipt=tmp_path / "receipt.json",
+            measured=tmp_path / "measured.json", log=tmp_path / "main.log",
+            machine=this_machine(os.environ), place=trials.Place(
+                kind="batch", mode="carried-cli", engine=address.Engine(url=engine),
+                registries={}, work=f"s3://{executor.BUCKET}/work", profile="aws",
+                config=executor.settings(
+                    stand, tmp_path, cli=executor.unpacked_cli(tmp_path),
+                    more=f"process {{ withName: '.*' {{ container = '{led}' }} }}\n"),
+                variables=executor.variables(stand)))
+        assert trials.run_main(spec).startswith("6 results in ")
+    receipt = read_json(spec.receipt, "batch-trial")
+    assert (receipt["where"], receipt["mode"], len(receipt["jobs"])) == ("batch", "carried-cli", 8)
+    assert (spec.folder / "writable/results/chr21_compiled.parquet").is_file()

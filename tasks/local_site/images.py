@@ -80,14 +80,17 @@ def push_missing(plan: Plan, name: str, made_of: str,
     """
     stamp = plan.folder("internet") / f"{name}.json"
     known = json.loads(stamp.read_bytes()) if stamp.is_file() else {}
-    pushed: dict[str, str] = known.get("images", {}) if known.get("made_of") == made_of else {}
-    if pushed and all(_digest(plan, *reference.rsplit(":", 1)) == digest
-                      for reference, digest in pushed.items()):
+    noted: dict[str, str] = known.get("images", {}) if known.get("made_of") == made_of else {}
+    pushed = {reference: digest for reference, digest in noted.items()
+              if _digest(plan, *reference.rsplit(":", 1)) == digest}
+    if pushed and pushed == noted:
         return []
+    missing = [image for image in images() if image.reference not in pushed]
     base = base_files(plan)
-    pushed = {image.reference: push(plan, image, base) for image in images()}
+    for image in missing:
+        pushed[image.reference] = push(plan, image, base)
     files.write_json(stamp, {"made_of": made_of, "images": pushed})
-    return list(pushed)
+    return [image.reference for image in missing]
 
 
 def push(plan: Plan, image: Image, base: Files) -> str:

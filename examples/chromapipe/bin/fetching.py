@@ -1,9 +1,11 @@
-"""What both fetching scripts share: files over HTTP, asked for again where a server is away."""
+"""What both fetching scripts share: options, and files that are given or fetched over HTTP."""
 
+import argparse
 import re
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 MAX_SIZE = 256 << 20
 """Bytes of a file that are taken."""
@@ -12,6 +14,30 @@ PASSING = {408, 429, 500, 502, 503, 504}
 
 class FetchError(Exception):
     """A file can't be had, or isn't what was asked for."""
+
+
+def options(about):
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--base")
+    parser.add_argument("--given", type=Path, required=True)
+    parser.add_argument("--retries", type=int, default=3)
+    parser.add_argument("--timeout", type=float, default=30)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("proteins", nargs="+", metavar="ACCESSION[=FILE]")
+    return parser.parse_args()
+
+
+def contents(chosen, name):
+    """Each protein's accession with its file: the one that is given, else <base>/<name>."""
+    for accession, given in proteins(chosen.proteins):
+        if given:
+            yield accession, (chosen.given / given).read_bytes()
+        elif chosen.base:
+            url = f"{chosen.base.rstrip('/')}/{name.format(accession=accession)}"
+            yield accession, fetch(url, retries=chosen.retries, timeout=chosen.timeout)
+        else:
+            raise FetchError(f"no file was given for {accession}, and no --base to fetch it from")
 
 
 def proteins(words):
@@ -23,13 +49,6 @@ def proteins(words):
         if name in (".", "..") or "/" in name:
             raise FetchError(f"{name!r} is no file's name")
         yield accession, name or None
-
-
-def at(base, accession):
-    """The base without a slash at its end; FetchError where none was given."""
-    if not base:
-        raise FetchError(f"no file was given for {accession}, and no --base to fetch it from")
-    return base.rstrip("/")
 
 
 def fetch(url, *, retries, timeout):

@@ -82,6 +82,7 @@ class Bucket:
 
     def __init__(self, session: Session, name: str, *, owner: str, region: str) -> None:
         self.name = name
+        self.session = session
         self._client = session.client("s3")
         self._owner, self._region = owner, region
 

@@ -13,13 +13,12 @@ from tasks.aws.plan import BucketSpec, connect
 from tasks.aws.tried_requests import tried_requests
 from tasks.core import files
 from tasks.core.aws.faults import explained
+from tasks.core.aws.findings import FAIL, OK, UNKNOWN, WARN, Finding, in_words, report
 from tasks.core.aws.policy import Document, same, statements
 from tasks.core.aws.session import Session
 from tasks.core.errors import AwsError
-from tasks.core.frozen import frozen
 from tasks.core.schema import check
 
-OK, WARN, FAIL, UNKNOWN = "ok", "warn", "fail", "not known"
 APPLY = "doit aws:apply"
 PROMISES = {
     "TlsOnly": "requests without TLS are denied",
@@ -37,40 +36,27 @@ PROMISES = {
 """What each statement of our bucket policy is for, by its Sid."""
 
 
-@frozen
-class Finding:
-    """One line: whether something holds, and what to do if not."""
-
-    status: str
-    text: str
-    cure: str | None = None
-
-
 def check_bucket(spec: BucketSpec) -> str:
     """Print what holds and what doesn't, and write check.json.
 
     AwsError where something doesn't hold, or couldn't be looked at.
     """
     bucket, lock = connect(spec)
-    findings = list(_findings(bucket, lock, Session(spec.aws)))
+    findings = list(_findings(bucket, lock))
     path = spec.layout.check
     files.write_json(path, check({
         "bucket": lock.bucket, "account": lock.account, "region": lock.region,
         "findings": [{"status": finding.status, "text": finding.text, "cure": finding.cure}
                      for finding in findings]}, "aws-check", where=path))
-    for finding in findings:
-        cure = f" → {finding.cure}" if finding.cure else ""
-        print(f"{finding.status:9}  {finding.text}{cure}")
-    counts = {status: sum(finding.status == status for finding in findings)
-              for status in (FAIL, UNKNOWN, WARN)}
-    words = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    counts = report(findings)
+    words = in_words(counts, FAIL, UNKNOWN, WARN)
     if counts[FAIL] or counts[UNKNOWN]:
         raise AwsError(f"of {len(findings)} promises about the bucket not all hold: {words}",
                        where=path, todo="do what the lines above say, then run this again")
     return f"s3://{lock.bucket}: {len(findings)} looked at{f', {words}' if words else ', all ok'}"
 
 
-def _findings(bucket: Bucket, lock: Lockdown, session: Session) -> Iterator[Finding]:
+def _findings(bucket: Bucket, lock: Lockdown) -> Iterator[Finding]:
     if not bucket.exists():
         yield Finding(status=FAIL, text=f"s3://{lock.bucket} isn't there", cure=APPLY)
         return
@@ -82,7 +68,7 @@ def _findings(bucket: Bucket, lock: Lockdown, session: Session) -> Iterator[Find
         except AwsError as error:
             yield _unseen(name, error)
     if lock.encryption == KMS:
-        yield _key(lock, session)
+        yield _key(lock, bucket.session)
 
 
 def _public_access(value: Any, _: Lockdown) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tasks.aws.lockdown import FOLDERS, READ_FOLDERS, WRITTEN_ONCE, Lockdown
-from tasks.core.aws.policy import Statement, account_of, document
+from tasks.core.aws.policy import Statement, account_of, document, s3_host
 from tasks.core.errors import ConfigError
 
 OWN = "Airlock"
@@ -81,10 +81,9 @@ def key_policy(lock: Lockdown) -> dict[str, Any]:
 
     def use(sid: str, roles: tuple[str, ...], actions: tuple[str, ...],
             *buckets: str) -> Statement:
-        suffix = "com.cn" if lock.region.startswith("cn-") else "com"
         return Statement(sid=f"{OWN}{sid}", effect="Allow", principals=roles, actions=actions,
                          resources=("*",), conditions={"StringEquals": {
-                             "kms:ViaService": f"s3.{lock.region}.amazonaws.{suffix}",
+                             "kms:ViaService": s3_host(lock.region),
                              "kms:EncryptionContext:aws:s3:arn": list(buckets)}})
 
     both = ("kms:Decrypt", "kms:GenerateDataKey")

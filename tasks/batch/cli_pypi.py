@@ -15,12 +15,12 @@ import sysconfig
 from pathlib import Path
 
 from tasks.batch import shared_libraries
+from tasks.batch.mounted import FOLDER
 from tasks.batch.shared_libraries import LOADER
 from tasks.core import files, processes
 from tasks.core.errors import CommandError, HostError, SourceError
 
 REQUIREMENTS = Path(__file__).with_name("requirements-awscli.txt")
-MOUNTED_AT = "/opt/airlock-cli"
 """Where jobs see the bundle, as tracebacks name its files."""
 LEFT_OUT = {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idlelib", "lib2to3",
             "tkinter", "turtledemo", "ensurepip", "distutils", "pydoc_data"}
@@ -108,5 +108,5 @@ def _compile(folder: Path) -> None:
     """Compile all modules, so that no start does; the bytes don't depend on time or place."""
     processes.run(
         [sys.executable, "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash",
-         "-s", folder, "-p", MOUNTED_AT, folder / "python", folder / "packages"],
+         "-s", folder, "-p", FOLDER, folder / "python", folder / "packages"],
         env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"})

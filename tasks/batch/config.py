@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.batch import patch
-from tasks.batch.lint_rules import CARRIED, CLI_PATH
+from tasks.batch.mounted import CLI_PATH
 from tasks.core import files, nofollow
 from tasks.core.archives import unpacking
+from tasks.core.config.aws_settings import CARRIED_CLI
 from tasks.core.errors import ConfigError
 from tasks.core.nextflow import image_selectors
 from tasks.core.nextflow.image_selectors import quoted
@@ -73,7 +74,7 @@ def render(spec: ConfigSpec, selectors: list[str]) -> str:
              f"// Include it in profile {spec.profile}, or give it by -c in runs on Batch alone.",
              "", f"workDir = {quoted(spec.work)}", "", "aws {",
              f"    region = {quoted(spec.region)}"]
-    if spec.mode == CARRIED:
+    if spec.mode == CARRIED_CLI:
         lines += ["    batch {", f"        cliPath = {quoted(CLI_PATH)}", "    }"]
     if spec.endpoint:
         lines += ["    client {", f"        endpoint = {quoted(spec.endpoint)}",
@@ -86,18 +87,18 @@ def render(spec: ConfigSpec, selectors: list[str]) -> str:
 
 
 def _wave_and_fusion(mode: str) -> Iterator[str]:
-    if mode == CARRIED:
+    if mode == CARRIED_CLI:
         yield "// None of these has a server to ask in a network without internet."
-    on = "false" if mode == CARRIED else "true"
+    on = "false" if mode == CARRIED_CLI else "true"
     yield f"wave.enabled = {on}"
     yield f"fusion.enabled = {on}"
-    if mode == CARRIED:
+    if mode == CARRIED_CLI:
         yield "tower.enabled = false"
     yield ""
 
 
 def _process(spec: ConfigSpec) -> Iterator[str]:
-    if spec.mode != CARRIED:
+    if spec.mode != CARRIED_CLI:
         yield "    // By Fusion's guide: it is the work folder itself that is fast."
         yield "    scratch = false"
     limits = [f"cpus: {spec.cpus}"] if spec.cpus else []
@@ -110,9 +111,7 @@ def _process(spec: ConfigSpec) -> Iterator[str]:
 def _images(spec: ConfigSpec) -> Mapping[str, str]:
     """Return the pull reference of each image by the name that the scan gives it."""
     if spec.receipt is not None:
-        receipt = read_json(spec.receipt, "images-receipt")
-        return {image["source"]: f"{image['destination']}@{image['digest']}"
-                for image in receipt["images"]}
+        return image_selectors.mirrored(read_json(spec.receipt, "images-receipt"))
     if spec.lock is None:
         raise ConfigError("neither a receipt nor a lock says what the images are")
     return {image["source"]: f"{_repository(image['source'])}@{image['index'] or image['manifest']}"

@@ -17,12 +17,13 @@ from tasks.batch import (
     doctor_network,
     doctor_rights,
 )
-from tasks.batch.doctor_finding import FAIL, OK, UNKNOWN, WARN, Finding, unknown
 from tasks.batch.doctor_images import ImageSpec
-from tasks.batch.infra_settings import FUSION, InfraSpec
+from tasks.batch.infra_settings import InfraSpec
 from tasks.core import files
+from tasks.core.aws.findings import FAIL, OK, UNKNOWN, WARN, Finding, in_words, report, unknown
 from tasks.core.aws.session import Session
-from tasks.core.errors import AirlockError, AwsError, shown
+from tasks.core.config.aws_settings import FUSION
+from tasks.core.errors import AirlockError, AwsError
 from tasks.core.frozen import frozen
 from tasks.core.schema import check, read_json
 
@@ -55,11 +56,8 @@ def doctor(spec: DoctorSpec) -> str:
         "region": spec.infra.aws.region, "findings": [
             {"check": finding.check, "status": finding.status, "text": finding.text,
              "cure": finding.cure} for finding in findings]}, "doctor", where=spec.output))
-    for finding in findings:
-        print(shown(str(finding)))
-    counts = {status: sum(finding.status == status for finding in findings)
-              for status in (FAIL, WARN, UNKNOWN, OK)}
-    words = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    counts = report(findings)
+    words = in_words(counts, FAIL, WARN, UNKNOWN, OK)
     if counts[FAIL]:
         raise AwsError(f"{spec.pipeline}'s jobs would not run on Batch: {words}",
                        where=spec.output, todo="do what the lines above say, then ask again")

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tasks.batch.doctor_finding import FAIL, OK, WARN, Finding
 from tasks.batch.infra_resource import ask
 from tasks.batch.infra_settings import InfraSpec
 from tasks.core.aws.evaluate import Access, Policies, decide
-from tasks.core.aws.policy import account_of, partition
+from tasks.core.aws.findings import FAIL, OK, WARN, Finding
+from tasks.core.aws.policy import account_of, partition, s3_host
 from tasks.core.aws.session import Session
 
 NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
@@ -76,7 +76,7 @@ def _key(session: Session, spec: InfraSpec, bucket: str, arn: str, account: str)
                               PolicyName="default")["Policy"])
     identity = list(role_documents(session, spec.role))
     role = ask(session, "iam", "get_role", RoleName=spec.role)["Role"]["Arn"]
-    context = {"kms:viaservice": f"s3.{spec.aws.region}.amazonaws.com",
+    context = {"kms:viaservice": s3_host(spec.aws.region),
                "kms:calleraccount": account, "aws:principalaccount": account,
                "aws:principalarn": role,
                "kms:encryptioncontext:aws:s3:arn":

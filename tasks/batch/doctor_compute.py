@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tasks.batch.doctor_finding import FAIL, OK, UNKNOWN, WARN, Finding
 from tasks.batch.infra_plan import BLOCKED, DIFFERS, connect, plan
 from tasks.batch.infra_resource import ask
 from tasks.batch.infra_settings import InfraSpec
 from tasks.batch.lint_processes import amount
 from tasks.batch.settings import Resolved
+from tasks.core.aws.findings import FAIL, OK, UNKNOWN, WARN, Finding
 from tasks.core.aws.session import Session
 
 OPTIMAL = ("c4", "m4", "r4", "c5", "m5", "r5")

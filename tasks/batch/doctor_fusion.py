@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
-from tasks.batch.doctor_finding import FAIL, OK, Finding
 from tasks.batch.lint_rules import HOSTS
+from tasks.core.aws.findings import FAIL, OK, Finding
 
 TIMEOUT = 5.0
 """Seconds for a connection."""

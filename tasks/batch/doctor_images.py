@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.batch.doctor_finding import FAIL, OK, UNKNOWN, WARN, Finding, unknown
 from tasks.batch.infra_resource import ask
+from tasks.batch.layers import blob_path
 from tasks.core import parsing
 from tasks.core.archives import compressed, tars
+from tasks.core.aws.findings import FAIL, OK, UNKNOWN, WARN, Finding, unknown
 from tasks.core.aws.session import Session
 from tasks.core.errors import AirlockError
 from tasks.core.frozen import frozen
@@ -132,7 +133,7 @@ def _held_programs(registry: Registry, image: Image, blobs: Path) -> set[str] | 
     """Return the names of its programs; None where its layers are too large to be read."""
     manifest = _manifest(registry, image, blobs)
     layers = [(layer["digest"], int(layer["size"])) for layer in manifest["layers"]]
-    here = {digest: blobs / digest[7:] / digest[7:] for digest, _ in layers}
+    here = {digest: blob_path(digest, blobs) for digest, _ in layers}
     if sum(size for digest, size in layers if not here[digest].is_file()) > MAX_IMAGE:
         return None
     programs: set[str] = set()
@@ -149,7 +150,7 @@ def _held_programs(registry: Registry, image: Image, blobs: Path) -> set[str] | 
 
 
 def _manifest(registry: Registry, image: Image, blobs: Path) -> Mapping[str, Any]:
-    here = blobs / image.digest[7:] / image.digest[7:]
+    here = blob_path(image.digest, blobs)
     data = here.read_bytes() if here.is_file() else registry.manifest(
         image.path, image.digest).data
     manifest: Mapping[str, Any] = parsing.from_json(data)

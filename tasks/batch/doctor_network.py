@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 from typing import Any
 
-from tasks.batch.doctor_finding import FAIL, OK, WARN, Finding
 from tasks.batch.infra_network import GONE, HTTPS, Place, place
 from tasks.batch.infra_resource import ask
-from tasks.batch.infra_settings import ENDPOINTS, FUSION, JOBS, InfraSpec
+from tasks.batch.infra_settings import ENDPOINTS, JOBS, InfraSpec
+from tasks.core.aws.findings import FAIL, OK, WARN, Finding
 from tasks.core.aws.session import Session
+from tasks.core.config.aws_settings import FUSION
 from tasks.core.frozen import frozen
 
 ANYWHERE = "0.0.0.0/0"
@@ -24,7 +25,16 @@ class Vpc:
     place: Place
     groups: tuple[str, ...]
     endpoints: Sequence[dict[str, Any]]
-    internet: bool
+    routes: Sequence[dict[str, Any]]
+
+    @property
+    def internet(self) -> bool:
+        """Whether every subnet has a way out, by one route or another."""
+        return all(map(_ways_out, self.routes))
+
+
+def _ways_out(table: dict[str, Any]) -> list[dict[str, Any]]:
+    return [route for route in table["Routes"] if route.get("DestinationCidrBlock") == ANYWHERE]
 
 
 def network(session: Session, spec: InfraSpec) -> Iterator[Finding]:
@@ -51,8 +61,7 @@ def _vpc(session: Session, spec: InfraSpec) -> Vpc:
                    RouteTableIds=list(at.route_tables))["RouteTables"]
     return Vpc(place=at, groups=groups, endpoints=[
         endpoint for endpoint in endpoints if endpoint["State"].lower() not in GONE],
-        internet=all(any(route.get("DestinationCidrBlock") == ANYWHERE
-                         for route in table["Routes"]) for table in tables))
+        routes=tables)
 
 
 def _internet(session: Session, spec: InfraSpec, vpc: Vpc) -> Iterator[Finding]:
@@ -68,11 +77,8 @@ def _internet(session: Session, spec: InfraSpec, vpc: Vpc) -> Iterator[Finding]:
     if vpc.internet:
         subnets = ask(session, "ec2", "describe_subnets",
                         SubnetIds=list(vpc.place.subnets))["Subnets"]
-        tables = ask(session, "ec2", "describe_route_tables",
-                       RouteTableIds=list(vpc.place.route_tables))["RouteTables"]
-        gateway = any(route.get("DestinationCidrBlock") == ANYWHERE
-                      and route.get("GatewayId", "").startswith("igw-")
-                      for table in tables for route in table["Routes"])
+        gateway = any(route.get("GatewayId", "").startswith("igw-")
+                      for table in vpc.routes for route in _ways_out(table))
         private = [subnet["SubnetId"] for subnet in subnets if not subnet["MapPublicIpOnLaunch"]]
         if gateway and private:
             yield Finding(check="network", status=WARN,

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tasks.batch.doctor_finding import FAIL, OK, UNKNOWN, Finding
 from tasks.batch.infra_iam import OBJECT_ACTIONS
 from tasks.batch.infra_resource import ask
 from tasks.batch.infra_settings import InfraSpec
-from tasks.core.aws.policy import partition
+from tasks.core.aws.findings import FAIL, OK, UNKNOWN, Finding
+from tasks.core.aws.policy import partition, s3_host
 from tasks.core.aws.session import Session
 from tasks.core.frozen import frozen
 
@@ -104,7 +104,7 @@ def _keys(spec: InfraSpec) -> Iterator[Need]:
     for key in spec.kms_keys:
         if ":key/" in key:
             yield Need(actions=("kms:Decrypt", "kms:GenerateDataKey"), resource=key,
-                       context=(("kms:ViaService", f"s3.{spec.aws.region}.amazonaws.com"),))
+                       context=(("kms:ViaService", s3_host(spec.aws.region)),))
 
 
 def _of(session: Session, who: str, arn: str, needs: Sequence[Need]) -> Finding:

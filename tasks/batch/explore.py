@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.batch import explore_image, s3_standin
+from tasks.batch.mounted import CLI_PATH, FOLDER
 from tasks.core import files
 from tasks.core.archives import unpacking
 from tasks.core.archives.limits import Bounds
@@ -28,7 +29,6 @@ from tasks.core.trust import certificates
 if TYPE_CHECKING:
     from docker import DockerClient
 
-CARRIED = "/opt/airlock-cli"
 CA = "/etc/airlock/ca.crt"
 ABSENT_CA = "/etc/pki/tls/certs/ca-bundle.crt"
 """Where a CLI of Amazon Linux looks; a job's image is seldom one of that family."""
@@ -121,7 +121,7 @@ def _line(job: Mapping[str, Any]) -> str:
 
 def _job(client: DockerClient, spec: ExploreSpec, image: str, folder: Path,
          tls: tuple[Path, Path], case: Case) -> dict[str, Any]:
-    aws = f"{CARRIED}/bin/aws --region {spec.region}" if case.carries else (
+    aws = f"{CLI_PATH} --region {spec.region}" if case.carries else (
         f"aws --region {spec.region}")
     objects = {f"/{WORK}/.command.run": RUN.format(aws=aws, work=WORK).encode(),
                f"/{WORK}/input.txt": INPUT}
@@ -133,7 +133,7 @@ def _job(client: DockerClient, spec: ExploreSpec, image: str, folder: Path,
                        **({"AWS_CA_BUNDLE": case.ca} if case.ca else {})}
         binds = {str(tls[0].with_name("ca.crt")): {"bind": CA, "mode": "ro"}}
         if case.carries:
-            binds[str(folder / "cli")] = {"bind": CARRIED, "mode": "ro"}
+            binds[str(folder / "cli")] = {"bind": FOLDER, "mode": "ro"}
         with _started(client, image=image, command=command, environment=environment,
                       volumes=binds) as container:
             status = int(container.wait(timeout=TIMEOUT)["StatusCode"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.batch import infra_graph, trials_graph
 from tasks.core.aws.paths import BatchPaths, BatchSitePaths
-from tasks.core.config.aws_settings import Aws, Batch, Cli, Limits
+from tasks.core.config.aws_settings import CARRIED_CLI, Aws, Batch, Cli, Limits
 from tasks.core.config.settings import Config, Pipeline, Site
 from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
@@ -43,10 +43,10 @@ def tasks(config: Config) -> Iterator[Task]:
         "batch:config": ("the settings of the profile for Batch, and a patch", _config),
         "batch:preserve": ("whether all other profiles are as they were", _preserve),
     })
-    if config.site.batch is not None:
-        yield from _host(config, config.site, config.site.batch)
-    yield from infra_graph.tasks(config)
-    yield from trials_graph.tasks(config, _site(config)[1])
+    aws, batch = _site(config)
+    yield from _host(config, aws, batch)
+    yield from infra_graph.tasks(config, aws, batch)
+    yield from trials_graph.tasks(config, batch)
     yield _diagnose("batch:diagnose", "what a log or a status reason says: cause and cure")
 
 
@@ -75,7 +75,7 @@ def _config(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     (aws, batch), site = _site(config), config.site.name
     at, built = BatchPaths(site=site, pipeline=pipeline.name), PipelinePaths(
         site=site, pipeline=pipeline.name)
-    limits, is_carried = _limits(batch), batch.mode == "carried-cli"
+    limits, is_carried = _limits(batch), batch.mode == CARRIED_CLI
     spec = ConfigSpec(
         pipeline=pipeline.name, profile=batch.profile, mode=batch.mode, queue=batch.queue,
         work=batch.work, region=aws.region, endpoint=aws.endpoint, cpus=limits.cpus,
@@ -136,15 +136,16 @@ def _with_words(name: str, action: Any, _: Any, words: Sequence[str], as_json: b
     return perform(name, action, DiagnoseSpec(files=tuple(words), as_json=as_json))
 
 
-def _host(config: Config, site: Site, batch: Batch) -> Iterator[Task]:
+def _host(config: Config, aws: Aws, batch: Batch) -> Iterator[Task]:
     """What instances are started with; the CLI that they get, where one is carried."""
+    site = config.site
     at = BatchSitePaths(site=site.name)
-    carried = batch.cli if batch.mode == "carried-cli" else None
+    carried = batch.cli if batch.mode == CARRIED_CLI else None
     if carried:
         yield from _cli(config, site, at, carried)
-        yield _explore(config, site, at)
+        yield _explore(config, aws, at)
     store = carried.store if carried else None
-    spec = host.HostSpec(mode=batch.mode, region=site.aws.region if site.aws else "", at=at,
+    spec = host.HostSpec(mode=batch.mode, region=aws.region, at=at,
                          sent_to=store or site.store, read_from=store or site.offline.store)
     yield step("batch:host", "user data of the instances, and the AWS CLI that they get", host.make,
                spec, needs=[at.cli, at.cli_manifest, at.cli_signature] if carried else [],
@@ -170,11 +171,11 @@ def _zip(config: Config, site: Site, carried: Cli) -> Zip | None:
                        network=Network.of(config))
 
 
-def _explore(config: Config, site: Site, at: BatchSitePaths) -> Task:
+def _explore(config: Config, aws: Aws, at: BatchSitePaths) -> Task:
     return step("batch:explore", "what jobs do without a CLI, without its CA, and with both",
                 explore.explore, explore.ExploreSpec(
                     bundle=at.cli, manifest=at.cli_manifest, output=at.explore,
-                    region=site.aws.region if site.aws else "",
-                    engine=Engine.of(config.environment, site.engine)),
+                    region=aws.region,
+                    engine=Engine.of(config.environment, config.site.engine)),
                 needs=[at.cli, at.cli_manifest], makes=[at.explore], asked=True,
-                servers=site.servers)
+                servers=config.site.servers)

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from tasks.core import files
 from tasks.core.aws.paths import BatchSitePaths
+from tasks.core.aws.policy import s3_host
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError
 from tasks.core.schema import check, read_json
@@ -98,8 +99,7 @@ def object_url(at: StoreAt, key: str, region: str) -> str:
     path = quote("/".join(part for part in (address.path.strip("/"), key) if part))
     if at.endpoint:
         return f"{at.endpoint.rstrip('/')}/{address.netloc}/{path}"
-    region = at.region or region
-    host = f"s3.{region}.amazonaws.com" + (".cn" if region.startswith("cn-") else "")
+    host = s3_host(at.region or region)
     return (f"https://{host}/{address.netloc}/{path}" if "." in address.netloc
             else f"https://{address.netloc}.{host}/{path}")
 

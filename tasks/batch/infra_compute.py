@@ -9,8 +9,9 @@ from typing import Any
 
 from tasks.batch.infra_network import Place
 from tasks.batch.infra_resource import LATER, TAG, Call, Existing, Ids, Resource, ask
-from tasks.batch.infra_settings import FUSION, FUSION_THROUGHPUT, InfraSpec
+from tasks.batch.infra_settings import FUSION_THROUGHPUT, InfraSpec
 from tasks.core.aws.session import Session
+from tasks.core.config.aws_settings import FUSION
 
 ROOT_DEVICE = "/dev/xvda"
 """Of the ECS-optimised AMIs, Amazon Linux 2 and 2023."""

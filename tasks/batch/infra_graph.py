@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from tasks.core.aws.paths import BatchPaths, BatchSitePaths
-from tasks.core.config.aws_settings import Aws, Batch
+from tasks.core.config.aws_settings import CARRIED_CLI, FUSION, Aws, Batch
 from tasks.core.config.settings import Config, Pipeline, Site
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, step
@@ -22,16 +23,14 @@ with deferred():
     from tasks.core.registry.client import Access
 
 
-def tasks(config: Config) -> Iterator[Task]:
-    """The steps, for a site that has `aws` and `batch`.
+def tasks(config: Config, aws: Aws, batch: Batch) -> Iterator[Task]:
+    """The steps of the whole site, and the doctor of each pipeline.
 
     Each apply looks again: it needs the plan, which is made each time, and writes it as it is
     once all is there. So apply is current as long as AWS is as it left it.
     """
     site = config.site
-    if site.aws is None or site.batch is None:
-        return
-    at, spec = BatchSitePaths(site=site.name), infra_spec(site, site.aws, site.batch)
+    at, spec = BatchSitePaths(site=site.name), infra_spec(site, aws, batch)
     yield group("batch:infra", "what Batch has at AWS of what it needs", ["batch:infra:plan"])
     yield step("batch:infra:plan", "what Batch has at AWS, what would be made, and its cost",
                infra_plan.show_plan, spec, needs=[at.userdata], makes=[at.plan], look=True)
@@ -41,12 +40,13 @@ def tasks(config: Config) -> Iterator[Task]:
     yield step("batch:infra:destroy", "the end of what batch:infra:apply made",
                infra_apply.destroy, spec, always=True)
     yield from for_pipelines(config, {
-        "batch:doctor": ("whether its jobs would run, before any is submitted", _doctor)})
+        "batch:doctor": ("whether its jobs would run, before any is submitted",
+                         partial(_doctor, spec=spec, batch=batch))})
 
 
-def _doctor(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+def _doctor(name: str, doc: str, config: Config, pipeline: Pipeline, *, spec: InfraSpec,
+            batch: Batch) -> Task:
     site = config.site
-    assert site.aws is not None and site.batch is not None  # noqa: S101 - see tasks
     built = PipelinePaths(site=site.name, pipeline=pipeline.name)
     at = BatchPaths(site=site.name, pipeline=pipeline.name)
     own = (site.registry.address, *site.registry.repositories.values())
@@ -54,10 +54,10 @@ def _doctor(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
                     authfile=site.registry.authfile, network=Network.of(config).naming(
                         *(f"https://{address}" for address in own)))
     return step(name, doc, doctor.doctor, DoctorSpec(
-        pipeline=pipeline.name, infra=infra_spec(site, site.aws, site.batch),
-        head_role=site.batch.head_role, resolved=built.resolved, output=at.doctor,
+        pipeline=pipeline.name, infra=spec, head_role=batch.head_role,
+        resolved=built.resolved, output=at.doctor,
         images=ImageSpec(receipt=built.images_receipt, blobs=built.of_site.blobs, access=access,
-                         lock=built.lock("images") if site.batch.mode == "fusion" else None),
+                         lock=built.lock("images") if batch.mode == FUSION else None),
         has_token=uncompared(bool(config.environment.get("TOWER_ACCESS_TOKEN")))),
         look=True)
 
@@ -70,4 +70,4 @@ def infra_spec(site: Site, aws: Aws, batch: Batch) -> InfraSpec:
         site=site.name, at=BatchSitePaths(site=site.name),
         aws=Aws(region=aws.region, endpoint=aws.endpoint, account=aws.account),
         batch=replace(batch, profile="", head_role=None, cli=None, limits=None, images={}),
-        cli_url=store.url if batch.mode == "carried-cli" else None, kms_keys=tuple(sorted(keys)))
+        cli_url=store.url if batch.mode == CARRIED_CLI else None, kms_keys=tuple(sorted(keys)))

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.batch.infra_resource import Call, Existing, Ids, Resource, ask
-from tasks.batch.infra_settings import FUSION, InfraSpec
-from tasks.core.aws.policy import Statement, document, partition, same
+from tasks.batch.infra_settings import InfraSpec
+from tasks.core.aws.policy import Statement, document, partition, s3_host, same
 from tasks.core.aws.session import Session
+from tasks.core.config.aws_settings import FUSION
 
 TRUST = {"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}]}
@@ -157,11 +158,10 @@ def files_policy(spec: InfraSpec, key_arns: Sequence[str]) -> dict[str, Any] | N
             statements.append(Statement(sid="Cli", effect="Allow", actions=("s3:GetObject",),
                                         resources=(start + spec.cli,)))
     if key_arns:
-        suffix = "com.cn" if spec.aws.region.startswith("cn-") else "com"
         statements.append(Statement(
             sid="Key", effect="Allow", actions=("kms:Decrypt", "kms:GenerateDataKey"),
             resources=tuple(key_arns), conditions={"StringEquals": {
-                "kms:ViaService": f"s3.{spec.aws.region}.amazonaws.{suffix}"}}))
+                "kms:ViaService": s3_host(spec.aws.region)}}))
     return document(statements) if statements else None
 
 

@@ -10,9 +10,10 @@ from tasks.batch.infra_compute import Environment, LaunchTemplate, Queue
 from tasks.batch.infra_iam import Profile, Role
 from tasks.batch.infra_network import GONE, Endpoint, Place, SecurityGroup, place
 from tasks.batch.infra_resource import TAG, Existing, Resource, ask
-from tasks.batch.infra_settings import CARRIED_CLI, ENDPOINTS, InfraSpec
+from tasks.batch.infra_settings import ENDPOINTS, InfraSpec
 from tasks.core import files
 from tasks.core.aws.session import Session
+from tasks.core.config.aws_settings import CARRIED_CLI
 from tasks.core.errors import AwsError, ConfigError
 from tasks.core.frozen import frozen
 from tasks.core.schema import check

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from tasks.core.aws.paths import BatchSitePaths
-from tasks.core.config.aws_settings import Aws, Batch
+from tasks.core.config.aws_settings import CARRIED_CLI, FUSION, Aws, Batch
 from tasks.core.errors import ConfigError
 from tasks.core.frozen import frozen
 
-CARRIED_CLI, FUSION = "carried-cli", "fusion"
 DISK_GIB = {CARRIED_CLI: 200, FUSION: 100}
 """A job's files lie on the disk with a carried CLI, and pass through it with Fusion, whose guide
 asks for gp3 of 100 GiB and 325 MiB/s (Seqera's Fusion guide, "AWS Batch")."""

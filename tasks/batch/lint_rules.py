@@ -13,11 +13,11 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from tasks.batch.mounted import CLI_PATH
 from tasks.batch.settings import Resolved
+from tasks.core.config.aws_settings import CARRIED_CLI
 
 ERROR, WARNING = "error", "warning"
-CARRIED, FUSION = "carried-cli", "fusion"
-CLI_PATH = "/opt/airlock-cli/bin/aws"
 SYSTEM_FOLDERS = ("/", "/usr")
 """What a CLI of the host's own packages mounts into each job: its CA isn't there, but in /etc."""
 CA_FOLDERS = ("/etc/pki", "/etc/ssl", "/etc")
@@ -76,7 +76,7 @@ class Config:
     """A config to be judged, and what surrounds it."""
 
     resolved: Resolved
-    around: Surroundings = field(default_factory=lambda: Surroundings(mode=CARRIED))
+    around: Surroundings = field(default_factory=lambda: Surroundings(mode=CARRIED_CLI))
 
     @property
     def runs_on_batch(self) -> bool:
@@ -203,7 +203,7 @@ def wave_and_fusion(config: Config) -> Iterator[Finding]:
             what="no access token is given: " + (
                 "Fusion ends without a word" if fusion else "Wave's limits of anonymous use hold"),
             todo="export TOWER_ACCESS_TOKEN where Nextflow starts; never write it into a file")
-    if config.around.mode == CARRIED:
+    if config.around.mode == CARRIED_CLI:
         for setting, hosts in HOSTS.items():
             if resolved.is_on(setting):
                 endpoint = _host(resolved.text("wave.endpoint")) if setting[0] == "w" else ""

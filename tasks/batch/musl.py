@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, nofollow, parsing
+from tasks.batch.layers import blob_path
+from tasks.core import nofollow, parsing
 from tasks.core.archives import compressed, tars
 from tasks.core.errors import IntegrityError
 from tasks.core.schema import read_json
@@ -43,7 +44,7 @@ def _is_on_musl(digest: str, blobs: Path) -> bool:
 def _names(digest: str, blobs: Path) -> Iterator[str]:
     """Yield what the layers of an image hold, the base first."""
     try:
-        manifest = parsing.from_json(nofollow.read(_blob(digest, blobs), most=MAX_MANIFEST))
+        manifest = parsing.from_json(nofollow.read(blob_path(digest, blobs), most=MAX_MANIFEST))
         layers = manifest.get("layers") if isinstance(manifest, Mapping) else None
         for layer in layers if isinstance(layers, list) else ():
             yield from _members(layer, blobs)
@@ -56,13 +57,8 @@ def _members(layer: Any, blobs: Path) -> Iterator[str]:
     if not isinstance(digest, str):
         return
     try:
-        with compressed.opened(_blob(digest, blobs), most=MAX_LAYER) as stream:
+        with compressed.opened(blob_path(digest, blobs), most=MAX_LAYER) as stream:
             for member in tars.Reader(stream=stream):
                 yield member.name
     except compressed.ERRORS:
         return
-
-
-def _blob(digest: str, blobs: Path) -> Path:
-    plain = digest.removeprefix("sha256:")
-    return files.inside(blobs, f"{plain}/{plain}")

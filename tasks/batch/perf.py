@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
 from tasks.batch.trials import MODES
 from tasks.core import files
+from tasks.core.aws.paths import BatchPaths
 from tasks.core.schema import check, read_json
 
 TIMES = {"waited": "#bfbfbf", "staged": "#c0504d", "run": "#4f81bd"}
@@ -20,25 +20,25 @@ LEFT, BAR, WIDTH = 220, 22, 760
 
 @dataclass(frozen=True, kw_only=True)
 class PerfSpec:
-    """`folder` holds the receipt of the last run in each mode, where there was one."""
+    """Whose runs, and where their receipts lie: the last one's in each mode, if there was one."""
 
     pipeline: str
-    folder: Path
-    output: Path
-    picture: Path
+    at: BatchPaths
 
 
 def perf(spec: PerfSpec) -> str:
     """Write perf.json and perf.svg, and print the table; what wasn't measured says so."""
     measured = {mode: summary(read_json(path, "batch-trial"))
-                for mode in MODES if (path := spec.folder / f"measured-{mode}.json").is_file()}
-    files.write_json(spec.output, check({
+                for mode in MODES if (path := spec.at.measured(mode)).is_file()}
+    files.write_json(spec.at.performance, check({
         "pipeline": spec.pipeline,
-        "modes": {mode: measured.get(mode) for mode in MODES}}, "batch-perf", where=spec.output))
-    files.write_text(spec.picture, picture(spec.pipeline, measured))
+        "modes": {mode: measured.get(mode) for mode in MODES}}, "batch-perf",
+        where=spec.at.performance))
+    files.write_text(spec.at.performance_picture, picture(spec.pipeline, measured))
     print("\n".join(table(measured)))
     missing = [mode for mode in MODES if mode not in measured]
-    return f"{spec.picture}" + (f"; not measured: {', '.join(missing)}" if missing else "")
+    return (f"{spec.at.performance_picture}"
+            + (f"; not measured: {', '.join(missing)}" if missing else ""))
 
 
 def summary(receipt: Mapping[str, Any]) -> dict[str, Any]:

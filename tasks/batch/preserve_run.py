@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +17,10 @@ from tasks.batch.parquet import same_table
 from tasks.core import files, nofollow
 from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
+from tasks.core.engine.for_run import Reached, reached
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import isolation, launch
+from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.schema import read_json
 
@@ -107,9 +107,10 @@ def _run(spec: RunSpec, code: Path, folder: Path) -> Outcome:
         f"trace.fields = 'name,hash,{','.join(TRACED)}'\ntrace.raw = true\n",
         *(f"{name}.enabled = false\n" for name in REPORTS)]))
     ready = dataclasses.replace(ready, configs=(*ready.configs, traced))
-    with _engine(spec, ready, writable) as (env, reads):
-        launch.run(ready, profile=spec.profile, log=spec.log, env=env,
-                   within=launch.Confinement(folder=writable, reads=reads, least=spec.isolation),
+    with _engine(spec, ready, writable) as engine:
+        launch.run(ready, profile=spec.profile, log=spec.log, env=engine.variables,
+                   within=launch.Confinement(folder=writable, reads=engine.reads,
+                                             least=spec.isolation),
                    options=["-with-trace", writable / "trace.txt", "--outdir", writable / "results",
                             "-work-dir", writable / "work"])
     return Outcome(tasks=_tasks(writable), results=_results(writable),
@@ -117,24 +118,16 @@ def _run(spec: RunSpec, code: Path, folder: Path) -> Outcome:
 
 
 @contextlib.contextmanager
-def _engine(spec: RunSpec, ready: launch.Launch, writable: Path
-            ) -> Iterator[tuple[dict[str, str], tuple[Path, ...]]]:
-    """Yield the variable and the files by which a run reaches the engine, through our gate."""
+def _engine(spec: RunSpec, ready: launch.Launch, writable: Path) -> Iterator[Reached]:
+    """Yield what a run reaches the engine by; nothing where there is none."""
     if spec.engine is None:
-        yield {}, ()
+        yield Reached(variables={}, reads=())
         return
-    from tasks.core.engine import gate
-    from tasks.core.engine.create import Rules
-    images = [f"{image['destination']}@{image['digest']}"
-              for image in read_json(spec.receipt, "images-receipt")["images"]]
+    images = list(mirrored(read_json(spec.receipt, "images-receipt")).values())
     daemon.pull(daemon.connect(spec.engine), images, authfile=spec.authfile)
-    rules = Rules(images=frozenset(images), launch=ready.folder, writable=writable,
-                  user=f"{os.getuid()}:{os.getgid()}")
-    with gate.opened(daemon.dialling(spec.engine), rules) as place:
-        client = shutil.which("docker", path=spec.machine.inherited.path)
-        # Where /bin is a link to /usr/bin, nothing can be shown below /bin itself.
-        shown = (Path(client).parent.resolve() / Path(client).name,) if client else ()
-        yield {"DOCKER_HOST": f"unix://{place}"}, (place.parent, *shown)
+    with reached(spec.engine, images, launch=ready.folder, writable=writable,
+                 path=spec.machine.inherited.path) as engine:
+        yield engine
 
 
 def _tasks(writable: Path) -> dict[str, dict[str, str]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import os
 import re
 import shutil
 import time
@@ -18,14 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tasks.core import files
+from tasks.core import files, nofollow
 from tasks.core.archives import limits, unpacking
 from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
+from tasks.core.engine.for_run import reached
 from tasks.core.errors import AirlockError, AwsError, RegistryError
 from tasks.core.inputs import staged_data
-from tasks.core.nextflow import installed, isolation, launch
+from tasks.core.nextflow import installed, isolation, launch, queries
 from tasks.core.nextflow.environment import SHORT_LIVED
+from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.schema import check, read_json
 
@@ -37,6 +38,8 @@ LIMIT = 600
 """Seconds that the last trial is said to take at most; more is reported, and no fault."""
 TRACE = "name,status,exit,submit,start,complete,duration,realtime"
 """What is kept of each job; times are in milliseconds (Nextflow's trace, raw)."""
+MAX_RESULT = 1 << 20
+"""Bytes of what a trial's job wrote."""
 MAX_TEXT = 2000
 """Characters of a job's result that a receipt holds."""
 
@@ -137,7 +140,8 @@ def run_trial(spec: TrialSpec) -> str:
             image = _pulled(spec.place, LOCAL_IMAGES.get(trial.name, image))
         ready = _prepared(spec, folder, container=image, script=trial.script)
         seconds = _run(spec, ready, images=[image], profile="")
-        result = (folder / "writable/results/result.txt").read_text(errors="replace")
+        result = nofollow.read(folder / "writable/results/result.txt",
+                               most=MAX_RESULT).decode(errors="replace")
     _write_receipt(spec, folder, seconds, {"image": image, "result": result[:MAX_TEXT]})
     return f"{result.splitlines()[0]}; {trial.shows}"
 
@@ -155,8 +159,7 @@ def run_main(spec: MainSpec) -> str:
             folder, spec.machine)
         if spec.place.kind == "batch":
             ready = _for_batch(spec.place, ready)
-        images = [f"{image['destination']}@{image['digest']}"
-                  for image in read_json(spec.images_receipt, "images-receipt")["images"]]
+        images = list(mirrored(read_json(spec.images_receipt, "images-receipt")).values())
         if spec.place.kind == "docker":
             daemon.pull(daemon.connect(spec.place.engine), images, authfile=spec.authfile)
         # The profile for Batch comes last, and before it what the test profile says.
@@ -255,17 +258,12 @@ def _run(spec: TrialSpec, ready: launch.Launch, *, images: Sequence[str], profil
 
 def _run_in_docker(spec: TrialSpec, ready: launch.Launch, *, images: Sequence[str], profile: str,
                    options: Sequence[str | Path]) -> None:
-    from tasks.core.engine import gate
-    from tasks.core.engine.create import Rules
     writable = ready.folder / "writable"
-    rules = Rules(images=frozenset(images), launch=ready.folder, writable=writable,
-                  user=f"{os.getuid()}:{os.getgid()}")
-    client = shutil.which("docker", path=spec.machine.inherited.path)
-    seen = [Path(client).parent.resolve() / Path(client).name] if client else []
-    with gate.opened(daemon.dialling(spec.place.engine), rules) as place:
+    with reached(spec.place.engine, images, launch=ready.folder, writable=writable,
+                 path=spec.machine.inherited.path) as engine:
         launch.run(ready, profile=profile, log=spec.log, options=options,
-                   env={**SHORT_LIVED, "DOCKER_HOST": f"unix://{place}"},
-                   within=launch.Confinement(folder=writable, reads=(place.parent, *seen),
+                   env={**SHORT_LIVED, **engine.variables},
+                   within=launch.Confinement(folder=writable, reads=engine.reads,
                                              least=spec.place.isolation))
 
 
@@ -277,8 +275,9 @@ def _require_plugin(ready: launch.Launch) -> None:
 
 
 def _write_receipt(spec: TrialSpec, folder: Path, seconds: float, result: dict[str, Any]) -> None:
-    trace = folder / "writable/trace.txt"
-    files.copy(trace, spec.receipt.with_suffix(".trace.txt"))
+    trace = spec.receipt.with_suffix(".trace.txt")
+    trace.unlink(missing_ok=True)  # an earlier run's is none of this
+    queries.keep(folder / "writable/trace.txt", trace)
     files.write_json(spec.receipt, check({
         "trial": spec.trial, "pipeline": spec.pipeline, "where": spec.place.kind,
         "mode": spec.place.mode, "seconds": round(seconds, 1), "jobs": jobs(trace), **result,

@@ -103,5 +103,4 @@ def _settings(place: Place) -> list[Path]:
 def _perf(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = BatchPaths(site=config.site.name, pipeline=pipeline.name)
     return step(name, doc, perf, PerfSpec(
-        pipeline=pipeline.name, folder=at.root,
-        output=at.performance, picture=at.performance_picture), look=True)
+        pipeline=pipeline.name, at=at), look=True)

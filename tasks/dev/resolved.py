@@ -15,6 +15,7 @@ from tasks.core.errors import ImageError, SourceError
 from tasks.core.inputs import staged_data
 from tasks.core.net import urls
 from tasks.core.nextflow import isolation, java, launch, pipeline_version
+from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
@@ -59,11 +60,10 @@ def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
         config = launch.resolve(ready, profile=profile, least=least,
                                 log=at.log(f"dev:validate:{at.pipeline}"))
         folders = {path.name for path in (ready.nextflow.home / "plugins").iterdir()}
-    held = read_json(at.images_receipt, "images-receipt")["images"]
     return Resolved(
         config=config, runtime=runtime, folders=folders,
         scan=read_json(at.images_scan, "images-scan"),
-        mirrored={image["source"]: f"{image['destination']}@{image['digest']}" for image in held},
+        mirrored=mirrored(read_json(at.images_receipt, "images-receipt")),
         findings=read_json(at.reach, "reach")["findings"],
         plugins=at.plugins_list.read_text().split())
 

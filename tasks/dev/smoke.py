@@ -6,7 +6,6 @@ The pipeline's code runs confined, and asks the engine for containers through a 
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import threading
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from tasks.core.engine.address import Engine
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import isolation, launch, queries
 from tasks.core.nextflow.environment import SHORT_LIVED
+from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.schema import read_json
@@ -49,8 +49,7 @@ class SmokeSpec:
 
 def smoke(spec: SmokeSpec) -> str:
     """A preview with the DAG's picture, then a stub run in the mirror's images."""
-    from tasks.core.engine import gate
-    from tasks.core.engine.create import Rules
+    from tasks.core.engine import for_run
     ready, within = prepared(spec)
     out = spec.output.absolute()
     out.mkdir(parents=True, exist_ok=True)
@@ -58,21 +57,16 @@ def smoke(spec: SmokeSpec) -> str:
                within=within, options=["-with-dag", within.folder / "DAG.svg", *_outdir(within)],
                env=SHORT_LIVED)
     _take(within, out, "DAG.svg")
-    images = [f"{image['destination']}@{image['digest']}"
-              for image in read_json(spec.receipt, "images-receipt")["images"]]
+    images = list(mirrored(read_json(spec.receipt, "images-receipt")).values())
     with spec.pulling:
         pulled = daemon.pull(daemon.connect(spec.engine), images, authfile=spec.authfile)
-    rules = Rules(images=frozenset(images), launch=ready.folder, writable=within.folder,
-                  user=f"{os.getuid()}:{os.getgid()}")
-    with gate.opened(daemon.dialling(spec.engine), rules) as place:
-        client = shutil.which("docker", path=spec.machine.inherited.path)
-        # Where /bin is a link to /usr/bin, nothing can be shown below /bin itself.
-        shown = [Path(client).parent.resolve() / Path(client).name] if client else []
-        with_engine = dataclasses.replace(within, reads=(*within.reads, place.parent, *shown))
+    with for_run.reached(spec.engine, images, launch=ready.folder, writable=within.folder,
+                         path=spec.machine.inherited.path) as engine:
+        with_engine = dataclasses.replace(within, reads=(*within.reads, *engine.reads))
         launch.run(ready, profile=spec.profile, log=out / "smoke.log", words=["-stub-run"],
                    options=["-with-trace", within.folder / "trace.txt",
                             "-with-report", within.folder / "report.html", *_outdir(within)],
-                   env={**SHORT_LIVED, "DOCKER_HOST": f"unix://{place}"}, within=with_engine)
+                   env={**SHORT_LIVED, **engine.variables}, within=with_engine)
     _take(within, out, "trace.txt", "report.html")
     return f"preview and stub run ended well, {pulled} images pulled; {spec.output}/DAG.svg"
 

@@ -43,8 +43,7 @@ class LoadedSpec:
 def build(spec: RenderSpec) -> str:
     """Write offline.config; ImageError where an image of the scan is not in the receipt."""
     receipt = read_json(spec.receipt, "images-receipt")
-    mirrored = {image["source"]: f"{image['destination']}@{image['digest']}"
-                for image in receipt["images"]}
+    mirrored = image_selectors.mirrored(receipt)
     hosts = {destination.partition("/")[0] for destination in mirrored.values()}
     return _write(spec, mirrored, f"{len(mirrored)} images by digest",
                   registry(hosts or {receipt["registry"]}, spec.nextflow))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tasks.batch import config
-from tasks.batch.lint_rules import CLI_PATH
+from tasks.batch.mounted import CLI_PATH
 from tasks.core import files
 from tasks.core.archives import unpacking, zips
 from tasks.core.archives.limits import Bounds

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.batch.doctor_finding import Finding
 from tasks.batch.doctor_images import STAGING, TRACE, ImageSpec, images
+from tasks.core.aws.findings import Finding
 from tasks.core.aws.session import Session
 from tasks.core.config.aws_settings import Aws
 from tasks.core.registry.client import Access

@@ -13,8 +13,9 @@ import pytest
 
 from tasks.batch import lint, lint_processes, lint_rules
 from tasks.batch.lint_processes import Process, Room
-from tasks.batch.lint_rules import CARRIED, ERROR, FUSION, WARNING, Config, Surroundings
+from tasks.batch.lint_rules import ERROR, WARNING, Config, Surroundings
 from tasks.batch.settings import Resolved, places, profiles
+from tasks.core.config.aws_settings import CARRIED_CLI, FUSION
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGEST = "sha256:" + "0" * 64
@@ -28,7 +29,7 @@ WAVE: dict[str, Any] = {"wave": {"enabled": True}, "fusion": {"enabled": True},
 PROCESS = Process(name="COUNT", file="main.nf", line=3)
 
 
-def config(*changes: Mapping[str, Any], mode: str = CARRIED, token: bool = False,
+def config(*changes: Mapping[str, Any], mode: str = CARRIED_CLI, token: bool = False,
            other: Mapping[str, Any] | None = None) -> Config:
     """GOOD with these changes; None takes a setting away."""
     settings = copy.deepcopy(GOOD)

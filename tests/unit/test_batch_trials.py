@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tasks.batch import perf, trials
 from tasks.batch.trials import TRIALS
 from tasks.core import files
+from tasks.core.aws.paths import BatchPaths
 from tasks.core.errors import AwsError
 from tasks.core.schema import check, read_json
 
@@ -41,30 +42,30 @@ def test_a_trial_that_fails_says_what_is_unproven(number: int) -> None:
         place >= number for place in range(len(TRIALS))]
 
 
-def write_receipt(folder: Path, mode: str) -> None:
-    (folder / "trace.txt").write_text(TRACE)
-    path = folder / f"measured-{mode}.json"
+def write_receipt(at: BatchPaths, mode: str) -> None:
+    path, trace = at.measured(mode), Path("trace.txt")
+    trace.write_text(TRACE)
     files.write_json(path, check(
         {"trial": "main", "pipeline": "p", "where": "batch", "mode": mode, "seconds": 12.5,
-         "results": 3, "jobs": trials.jobs(folder / "trace.txt")}, "batch-trial", where=path))
+         "results": 3, "jobs": trials.jobs(trace)}, "batch-trial", where=path))
 
 
 def test_the_table_says_what_was_not_measured(tmp_path: Path,
+                                              monkeypatch: pytest.MonkeyPatch,
                                               capsys: pytest.CaptureFixture[str]) -> None:
-    write_receipt(tmp_path, "fusion")
-    spec = perf.PerfSpec(
-        pipeline="p", folder=tmp_path,
-        output=tmp_path / "perf.json", picture=tmp_path / "perf.svg")
+    monkeypatch.chdir(tmp_path)
+    spec = perf.PerfSpec(pipeline="p", at=BatchPaths(site="here", pipeline="p"))
+    write_receipt(spec.at, "fusion")
     assert perf.perf(spec).endswith("not measured: classic, carried-cli, docker")
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines if line.startswith(("fusion", "classic"))] == [
         ["classic", "not", "measured"], ["fusion", "ONE", "2", "1.5", "7.5", "2.5"],
         ["fusion", "TWO", "1", "not", "known", "not", "known", "not", "known"]]
-    modes = read_json(spec.output, "batch-perf")["modes"]
+    modes = read_json(spec.at.performance, "batch-perf")["modes"]
     assert modes["classic"] is None
     assert modes["fusion"]["processes"]["ONE"] == {"jobs": 2, "waited": 1.5, "staged": 7.5,
                                                    "run": 2.5}
-    texts = [element.text for element in ElementTree.parse(spec.picture).iter()  # noqa: S314
+    texts = [element.text for element in ElementTree.parse(spec.at.performance_picture).iter()  # noqa: S314
              if element.tag.endswith("text")]
     assert "11.5" in texts
     assert "not measured: classic, carried-cli, docker" in texts

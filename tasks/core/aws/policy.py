@@ -66,6 +66,11 @@ def partition(region: str) -> str:
     return next((name for start, name in starts.items() if region.startswith(start)), "aws")
 
 
+def s3_host(region: str) -> str:
+    """Return the name of S3 in a region, as its addresses and kms:ViaService have it."""
+    return f"s3.{region}.amazonaws.com" + (".cn" if region.startswith("cn-") else "")
+
+
 def account_of(arn: str) -> str:
     """Return the account that an ARN names; empty for a bucket's."""
     parts = arn.split(":", 5)

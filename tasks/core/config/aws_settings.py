@@ -8,6 +8,9 @@ from dataclasses import field
 from tasks.core.config.fields import Bytes, OneOrSeveral
 from tasks.core.frozen import frozen
 
+CARRIED_CLI, FUSION = "carried-cli", "fusion"
+"""How jobs on Batch reach their files: `batch.mode`."""
+
 
 @frozen
 class StoreAt:

@@ -34,6 +34,12 @@ def of_scan(scan: Mapping[str, Any]) -> list[Selector]:
         for selector in scan["selectors"]]
 
 
+def mirrored(receipt: Mapping[str, Any]) -> dict[str, str]:
+    """Return the pull reference of each image of a mirror's receipt, by its name in the scan."""
+    return {image["source"]: f"{image['destination']}@{image['digest']}"
+            for image in receipt["images"]}
+
+
 def render(selectors: Sequence[Selector], mirrored: Mapping[str, str]) -> list[str]:
     """Return the lines of a block `process`, one or more for each selector.
 

@@ -1,0 +1,43 @@
+"""What a check says of what it looked at: lines with a status, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tasks.core.errors import AirlockError, shown
+from tasks.core.frozen import frozen
+
+OK, WARN, FAIL, UNKNOWN = "ok", "warn", "fail", "not known"
+
+
+@frozen
+class Finding:
+    """One line. `check` is the group that it belongs to, where there are groups."""
+
+    status: str
+    text: str
+    cure: str | None = None
+    check: str = ""
+
+    def __str__(self) -> str:
+        return (f"{self.status:9}  {f'{self.check}: ' if self.check else ''}{self.text}"
+                + (f" → {self.cure}" if self.cure else ""))
+
+
+def report(findings: Sequence[Finding]) -> Mapping[str, int]:
+    """Print the lines; return how many have which status."""
+    for finding in findings:
+        print(shown(str(finding)))
+    return {status: sum(finding.status == status for finding in findings)
+            for status in (OK, WARN, FAIL, UNKNOWN)}
+
+
+def in_words(counts: Mapping[str, int], *statuses: str) -> str:
+    """Return the counts of these statuses, as far as there are any."""
+    return ", ".join(f"{counts[status]} {status}" for status in statuses if counts[status])
+
+
+def unknown(check: str, error: AirlockError) -> Finding:
+    """The line for what couldn't be looked at."""
+    where = f" ({error.where})" if error.where else ""
+    return Finding(check=check, status=UNKNOWN, text=f"{error.what}{where}", cure=error.todo)

@@ -216,6 +216,23 @@ def look(url: str, reach: Reach) -> RemoteFile | None:
     return persist(reached, reach.network.hosts, lambda: source.look(reached))
 
 
+def is_listed(url: str, reach: Reach) -> bool:
+    """Whether what lies below a URL can be listed; False for what nothing here can fetch."""
+    try:
+        source, _ = at(url, reach)
+    except SourceError:
+        return False
+    return not isinstance(source, _Web)
+
+
+def answers(asked: Iterable[str], reach: Reach) -> dict[str, RemoteFile | None]:
+    """What is known of each URL, None where there is no file; without those that can't be asked."""
+    ordered = sorted(asked)
+    looked = try_all(lambda url: look(url, reach), ordered, threads=THREADS)
+    return {url: remote for url, remote in zip(ordered, looked, strict=True)
+            if not isinstance(remote, AirlockError)}
+
+
 def sizes(wanted: Mapping[str, Iterable[str]], reach: Reach) -> dict[str, int | None]:
     """The bytes of each URL without fetching any, None where the server doesn't say.
 

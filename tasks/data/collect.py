@@ -169,7 +169,7 @@ def _looked_at(level: Iterable[Named], collected: Collected, cache: Cache
 def _may_be_folder(url: str) -> bool:
     try:
         last = sources.path_of(url).rpartition("/")[2]
-    except ValueError:  # no URL, as its fetching will say
+    except (ValueError, SourceError):  # no URL, as its fetching will say
         return False
     return "." not in last or last.lower().endswith(FOLDER_ENDINGS)
 
@@ -181,18 +181,19 @@ def _want_tree(named: Named, collected: Collected, cache: Cache) -> None:
         _leave(named, "HTTP can't list a folder, nor what fits a pattern; name the files one by "
                       "one, or map the address to a folder or bucket in hosts.urls", collected)
         return
-    several = trees.is_several(named.key)
     tree, collected.patterns[named.key] = trees.of_url(
-        named.key if several else f"{named.key}/", _label(named), urls.redact(named.place))
+        named.key, _label(named), urls.redact(named.place), keeps_name=not named.label)
     collected.trees.setdefault(named.key, tree)
 
 
 def _want_folder(named: Named, folder: Several, finder: Finder, collected: Collected) -> None:
     """Take all files of a folder or pattern of this machine, with their paths below it."""
-    keys = {name: finder.key(folder.base / name) for name in folder.names}
+    kept = "" if folder.relative else f"{folder.base.name}/"
+    keys = {f"{kept}{name}": finder.key(folder.base / name) for name in folder.names}
     collected.own_trees[named.key] = OwnTree(label=_label(named), files=keys)
-    collected.patterns[named.key] = folder.relative
-    for name, key in keys.items():
+    collected.patterns[named.key] = folder.relative or kept
+    for name, key in zip(folder.names, keys.values(), strict=True):
+        files.inside(folder.base, name)
         collected.local[key] = folder.base / name
         collected.local_places.setdefault(key, []).append(named.place)
         collected.beside.setdefault(key, [])

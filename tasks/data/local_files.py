@@ -59,10 +59,14 @@ class Finder:
         names = tuple(self._names(folder, relative, text))
         return Several(base=folder, relative=relative, names=names) if names else None
 
+    def is_folder(self, text: str) -> bool:
+        """Whether a path names a folder."""
+        place = self._place(text, None)
+        return place is not None and place.is_dir()
+
     def why(self, text: str) -> str:
         """Why nothing of what a path names is carried."""
-        place = self._place(text, None)
-        if place is not None and place.is_dir():
+        if self.is_folder(text):
             return "the folder is empty, or holds the sheet itself"
         return ("no file of the pipeline's code" if self._scheme == "code"
                 else "not on this machine")

@@ -106,18 +106,23 @@ class _Cell:
                 self._reading.named.append(named)
                 found = True
             elif urls.is_url(text):
-                self._leave(text, "it stands amid a sentence")
-            elif _is_path(text, self._cell.column):
+                self._leave(text, "it stands amid a sentence" if self._is_prose else
+                            "by its column it is for people")
+            elif _is_path(text, self._cell.column) or self._is_empty(text):
                 missing.append(text)
         if missing and not found:  # a path with spaces is told whole
             missing = [self._cell.text.strip()]
         for text in missing:
             self._leave(text, self._finder.why(text))
 
+    def _is_empty(self, text: str) -> bool:
+        return bool(text) and is_of_paths(self._cell.column) and self._finder.is_folder(text)
+
     def _know(self, piece: str) -> Named | None:
         text = piece.strip()
         if urls.is_url(text):
-            return None if self._is_prose else self._named(piece, key_of(text))
+            is_data = not self._is_prose and not _is_for_people(text, self._cell.column)
+            return self._named(piece, key_of(text)) if is_data else None
         beside = self._within.path.parent if self._within.path else None
         path = self._finder.find(text, beside)
         if path is not None:
@@ -187,11 +192,18 @@ def makes_sheet(reading: Reading) -> bool:
 def _is_data(named: Named) -> bool:
     if named.path or named.folder:
         return True
-    if LINK_KEYS.fullmatch(named.column):
-        return False
-    if not named.key.lower().startswith(("http://", "https://")):
+    return not LINK_KEYS.fullmatch(named.column) and _is_of_file(named.key)
+
+
+def _is_for_people(url: str, column: str) -> bool:
+    return bool(LINK_KEYS.fullmatch(column)) and not _is_of_file(url)
+
+
+def _is_of_file(url: str) -> bool:
+    """Whether a URL's own name is one of a file; only on the web are most of them of pages."""
+    if not url.lower().startswith(("http://", "https://")):
         return True
-    last = urls.path(named.key).rpartition("/")[2].lower()
+    last = urls.path(url).rpartition("/")[2].lower()
     return bool(_ENDING.search(last)) and not last.endswith(PAGES)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 from collections.abc import Sequence
@@ -46,7 +47,10 @@ def mirror_own(spec: OwnSpec) -> str:
     """
     _check(spec)
     sheet = spec.sheet.resolve()
-    cache, known, sizes = mirror.opened(spec.source, limit=spec.limit)
+    reach = dataclasses.replace(spec.source.reach, folders=(
+        sheet.parent, *spec.source.reach.folders))  # by file:// as by a path
+    cache, known, sizes = mirror.opened(dataclasses.replace(spec.source, reach=reach),
+                                        limit=spec.limit)
     beyond = Beyond(root=sheet.parent, allowed=[
         sheet.parent, *(folder.resolve() for folder in spec.source.reach.folders)])
     finder = Finder(sheet.parent, scheme="own", elsewhere=beyond.find)
@@ -58,7 +62,7 @@ def mirror_own(spec: OwnSpec) -> str:
     wanted = stage.survey(collected, (), cache)
     if not spec.private:
         private.refuse([*private.local(collected, beyond.allowed), *private.by_url(
-            wanted, collected, spec.source.reach, beyond.allowed)], spec.sheet)
+            wanted, collected, reach, beyond.allowed)], spec.sheet)
     cost = stage.weigh(wanted, collected, cache, sizes)
     logger.info("mirror:data:%s  %s", spec.pipeline, plan.summary(cost))
     plan.hold(cost, spec.limit)

@@ -138,7 +138,8 @@ TABLES = {
     "list.csv": "sample,fastq\ns1,\"['@1.fq.gz', '@2.fq.gz']\"\n",
     "deep.yaml": "# theirs\nsamples:\n  s1: {reads: [ '@1.fq.gz' ]}   # first\n"
                  "  s2:\n    lanes:\n    - reads: @2.fq.gz\n    ratio: 1.50\n",
-    "deep.json": '{"samples": {"s1": [{"reads": "@1.fq.gz"}],\n "s2": {"x": "@2.fq.gz", "n": 1e3}}}',
+    "deep.json": '{"samples": {"s1": [{"reads": "@1.fq.gz"}],\n'
+                 ' "s2": {"x": "@2.fq.gz", "n": 1e3}}}',
 }
 
 

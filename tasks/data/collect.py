@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.core.inputs import sheets
+from tasks.core.inputs import globs, sheets
 from tasks.core.inputs.sheets import Sheet
 from tasks.core.inputs.staged_data import INPUTS
 from tasks.core.net import urls
-from tasks.data import globs, mentions, sources, trees, trim
+from tasks.data import mentions, sources, trees, trim
 from tasks.data.blobs import Blob, Cache, basename, fetch_all
 from tasks.data.companions import names as companion_names
 from tasks.data.left import Left

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import IntegrityError, SourceError
-from tasks.data import globs
+from tasks.core.inputs import globs
 
 _PROJECT = re.compile(r"\$(?:\{(?:projectDir|baseDir)\}|(?:projectDir|baseDir)\b)/")
 """How a pipeline's own folder is called, in sheets that lie in it."""

@@ -12,11 +12,10 @@ from urllib.parse import quote
 
 from tasks.core import parsing
 from tasks.core.errors import SourceError
-from tasks.core.inputs import cells, sheets
+from tasks.core.inputs import cells, globs, sheets
 from tasks.core.net import urls
 from tasks.core.source import custom_configs
 from tasks.core.source.params_schema import properties
-from tasks.data import globs
 from tasks.data.left import Left
 from tasks.data.mentions import may_be_sheet
 

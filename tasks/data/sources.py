@@ -12,12 +12,13 @@ from typing import Protocol, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from tasks.core.errors import AirlockError, SourceError
+from tasks.core.inputs import globs
 from tasks.core.net import download, urls
 from tasks.core.net.network import Network
 from tasks.core.net.request import persist
 from tasks.core.net.transfer import Body, Denied, RemoteFile
 from tasks.core.parallel import try_all
-from tasks.data import bucket, globs
+from tasks.data import bucket
 from tasks.data import companions as beside
 from tasks.data.bucket import Buckets
 from tasks.data.folders import Folders

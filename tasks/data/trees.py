@@ -13,7 +13,8 @@ from urllib.parse import unquote
 
 from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.data import globs, sources
+from tasks.core.inputs import globs
+from tasks.data import sources
 from tasks.data.sources import Reach
 
 MIN_SLASHES = 3

@@ -5,6 +5,7 @@ nf-core's templates call `getGenomeAttribute('fasta')`, others read `params.geno
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from tasks.core import files
 from tasks.core.errors import AirlockError
 from tasks.core.source.groovy.tokens import NEWLINE, STRING, Token, tokenize
 
+_ASSIGNED = re.compile(r"^\s*params\.(\w+)\s*=(?!=)", re.MULTILINE)
 READER = "getGenomeAttribute"
 """The function of nf-core's templates; also called of a class, and of a plugin."""
 
@@ -42,6 +44,15 @@ def uses(project: Path) -> list[Use]:
             known.setdefault((use.attribute, use.param), use)
     taken = {use.attribute for use in known.values() if use.param}
     return [use for use in known.values() if use.param or use.attribute not in taken]
+
+
+def assigned(project: Path) -> set[str]:
+    """The names of all params that scripts set: `params.NAME = …`."""
+    names: set[str] = set()
+    for path in files.tree(project):
+        if path.suffix == ".nf" and path.is_file():
+            names |= set(_ASSIGNED.findall(path.read_text(errors="replace")))
+    return names
 
 
 def _uses(tokens: Sequence[Token]) -> Iterator[Use]:

@@ -26,11 +26,11 @@ def taken(at: PipelinePaths, ready: Launch, step: str) -> Launch:
     if not names or resolved_config.config(at.resolved).get("params", {}).get(PARAM):
         return ready
     name, *others = names
-    manifest, folder = at.own / name / MANIFEST, ready.folder / "own"
+    manifest, folder = at.own / name / MANIFEST, ready.folder / "own" / name
     locate = staged_data.lay_out(manifest, at.of_site.blobs, folder / "staged")
     params = ready.folder / "own.params.json"
     files.write_json(params, {**json.loads(ready.params.read_bytes()),
-                              **staged_data.render(manifest, locate, folder / name)})
+                              **staged_data.render(manifest, locate, folder)})
     more = f"; also staged: {', '.join(others)}" if others else ""
     logger.info("%s  the profile has no input: your own sheet %s is taken%s", step, name, more)
     return dataclasses.replace(ready, params=params)

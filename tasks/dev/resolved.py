@@ -19,6 +19,7 @@ from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
+from tasks.core.source import resolved_config, stubs
 from tasks.dev import own_sheet, params_check
 
 URL = re.compile(r"(?:https?|ftp|s3|gs|az)://[^\s'\"`<>\\|)\]]+", re.IGNORECASE)
@@ -37,7 +38,7 @@ class Resolved:
     `mirrored` are the images of the receipt by the pipeline's names for them, `findings` those
     of reach.json, `plugins` the lines of plugins.txt, `folders` what plugins.tar holds,
     `runtime` the version of Nextflow, and `judged` what came of the check of the params, which is
-    made while their files are laid out.
+    made while their files are laid out. `stubless` names the processes without a stub.
     """
 
     config: Mapping[str, Any]
@@ -48,6 +49,7 @@ class Resolved:
     folders: Collection[str]
     runtime: str
     judged: str | AirlockError = ""
+    stubless: str | None = None
 
 
 def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
@@ -66,9 +68,11 @@ def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
         judged = _judged(params_check.Launched(
             config=config, code=ready.code, launch=ready.folder,
             plugins=at.plugins_list.read_text().split()))
+        stubless = stubs.lacking(ready.code, resolved_config.main_script(config))
         folders = {path.name for path in (ready.nextflow.home / "plugins").iterdir()}
     return Resolved(
         config=config, runtime=runtime, folders=folders, judged=judged,
+        stubless=stubs.told(stubless),
         scan=read_json(at.images_scan, "images-scan"),
         mirrored=mirrored(read_json(at.images_receipt, "images-receipt")),
         findings=read_json(at.reach, "reach")["findings"],
@@ -199,8 +203,12 @@ def runtime(resolved: Resolved) -> str:
 
 
 def warnings(resolved: Resolved) -> list[str]:
-    """What the code may fetch by itself, that nothing answers: by file and line, what to set."""
-    return [f"{finding['file']}:{finding['line']}  {finding['what']}"
+    """What the code may fetch by itself, that nothing answers: by file and line, what to set.
+
+    Then which processes a stub run would not spare.
+    """
+    told = [resolved.stubless] if resolved.stubless else []
+    return told + [f"{finding['file']}:{finding['line']}  {finding['what']}"
             + (f"  (process {finding['process']})" if "process" in finding else "")
             + f"\n          {finding['todo']}"
             for finding in resolved.findings

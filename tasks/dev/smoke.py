@@ -6,6 +6,7 @@ The pipeline's code runs confined, and asks the engine for containers through a 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 import threading
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.schema import read_json
+from tasks.core.source import resolved_config, stubs
+from tasks.dev import own_sheet
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,8 @@ def smoke(spec: SmokeSpec) -> str:
     """A preview with the DAG's picture, then a stub run in the mirror's images."""
     from tasks.core.engine import for_run
     ready, within = prepared(spec)
+    if said := stubs.told(stubs.lacking(ready.code, _main_script(spec))):
+        logger.warning("dev:smoke:%s  %s", spec.pipeline, said)
     out = spec.output.absolute()
     out.mkdir(parents=True, exist_ok=True)
     launch.run(ready, profile=spec.profile, log=out / "preview.log", words=["-preview"],
@@ -87,7 +94,14 @@ def prepared(spec: SmokeSpec) -> tuple[launch.Launch, launch.Confinement]:
         data_manifest=spec.data_manifest, configs=spec.configs,
         locate=staged_data.lay_out(spec.data_manifest, SitePaths(site=spec.site).blobs,
                                    folder / "staged")), folder, spec.machine)
+    ready = own_sheet.taken(at, ready, f"dev:smoke:{spec.pipeline}")
     return ready, launch.Confinement(folder=writable, least=spec.isolation)
+
+
+def _main_script(spec: SmokeSpec) -> str:
+    at = PipelinePaths(site=spec.site, pipeline=spec.pipeline)
+    config = resolved_config.config(at.resolved) if at.resolved.is_file() else {}
+    return resolved_config.main_script(config)
 
 
 def _outdir(within: launch.Confinement) -> list[str | Path]:

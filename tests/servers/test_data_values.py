@@ -202,9 +202,23 @@ def test_a_catalogue_of_addresses_is_told_and_not_carried(
                "cache": "s3://caches/vep/", "note": f"see {PUBLIC}a.html for more about it"}
     said = mirror(data_spec(tmp_path, web))
     assert "params.sets: " in said
-    assert "a catalogue with 2 addresses" in said
+    assert "the first of a catalogue of 2 addresses" in said
     assert "params.cache: s3://caches/vep/: a folder, null offline" in said
     assert "note" not in said
+
+
+def test_of_a_catalogue_that_is_carried_which_another_param_chooses(
+        tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
+    params |= {"set": "small", "sets": {
+        "small": {"db": [f"{PUBLIC}s.tar", f"{PUBLIC}t.tar"],
+                  "cite": "Somebody and others, a paper, https://doi.example.org/x.1"},
+        "big": {"db": f"{PUBLIC}b.tar"}}}
+    web.files = {"/s.tar": b"s", "/t.tar": b"t"}
+    assert mirror(data_spec(tmp_path, web)) == "2 files, 2 B"
+    sets = offline(tmp_path, tmp_path / "data.manifest.json")["sets"]
+    assert [Path(path).read_bytes() for path in sets["small"]["db"]] == [b"s", b"t"]
+    assert sets["small"]["cite"].endswith("https://doi.example.org/x.1")
+    assert sets["big"] == {"db": f"{PUBLIC}b.tar"}
 
 
 def test_folders_of_this_machine_that_our_config_gives(

@@ -52,7 +52,7 @@ def test_folders_that_a_sheet_names_are_carried_whole(tmp_path: Path, web: Web) 
     own.sheet.write_text("sample,fastq_dir\n" + "".join(
         f's{number},"{cell}"\n' for number, cell in enumerate(cells, 1)))
     said = mirror_own(own)
-    assert "left as they are" not in said
+    assert "not carried" not in said
     sheet = Path(offline(tmp_path, own.folder / "data.manifest.json")["input"])
     rows = dict(line.split(",", 1) for line in sheet.read_text().splitlines()[1:])
     places = [rows[f"s{number}"].strip('"') for number in range(1, 9)]
@@ -92,7 +92,7 @@ def test_what_is_not_carried_is_told_by_row_and_column(tmp_path: Path, web: Web)
                  f"row 6, column note: {PUBLIC}x.fq: it stands amid a sentence"):
         assert told in said
     assert "N/A" not in said
-    assert "7 left as they are" in said
+    assert "7 not carried:\n" in said
 
 
 def test_a_sheet_of_which_nothing_can_be_carried_ends_in_an_error(tmp_path: Path,
@@ -266,7 +266,7 @@ def test_addresses_for_people_are_left_and_told(tmp_path: Path, web: Web) -> Non
     own.sheet.write_text(f"sample,reads,homepage,url\na,{PUBLIC}a.fq,{PUBLIC}x/,{PUBLIC}b.fq\n"
                          f"b,,{PUBLIC}y/index.html,\n")
     said = mirror_own(own)
-    assert said.startswith("2 files, 2 B\n2 left as they are:\n")
+    assert said.startswith("2 files, 2 B\n2 not carried:\n")
     assert f"row 2, column homepage: {PUBLIC}y/index.html: by its column it is for people" in said
 
 

@@ -15,6 +15,8 @@ from tasks.core.inputs import staged_data
 from tasks.data.mirror import mirror
 from tasks.data.own_samplesheet import OwnSpec, mirror_own
 from tasks.data.sources import Reach
+from tasks.reach.findings import Answer
+from tasks.reach.staged import Staged
 from tests.kit.data import PUBLIC, data_spec
 from tests.kit.web import Web
 
@@ -63,6 +65,28 @@ def test_folders_that_a_sheet_names_are_carried_whole(tmp_path: Path, web: Web) 
     assert sorted(path.name for path in Path(places[5]).parent.iterdir()) == ["x_1.fq", "x_2.fq"]
     assert sorted(path.name for path in Path(places[6]).parent.glob("*_1.fq")) == ["x_1.fq",
                                                                                   "y_1.fq"]
+
+
+def test_folders_of_buckets_and_of_mapped_addresses(tmp_path: Path, web: Web) -> None:
+    """A prefix with and without a slash, a pattern, and a web folder that the site maps."""
+    for name in ("run1/a_1.fq", "run1/L1/a_2.fq", "run1/b_1.fq", "index.1.bt2", "index.2.bt2"):
+        files.write_text(tmp_path / "runs" / name, name)
+    there = f"{(tmp_path / 'runs').as_uri()}/"
+    own = own_spec(tmp_path, web, reach=Reach(prefixes={"s3://runs/": there, PUBLIC: there}))
+    cells = ["s3://runs/run1", "s3://runs//run1/", "s3://runs/run1/*_1.fq", f"{PUBLIC}run1/",
+             "s3://runs/index"]
+    own.sheet.write_text("sample,reads\n" + "".join(f"s,{cell}\n" for cell in cells))
+    assert "not carried" not in mirror_own(own)
+    places = [line.split(",")[1] for line in Path(offline(
+        tmp_path, own.folder / "data.manifest.json")["input"]).read_text().splitlines()[1:]]
+    whole = {name: f"run1/{name}" for name in ("a_1.fq", "L1/a_2.fq", "b_1.fq")}
+    for place in (places[0], places[1], places[3]):
+        assert below(place) == whole
+        assert Path(place).name == "run1"
+    assert [path.name for path in sorted(Path(places[2]).parent.glob("*_1.fq"))] == ["a_1.fq",
+                                                                                   "b_1.fq"]
+    assert [path.name for path in sorted(Path(places[4]).parent.glob("index.*"))] == [
+        "index.1.bt2", "index.2.bt2"]
 
 
 def test_what_is_not_carried_is_told_by_row_and_column(tmp_path: Path, web: Web) -> None:
@@ -188,6 +212,8 @@ def test_several_addresses_in_one_param(tmp_path: Path, web: Web, params: dict[s
     assert mirror(data_spec(tmp_path, web)) == "3 files, 6 B"  # the index also beside its file
     manifest = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")
     assert manifest["params"]["pair"]["kind"] == "several"
+    answer = Staged(params=manifest["params"], plugins={}, toggles={}).param("pair")
+    assert answer == Answer(by="data", what="the files that it names are carried")
     local = json.dumps(offline(tmp_path, tmp_path / "data.manifest.json")["pair"])
     for path, text in ((f"{tmp_path}/laid/{file['path']}", file["url"])
                        for file in sorted(manifest["files"], key=lambda file: -len(file["url"]))):

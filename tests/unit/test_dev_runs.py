@@ -59,8 +59,8 @@ def test_your_own_sheet_is_taken_where_the_profile_has_no_input(
         host_params=folder / "host.params.json", folder=folder)
     files.write_json(ready.params, {"igenomes_base": "/here"})
     for resolved in ({"input": None}, {}):
-        files.write_json(at.resolved, {"pipeline": "p", "profile": "docker", "isolation": "namespaces",
-                                       "config": {"params": resolved}})
+        files.write_json(at.resolved, {"pipeline": "p", "profile": "docker",
+                                       "isolation": "namespaces", "config": {"params": resolved}})
         taken = own_sheet.taken(at, ready, "dev:smoke:p")
         params = json.loads(taken.params.read_bytes())
         assert params["igenomes_base"] == "/here"

@@ -170,7 +170,8 @@ TABLES = {
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_each_address_is_carried_and_all_else_stays_as_it_is_written(
-        tmp_path: Path, web: Web, name: str, encoding: str) -> None:
+        tmp_path: Path, web: Web, name: str, encoding: str, caplog: pytest.LogCaptureFixture
+        ) -> None:
     web.files = {"/1.fq.gz": b"1", "/2.fq.gz": b"2"}
     own = own_spec(tmp_path, web, f"home/{name}")
     text = TABLES[name].replace("@", PUBLIC)
@@ -178,6 +179,7 @@ def test_each_address_is_carried_and_all_else_stays_as_it_is_written(
     assert mirror_own(own).startswith("2 files, 2 B\n")
     rendered = Path(offline(tmp_path, own.folder / "data.manifest.json")["input"])
     assert rendered.suffix == own.sheet.suffix
+    assert ("is UTF-16" in caplog.text) == (encoding == "utf-16")
     written = rendered.read_bytes().decode(encoding)
     listed = json.loads((own.folder / "data.manifest.json").read_text())["files"]
     for file in listed:

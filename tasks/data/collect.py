@@ -187,9 +187,9 @@ def _want_tree(named: Named, collected: Collected, cache: Cache) -> None:
         _leave(named, "HTTP can't list a folder, nor what fits a pattern; name the files one by "
                       "one, or map the address to a folder or bucket in hosts.urls", collected)
         return
-    tree, collected.patterns[named.key] = trees.of_url(
-        named.key, _label(named), urls.redact(named.place), keeps_name=not named.label)
-    collected.trees.setdefault(named.key, tree)
+    if named.key not in collected.trees:
+        collected.trees[named.key], collected.patterns[named.key] = trees.of_url(
+            named.key, _label(named), urls.redact(named.place), keeps_name=not named.label)
 
 
 def _want_folder(named: Named, folder: Several, finder: Finder, collected: Collected) -> None:

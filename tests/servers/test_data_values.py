@@ -254,11 +254,20 @@ def test_folders_of_this_machine_that_our_config_gives(
     for name in ("ref/db/a.txt", "ref/db/b/c.txt", "ref/g.fa", "ref/r_1.fq", "ref/r_2.fq"):
         files.write_text(tmp_path / name, name)
     given = {"db": f"{tmp_path}/ref/db", "fasta": f"{tmp_path}/ref/g.fa", "gone": "/not/there.fa",
-             "reads": f"{tmp_path}/ref/r_{{1,2}}.fq", "more": f"file://{tmp_path}/ref/db/b"}
+             "reads": f"{tmp_path}/ref/r_{{1,2}}.fq", "more": f"file://{tmp_path}/ref/db/b",
+             "pair": f"{tmp_path}/ref/g.fa;{tmp_path}/ref/db/a.txt",
+             "list": [f"{tmp_path}/ref/g.fa", "/not/listed.fa", {"db": f"{tmp_path}/ref/db"}]}
     params |= given
     said = mirror(data_spec(tmp_path, web, given=given, reach=Reach(folders=(tmp_path / "ref",))))
     assert "params.gone: /not/there.fa: a path that is not carried" in said
+    assert "params.list: /not/listed.fa: a path that is not carried" in said
     rendered = offline(tmp_path, tmp_path / "data.manifest.json")
+    assert [Path(path).read_text() for path in rendered["pair"].split(";")] == ["ref/g.fa",
+                                                                               "ref/db/a.txt"]
+    assert Path(rendered["list"][0]).read_text() == "ref/g.fa"
+    assert rendered["list"][1] == "/not/listed.fa"
+    assert below(rendered["list"][2]["db"]) == {"a.txt": "ref/db/a.txt",
+                                                "b/c.txt": "ref/db/b/c.txt"}
     assert below(rendered["db"]) == {"a.txt": "ref/db/a.txt", "b/c.txt": "ref/db/b/c.txt"}
     assert below(rendered["more"]) == {"c.txt": "ref/db/b/c.txt"}
     assert Path(rendered["fasta"]).read_text() == "ref/g.fa"

@@ -19,7 +19,7 @@ from tasks.data.local_files import Finder, Several
 
 PATH_WORDS = {"path", "paths", "file", "files", "dir", "dirs", "directory", "folder", "folders",
               "rundir", "flowcell", "fastq", "fastqs", "fastq1", "fastq2", "fq", "reads", "bam",
-              "bai", "cram", "crai", "vcf", "bed", "fasta", "image", "images", "spaceranger"}
+              "bai", "cram", "crai", "vcf", "bed", "fasta", "image", "images", "samplesheet"}
 """Words of a column's name that say that its cells are paths."""
 LINK_KEYS = re.compile(r"\$.*|(.*_)?(url|uri|homepage|href|link|website|web|doi|docs?|repository|"
                        r"documentation|licen[sc]e|contact|help|description|comment)",
@@ -31,7 +31,7 @@ _PATH = re.compile(r"(?!\w+:)\S*/[^/\s]+\.[^/\s]+")
 """What looks like a file's path, and is no URL."""
 _ABSOLUTE = re.compile(r"(?:/|~/|\./|\.\./|[A-Za-z]:[\\/]|\\\\).*[^\s/].*")
 _DATA = re.compile(r"[^/\s]+\.(?:fq|fastq|fa|fasta|fna|faa|bam|cram|sam|vcf|bcf|bed|gtf|gff3?|h5ad|"
-                   r"h5|rds|mtx|tar|zip|bai|crai|tbi|csi|mzml|raw|pod5|fast5)"
+                   r"h5|rds|mtx|tar|zip|csv|tsv|bai|crai|tbi|csi|mzml|raw|pod5|fast5)"
                    r"(?:\.(?:gz|bgz|bz2|zst))?", re.IGNORECASE)
 """A file's name without a folder, by what public sheets hold."""
 NEVER = {"n/a", "na/na"}
@@ -175,7 +175,8 @@ def _is_path(text: str, column: str) -> bool:
         return False
     return bool(_PATH.fullmatch(text) or _ABSOLUTE.fullmatch(text) or _DATA.fullmatch(text)
                 or (len(text) > 1 and text.endswith("/") and " " not in text)
-                or ("/" in text and is_of_paths(column)))
+                or (is_of_paths(column) and ("/" in text or (
+                    " " not in text and _ENDING.search(text) is not None))))
 
 
 def makes_sheet(reading: Reading) -> bool:

@@ -101,22 +101,25 @@ def test_what_is_not_carried_is_told_by_row_and_column(tmp_path: Path, web: Web)
         "sample,fastq_dir,note\n"
         "s1,a.fq,\n"
         "s2,gone/run,N/A\n"
+        "s2b,lane.xml,other.csv\n"
         "s3,/far/away/run,lane\n"
         f"s4,{PUBLIC}run/,\n"
         f"s5,empty,{PUBLIC}about\n"
         f"s6,,we took it from {PUBLIC}x.fq in spring\n")
     said = mirror_own(own)
     assert "1 files" in said
+    assert "row 3, column fastq_dir: lane.xml: not on this machine" in said
+    assert "row 3, column note: other.csv: not on this machine" in said
     for told in ("row 2, column fastq_dir: gone/run: not on this machine",
-                 "row 3, column fastq_dir: /far/away/run: not on this machine",
-                 "row 3, column note: lane: a folder of that name lies beside the sheet",
-                 f"row 4, column fastq_dir: {PUBLIC}run/: HTTP can't list a folder",
-                 "row 5, column fastq_dir: empty: the folder is empty",
-                 f"row 5, column note: {PUBLIC}about: it answers with a web page",
-                 f"row 6, column note: {PUBLIC}x.fq: it stands amid a sentence"):
+                 "row 4, column fastq_dir: /far/away/run: not on this machine",
+                 "row 4, column note: lane: a folder of that name lies beside the sheet",
+                 f"row 5, column fastq_dir: {PUBLIC}run/: HTTP can't list a folder",
+                 "row 6, column fastq_dir: empty: the folder is empty",
+                 f"row 6, column note: {PUBLIC}about: it answers with a web page",
+                 f"row 7, column note: {PUBLIC}x.fq: it stands amid a sentence"):
         assert told in said
     assert "N/A" not in said
-    assert "7 not carried:\n" in said
+    assert "9 not carried:\n" in said
 
 
 def test_a_sheet_of_which_nothing_can_be_carried_ends_in_an_error(tmp_path: Path,

@@ -17,6 +17,7 @@ from tasks.core.config.overrides import ENVIRONMENT, overlay, read_dotenv
 from tasks.core.config.settings import ARCHIVES, TOOL, Config, Pipeline, Site
 from tasks.core.config.yaml_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
+from tasks.core.nearest import hint
 from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
@@ -78,10 +79,7 @@ def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str],
                  show: str) -> None:
     for name in names:
         if name not in known:
-            import difflib
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"there is no {kind} {name!r}{hint}", where=show,
+            raise ConfigError(f"there is no {kind} {name!r}{hint(name, known)}", where=show,
                               todo=f"known: {', '.join(known) or 'none'}")
 
 

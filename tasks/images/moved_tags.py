@@ -49,7 +49,7 @@ def ask_sources(registries: Registries, images: Sequence[Image]) -> list[TagStat
         try:
             if known is not None:
                 raise known
-            now = registries.at(source.host).manifest_digest(source.path, source.wanted)
+            now = registries.at(source.repository).manifest_digest(source.path, source.wanted)
         except RegistryError as error:
             if isinstance(error, Broken):
                 with lock:

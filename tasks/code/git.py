@@ -19,6 +19,7 @@ from tasks.core.archives import limits
 from tasks.core.archives.limits import Count
 from tasks.core.errors import CommandError, IntegrityError, SourceError
 from tasks.core.net import urls
+from tasks.core.net.unreachable import unreachable
 
 INSTALL_GIT = "install git (on Debian: apt-get install git)"
 TOKEN = "AIRLOCK_GIT_TOKEN"  # noqa: S105 - its name, not its value
@@ -32,6 +33,11 @@ MEMORY = 4 * 2**30
 """Bytes of address space for each of git's programs, which hold what is no file in memory whole."""
 MAX_LINE = 1 << 14
 """Bytes of an entry that git tells: modes, digest, size, and a path (PATH_MAX has 4,096)."""
+UNREACHED = re.compile(
+    "could(?:n't| not) resolve (?:host|hostname|proxy)|could(?:n't| not) connect to server|"
+    "connection refused|no route to host|network is unreachable|timed out|failed to connect to",
+    re.IGNORECASE)
+"""How curl and ssh say that there is no way to a host."""
 NAMED = 5000
 """Revisions among which a near one is looked for."""
 LIMITED = 'ulimit -f "$1" 2>/dev/null; ulimit -v "$2" 2>/dev/null; shift 2; exec "$@"'
@@ -68,6 +74,8 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
                           where=urls.redact(url), todo="look at the network, or name an archive "
                           "of the revision in `source`, with its sha256") from error
     except CommandError as error:
+        if match := UNREACHED.search("\n".join(error.tail)):
+            raise unreachable(url, match[0]) from error
         said = "\n".join(f"    | {line}" for line in error.tail)
         raise SourceError(f"the pipeline's repository can't be fetched:\n{said}",
                           where=urls.redact(url),

@@ -120,26 +120,6 @@ def test_images_of_all_kinds_arrive_whole_and_only_once(
     assert "3 images whole" in verify_images(at.verify)
 
 
-def test_a_part_of_a_host_is_mapped_and_its_rest_is_asked_where_the_host_is(
-        world: World, tmp_path: Path) -> None:
-    """Two registries: what is bundled lies in one, the other is the true host of all else."""
-    with servers.registry(tmp_path / "bundled") as bundled, \
-            servers.registry(tmp_path / "true") as true:
-        name = true.address
-        servers.add_image(bundled, "stand-in/org/tool:1", [SHARED, layer({"bin/a": b"bundled"})])
-        servers.add_image(true, "org/tool:1", [SHARED, layer({"bin/a": b"not asked for"})])
-        servers.add_image(true, "org-two/tool:1", [SHARED, layer({"bin/b": b"true"})])
-        images = [f"{name}/org/tool:1", f"{name}/org-two/tool:1"]
-        at = steps(world, tmp_path, images, access=replace(world.access, registries={
-            f"{name}/org": f"{bundled.url}/stand-in/org", name: true.url}))
-        at.lock_and_mirror()
-        locked = {str(image.source): image.manifest for image in read_lock(at.lock.lock)}
-        for image, server, path in zip(images, (bundled, true), ("stand-in/org/tool:1",
-                                                                 "org-two/tool:1"), strict=True):
-            assert locked[image] == servers.inspect(server, path)["Digest"]
-        assert "2 images whole" in verify_images(at.verify)
-
-
 def test_the_lock_keeps_what_it_holds_and_drops_what_is_no_longer_listed(
         world: World, tmp_path: Path, three: list[str]) -> None:
     at = steps(world, tmp_path, three[1:])

@@ -24,6 +24,9 @@ VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params",
              "tool")
 
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
+RESERVED = frozenset(("aws", "batch", "blobs", "configs", "load", "logs", "maven", "prod",
+                      "sandbox", "sign", "store", "tool"))
+"""What no pipeline may be called: folders of build/<site>/, and second words of verbs."""
 
 
 def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
@@ -96,7 +99,13 @@ def _check_pipelines(wanted: Sequence[str], of_site: Sequence[str], root: Path, 
         return
     known = sorted({path.stem for path in (root / "config/pipelines").glob("*.yml")})
     _check_names([*map(str, wanted)], known, kind="pipeline",
-                 show="config/pipelines/<pipeline>.yml")
+                 show="config/pipelines/<pipeline>.yml; `doit add SOURCE` writes one")
+    for name in wanted:
+        if name in RESERVED or not PIPELINE.fullmatch(name):
+            raise ConfigError(f"{name!r} can't name a pipeline",
+                              where=root / f"config/pipelines/{name}.yml",
+                              todo="rename that file: small letters, digits, - and _; not one of "
+                                   f"{', '.join(sorted(RESERVED))}")
 
 
 def _refuse_other_tool(variables: Mapping[str, str], path: Path) -> None:

@@ -69,8 +69,8 @@ def _url(text: str) -> str:
     if urls.has_password(text):
         raise ConfigError("the URL holds a login, which would be written into the configuration",
                           where=urls.redact(text),
-                          todo="leave it out; AIRLOCK_GIT_TOKEN in the environment or .env is a "
-                               "token for https")
+                          todo="leave it out; AIRLOCK_GIT_TOKEN in the environment is a token for "
+                               "https")
     path = parts.path.rstrip("/")
     if not path or (parts.scheme != "file" and not parts.hostname):
         raise ConfigError("the URL names no repository", where=urls.redact(text))

@@ -23,6 +23,7 @@ from tasks.core.schema import read_json, schema
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
              "tool")
 
+KNOWN_IN_DOTENV = ("AIRLOCK_SITE", *ENVIRONMENT, "AIRLOCK_GIT_TOKEN")
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
 RESERVED = frozenset(("aws", "batch", "blobs", "configs", "load", "logs", "maven", "prod",
                       "sandbox", "sign", "store", "tool"))
@@ -39,7 +40,10 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     _check_names([role], ("online", "prod"), kind="role", show="role=prod, or leave it out")
     _refuse_other_tool(variables, root / TOOL)
     # On an offline host nothing is read that was not signed, or typed there.
-    environment = {**(read_dotenv(root / ".env") if role == "online" else {}), **os.environ}
+    own = read_dotenv(root / ".env") if role == "online" else {}
+    _check_names([name for name in own if name.startswith("AIRLOCK_")], KNOWN_IN_DOTENV,
+                 kind="variable", show=".env; .env.template lists them")
+    environment = {**own, **os.environ}
     sites = sorted(path.stem for path in (root / "config/sites").glob("*.yml"))
     default = sites[0] if len(sites) == 1 else "local"  # an offline host has one site alone
     name = variables.get("site") or environment.get("AIRLOCK_SITE") or default

@@ -131,7 +131,8 @@ SAYS = {
     "role": "prod on the offline host", "release": "which release is fetched (role=prod)",
     "relock": "1: take what differs from the locks", "input": "a samplesheet of your own",
     "params": "a file of params of your own (role=prod)",
-    "private": "1: carry files that look private", "tool": "the tool that is expected (role=prod)",
+    "private": "1: carry files that look private",
+    "unproven": "why a release is made current though a check of it failed", "tool": "the tool that is expected (role=prod)",
 }
 """What each variable says."""
 

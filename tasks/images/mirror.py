@@ -86,7 +86,7 @@ def _convert(spec: MirrorSpec, registries: Registries, locked: Sequence[Image],
         image = originals[move.image.source]
         folder = spec.receipt.parent / f"converting-{image.manifest[-12:]}"
         target = registries.at(spec.destination.registry(image.source))
-        converted = convert.carry(registries.at(image.source.host), target, image,
+        converted = convert.carry(registries.at(image.source.repository), target, image,
                                   move.repository, folder)
         read_back(registries, converted, spec.destination)
         return converted

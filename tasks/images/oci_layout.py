@@ -130,7 +130,7 @@ class _Fetch:
         return [self._convert(image) if image.convert else image for image in self._locked]
 
     def _blob(self, blob: Blob, source: Reference) -> int:
-        registry = self._registries.at(source.host)
+        registry = self._registries.at(source.repository)
         with self.blobs.keeping(blob.digest):
             if self.blobs.holds(blob.digest, blob.size):
                 self._progress.of(str(source))(blob.size)
@@ -148,7 +148,7 @@ class _Fetch:
         with self.blobs.keeping(digest) as path:
             if path.is_file() and self.blobs.holds(digest, path.stat().st_size):
                 return
-            manifest = self._registries.at(source.host).manifest(source.path, digest)
+            manifest = self._registries.at(source.repository).manifest(source.path, digest)
             self.blobs.write(digest, iter([manifest.data]))
 
     def _convert(self, image: Image) -> Image:
@@ -158,7 +158,8 @@ class _Fetch:
             if all(self.blobs.holds(blob.digest, blob.size) for blob in known.blobs):
                 return known
         folder = self._spec.index.parent / f"converting-{image.manifest[-12:]}"
-        with schema1.converted(self._registries.at(image.source.host), image, folder) as converted:
+        registry = self._registries.at(image.source.repository)
+        with schema1.converted(registry, image, folder) as converted:
             result = converted_to(image, converted.manifest)
             schema1.check_layers(image, result.layers)
             for digest in (blob.digest for blob in result.blobs):

@@ -15,11 +15,12 @@ from doit.cmd_run import Run as DoitRun
 
 from tasks.core import processes
 from tasks.core.graph import runner, sweep
+from tasks.core.graph.doits import Suggests
 from tasks.core.graph.reporter import QuietReporter, Reporter
 from tasks.core.graph.state import State
 
 
-class Run(DoitRun):  # type: ignore[misc]
+class Run(Suggests, DoitRun):  # type: ignore[misc]
     """Run tasks: alone on this site's state, and interrupted cleanly."""
 
     name = "run"

@@ -166,19 +166,24 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
     from doit.exceptions import TaskFailed
     try:
         return loaded(action)(loaded(spec))
-    except AirlockError as error:
-        return TaskFailed(str(error))
-    except OSError as error:
-        return TaskFailed(str(AirlockError(
-            f"{error.strerror or type(error).__name__}", where=error.filename,
-            todo="free space or mend the rights there, then run the same command again")))
     except Exception as error:
-        ownership.private_folder(SitePaths(site="faults").root)
-        trace = SitePaths(site="faults").logs / f"{name.replace(':', '-')}.txt"
-        files.write_text(trace, traceback.format_exc())
-        return TaskFailed(str(AirlockError(
-            f"a fault of nf-airlock itself: {type(error).__name__}: {error}", where=trace,
-            todo="please report it with that file, which holds the traceback")))
+        return TaskFailed(str(fault(name, error)))
+
+
+def fault(name: str, error: Exception) -> AirlockError:
+    """An error in words for the user of the step or command `name`; a traceback goes to a file."""
+    if isinstance(error, AirlockError):
+        return error
+    if isinstance(error, OSError):
+        return AirlockError(
+            f"{error.strerror or type(error).__name__}", where=error.filename,
+            todo="free space or mend the rights there, then run the same command again")
+    ownership.private_folder(SitePaths(site="faults").root)
+    trace = SitePaths(site="faults").logs / f"{name.replace(':', '-')}.txt"
+    files.write_text(trace, "".join(traceback.format_exception(error)))
+    return AirlockError(
+        f"a fault of nf-airlock itself: {type(error).__name__}: {error}", where=trace,
+        todo="please report it with that file, which holds the traceback")
 
 
 def _fields(spec: Any) -> Mapping[str, Any]:

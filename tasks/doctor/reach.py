@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tasks.core import parsing
-from tasks.core.errors import NetError, RegistryError
+from tasks.core.errors import NetError
 from tasks.core.findings import FAIL, OK, WARN, Finding
 from tasks.core.frozen import frozen
 from tasks.core.net import bounds, urls
@@ -74,7 +74,7 @@ def ask(at: Address) -> Answer:
     """GET the address once. NetError says what is wrong, and the cure."""
     import urllib3
     try:
-        return _get(at, _context(at.ca))
+        return _get(at, _context(at))
     except urllib3.exceptions.SSLError as error:
         raise _untrusted(at, error) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -106,20 +106,19 @@ def certificate(at: Address, answer: Answer) -> Finding:
                    cure=f"have it made anew: {days} days are left" if soon else None)
 
 
-def _context(ca: Path | None, flags: int = 0) -> ssl.SSLContext:
-    """This system's CAs with the file beside them; RegistryError where that can't be read."""
+def _context(at: Address, flags: int = 0) -> ssl.SSLContext:
+    """This system's CAs with the file beside them; NetError where that can't be read."""
     context = ssl.create_default_context()
     try:
-        if ca is not None:
-            context.load_verify_locations(cadata=ca.read_text("ascii"))
+        if at.ca is not None:
+            context.load_verify_locations(cadata=at.ca.read_text("ascii"))
     except FileNotFoundError as error:
-        raise RegistryError("the registry's CA file is missing", where=ca,
-                            todo="put the CA's certificate (PEM) there, or correct registry.ca"
-                            ) from error
+        raise NetError(f"the CA's file is missing that {at.trust} names", where=at.ca,
+                       todo=f"put its certificate (PEM) there, or correct {at.trust}") from error
     except (OSError, ValueError) as error:
-        raise RegistryError("the registry's CA file is no certificate in PEM form", where=ca,
-                            todo="have it hold the CA's certificate: -----BEGIN CERTIFICATE-----"
-                            ) from error
+        raise NetError(f"what {at.trust} names is no certificate in PEM form", where=at.ca,
+                       todo="have it hold the CA's certificate: -----BEGIN CERTIFICATE-----"
+                       ) from error
     context.verify_flags |= ssl.VerifyFlags(flags)
     return context
 
@@ -190,7 +189,7 @@ def _out_of_time(at: Address, said: str) -> NetError:
     """Whose clock is at fault, by the time that the server tells once all else is verified."""
     import urllib3
     try:
-        skew = _skew(_get(at, _context(at.ca, NO_CHECK_TIME)))
+        skew = _skew(_get(at, _context(at, NO_CHECK_TIME)))
     except (urllib3.exceptions.HTTPError, OSError):
         skew = None
     what = f"the certificate of {at.place} is not valid at this time: {said}"

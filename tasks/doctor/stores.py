@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from tasks.core import files
@@ -18,6 +19,9 @@ from tasks.core.store import s3_probe
 from tasks.core.store.store import open_store
 from tasks.doctor import disk, reach
 from tasks.doctor.reach import Address
+
+if TYPE_CHECKING:
+    from tasks.core.store.s3_client import Bucket
 
 KEY = ".airlock/doctor"
 """What is written, and taken back; below the folder of what a push writes for itself."""
@@ -119,9 +123,8 @@ def _cure_of_folder(folder: Path, error: AirlockError) -> str | None:
 def _reached(at: StoreAt) -> Iterator[Finding]:
     """Who answers where the bucket is; AirlockError where nobody does."""
     from tasks.core.store.s3_client import Bucket
-    import_ca = _ca_bundle()
     asked = Address(url=Bucket(at).url, setting="store.endpoint (AIRLOCK_STORE_ENDPOINT)",
-                    trust="AWS_CA_BUNDLE", ca=import_ca)
+                    trust="AWS_CA_BUNDLE", ca=_ca_bundle())
     answer = reach.ask(asked)
     if answer.ends is not None:
         yield reach.certificate(asked, answer)
@@ -138,7 +141,7 @@ def _ca_bundle() -> Path | None:
 
 
 def _bucket(at: StoreAt) -> Iterator[Finding]:
-    from tasks.core.store.s3_client import Bucket, Request, Response
+    from tasks.core.store.s3_client import Bucket
     try:
         yield from _reached(at)
         bucket = Bucket(at)
@@ -151,15 +154,23 @@ def _bucket(at: StoreAt) -> Iterator[Finding]:
         if brought != s3_probe.BODY.read():
             raise StoreError("the store gives other bytes than it was given", where=at.url,
                              todo="look at who else writes there, and who answers at its endpoint")
-        gone = bucket.answer(Request(method="DELETE", key=key))
     except AirlockError as error:
         yield failed("store", error)
         return
+    yield Finding(check="store", status=OK,
+                  text=f"{at.url} was written and read; {_taken_back(bucket, key)}")
+
+
+def _taken_back(bucket: Bucket, key: str) -> str:
+    """Delete what was written; in words what is left of it."""
+    from tasks.core.store.s3_client import Request, Response
+    try:
+        gone = bucket.answer(Request(method="DELETE", key=key))
+    except AirlockError as error:
+        return f"{KEY} may still be there: {error.what}"
     if not isinstance(gone, Response):
-        left = (f"{KEY} ({s3_probe.BODY.size} bytes) stays there, and may: this role deletes "
+        return (f"{KEY} ({s3_probe.BODY.size} bytes) stays there, and may: this role deletes "
                 f"nothing ({gone.code_or_status})")
-    elif gone.headers.get("x-amz-delete-marker") == "true":
-        left = f"what was written was deleted, as far as a bucket with versions does: {KEY}"
-    else:
-        left = "what was written was taken back"
-    yield Finding(check="store", status=OK, text=f"{at.url} was written and read; {left}")
+    if gone.headers.get("x-amz-delete-marker") == "true":
+        return f"what was written was deleted, as far as a bucket with versions does: {KEY}"
+    return "what was written was taken back"

@@ -50,7 +50,7 @@ def test_what_stays_at_a_registry_that_deletes_nothing_is_told(
     ({"registry.authfile": "empty/config.json"}, "login", "without a login", "docker login"),
     ({"registry.authfile": "gone.json"}, "login", "is missing", "registry.authfile"),
     ({"registry.ca": "other.crt"}, "registry", "not trusted", "set registry.ca"),
-    ({"registry.ca": "gone.crt"}, "registry", "CA file is missing", "registry.ca"),
+    ({"registry.ca": "gone.crt"}, "registry", "file is missing that registry.ca", "registry.ca"),
     ({"registry.ca": "empty/config.json"}, "registry", "no certificate in PEM", "BEGIN"),
     ({"registry.ca": None}, "registry", "not trusted", "openssl s_client"),
     ({"registry.port": 1}, "registry", "Connection refused", "registry.port"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from tasks.core import ownership
 from tasks.core.config.settings import TOOL, Config
 from tasks.core.engine.address import Engine
-from tasks.core.errors import AirlockError
+from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, failed
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited
@@ -81,6 +81,9 @@ def _trust(host: Host) -> Iterator[Finding]:
             yield _of_file(path, missing, host)
     try:
         least = freshness.minimum(host, promotions.Subject(pipeline=None))
+    except ConfigError as error:
+        yield failed("trust", error, 'have it be as {"tool": 3, "pipelines": {"NAME": 12}}, or '
+                                     "take it away: an administrator's word")
     except AirlockError as error:
         yield failed("trust", error)
     else:
@@ -186,7 +189,8 @@ def _memory(host: Host) -> Iterator[Finding]:
         numbers = {path.relative_to(host.seen).with_suffix("").as_posix():
                    read_json(path, "seen")["number"] for path in sorted(host.seen.rglob("*.json"))}
     except AirlockError as error:
-        yield failed("memory", error)
+        yield failed("memory", error, "find out who changed it; once it is removed, this host "
+                                      "forgets, and takes an older release for a newer one")
         return
     shown = ", ".join(f"{subject} {number}" for subject, number in numbers.items())
     yield Finding(check="memory", status=OK, text=f"{host.seen}: this host has seen "

@@ -304,6 +304,6 @@ def test_a_process_without_an_image_never_runs_unsaid(
             "WORKER (1)": mirrored("docker.io/a/one:1"),
             "WORKER (2)": mirrored("docker.io/a/two:2")}
     assert run(by_hand, {}) == ours
-    with pytest.raises(AssertionError, match="nf-airlock: GREP has no image: only `conda 'grep=3'`"):
+    with pytest.raises(AssertionError, match="nf-airlock: GREP has no image: only `conda"):
         run(by_hand, {"grep": True})
     assert run({**by_hand, "GREP": "none"}, {"grep": True}) == {**ours, "GREP": "-"}

@@ -70,17 +70,21 @@ def summary(result: Scan) -> str:
     others = len(result.without) - accepted
     return "".join([
         f"{len(result.images)} images in {len({use.name for use in result.uses})} processes",
-        f", {others} processes without any" if others else "",
+        f", {_processes(others)} without any" if others else "",
         f", {accepted} run without, as the config says" if accepted else ""])
 
 
 def _without(result: Scan, config: str) -> list[str]:
     """One notice that names all processes without an image, and what can be done."""
     listed = [f"\n  {without}" for without in result.without if not without.is_accepted]
-    return [f"{len(listed)} processes have no image, and would run with the host's own programs; "
-            "offline a run stops at them. Give each its image by hand, under `images:` in "
+    return [f"{_processes(len(listed))} without an image, which would run with the host's own "
+            "programs; offline a run stops there. Give each its image by hand, under `images:` in "
             f"{config}, or `none` where the host's programs are meant:{''.join(listed)}"
             ] if listed else []
+
+
+def _processes(count: int) -> str:
+    return f"{count} process{'es' * (count != 1)}"
 
 
 def scan(code: Path, given: ByHand, *, profiles: Collection[str] = ("standard",),
@@ -119,7 +123,7 @@ def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
     result.selectors = selectors(processes.all, settings.rules, by_hand, resolver)
     result.uses = list(dict.fromkeys(result.uses))
     result.faults = list(dict.fromkeys(result.faults))
-    result.notices = list(dict.fromkeys(result.notices))
+    result.notices = list(dict.fromkeys([*result.notices, *result.defaults()]))
     return result
 
 

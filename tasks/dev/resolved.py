@@ -86,11 +86,14 @@ def containers(resolved: Resolved) -> str:
                  and "container" in value]
     names = {name for process in processes
              for name in (process["name"], *process["aliases"])}
+    stops = {f"(?:{selector['pattern']})" for selector in resolved.scan["selectors"]
+             if selector.get("stops")}
     for name in sorted(names):
-        holding = [selector for selector in selectors if _qualified(selector[0], name)]
-        pattern, container = holding[-1] if holding else ("no selector", "its own image")
+        holding = [*[selector for selector in selectors if _qualified(selector[0], name)][-1:],
+                   *(selector for selector in selectors if _is_special(selector[0], name))]
         faults += [f"{name}: {pattern} sets {image}, which is not of the mirror"
-                   for image in _outside(container, mirror)]
+                   for pattern, container in holding or [("no selector", "its own image")]
+                   if pattern not in stops for image in _outside(container, mirror)]
     lacking = [*_without_engine(resolved.config), *(
         f"{process['name']} has no image: {process['why']} ({process['file']}:{process['line']})"
         for process in resolved.scan.get("without", [])
@@ -126,6 +129,11 @@ def _qualified(pattern: str, name: str) -> bool:
     except re.error:
         return False
     return fits != pattern.startswith("!")
+
+
+def _is_special(pattern: str, name: str) -> bool:
+    """Whether it is one of ours that holds for some qualified names of a process."""
+    return pattern.startswith("(?:(?=(?:") and pattern.endswith(f")(.*:)?({name}))")
 
 
 def _outside(container: str, mirror: set[str]) -> list[str]:

@@ -19,10 +19,12 @@ from tasks.core.errors import AirlockError, ImageError, SourceError
 from tasks.core.source.files import opened
 from tasks.core.source.groovy.depth import bounded
 from tasks.core.source.groovy.values import unwrapped
+from tasks.images import asked, rules, without
 from tasks.images import given as images_by_hand
 from tasks.images import processes as read_processes
-from tasks.images import rules, without
+from tasks.images.asked import Answers
 from tasks.images.given import ByHand
+from tasks.images.inspect import InspectSpec, ask
 from tasks.images.processes import Process
 from tasks.images.selectors import selectors
 from tasks.images.uses import APPTAINER, DOCKER, PODMAN, Resolver, Scan
@@ -36,6 +38,7 @@ ENGINES = (DOCKER, PODMAN, APPTAINER)
 class ListSpec:
     """What images:list reads and writes; `given` are images by hand, by process.
 
+    `unknown` says what a run before couldn't tell; then `asks` is how `nextflow inspect` is asked.
     `profile` are the profiles that the runs use, with commas between.
     """
 
@@ -45,23 +48,52 @@ class ListSpec:
     given: ByHand
     images: Path
     scan: Path
+    unknown: Path | None = None
+    asks: InspectSpec | None = None
 
 
 def list_images(spec: ListSpec) -> str:
-    """Write `images.txt` and `images.json`; ImageError names all that can't be resolved."""
+    """Write `images.txt` and `images.json`; ImageError names all that can't be resolved.
+
+    What the sources don't tell is noted in `unknown`: then a next run stages what `nextflow
+    inspect` needs, and asks it.
+    """
     config = f"config/pipelines/{spec.pipeline}.yml"
-    result = scan(spec.code, spec.given, profiles=spec.profile.split(","), config=config)
-    for notice in [*result.notices, *_without(result, config)]:
+    profiles = spec.profile.split(",")
+    result = scan(spec.code, spec.given, profiles=profiles, config=config)
+    is_open = len(result.faults) > len(result.unread)
+    if is_open and spec.asks:
+        try:
+            answers = {process["name"]: process["container"] for process in ask(spec.asks)}
+            result = scan(spec.code, spec.given, profiles=profiles, config=config, answers=answers)
+        except AirlockError as error:
+            result.faults.append(str(error))
+    elif not result.faults and spec.unknown:
+        spec.unknown.unlink(missing_ok=True)
+    for notice in [*result.notices, *asked.notice(result.inspected, spec.profile),
+                   *_without(result, config)]:
         logger.warning("%s", notice)
     if result.faults:
-        known = "".join(f"  {image}\n" for image in result.images)
-        raise ImageError(f"{len(result.images)} images are known:\n{known}"
-                         "and these only a run can tell:\n  " + "\n  ".join(result.faults),
-                         where=config, todo="give them there by hand, under `images:`, as "
-                                            "PROCESS: host/path:tag")
+        _refuse(result, spec, config)
     files.write_json(spec.scan, result.as_json())
     files.write_text(spec.images, "".join(f"{image}\n" for image in result.images))
     return summary(result)
+
+
+def _refuse(result: Scan, spec: ListSpec, config: str) -> None:
+    """Raise ImageError with all that is known, and all that isn't."""
+    known = "".join(f"  {image}\n" for image in result.images)
+    if spec.unknown and len(result.faults) > len(result.unread):
+        files.write_text(spec.unknown, "".join(f"{fault}\n" for fault in result.faults))
+    todo = "give them there by hand, under `images:`, as PROCESS: host/path:tag"
+    if len(result.faults) == len(result.unread):
+        todo = "mend the pipeline's code, or name another revision of it"
+    elif not spec.asks:
+        todo = ("run the same command again, which stages the test data and asks `nextflow "
+                f"inspect`; or {todo}")
+    raise ImageError(
+        f"{len(result.images)} images are known:\n{known}and these only a run can tell:\n  "
+        + "\n  ".join(result.faults), where=config, todo=todo)
 
 
 def summary(result: Scan) -> str:
@@ -71,7 +103,8 @@ def summary(result: Scan) -> str:
     return "".join([
         f"{len(result.images)} images in {len({use.name for use in result.uses})} processes",
         f", {_processes(others)} without any" if others else "",
-        f", {accepted} run without, as the config says" if accepted else ""])
+        f", {accepted} run without, as the config says" if accepted else "",
+        f", {len(result.inspected)} by `nextflow inspect`" if result.inspected else ""])
 
 
 def _without(result: Scan, config: str) -> list[str]:
@@ -88,19 +121,22 @@ def _processes(count: int) -> str:
 
 
 def scan(code: Path, given: ByHand, *, profiles: Collection[str] = ("standard",),
-         engine: str = DOCKER, config: str = "its configuration") -> Scan:
+         engine: str = DOCKER, config: str = "its configuration",
+         answers: Answers | None = None) -> Scan:
     """The processes and their images, as `engine` pulls them.
+
+    `answers` are those of `nextflow inspect`, taken where the sources don't tell.
 
     `code` is a folder or a tar. A process stands once for each image that it can use: the module's
     own first, then those that the configuration's selectors set. ImageError where a file that the
     pipeline needs is missing or no Groovy.
     """
     with bounded(code):
-        return _scanned(code, given, profiles, engine, config)
+        return _scanned(code, given, profiles, engine, config, answers)
 
 
 def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
-             config: str) -> Scan:
+             config: str, answers: Answers | None) -> Scan:
     result = Scan()
     with opened(code) as sources:
         settings = rules.read(sources, {*profiles, engine}, engine)
@@ -109,16 +145,20 @@ def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
                              todo="check `source` in " + config)
         processes = read_processes.read(sources, settings.main, settings.names)
     result.notices += settings.notices
-    result.faults += processes.faults
+    result.unread = processes.faults
+    result.faults += result.unread
     by_hand = images_by_hand.read(given)
     images_by_hand.refuse_unknown(by_hand, {process.name for process in processes.all}, config)
     resolver = Resolver(result, engine, _registry(settings))
     for process in processes.all:
+        known = len(result.faults)
         if process.name in by_hand:
             resolver.add(process, process.name, process.aliases,
                          by_hand[process.name].directive(process.file, process.line))
         else:
             _of_process(process, settings, resolver)
+            if answers is not None and len(result.faults) > known:
+                _ask(process, processes.called(process), answers, settings, resolver, known)
     result.without = without.find(processes, settings.rules, by_hand)
     result.selectors = selectors(processes.all, settings.rules, by_hand, resolver)
     result.uses = list(dict.fromkeys(result.uses))
@@ -138,6 +178,24 @@ def _of_process(process: Process, settings: rules.Settings, resolver: Resolver) 
         elif rule.kind == "withName":
             for alias in sorted(filter(rule.fits, process.aliases)):
                 resolver.add(process, alias, (), rule.container)
+
+
+def _ask(process: Process, called: Collection[str], answers: Answers, settings: rules.Settings,
+         resolver: Resolver, known: int) -> None:
+    """Take what was answered in the place of faults, those from the index `known` on."""
+    faults = resolver.scan.faults
+    try:
+        answered = asked.rules(process, called, answers)
+    except ImageError as error:
+        faults[known:] = [f"{fault}; {error.what}" for fault in faults[known:]]
+        return
+    del faults[known:]
+    settings.rules += answered
+    resolver.scan.inspected |= {name: answers[name] for name in called}
+    for rule in answered:
+        for name in [process.name, *sorted(process.aliases)]:
+            if rule.fits(name):
+                resolver.add(process, name, (), rule.container)
 
 
 def _registry(settings: rules.Settings) -> str | None:

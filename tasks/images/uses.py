@@ -55,17 +55,21 @@ class Selector:
 class Scan:
     """The result of a scan.
 
-    `faults` are images that can't be known, `notices` what was not followed; both one a line with
-    file and line before them. `without` are processes that have no image. `by_default` are the
-    places and images that hang on a param, by its name.
+    `faults` are images that can't be known, and files of the code that are missing or no Groovy,
+    which are the `unread`; `notices` what was not followed; all one a line with file and line
+    before them. `without` are processes that have no image. `by_default` are the
+    places and images that hang on a param, by its name; `inspected` are images that `nextflow
+    inspect` told, by the qualified names of processes.
     """
 
     uses: list[Use] = field(default_factory=list)
     without: list[Without] = field(default_factory=list)
     selectors: list[Selector] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     by_default: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    inspected: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def images(self) -> list[str]:
@@ -88,6 +92,8 @@ class Scan:
                 "processes": [{"name": use.name, "aliases": list(use.aliases), "file": use.file,
                                "line": use.line, "container": use.container}
                               for use in self.uses],
+                "inspected": [{"name": name, "container": image}
+                              for name, image in sorted(self.inspected.items())],
                 "without": [without.as_json() for without in self.without],
                 "selectors": [selector.as_json() for selector in self.selectors]}
 

@@ -56,9 +56,10 @@ def _list(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     asks = _asked(name, config, pipeline) if at.images_unknown.is_file() else None
     return step(name, doc, list_images, ListSpec(
         pipeline=pipeline.name, code=at.code, profile=pipeline.profile, given=pipeline.images,
-        images=at.images, scan=at.images_scan, unknown=at.images_unknown, asks=asks),
-        needs=[at.code, *([asks.runtime, asks.plugins, asks.data_manifest, at.inputs]
-                          if asks else [])],
+        images=at.images, scan=at.images_scan, unknown=at.images_unknown, asks=asks,
+        configs=at.configs if pipeline.configs else None),
+        needs=[at.code, *([at.configs] if pipeline.configs else []),
+               *([asks.runtime, asks.plugins, asks.data_manifest, at.inputs] if asks else [])],
         makes=[at.images, at.images_scan])
 
 

@@ -50,6 +50,7 @@ class ListSpec:
     scan: Path
     unknown: Path | None = None
     asks: InspectSpec | None = None
+    configs: Path | None = None
 
 
 def list_images(spec: ListSpec) -> str:
@@ -60,12 +61,13 @@ def list_images(spec: ListSpec) -> str:
     """
     config = f"config/pipelines/{spec.pipeline}.yml"
     profiles = spec.profile.split(",")
-    result = scan(spec.code, spec.given, profiles=profiles, config=config)
+    result = scan(spec.code, spec.given, profiles=profiles, config=config, configs=spec.configs)
     is_open = len(result.faults) > len(result.unread)
     if is_open and spec.asks:
         try:
             answers = {process["name"]: process["container"] for process in ask(spec.asks)}
-            result = scan(spec.code, spec.given, profiles=profiles, config=config, answers=answers)
+            result = scan(spec.code, spec.given, profiles=profiles, config=config, answers=answers,
+                          configs=spec.configs)
         except AirlockError as error:
             result.faults.append(str(error))
     elif not result.faults and spec.unknown:
@@ -122,24 +124,25 @@ def _processes(count: int) -> str:
 
 def scan(code: Path, given: ByHand, *, profiles: Collection[str] = ("standard",),
          engine: str = DOCKER, config: str = "its configuration",
-         answers: Answers | None = None) -> Scan:
+         answers: Answers | None = None, configs: Path | None = None) -> Scan:
     """The processes and their images, as `engine` pulls them.
 
-    `answers` are those of `nextflow inspect`, taken where the sources don't tell.
+    `answers` are those of `nextflow inspect`, taken where the sources don't tell; `configs` are
+    institutional configs that are carried, a folder or a tar.
 
     `code` is a folder or a tar. A process stands once for each image that it can use: the module's
     own first, then those that the configuration's selectors set. ImageError where a file that the
     pipeline needs is missing or no Groovy.
     """
     with bounded(code):
-        return _scanned(code, given, profiles, engine, config, answers)
+        return _scanned(code, given, profiles, engine, config, answers, configs)
 
 
 def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
-             config: str, answers: Answers | None) -> Scan:
+             config: str, answers: Answers | None, configs: Path | None) -> Scan:
     result = Scan()
     with opened(code) as sources:
-        settings = rules.read(sources, {*profiles, engine}, engine)
+        settings = rules.read(sources, {*profiles, engine}, engine, configs)
         if not sources.has(settings.main):
             raise ImageError(f"the pipeline has no {settings.main}", where=code,
                              todo="check `source` in " + config)

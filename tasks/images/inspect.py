@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from tasks.core.source import bounded_regex
 from tasks.images.reference import complete
 
 AGREES, OURS, THEIRS, DIFFERS = "agrees", "only ours", "only inspect's", "differs"
+WITHOUT = "no image"
+"""Neither side knows an image, and the process should have one: dev:validate fails there."""
 CONFIG = "docker.enabled = true\nprofiles { offline {} }\n"
 
 
@@ -65,7 +67,7 @@ def inspect_images(spec: InspectSpec) -> str:
                     for finding in findings),
           flush=True)
     counts = {outcome: sum(finding.outcome == outcome for finding in findings)
-              for outcome in (AGREES, OURS, THEIRS, DIFFERS)}
+              for outcome in (AGREES, OURS, THEIRS, DIFFERS, WITHOUT)}
     summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     if counts[THEIRS] or counts[DIFFERS]:
         raise ImageError(f"`nextflow inspect` names images that the scan doesn't: {summary}",
@@ -125,7 +127,9 @@ def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> lis
     """Each process of either side, once, sorted by name."""
     selectors = [(selector["pattern"], [image["container"] for image in selector["images"]])
                  for selector in scan["selectors"]]
-    findings = {_compared(process["name"], process["container"], selectors) for process in listed}
+    lacking = {row["name"] for row in scan.get("without", []) if not row["accepted"]}
+    findings = {_compared(process["name"], process["container"], selectors, lacking)
+                for process in listed}
     called = {process["name"].rpartition(":")[2] for process in listed}
     for process in scan["processes"]:
         for name in {process["name"], *process["aliases"]} - called:
@@ -137,11 +141,11 @@ def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> lis
 
 
 def _compared(name: str, container: str | None,
-              selectors: Iterable[tuple[str, list[str]]]) -> Finding:
+              selectors: Iterable[tuple[str, list[str]]], lacking: Collection[str]) -> Finding:
     ours = next((images for pattern, images in reversed(list(selectors))
                  if bounded_regex.fullmatch(pattern, name)), [])
     if not container:
-        outcome = DIFFERS if ours else AGREES
+        outcome = (DIFFERS if ours else WITHOUT if name.rpartition(":")[2] in lacking else AGREES)
         return Finding(process=name, outcome=outcome, why=f"no image here, ours: "
                        f"{', '.join(ours)}" if ours else "no image")
     theirs = _complete(container)

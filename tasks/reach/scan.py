@@ -92,10 +92,11 @@ class Scan:
         self._plugins(settings)
         self._scripts(parsed, trials, sights)
         sheets.report_sheets(self.sources, self.resolved, self.root, self.staged, self.report)
-        for file in [*reader.broken, *parsed.broken]:
-            self._unread(file, 1, "this is not read as Groovy")
-        for file, line in parsed.lost:
-            self._unread(file, line, "an include of what can't be found")
+        for file, error in {**reader.broken, **parsed.broken}.items():
+            line = str(error.where or "").rpartition(":")[2]
+            self._unread(file, parsing.whole_number(line) or 1, error.what)
+        for (file, at), error in parsed.lost.items():
+            self._unread(file, at, error.what)
         return self.report
 
     def _unread(self, file: str, line: int, what: str) -> None:

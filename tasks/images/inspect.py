@@ -1,4 +1,5 @@
-"""images:inspect: what the real `nextflow inspect` says, held against the scan.
+"""images:inspect: what the real `nextflow inspect` says, held against the scan; and images:list,
+where the code alone left something open.
 
 Nextflow 24.10 runs the entry workflow for it and lists the processes that are called; so it needs
 the staged inputs, and says nothing of branches that these inputs and params don't take.
@@ -22,6 +23,7 @@ from tasks.core.nextflow.environment import NOTHING, Inherited
 from tasks.core.schema import check, read_json
 from tasks.core.source import bounded_regex
 from tasks.images.reference import complete
+from tasks.images.scan import BY_HAND, ListSpec, scanned, written
 
 AGREES, OURS, THEIRS, DIFFERS = "agrees", "only ours", "only inspect's", "differs"
 WITHOUT = "no image"
@@ -44,6 +46,13 @@ class InspectSpec:
     log: Path
     isolation: str = isolation.FULL
     inherited: Inherited = NOTHING
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskSpec(ListSpec):
+    """What images:list reads and writes where the code left something open, and what it asks."""
+
+    asks: InspectSpec
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -75,6 +84,18 @@ def inspect_images(spec: InspectSpec) -> str:
                          todo="a config outside of the pipeline's code may set them: name the "
                               "process's image under `images:` in the pipeline's config")
     return summary
+
+
+def list_asked(spec: AskSpec) -> str:
+    """Do what `list_images` does, and take what the sources don't tell from here."""
+    result = scanned(spec)
+    if result.is_open:
+        try:
+            answers = {process["name"]: process["container"] for process in ask(spec.asks)}
+            result = scanned(spec, answers)
+        except AirlockError as error:
+            result.faults.append(str(error))
+    return written(result, spec, todo=BY_HAND)
 
 
 def ask(spec: InspectSpec) -> list[dict[str, Any]]:

@@ -24,13 +24,13 @@ from tasks.images import given as images_by_hand
 from tasks.images import processes as read_processes
 from tasks.images.asked import Answers
 from tasks.images.given import ByHand
-from tasks.images.inspect import InspectSpec, ask
 from tasks.images.processes import Process
 from tasks.images.selectors import selectors
 from tasks.images.uses import APPTAINER, DOCKER, PODMAN, Resolver, Scan
 
 logger = logging.getLogger(__name__)
 
+BY_HAND = "give them there by hand, under `images:`, as PROCESS: host/path:tag"
 ENGINES = (DOCKER, PODMAN, APPTAINER)
 
 
@@ -38,8 +38,8 @@ ENGINES = (DOCKER, PODMAN, APPTAINER)
 class ListSpec:
     """What images:list reads and writes; `given` are images by hand, by process.
 
-    `unknown` says what a run before couldn't tell; then `asks` is how `nextflow inspect` is asked.
-    `profile` are the profiles that the runs use, with commas between.
+    `unknown` says what a run before couldn't tell, `configs` are institutional ones that are
+    carried. `profile` are the profiles that the runs use, with commas between.
     """
 
     pipeline: str
@@ -49,53 +49,49 @@ class ListSpec:
     images: Path
     scan: Path
     unknown: Path | None = None
-    asks: InspectSpec | None = None
     configs: Path | None = None
+
+    @property
+    def config(self) -> str:
+        """The pipeline's own configuration."""
+        return f"config/pipelines/{self.pipeline}.yml"
 
 
 def list_images(spec: ListSpec) -> str:
     """Write `images.txt` and `images.json`; ImageError names all that can't be resolved.
 
-    What the sources don't tell is noted in `unknown`: then a next run stages what `nextflow
-    inspect` needs, and asks it.
+    What the sources don't tell is noted in `unknown`: then the next run is `list_asked`.
     """
-    config = f"config/pipelines/{spec.pipeline}.yml"
-    profiles = spec.profile.split(",")
-    result = scan(spec.code, spec.given, profiles=profiles, config=config, configs=spec.configs)
-    is_open = len(result.faults) > len(result.unread)
-    if is_open and spec.asks:
-        try:
-            answers = {process["name"]: process["container"] for process in ask(spec.asks)}
-            result = scan(spec.code, spec.given, profiles=profiles, config=config, answers=answers,
-                          configs=spec.configs)
-        except AirlockError as error:
-            result.faults.append(str(error))
-    elif not result.faults and spec.unknown:
-        spec.unknown.unlink(missing_ok=True)
+    return written(scanned(spec), spec, todo=(
+        "run the same command again, which stages the test data and asks `nextflow inspect`; or "
+        + BY_HAND))
+
+
+def scanned(spec: ListSpec, answers: Answers | None = None) -> Scan:
+    """The scan of a pipeline as its config says."""
+    return scan(spec.code, spec.given, profiles=spec.profile.split(","), config=spec.config,
+                answers=answers, configs=spec.configs)
+
+
+def written(result: Scan, spec: ListSpec, *, todo: str) -> str:
+    """Write what is known, or raise ImageError with that and all that isn't, and what `todo`."""
     for notice in [*result.notices, *asked.notice(result.inspected, spec.profile),
-                   *_without(result, config)]:
+                   *_without(result, spec.config)]:
         logger.warning("%s", notice)
     if result.faults:
-        _refuse(result, spec, config)
+        if result.is_open and spec.unknown:
+            files.write_text(spec.unknown, "".join(f"{fault}\n" for fault in result.faults))
+        raise ImageError(
+            f"{len(result.images)} images are known:\n"
+            + "".join(f"  {image}\n" for image in result.images)
+            + "and these only a run can tell:\n  " + "\n  ".join(result.faults),
+            where=spec.config, todo=todo if result.is_open else
+            "mend the pipeline's code, or name another revision of it")
+    if not result.inspected and spec.unknown:
+        spec.unknown.unlink(missing_ok=True)
     files.write_json(spec.scan, result.as_json())
     files.write_text(spec.images, "".join(f"{image}\n" for image in result.images))
     return summary(result)
-
-
-def _refuse(result: Scan, spec: ListSpec, config: str) -> None:
-    """Raise ImageError with all that is known, and all that isn't."""
-    known = "".join(f"  {image}\n" for image in result.images)
-    if spec.unknown and len(result.faults) > len(result.unread):
-        files.write_text(spec.unknown, "".join(f"{fault}\n" for fault in result.faults))
-    todo = "give them there by hand, under `images:`, as PROCESS: host/path:tag"
-    if len(result.faults) == len(result.unread):
-        todo = "mend the pipeline's code, or name another revision of it"
-    elif not spec.asks:
-        todo = ("run the same command again, which stages the test data and asks `nextflow "
-                f"inspect`; or {todo}")
-    raise ImageError(
-        f"{len(result.images)} images are known:\n{known}and these only a run can tell:\n  "
-        + "\n  ".join(result.faults), where=config, todo=todo)
 
 
 def summary(result: Scan) -> str:

@@ -72,6 +72,11 @@ class Scan:
     inspected: dict[str, str | None] = field(default_factory=dict)
 
     @property
+    def is_open(self) -> bool:
+        """Whether there are images that only a run can tell."""
+        return len(self.faults) > len(self.unread)
+
+    @property
     def images(self) -> list[str]:
         """Every image once, sorted."""
         return sorted({use.container for use in self.uses})

@@ -22,7 +22,7 @@ from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import Nextflow, install
 from tasks.data.mirror import Mirror, Selection, Source, mirror
 from tasks.data.sources import Reach
-from tasks.images.inspect import InspectSpec, ask, inspect_images
+from tasks.images.inspect import AskSpec, InspectSpec, ask, inspect_images, list_asked
 from tasks.images.reference import complete
 from tasks.images.scan import ListSpec, list_images
 from tasks.offline_config.render import RenderSpec, build
@@ -328,7 +328,7 @@ def test_what_the_code_does_not_tell_is_asked_with_the_staged_params(
     with pytest.raises(ImageError, match="READ: the image hangs on"):
         list_images(spec)
     asks = dataclasses.replace(hello, code=code)
-    assert list_images(dataclasses.replace(spec, asks=asks)) == (
+    assert list_asked(AskSpec(**vars(spec), asks=asks)) == (
         "2 images in 2 processes, 1 by `nextflow inspect`")
     assert spec.images.read_text() == "docker.io/a/told:1\nquay.io/a/read:1\n"
     assert inspect_images(dataclasses.replace(asks, scan=spec.scan)) == "2 agrees"

@@ -13,9 +13,8 @@ from tasks.core.config.load import load
 from tasks.core.errors import ImageError, SourceError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
-from tasks.images import graph
-from tasks.images import scan as scanner
-from tasks.images.inspect import InspectSpec
+from tasks.images import graph, inspect
+from tasks.images.inspect import AskSpec, InspectSpec, list_asked
 from tasks.images.scan import ListSpec, list_images
 from tests.kit.pipelines import write_sources
 
@@ -38,12 +37,12 @@ def spec(tmp_path: Path) -> ListSpec:
         unknown=tmp_path / "images.unknown.txt")
 
 
-def asking(spec: ListSpec, monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> ListSpec:
+def asking(spec: ListSpec, monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> AskSpec:
     """Let `nextflow inspect` answer this."""
-    monkeypatch.setattr(scanner, "ask", lambda _: [
+    monkeypatch.setattr(inspect, "ask", lambda _: [
         {"name": name, "container": image} for name, image in answers.items()])
     at = spec.scan.parent
-    return replace(spec, asks=InspectSpec(
+    return AskSpec(**vars(spec), asks=InspectSpec(
         pipeline="p", profile="test", code=spec.code, runtime=at, plugins=at, data_manifest=at,
         blobs=at, scan=spec.scan, log=at / "log"))
 
@@ -62,7 +61,7 @@ def test_the_first_run_names_what_is_open_and_how_it_is_asked(spec: ListSpec) ->
 def test_the_next_one_takes_the_answer_and_says_so(
         spec: ListSpec, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert list_images(asking(spec, monkeypatch, ANSWERS)) == (
+        assert list_asked(asking(spec, monkeypatch, ANSWERS)) == (
             "4 images in 4 processes, 3 by `nextflow inspect`")
     assert "LAST, ONCE, SUB:FIRST: the image is that which `nextflow inspect` names" in caplog.text
     scan = read_json(spec.scan, "images-scan")
@@ -78,7 +77,7 @@ def test_what_it_does_not_answer_is_left_and_hides_nothing(
         spec: ListSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     some = {"KEPT": "a/kept:1", "ONCE": None, "LAST": "quay.io/a/last:1"}
     with pytest.raises(ImageError) as caught:
-        list_images(asking(spec, monkeypatch, some))
+        list_asked(asking(spec, monkeypatch, some))
     assert "names no image for ONCE" in str(caught.value)
     assert "with the staged params it is not called as SUB:FIRST" in str(caught.value)
     assert "docker.io/a/kept:1" in str(caught.value)
@@ -95,9 +94,9 @@ def test_one_that_could_not_be_asked_is_one_more_fault(
         raise SourceError("`nextflow inspect` could not look")
 
     there = asking(spec, monkeypatch, {})
-    monkeypatch.setattr(scanner, "ask", refuse)
+    monkeypatch.setattr(inspect, "ask", refuse)
     with pytest.raises(ImageError, match="could not look") as caught:
-        list_images(there)
+        list_asked(there)
     assert "docker.io/a/kept:1" in str(caught.value)
     assert "ONCE: the image hangs on" in str(caught.value)
 

@@ -107,6 +107,8 @@ def _preview(spec: SmokeSpec, ready: launch.Launch, within: launch.Confinement, 
     except launch.TooLong as error:
         logger.warning("%s: %s (%s); the picture of the DAG is that of the stub run",
                        spec.pipeline, error.what, error.where)
+        # What it drew before it hung would keep the stub run from drawing.
+        (within.folder / "DAG.svg").unlink(missing_ok=True)
         return False
     return True
 

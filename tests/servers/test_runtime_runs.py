@@ -96,13 +96,13 @@ def test_what_a_run_was_doing_when_it_was_ended_is_said(
         runtime: runtimes.Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         is_confined: bool) -> None:
     monkeypatch.setattr(launch.run, "__kwdefaults__",
-                        {**(launch.run.__kwdefaults__ or {}), "limit": 15.0})
+                        {**(launch.run.__kwdefaults__ or {}), "limit": 30.0})
     (tmp_path / "room").mkdir()
-    within = launch.Confinement(folder=tmp_path / "room", timeout=15) if is_confined else None
-    with pytest.raises(launch.TooLong, match=r"the stub run took longer than 15 s") as caught:
+    within = launch.Confinement(folder=tmp_path / "room", timeout=30) if is_confined else None
+    with pytest.raises(launch.TooLong, match=r"the stub run took longer than 30 s") as caught:
         run(runtime.archive, tmp_path, "-stub-run", within=within,
-            text=MAIN.replace("echo done > out.txt", "sleep 300"))
-    assert "Submitted process > WITHOUT_STUB" in str(caught.value)
+            text="println 'reading the sheet'\nsleep 600_000\nworkflow {}\n")
+    assert "last: reading the sheet" in str(caught.value)
 
 
 def as_dist(archive: Path, target: Path) -> None:

@@ -135,6 +135,11 @@ def test_many_errors_are_counted() -> None:
     assert shown[-1] == "… 60 more lines in the log"
 
 
+def test_the_strict_parser_s_errors_are_picked_with_their_place() -> None:
+    lines = textwrap.dedent(STRICT).splitlines()
+    assert failures.errors(["before", *lines, "[{}]"]) == lines[3:6]
+
+
 def test_what_a_run_was_at_is_its_last_task() -> None:
     said = textwrap.dedent(TASK).splitlines()
     assert failures.last(said[:3]) == "[79/4fed02] Submitted process > ALIGN:SORT (s1)"

@@ -29,7 +29,8 @@ _STARTED = re.compile(r"\[[0-9a-f]{2}/[0-9a-f]{6}\] ")
 _SECTION = re.compile(rf"({'|'.join(SECTIONS)})(?: \[.*\])?:")
 """With a template, its file stands behind the title."""
 _TASK = re.compile(r"(?:ERROR ~ )?Error executing process")
-_ERROR = re.compile(r"ERROR ~ |Error \S+:\d+:\d+: |Error executing process")
+_PLACED = re.compile(r"Error \S+:\d+:\d+: ")
+_ERROR = re.compile(rf"ERROR ~ |{_PLACED.pattern}|Error executing process")
 
 
 def quoted(output: bytes) -> list[str]:
@@ -51,6 +52,12 @@ def cause(lines: Iterable[str]) -> list[str]:
     start = (tasks or starts)[0]
     end = next((number for number in tasks if number > start), len(said))
     return bounded(_shortened(said[start:end]))
+
+
+def errors(lines: Iterable[str]) -> list[str]:
+    """Return what the strict parser says of a file: the place of each error, and its lines."""
+    return [line for line in map(_plain, lines)
+            if _PLACED.match(line) or line.startswith(("│", "╰"))]
 
 
 def bounded(lines: Iterable[str]) -> list[str]:

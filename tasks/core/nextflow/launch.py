@@ -204,9 +204,9 @@ def _too_long(limit: float | None, words: Sequence[str], log: Path) -> TooLong:
     """What is said of a run that took too long: which run it was, and what it printed last."""
     doing = {"-preview": "the preview", "-stub-run": "the stub run"}.get(
         words[0] if words else "", "the run")
-    last = failures.last(_said(log)) or "it printed nothing"
-    return TooLong(f"{doing} took longer than {limit:.0f} s, and was ended; what it printed last: "
-                   f"{last}", where=log,
+    last = failures.last(_said(log))
+    said = f"what it printed last: {last}" if last else "it had printed nothing"
+    return TooLong(f"{doing} took longer than {limit:.0f} s, and was ended; {said}", where=log,
                    todo="look for a loop or a wait in the pipeline's code")
 
 

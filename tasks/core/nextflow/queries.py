@@ -14,7 +14,7 @@ from typing import Any
 from tasks.core import files, nofollow, processes
 from tasks.core.errors import CommandError, IntegrityError, SourceError
 from tasks.core.inputs import sheets
-from tasks.core.nextflow import failures, isolation
+from tasks.core.nextflow import failures, isolation, known_faults
 from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.installed import Nextflow
 from tasks.core.nextflow.reproducible import TIME_ZONES, same_in_both
@@ -52,13 +52,20 @@ def configs(nextflow: Nextflow, project: Path, *, profile: str, scratch: Path, l
     seconds at most; `least` is what the site accepts of that. Raises SourceError with Nextflow's
     own words where the config does not resolve.
     """
-    answers = _resolved(nextflow, project, [profile], zones=zones, given=given, reads=reads,
-                        params=params or {}, scratch=scratch, log=log, least=least)
+    printed, answers = _resolved(
+        nextflow, project, [profile], zones=zones, given=given, reads=reads, params=params or {},
+        scratch=scratch, log=log, least=least)
     for answer in answers:
         if "config" not in answer:
-            raise SourceError(f"the config does not resolve with profile {profile!r}:\n"
-                              + _quoted(failures.bounded(answer["error"].splitlines())),
-                              where=log, todo="mend the pipeline's config, or `profile` in ours")
+            # The strict parser prints where what it doesn't take stands, once in each time zone.
+            placed = failures.errors(printed)
+            said = placed[:len(placed) // len(zones)] or answer["error"].splitlines()
+            raise SourceError("\n".join([
+                f"the config does not resolve with profile {profile!r}:",
+                _quoted(failures.bounded(said)),
+                *map(str, known_faults.recognised(answer["error"].splitlines(),
+                                                  nextflow.version))]),
+                where=log, todo="mend the pipeline's config, or `profile` in ours")
     return [answer["config"] for answer in answers]
 
 
@@ -69,16 +76,18 @@ def profiles(nextflow: Nextflow, project: Path, names: Sequence[str], *, scratch
     Each answer holds `config`, the same whenever it is asked, or `error`, Nextflow's own words.
     Raises SourceError where Nextflow itself ends.
     """
-    answers = _resolved(nextflow, project, names, zones=TIME_ZONES, params={}, scratch=scratch,
-                        log=log, least=least)
+    _, answers = _resolved(nextflow, project, names, zones=TIME_ZONES, params={}, scratch=scratch,
+                           log=log, least=least)
     return [same_in_both(first, second) for first, second in zip(
         answers[:len(names)], answers[len(names):], strict=True)]
 
 
 def _resolved(nextflow: Nextflow, project: Path, names: Sequence[str], *, zones: Sequence[str],
               params: Mapping[str, Any], scratch: Path, log: Path, least: str,
-              given: Sequence[Path] = (), reads: Iterable[Path] = ()) -> list[dict[str, Any]]:
-    """Return what resolve.nf answers: each profile's `config` or `error`, in zone after zone."""
+              given: Sequence[Path] = (), reads: Iterable[Path] = ()
+              ) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the lines that were printed, and what resolve.nf answers: each profile's `config` or
+    `error`, in zone after zone."""
     asked, file = scratch / "asked.json", scratch / "params.json"
     detail, given = scratch / "nextflow.log", [path.absolute() for path in given]
     files.write_json(file, params)
@@ -97,7 +106,7 @@ def _resolved(nextflow: Nextflow, project: Path, names: Sequence[str], *, zones:
     answers = _answered(answer, len(names) * len(zones))
     if answers is None:
         raise SourceError("Nextflow did not answer with a config that can be kept", where=log)
-    return answers
+    return answer.splitlines(), answers
 
 
 def _quoted(lines: Iterable[str]) -> str:

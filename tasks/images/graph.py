@@ -94,7 +94,7 @@ def _lock(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, lock_images, LockSpec(
         pipeline=pipeline.name, images=at.images, lock=lock, pinned=at.images_pinned,
         platform=site.platform, platforms=site.image_platforms, licences=site.images.licences,
-        access=_access(config), relock=config.relock),
+        access=_access(config), relock=uncompared(config.relock)),
         needs=[at.images], makes=[at.images_pinned], keeps=[lock], always=config.relock,
         servers=site.servers)
 

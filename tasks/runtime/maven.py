@@ -18,6 +18,15 @@ UNREACHED = re.compile(r"Unknown host ([^\s:]+)|Connect to (\S+) [^\n]*?(?:refus
                        r"timed out|No route to host)", re.IGNORECASE)
 """How Maven's transports say that there is no way to a host."""
 INSTALL_MAVEN = "install Maven (on Debian: apt-get install maven)"
+DIST = "https://github.com/nextflow-io/nextflow/releases/download/v{0}/nextflow-{0}-dist"
+"""Where Nextflow's releases lie, launcher and jar in one file."""
+
+_LISTED = re.compile(r"artifacts could not be resolved: (.+?): (?:Could not find artifact|"
+                     r"Failure to find|\S+ was not found in) ")
+_MISSING = re.compile(r"(?:Could not find artifact|Failure to find) ([\w.-]+(?::[\w.-]+){2,4})|"
+                      r"([\w.-]+(?::[\w.-]+){2,4}) was not found in ")
+"""What Maven 3 says of an artifact that no repository has, at once and in later attempts."""
+_NOT_TRANSFERRED = re.compile(r"Could not transfer artifact")
 
 
 def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository: Path,
@@ -27,7 +36,8 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
     It runs confined, but with the network; what it fetches stays in `repository`, which takes one
     writer at a time. It reads the user's settings.xml, so a proxy or mirror that stands there is
     used. What it downloads without the right checksum beside it is refused; by itself it would only
-    warn. Raises HostError without Maven or where it can't be confined, CommandError when it fails.
+    warn. Raises HostError without Maven or where it can't be confined, SourceError where no
+    repository has all that they need, CommandError when it fails otherwise.
     """
     maven = processes.find("mvn", todo=INSTALL_MAVEN, path=environment.get("PATH"))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +54,8 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
         try:
             processes.run(command, log=log, env=own, todo=MIRROR)
         except CommandError as error:
+            if lacking := missing(log.read_text(errors="replace")):
+                raise _cannot_work(coordinates, lacking, log) from error
             if match := UNREACHED.search("\n".join(error.tail)):
                 raise SourceError(f"no answer from {match[1] or match[2]}, says Maven: "
                                   f"{match[0]}", where=log, todo=MIRROR) from error
@@ -57,6 +69,30 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
     if odd:
         raise IntegrityError(f"Maven put something else than jars there: {', '.join(odd)}",
                              where=log, todo="look at what `nextflow.coordinates` brings")
+
+
+def missing(said: str) -> list[str]:
+    """Return the artifacts that no repository has, of what Maven wrote, as group:artifact:version.
+
+    There are none where a repository was out of reach: it may have them.
+    """
+    if _NOT_TRANSFERRED.search(said):
+        return []
+    named = [name for match in _LISTED.finditer(said) for name in match[1].split(", ")]
+    named += [match[1] or match[2] for match in _MISSING.finditer(said)]
+    parts = [name.split(":") for name in named]
+    return sorted({":".join([*part[:2], part[-1]]) for part in parts})
+
+
+def _cannot_work(coordinates: tuple[str, ...], lacking: list[str], log: Path) -> SourceError:
+    nextflow = [name for name in coordinates if name.startswith("io.nextflow:nextflow:")]
+    version = (nextflow or list(coordinates))[0].rpartition(":")[2]
+    return SourceError(
+        f"Nextflow {version} can't be had by these coordinates: Maven's repositories don't have "
+        f"{', '.join(lacking)}", where=log,
+        todo="take its official file instead: in the pipeline's config, put in the place of "
+             f"`nextflow.coordinates`\n    dist: {DIST.format(version)}\n  or a copy of that file "
+             "on this machine. Maven Central holds Nextflow up to 24.10 whole")
 
 
 def pom(coordinates: tuple[str, ...]) -> str:

@@ -76,6 +76,16 @@ def test_an_engine_of_somebody_elses_is_never_started(site: Site, url: str | Non
     assert plan(replace(site, engine=url)).engine is None
 
 
+@pytest.mark.parametrize(("url", "is_said"), [
+    ("unix:///run/nosuch/docker.sock", True), ("unix:///run/airlock-x/docker.sock", False),
+    ("tcp://10.0.0.1:2376", False), (None, False)])
+def test_a_socket_where_no_engine_answers_nor_will_is_said(site: Site, url: str | None,
+                                                           is_said: bool) -> None:
+    said = servers.foreign_engine(url, plan(replace(site, engine=url)))
+    assert bool(said) is is_said
+    assert not is_said or (str(url) in said[0] and "/run/airlock-" in said[0])
+
+
 @pytest.mark.parametrize(("url", "folder"), [
     ("build/store", Path("build/store")), ("/srv/store", Path("/srv/store")),
     ("file:///srv/my%20store", Path("/srv/my store")), ("s3://bucket/prefix", None)])

@@ -22,7 +22,6 @@ from tasks.core.net import urls
 from tasks.core.nextflow import runtimes, tested_lines
 from tasks.core.nextflow.pipeline_version import fitting
 from tasks.images.scan import scan
-from tasks.images.unnamed import without_image
 
 HANGS = re.compile(r"\S+?:\d+: (?P<process>\w+): (?P<why>.*)")
 """A fault of images:list."""
@@ -118,7 +117,7 @@ def _choose(code: Path, name: str, origin: Origin, config: Config, told: _Told) 
     return Chosen(
         title=title, origin=origin, profile=said.profile, runtime=runtime, configs=configs,
         why={key: why for key, _, why in told.choices}, open_params=said.open_params,
-        open_images=_images(code, said.profile, name, told))
+        open_images=_images(code, said, name, told))
 
 
 def _profile(said: Facts, told: _Told) -> None:
@@ -147,8 +146,10 @@ def _runtime(said: Facts, told: _Told) -> runtimes.Runtime:
     if not runtime.fits:
         told.to_decide.append(
             f"Nextflow: the pipeline asks for {asked}: {fitting((asked or '').lstrip('!'))}; no "
-            f"source of one is known here, so {runtime.version} stands there. Set "
-            "`nextflow.version`, and `coordinates` or `dist`, by hand")
+            f"source of one is known here, so {runtime.version} stands there, "
+            + ("which it refuses" if (asked or "").strip().startswith("!") else
+               "of which it only warns")
+            + ". Set `nextflow.version`, and `coordinates` or `dist`, by hand")
     if said.is_dsl1:
         told.to_decide.append(
             "its main script is in Nextflow's first language (DSL1), which no version after 22.10 "
@@ -168,10 +169,11 @@ def _configs(said: Facts, told: _Told) -> Origin | None:
     return None
 
 
-def _images(code: Path, profile: str, name: str, told: _Told) -> Mapping[str, str]:
+def _images(code: Path, said: Facts, name: str, told: _Told) -> Mapping[str, str]:
     """What images:list would say; the processes whose image is open, with the reason."""
+    profiles = said.profile.split(",")
     try:
-        result = scan(code, {}, profiles=profile.split(","), config=f"config/pipelines/{name}.yml")
+        result = scan(code, {}, profiles=profiles, config=f"config/pipelines/{name}.yml")
     except AirlockError as error:
         where = f" ({error.where})" if error.where not in (None, str(code)) else ""
         scripts = [path.name for path in sorted(code.glob("*.nf"))]
@@ -182,8 +184,8 @@ def _images(code: Path, profile: str, name: str, told: _Told) -> Mapping[str, st
                f"in {len({use.name for use in result.uses})} processes and aliases")
     waiting = {match["process"]: match["why"] for match in map(HANGS.fullmatch, result.faults)
                if match}
-    waiting |= dict.fromkeys(without_image(code, profile.split(","), result),
-                             "nothing names an image, so the host's own programs would run")
+    waiting |= {
+        without.name: f"no image, {without.why}" for without in result.without}
     for why in dict.fromkeys(waiting.values()):
         names = [process for process in waiting if waiting[process] == why]
         told.to_decide.append(f"{_several(names)}: {why}; give an image under `images:`")

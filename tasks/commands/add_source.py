@@ -47,8 +47,8 @@ def origin(text: str, revision: str | None) -> Origin:
         raise ConfigError("an archive must be named with its SHA-256", where=text,
                           todo="unpack it and name the folder; or write the config by hand, with "
                                "`sha256` beside `source` (docs/pipelines.md)")
-    if AT_GITHUB.fullmatch(text):
-        return Origin(source=GITHUB + text.removesuffix(".git"), revision=revision)
+    if AT_GITHUB.fullmatch(text.rstrip("/")):
+        return Origin(source=GITHUB + text.rstrip("/").removesuffix(".git"), revision=revision)
     raise ConfigError(f"{text!r} is no folder here, and no repository's address", where=USAGE,
                       todo=f"for nf-core's: doit add nf-core/{text}" if PIPELINE.fullmatch(text)
                       else "give a URL with its https://, or the path of a folder")
@@ -78,6 +78,9 @@ def _url(text: str) -> str:
         raise ConfigError("an archive must be named with its SHA-256", where=urls.redact(text),
                           todo="name the repository; or write the config by hand, with `sha256` "
                                "beside `source` (docs/pipelines.md)")
+    if parts.hostname in ("nf-co.re", "www.nf-co.re"):
+        raise ConfigError("this is a page about a pipeline of nf-core", where=urls.redact(text),
+                          todo=f"doit add nf-core/{path.split('/')[1]}")
     page = PAGE.search(path)
     if page and parts.scheme in ("https", "http"):
         raise ConfigError("this is a page of the repository", where=urls.redact(text),

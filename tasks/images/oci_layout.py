@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
+from tasks.core import disk, files
 from tasks.core.errors import AirlockError, IntegrityError
 from tasks.core.parallel import run_all
 from tasks.core.progress import Progress
@@ -122,6 +122,8 @@ class _Fetch:
         sizes: Counter[str] = Counter()
         for blob in wanted:
             sizes[str(home[blob.digest])] += blob.size
+        lacking = sum(blob.size for blob in wanted if not self.blobs.path(blob.digest).is_file())
+        disk.hold(self._spec.blobs, lacking, "the images that are fetched")
         with Progress(f"fetch {self._spec.pipeline}", sizes) as progress:
             self._progress = progress
             self.fetched = sum(run_all(lambda blob: self._blob(blob, home[blob.digest]), wanted))

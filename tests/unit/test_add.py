@@ -31,6 +31,7 @@ CONFIG = """
         custom_config_base = "${params.raw}/lab/configs/${params.custom_config_version}"
     }
     includeConfig "${params.custom_config_base}/nfcore_custom.config"
+    process { withName: SORT_FEW { container = 'lab/sort:1' } }
     profiles { docker { docker.enabled = true }
                test_full { params.input = 'all.csv' }
                test { params.input = 'https://example.org/few.csv' } }
@@ -41,8 +42,13 @@ MAIN = """
     process WEIGH { container 'quay.io/lab/weigh:1'; script: '' }
     process GUESS { container "${params.image}"; script: '' }
     process BARE { script: '' }
-    workflow { WEIGH(); GUESS(); BARE() }
+    process COUNT { exec: n = 1 }
+    include { SORT as SORT_FEW } from './sort'
+    workflow { WEIGH(); GUESS(); BARE(); COUNT(); SORT_FEW() }
 """
+
+
+BRIEF = "process A { container 'a/b:1'; script: '' }\nworkflow { A() }\n"
 
 
 def typed(*words: str, **variables: str) -> Typed:
@@ -56,7 +62,8 @@ def written(name: str) -> dict[str, Any]:
 
 def test_a_folder_s_configuration_is_whole_and_says_why(
         project: Path, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
-    code = pipeline({"main.nf": MAIN, "nextflow.config": CONFIG, "nextflow_schema.json": SCHEMA})
+    code = pipeline({"main.nf": MAIN, "nextflow.config": CONFIG, "nextflow_schema.json": SCHEMA,
+                     "sort.nf": "process SORT { script: '' }"})
     assert add(typed(str(code), name="weigh")) == 0
     assert written("weigh") == {
         "source": str(code), "profile": "test",
@@ -69,17 +76,19 @@ def test_a_folder_s_configuration_is_whole_and_says_why(
                  "the pipeline asks for !>=24.04.0"):
         assert line in text
     assert "input: VALUE" not in text
+    assert "COUNT: " not in text
+    assert "SORT: " not in text
     assert "outdir" not in text
     said = capsys.readouterr().out
     for part in ("wrote config/pipelines/weigh.yml", "params.scale", "params.base names "
-                 "s3://references", "GUESS: the image hangs on params.image", "BARE: nothing names",
+                 "s3://references", "GUESS: the image hangs on params.image", "BARE: no image, ",
                  "./doit pipeline=weigh images:list data:plan"):
         assert part in said
     assert load({"pipeline": "weigh"}).pipelines[0].profile == "test"
 
 
 def test_nothing_is_overwritten(project: Path, pipeline: Pipeline) -> None:
-    code = pipeline({"main.nf": MAIN})
+    code = pipeline({"main.nf": BRIEF})
     add(typed(str(code)))
     before = Path("config/pipelines/code.yml").read_bytes()
     with pytest.raises(ConfigError, match="already, and it is not overwritten") as caught:
@@ -95,7 +104,7 @@ def test_nothing_is_overwritten(project: Path, pipeline: Pipeline) -> None:
 
 def test_a_description_can_t_write_keys(project: Path, pipeline: Pipeline) -> None:
     evil = "x\\nimages: {A: evil/x:1}\\r\\u2028profile: evil"
-    code = pipeline({"main.nf": MAIN, "nextflow.config":
+    code = pipeline({"main.nf": BRIEF, "nextflow.config":
                      f"manifest.description = \"{evil}\"\nprofiles {{ test {{ a = 1 }} }}"})
     add(typed(str(code)))
     assert set(written("code")) == {"source", "profile", "nextflow", "data"}
@@ -109,7 +118,7 @@ def test_the_profile_with_small_data_is_taken(
         project: Path, pipeline: Pipeline, profiles: str, chosen: str | None,
         capsys: pytest.CaptureFixture[str]) -> None:
     blocks = "".join(f"  {name} {{ params.a = 1 }}\n" for name in profiles.split(",") if name)
-    code = pipeline({"main.nf": MAIN, "nextflow.config":
+    code = pipeline({"main.nf": BRIEF, "nextflow.config":
                      f"params.input = ''\nprofiles {{\n{blocks}}}\n"})
     add(typed(str(code)))
     assert written("code")["profile"] == (chosen or "standard")
@@ -134,7 +143,7 @@ def test_the_runtime_fits_the_code(condition: str, version: str) -> None:
 def test_a_wish_that_no_known_runtime_fits_is_said(
         project: Path, pipeline: Pipeline, condition: str,
         capsys: pytest.CaptureFixture[str]) -> None:
-    code = pipeline({"main.nf": MAIN, "nextflow.config":
+    code = pipeline({"main.nf": BRIEF, "nextflow.config":
                      f"manifest.nextflowVersion = '{condition}'"})
     add(typed(str(code)))
     said = capsys.readouterr().out
@@ -180,6 +189,7 @@ def test_without_a_release_it_is_the_default_branch(known: dict[str, str],
 @pytest.mark.parametrize(("text", "source"), [
     ("nf-core/demo", "https://github.com/nf-core/demo"),
     ("lab/weigh.git", "https://github.com/lab/weigh"),
+    ("nf-core/demo/", "https://github.com/nf-core/demo"),
     ("https://git.example.org/lab/weigh.git/", "https://git.example.org/lab/weigh.git"),
     ("https://git.example.org/lab/weigh?tab=readme#top", "https://git.example.org/lab/weigh"),
     ("git@git.example.org:lab/weigh.git", "git@git.example.org:lab/weigh.git"),
@@ -199,6 +209,7 @@ def test_sources_are_understood(project: Path, text: str, source: str) -> None:
     ("--upload-pack=evil", "no folder here"), ("https://example.org/x.tar.gz", "SHA-256"),
     ("https://github.com/nf-core/demo/tree/1.0.2",
      "doit add https://github.com/nf-core/demo revision=REVISION"),
+    ("https://nf-co.re/demo/1.0.2/docs", "to do: doit add nf-core/demo"),
     ("a\nb", "no source"), ("nf-core/demo/tree", "no folder here")])
 def test_sources_that_can_t_be_are_refused(project: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:

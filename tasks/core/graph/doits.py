@@ -132,8 +132,8 @@ SAYS = {
     "relock": "1: take what differs from the locks", "input": "a samplesheet of your own",
     "params": "a file of params of your own (role=prod)",
     "private": "1: carry files that look private",
-    "unproven": "why a release becomes the current one without validation and smoke run",
     "tool": "the tool that is expected (role=prod)",
+    "unproven": "REASON: let a release become the current one without its checks",
 }
 """What each variable says."""
 

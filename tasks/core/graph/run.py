@@ -41,6 +41,9 @@ class Run(Suggests, DoitRun):  # type: ignore[misc]
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         runner.use()
         _commit_each(self.dep_manager)
+        if self.sel_default_tasks:
+            for task in self.task_list:
+                task.setup_tasks += (task.meta or {}).get("in_all", ())
         try:
             state = Path(self.dep_manager.name)
             with alone(state.with_suffix(".lock")):

@@ -223,7 +223,7 @@ class Scan:
     def _settle(self, trials: Trials, param: str, key: str) -> tuple[Answer | None, str] | None:
         """What keeps a run from this member of a param's map; None where no place names it."""
         anchors = tuple((id(read.anchor), param) for read in trials.walk.reads.values()
-                        if read.key == key and (id(read.anchor), param) in trials.walk.ways)
+                        if read.key == key and (id(read.anchor), param) in trials.anywhere.ways)
         if not anchors:
             return None
         answer, todo, _ = trials.settle(Place(anchors=anchors, definition=None))

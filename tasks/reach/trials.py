@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tasks.core.source.groovy.values import Names, Unknown, unwrapped
@@ -19,6 +20,8 @@ from tasks.reach.findings import Answer
 
 MAX_TRIALS = 40
 """Bounds the walks, of which one takes up to a second."""
+MAX_VISITS = 100_000
+"""Bounds what all walks visit, where the code is such that one visits very much."""
 LOCAL = "/a/local/path"
 SHOWN: Mapping[Any, str] = {True: "true", False: "false", None: "null", LOCAL: "a local path"}
 
@@ -54,6 +57,12 @@ class Trials:
     types: Mapping[str, str]
     _walks: dict[tuple[str, Any], Walk] = field(default_factory=dict)
 
+    @cached_property
+    def anywhere(self) -> Walk:
+        """The walk that any params at all could lead to."""
+        return self.follow({name: values for name, values in self.names.items()
+                            if not name.startswith("params.")})
+
     def settle(self, place: Place) -> tuple[Answer | None, str, str | None]:
         """What keeps a run from a place, or else what to do; and the param that it hangs on."""
         ways = place.ways(self.walk)
@@ -63,8 +72,10 @@ class Trials:
         conditions += f" ({guards[-1].place})" if guards else ""
         only = asked[0] if len(asked) == 1 else None
         if not place.is_reached(self.walk):
+            nothing = ("nothing takes it by these params" if place.anchors and not place.definition
+                       else "nothing calls it")
             return Answer(by="code", what=(f"not run, since this does not hold: {conditions}"
-                                           if ways else "nothing calls it")), "", only
+                                           if ways else nothing)), "", only
         for name, value in _candidates(ways, self.names, self.types):
             walk = self._walked(name, value)
             if walk is not None and not place.is_reached(walk):
@@ -79,7 +90,8 @@ class Trials:
 
     def _walked(self, name: str, value: Any) -> Walk | None:
         key = (name, value)
-        if key not in self._walks and len(self._walks) < MAX_TRIALS:
+        most = min(MAX_TRIALS, MAX_VISITS // max(self.walk.visits, 1))
+        if key not in self._walks and len(self._walks) < most:
             self._walks[key] = self.follow({**self.names, f"params.{name}": frozenset([value])})
         return self._walks.get(key)
 

@@ -121,6 +121,11 @@ READERS = {
     "by a variable": "workflow {\n  sets = params.sets\n  if (!params.index) {\n"
                      "    one = sets.get(params.set, false)\n    file(one.get('index', false))\n"
                      "  }\n}\n",
+    "taken before": "workflow {\n  def one = params.sets[params.set]\n  if (params.index) {\n"
+                    "    one = null\n  }\n  if (!params.index) { file(one.get('index')) }\n}\n",
+    "null instead": "workflow {\n  if (params.index) {\n    one = null\n  } else {\n"
+                    "    one = params.sets[params.set]\n  }\n  SUB(one)\n}\nworkflow SUB {\n"
+                    "  take: one\n  main:\n  if (one) { file(one.index) }\n}\n",
     "handed down": "workflow SUB {\n  take:\n  one\n  main:\n  if (params.index) {\n    x = 1\n"
                    "  } else {\n    file(one.index)\n  }\n}\n"
                    "workflow {\n  def one = params.sets ? params.sets[params.set] : null\n"

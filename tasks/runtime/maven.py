@@ -92,7 +92,8 @@ def _cannot_work(coordinates: tuple[str, ...], lacking: list[str], log: Path) ->
         f"{', '.join(lacking)}", where=log,
         todo="take its official file instead: in the pipeline's config, put in the place of "
              f"`nextflow.coordinates`\n    dist: {DIST.format(version)}\n  or a copy of that file "
-             "on this machine. Maven Central holds Nextflow up to 24.10 whole")
+             "on this machine. The last line that Maven Central holds is 24.10, with nf-httpfs "
+             "24.10.0")
 
 
 def pom(coordinates: tuple[str, ...]) -> str:

@@ -249,6 +249,16 @@ def test_the_home_folder_is_asked_for_even_where_python_lies_in_it(
     assert homes(tmp_path / ".pyenv/versions/3.12") == [str(tmp_path / ".bashrc")]
 
 
+def test_a_failed_crossing_quotes_the_step_and_its_whole_cause() -> None:
+    cause = [f"    | line {number}" for number in range(30)]
+    said = ["+ ./doit role=prod pipeline=hello", "done  prod:fetch:hello",
+            "FAILED prod:run:hello: Nextflow ended with an error", *cause, "",
+            "FAILED, as shown above: prod:run:hello"]
+    told = cross.failed_step("\n".join(said))
+    assert told == [line for line in said[2:] if line]
+    assert cross.failed_step("+ sha256sum -c\nsha256sum: WARNING") == []
+
+
 def test_what_was_reached_is_an_error_that_names_it() -> None:
     probe = {"what": "the checkout", "target": "/project", "detail": "it is there", "image": None,
              "open_because": None}

@@ -129,6 +129,13 @@ def test_long_sections_and_lines_are_cut_where_they_say_least() -> None:
     assert max(map(len, shown)) <= failures.MAX_LENGTH + 1
 
 
+def test_a_progress_bar_ends_no_section() -> None:
+    bar = "\r".join(f"{part} %" for part in range(1000))
+    told = cause(TASK.replace(".command.sh: line 2", f"{bar}\x0b\r\n      .command.sh: line 2"))
+    assert "  999 %" in told
+    assert told[-5:] == cause(TASK)[-5:]
+
+
 def test_many_errors_are_counted() -> None:
     shown = cause("\n".join(f"Error a.nf:{number}:1: odd" for number in range(100)))
     assert len(shown) == failures.MAX_LINES + 1

@@ -35,7 +35,12 @@ _ERROR = re.compile(rf"ERROR ~ |{_PLACED.pattern}|Error executing process")
 
 def quoted(output: bytes) -> list[str]:
     """Return the lines of the cause in what Nextflow wrote."""
-    return cause(output.decode(errors="replace").splitlines())
+    return cause(lines_of(output.decode(errors="replace")))
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of what was printed. A carriage return ends none: progress bars hold it."""
+    return text.split("\n")
 
 
 def cause(lines: Iterable[str]) -> list[str]:
@@ -75,8 +80,10 @@ def last(lines: Iterable[str]) -> str:
 
 
 def _plain(line: str) -> str:
-    """A line as a terminal ends up showing it, bounded."""
-    text = _ESCAPES.sub("", line.rstrip()).rpartition("\r")[2].rstrip()
+    """A line as a terminal ends up showing it, bounded; what stands in a section stays indented."""
+    text = _ESCAPES.sub("", line.rstrip())
+    shown = text.rpartition("\r")[2].rstrip()
+    text = f"  {shown.lstrip()}" if shown != text and text.startswith("  ") else shown
     return text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}…"
 
 

@@ -234,4 +234,4 @@ def _run_in(within: Confinement, launch: Launch, command: Sequence[str], *, log:
 def _said(*logs: Path) -> list[str]:
     """The lines of what Nextflow wrote, as far as it did."""
     return [line for log in logs if log.is_file()
-            for line in log.read_text(errors="replace").splitlines()]
+            for line in failures.lines_of(log.read_bytes().decode(errors="replace"))]

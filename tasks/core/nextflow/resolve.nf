@@ -22,6 +22,8 @@ def plain(value, int depth = 0) {
         def texts = value.getStrings().toList()
         return [texts, parts + ['']].transpose().flatten().join('')
     }
+    if (value instanceof nextflow.util.MemoryUnit || value instanceof nextflow.util.Duration)
+        return value  // a map of its units
     if (depth > 60)
         throw new IllegalStateException('a value in it is nested too deeply to be kept')
     if (value instanceof Map)

@@ -33,7 +33,7 @@ def tell(left: Sequence[Left], step: str) -> str:
     texts = [*dict.fromkeys(urls.redact(one.text) for one in left)]
     more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
     logger.warning("%s  left as they are: %s%s", step, ", ".join(texts[:SHOWN]), more)
-    return f"\n{len(left)} left as they are:\n{lines(left)}"
+    return f"\n{len(left)} not carried:\n{lines(left)}"
 
 
 def lines(left: Sequence[Left]) -> str:

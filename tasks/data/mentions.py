@@ -192,14 +192,14 @@ def makes_sheet(reading: Reading) -> bool:
 def _is_data(named: Named) -> bool:
     if named.path or named.folder:
         return True
-    return not LINK_KEYS.fullmatch(named.column) and _is_of_file(named.key)
+    return not LINK_KEYS.fullmatch(named.column) and is_of_file(named.key)
 
 
 def _is_for_people(url: str, column: str) -> bool:
-    return bool(LINK_KEYS.fullmatch(column)) and not _is_of_file(url)
+    return bool(LINK_KEYS.fullmatch(column)) and not is_of_file(url)
 
 
-def _is_of_file(url: str) -> bool:
+def is_of_file(url: str) -> bool:
     """Whether a URL's own name is one of a file; only on the web are most of them of pages."""
     if not url.lower().startswith(("http://", "https://")):
         return True

@@ -156,11 +156,15 @@ def _surveyed(selection: Selection, source: Source) -> Iterator[Surveyed]:
             every=frozenset({*selection.given, *reference_files.others}), known=known,
             plan=stage.weigh(wanted, collected, cache, sizes),
             absent=reference_files.absent,
-            left=[*chosen.left, *_nulled(chosen, carried_trees), *collected.left])
+            left=[*chosen.left, *_nulled(chosen, reference_files, carried_trees), *collected.left])
 
 
-def _nulled(chosen: params.Chosen, carried: Mapping[str, Tree]) -> Iterator[Left]:
-    """The folders that params name, of which nothing is carried."""
+def _nulled(chosen: params.Chosen, reference_files: references.References,
+            carried: Mapping[str, Tree]) -> Iterator[Left]:
+    """The folders that params name, of which nothing is carried, and what hangs on attributes."""
+    if reference_files.absent:
+        yield Left(place="params of the genome's attributes", why="not among references.attributes,"
+                   " so null offline", text=", ".join(sorted(reference_files.absent)))
     for name, url in chosen.folders.items():
         if name not in carried:
             yield Left(place=f"params.{name}", text=url, why="a folder, null offline; data.folders "

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tasks.core.net import urls
 from tasks.core.source import custom_configs
 from tasks.core.source.params_schema import properties
 from tasks.data.left import Left
-from tasks.data.mentions import may_be_sheet
+from tasks.data.mentions import LINK_KEYS, is_of_file, is_of_paths, may_be_sheet
 
 PATH_FORMATS = ("file-path", "path", "file-path-pattern")
 FOLDER_FORMAT = "directory-path"
@@ -68,7 +68,8 @@ def choose(resolved: Mapping[str, Any], project: Path, given: Mapping[str, Any] 
 
     What these name on this machine below `folders` is data as well.
     """
-    sorting = _Sorting(project, given or {}, folders)
+    sorting = _Sorting(project, given or {}, folders, frozenset(
+        value for value in resolved.values() if isinstance(value, str) and value))
     for name, value in resolved.items():
         sorting.add(name, value.strip() if isinstance(value, str) else value)
     set_apart = {*sorting.sources, *sorting.folders, *sorting.none, *sorting.several}
@@ -81,8 +82,9 @@ def choose(resolved: Mapping[str, Any], project: Path, given: Mapping[str, Any] 
 
 
 class _Sorting:
-    def __init__(self, project: Path, given: Mapping[str, Any], folders: Sequence[Path]) -> None:
-        self.project, self.given = project, given
+    def __init__(self, project: Path, given: Mapping[str, Any], folders: Sequence[Path],
+                 texts: Collection[str]) -> None:
+        self.project, self.given, self._texts = project, given, texts
         self._allowed = [folder.resolve() for folder in folders]
         self._formats = _formats(project)
         self.sources: dict[str, str | Path] = {}
@@ -120,10 +122,10 @@ class _Sorting:
         elif name in self.given and url.endswith("/"):
             self._leave(name, url, "HTTP can't list a folder")
 
-    def _add_several(self, name: str, value: Any) -> None:
-        """Data are those addresses among several that would be data alone."""
-        kinds = {url: self._kind(name, url) for text in _texts(value)
-                 for url in cells.parts(text)[::2] if urls.is_url(url)}
+    def _add_several(self, name: str, value: Any, within: Any = None) -> None:
+        """Data are those addresses among several, or `within` a part, that would be data alone."""
+        kinds = {url: self._member_kind(name, url, key)
+                 for url, key in _addresses(value if within is None else within)}
         if "file" in kinds.values():
             self.several[name] = Joined(value=value, data=tuple(
                 url for url, kind in kinds.items() if kind == "file"))
@@ -134,16 +136,20 @@ class _Sorting:
             self.none[name] = " ".join(kinds)
 
     def _add_members(self, name: str, value: Any) -> None:
-        """A list or a mapping; of a mapping of mappings the code chooses some, nobody knows which.
+        """A list or a mapping; of a mapping of mappings the code chooses, as another param says.
         """
-        count = sum(urls.is_url(part) for text in _texts(value) for part in cells.parts(text)[::2])
+        found = list(_addresses(value))
         is_deep = isinstance(value, Mapping) and any(
             isinstance(member, Mapping) for member in value.values())
-        if count and is_deep and name not in self.given:
-            self._leave(name, next(_texts(value)), f"a catalogue with {count} addresses, of which "
-                        "the code chooses: give the param that takes one its address")
-        elif count:
+        if not found or not is_deep or name in self.given:
             self._add_several(name, value)
+            return
+        chosen = [member for key, member in value.items() if key in self._texts]
+        if chosen:
+            self._add_several(name, value, within=chosen)
+        else:
+            self._leave(name, found[0][0], f"the first of a catalogue of {len(found)} addresses, "
+                        "of which no param chooses: give the param that takes one its address")
 
     def _add_path(self, name: str, value: str) -> None:
         """A path of this machine: data where our configuration gives it and the site allows it."""
@@ -194,6 +200,14 @@ class _Sorting:
         # Nextflow opens other schemes where a text becomes a path, and asks for a plugin to do so.
         return "link" if _WEB.match(url) else "folder"
 
+    def _member_kind(self, name: str, url: str, key: str) -> str:
+        """What one of several addresses is, by the key that it stands under, too."""
+        kind = self._kind(name, url)
+        if not key or kind == "none" or not _WEB.match(url):
+            return kind
+        is_file = is_of_paths(key) or (is_of_file(url) and not LINK_KEYS.fullmatch(key))
+        return "file" if is_file else "link"
+
     def _leave(self, name: str, text: str, why: str) -> None:
         self.left.append(Left(place=f"params.{name}", text=text, why=why))
 
@@ -218,12 +232,16 @@ def of_project(value: str, project: Path) -> Path | None:
     return place if inside else None
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | Mapping):
-        for member in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(member)
+def _addresses(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """The addresses in a text, list or mapping, with their keys, but for those in sentences."""
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            yield from _addresses(member, str(name))
+    elif isinstance(value, list):
+        for member in value:
+            yield from _addresses(member, key)
+    elif isinstance(value, str) and not cells.is_prose(value):
+        yield from ((part, key) for part in cells.parts(value)[::2] if urls.is_url(part))
 
 
 def _samplesheet(sources: Mapping[str, str | Path]) -> str | None:

@@ -15,6 +15,8 @@ from tasks.core.inputs import staged_data
 from tasks.data.mirror import mirror
 from tasks.data.own_samplesheet import OwnSpec, mirror_own
 from tasks.data.sources import Reach
+from tasks.reach.findings import Answer
+from tasks.reach.staged import Staged
 from tests.kit.data import PUBLIC, data_spec
 from tests.kit.web import Web
 
@@ -52,7 +54,7 @@ def test_folders_that_a_sheet_names_are_carried_whole(tmp_path: Path, web: Web) 
     own.sheet.write_text("sample,fastq_dir\n" + "".join(
         f's{number},"{cell}"\n' for number, cell in enumerate(cells, 1)))
     said = mirror_own(own)
-    assert "left as they are" not in said
+    assert "not carried" not in said
     sheet = Path(offline(tmp_path, own.folder / "data.manifest.json")["input"])
     rows = dict(line.split(",", 1) for line in sheet.read_text().splitlines()[1:])
     places = [rows[f"s{number}"].strip('"') for number in range(1, 9)]
@@ -63,6 +65,28 @@ def test_folders_that_a_sheet_names_are_carried_whole(tmp_path: Path, web: Web) 
     assert sorted(path.name for path in Path(places[5]).parent.iterdir()) == ["x_1.fq", "x_2.fq"]
     assert sorted(path.name for path in Path(places[6]).parent.glob("*_1.fq")) == ["x_1.fq",
                                                                                   "y_1.fq"]
+
+
+def test_folders_of_buckets_and_of_mapped_addresses(tmp_path: Path, web: Web) -> None:
+    """A prefix with and without a slash, a pattern, and a web folder that the site maps."""
+    for name in ("run1/a_1.fq", "run1/L1/a_2.fq", "run1/b_1.fq", "index.1.bt2", "index.2.bt2"):
+        files.write_text(tmp_path / "runs" / name, name)
+    there = f"{(tmp_path / 'runs').as_uri()}/"
+    own = own_spec(tmp_path, web, reach=Reach(prefixes={"s3://runs/": there, PUBLIC: there}))
+    cells = ["s3://runs/run1", "s3://runs//run1/", "s3://runs/run1/*_1.fq", f"{PUBLIC}run1/",
+             "s3://runs/index"]
+    own.sheet.write_text("sample,reads\n" + "".join(f"s,{cell}\n" for cell in cells))
+    assert "not carried" not in mirror_own(own)
+    places = [line.split(",")[1] for line in Path(offline(
+        tmp_path, own.folder / "data.manifest.json")["input"]).read_text().splitlines()[1:]]
+    whole = {name: f"run1/{name}" for name in ("a_1.fq", "L1/a_2.fq", "b_1.fq")}
+    for place in (places[0], places[1], places[3]):
+        assert below(place) == whole
+        assert Path(place).name == "run1"
+    assert [path.name for path in sorted(Path(places[2]).parent.glob("*_1.fq"))] == ["a_1.fq",
+                                                                                   "b_1.fq"]
+    assert [path.name for path in sorted(Path(places[4]).parent.glob("index.*"))] == [
+        "index.1.bt2", "index.2.bt2"]
 
 
 def test_what_is_not_carried_is_told_by_row_and_column(tmp_path: Path, web: Web) -> None:
@@ -92,7 +116,7 @@ def test_what_is_not_carried_is_told_by_row_and_column(tmp_path: Path, web: Web)
                  f"row 6, column note: {PUBLIC}x.fq: it stands amid a sentence"):
         assert told in said
     assert "N/A" not in said
-    assert "7 left as they are" in said
+    assert "7 not carried:\n" in said
 
 
 def test_a_sheet_of_which_nothing_can_be_carried_ends_in_an_error(tmp_path: Path,
@@ -188,6 +212,8 @@ def test_several_addresses_in_one_param(tmp_path: Path, web: Web, params: dict[s
     assert mirror(data_spec(tmp_path, web)) == "3 files, 6 B"  # the index also beside its file
     manifest = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")
     assert manifest["params"]["pair"]["kind"] == "several"
+    answer = Staged(params=manifest["params"], plugins={}, toggles={}).param("pair")
+    assert answer == Answer(by="data", what="the files that it names are carried")
     local = json.dumps(offline(tmp_path, tmp_path / "data.manifest.json")["pair"])
     for path, text in ((f"{tmp_path}/laid/{file['path']}", file["url"])
                        for file in sorted(manifest["files"], key=lambda file: -len(file["url"]))):
@@ -202,9 +228,23 @@ def test_a_catalogue_of_addresses_is_told_and_not_carried(
                "cache": "s3://caches/vep/", "note": f"see {PUBLIC}a.html for more about it"}
     said = mirror(data_spec(tmp_path, web))
     assert "params.sets: " in said
-    assert "a catalogue with 2 addresses" in said
+    assert "the first of a catalogue of 2 addresses" in said
     assert "params.cache: s3://caches/vep/: a folder, null offline" in said
     assert "note" not in said
+
+
+def test_of_a_catalogue_that_is_carried_which_another_param_chooses(
+        tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
+    params |= {"set": "small", "sets": {
+        "small": {"db": [f"{PUBLIC}s.tar", f"{PUBLIC}t.tar"],
+                  "cite": "Somebody and others, a paper, https://doi.example.org/x.1"},
+        "big": {"db": f"{PUBLIC}b.tar"}}}
+    web.files = {"/s.tar": b"s", "/t.tar": b"t"}
+    assert mirror(data_spec(tmp_path, web)) == "2 files, 2 B"
+    sets = offline(tmp_path, tmp_path / "data.manifest.json")["sets"]
+    assert [Path(path).read_bytes() for path in sets["small"]["db"]] == [b"s", b"t"]
+    assert sets["small"]["cite"].endswith("https://doi.example.org/x.1")
+    assert sets["big"] == {"db": f"{PUBLIC}b.tar"}
 
 
 def test_folders_of_this_machine_that_our_config_gives(
@@ -252,7 +292,7 @@ def test_addresses_for_people_are_left_and_told(tmp_path: Path, web: Web) -> Non
     own.sheet.write_text(f"sample,reads,homepage,url\na,{PUBLIC}a.fq,{PUBLIC}x/,{PUBLIC}b.fq\n"
                          f"b,,{PUBLIC}y/index.html,\n")
     said = mirror_own(own)
-    assert said.startswith("2 files, 2 B\n2 left as they are:\n")
+    assert said.startswith("2 files, 2 B\n2 not carried:\n")
     assert f"row 2, column homepage: {PUBLIC}y/index.html: by its column it is for people" in said
 
 

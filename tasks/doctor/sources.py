@@ -35,7 +35,7 @@ def nextflow(pipeline: Pipeline, built: Path, mapped: Mapping[str, str]) -> Iter
     place = urls.mapped(dist, mapped)
     if urls.is_url(place) and not place.startswith("file:"):
         yield _answers("nextflow", f"{name}: its -dist", place,
-                       "nextflow.dist of the pipeline's config")
+                       "nextflow.dist of the pipeline's config", absent=FAIL)
         return
     path = Path(place.removeprefix("file://")).expanduser()
     there = path.is_file()
@@ -61,7 +61,7 @@ def _maven(name: str) -> Iterator[Finding]:
         yield Finding(check="nextflow", status=WARN,
                       text=f"{name}: Maven reads no HTTPS_PROXY, and {SETTINGS} names no proxy",
                       cure=f"name the proxy, or a mirror of Maven Central, in {SETTINGS}")
-    cure = f"or name a mirror of it in {SETTINGS}"
+    cure = f"; or name a mirror of it in {SETTINGS}"
     yield _answers("nextflow", f"{name}: Maven Central", MAVEN, f"the way to {MAVEN}", cure)
 
 
@@ -74,7 +74,8 @@ def plugins(at: PluginsAt, starts: str | None) -> Iterator[Finding]:
                       "correct plugins.index", text=f"{place}{'' if there else ' is missing'}")
         return
     yield _answers("plugins", "the index" if at.index else "the registry", place,
-                   "plugins.index" if at.index else "plugins.registry", starts=starts)
+                   "plugins.index" if at.index else "plugins.registry", starts=starts,
+                   absent=FAIL if at.index else None)
 
 
 def code(pipeline: Pipeline, mapped: Mapping[str, str]) -> Iterator[Finding]:
@@ -88,21 +89,28 @@ def code(pipeline: Pipeline, mapped: Mapping[str, str]) -> Iterator[Finding]:
                                               f"{pipeline.name}.yml")
     elif source.startswith(("http://", "https://")):
         yield _answers("code", pipeline.name, urls.without_login(source)[0],
-                       f"`source` in config/pipelines/{pipeline.name}.yml")
+                       f"`source` in config/pipelines/{pipeline.name}.yml", absent=WARN,
+                       cure=", or, where it is private, set AIRLOCK_GIT_TOKEN")
 
 
 def _answers(check: str, what: str, url: str, setting: str, cure: str = "",
-             starts: str | None = None) -> Finding:
-    """Whether anything answers: of its status only that it is no fault of the server's."""
+             starts: str | None = None, absent: str | None = None) -> Finding:
+    """Whether the host answers, without a fault of its own.
+
+    `absent` is the status of the line where this very file isn't there; None where the address is
+    only the beginning of others.
+    """
     at = Address(url=url, setting=setting, trust=SYSTEM_CAS, starts=starts)
     try:
         answer = reach.ask(at)
     except AirlockError as error:
-        return failed(check, AirlockError(f"{what}: {error.what}", todo="; ".join(
-            filter(None, [error.todo, cure]))))
+        return failed(check, AirlockError(f"{what}: {error.what}", todo=f"{error.todo}{cure}"))
     if answer.status >= 500:
         return Finding(check=check, status=WARN, text=f"{what}: {at.place} says {answer.status}",
                        cure="try again later, or map it to a mirror in hosts.urls")
+    if absent and answer.status >= 400:
+        return Finding(check=check, status=absent, text=f"{what}: {at.place} says {answer.status}",
+                       cure=f"correct {setting}{cure}")
     return Finding(check=check, status=OK, text=f"{what}: {at.place} answers")
 
 

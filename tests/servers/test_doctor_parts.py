@@ -282,6 +282,23 @@ def test_sources_that_are_missing_are_told(own: OwnSite, tmp_path: Path) -> None
     assert {"plugins", "code"} <= own.look().failing()
 
 
+def test_a_place_that_answers_without_what_is_looked_for_is_told(own: OwnSite, web: Web) -> None:
+    """An index must be there itself; of a registry of plugins only what is below it is asked."""
+    own.change("plugins", {"index": f"{web.url}/plugins.json"})
+    assert "says 404" in own.look().one("plugins")["text"]
+    assert own.look().one("plugins")["cure"] == "correct plugins.index"
+    web.files["/plugins.json"] = b"[]"
+    assert own.look().one("plugins")["status"] == "ok"
+    own.change("plugins", {"registry": web.url})
+    assert own.look().one("plugins")["status"] == "ok"
+    pipeline = Path("config/pipelines/hello.yml")
+    pipeline.write_text(pipeline.read_text().replace("source: examples/hello",
+                                                     f"source: {web.url}/hello\nrevision: main"))
+    line = own.look().one("code")
+    assert line["status"] == "warn"
+    assert "AIRLOCK_GIT_TOKEN" in line["cure"]
+
+
 def test_all_registries_of_a_site_are_looked_at(own: OwnSite, tmp_path: Path) -> None:
     certificates(tmp_path / "unused")
     own.change("registry.repositories", {"docker.io": "127.0.0.1:1/hub", "quay.io": "127.0.0.1:1"})

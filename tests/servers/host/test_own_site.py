@@ -55,9 +55,14 @@ class Own:
         return self.project.root / "build/local/sandbox"
 
     @property
+    def home(self) -> Path:
+        """The user's, beside the project: no secret goes into that."""
+        return self.project.root.with_name(f"{self.project.root.name}-home")
+
+    @property
     def environment(self) -> dict[str, str]:
         none = str(self.project.root / "none")
-        return {**CREDENTIALS, "HOME": str(self.project.root / "home"), "AWS_CONFIG_FILE": none,
+        return {**CREDENTIALS, "HOME": str(self.home), "AWS_CONFIG_FILE": none,
                 "AWS_SHARED_CREDENTIALS_FILE": none}
 
     def type(self, line: str) -> str:
@@ -138,7 +143,7 @@ def by_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
     project = copy(tmp_path_factory.mktemp("own-site"), number=31)
     store = project.root / "build/local/store"
     try:
-        project.doit("sandbox:up")
+        project.doit("sandbox:up", "sandbox:plugin")
         yield Own(project=project, at=StoreAt(url=str(store)),
                   answers=own_answers(project, str(store), "/srv/airlock/store"))
     finally:
@@ -157,7 +162,7 @@ def by_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
     project.write_site(raw)
     with ExitStack() as stack:
         stack.callback(project.doit, "sandbox:down", check=False)
-        project.doit("sandbox:up")
+        project.doit("sandbox:up", "sandbox:plugin")
         served = stack.enter_context(buckets.gateway(
             tmp_path_factory.mktemp("s3"), host=raw["registry"]["host"], port=PORT))
         (served.root / "carried").mkdir()
@@ -256,4 +261,4 @@ def test_no_secret_stands_in_the_repository(by_folder: Own) -> None:
     held = [path for place in ("config", "build/acme/trust") for path in (root / place).rglob("*")
             if path.is_file() and password.encode() in path.read_bytes()]
     assert held == []
-    assert os.stat(root / "home/.ssh/airlock").st_mode & 0o777 == 0o600  # noqa: PTH116
+    assert os.stat(by_folder.home / ".ssh/airlock").st_mode & 0o777 == 0o600  # noqa: PTH116

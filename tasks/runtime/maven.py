@@ -9,6 +9,7 @@ from pathlib import Path
 from tasks.core import files, processes
 from tasks.core.errors import CommandError, IntegrityError, SourceError
 from tasks.core.nextflow import isolation
+from tasks.core.nextflow.runtimes import DIST
 from tasks.runtime import confinement
 
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
@@ -18,8 +19,6 @@ UNREACHED = re.compile(r"Unknown host ([^\s:]+)|Connect to (\S+) [^\n]*?(?:refus
                        r"timed out|No route to host)", re.IGNORECASE)
 """How Maven's transports say that there is no way to a host."""
 INSTALL_MAVEN = "install Maven (on Debian: apt-get install maven)"
-DIST = "https://github.com/nextflow-io/nextflow/releases/download/v{0}/nextflow-{0}-dist"
-"""Where Nextflow's releases lie, launcher and jar in one file."""
 
 _LISTED = re.compile(r"artifacts could not be resolved: (.+?): (?:Could not find artifact|"
                      r"Failure to find|\S+ was not found in) ")

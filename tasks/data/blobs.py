@@ -186,7 +186,6 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
                 part.unlink()
                 note.unlink(missing_ok=True)
             raise
-        stream.flush()
         _refuse_page(stream, reached, part, note)
         target = cache.folder / body.digest.hexdigest() / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -211,6 +210,7 @@ def _file_name(url: str) -> str:
 
 def _refuse_page(stream: IO[bytes], reached: str, *kept: Path) -> None:
     """SourceError for a web page instead of the file, of which nothing is `kept`."""
+    stream.flush()
     stream.seek(0)
     if page := web_page.instead_of(reached, stream.read(web_page.LOOKED_AT)):
         for path in kept:

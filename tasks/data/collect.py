@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from tasks.data.left import Left
 from tasks.data.local_files import Finder, Several
 from tasks.data.mentions import Named, Reading, key_of
 from tasks.data.trees import Tree
+
+logger = logging.getLogger(__name__)
 
 MAX_DEPTH = 5
 """How many sheets may stand in each other; a public one has two."""
@@ -145,6 +148,9 @@ def _next(level: list[Named], collected: Collected, cache: Cache, finder: Finder
 
 def _keep(reading: Reading, named: Named, path: Path, collected: Collected) -> None:
     key, sheet = named.key, reading.sheet
+    if sheet.encoding != "utf-8":
+        logger.warning("%s is %s, which Nextflow takes for UTF-8: it stays so; where the run can't "
+                       "read it, save it as CSV (UTF-8)", sheet.name, sheet.encoding.upper())
     collected.sheets[key] = sheet
     collected.left += reading.left
     collected.origins[key] = named.place, path
@@ -181,9 +187,9 @@ def _want_tree(named: Named, collected: Collected, cache: Cache) -> None:
         _leave(named, "HTTP can't list a folder, nor what fits a pattern; name the files one by "
                       "one, or map the address to a folder or bucket in hosts.urls", collected)
         return
-    tree, collected.patterns[named.key] = trees.of_url(
-        named.key, _label(named), urls.redact(named.place), keeps_name=not named.label)
-    collected.trees.setdefault(named.key, tree)
+    if named.key not in collected.trees:
+        collected.trees[named.key], collected.patterns[named.key] = trees.of_url(
+            named.key, _label(named), urls.redact(named.place), keeps_name=not named.label)
 
 
 def _want_folder(named: Named, folder: Several, finder: Finder, collected: Collected) -> None:

@@ -25,6 +25,9 @@ LINK_ENDINGS = ("_url", "_base", "_base_path", "_contact")
 LIMITS = ("max_cpus", "max_memory", "max_time")
 REFERENCES = "genomes"
 """The map of references, which has rules of its own."""
+NOT_CARRIED = ("a path that is not carried: it must be there on the offline host, or be given in "
+               "`params` and lie below hosts.folders")
+_SEPARATOR = re.compile(r"([;,\s]+)")
 _CALLS_OUT = re.compile(r"hook|email", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^@\s/]+@[^@\s/]+\Z")
 _WEB = re.compile(r"https?://", re.IGNORECASE)
@@ -94,6 +97,14 @@ class _Sorting:
         self.left: list[Left] = []
 
     def add(self, name: str, value: Any) -> None:
+        if name in self.given and not isinstance(value, str):
+            value = self._addressed(name, value)
+        elif name in self.given and all(
+                path.startswith("/") for path in _SEPARATOR.split(value)[::2]):
+            parts = _SEPARATOR.split(value)
+            value = value if len(parts) == 1 else "".join(
+                part if number % 2 else self._addressed(name, part)
+                for number, part in enumerate(parts))
         if isinstance(value, list | Mapping):
             if name != REFERENCES:
                 self._add_members(name, value)
@@ -160,10 +171,22 @@ class _Sorting:
             return
         url = self._own(value) if name in self.given else None
         if url is None:
-            self._leave(name, value, "a path that is not carried: it must be there on the offline "
-                        "host, or be given in `params` and lie below hosts.folders")
+            self._leave(name, value, NOT_CARRIED)
         else:
             self.sources[name] = url
+
+    def _addressed(self, name: str, value: Any) -> Any:
+        """A value with the absolute paths in it as addresses, where they may be carried."""
+        if isinstance(value, Mapping):
+            return {key: self._addressed(name, member) for key, member in value.items()}
+        if isinstance(value, list):
+            return [self._addressed(name, member) for member in value]
+        if not isinstance(value, str) or not value.startswith("/") or _WRITTEN.search(name):
+            return value
+        url = self._own(value)
+        if url is None:
+            self._leave(name, value, NOT_CARRIED)
+        return url or value
 
     def _own(self, value: str) -> str | None:
         """The address of a file, folder or pattern below the site's folders, if it is there."""

@@ -58,11 +58,19 @@ def choose(params: Mapping[str, Any], wish: Wish | None, project: Path) -> Refer
     _refuse_unknown(wanted, attributes, str(name))
     carried = _sorted({key: attributes[key] for key in wanted if urls.is_url(attributes[key])},
                       used, params, str(name))
-    absent = {use.param: attributes[use.attribute] for use in used
-              if use.param and use.attribute not in wanted and params.get("genome") == name
-              and urls.is_url(attributes.get(use.attribute, ""))
-              and params.get(use.param) in (None, "", False)}
-    return dataclasses.replace(carried, absent=absent)
+    return dataclasses.replace(carried, absent=_absent(
+        genomes, wanted if params.get("genome") == name else (), used, params))
+
+
+def _absent(genomes: Mapping[str, Any], wanted: Sequence[str], used: Sequence[Use],
+            params: Mapping[str, Any]) -> dict[str, str]:
+    """The params that the code gives an attribute of the chosen genome that isn't `wanted`."""
+    attributes = genomes.get(str(params.get("genome")), {})
+    return {use.param: attributes[use.attribute] for use in used
+            if use.param and use.attribute not in wanted
+            and isinstance(attributes.get(use.attribute), str)
+            and urls.is_url(attributes[use.attribute])
+            and params.get(use.param) in (None, "", False)}
 
 
 def _in_use(attributes: Mapping[str, str], used: Sequence[Use],

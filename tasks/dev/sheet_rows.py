@@ -52,10 +52,12 @@ def _rows(text: str, delimiter: str, name: str, *, has_header: bool) -> list[Any
     lines = [[tables.value(cell).strip() for cell in record[::2]]
              for record in tables.records(text, delimiter, name, lenient=True)
              if any(cell.strip() for cell in record[::2])]
+    if has_header and not lines:
+        raise SourceError("Missing 'header' in CSV file", where=name)
     if not has_header:
         return [_plain(line[0]) if len(line) == 1 else [_plain(cell) for cell in line]
                 for line in lines]
-    header, *rows = lines or [[]]
+    header, *rows = lines
     return [{column: value for column, cell in zip(header, row, strict=False)
              if column and (value := _plain(cell)) is not None} for row in rows]
 

@@ -170,7 +170,8 @@ TABLES = {
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_each_address_is_carried_and_all_else_stays_as_it_is_written(
-        tmp_path: Path, web: Web, name: str, encoding: str) -> None:
+        tmp_path: Path, web: Web, name: str, encoding: str, caplog: pytest.LogCaptureFixture
+        ) -> None:
     web.files = {"/1.fq.gz": b"1", "/2.fq.gz": b"2"}
     own = own_spec(tmp_path, web, f"home/{name}")
     text = TABLES[name].replace("@", PUBLIC)
@@ -178,6 +179,7 @@ def test_each_address_is_carried_and_all_else_stays_as_it_is_written(
     assert mirror_own(own).startswith("2 files, 2 B\n")
     rendered = Path(offline(tmp_path, own.folder / "data.manifest.json")["input"])
     assert rendered.suffix == own.sheet.suffix
+    assert ("is UTF-16" in caplog.text) == (encoding == "utf-16")
     written = rendered.read_bytes().decode(encoding)
     listed = json.loads((own.folder / "data.manifest.json").read_text())["files"]
     for file in listed:
@@ -252,11 +254,20 @@ def test_folders_of_this_machine_that_our_config_gives(
     for name in ("ref/db/a.txt", "ref/db/b/c.txt", "ref/g.fa", "ref/r_1.fq", "ref/r_2.fq"):
         files.write_text(tmp_path / name, name)
     given = {"db": f"{tmp_path}/ref/db", "fasta": f"{tmp_path}/ref/g.fa", "gone": "/not/there.fa",
-             "reads": f"{tmp_path}/ref/r_{{1,2}}.fq", "more": f"file://{tmp_path}/ref/db/b"}
+             "reads": f"{tmp_path}/ref/r_{{1,2}}.fq", "more": f"file://{tmp_path}/ref/db/b",
+             "pair": f"{tmp_path}/ref/g.fa;{tmp_path}/ref/db/a.txt",
+             "list": [f"{tmp_path}/ref/g.fa", "/not/listed.fa", {"db": f"{tmp_path}/ref/db"}]}
     params |= given
     said = mirror(data_spec(tmp_path, web, given=given, reach=Reach(folders=(tmp_path / "ref",))))
     assert "params.gone: /not/there.fa: a path that is not carried" in said
+    assert "params.list: /not/listed.fa: a path that is not carried" in said
     rendered = offline(tmp_path, tmp_path / "data.manifest.json")
+    assert [Path(path).read_text() for path in rendered["pair"].split(";")] == ["ref/g.fa",
+                                                                               "ref/db/a.txt"]
+    assert Path(rendered["list"][0]).read_text() == "ref/g.fa"
+    assert rendered["list"][1] == "/not/listed.fa"
+    assert below(rendered["list"][2]["db"]) == {"a.txt": "ref/db/a.txt",
+                                                "b/c.txt": "ref/db/b/c.txt"}
     assert below(rendered["db"]) == {"a.txt": "ref/db/a.txt", "b/c.txt": "ref/db/b/c.txt"}
     assert below(rendered["more"]) == {"c.txt": "ref/db/b/c.txt"}
     assert Path(rendered["fasta"]).read_text() == "ref/g.fa"

@@ -51,7 +51,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PipelinePaths:
 
 def test_your_own_sheet_is_taken_where_the_profile_has_no_input(
         at: PipelinePaths, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="tasks")
     folder = tmp_path / "launch"
     ready = Launch(
         nextflow=Nextflow(launcher=folder, java=folder, home=folder, inherited=NOTHING),

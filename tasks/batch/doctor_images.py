@@ -74,9 +74,10 @@ def images(session: Session, spec: ImageSpec) -> Iterator[Finding]:
         return
     registries = Registries(spec.access)
     for image in (_locked(place) if spec.lock else _mirrored(place)):
+        registry = registries.at(f"{image.host}/{image.path}")
         try:
-            yield _held(session, registries.at(image.host), image, cure)
-            yield from _programs(registries.at(image.host), image, spec.blobs)
+            yield _held(session, registry, image, cure)
+            yield from _programs(registry, image, spec.blobs)
         except AirlockError as error:
             yield unknown("images", error)
 

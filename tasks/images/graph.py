@@ -90,15 +90,21 @@ def _outdated(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         needs=[at.images_pinned], look=True, servers=config.site.servers)
 
 
-def _plan(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+def plan_spec(config: Config, pipeline: Pipeline) -> PlanSpec:
+    """What is asked to know what of the pipeline's images would move."""
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-    lock = at.lock("images")
-    return step(name, doc, show_plan, PlanSpec(
-        pipeline=pipeline.name, lock=lock, locks=_locks(site.name, site.pipelines),
+    return PlanSpec(
+        pipeline=pipeline.name, lock=at.lock("images"), locks=_locks(site.name, site.pipelines),
         receipt=at.images_receipt, report=at.images_plan, destination=_destination(site),
-        access=_access(config, with_destination=True)),
-        needs=[at.images_pinned, lock], look=True, servers=site.servers)
+        access=_access(config, with_destination=True))
+
+
+def _plan(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    spec = plan_spec(config, pipeline)
+    return step(name, doc, show_plan, spec, needs=[at.images_pinned, spec.lock], look=True,
+                servers=config.site.servers)
 
 
 def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -108,7 +114,8 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, mirror_images, MirrorSpec(
         pipeline=pipeline.name, lock=lock, receipt=at.images_receipt,
         destination=_destination(site), access=_access(config, with_destination=True)),
-        needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers)
+        needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers,
+        in_all=[f"space:{pipeline.name}"])
 
 
 def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -131,6 +138,7 @@ def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         blobs=at.of_site.blobs, receipt=at.images_receipt, access=_access(config),
         destination=_destination(site) if in_store else None),
         needs=[lock, at.images_pinned], servers=site.servers, asked=not in_store,
+        in_all=[f"space:{pipeline.name}"],
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
 
 

@@ -19,7 +19,8 @@ from tasks.release.places import TOP
 
 ENTRIES = (
     "tasks.core.config.load", "tasks.core.graph.reporter", "tasks.core.graph.rooms",  # dodo.py's
-    "tasks.core.graph.list", "tasks.core.graph.run", "tasks.core.graph.state",  # pyproject.toml's
+    "tasks.core.graph.commands", "tasks.core.graph.doits", "tasks.core.graph.list",
+    "tasks.core.graph.run", "tasks.core.graph.state",  # these five are pyproject.toml's
     "tasks.offline_host.graph", "tasks.offline_host.wheels",  # its own, and ./doit's
     "tasks.commands.doctor", "tasks.commands.doctor_offline",
 )

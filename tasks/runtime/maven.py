@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.core import files, processes
-from tasks.core.errors import IntegrityError, SourceError
+from tasks.core.errors import CommandError, IntegrityError, SourceError
 from tasks.core.nextflow import isolation
 from tasks.runtime import confinement
 
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
+MIRROR = ("where Maven Central is out of reach, name a mirror, or a proxy, in Maven's own "
+          "settings.xml (~/.m2/settings.xml)")
+UNREACHED = re.compile(r"Unknown host ([^\s:]+)|Connect to (\S+) [^\n]*?(?:refused|unreachable|"
+                       r"timed out|No route to host)", re.IGNORECASE)
+"""How Maven's transports say that there is no way to a host."""
 INSTALL_MAVEN = "install Maven (on Debian: apt-get install maven)"
 
 
@@ -35,9 +41,13 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
         command, folder=target.parent.absolute(), repository=repository.absolute(),
         environment=environment, least=least)
     with files.locked(repository.with_name(f"{repository.name}.lock")):
-        processes.run(command, log=log, env=own,
-                      todo="where Maven Central is out of reach, name a mirror in Maven's own "
-                           "settings.xml (~/.m2/settings.xml)")
+        try:
+            processes.run(command, log=log, env=own, todo=MIRROR)
+        except CommandError as error:
+            if match := UNREACHED.search("\n".join(error.tail)):
+                raise SourceError(f"no answer from {match[1] or match[2]}, says Maven: "
+                                  f"{match[0]}", where=log, todo=MIRROR) from error
+            raise
     project.unlink()
     if target.is_symlink() or not target.is_dir():
         raise SourceError("Maven resolved no jar", where=log,

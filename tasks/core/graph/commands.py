@@ -85,6 +85,18 @@ class Own(Command):  # type: ignore[misc]
             option.name: options[option.name] for option in self.get_options()})
 
 
+class Add(Own):
+    """`doit add`: the configuration of one more pipeline."""
+
+    name = "add"
+    doc_purpose = "write the configuration of a pipeline: config/pipelines/NAME.yml"
+    doc_usage = "SOURCE [revision=REVISION] [name=NAME]"
+    doc_description = ("SOURCE is nf-core/NAME, the URL of a git repository, or a folder. The "
+                       "newest release is taken, and a Nextflow that fits it; what was chosen, "
+                       "and why, is printed. No file is overwritten.")
+    variables = ("revision", "name", "site")
+
+
 class Doctor(Own):
     """Look at everything that a site needs."""
 

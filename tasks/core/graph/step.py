@@ -112,7 +112,8 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
          needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
          always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
          still: Callable[[], bool] | None = None, after: Iterable[str] = (),
-         servers: Iterable[str] = (), checks: Iterable[str] = ()) -> Task:
+         servers: Iterable[str] = (), checks: Iterable[str] = (),
+         in_all: Iterable[str] = ()) -> Task:
     """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
 
     `needs` and `makes` are the files read and written, `keeps` the locks that are both. `always`
@@ -121,7 +122,8 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     `recorded` the run leaves the step's state as it was: for a switch that makes the step do
     something else. `still` says whether what it made holds yet: a signature may end. `after` are
     tasks that must be done first. Only when this one runs, `servers` are started, and `checks` look
-    first; a check that fails keeps it from running.
+    first; a check that fails keeps it from running. `in_all` are checks where everything is built,
+    and not where tasks are named.
     """
     makes, keeps = list(makes), list(keeps)
     verb, _, last = name.rpartition(":")
@@ -137,7 +139,8 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "clean": True,  # its outputs; locks stay
         "verbosity": 2,
         "io": {"capture": False},
-        "meta": {"look": look or always, "asked": asked, "recorded": recorded},
+        "meta": {"look": look or always, "asked": asked, "recorded": recorded,
+                 "in_all": list(in_all)},
     }
     if "pipeline" in _fields(spec):
         task |= {"basename": verb, "name": last}

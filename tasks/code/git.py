@@ -58,7 +58,7 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
     for stale in (*cache.rglob("*.lock"), *cache.glob("objects/pack/tmp_*")):
         stale.unlink()  # of a fetch that was killed; no other run is at work
     try:
-        _fetch(cache, *_options(url), "fetch", "--quiet", "--force",
+        _fetch(cache, *_access(url), "fetch", "--quiet", "--force",
                "--prune", "--no-write-fetch-head", "--no-auto-gc", "--", url,
                "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", log=log)
     except processes.TooMuch as error:
@@ -89,7 +89,7 @@ def remote_refs(url: str) -> dict[str, str]:
     The name of a branch is told by a server of git's protocol 2 alone.
     """
     try:
-        told = _git(None, *_options(url), "ls-remote", "--symref", "--", url, HEAD,
+        told = _git(None, *_access(url), "ls-remote", "--symref", "--", url, HEAD,
                     "refs/heads/*", "refs/tags/*", most=MAX_REFS, timeout=ASKING)
     except processes.TooMuch as error:
         raise SourceError(f"the repository tells more than {files.human_size(MAX_REFS)} of "
@@ -109,7 +109,7 @@ def remote_refs(url: str) -> dict[str, str]:
     return refs
 
 
-def _options(url: str) -> list[str]:
+def _access(url: str) -> list[str]:
     """What git is told for this URL alone: which protocols it may take, and our token."""
     local = ["-c", "protocol.file.allow=always"] if url.startswith("file://") else []
     if url.startswith("https://"):

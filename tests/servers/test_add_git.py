@@ -35,10 +35,12 @@ def repository(tmp_path: Path) -> Repository:
 
 @pytest.fixture
 def project(tmp_path: Path, repository: Repository) -> Project:
-    """A project for which github.com is the folder that the repository lies in."""
+    """A project for which github.com is the folder that the repository lies in; no server runs."""
     (tmp_path / "project").mkdir()
     made = copy(tmp_path / "project", number=6)
     site = made.site()
+    for name in ("sandbox", "batch", "aws"):
+        del site[name]
     site["hosts"]["urls"]["https://github.com/lab/"] = f"file://{repository.bare.parent}/"
     made.write_site(site)
     return made

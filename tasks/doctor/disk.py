@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from tasks.core import files
+from tasks.core.disk import free_at
 from tasks.core.findings import FAIL, OK, WARN, Finding
 
 LEAST, LITTLE = 500 * 10**6, 10 * 10**9
@@ -14,9 +14,7 @@ LEAST, LITTLE = 500 * 10**6, 10 * 10**9
 
 def room(place: Path, what: str) -> Finding:
     """How much is free where `place` is, or will be."""
-    standing = next(folder for folder in (place.absolute(), *place.absolute().parents)
-                    if folder.exists())
-    free = shutil.disk_usage(standing).free
+    free = free_at(place)
     status = FAIL if free < LEAST else WARN if free < LITTLE else OK
     return Finding(check="disk", status=status,
                    text=f"{files.human_size(free)} are free for {what} ({place})",

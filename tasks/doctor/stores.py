@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
+from tasks.core.disk import free_at
 from tasks.core.errors import AirlockError, StoreError
 from tasks.core.findings import FAIL, OK, WARN, Finding, failed
 from tasks.core.store import s3_probe
@@ -112,7 +112,7 @@ def _remove(folder: Path, missing: list[Path]) -> None:
 def _cure_of_folder(folder: Path, error: AirlockError) -> str | None:
     standing = next(place for place in (folder, *folder.parents) if place.exists())
     if "space" in error.what:
-        return f"free space there: {files.human_size(shutil.disk_usage(standing).free)} are left"
+        return f"free space there: {files.human_size(free_at(standing))} are left"
     if "Read-only" in error.what:
         return "mount it writable here, or name another folder in store.url (AIRLOCK_STORE)"
     if not os.access(standing, os.W_OK):

@@ -9,7 +9,7 @@ from typing import Any
 
 from tasks.core.errors import ImageError
 from tasks.core.source.directives import Directive
-from tasks.core.source.groovy.values import Default, Unknown, Unset, unwrapped
+from tasks.core.source.groovy.values import Chosen, Default, Unknown, Unset, shown, unwrapped
 from tasks.images.processes import Process
 from tasks.images.reference import complete
 
@@ -101,16 +101,18 @@ class Resolver:
         images = []
         for value in sorted(container.values, key=str):
             plain = unwrapped(value)
+            if isinstance(plain, Chosen):
+                continue  # as where a param has a default: a run that sets it takes its own
             if isinstance(plain, Unknown | Unset):
                 why = plain.why if isinstance(plain, Unknown) else plain.name
-                lines.append(f"{place}: the image hangs on {why}")
+                lines.append(f"{place}: the image hangs on {shown(why)}")
             elif isinstance(plain, str) and plain.strip():
                 try:
                     images.append((value, plain.strip(), self.name(plain)))
                 except ImageError as error:
-                    lines.append(f"{place}: {error.what}")
+                    lines.append(f"{place}: {shown(error.what)}")
             elif plain not in (None, False, ""):
-                lines.append(f"{place}: {plain!r} is no image")
+                lines.append(f"{place}: {shown(_told(plain))} is no image")
         return images
 
     def name(self, value: str) -> str:

@@ -9,6 +9,7 @@ from tasks.core.errors import AirlockError, ImageError
 from tasks.core.source.files import Sources
 from tasks.core.source.groovy.expression import evaluate
 from tasks.core.source.groovy.syntax import (
+    arguments,
     assignment,
     begins_statement,
     skip_newlines,
@@ -285,22 +286,6 @@ def _takes(body: Sequence[Token]) -> tuple[str, ...]:
         elif inside:
             names.append(token.text)
     return tuple(names)
-
-
-def arguments(tokens: Sequence[Token], at: int) -> list[Sequence[Token]]:
-    """What stands between the commas of the bracket at `at`."""
-    end = closing(tokens, at)
-    given: list[Sequence[Token]] = []
-    start = index = at + 1
-    while index < end:
-        if tokens[index].is_op("(", "[", "{"):
-            index = closing(tokens, index)
-        elif tokens[index].is_op(","):
-            given.append(tokens[start:index])
-            start = index + 1
-        index += 1
-    last = tokens[start:end]
-    return [*given, last] if any(token.kind != NEWLINE for token in last) else given
 
 
 def _last_name(tokens: Sequence[Token]) -> str:

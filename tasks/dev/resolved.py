@@ -25,6 +25,8 @@ BY_DIGEST = re.compile(r"'([^'\s]+@sha256:[0-9a-f]{64})'")
 SHOWN = ("manifest", "validation")
 """Scopes whose texts are for people: the pipeline's own description, and its help."""
 IMAGES = ("container", "conda")
+ENGINES = ("docker", "podman", "apptainer", "singularity")
+"""Scopes whose `enabled` makes Nextflow run each process in its image."""
 JUDGED = ("param", "reference", "setting", "plugin")
 """Kinds of findings that are judged by the resolved config; the others are only warned of."""
 
@@ -71,7 +73,8 @@ def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
 def containers(resolved: Resolved) -> str:
     """Every process and alias takes its image from a selector that names mirrored ones alone.
 
-    Among selectors that match the qualified name, which beat all others, the last one holds.
+    Among selectors that match the qualified name, which beat all others, the last one holds. A
+    process without an image runs with the host's own programs, so it must be meant to.
     """
     mirror, processes = set(resolved.mirrored.values()), resolved.scan["processes"]
     faults = [f"{process['name']}: {process['container']} is not in the mirror's receipt"
@@ -88,10 +91,30 @@ def containers(resolved: Resolved) -> str:
         pattern, container = holding[-1] if holding else ("no selector", "its own image")
         faults += [f"{name}: {pattern} sets {image}, which is not of the mirror"
                    for image in _outside(container, mirror)]
-    if faults:
-        raise ImageError("not every process runs from the mirror:\n" + _listed(faults),
-                         todo="run `doit images:mirror` and `doit config` again")
-    return f"{len(names)} processes and aliases, each by a mirrored digest"
+    lacking = [*_without_engine(resolved.config), *(
+        f"{process['name']} has no image: {process['why']} ({process['file']}:{process['line']})"
+        for process in resolved.scan.get("without", [])
+        if process["called"] and not process["accepted"])]
+    todo = ["run `doit images:mirror` and `doit config` again"] if faults else []
+    if lacking:
+        todo.append("name the image of each process that has none under `images:` in the "
+                    "pipeline's config, or `none` where the host's own programs are meant")
+    if faults or lacking:
+        raise ImageError("not every process runs from the mirror:\n"
+                         + _listed([*faults, *lacking]), todo="; ".join(todo))
+    own = sorted(process["name"] for process in resolved.scan.get("without", [])
+                 if process["accepted"])
+    return f"{len(names)} processes and aliases, each by a mirrored digest" + (
+        f"; as its config says, {', '.join(own)} by the host's own programs" if own else "")
+
+
+def _without_engine(config: Mapping[str, Any]) -> list[str]:
+    """What there is to say where no engine is switched on, so that no image counts at all."""
+    engines = [name for name in ENGINES if isinstance(config.get(name), dict)
+               and config[name].get("enabled") is True]
+    return [] if engines else [
+        "no container engine is enabled, so every process would run with the host's own programs: "
+        "set docker.enabled to true in config/offline.config"]
 
 
 def _qualified(pattern: str, name: str) -> bool:

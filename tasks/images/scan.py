@@ -10,18 +10,19 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import AirlockError, ImageError, SourceError
-from tasks.core.source.directives import Directive
 from tasks.core.source.files import opened
 from tasks.core.source.groovy.depth import bounded
 from tasks.core.source.groovy.values import unwrapped
+from tasks.images import given as images_by_hand
 from tasks.images import processes as read_processes
-from tasks.images import rules
+from tasks.images import rules, without
+from tasks.images.given import ByHand
 from tasks.images.processes import Process
 from tasks.images.selectors import selectors
 from tasks.images.uses import APPTAINER, DOCKER, PODMAN, Resolver, Scan
@@ -41,7 +42,7 @@ class ListSpec:
     pipeline: str
     code: Path
     profile: str
-    given: Mapping[str, str]
+    given: ByHand
     images: Path
     scan: Path
 
@@ -50,18 +51,39 @@ def list_images(spec: ListSpec) -> str:
     """Write `images.txt` and `images.json`; ImageError names all that can't be resolved."""
     config = f"config/pipelines/{spec.pipeline}.yml"
     result = scan(spec.code, spec.given, profiles=spec.profile.split(","), config=config)
-    for notice in result.notices:
+    for notice in [*result.notices, *_without(result, config)]:
         logger.warning("%s", notice)
     if result.faults:
-        raise ImageError("images that only a run can tell:\n  " + "\n  ".join(result.faults),
+        known = "".join(f"  {image}\n" for image in result.images)
+        raise ImageError(f"{len(result.images)} images are known:\n{known}"
+                         "and these only a run can tell:\n  " + "\n  ".join(result.faults),
                          where=config, todo="give them there by hand, under `images:`, as "
                                             "PROCESS: host/path:tag")
     files.write_json(spec.scan, result.as_json())
     files.write_text(spec.images, "".join(f"{image}\n" for image in result.images))
-    return f"{len(result.images)} images in {len({use.name for use in result.uses})} processes"
+    return summary(result)
 
 
-def scan(code: Path, given: Mapping[str, str], *, profiles: Collection[str] = ("standard",),
+def summary(result: Scan) -> str:
+    """The result in one line: what has images, and what has none."""
+    accepted = sum(without.is_accepted for without in result.without)
+    others = len(result.without) - accepted
+    return "".join([
+        f"{len(result.images)} images in {len({use.name for use in result.uses})} processes",
+        f", {others} processes without any" if others else "",
+        f", {accepted} run without, as the config says" if accepted else ""])
+
+
+def _without(result: Scan, config: str) -> list[str]:
+    """One notice that names all processes without an image, and what can be done."""
+    listed = [f"\n  {without}" for without in result.without if not without.is_accepted]
+    return [f"{len(listed)} processes have no image, and would run with the host's own programs; "
+            "offline a run stops at them. Give each its image by hand, under `images:` in "
+            f"{config}, or `none` where the host's programs are meant:{''.join(listed)}"
+            ] if listed else []
+
+
+def scan(code: Path, given: ByHand, *, profiles: Collection[str] = ("standard",),
          engine: str = DOCKER, config: str = "its configuration") -> Scan:
     """The processes and their images, as `engine` pulls them.
 
@@ -73,7 +95,7 @@ def scan(code: Path, given: Mapping[str, str], *, profiles: Collection[str] = ("
         return _scanned(code, given, profiles, engine, config)
 
 
-def _scanned(code: Path, given: Mapping[str, str], profiles: Collection[str], engine: str,
+def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
              config: str) -> Scan:
     result = Scan()
     with opened(code) as sources:
@@ -83,16 +105,18 @@ def _scanned(code: Path, given: Mapping[str, str], profiles: Collection[str], en
                              todo="check `source` in " + config)
         processes = read_processes.read(sources, settings.main, settings.names)
     result.notices += settings.notices
-    _refuse_unknown(given, processes, config)
+    result.faults += processes.faults
+    by_hand = images_by_hand.read(given)
+    images_by_hand.refuse_unknown(by_hand, {process.name for process in processes.all}, config)
     resolver = Resolver(result, engine, _registry(settings))
-    for process in processes:
-        if process.name in given:
-            resolver.add(process, process.name, process.aliases, Directive(
-                word="container", values=frozenset([given[process.name]]), file=process.file,
-                line=process.line))
+    for process in processes.all:
+        if process.name in by_hand:
+            resolver.add(process, process.name, process.aliases,
+                         by_hand[process.name].directive(process.file, process.line))
         else:
             _of_process(process, settings, resolver)
-    result.selectors = selectors(processes, settings.rules, given, resolver)
+    result.without = without.find(processes, settings.rules, by_hand)
+    result.selectors = selectors(processes.all, settings.rules, by_hand, resolver)
     result.uses = list(dict.fromkeys(result.uses))
     result.faults = list(dict.fromkeys(result.faults))
     result.notices = list(dict.fromkeys(result.notices))
@@ -124,17 +148,6 @@ def _registry(settings: rules.Settings) -> str | None:
     return values[0] if values else None
 
 
-def _refuse_unknown(given: Mapping[str, str], processes: Iterable[Process], config: str) -> None:
-    known = {process.name for process in processes}
-    for name in given:
-        if name not in known:
-            import difflib
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ImageError(f"`images` names a process {name!r} that the pipeline doesn't have"
-                             f"{hint}", where=config, todo="correct or remove that line")
-
-
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tasks.images.scan",
@@ -157,7 +170,8 @@ def main(words: Sequence[str]) -> int:
     except AirlockError as error:
         sys.stderr.write(f"{error.where}: {error.what}\n")
         return 1
-    sys.stderr.writelines(f"{line}\n" for line in [*result.notices, *result.faults])
+    sys.stderr.writelines(f"{line}\n" for line in [*result.notices, *result.without,
+                                                   *result.faults])
     if options.json:
         sys.stdout.write(json.dumps(result.as_json(), indent=2) + "\n")
     else:

@@ -12,6 +12,7 @@ from tasks.core.source.directives import Directive
 from tasks.core.source.groovy.values import Chosen, Default, Unknown, Unset, shown, unwrapped
 from tasks.images.processes import Process
 from tasks.images.reference import complete
+from tasks.images.without import Without
 
 DOCKER, PODMAN, APPTAINER = "docker", "podman", "apptainer"
 IMAGE_FILE = re.compile(r"(https?|oras|library|shub|file)://[^\s'\"]+|/[^\s'\"]+")
@@ -34,17 +35,20 @@ class Selector:
     """`withName: 'pattern'`: the images by the names that the sources give them.
 
     `choice` is Groovy whose value is one of these names; None where it is always the same image,
-    or where the choice can't be made outside of the pipeline's files.
+    or where the choice can't be made outside of the pipeline's files. Without images, `stops`
+    says why no task may run there; None where it is to run without.
     """
 
     pattern: str
     images: tuple[tuple[str, str], ...]
     choice: str | None
+    stops: str | None = None
 
     def as_json(self) -> dict[str, object]:
         """The form in images.json."""
         return {"pattern": self.pattern, "choice": self.choice,
-                "images": [{"name": name, "container": image} for name, image in self.images]}
+                "images": [{"name": name, "container": image} for name, image in self.images],
+                **({"stops": self.stops} if self.stops else {})}
 
 
 @dataclass(kw_only=True)
@@ -52,10 +56,11 @@ class Scan:
     """The result of a scan.
 
     `faults` are images that can't be known, `notices` what was not followed; both one a line with
-    file and line before them.
+    file and line before them. `without` are processes that have no image.
     """
 
     uses: list[Use] = field(default_factory=list)
+    without: list[Without] = field(default_factory=list)
     selectors: list[Selector] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -71,6 +76,7 @@ class Scan:
                 "processes": [{"name": use.name, "aliases": list(use.aliases), "file": use.file,
                                "line": use.line, "container": use.container}
                               for use in self.uses],
+                "without": [without.as_json() for without in self.without],
                 "selectors": [selector.as_json() for selector in self.selectors]}
 
 

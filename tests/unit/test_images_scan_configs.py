@@ -115,7 +115,7 @@ def test_selectors_fold_what_the_config_says(pipeline: Pipeline) -> None:
         process { withName: '.*:SUB:STAR' { container = 'a/y:1' } }
     """}) == {"(.*:)?(OTHER)": (1, None), "(.*:)?(STAR)": (1, None),
               "(.*:)?(STAR_OLD)": (2, "((params.old) ? ('a/x:1') : ('a/star:1'))"),
-              "(?=(?:.*:SUB:STAR)$)(.*:)?(STAR)": (1, None)}
+              "(?=(?:.*:SUB:STAR)$)(.*:)?(STAR)": (1, None), "(.*:)?(BARE)": (0, None)}
 
 
 def test_a_choice_by_what_only_a_file_knows_is_not_carried_over(pipeline: Pipeline) -> None:

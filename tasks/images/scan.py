@@ -103,7 +103,7 @@ def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
         if not sources.has(settings.main):
             raise ImageError(f"the pipeline has no {settings.main}", where=code,
                              todo="check `source` in " + config)
-        processes = read_processes.read(sources, settings.main, settings.names)
+        processes = read_processes.read(sources, settings)
     result.notices += settings.notices
     result.faults += processes.faults
     by_hand = images_by_hand.read(given)
@@ -124,16 +124,17 @@ def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
 
 
 def _of_process(process: Process, settings: rules.Settings, resolver: Resolver) -> None:
-    own = process.containers or [rule.container for rule in settings.rules if not rule.kind]
+    own = process.containers or [process.set_by(rule) for rule in settings.rules
+                                 if not rule.kind]
     for container in own:
         resolver.add(process, process.name, process.aliases, container)
     for rule in settings.rules:
         named = process.labels if rule.kind == "withLabel" else [process.name]
         if rule.kind and any(rule.fits(name) for name in named):
-            resolver.add(process, process.name, process.aliases, rule.container)
+            resolver.add(process, process.name, process.aliases, process.set_by(rule))
         elif rule.kind == "withName":
             for alias in sorted(filter(rule.fits, process.aliases)):
-                resolver.add(process, alias, (), rule.container)
+                resolver.add(process, alias, (), process.set_by(rule))
 
 
 def _registry(settings: rules.Settings) -> str | None:

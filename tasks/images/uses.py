@@ -9,13 +9,21 @@ from typing import Any
 
 from tasks.core.errors import ImageError
 from tasks.core.source.directives import Directive
-from tasks.core.source.groovy.values import Chosen, Default, Unknown, Unset, shown, unwrapped
+from tasks.core.source.groovy.values import (
+    Chosen,
+    Default,
+    Record,
+    Unknown,
+    Unset,
+    shown,
+    unwrapped,
+)
 from tasks.images.processes import Process
 from tasks.images.reference import complete
 from tasks.images.without import Without
 
 DOCKER, PODMAN, APPTAINER = "docker", "podman", "apptainer"
-IMAGE_FILE = re.compile(r"(https?|oras|library|shub|file)://[^\s'\"]+|/[^\s'\"]+")
+IMAGE_FILE = re.compile(r"(https?|oras|library|shub|file)://[^\s'\"]+|(/|\$projectDir/)[^\s'\"]+")
 """What Apptainer takes as it stands: an image file's address or path, or a library's."""
 
 
@@ -116,9 +124,9 @@ class Resolver:
                 try:
                     images.append((value, plain.strip(), self.name(plain)))
                 except ImageError as error:
-                    lines.append(f"{place}: {shown(error.what)}")
+                    lines.append(f"{place}: {error.what}")
             elif plain not in (None, False, ""):
-                lines.append(f"{place}: {shown(_told(plain))} is no image")
+                lines.append(f"{place}: {_kind(plain)} is no image")
         return images
 
     def name(self, value: str) -> str:
@@ -126,10 +134,19 @@ class Resolver:
 
         Apptainer pulls plain names from registries too; `docker://` before one stays.
         """
-        text = value.strip()
+        text = shown(value.strip())
         if self.engine == APPTAINER:
             if IMAGE_FILE.fullmatch(text):
                 return text
             if text.startswith("docker://"):
                 return f"docker://{complete(text.removeprefix('docker://'), None)}"
+        if text.startswith("$projectDir"):
+            raise ImageError(f"{text!r} is a file of the pipeline's code, which {self.engine} "
+                             "takes as no image")
         return str(complete(text, self.registry))
+
+
+def _kind(value: object) -> str:
+    """What a value that names no image is, for people."""
+    return ("a map" if isinstance(value, Record) else "a list" if isinstance(value, tuple)
+            else repr(value))

@@ -77,7 +77,7 @@ class Scope(Mapping[str, Values]):
 
     def __init__(self, variables: Names, names: Names, settings: Names,
                  path: tuple[str, ...]) -> None:
-        self._names = ChainMap(variables, names) if variables else names
+        self._names = ChainMap(dict(variables), dict(names)) if variables else names
         self._settings = settings
         self._blocks = ["".join(f"{part}." for part in path[:depth])
                         for depth in range(len(path), -1, -1)]
@@ -109,7 +109,7 @@ class Reader:
 
     `names` holds what names stand for at the place that has been read so far. What it begins with
     is given from outside, as by -params-file, and no config changes it. `settings` are the values
-    of all settings but closures, by their path. `broken` are files that can't be read, with what is
+    of all settings without closures, by their path. `broken` are files that can't be read, with what is
     wrong with each.
     """
 
@@ -165,8 +165,8 @@ class Reader:
             guards: Guards) -> Generator[Setting | Include, None, int]:
         """Both ways, where a param decides: a user may set it, and what holds later is not known.
         """
-        branch = branches(tokens, at, {name: values for name, values in self.known().items()
-                                       if not name.startswith("params.")})
+        branch = branches(tokens, at, Scope(self._variables, _but_params(self.names),
+                                            _but_params(self.settings), self._scope))
         yield from self._setting((*scope, "if"), branch.condition, guards)
         for way, body in branch.bodies():
             yield from self._statements(body, scope, (*guards, *guard(branch, way)))
@@ -206,7 +206,8 @@ class Reader:
                  is_set: bool = False) -> Iterator[Setting]:
         """The setting, and a param's default with it, unless that is given from outside."""
         profile, own = _profile(path)
-        if is_set and tokens and not (tokens[0].is_op("{") and own[0] != "params"):
+        if is_set and tokens and (own[0] == "params" or not any(
+                token.is_op("{") for token in tokens)):
             self._set(own, evaluate(tokens, 0, self.known())[0], sure=not guards)
         if tokens:
             yield Setting(path=own, profile=profile, file=self._open[-1], line=tokens[0].line,
@@ -219,11 +220,12 @@ class Reader:
             if name in self.given:
                 return
             values = defaults(values, name)
-            if not sure:
-                values |= {value for value in self.names.get(name, ())
-                           if unwrapped(value) is not None}
-            set_name(self.names, name, values)
-        set_name(self.settings, name, values)
+            if sure:
+                set_name(self.names, name, values)
+            else:
+                self.names[name] = values | {value for value in self.names.get(name, ())
+                                             if unwrapped(value) is not None}
+        self.settings[name] = values
 
     def _assign(self, name: str, tokens: Sequence[Token], *, sure: bool) -> None:
         values, end = evaluate(tokens, 0, self.known())
@@ -252,6 +254,10 @@ class Reader:
             return None
         path = local_path(value, self._open[-1])
         return path if self.sources.has(path) else None
+
+
+def _but_params(names: Names) -> Names:
+    return {name: values for name, values in names.items() if not name.startswith("params.")}
 
 
 def _chosen(text: str | None, value: str) -> str | None:

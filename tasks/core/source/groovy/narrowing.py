@@ -65,10 +65,12 @@ _TRUE = object()
 
 
 def _fact(words: Sequence[Token]) -> tuple[str, Any, bool] | None:
-    """`name`, `!name`, `name == value` or `name != value`: name, value, and whether equal."""
+    """`name`, `!name`, `name == value`, `name != value` or `map.containsKey('name')`: the name, a
+    value, and whether it is equal to that.
+    """
     if words and words[0].is_op("!"):
         fact = _fact(words[1:])
-        return (fact[0], fact[1], not fact[2]) if fact and fact[1] is _TRUE else None
+        return (fact[0], fact[1], not fact[2]) if fact else None
     for at, word in enumerate(words):
         if word.is_op("==", "!="):
             left, right = words[:at], words[at + 1:]
@@ -78,6 +80,9 @@ def _fact(words: Sequence[Token]) -> tuple[str, Any, bool] | None:
                     text = value[0].text if value[0].kind == STRING else None
                     return dotted, text, word.text == "=="
             return None
+    if len(words) > 4 and words[-4].is_name("containsKey") and words[-2].kind == STRING and (
+            map_name := _dotted(words[:-5])):
+        return f"{map_name}.{words[-2].text}", None, False
     dotted = _dotted(words)
     return (dotted, _TRUE, True) if dotted else None
 

@@ -14,22 +14,24 @@ from tasks.core.source.groovy.syntax import begins_statement, skip_statement
 from tasks.core.source.groovy.tokens import OP, Token
 from tasks.core.source.groovy.values import Default, Names, Record, Values, set_name
 from tasks.core.source.scripts import Definition
-from tasks.images.rules import Rule
+from tasks.images.rules import Rule, Settings
 
 TASK_EXT = "task.ext"
 
 
 def extensions(process: Definition, labels: Collection[str], called: Iterable[str],
-               rules: Mapping[str, Sequence[Rule]], own: Names) -> list[dict[str, Values]]:
+               settings: Settings) -> list[dict[str, Values]]:
     """The names `task.ext.KEY` with their values, once for each way in which a process is called.
 
-    `called` are the names by which it is called, qualified ones among them, `own` what closures of
-    a config know.
+    `called` are the names by which it is called, qualified ones among them.
     """
-    needed = _needed(rules, asked(next(process.sections())[1]))
+    keys = asked(next(process.sections())[1])
+    for rule in settings.rules:
+        keys |= asked(rule.closure.tokens) if rule.closure else set()
+    needed = _needed(settings.extensions, keys)
     results: list[dict[str, Values]] = []
     for name in sorted(called):
-        names = _of_call(process, _layers(process, labels, name, needed), own)
+        names = _of_call(process, _layers(process, labels, name, needed), settings.own)
         if names not in results:
             results.append(names)
     return results or [{}]

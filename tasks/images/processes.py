@@ -113,8 +113,7 @@ def _complete(process: Process, called_as: set[str], settings: Settings) -> None
     definition = process.definition
     process.labels = {value for label in directives(definition, ("label",))
                       for value in label.values if isinstance(value, str)}
-    process.extensions = extensions(definition, process.labels, called_as, settings.extensions,
-                                    settings.own)
+    process.extensions = extensions(definition, process.labels, called_as, settings)
     containers: dict[tuple[int, object], Directive] = {}
     for names in process.extensions:
         known = replace(definition, names={**definition.names, **names}) if names else definition

@@ -110,11 +110,16 @@ def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
     images_by_hand.refuse_unknown(by_hand, {process.name for process in processes.all}, config)
     resolver = Resolver(result, engine, _registry(settings))
     for process in processes.all:
+        known = len(result.faults)
         if process.name in by_hand:
             resolver.add(process, process.name, process.aliases,
                          by_hand[process.name].directive(process.file, process.line))
         else:
             _of_process(process, settings, resolver)
+        if not processes.called(process):  # so no config sets what it would hang on
+            idle = [fault for fault in result.faults[known:] if "hangs on task.ext." in fault]
+            result.notices += [f"{fault}; no workflow calls it" for fault in idle]
+            result.faults = [fault for fault in result.faults if fault not in idle]
     result.without = without.find(processes, settings.rules, by_hand)
     result.selectors = selectors(processes.all, settings.rules, by_hand, resolver)
     result.uses = list(dict.fromkeys(result.uses))

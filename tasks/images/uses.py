@@ -120,6 +120,8 @@ class Resolver:
             if isinstance(plain, Unknown | Unset):
                 why = plain.why if isinstance(plain, Unknown) else plain.name
                 lines.append(f"{place}: the image hangs on {shown(why)}")
+            elif plain == "null":
+                lines.append(f"{place}: the image hangs on a value that is null")
             elif isinstance(plain, str) and plain.strip():
                 try:
                     images.append((value, plain.strip(), self.name(plain)))

@@ -86,11 +86,18 @@ def containers(resolved: Resolved) -> str:
                  and "container" in value]
     names = {name for process in processes
              for name in (process["name"], *process["aliases"])}
+    stops = {f"(?:{selector['pattern']})" for selector in resolved.scan["selectors"]
+             if selector.get("stops")}
     for name in sorted(names):
-        holding = [selector for selector in selectors if _qualified(selector[0], name)]
-        pattern, container = holding[-1] if holding else ("no selector", "its own image")
+        last = [selector for selector in selectors if _qualified(selector[0], name)][-1:]
+        holding = [selector for selector in last if selector[0] not in stops] + [
+            selector for selector in selectors if _is_special(selector[0], name)]
         faults += [f"{name}: {pattern} sets {image}, which is not of the mirror"
-                   for image in _outside(container, mirror)]
+                   for pattern, container in holding for image in _outside(container, mirror)]
+        if not holding:
+            faults.append(f"{name}: no selector sets its image, so it takes its own: choose among "
+                          f"its mirrored images by withName: '(.*:)?{name}' in "
+                          "config/offline.config")
     lacking = [*_without_engine(resolved.config), *(
         f"{process['name']} has no image: {process['why']} ({process['file']}:{process['line']})"
         for process in resolved.scan.get("without", [])
@@ -128,6 +135,11 @@ def _qualified(pattern: str, name: str) -> bool:
     return fits != pattern.startswith("!")
 
 
+def _is_special(pattern: str, name: str) -> bool:
+    """Whether it is one of ours that holds for some qualified names of a process."""
+    return pattern.startswith("(?:(?=(?:") and pattern.endswith(f")(.*:)?({name}))")
+
+
 def _outside(container: str, mirror: set[str]) -> list[str]:
     """The images, of those that a container is or its closure chooses from, beside the mirror's."""
     named = BY_DIGEST.findall(container) or [container]
@@ -142,8 +154,10 @@ def config(resolved: Resolved) -> str:
                  if finding["kind"] in ("param", "reference")]
     params = {finding["param"] for finding in of_params if finding["answer"] and (
         finding["answer"]["by"] == "code" or finding["kind"] == "reference")}
-    todo = {finding["param"]: finding["todo"] for finding in of_params
-            if finding["answer"] is None}
+    todo: dict[str, dict[str, None]] = {}
+    for finding in of_params:
+        if finding["answer"] is None:
+            todo.setdefault(finding["param"], {})[finding["todo"]] = None
     open_: dict[tuple[str, ...], list[str]] = {}
     count = 0
     for path, text in _leaves(resolved.config):
@@ -158,8 +172,8 @@ def config(resolved: Resolved) -> str:
     if open_:
         raise SourceError("addresses that nothing answers offline:\n" + _listed([
             f"{places[0]}{f' and {len(places) - 1} more' if places[1:] else ''}\n            "
-            + todo.get(path[1] if path[0] == "params" else "",
-                       f"set {'.'.join(path)} in config/offline.config")
+            + "\n            ".join(todo.get(path[1] if path[0] == "params" else "", (
+                f"set {'.'.join(path)} in config/offline.config",)))
             for path, places in open_.items()]))
     return f"{count} addresses are left in it, each answered or never asked"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from tasks.core.source import bounded_regex
-from tasks.core.source.configs import MAIN, Include, Reader, Setting
+from tasks.core.source.configs import Include, Reader, Setting
 from tasks.core.source.directives import Directive
 from tasks.core.source.files import Sources
 from tasks.core.source.groovy.expression import evaluate
@@ -20,6 +21,7 @@ from tasks.core.source.groovy.values import (
     known,
     shown,
 )
+from tasks.images import institutional
 
 SELECTOR = re.compile(r"(withName|withLabel)\s*:\s*(.*)", re.DOTALL)
 
@@ -78,14 +80,17 @@ class Settings:
     main: str = "main.nf"
 
 
-def read(sources: Sources, profiles: Collection[str], engine: str) -> Settings:
+def read(sources: Sources, profiles: Collection[str], engine: str,
+         configs: Path | None = None) -> Settings:
     """Read nextflow.config and what it includes, with those of its profiles that are used.
+
+    `configs` are institutional ones that are carried, a folder or a tar.
 
     Other profiles count for nothing: nf-core's `arm`, say, sets another platform's images.
     """
     reader = Reader(sources, known(engine), profiles)
     settings = Settings(names=reader.names, own=reader.settings)
-    for statement in reader.read() if sources.has(MAIN) else ():
+    for statement in institutional.statements(sources, reader, configs):
         if isinstance(statement, Include):
             settings.notices += _notices(statement)
         elif statement.is_set and _is_container(statement.path):

@@ -19,9 +19,10 @@ from tasks.core.errors import AirlockError, ImageError, SourceError
 from tasks.core.source.files import opened
 from tasks.core.source.groovy.depth import bounded
 from tasks.core.source.groovy.values import unwrapped
+from tasks.images import asked, rules, without
 from tasks.images import given as images_by_hand
 from tasks.images import processes as read_processes
-from tasks.images import rules, without
+from tasks.images.asked import Answers
 from tasks.images.given import ByHand
 from tasks.images.processes import Process
 from tasks.images.selectors import selectors
@@ -29,6 +30,7 @@ from tasks.images.uses import APPTAINER, DOCKER, PODMAN, Resolver, Scan
 
 logger = logging.getLogger(__name__)
 
+BY_HAND = "give them there by hand, under `images:`, as PROCESS: host/path:tag"
 ENGINES = (DOCKER, PODMAN, APPTAINER)
 
 
@@ -36,7 +38,8 @@ ENGINES = (DOCKER, PODMAN, APPTAINER)
 class ListSpec:
     """What images:list reads and writes; `given` are images by hand, by process.
 
-    `profile` are the profiles that the runs use, with commas between.
+    `unknown` says what a run before couldn't tell, `configs` are institutional ones that are
+    carried. `profile` are the profiles that the runs use, with commas between.
     """
 
     pipeline: str
@@ -45,20 +48,47 @@ class ListSpec:
     given: ByHand
     images: Path
     scan: Path
+    unknown: Path | None = None
+    configs: Path | None = None
+
+    @property
+    def config(self) -> str:
+        """The pipeline's own configuration."""
+        return f"config/pipelines/{self.pipeline}.yml"
 
 
 def list_images(spec: ListSpec) -> str:
-    """Write `images.txt` and `images.json`; ImageError names all that can't be resolved."""
-    config = f"config/pipelines/{spec.pipeline}.yml"
-    result = scan(spec.code, spec.given, profiles=spec.profile.split(","), config=config)
-    for notice in [*result.notices, *_without(result, config)]:
+    """Write `images.txt` and `images.json`; ImageError names all that can't be resolved.
+
+    What the sources don't tell is noted in `unknown`: then the next run is `list_asked`.
+    """
+    return written(scanned(spec), spec, todo=(
+        "run the same command again, which stages the test data and asks `nextflow inspect`; or "
+        + BY_HAND))
+
+
+def scanned(spec: ListSpec, answers: Answers | None = None) -> Scan:
+    """The scan of a pipeline as its config says."""
+    return scan(spec.code, spec.given, profiles=spec.profile.split(","), config=spec.config,
+                answers=answers, configs=spec.configs)
+
+
+def written(result: Scan, spec: ListSpec, *, todo: str) -> str:
+    """Write what is known, or raise ImageError with that and all that isn't, and what `todo`."""
+    for notice in [*result.notices, *asked.notice(result.inspected, spec.profile),
+                   *_without(result, spec.config)]:
         logger.warning("%s", notice)
     if result.faults:
-        known = "".join(f"  {image}\n" for image in result.images)
-        raise ImageError(f"{len(result.images)} images are known:\n{known}"
-                         "and these only a run can tell:\n  " + "\n  ".join(result.faults),
-                         where=config, todo="give them there by hand, under `images:`, as "
-                                            "PROCESS: host/path:tag")
+        if result.is_open and spec.unknown:
+            files.write_text(spec.unknown, "".join(f"{fault}\n" for fault in result.faults))
+        raise ImageError(
+            f"{len(result.images)} images are known:\n"
+            + "".join(f"  {image}\n" for image in result.images)
+            + "and these only a run can tell:\n  " + "\n  ".join(result.faults),
+            where=spec.config, todo=todo if result.is_open else
+            "mend the pipeline's code, or name another revision of it")
+    if not result.inspected and spec.unknown:
+        spec.unknown.unlink(missing_ok=True)
     files.write_json(spec.scan, result.as_json())
     files.write_text(spec.images, "".join(f"{image}\n" for image in result.images))
     return summary(result)
@@ -70,42 +100,52 @@ def summary(result: Scan) -> str:
     others = len(result.without) - accepted
     return "".join([
         f"{len(result.images)} images in {len({use.name for use in result.uses})} processes",
-        f", {others} processes without any" if others else "",
-        f", {accepted} run without, as the config says" if accepted else ""])
+        f", {_processes(others)} without any" if others else "",
+        f", {accepted} run without, as the config says" if accepted else "",
+        f", {len(result.inspected)} by `nextflow inspect`" if result.inspected else ""])
 
 
 def _without(result: Scan, config: str) -> list[str]:
     """One notice that names all processes without an image, and what can be done."""
     listed = [f"\n  {without}" for without in result.without if not without.is_accepted]
-    return [f"{len(listed)} processes have no image, and would run with the host's own programs; "
-            "offline a run stops at them. Give each its image by hand, under `images:` in "
+    return [f"{_processes(len(listed))} without an image, which would run with the host's own "
+            "programs; offline a run stops there. Give each its image by hand, under `images:` in "
             f"{config}, or `none` where the host's programs are meant:{''.join(listed)}"
             ] if listed else []
 
 
+def _processes(count: int) -> str:
+    return f"{count} process{'es' * (count != 1)}"
+
+
 def scan(code: Path, given: ByHand, *, profiles: Collection[str] = ("standard",),
-         engine: str = DOCKER, config: str = "its configuration") -> Scan:
+         engine: str = DOCKER, config: str = "its configuration",
+         answers: Answers | None = None, configs: Path | None = None) -> Scan:
     """The processes and their images, as `engine` pulls them.
+
+    `answers` are those of `nextflow inspect`, taken where the sources don't tell; `configs` are
+    institutional configs that are carried, a folder or a tar.
 
     `code` is a folder or a tar. A process stands once for each image that it can use: the module's
     own first, then those that the configuration's selectors set. ImageError where a file that the
     pipeline needs is missing or no Groovy.
     """
     with bounded(code):
-        return _scanned(code, given, profiles, engine, config)
+        return _scanned(code, given, profiles, engine, config, answers, configs)
 
 
 def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
-             config: str) -> Scan:
+             config: str, answers: Answers | None, configs: Path | None) -> Scan:
     result = Scan()
     with opened(code) as sources:
-        settings = rules.read(sources, {*profiles, engine}, engine)
+        settings = rules.read(sources, {*profiles, engine}, engine, configs)
         if not sources.has(settings.main):
             raise ImageError(f"the pipeline has no {settings.main}", where=code,
                              todo="check `source` in " + config)
         processes = read_processes.read(sources, settings)
     result.notices += settings.notices
-    result.faults += processes.faults
+    result.unread = processes.faults
+    result.faults += result.unread
     by_hand = images_by_hand.read(given)
     images_by_hand.refuse_unknown(by_hand, {process.name for process in processes.all}, config)
     resolver = Resolver(result, engine, _registry(settings))
@@ -116,15 +156,15 @@ def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
                          by_hand[process.name].directive(process.file, process.line))
         else:
             _of_process(process, settings, resolver)
-        if not processes.called(process):  # so no config sets what it would hang on
-            idle = [fault for fault in result.faults[known:] if "hangs on task.ext." in fault]
-            result.notices += [f"{fault}; no workflow calls it" for fault in idle]
-            result.faults = [fault for fault in result.faults if fault not in idle]
+            if not processes.called(process):
+                _set_aside(result, known)
+            if answers is not None and len(result.faults) > known:
+                _ask(process, processes.called(process), answers, settings, resolver, known)
     result.without = without.find(processes, settings.rules, by_hand)
     result.selectors = selectors(processes.all, settings.rules, by_hand, resolver)
     result.uses = list(dict.fromkeys(result.uses))
     result.faults = list(dict.fromkeys(result.faults))
-    result.notices = list(dict.fromkeys(result.notices))
+    result.notices = list(dict.fromkeys([*result.notices, *result.defaults()]))
     return result
 
 
@@ -140,6 +180,33 @@ def _of_process(process: Process, settings: rules.Settings, resolver: Resolver) 
         elif rule.kind == "withName":
             for alias in sorted(filter(rule.fits, process.aliases)):
                 resolver.add(process, alias, (), process.set_by(rule))
+
+
+def _set_aside(result: Scan, known: int) -> None:
+    """Of a process that no workflow calls, no config needs to set the `task.ext` that it asks for:
+    such faults, of those from the index `known` on, are notices.
+    """
+    idle = [fault for fault in result.faults[known:] if "hangs on task.ext." in fault]
+    result.faults[known:] = [fault for fault in result.faults[known:] if fault not in idle]
+    result.notices += [f"{fault}; no workflow calls it" for fault in idle]
+
+
+def _ask(process: Process, called: Collection[str], answers: Answers, settings: rules.Settings,
+         resolver: Resolver, known: int) -> None:
+    """Take what was answered in the place of faults, those from the index `known` on."""
+    faults = resolver.scan.faults
+    try:
+        answered = asked.rules(process, called, answers)
+    except ImageError as error:
+        faults[known:] = [f"{fault}; {error.what}" for fault in faults[known:]]
+        return
+    del faults[known:]
+    settings.rules += answered
+    resolver.scan.inspected |= {name: answers[name] for name in called}
+    for rule in answered:
+        for name in [process.name, *sorted(process.aliases)]:
+            if rule.fits(name):
+                resolver.add(process, name, (), rule.container)
 
 
 def _registry(settings: rules.Settings) -> str | None:

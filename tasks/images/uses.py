@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,20 +63,41 @@ class Selector:
 class Scan:
     """The result of a scan.
 
-    `faults` are images that can't be known, `notices` what was not followed; both one a line with
-    file and line before them. `without` are processes that have no image.
+    `faults` are images that can't be known, and files of the code that are missing or no Groovy,
+    which are the `unread`; `notices` what was not followed; all one a line with file and line
+    before them. `without` are processes that have no image. `by_default` are the
+    places and images that hang on a param, by its name; `inspected` are images that `nextflow
+    inspect` told, by the qualified names of processes.
     """
 
     uses: list[Use] = field(default_factory=list)
     without: list[Without] = field(default_factory=list)
     selectors: list[Selector] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    by_default: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    inspected: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are images that only a run can tell."""
+        return len(self.faults) > len(self.unread)
 
     @property
     def images(self) -> list[str]:
         """Every image once, sorted."""
         return sorted({use.container for use in self.uses})
+
+    def defaults(self) -> Iterator[str]:
+        """A notice for each param that images hang on, with the first place and the count."""
+        for name, listed in self.by_default.items():
+            images = list(dict.fromkeys(image for _, image in listed))
+            more = len(dict.fromkeys(place for place, _ in listed)) - 1
+            others = f" and {len(images) - 1} more are" if images[1:] else " is"
+            yield (f"{listed[0][0]}: {images[0]}{others} listed as {name} is by default"
+                   + (f", here and at {more} other place{'s' * (more > 1)}" if more else "")
+                   + f"; a run that sets it takes {'others' if images[1:] else 'another'}")
 
     def as_json(self) -> dict[str, object]:
         """The form of images.json (schemas/images-scan.schema.json)."""
@@ -84,6 +105,8 @@ class Scan:
                 "processes": [{"name": use.name, "aliases": list(use.aliases), "file": use.file,
                                "line": use.line, "container": use.container}
                               for use in self.uses],
+                "inspected": [{"name": name, "container": image}
+                              for name, image in sorted(self.inspected.items())],
                 "without": [without.as_json() for without in self.without],
                 "selectors": [selector.as_json() for selector in self.selectors]}
 
@@ -102,8 +125,7 @@ class Resolver:
         place = f"{container.file}:{container.line}: {process.name}"
         for value, _, image in self.images(container, faults=(place, self.scan.faults)):
             if isinstance(value, Default):
-                self.scan.notices.append(f"{place}: {image} is listed as {value.name} is by "
-                                          "default; a run that sets it takes another")
+                self.scan.by_default.setdefault(value.name, []).append((place, image))
             self.scan.uses.append(Use(
                 name=name, aliases=tuple(sorted(aliases)), container=image,
                 file=container.file, line=container.line))

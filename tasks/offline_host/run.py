@@ -135,7 +135,17 @@ def _ready(spec: RunSpec) -> tuple[launch.Launch, dict[str, Any]]:
                         where=ready.folder,
                         todo=f"run `./doit role=prod forget prod:bootstrap:{spec.pipeline}`, "
                              "then the same command again")
+    tell_of_own_programs(spec.layout.release(receipt["release"]))
     return ready, receipt
+
+
+def tell_of_own_programs(release: Path) -> None:
+    """Warn of each process that runs without an image, as the pipeline's config says."""
+    scan = read_json(release / "images.json", "images-scan")
+    own = sorted(process["name"] for process in scan.get("without", []) if process["accepted"])
+    if own:
+        logger.warning("WITHOUT AN IMAGE: as its config says, %s by this host's own programs",
+                       f"{', '.join(own)} runs" if len(own) == 1 else f"{', '.join(own)} run")
 
 
 def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], *, profile: str,

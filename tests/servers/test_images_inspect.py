@@ -22,7 +22,7 @@ from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import Nextflow, install
 from tasks.data.mirror import Mirror, Selection, Source, mirror
 from tasks.data.sources import Reach
-from tasks.images.inspect import InspectSpec, ask, inspect_images
+from tasks.images.inspect import AskSpec, InspectSpec, ask, inspect_images, list_asked
 from tasks.images.reference import complete
 from tasks.images.scan import ListSpec, list_images
 from tasks.offline_config.render import RenderSpec, build
@@ -304,6 +304,31 @@ def test_a_process_without_an_image_never_runs_unsaid(
             "WORKER (1)": mirrored("docker.io/a/one:1"),
             "WORKER (2)": mirrored("docker.io/a/two:2")}
     assert run(by_hand, {}) == ours
-    with pytest.raises(AssertionError, match="nf-airlock: GREP has no image: only `conda 'grep=3'`"):
+    with pytest.raises(AssertionError, match="nf-airlock: GREP has no image: only `conda"):
         run(by_hand, {"grep": True})
     assert run({**by_hand, "GREP": "none"}, {"grep": True}) == {**ours, "GREP": "-"}
+
+
+READS = """
+process TOLD { container 'a/told:1'; script: 'true' }
+process READ { container new File("${projectDir}/image.txt").text.trim(); script: 'true' }
+workflow { TOLD(); if (file(params.input).exists()) { READ() } }
+"""
+
+
+def test_what_the_code_does_not_tell_is_asked_with_the_staged_params(
+        hello: InspectSpec, tmp_path: Path) -> None:
+    code = tmp_path / "code.tar"
+    files.write_tar(code, Path(), [], extra={
+        "main.nf": READS.encode(), "image.txt": b"quay.io/a/read:1\n",
+        "nextflow.config": b"profiles { test {} }\n"})
+    spec = ListSpec(pipeline="reads", code=code, profile="test", given={},
+                    images=tmp_path / "images.txt", scan=tmp_path / "images.json",
+                    unknown=tmp_path / "images.unknown.txt")
+    with pytest.raises(ImageError, match="READ: the image hangs on"):
+        list_images(spec)
+    asks = dataclasses.replace(hello, code=code)
+    assert list_asked(AskSpec(**vars(spec), asks=asks)) == (
+        "2 images in 2 processes, 1 by `nextflow inspect`")
+    assert spec.images.read_text() == "docker.io/a/told:1\nquay.io/a/read:1\n"
+    assert inspect_images(dataclasses.replace(asks, scan=spec.scan)) == "2 agrees"

@@ -311,3 +311,16 @@ def test_any_mix_of_pieces_ends_in_a_list_or_a_clear_error(script: str, config: 
             assert error.where
         else:
             assert found.images == sorted(set(found.images))
+
+
+def test_a_notice_is_given_once_for_each_param(pipeline: Pipeline) -> None:
+    named = "process P{} {{ container \"a/tool{}:${{params.tag}}\"; script: '' }}\n"
+    processes = "".join(named.format(n, n % 2) for n in range(5))
+    found = scanner.scan(pipeline({
+        "nextflow.config": "params { tag = '1'; one = 'a/one:1' }\n",
+        "main.nf": f"{processes}process Q {{ container params.one; script: '' }}\n"}), {})
+    assert found.notices == [
+        "main.nf:1: P0: docker.io/a/tool0:1 and 1 more are listed as params.tag is by "
+        "default, here and at 4 other places; a run that sets it takes others",
+        "main.nf:6: Q: docker.io/a/one:1 is listed as params.one is by default; a run that sets it "
+        "takes another"]

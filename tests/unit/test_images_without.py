@@ -142,7 +142,7 @@ def test_the_list_names_it_and_an_offline_run_stops_there(
         tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spec = listed(tmp_path, {})
     with caplog.at_level(logging.WARNING):
-        assert list_images(spec) == "1 images in 1 processes, 1 processes without any"
+        assert list_images(spec) == "1 images in 1 processes, 1 process without any"
     assert ("main.nf:2: GREP has no image: only `conda 'grep=3'`") in caplog.text
     assert "config/pipelines/p.yml" in caplog.text
     assert ("withName: '(?:(.*:)?(GREP))' { container = {\n"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tasks.core import files
 from tasks.core.config.load import load
 from tasks.core.errors import ConfigError
 from tasks.core.graph.run import is_recorded
 from tasks.offline_host import graph
 from tasks.offline_host.bootstrap import REMOTE, file_system
-from tasks.offline_host.run import own_params
+from tasks.offline_host.run import own_params, tell_of_own_programs
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0
@@ -54,6 +56,19 @@ def test_a_sheet_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="input=") as caught:
         own_params(str(tmp_path / "none.csv"), None, **here)
     assert str(tmp_path / "none.csv") in str(caught.value)
+
+
+def test_what_runs_by_the_hosts_own_programs_is_said(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scan: dict[str, Any] = {"images": [], "processes": [], "selectors": []}
+    row = {"file": "main.nf", "line": 1, "why": "nothing sets one", "called": True}
+    for without, said in (([], ""), ([{**row, "name": "LOST", "accepted": False}], ""), (
+            [{**row, "name": name, "accepted": True} for name in ("SORT", "COUNT")],
+            "COUNT, SORT run by this host's own programs")):
+        files.write_json(tmp_path / "images.json", {**scan, "without": without})
+        tell_of_own_programs(tmp_path)
+        assert said in caplog.text
+        assert ("WITHOUT AN IMAGE" in caplog.text) is bool(said)
 
 
 class Told:

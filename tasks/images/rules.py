@@ -67,8 +67,8 @@ class Rule:
 class Settings:
     """What the configuration says on containers; `names` are the values of dotted names.
 
-    `extensions` are rules of the same form for `task.ext`, by the first part of its keys; `own` the names that
-    closures of a config know beside these.
+    `extensions` are rules of the same form for `task.ext`, by the first part of its keys; `own` the
+    names that closures of a config know beside these.
     """
 
     names: dict[str, Values]
@@ -151,7 +151,8 @@ def _extensions(setting: Setting, known: Names) -> Iterator[Rule]:
 
 
 def _directive(setting: Setting, names: Names) -> Directive:
-    values, end = frozenset(), len(setting.tokens)
+    values: Values = frozenset()
+    end = len(setting.tokens)
     if not setting.tokens[0].is_op("{"):  # what a closure is hangs on the process
         values, end = evaluate(setting.tokens, 0, names)
     return Directive(word=setting.path[-1], values=values, file=setting.file, line=setting.line,

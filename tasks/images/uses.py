@@ -61,7 +61,7 @@ class Selector:
 
 @dataclass(kw_only=True)
 class Scan:
-    """The result of a scan.
+    """The result of a scan; `script` is the main one, where that was named by hand.
 
     `faults` are images that can't be known, and files of the code that are missing or no Groovy,
     which are the `unread`; `notices` what was not followed; all one a line with file and line
@@ -70,6 +70,7 @@ class Scan:
     inspect` told, by the qualified names of processes.
     """
 
+    script: str | None = None
     uses: list[Use] = field(default_factory=list)
     without: list[Without] = field(default_factory=list)
     selectors: list[Selector] = field(default_factory=list)
@@ -101,7 +102,8 @@ class Scan:
 
     def as_json(self) -> dict[str, object]:
         """The form of images.json (schemas/images-scan.schema.json)."""
-        return {"images": self.images,
+        return {**({"script": self.script} if self.script else {}),
+                "images": self.images,
                 "processes": [{"name": use.name, "aliases": list(use.aliases), "file": use.file,
                                "line": use.line, "container": use.container}
                               for use in self.uses],

@@ -72,7 +72,8 @@ SCRIPTS = {
                          '    container "q/main:${params.once}-${params.own}-${params.held}"\n'
                          f"    {SCRIPT}\n}}\n",
     "mods/added.nf": "params.tag = 'module'\nprocess ADDED {\n"
-                     f'    container "q/added:${{params.tag}}-${{params.held}}"\n    {SCRIPT}\n}}\n',
+                     '    container "q/added:${params.tag}-${params.held}"\n'
+                     f"    {SCRIPT}\n}}\n",
     "mods/only.nf": "params.tag = 'module'\nparams.once = 'alone'\nprocess ONLY {\n"
                     f'    container "q/only:${{params.tag}}-${{params.once}}-${{params.other.a}}"\n'
                     f"    {SCRIPT}\n}}\n",

@@ -109,8 +109,8 @@ class Reader:
 
     `names` holds what names stand for at the place that has been read so far. What it begins with
     is given from outside, as by -params-file, and no config changes it. `settings` are the values
-    of all settings without closures, by their path. `broken` are files that can't be read, with what is
-    wrong with each.
+    of all settings without closures, by their path. `broken` are files that can't be read, with
+    what is wrong with each.
     """
 
     def __init__(self, sources: Sources, names: Names,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tasks.core.source.groovy.syntax import arguments, begins_statement, skip_newlines
-from tasks.core.source.groovy.tokens import NAME, NEWLINE, STRING, Token, closing
+from tasks.core.source.groovy.tokens import NAME, STRING, Token, closing
 from tasks.core.source.groovy.values import Names
 
 PROCESS, WORKFLOW, FUNCTION, LOOSE = "process", "workflow", "function", "loose"
@@ -121,7 +121,7 @@ def _parameters(tokens: Sequence[Token], bracket: int) -> list[Sequence[Token]]:
             parameters.append([*part])
         depth += sum(token.is_op("<") - token.is_op(">") - 2 * token.is_op(">>")
                      for token in part)
-    return parameters
+    return [*parameters]
 
 
 def _parameter(tokens: Sequence[Token]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tasks.core.source.groovy.grammar import Expressions
 from tasks.core.source.groovy.narrowing import narrowed
@@ -98,7 +99,7 @@ class _Code:
 
     def _forget(self, tokens: Sequence[Token]) -> None:
         """What a closure may have set is not known behind it."""
-        for token, following in zip(tokens, tokens[1:], strict=False):
+        for token, following in pairwise(tokens):
             if token.text in self.names and following.is_op("=", "+=", "<<"):
                 self.names[token.text] = frozenset([Unknown(token.text)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -149,12 +150,12 @@ STRINGS: Mapping[str, Callable[..., Any]] = {
     "uncapitalize": lambda text: text[:1].lower() + text[1:],
     "startsWith": lambda text, given: text.startswith(given),
     "endsWith": lambda text, given: text.endswith(given),
-    "contains": lambda text, given: given in text, "equals": lambda text, given: text == given,
+    "contains": lambda text, given: given in text, "equals": operator.eq,
     "equalsIgnoreCase": lambda text, given: text.lower() == given.lower(),
     "isEmpty": lambda text: not text, "length": len, "size": len,
-    "concat": lambda text, given: text + given, "plus": lambda text, given: joined(text, given),
+    "concat": lambda text, given: text + given, "plus": joined,
     "minus": lambda text, given: text.replace(given, "", 1),
-    "replace": lambda text, old, new: text.replace(old, new),
+    "replace": str.replace,
     "replaceAll": _replaced, "replaceFirst": lambda text, old, new: _replaced(text, old, new, 1),
     "tokenize": _tokenized, "split": _split,
     "substring": lambda text, *places: text[slice(*(places if len(places) > 1

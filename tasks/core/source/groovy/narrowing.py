@@ -9,7 +9,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tasks.core.source.groovy.tokens import NAME, NEWLINE, STRING, Token, closing
-from tasks.core.source.groovy.values import Chosen, Default, Names, Unknown, Unset, Values, unwrapped
+from tasks.core.source.groovy.values import (
+    Chosen,
+    Default,
+    Names,
+    Unknown,
+    Unset,
+    Values,
+    unwrapped,
+)
 
 
 def narrowed(condition: Sequence[Token], way: bool, names: Names) -> Names:

@@ -113,13 +113,15 @@ def _combined(sign: str, one: Any, other: Any) -> Any:
     if unknown is not None:
         return unknown
     one, other = (None if isinstance(side, Unset) else side for side in sides)
+    default = next((side for side in sides if isinstance(side, Default)), None)
     if sign == "+" and isinstance(unwrapped(one), str):
         return joined(one, other)
-    default = next((side for side in sides if isinstance(side, Default)), None)
     if sign in ("+", "-"):
         return put_into(_summed(sign, unwrapped(one), unwrapped(other)), default)
-    if default is not None:
-        return Unknown(default.name)
+    return _compared(sign, one, other) if default is None else Unknown(default.name)
+
+
+def _compared(sign: str, one: Any, other: Any) -> Any:
     if sign in ("==", "!="):
         return (one == other) == (sign == "==")
     if type(one) is type(other) is int and sign in ORDER:

@@ -15,15 +15,18 @@ from tasks.core.source.groovy.cursor import Cursor
 from tasks.core.source.groovy.library import LIBRARY, Library
 from tasks.core.source.groovy.methods import called, formatted, member
 from tasks.core.source.groovy.narrowing import narrowed
-from tasks.core.source.groovy.syntax import arguments, skip_newlines, without_parameters
+from tasks.core.source.groovy.syntax import (
+    arguments,
+    entry_colon,
+    skip_newlines,
+    without_parameters,
+)
 from tasks.core.source.groovy.tokens import GSTRING, NAME, NEWLINE, NUMBER, STRING, Token, closing
 from tasks.core.source.groovy.values import (
     MAX_VALUES,
-    Default,
     Names,
     Record,
     Unknown,
-    Unset,
     Values,
     combine,
     elvis,
@@ -31,6 +34,7 @@ from tasks.core.source.groovy.values import (
     lookup,
     put_into,
     truths,
+    unset,
     unwrapped,
 )
 
@@ -214,7 +218,7 @@ class Expressions(Cursor, ABC):
         if known is None and any(isinstance(unwrapped(value), Record) for value in values):
             known = member(values, frozenset([key]))
         if known is None and dotted and not self._goes_on():
-            known = _unset(dotted)
+            known = unset(dotted)
         if known is None and dotted and (library := self._library()):
             known = library.constant(dotted)
         return known or _unknown(dotted or f".{key}"), dotted
@@ -290,13 +294,12 @@ class Expressions(Cursor, ABC):
         """A list, whose items have one value each, or a map."""
         start = self.at - 1
         parts = arguments(self.tokens, start)
-        end = closing(self.tokens, start)
-        self.at = end + 1
-        inner = skip_newlines(self.tokens, start + 1)
-        if not parts or self.tokens[inner].is_op(":"):
-            is_map = inner < end and self.tokens[inner].is_op(":")
-            return frozenset([Record() if is_map else ()])
-        if any(_is_entry(part) for part in parts):
+        self.at = closing(self.tokens, start) + 1
+        if not parts:
+            return frozenset([()])
+        if self.tokens[skip_newlines(self.tokens, start + 1)].is_op(":"):
+            return frozenset([Record()])
+        if any(entry_colon(part) is not None for part in parts):
             return self._map(parts)
         items: list[Any] = []
         for part in parts:
@@ -310,7 +313,7 @@ class Expressions(Cursor, ABC):
         items: dict[Any, Values] = {}
         for part in parts:
             start = skip_newlines(part, 0)
-            colon = _colon(part)
+            colon = entry_colon(part)
             if colon is None:
                 return _unknown("a list or map")
             values = self._of(part[colon + 1:])
@@ -341,28 +344,6 @@ class Expressions(Cursor, ABC):
                 return _unknown(f"more than {MAX_VALUES} values")
             texts = frozenset(joined(text, value) for text in texts for value in values)
         return texts
-
-
-def _colon(part: Sequence[Token]) -> int | None:
-    """The index of the colon behind the key of a map's entry; None where this is none."""
-    start = skip_newlines(part, 0)
-    if start >= len(part):
-        return None
-    token = part[start]
-    end = closing(part, start) + 1 if token.is_op("(") else start + 1
-    is_key = token.kind in (NAME, STRING, GSTRING, NUMBER) or token.is_op("(", "*")
-    return end if is_key and end < len(part) and part[end].is_op(":") else None
-
-
-def _is_entry(part: Sequence[Token]) -> bool:
-    return _colon(part) is not None
-
-
-def _unset(name: str) -> Values | None:
-    """The value of a name that nothing sets, where that means null."""
-    if name.startswith("task.ext."):
-        return frozenset([Unset(name)])
-    return frozenset([Default(Unset(name), name)]) if name.startswith("params.") else None
 
 
 def _unknown(why: str) -> Values:

@@ -100,6 +100,17 @@ def arguments(tokens: Sequence[Token], at: int) -> list[Sequence[Token]]:
     return [*given, last] if any(token.kind != NEWLINE for token in last) else given
 
 
+def entry_colon(part: Sequence[Token]) -> int | None:
+    """The index of the colon behind the key of a map's entry; None where this is none."""
+    start = skip_newlines(part, 0)
+    if start >= len(part):
+        return None
+    token = part[start]
+    end = closing(part, start) + 1 if token.is_op("(") else start + 1
+    is_key = token.kind in (NAME, STRING, GSTRING, NUMBER) or token.is_op("(", "*")
+    return end if is_key and end < len(part) and part[end].is_op(":") else None
+
+
 def without_parameters(tokens: Sequence[Token]) -> Sequence[Token]:
     """A closure's body without the `a, b ->` before it."""
     for at, token in enumerate(tokens):

@@ -187,6 +187,13 @@ def defaults(values: Iterable[Any], name: str) -> Values:
                      for value in values)
 
 
+def unset(name: str) -> Values | None:
+    """The value of a name that nothing sets, where that means null."""
+    if name.startswith("task.ext."):
+        return frozenset([Unset(name)])
+    return frozenset([Default(Unset(name), name)]) if name.startswith("params.") else None
+
+
 def shown(text: str) -> str:
     """A text for people: the mark of the pipeline's folder as Nextflow names that."""
     return text.replace(PROJECT, "$projectDir")

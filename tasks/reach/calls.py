@@ -42,6 +42,11 @@ class Walk:
         self._stack: list[Definition] = []
         self._leading: dict[int, bool] = {}
 
+    @property
+    def visits(self) -> int:
+        """How many definitions were visited, each once for each way and what is known there."""
+        return len(self._seen)
+
     def surely_uncalled(self, definition: Definition | None) -> bool:
         """Whether no way to a definition can have been missed; None is what nothing names."""
         return len(self._seen) < MAX_VISITS and not (

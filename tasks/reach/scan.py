@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tasks.core.source.configs import Include, Reader, Setting
 from tasks.core.source.files import Sources, opened
 from tasks.core.source.groovy.depth import bounded
 from tasks.core.source.groovy.syntax import groovy
-from tasks.core.source.groovy.tokens import STRING
+from tasks.core.source.groovy.tokens import NAME, STRING
 from tasks.core.source.groovy.values import Names, Unknown
 from tasks.core.source.params_schema import properties
 from tasks.core.source.scripts import PROCESS, Definition, Scripts
@@ -152,21 +152,29 @@ class Scan:
                         answer=Answer(by="offline.config", what="off") if off else None,
                         todo=f"set {name} to false in config/offline.config")
 
-    def _readers_of_name(self, setting: Setting) -> list[Setting]:
+    def _takes_effect_by(self, setting: Setting) -> list[Setting]:
         """The settings that a value takes effect by: itself, or those that read its bare name."""
-        if (len(setting.path) > 1 or setting.path[0] in OPTIONS
-                or any(token.is_op("(") for token in setting.tokens)):
+        if _is_scoped(setting) or any(token.is_op("(") for token in setting.tokens):
             return [setting]
-        return [other for other in self.settings if self._used(other.profile)
-                and (len(other.path) > 1 or other.path[0] in OPTIONS)
-                and other.path[0] not in (*DESCRIBING_SCOPES, "params")
-                and any(token.is_name(setting.path[0]) for token in flattened(other.tokens))]
+        return self._readers_of_names.get(setting.path[0], [])
+
+    @cached_property
+    def _readers_of_names(self) -> dict[str, list[Setting]]:
+        """The settings in use that name something, by that name."""
+        readers: dict[str, list[Setting]] = {}
+        for setting in self.settings:
+            if (self._used(setting.profile) and _is_scoped(setting)
+                    and setting.path[0] not in (*DESCRIBING_SCOPES, "params")):
+                for name in {token.text for token in flattened(setting.tokens)
+                             if token.kind == NAME}:
+                    readers.setdefault(name, []).append(setting)
+        return readers
 
     def _addresses(self, setting: Setting, used: bool) -> None:
-        readers = self._readers_of_name(setting) if used else []
         for token, said in spoken(setting.tokens):
             for mention in mentions(flat(token)):
                 line = self.sources.line(setting.file, token.line, mention.url.partition("$")[0])
+                readers = self._takes_effect_by(setting) if used else []
                 if not used:
                     self.report.count(UNUSED, setting.file, line)
                 elif setting.path[-1] in ("container", "conda", "registry"):
@@ -261,6 +269,11 @@ class Scan:
         process = definition.name if definition and definition.kind == PROCESS else None
         self.report.add(sight.file, sight.line, sight.kind, sight.what, answer=answer, todo=todo,
                         param=param, process=process)
+
+
+def _is_scoped(setting: Setting) -> bool:
+    """Whether a setting is Nextflow's own, and not a variable of its file."""
+    return len(setting.path) > 1 or setting.path[0] in OPTIONS
 
 
 def _described(sources: Sources) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from tasks.reach.findings import Answer
 
 MAX_TRIALS = 40
 """Bounds the walks, of which one takes up to a second."""
+MAX_VISITS = 100_000
+"""Bounds what all walks visit, where the code is such that one visits very much."""
 LOCAL = "/a/local/path"
 SHOWN: Mapping[Any, str] = {True: "true", False: "false", None: "null", LOCAL: "a local path"}
 
@@ -88,7 +90,8 @@ class Trials:
 
     def _walked(self, name: str, value: Any) -> Walk | None:
         key = (name, value)
-        if key not in self._walks and len(self._walks) < MAX_TRIALS:
+        most = min(MAX_TRIALS, MAX_VISITS // max(self.walk.visits, 1))
+        if key not in self._walks and len(self._walks) < most:
             self._walks[key] = self.follow({**self.names, f"params.{name}": frozenset([value])})
         return self._walks.get(key)
 

@@ -59,13 +59,14 @@ def _list(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     if not at.images_unknown.is_file():
         return step(name, doc, list_images, ListSpec(
             pipeline=pipeline.name, code=at.code, profile=pipeline.profile, given=pipeline.images,
-            images=at.images, scan=at.images_scan, unknown=at.images_unknown, configs=configs),
+            images=at.images, scan=at.images_scan, unknown=at.images_unknown, configs=configs,
+            script=pipeline.script),
             needs=needs, makes=makes)
     asks = _asked(name, config, pipeline)
     return step(name, doc, list_asked, AskSpec(
         pipeline=pipeline.name, code=at.code, profile=pipeline.profile, given=pipeline.images,
         images=at.images, scan=at.images_scan, unknown=at.images_unknown, configs=configs,
-        asks=asks), makes=makes,
+        script=pipeline.script, asks=asks), makes=makes,
         needs=[*needs, asks.runtime, asks.plugins, asks.data_manifest, at.inputs])
 
 
@@ -83,7 +84,7 @@ def _asked(name: str, config: Config, pipeline: Pipeline) -> InspectSpec:
         pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
         runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins, scan=at.images_scan,
         data_manifest=at.data_manifest, blobs=at.of_site.blobs, log=at.log(name),
-        isolation=config.site.isolation,
+        script=pipeline.script, isolation=config.site.isolation,
         inherited=uncompared(Inherited.of(config.environment)))
 
 

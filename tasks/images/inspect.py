@@ -44,6 +44,7 @@ class InspectSpec:
     blobs: Path
     scan: Path
     log: Path
+    script: str | None = None
     isolation: str = isolation.FULL
     inherited: Inherited = NOTHING
 
@@ -116,7 +117,7 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
         words: list[str | Path] = [
             "-log", detail, "inspect", "-c", folder / "engine.config", "-profile",
             spec.profile, "-params-file", folder / "params.json", "-format", "json",
-            folder / "code"]
+            folder / "code" / (spec.script or "")]
         try:
             answer = queries.ask(runtime, words, scratch=folder, least=spec.isolation,
                                reads=[folder / "staged"])

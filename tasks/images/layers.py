@@ -17,10 +17,10 @@ from tasks.images.rules import Rule
 def layers(process: Process, name: str, rules: Sequence[Rule]) -> list[Directive]:
     """What sets the image of a process under a plain or qualified name, the strongest last."""
     own, alias = process.containers, name.rpartition(":")[2]
-    general = [rule.container for rule in rules if not rule.kind]
-    labels = [rule.container for rule in rules if rule.kind == "withLabel"
+    general = [process.set_by(rule) for rule in rules if not rule.kind]
+    labels = [process.set_by(rule) for rule in rules if rule.kind == "withLabel"
               and any(rule.matches(label) for label in process.labels)]
-    names = [rule.container for asked in dict.fromkeys([process.name, alias, name])
+    names = [process.set_by(rule) for asked in dict.fromkeys([process.name, alias, name])
              for rule in rules if rule.kind == "withName" and rule.matches(asked)]
     is_sure = any(not directive.guards for directive in own)
     return [*([] if is_sure else general), *own, *labels, *names]

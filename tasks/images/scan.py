@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tasks.core import files
 from tasks.core.errors import AirlockError, ImageError, SourceError
-from tasks.core.source.files import opened
+from tasks.core.source.files import Sources, opened
 from tasks.core.source.groovy.depth import bounded
 from tasks.core.source.groovy.values import unwrapped
 from tasks.images import asked, rules, without
@@ -38,8 +38,9 @@ ENGINES = (DOCKER, PODMAN, APPTAINER)
 class ListSpec:
     """What images:list reads and writes; `given` are images by hand, by process.
 
-    `unknown` says what a run before couldn't tell, `configs` are institutional ones that are
-    carried. `profile` are the profiles that the runs use, with commas between.
+    `script` is the main one, where the pipeline doesn't say it. `unknown` says what a run before
+    couldn't tell, `configs` are institutional ones that are carried. `profile` are the profiles
+    that the runs use, with commas between.
     """
 
     pipeline: str
@@ -50,6 +51,7 @@ class ListSpec:
     scan: Path
     unknown: Path | None = None
     configs: Path | None = None
+    script: str | None = None
 
     @property
     def config(self) -> str:
@@ -70,7 +72,7 @@ def list_images(spec: ListSpec) -> str:
 def scanned(spec: ListSpec, answers: Answers | None = None) -> Scan:
     """The scan of a pipeline as its config says."""
     return scan(spec.code, spec.given, profiles=spec.profile.split(","), config=spec.config,
-                answers=answers, configs=spec.configs)
+                answers=answers, configs=spec.configs, script=spec.script)
 
 
 def written(result: Scan, spec: ListSpec, *, todo: str) -> str:
@@ -120,29 +122,32 @@ def _processes(count: int) -> str:
 
 def scan(code: Path, given: ByHand, *, profiles: Collection[str] = ("standard",),
          engine: str = DOCKER, config: str = "its configuration",
-         answers: Answers | None = None, configs: Path | None = None) -> Scan:
+         answers: Answers | None = None, configs: Path | None = None,
+         script: str | None = None) -> Scan:
     """The processes and their images, as `engine` pulls them.
 
     `answers` are those of `nextflow inspect`, taken where the sources don't tell; `configs` are
-    institutional configs that are carried, a folder or a tar.
+    institutional configs that are carried, a folder or a tar; `script` is the main one, where the
+    pipeline doesn't say it.
 
     `code` is a folder or a tar. A process stands once for each image that it can use: the module's
     own first, then those that the configuration's selectors set. ImageError where a file that the
     pipeline needs is missing or no Groovy.
     """
     with bounded(code):
-        return _scanned(code, given, profiles, engine, config, answers, configs)
+        return _scanned(code, given, profiles, engine, config, answers, configs, script)
 
 
 def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
-             config: str, answers: Answers | None, configs: Path | None) -> Scan:
-    result = Scan()
+             config: str, answers: Answers | None, configs: Path | None,
+             script: str | None) -> Scan:
+    result = Scan(script=script)
     with opened(code) as sources:
         settings = rules.read(sources, {*profiles, engine}, engine, configs)
+        settings.main = script or settings.main
         if not sources.has(settings.main):
-            raise ImageError(f"the pipeline has no {settings.main}", where=code,
-                             todo="check `source` in " + config)
-        processes = read_processes.read(sources, settings.main, settings.names)
+            raise _no_script(sources, settings.main, config)
+        processes = read_processes.read(sources, settings)
     result.notices += settings.notices
     result.unread = processes.faults
     result.faults += result.unread
@@ -157,6 +162,8 @@ def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
                          by_hand[process.name].directive(process.file, process.line))
         else:
             _of_process(process, settings, resolver)
+            if not processes.called(process):
+                _set_aside(result, known)
             if answers is not None and len(result.faults) > known:
                 _ask(process, processes.called(process), answers, settings, resolver, known)
         for alias in sorted(process.aliases & by_hand.keys()):
@@ -169,17 +176,37 @@ def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
     return result
 
 
+def _no_script(sources: Sources, main: str, config: str) -> ImageError:
+    """The error where there is no main script by this name."""
+    others = sorted(path for path in sources.files if path.endswith(".nf") and "/" not in path)
+    return ImageError(
+        f"the pipeline has no {main}"
+        + (f"; beside it stand {', '.join(others)}" if others else ""),
+        where=sources.place, todo=f"name its main script in {config}, as `script: NAME.nf`"
+        if others else f"check `source` in {config}")
+
+
 def _of_process(process: Process, settings: rules.Settings, resolver: Resolver) -> None:
-    own = process.containers or [rule.container for rule in settings.rules if not rule.kind]
+    own = process.containers or [process.set_by(rule) for rule in settings.rules
+                                 if not rule.kind]
     for container in own:
         resolver.add(process, process.name, process.aliases, container)
     for rule in settings.rules:
         named = process.labels if rule.kind == "withLabel" else [process.name]
         if rule.kind and any(rule.fits(name) for name in named):
-            resolver.add(process, process.name, process.aliases, rule.container)
+            resolver.add(process, process.name, process.aliases, process.set_by(rule))
         elif rule.kind == "withName":
             for alias in sorted(filter(rule.fits, process.aliases)):
-                resolver.add(process, alias, (), rule.container)
+                resolver.add(process, alias, (), process.set_by(rule))
+
+
+def _set_aside(result: Scan, known: int) -> None:
+    """Of a process that no workflow calls, no config needs to set the `task.ext` that it asks for:
+    such faults, of those from the index `known` on, are notices.
+    """
+    idle = [fault for fault in result.faults[known:] if "hangs on task.ext." in fault]
+    result.faults[known:] = [fault for fault in result.faults[known:] if fault not in idle]
+    result.notices += [f"{fault}; no workflow calls it" for fault in idle]
 
 
 def _ask(process: Process, called: Collection[str], answers: Answers, settings: rules.Settings,
@@ -218,6 +245,8 @@ def _arguments() -> argparse.ArgumentParser:
         description="Print every image that any process of a Nextflow pipeline can use.")
     parser.add_argument("code", metavar="DIR", type=Path, help="a folder or a tar of its code")
     parser.add_argument("--engine", choices=ENGINES, default=DOCKER, help="who pulls the images")
+    parser.add_argument("--script", metavar="NAME.nf", help="the main script, where it is neither "
+                        "main.nf nor what the manifest names")
     parser.add_argument("--json", action="store_true",
                         help="print processes and selectors, too, as images.json has them")
     return parser
@@ -228,7 +257,7 @@ def main(words: Sequence[str]) -> int:
     parser = _arguments()
     options = parser.parse_args(words)
     try:
-        result = scan(options.code, {}, engine=options.engine)
+        result = scan(options.code, {}, engine=options.engine, script=options.script)
     except SourceError as error:
         parser.error(str(error))
     except AirlockError as error:

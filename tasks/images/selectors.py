@@ -77,15 +77,16 @@ def _stops(same: Sequence[Process], alias: str, results: Sequence[Sequence[Direc
 def _special(same: Sequence[Process], alias: str, rules: Sequence[Rule],
              resolver: Resolver) -> list[Selector]:
     """The selectors of rules that match this alias's qualified name alone."""
-    patterns: dict[str, list[Directive]] = {}
+    patterns: dict[str, list[Rule]] = {}
     for rule in rules:
         if rule.kind == "withName" and not rule.matches(alias) and rule.fits(alias):
-            patterns.setdefault(rule.pattern, []).append(rule.container)
+            patterns.setdefault(rule.pattern, []).append(rule)
     special = []
-    for pattern, containers in patterns.items():
-        results = [[*layers(process, alias, rules), *containers] for process in same]
+    for pattern, fitting in patterns.items():
+        results = [[*layers(process, alias, rules), *map(process.set_by, fitting)]
+                   for process in same]
         images, choice = _folded(results, resolver)
-        if len(patterns) > 1 and all(container.guards for container in containers):
+        if len(patterns) > 1 and all(rule.container.guards for rule in fitting):
             choice = None  # where its condition fails, another of these patterns may hold
             images = images if len(images) > 1 else (*images, *images)
         stops = None if images else _stops(same, alias, results)

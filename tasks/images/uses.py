@@ -9,13 +9,21 @@ from typing import Any
 
 from tasks.core.errors import ImageError
 from tasks.core.source.directives import Directive
-from tasks.core.source.groovy.values import Default, Unknown, Unset, unwrapped
+from tasks.core.source.groovy.values import (
+    Chosen,
+    Default,
+    Record,
+    Unknown,
+    Unset,
+    shown,
+    unwrapped,
+)
 from tasks.images.processes import Process
 from tasks.images.reference import complete
 from tasks.images.without import Without
 
 DOCKER, PODMAN, APPTAINER = "docker", "podman", "apptainer"
-IMAGE_FILE = re.compile(r"(https?|oras|library|shub|file)://[^\s'\"]+|/[^\s'\"]+")
+IMAGE_FILE = re.compile(r"(https?|oras|library|shub|file)://[^\s'\"]+|(/|\$projectDir/)[^\s'\"]+")
 """What Apptainer takes as it stands: an image file's address or path, or a library's."""
 
 
@@ -53,7 +61,7 @@ class Selector:
 
 @dataclass(kw_only=True)
 class Scan:
-    """The result of a scan.
+    """The result of a scan; `script` is the main one, where that was named by hand.
 
     `faults` are images that can't be known, and files of the code that are missing or no Groovy,
     which are the `unread`; `notices` what was not followed; all one a line with file and line
@@ -62,6 +70,7 @@ class Scan:
     inspect` told, by the qualified names of processes.
     """
 
+    script: str | None = None
     uses: list[Use] = field(default_factory=list)
     without: list[Without] = field(default_factory=list)
     selectors: list[Selector] = field(default_factory=list)
@@ -93,7 +102,8 @@ class Scan:
 
     def as_json(self) -> dict[str, object]:
         """The form of images.json (schemas/images-scan.schema.json)."""
-        return {"images": self.images,
+        return {**({"script": self.script} if self.script else {}),
+                "images": self.images,
                 "processes": [{"name": use.name, "aliases": list(use.aliases), "file": use.file,
                                "line": use.line, "container": use.container}
                               for use in self.uses],
@@ -129,16 +139,20 @@ class Resolver:
         images = []
         for value in sorted(container.values, key=str):
             plain = unwrapped(value)
+            if isinstance(plain, Chosen):
+                continue  # as where a param has a default: a run that sets it takes its own
             if isinstance(plain, Unknown | Unset):
                 why = plain.why if isinstance(plain, Unknown) else plain.name
-                lines.append(f"{place}: the image hangs on {why}")
+                lines.append(f"{place}: the image hangs on {shown(why)}")
+            elif plain == "null":
+                lines.append(f"{place}: the image hangs on a value that is null")
             elif isinstance(plain, str) and plain.strip():
                 try:
                     images.append((value, plain.strip(), self.name(plain)))
                 except ImageError as error:
                     lines.append(f"{place}: {error.what}")
             elif plain not in (None, False, ""):
-                lines.append(f"{place}: {plain!r} is no image")
+                lines.append(f"{place}: {_kind(plain)} is no image")
         return images
 
     def name(self, value: str) -> str:
@@ -146,10 +160,19 @@ class Resolver:
 
         Apptainer pulls plain names from registries too; `docker://` before one stays.
         """
-        text = value.strip()
+        text = shown(value.strip())
         if self.engine == APPTAINER:
             if IMAGE_FILE.fullmatch(text):
                 return text
             if text.startswith("docker://"):
                 return f"docker://{complete(text.removeprefix('docker://'), None)}"
+        if text.startswith("$projectDir"):
+            raise ImageError(f"{text!r} is a file of the pipeline's code, which {self.engine} "
+                             "takes as no image")
         return str(complete(text, self.registry))
+
+
+def _kind(value: object) -> str:
+    """What a value that names no image is, for people."""
+    return ("a map" if isinstance(value, Record) else "a list" if isinstance(value, tuple)
+            else repr(value))

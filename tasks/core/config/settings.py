@@ -229,6 +229,7 @@ class Pipeline:
     sha256: str | None = None
     configs: Origin | None = None
     profile: str
+    script: str | None = None
     run: str
     nextflow: Nextflow
     plugins: tuple[str, ...] = ()

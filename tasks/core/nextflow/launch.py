@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.machine import Limits, Machine
 from tasks.core.schema import read_json
 from tasks.core.source import custom_configs
+from tasks.core.source.configs import Reader, Setting
+from tasks.core.source.files import opened
+from tasks.core.source.groovy.tokens import STRING
 
 LIMIT = 7200.0
 """Seconds after which a run is ended that isn't the user's own."""
@@ -176,6 +179,9 @@ def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path
     has its time, else `limit` seconds. TooLong, which says what it did last, where it takes more.
     """
     limit = within.timeout if within else limit
+    script = main_script(launch.configs)
+    if script:  # that of a folder is looked for in the working directory, so the whole path
+        options = ["-main-script", files.inside(launch.code, script), *options]
     kept = log.with_suffix(".nextflow.log").absolute()
     detail = within.folder / kept.name if within else kept
     configs = [word for path in launch.configs for word in ("-c", str(path))]
@@ -208,6 +214,18 @@ def _too_long(limit: float | None, words: Sequence[str], log: Path) -> TooLong:
     said = f"what it printed last: {last}" if last else "it had printed nothing"
     return TooLong(f"{doing} took longer than {limit:.0f} s, and was ended; {said}", where=log,
                    todo="look for a loop or a wait in the pipeline's code")
+
+
+def main_script(configs: Iterable[Path]) -> str | None:
+    """The main script that a config given by -c names: Nextflow itself asks the pipeline's alone.
+    """
+    for config in configs:
+        with opened(config.parent) as sources:
+            for setting in Reader(sources, {}).read(config.name):
+                if (isinstance(setting, Setting) and setting.path == ("manifest", "mainScript")
+                        and setting.tokens[0].kind == STRING):
+                    return setting.tokens[0].text
+    return None
 
 
 def _run_in(within: Confinement, launch: Launch, command: Sequence[str], *, log: Path,

@@ -153,13 +153,8 @@ def _fetch_once(url: str, cache: Cache, budget: _Budget) -> Blob:
 
 
 def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
-    shown = urls.redact(url)
+    shown, name = urls.redact(url), _file_name(url)
     source, reached = at(url, cache.reach)
-    if set(path_of(url)) & set("*{}"):
-        raise SourceError("the URL is a pattern, and stands for no single file")
-    name = basename(path_of(url))
-    if not name:
-        raise SourceError("the URL ends without a file's name")
     known = cache.known.get(shown)
     if known and (blob := _held(cache.folder, shown, name, known)):
         budget.add(blob.size)
@@ -202,6 +197,15 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
     logger.info("fetched %s  %s%s", shown, files.human_size(body.size),
                 f", {files.human_size(resumed)} of it before" if resumed else "")
     return Blob(url=shown, name=name, sha256=target.parent.name, size=body.size)
+
+
+def _file_name(url: str) -> str:
+    if set(path_of(url)) & set("*{}"):
+        raise SourceError("the URL is a pattern, and stands for no single file")
+    name = basename(path_of(url))
+    if not name:
+        raise SourceError("the URL ends without a file's name")
+    return name
 
 
 def _refuse_page(stream: IO[bytes], reached: str, *kept: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, lock_files
+from tasks.core import disk, files, lock_files
 from tasks.core.errors import ConfigError
 from tasks.core.inputs import staged_data
 from tasks.core.net import urls
@@ -105,6 +105,7 @@ def mirror(spec: Mirror) -> str:
     with _surveyed(spec.selection, spec.source) as survey:
         logger.info("mirror:data:%s  %s", spec.pipeline, plan.summary(survey.plan))
         plan.hold(survey.plan, spec.selection.limit)
+        disk.hold(spec.source.blobs, survey.plan.coming, "the data that is fetched")
         staged = stage.fetch(survey.wanted, survey.collected, survey.cache)
         lock(staged, survey.known, spec.source)
         _write(spec, survey, staged)
@@ -121,6 +122,13 @@ def show_plan(spec: PlanSpec) -> str:
         plan.hold(survey.plan, spec.selection.limit)
         told = tell(survey.left, f"data:plan:{spec.pipeline}")
     return plan.summary(survey.plan) + told
+
+
+@contextlib.contextmanager
+def surveyed(selection: Selection, source: Source) -> Iterator[plan.Plan]:
+    """What carrying the data costs; nothing but the sheets is fetched for it."""
+    with _surveyed(selection, source) as survey:
+        yield survey.plan
 
 
 @contextlib.contextmanager

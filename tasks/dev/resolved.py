@@ -27,6 +27,8 @@ BY_DIGEST = re.compile(r"'([^'\s]+@sha256:[0-9a-f]{64})'")
 SHOWN = ("manifest", "validation")
 """Scopes whose texts are for people: the pipeline's own description, and its help."""
 IMAGES = ("container", "conda")
+ENGINES = ("docker", "podman", "apptainer", "singularity")
+"""Scopes whose `enabled` makes Nextflow run each process in its image."""
 JUDGED = ("param", "reference", "setting", "plugin")
 """Kinds of findings that are judged by the resolved config; the others are only warned of."""
 
@@ -96,7 +98,8 @@ def checked_params(resolved: Resolved) -> str:
 def containers(resolved: Resolved) -> str:
     """Every process and alias takes its image from a selector that names mirrored ones alone.
 
-    Among selectors that match the qualified name, which beat all others, the last one holds.
+    Among selectors that match the qualified name, which beat all others, the last one holds. A
+    process without an image runs with the host's own programs, so it must be meant to.
     """
     mirror, processes = set(resolved.mirrored.values()), resolved.scan["processes"]
     faults = [f"{process['name']}: {process['container']} is not in the mirror's receipt"
@@ -106,17 +109,44 @@ def containers(resolved: Resolved) -> str:
                  for key, value in resolved.config.get("process", {}).items()
                  if key.startswith("withName:") and isinstance(value, dict)
                  and "container" in value]
+    own = sorted(process["name"] for process in resolved.scan.get("without", [])
+                 if process["accepted"])
     names = {name for process in processes
-             for name in (process["name"], *process["aliases"])}
+             for name in (process["name"], *process["aliases"])}.difference(own)
+    stops = {f"(?:{selector['pattern']})" for selector in resolved.scan["selectors"]
+             if selector.get("stops")}
     for name in sorted(names):
-        holding = [selector for selector in selectors if _qualified(selector[0], name)]
-        pattern, container = holding[-1] if holding else ("no selector", "its own image")
+        last = [selector for selector in selectors if _qualified(selector[0], name)][-1:]
+        holding = [selector for selector in last if selector[0] not in stops] + [
+            selector for selector in selectors if _is_special(selector[0], name)]
         faults += [f"{name}: {pattern} sets {image}, which is not of the mirror"
-                   for image in _outside(container, mirror)]
-    if faults:
-        raise ImageError("not every process runs from the mirror:\n" + _listed(faults),
-                         todo="run `doit images:mirror` and `doit config` again")
-    return f"{len(names)} processes and aliases, each by a mirrored digest"
+                   for pattern, container in holding for image in _outside(container, mirror)]
+        if not holding:
+            faults.append(f"{name}: no selector sets its image, so it takes its own: choose among "
+                          f"its mirrored images by withName: '(.*:)?{name}' in "
+                          "config/offline.config")
+    lacking = [*_without_engine(resolved.config), *(
+        f"{process['name']} has no image: {process['why']} ({process['file']}:{process['line']})"
+        for process in resolved.scan.get("without", [])
+        if process["called"] and not process["accepted"])]
+    todo = ["run `doit images:mirror` and `doit config` again"] if faults else []
+    if lacking:
+        todo.append("name the image of each process that has none under `images:` in the "
+                    "pipeline's config, or `none` where the host's own programs are meant")
+    if faults or lacking:
+        raise ImageError("not every process runs from the mirror:\n"
+                         + _listed([*faults, *lacking]), todo="; ".join(todo))
+    return f"{len(names)} processes and aliases, each by a mirrored digest" + (
+        f"; as its config says, {', '.join(own)} by the host's own programs" if own else "")
+
+
+def _without_engine(config: Mapping[str, Any]) -> list[str]:
+    """What there is to say where no engine is switched on, so that no image counts at all."""
+    engines = [name for name in ENGINES if isinstance(config.get(name), dict)
+               and config[name].get("enabled") is True]
+    return [] if engines else [
+        "no container engine is enabled, so every process would run with the host's own programs: "
+        "set docker.enabled to true in config/offline.config"]
 
 
 def _qualified(pattern: str, name: str) -> bool:
@@ -128,6 +158,11 @@ def _qualified(pattern: str, name: str) -> bool:
     except re.error:
         return False
     return fits != pattern.startswith("!")
+
+
+def _is_special(pattern: str, name: str) -> bool:
+    """Whether it is one of ours that holds for some qualified names of a process."""
+    return pattern.startswith("(?:(?=(?:") and pattern.endswith(f")(.*:)?({name}))")
 
 
 def _outside(container: str, mirror: set[str]) -> list[str]:
@@ -144,8 +179,10 @@ def config(resolved: Resolved) -> str:
                  if finding["kind"] in ("param", "reference")]
     params = {finding["param"] for finding in of_params if finding["answer"] and (
         finding["answer"]["by"] == "code" or finding["kind"] == "reference")}
-    todo = {finding["param"]: finding["todo"] for finding in of_params
-            if finding["answer"] is None}
+    todo: dict[str, dict[str, None]] = {}
+    for finding in of_params:
+        if finding["answer"] is None:
+            todo.setdefault(finding["param"], {})[finding["todo"]] = None
     open_: dict[tuple[str, ...], list[str]] = {}
     count = 0
     for path, text in _leaves(resolved.config):
@@ -160,8 +197,8 @@ def config(resolved: Resolved) -> str:
     if open_:
         raise SourceError("addresses that nothing answers offline:\n" + _listed([
             f"{places[0]}{f' and {len(places) - 1} more' if places[1:] else ''}\n            "
-            + todo.get(path[1] if path[0] == "params" else "",
-                       f"set {'.'.join(path)} in config/offline.config")
+            + "\n            ".join(todo.get(path[1] if path[0] == "params" else "", (
+                f"set {'.'.join(path)} in config/offline.config",)))
             for path, places in open_.items()]))
     return f"{count} addresses are left in it, each answered or never asked"
 

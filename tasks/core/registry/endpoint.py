@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """Requests to one registry; `path` is always a repository's path, without the host."""
+    """Requests to one registry; `path` is always a repository's path, without the host.
 
-    def __init__(self, host: str, url: str, authfile: Path | None, transport: Transport) -> None:
-        self.host = host
+    `url` is where the host is asked, or all that stands below `prefix` there.
+    """
+
+    def __init__(self, host: str, url: str, authfile: Path | None, transport: Transport,
+                 prefix: str = "") -> None:
+        self.host, self._prefix = host, prefix
         parts = urllib.parse.urlsplit(url)
         self.base = f"{parts.scheme}://{parts.netloc}"
         self.address = parts.netloc
@@ -97,7 +101,8 @@ class Endpoint:
 
     def inner(self, path: str) -> str:
         """The repository's path at this address, below the endpoint's own."""
-        return f"{self._below}/{path}" if self._below else path
+        rest = path.removeprefix(self._prefix).lstrip("/")
+        return "/".join(filter(None, (self._below, rest)))
 
     def url(self, path: str, rest: str) -> str:
         """The URL of something in a repository."""

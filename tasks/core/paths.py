@@ -139,6 +139,11 @@ class PipelinePaths(_OfPipeline):
         return _path(f"{self.root}/images.json")
 
     @property
+    def images_unknown(self) -> Path:
+        """Which images the code alone didn't tell, so that `nextflow inspect` is asked."""
+        return _path(f"{self.root}/images.unknown.txt")
+
+    @property
     def images_pinned(self) -> Path:
         return _path(f"{self.root}/images.pinned.txt")
 

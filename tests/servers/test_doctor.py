@@ -34,10 +34,9 @@ def test_a_site_that_works_is_said_to_and_left_as_it_was(own: OwnSite, nexus: Se
 
 
 def test_what_stays_at_a_registry_that_deletes_nothing_is_told(
-        own: OwnSite, nexus: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        own: OwnSite, nexus: Server, tmp_path: Path) -> None:
     crt, key = tls_of(nexus) / "server.crt", tls_of(nexus) / "server.key"
-    monkeypatch.setenv("REGISTRY_STORAGE_DELETE_ENABLED", "false")  # beats the registry's file
-    with registries.registry(tmp_path / "keeps", tls=(crt, key)) as keeps:
+    with registries.registry(tmp_path / "keeps", tls=(crt, key), deletes=False) as keeps:
         own.change("registry.port", keeps.port)
         looked = own.look()
     assert looked.one("push")["status"] == "ok"

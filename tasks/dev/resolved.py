@@ -84,8 +84,10 @@ def containers(resolved: Resolved) -> str:
                  for key, value in resolved.config.get("process", {}).items()
                  if key.startswith("withName:") and isinstance(value, dict)
                  and "container" in value]
+    own = sorted(process["name"] for process in resolved.scan.get("without", [])
+                 if process["accepted"])
     names = {name for process in processes
-             for name in (process["name"], *process["aliases"])}
+             for name in (process["name"], *process["aliases"])}.difference(own)
     stops = {f"(?:{selector['pattern']})" for selector in resolved.scan["selectors"]
              if selector.get("stops")}
     for name in sorted(names):
@@ -109,8 +111,6 @@ def containers(resolved: Resolved) -> str:
     if faults or lacking:
         raise ImageError("not every process runs from the mirror:\n"
                          + _listed([*faults, *lacking]), todo="; ".join(todo))
-    own = sorted(process["name"] for process in resolved.scan.get("without", [])
-                 if process["accepted"])
     return f"{len(names)} processes and aliases, each by a mirrored digest" + (
         f"; as its config says, {', '.join(own)} by the host's own programs" if own else "")
 

@@ -152,7 +152,8 @@ def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
     result.unread = processes.faults
     result.faults += result.unread
     by_hand = images_by_hand.read(given)
-    images_by_hand.refuse_unknown(by_hand, {process.name for process in processes.all}, config)
+    images_by_hand.refuse_unknown(by_hand, {
+        name for process in processes.all for name in (process.name, *process.aliases)}, config)
     resolver = Resolver(result, engine, _registry(settings))
     for process in processes.all:
         known = len(result.faults)
@@ -165,6 +166,8 @@ def _scanned(code: Path, given: ByHand, profiles: Collection[str], engine: str,
                 _set_aside(result, known)
             if answers is not None and len(result.faults) > known:
                 _ask(process, processes.called(process), answers, settings, resolver, known)
+        for alias in sorted(process.aliases & by_hand.keys()):
+            resolver.add(process, alias, (), by_hand[alias].directive(process.file, process.line))
     result.without = without.find(processes, settings.rules, by_hand)
     result.selectors = selectors(processes.all, settings.rules, by_hand, resolver)
     result.uses = list(dict.fromkeys(result.uses))

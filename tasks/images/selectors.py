@@ -35,12 +35,13 @@ def selectors(processes: Iterable[Process], rules: Sequence[Rule], given: Mappin
         special: list[Selector] = []
         for alias in sorted({name, *(alias for process in same for alias in process.aliases)}):
             containers = [layers(process, alias, rules) for process in same]
-            if name in given:
-                folded = _by_hand(given[name], containers, resolver)
+            by_hand = given.get(alias, given.get(name))
+            if by_hand is not None:
+                folded = _by_hand(by_hand, containers, resolver)
             else:
                 folded = _folded(containers, resolver)
                 special += _special(same, alias, rules, resolver)
-            runs_without = name in given and not given[name].images
+            runs_without = by_hand is not None and not by_hand.images
             stops = None if folded[0] or runs_without else _stops(same, alias, containers)
             if folded[0] or runs_without or stops:
                 named.setdefault((folded, stops), []).append(alias)

@@ -45,22 +45,23 @@ def find(processes: Processes, rules: Sequence[Rule], given: Mapping[str, Given]
     """The processes without an image, by their aliases where only some have none."""
     return [*dict.fromkeys(
         without for process in processes.all
-        if process.name not in given or not given[process.name].images
-        for without in _of_process(process, processes.called(process), rules,
-                                   process.name in given))]
+        for without in _of_process(process, processes.called(process), rules, given))]
 
 
 def _of_process(process: Process, called: Collection[str], rules: Sequence[Rule],
-                is_accepted: bool) -> Iterator[Without]:
-    if is_accepted:
-        yield Without(name=process.name, file=process.file, line=process.line, is_accepted=True,
-                      is_called=bool(called), why="the pipeline's config says that it runs without")
-    elif not process.is_native:
-        bare = {name.rpartition(":")[2]: containers for name in sorted(called or {process.name})
-                for containers in [layers(process, name, rules)] if is_bare(containers)}
-        for alias, containers in bare.items():
+                given: Mapping[str, Given]) -> Iterator[Without]:
+    bare = {} if process.is_native or process.name in given else {
+        name.rpartition(":")[2]: containers for name in sorted(called or {process.name})
+        for containers in [layers(process, name, rules)] if is_bare(containers)}
+    for alias in dict.fromkeys([*bare, process.name, *sorted(process.aliases)]):
+        by_hand = given.get(alias)
+        if by_hand is None and alias in bare:
             yield Without(name=alias, file=process.file, line=process.line, is_accepted=False,
-                          is_called=bool(called), why=reason([process], containers))
+                          is_called=bool(called), why=reason([process], bare[alias]))
+        elif by_hand is not None and not by_hand.images:
+            yield Without(name=alias, file=process.file, line=process.line, is_accepted=True,
+                          is_called=bool(called),
+                          why="the pipeline's config says that it runs without")
 
 
 def is_bare(containers: Sequence[Directive]) -> bool:

@@ -110,6 +110,28 @@ def test_each_name_of_a_process_is_asked_by_itself(pipeline: Pipeline, config: s
     assert sorted(without(code)) == names
 
 
+def test_what_is_named_can_be_given_by_that_name(pipeline: Pipeline) -> None:
+    """The advice is followed: an image for one alias, none for another, as the list names them."""
+    config = "process { withName: GREP { container = 'a/all:1' }\nwithName: 'FIRST|LAST' {\n" \
+             "container = null } }\n"
+    code = pipeline({**ALIASES, "nextflow.config": config})
+    assert sorted(without(code)) == ["FIRST", "LAST"]
+    found = scanner.scan(code, {"FIRST": "a/first:1", "LAST": "none"})
+    assert [(row.name, row.is_accepted) for row in found.without] == [("LAST", True)]
+    assert {row.pattern: (dict(row.images), row.stops) for row in found.selectors} == {
+        "(.*:)?(FIRST)": ({"a/first:1": "docker.io/a/first:1"}, None),
+        "(.*:)?(GREP)": ({"a/all:1": "docker.io/a/all:1"}, None), "(.*:)?(LAST)": ({}, None)}
+    assert found.images == ["docker.io/a/all:1", "docker.io/a/first:1"]
+    mirrored = {image: f"nexus.example.org:5443/{image}" for image in found.images}
+    assert resolved.containers(resolved.Resolved(
+        config={"docker": {"enabled": True}, "process": {
+            f"withName:(?:{row.pattern})": {"container": mirrored.get(image)}
+            for row in found.selectors for image in [*dict(row.images).values()] or [""]}},
+        scan=found.as_json(), mirrored=mirrored, findings=[], plugins=[], folders=[],
+        runtime="24.10.5")) == ("2 processes and aliases, each by a mirrored digest; as its config "
+                                "says, LAST by the host's own programs")
+
+
 def test_a_name_that_nothing_calls_it_by_is_not_missed(pipeline: Pipeline) -> None:
     sources = {name: text for name, text in ALIASES.items() if name != "sub.nf"}
     sources["main.nf"] = sources["main.nf"].replace("include { SUB } from './sub'", "").replace(

@@ -91,6 +91,14 @@ def test_what_a_function_returns_is_followed_as_far_as_it_is_plain(
         assert images(code) == wanted
 
 
+def test_functions_that_call_each_other_without_end_are_left(pipeline: Pipeline) -> None:
+    deep = "".join(f"def f{number}(x) {{ f{number + 1}(x) + f{number + 1}(x) }}\n"
+                   for number in range(60))
+    found = scanner.scan(pipeline({"main.nf": deep + "def f60(x) { 'a' }\n"
+                                   "process A { container { f0('x') }; script: '' }\n"}), {})
+    assert len(found.faults) == 1
+
+
 def test_nextflow_26_is_read_where_images_hang_on_it(pipeline: Pipeline) -> None:
     """Modules of a registry, and typed params, records, functions, processes and outputs."""
     code = pipeline({

@@ -46,6 +46,8 @@ def images(code: Path, **options: Any) -> list[str]:
     ("params { a = null; b = null }",
      "container params.a != null && params.b != null ? \"${params.a}:${params.b}\" : 'q/x:1'",
      ["q/x:1"]),
+    ("params.all = [a: 'q/x:1']", "container params.all.a != null ? params.all.a : 'q/y:1'",
+     ["q/x:1", "q/y:1"]),
     ("", "container params.containsKey('a') ? params.a : 'q/x:1'", ["q/x:1"]),
     ("", 'container "${params.a ?: \'q/x:1\'}"', ["q/x:1"]),
     ("", 'container "${params.get(\'a\') ?: \'q/x:1\'}"', ["q/x:1"]),

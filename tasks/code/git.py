@@ -19,6 +19,7 @@ from tasks.core.archives import limits
 from tasks.core.archives.limits import Count
 from tasks.core.errors import CommandError, IntegrityError, SourceError
 from tasks.core.net import urls
+from tasks.core.net.unreachable import unreachable
 
 INSTALL_GIT = "install git (on Debian: apt-get install git)"
 TOKEN = "AIRLOCK_GIT_TOKEN"  # noqa: S105 - its name, not its value
@@ -28,10 +29,18 @@ FETCHED, FILES = 5 * 10**9, 100_000
 """Bytes and files that a repository may take up here, with its whole history."""
 PATIENCE = 3600.0
 """Seconds for a fetch, and for the reading of a commit."""
+ASKING, MAX_REFS = 120.0, 8 << 20
+"""Seconds for a question, and bytes of its answer: some 100,000 branches and tags."""
+HEAD = "HEAD"
 MEMORY = 4 * 2**30
 """Bytes of address space for each of git's programs, which hold what is no file in memory whole."""
 MAX_LINE = 1 << 14
 """Bytes of an entry that git tells: modes, digest, size, and a path (PATH_MAX has 4,096)."""
+UNREACHED = re.compile(
+    "could(?:n't| not) resolve (?:host|hostname|proxy)|could(?:n't| not) connect to server|"
+    "connection refused|no route to host|network is unreachable|timed out|failed to connect to",
+    re.IGNORECASE)
+"""How curl and ssh say that there is no way to a host."""
 NAMED = 5000
 """Revisions among which a near one is looked for."""
 LIMITED = 'ulimit -f "$1" 2>/dev/null; ulimit -v "$2" 2>/dev/null; shift 2; exec "$@"'
@@ -48,12 +57,8 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
     _git(cache, "init", "--quiet", "--bare", str(cache.absolute()), at=False)
     for stale in (*cache.rglob("*.lock"), *cache.glob("objects/pack/tmp_*")):
         stale.unlink()  # of a fetch that was killed; no other run is at work
-    local = ["-c", "protocol.file.allow=always"] if url.startswith("file://") else []
-    if url.startswith("https://"):
-        local += ["-c", "protocol.http.allow=never"]  # a redirect must not lead off TLS
-    local += _login(url)
     try:
-        _fetch(cache, *local, "fetch", "--quiet", "--force",
+        _fetch(cache, *_access(url), "fetch", "--quiet", "--force",
                "--prune", "--no-write-fetch-head", "--no-auto-gc", "--", url,
                "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", log=log)
     except processes.TooMuch as error:
@@ -68,12 +73,7 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
                           where=urls.redact(url), todo="look at the network, or name an archive "
                           "of the revision in `source`, with its sha256") from error
     except CommandError as error:
-        said = "\n".join(f"    | {line}" for line in error.tail)
-        raise SourceError(f"the pipeline's repository can't be fetched:\n{said}",
-                          where=urls.redact(url),
-                          todo="look at `source` in the pipeline's config, hosts.urls in the "
-                               f"site's, {TOKEN} (https) or the SSH agent (ssh), and git's proxy"
-                          ) from error
+        raise _unfetched(url, error) from error
     commit = _commit(cache, revision)
     if commit is None:
         raise SourceError(f"the repository has no tag, branch or commit {revision!r}"
@@ -81,6 +81,51 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
                           todo="look at `revision` in the pipeline's config")
     # Not `git show`, which walks all of the tree even where it shows none of it.
     return commit, int(_git(cache, "rev-list", "--no-walk", "--format=%ct", commit).split()[-1])
+
+
+def remote_refs(url: str) -> dict[str, str]:
+    """The branches and tags of a repository, each with its commit; HEAD with its branch instead.
+
+    The name of a branch is told by a server of git's protocol 2 alone.
+    """
+    try:
+        told = _git(None, *_access(url), "ls-remote", "--symref", "--", url, HEAD,
+                    "refs/heads/*", "refs/tags/*", most=MAX_REFS, timeout=ASKING)
+    except processes.TooMuch as error:
+        raise SourceError(f"the repository tells more than {files.human_size(MAX_REFS)} of "
+                          "branches and tags", where=urls.redact(url),
+                          todo="name a revision: revision=TAG") from error
+    except subprocess.TimeoutExpired as error:
+        raise SourceError(f"the repository didn't answer within {ASKING:.0f} seconds",
+                          where=urls.redact(url), todo="look at the network") from error
+    except CommandError as error:
+        raise _unfetched(url, error) from error
+    refs: dict[str, str] = {}
+    for commit, _, name in (line.partition("\t") for line in told.splitlines()):
+        if not name.endswith("^{}"):  # what an annotated tag stands for
+            refs.setdefault(name, commit.removeprefix("ref: "))
+    if not refs.get(HEAD, "").startswith("refs/"):
+        refs.pop(HEAD, None)
+    return refs
+
+
+def _access(url: str) -> list[str]:
+    """What git is told for this URL alone: which protocols it may take, and our token."""
+    local = ["-c", "protocol.file.allow=always"] if url.startswith("file://") else []
+    if url.startswith("https://"):
+        local += ["-c", "protocol.http.allow=never"]  # a redirect must not lead off TLS
+    return local + _login(url)
+
+
+def _unfetched(url: str, error: CommandError) -> SourceError:
+    """Why a repository can't be asked, in git's own words."""
+    if match := UNREACHED.search("\n".join(error.tail)):
+        return unreachable(url, match[0])
+    said = "\n".join(f"    | {line}" for line in error.tail)
+    return SourceError(f"the pipeline's repository can't be fetched:\n{said}",
+                       where=urls.redact(url),
+                       todo="look at `source` in the pipeline's config, hosts.urls in the "
+                            f"site's, {TOKEN} (https) or the SSH agent (ssh), and git's proxy")
 
 
 def _login(url: str) -> list[str]:
@@ -229,11 +274,13 @@ def _nearest(cache: Path, revision: str) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _git(cache: Path, *words: str, at: bool = True, log: Path | None = None,
-         check: Callable[[], None] | None = None, timeout: float = PATIENCE) -> str:
+def _git(cache: Path | None, *words: str, at: bool = True, log: Path | None = None,
+         check: Callable[[], None] | None = None, timeout: float = PATIENCE,
+         most: int | None = None) -> str:
     command = [*(_command(cache) if at else _command(None)), *words]
     with _named():
-        return processes.run(command, env=_environment(), log=log, check=check, timeout=timeout)
+        return processes.run(command, env=_environment(), log=log, check=check, timeout=timeout,
+                             most=most)
 
 
 @contextlib.contextmanager

@@ -49,6 +49,11 @@ class SitePaths:
         return _path(f"{self.root}/sandbox")
 
     @property
+    def trust(self) -> Path:
+        """What an administrator takes to the offline hosts by hand."""
+        return _path(f"{self.root}/trust")
+
+    @property
     def tool(self) -> Path:
         """This project as the offline host gets it."""
         return _path(f"{self.root}/tool")

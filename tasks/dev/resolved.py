@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.core import files
-from tasks.core.errors import ImageError, SourceError
+from tasks.core.errors import AirlockError, ImageError, SourceError
 from tasks.core.inputs import staged_data
 from tasks.core.net import urls
 from tasks.core.nextflow import isolation, java, launch, pipeline_version
@@ -19,6 +19,8 @@ from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
+from tasks.core.source import resolved_config, stubs
+from tasks.dev import own_sheet, params_check
 
 URL = re.compile(r"(?:https?|ftp|s3|gs|az)://[^\s'\"`<>\\|)\]]+", re.IGNORECASE)
 BY_DIGEST = re.compile(r"'([^'\s]+@sha256:[0-9a-f]{64})'")
@@ -36,8 +38,9 @@ class Resolved:
     """The config as the offline host resolves it, and what it is held against.
 
     `mirrored` are the images of the receipt by the pipeline's names for them, `findings` those
-    of reach.json, `plugins` the lines of plugins.txt, `folders` what plugins.tar holds, and
-    `runtime` the version of Nextflow.
+    of reach.json, `plugins` the lines of plugins.txt, `folders` what plugins.tar holds,
+    `runtime` the version of Nextflow, and `judged` what came of the check of the params, which is
+    made while their files are laid out. `stubless` names the processes without a stub.
     """
 
     config: Mapping[str, Any]
@@ -47,6 +50,8 @@ class Resolved:
     plugins: Collection[str]
     folders: Collection[str]
     runtime: str
+    judged: str | AirlockError = ""
+    stubless: str | None = None
 
 
 def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
@@ -59,15 +64,35 @@ def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
             configs=at.configs if configs else None,
             locate=staged_data.lay_out(at.data_manifest, at.of_site.blobs,
                                        folder / "staged")), folder, machine)
+        ready = own_sheet.taken(at, ready, f"dev:validate:{at.pipeline}")
         config = launch.resolve(ready, profile=profile, least=least,
                                 log=at.log(f"dev:validate:{at.pipeline}"))
+        judged = _judged(params_check.Launched(
+            config=config, code=ready.code, launch=ready.folder,
+            plugins=at.plugins_list.read_text().split()))
+        stubless = stubs.lacking(ready.code, resolved_config.main_script(config))
         folders = {path.name for path in (ready.nextflow.home / "plugins").iterdir()}
     return Resolved(
-        config=config, runtime=runtime, folders=folders,
+        config=config, runtime=runtime, folders=folders, judged=judged,
+        stubless=stubs.told(stubless),
         scan=read_json(at.images_scan, "images-scan"),
         mirrored=mirrored(read_json(at.images_receipt, "images-receipt")),
         findings=read_json(at.reach, "reach")["findings"],
         plugins=at.plugins_list.read_text().split())
+
+
+def _judged(launched: params_check.Launched) -> str | AirlockError:
+    try:
+        return params_check.check(launched)
+    except AirlockError as error:
+        return error
+
+
+def checked_params(resolved: Resolved) -> str:
+    """The params pass the check that the pipeline's own plugin makes; SourceError where not."""
+    if isinstance(resolved.judged, AirlockError):
+        raise resolved.judged
+    return resolved.judged
 
 
 def containers(resolved: Resolved) -> str:
@@ -215,8 +240,12 @@ def runtime(resolved: Resolved) -> str:
 
 
 def warnings(resolved: Resolved) -> list[str]:
-    """What the code may fetch by itself, that nothing answers: by file and line, what to set."""
-    return [f"{finding['file']}:{finding['line']}  {finding['what']}"
+    """What the code may fetch by itself, that nothing answers: by file and line, what to set.
+
+    Then which processes a stub run would not spare.
+    """
+    told = [resolved.stubless] if resolved.stubless else []
+    return told + [f"{finding['file']}:{finding['line']}  {finding['what']}"
             + (f"  (process {finding['process']})" if "process" in finding else "")
             + f"\n          {finding['todo']}"
             for finding in resolved.findings
@@ -224,7 +253,7 @@ def warnings(resolved: Resolved) -> list[str]:
 
 
 SUBJECTS: Mapping[str, Callable[[Resolved], str]] = {
-    "containers": containers, "config": config, "plugins": plugins,
+    "containers": containers, "config": config, "params": checked_params, "plugins": plugins,
     "runtime": runtime}
 
 

@@ -95,7 +95,7 @@ def _lock(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, lock_images, LockSpec(
         pipeline=pipeline.name, images=at.images, lock=lock, pinned=at.images_pinned,
         platform=site.platform, platforms=site.image_platforms, licences=site.images.licences,
-        access=_access(config), relock=config.relock),
+        access=_access(config), relock=uncompared(config.relock)),
         needs=[at.images], makes=[at.images_pinned], keeps=[lock], always=config.relock,
         servers=site.servers)
 
@@ -107,15 +107,21 @@ def _outdated(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         needs=[at.images_pinned], look=True, servers=config.site.servers)
 
 
-def _plan(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+def plan_spec(config: Config, pipeline: Pipeline) -> PlanSpec:
+    """What is asked to know what of the pipeline's images would move."""
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-    lock = at.lock("images")
-    return step(name, doc, show_plan, PlanSpec(
-        pipeline=pipeline.name, lock=lock, locks=_locks(site.name, site.pipelines),
+    return PlanSpec(
+        pipeline=pipeline.name, lock=at.lock("images"), locks=_locks(site.name, site.pipelines),
         receipt=at.images_receipt, report=at.images_plan, destination=_destination(site),
-        access=_access(config, with_destination=True)),
-        needs=[at.images_pinned, lock], look=True, servers=site.servers)
+        access=_access(config, with_destination=True))
+
+
+def _plan(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    spec = plan_spec(config, pipeline)
+    return step(name, doc, show_plan, spec, needs=[at.images_pinned, spec.lock], look=True,
+                servers=config.site.servers)
 
 
 def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -125,7 +131,8 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, mirror_images, MirrorSpec(
         pipeline=pipeline.name, lock=lock, receipt=at.images_receipt,
         destination=_destination(site), access=_access(config, with_destination=True)),
-        needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers)
+        needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers,
+        in_all=[f"space:{pipeline.name}"])
 
 
 def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -148,6 +155,7 @@ def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         blobs=at.of_site.blobs, receipt=at.images_receipt, access=_access(config),
         destination=_destination(site) if in_store else None),
         needs=[lock, at.images_pinned], servers=site.servers, asked=not in_store,
+        in_all=[f"space:{pipeline.name}"],
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
 
 

@@ -77,7 +77,7 @@ class Hosts:
 
 @frozen
 class PluginsAt:
-    """Where plugins are looked up, one of two: a plugins.json, or the base URL of a registry."""
+    """Where plugins are looked up: in a plugins.json, and what it lacks in a registry's API."""
 
     index: str | None = None
     registry: str | None = None

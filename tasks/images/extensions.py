@@ -12,7 +12,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from tasks.core.source.groovy.expression import evaluate
 from tasks.core.source.groovy.syntax import begins_statement, skip_statement
 from tasks.core.source.groovy.tokens import OP, Token
-from tasks.core.source.groovy.values import Default, Names, Record, Values, set_name
+from tasks.core.source.groovy.values import (
+    MEMBERS,
+    Default,
+    Names,
+    Record,
+    Values,
+    extended,
+    set_name,
+)
 from tasks.core.source.scripts import Definition
 from tasks.images.rules import Rule, Settings
 
@@ -119,10 +127,11 @@ def _of_call(process: Definition, layers: Iterable[Rule | Record],
     for name, rules in _in_order(closures):
         for rule in rules:
             if rule.closure is not None:
-                known = {**own, **process.names, **rule.closure.names, **names}
+                known = extended({**own, **process.names, **rule.closure.names}, names)
                 names[name] = names[name] | evaluate(rule.closure.tokens, 0, known)[0]
     return {name: frozenset(Default(value, name) if isinstance(value, bool) else value
-                            for value in values) for name, values in names.items()}
+                            for value in values)
+            for name, values in names.items() if name != MEMBERS}
 
 
 def _in_order(closures: dict[str, list[Rule]]) -> Iterator[tuple[str, list[Rule]]]:

@@ -10,7 +10,7 @@ from tasks.core.source.directives import Directive, directives
 from tasks.core.source.files import Sources
 from tasks.core.source.groovy.expression import evaluate
 from tasks.core.source.groovy.tokens import NAME
-from tasks.core.source.groovy.values import Names, Values
+from tasks.core.source.groovy.values import Names, Values, extended
 from tasks.core.source.scripts import PROCESS, Definition, Scripts
 from tasks.images import called
 from tasks.images.extensions import extensions
@@ -47,7 +47,7 @@ class Process:
             return rule.container
         if id(rule) not in self._asked:
             names = {**self.config, **self.definition.names, **rule.closure.names}
-            values = [evaluate(rule.closure.tokens, 0, {**names, **extension})[0]
+            values = [evaluate(rule.closure.tokens, 0, extended(names, extension))[0]
                       for extension in self.extensions]
             self._asked[id(rule)] = replace(rule.container, values=frozenset().union(*values))
         return self._asked[id(rule)]
@@ -116,7 +116,9 @@ def _complete(process: Process, called_as: set[str], settings: Settings) -> None
     process.extensions = extensions(definition, process.labels, called_as, settings)
     containers: dict[tuple[int, object], Directive] = {}
     for names in process.extensions:
-        known = replace(definition, names={**definition.names, **names}) if names else definition
+        known = definition
+        if names:
+            known = replace(definition, names=extended(definition.names, names))
         for directive in directives(known, ("container",), {*_inputs(definition)}):
             key = directive.line, directive.guards
             before = containers.get(key)

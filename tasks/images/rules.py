@@ -19,6 +19,7 @@ from tasks.core.source.groovy.values import (
     Unknown,
     Values,
     known,
+    set_name,
     shown,
 )
 from tasks.images import institutional
@@ -100,8 +101,9 @@ def read(sources: Sources, profiles: Collection[str], engine: str,
     for error in reader.broken.values():
         raise error
     settings.names.update(known(engine))
-    settings.names.update((f"workflow.{name}", values) for name, values in reader.settings.items()
-                          if name.startswith("manifest."))
+    for name, values in reader.settings.items():
+        if name.startswith("manifest."):
+            set_name(settings.names, f"workflow.{name}", values)
     return settings
 
 

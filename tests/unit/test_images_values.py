@@ -46,6 +46,8 @@ def images(code: Path, **options: Any) -> list[str]:
     ("params { a = null; b = null }",
      "container params.a != null && params.b != null ? \"${params.a}:${params.b}\" : 'q/x:1'",
      ["q/x:1"]),
+    ("params.all = [a: 'q/x:1']", "container params.all.a != null ? params.all.a : 'q/y:1'",
+     ["q/x:1", "q/y:1"]),
     ("", "container params.containsKey('a') ? params.a : 'q/x:1'", ["q/x:1"]),
     ("", 'container "${params.a ?: \'q/x:1\'}"', ["q/x:1"]),
     ("", 'container "${params.get(\'a\') ?: \'q/x:1\'}"', ["q/x:1"]),
@@ -89,6 +91,14 @@ def test_what_a_function_returns_is_followed_as_far_as_it_is_plain(
         assert len(scanner.scan(code, {}).faults) == 1
     else:
         assert images(code) == wanted
+
+
+def test_functions_that_call_each_other_without_end_are_left(pipeline: Pipeline) -> None:
+    deep = "".join(f"def f{number}(x) {{ f{number + 1}(x) + f{number + 1}(x) }}\n"
+                   for number in range(60))
+    found = scanner.scan(pipeline({"main.nf": deep + "def f60(x) { 'a' }\n"
+                                   "process A { container { f0('x') }; script: '' }\n"}), {})
+    assert len(found.faults) == 1
 
 
 def test_nextflow_26_is_read_where_images_hang_on_it(pipeline: Pipeline) -> None:

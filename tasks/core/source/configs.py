@@ -9,7 +9,7 @@ and functions hold is no setting.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.core.errors import AirlockError
@@ -25,12 +25,14 @@ from tasks.core.source.groovy.syntax import (
 )
 from tasks.core.source.groovy.tokens import GSTRING, NAME, NEWLINE, STRING, Token, closing
 from tasks.core.source.groovy.values import (
+    MEMBERS,
     PROJECT,
     Names,
     Unknown,
     Unset,
     Values,
     defaults,
+    extended,
     set_name,
     unwrapped,
 )
@@ -83,6 +85,8 @@ class Scope(Mapping[str, Values]):
                         for depth in range(len(path), -1, -1)]
 
     def __getitem__(self, name: str) -> Values:
+        if name == MEMBERS:
+            return frozenset([self])
         values = self._names.get(name)
         if values is not None:
             return values
@@ -98,6 +102,22 @@ class Scope(Mapping[str, Values]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def of(self, name: str) -> Iterable[str]:
+        """The next parts of the names that begin with `name.`, as Members has them."""
+        yield from (key for members in self._names.get(MEMBERS, ()) for key in members.of(name))
+        yield from (key for members in self._settings.get(MEMBERS, ()) for block in self._blocks
+                    for key in members.of(block + name))
+
+    def add(self, name: str) -> None:
+        """Note the name of a variable within a closure, beside the settings."""
+        for members in self._names.get(MEMBERS, ()):
+            members.add(name)
 
 
 Statements = Generator[Setting | Include, None, None]
@@ -116,7 +136,8 @@ class Reader:
     def __init__(self, sources: Sources, names: Names,
                  profiles: Collection[str] | None = None) -> None:
         self.sources, self.profiles = sources, profiles
-        self.names: dict[str, Values] = {**names, ENGINE: frozenset([Unset(ENGINE)])}
+        self.names = extended({ENGINE: frozenset([Unset(ENGINE)])}, names)
+        self.names[ENGINE] = frozenset([Unset(ENGINE)])
         self.settings: dict[str, Values] = {}
         self.given = frozenset(names)
         self.broken: dict[str, AirlockError] = {}
@@ -220,12 +241,11 @@ class Reader:
             if name in self.given:
                 return
             values = defaults(values, name)
-            if sure:
-                set_name(self.names, name, values)
-            else:
-                self.names[name] = values | {value for value in self.names.get(name, ())
-                                             if unwrapped(value) is not None}
-        self.settings[name] = values
+            before = self.names.get(name, frozenset())
+            if not sure:  # a map beside what its members have
+                values |= {value for value in before if unwrapped(value) is not None}
+            set_name(self.names, name, values, keep=not sure)
+        set_name(self.settings, name, values, keep=not sure)
 
     def _assign(self, name: str, tokens: Sequence[Token], *, sure: bool) -> None:
         values, end = evaluate(tokens, 0, self.known())

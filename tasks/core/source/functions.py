@@ -14,6 +14,9 @@ from tasks.core.source.groovy.values import Default, Unknown, Values
 MAX_CALLS = 10_000
 """Calls that are followed in one scan; functions that call each other twice make any number."""
 
+MAX_OPEN = 20
+"""Functions that call each other, one within the other."""
+
 
 class Known(Protocol):
     """What the scripts of a pipeline define."""
@@ -61,7 +64,8 @@ class FileLibrary:
     def _run(self, function: Definition, given: Sequence[Values]) -> Values:
         unknown = frozenset([Unknown(f"{function.name}(…)")])
         bound = _bound(function, given)
-        if bound is None or function in self._open or self.scripts.calls >= MAX_CALLS:
+        is_deep = function in self._open or len(self._open) > MAX_OPEN
+        if bound is None or is_deep or self.scripts.calls >= MAX_CALLS:
             return unknown
         self.scripts.calls += 1
         library = FileLibrary(self.scripts, function.file)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tasks.core.source.groovy.expression import evaluate
 from tasks.core.source.groovy.syntax import skip_newlines, skip_value
 from tasks.core.source.groovy.tokens import NAME, NEWLINE, OP, STRING, Token, closing
-from tasks.core.source.groovy.values import Names, Record, Unset, Values, unwrapped
+from tasks.core.source.groovy.values import Names, Record, Unset, Values, set_name, unwrapped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Given:
         for name, values in self.params.items():
             sure = frozenset(value for value in values if not isinstance(value, Unset))
             if sure:
-                kept[name] = sure
+                set_name(kept, name, sure)
         return kept
 
     def handed_on(self, set_here: Mapping[str, Values], options: Sequence[Token],

@@ -16,7 +16,15 @@ from tasks.core.source.groovy.syntax import (
     skip_statement,
 )
 from tasks.core.source.groovy.tokens import NAME, NEWLINE, Token, closing
-from tasks.core.source.groovy.values import Names, Unknown, Values, combine, truths, unwrapped
+from tasks.core.source.groovy.values import (
+    Names,
+    Unknown,
+    Values,
+    combine,
+    set_name,
+    truths,
+    unwrapped,
+)
 
 
 def evaluate(tokens: Sequence[Token], start: int, names: Names) -> tuple[Values, int]:
@@ -87,7 +95,7 @@ class _Code:
         if name and ends_statement(tokens, end):
             values = combine(sign, names.get(name, frozenset([Unknown(name)])), values) if (
                 sign != "=") else values
-            names[name] = values
+            set_name(names, name, values)
         elif not name and begins_command(tokens, at):
             values, end = frozenset([Unknown(tokens[at].text)]), skip_statement(tokens, at)
             self._forget(tokens[at:end])

@@ -239,8 +239,7 @@ class Expressions(Cursor, ABC):
                 return frozenset(put_into(value, next(iter(key))) for value in known), dotted
         else:
             dotted = None
-        if name and all(isinstance(value, Unknown) for value in values):
-            values = lookup(self.names, name) or values
+        values = (lookup(self.names, name) if name else None) or values
         return member(values, key), dotted
 
     def _call(self, values: Values, name: str | None, method: str) -> Values:
@@ -258,8 +257,7 @@ class Expressions(Cursor, ABC):
     def _of_map(self, values: Values, name: str, method: str, given: Sequence[Values]) -> Values:
         """A method of a map that may be known by the names of its members alone."""
         known = None
-        if all(isinstance(value, Unknown) for value in values):
-            values = lookup(self.names, name) or values
+        values = lookup(self.names, name) or values
         if method != "containsKey" and name == "params":  # in which any key can be set by a run
             known = next((lookup(self.names, f"params.{unwrapped(key)}") for key in given[0]), None)
             return known or (given[1] if len(given) > 1 else frozenset([None]))

@@ -29,7 +29,7 @@ def narrowed(condition: Sequence[Token], way: bool, names: Names) -> Names:
             continue
         name, value, is_equal = fact
         before = names.get(name)
-        if before is None and name.startswith("params."):
+        if before is None and name.startswith("params.") and name.count(".") == 1:
             before = frozenset([Default(Unset(name), name)])
         if before is not None:
             changed[name] = _kept(before, name, value, holds == is_equal)

@@ -155,30 +155,71 @@ def put_into(value: Any, default: Any) -> Any:
     return Default(value, default.name)
 
 
+class Members:
+    """Which dotted names go on from a name, by its next part; some may be gone again.
+
+    It is shared by all copies of the names that hold it as MEMBERS.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[str, dict[str, None]] = {}
+
+    def add(self, name: str) -> None:
+        """Note a dotted name, which goes on from each of its beginnings."""
+        while "." in name:
+            name, _, last = name.rpartition(".")
+            following = self._next.setdefault(name, {})
+            if last in following:
+                break
+            following[last] = None
+
+    def of(self, name: str) -> Iterable[str]:
+        """The next parts of the names that begin with `name.`."""
+        return self._next.get(name, ())
+
+
+MEMBERS = "."
+"""The name whose one value is the Members of all names beside it."""
+
+
 def lookup(names: Names, name: str) -> Values | None:
     """The values of a dotted name; of a map also where only its members have names of their own.
     """
     values = names.get(name)
     if values is not None and not any(isinstance(unwrapped(value), Record) for value in values):
         return values
-    members: dict[str, None] = {}
-    start = f"{name}."
-    for other in names:
-        if other.startswith(start):
-            members[other[len(start):].partition(".")[0]] = None
-    if not members:
+    items = {key: item for members in names.get(MEMBERS, ()) for key in members.of(name)
+             if (item := lookup(names, f"{name}.{key}")) is not None}
+    if not items:
         return values
-    inner = Record(tuple((key, lookup(names, start + key) or frozenset()) for key in members))
+    inner = Record(tuple(items.items()))
     return frozenset(put_into(unwrapped(value).over(inner), value) for value in values or [Record()]
                      if isinstance(unwrapped(value), Record))
 
 
-def set_name(names: dict[str, Values], name: str, values: Values) -> None:
-    """Give a dotted name its values; a map takes the place of what its members had before."""
-    if any(isinstance(unwrapped(value), Record) for value in values):
-        for member in [other for other in names if other.startswith(f"{name}.")]:
-            del names[member]
+def set_name(names: dict[str, Values], name: str, values: Values, *, keep: bool = False) -> None:
+    """Give a dotted name its values; a map takes the place of what its members had before, but
+    where these are to be kept.
+    """
+    for members in names.setdefault(MEMBERS, frozenset([Members()])):
+        members.add(name)
+        if not keep and any(isinstance(unwrapped(value), Record) for value in values):
+            waiting = [name]
+            while waiting:
+                start = waiting.pop()
+                waiting += [f"{start}.{key}" for key in members.of(start)]
+                if start != name:
+                    names.pop(start, None)
     names[name] = values
+
+
+def extended(names: Names, more: Names) -> dict[str, Values]:
+    """All these names, the later ones stronger."""
+    both = {**more, **names}
+    for name in more:
+        if name != MEMBERS:
+            set_name(both, name, more[name])
+    return both
 
 
 def defaults(values: Iterable[Any], name: str) -> Values:

@@ -16,9 +16,9 @@ from tasks.batch.infra_resource import ask
 from tasks.batch.layers import blob_path
 from tasks.core import parsing
 from tasks.core.archives import compressed, tars
-from tasks.core.aws.findings import FAIL, OK, UNKNOWN, WARN, Finding, unknown
 from tasks.core.aws.session import Session
 from tasks.core.errors import AirlockError
+from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, unknown
 from tasks.core.frozen import frozen
 from tasks.core.registry.client import Access, Registries, Registry
 from tasks.core.schema import read_json

@@ -22,9 +22,7 @@ from tasks.core.net import urls
 from tasks.core.nextflow import runtimes, tested_lines
 from tasks.core.nextflow.pipeline_version import fitting
 from tasks.images.scan import scan
-from tasks.images.unnamed import without_image
 
-UNNAMED = "nothing names an image, so the host's own programs would run"
 HANGS = re.compile(r"\S+?:\d+: (?P<process>\w+): (?P<why>.*)")
 """A fault of images:list."""
 MOST_SHOWN = 8
@@ -176,7 +174,6 @@ def _images(code: Path, said: Facts, name: str, told: _Told) -> Mapping[str, str
     profiles = said.profile.split(",")
     try:
         result = scan(code, {}, profiles=profiles, config=f"config/pipelines/{name}.yml")
-        unnamed = without_image(code, profiles, result)
     except AirlockError as error:
         where = f" ({error.where})" if error.where not in (None, str(code)) else ""
         scripts = [path.name for path in sorted(code.glob("*.nf"))]
@@ -187,7 +184,8 @@ def _images(code: Path, said: Facts, name: str, told: _Told) -> Mapping[str, str
                f"in {len({use.name for use in result.uses})} processes and aliases")
     waiting = {match["process"]: match["why"] for match in map(HANGS.fullmatch, result.faults)
                if match}
-    waiting |= dict.fromkeys(unnamed, UNNAMED)
+    waiting |= {
+        without.name: f"no image, {without.why}" for without in result.without}
     for why in dict.fromkeys(waiting.values()):
         names = [process for process in waiting if waiting[process] == why]
         told.to_decide.append(f"{_several(names)}: {why}; give an image under `images:`")

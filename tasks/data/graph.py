@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.config.settings import Config, Pipeline
-from tasks.core.graph.deferred import deferred
+from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step
 from tasks.core.graph.verbs import for_pipelines
 from tasks.core.net.network import Network
@@ -81,4 +81,4 @@ def _source(config: Config, at: PipelinePaths, lock: str = "data") -> Source:
         reach=Reach(prefixes=hosts.urls, buckets=hosts.buckets, folders=hosts.folders,
                     network=Network.of(config)),
         code=at.code, resolved=at.resolved, blobs=at.of_site.blobs, lock=at.lock(lock),
-        relock=config.relock)
+        relock=uncompared(config.relock))

@@ -22,6 +22,7 @@ ENTRIES = (
     "tasks.core.graph.commands", "tasks.core.graph.doits", "tasks.core.graph.list",
     "tasks.core.graph.run", "tasks.core.graph.state",  # these five are pyproject.toml's
     "tasks.offline_host.graph", "tasks.offline_host.wheels",  # its own, and ./doit's
+    "tasks.commands.doctor", "tasks.commands.doctor_offline",
 )
 LOADS_IMAGES = "tasks.images.offline_graph"
 """The entry besides, where the site's store carries the images."""

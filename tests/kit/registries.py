@@ -63,7 +63,8 @@ def free_port() -> int:
 
 @contextmanager
 def registry(root: Path, *, tls: tuple[Path, Path] | None = None, htpasswd: Path | None = None,
-             token: dict[str, str] | None = None, schema1: bool = False) -> Iterator[Server]:
+             token: dict[str, str] | None = None, schema1: bool = False,
+             deletes: bool = True) -> Iterator[Server]:
     """docker-registry on a free port, ended by its process id.
 
     `tls` are certificate and key; `token` are the settings of token authentication. With
@@ -77,7 +78,7 @@ def registry(root: Path, *, tls: tuple[Path, Path] | None = None, htpasswd: Path
         auth = {"token": token}
     config = {"version": "0.1", "log": {"level": "warn"},
               "storage": {"filesystem": {"rootdirectory": str(root / "data")},
-                          "delete": {"enabled": True}},
+                          "delete": {"enabled": deletes}},
               "http": {"addr": f"127.0.0.1:{port}", "secret": "test",
                        **({"tls": {"certificate": str(tls[0]), "key": str(tls[1])}}
                           if tls else {})},

@@ -188,9 +188,10 @@ def test_a_registry_answers_as_an_index_does(tmp_path: Path, web: Web, shop: Sho
     assert web.asked("/plugins.json") == 0
     assert web.queries["/api/v1/plugins/dependencies"] == [
         "plugins=nf-a%401.0.0%2Cnf-b&nextflowVersion=24.10.5"]
-    for answer in (b"<html>", b"[" * 100_000):
+    for answer, said in ((b"<html>", "a web page came"), (b"<xml>", "did not answer in JSON"),
+                         (b"[" * 100_000, "did not answer in JSON")):
         web.files["/api/v1/plugins/dependencies"] = answer
-        with pytest.raises(SourceError, match="did not answer in JSON"):
+        with pytest.raises(SourceError, match=said):
             cache(made_of)
 
 

@@ -19,9 +19,8 @@ from tests.unit.test_core_graph import all_tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_STEP = ("tasks/core/graph/", "tasks/core/config/yaml_files.py", "tasks/core/config/load.py",
-                "tasks/offline_host/wheels.py", "tasks/commands/", "tasks/core/nearest.py",
-                "tasks/code/releases.py", "tasks/core/nextflow/runtimes.py",
-                "tasks/images/unnamed.py")
+                "tasks/offline_host/wheels.py", "tasks/commands/", "tasks/doctor/", "tasks/site/",
+                "tasks/core/nearest.py", "tasks/code/releases.py")
 """What runs beside the steps' actions: it loads and runs the graph, makes the environment, or is a
 command of its own."""
 WITHOUT_READER = ("schemas/site.schema.json", "schemas/pipeline.schema.json",

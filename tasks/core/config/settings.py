@@ -217,7 +217,11 @@ class References:
 
 @frozen
 class Pipeline:
-    """One pipeline at one revision, and how its test run is staged."""
+    """One pipeline at one revision, and how its test run is staged.
+
+    `images` are given by hand, by process: one, several among which its own code chooses, or
+    `none` where it runs without.
+    """
 
     name: str
     source: str
@@ -225,13 +229,14 @@ class Pipeline:
     sha256: str | None = None
     configs: Origin | None = None
     profile: str
+    script: str | None = None
     run: str
     nextflow: Nextflow
     plugins: tuple[str, ...] = ()
     data: Data
     params: Mapping[str, Any] = field(default_factory=dict)
     references: References | None = None
-    images: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, OneOrSeveral] = field(default_factory=dict)
 
     @property
     def code(self) -> Origin:

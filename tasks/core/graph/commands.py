@@ -95,3 +95,31 @@ class Add(Own):
                        "newest release is taken, and a Nextflow that fits it; what was chosen, "
                        "and why, is printed. No file is overwritten.")
     variables = ("revision", "name", "site")
+
+
+class Doctor(Own):
+    """Look at everything that a site needs."""
+
+    name = "doctor"
+    doc_purpose = "look at all that a site needs; one line each, with its cure"
+    doc_usage = "[site=NAME] [role=prod] [pipeline=NAME] [--json]"
+    doc_description = ("On the online side a tiny image is pushed and a tiny file is written, and "
+                       "both are taken back. It ends with 1 where something fails, else with 0.")
+    most_words = 0
+    variables = ("site", "role", "pipeline")
+    cmd_options = ({"name": "json", "short": "", "long": "json", "type": bool, "default": False,
+                    "help": "print all lines as JSON, by schemas/site-doctor.schema.json"},)
+
+
+class NewSite(Own):
+    """Write a site's file, and lay ready what is carried by hand."""
+
+    name = "site"
+    doc_purpose = "set up a site of your own: its file, its key, and what is carried by hand"
+    doc_usage = "NAME [registry=HOST:PORT/PREFIX store=PLACE key=FILE …]"
+    doc_description = ("What isn't given is asked for; without a terminal all that is missing is "
+                       "named at once, and it ends with 2. Nothing is overwritten: of a site that "
+                       "is there, only the trust folder is laid ready again.")
+    variables = ("registry", "ca", "authfile", "store", "endpoint", "region", "key", "makekey",
+                 "identity", "carry", "offline_store", "offline_endpoint", "trust", "pipelines",
+                 "platform", "python", "plugins")

@@ -133,7 +133,9 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "actions": [(perform, [name, action, spec])],
         "file_dep": [os.fspath(path) for path in needs],
         "targets": [os.fspath(path) for path in makes],
-        "uptodate": _questions(spec, action, keeps, still) if not (always or look) else [False],
+        "uptodate": [False] if look else [
+            # Asked also where it runs each time: they note what the next run is held against.
+            *_questions(spec, action, keeps, still), *([False] if always else [])],
         "task_dep": list(after),
         "setup": [*servers, *checks],
         "clean": True,  # its outputs; locks stay

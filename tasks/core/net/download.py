@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from tasks.core import disk, files
 from tasks.core.errors import IntegrityError, SourceError
-from tasks.core.net import bounds, urls
+from tasks.core.net import bounds, urls, web_page
 from tasks.core.net.bounds import MAX_SMALL_RESPONSE, Exceeded
 from tasks.core.net.network import Network
 from tasks.core.net.pace import pause
@@ -73,6 +73,11 @@ def fetch(url: str, target: Path, *, network: Network, most: int) -> Fetched:
     except Exceeded:
         target.unlink()
         raise
+    with target.open("rb") as reader:
+        page = web_page.instead_of(url, reader.read(web_page.LOOKED_AT))
+    if page:
+        target.unlink()
+        raise SourceError(page, where=urls.redact(url), todo=web_page.TODO)
     return Fetched(sha256=body.digest.hexdigest(), size=body.size)
 
 

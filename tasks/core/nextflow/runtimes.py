@@ -18,6 +18,7 @@ LAST_PATCHES = {"24.10": 9, "25.04": 8, "25.10": 7, "26.04": 6}
 """The newest patch of each line that has -dist files (tags of nextflow-io/nextflow, autumn 2026).
 """
 DIST = "https://github.com/nextflow-io/nextflow/releases/download/v{0}/nextflow-{0}-dist"
+"""Where Nextflow's releases lie, launcher and jar in one file."""
 
 
 @dataclass(frozen=True, kw_only=True)

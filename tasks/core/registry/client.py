@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tasks.core import parsing
 from tasks.core.errors import IntegrityError, RegistryError
-from tasks.core.net import bounds
+from tasks.core.net import bounds, web_page
 from tasks.core.net.network import Network
 from tasks.core.net.pace import Host
 from tasks.core.net.redirects import joined, origin
@@ -174,6 +174,9 @@ class Registry(Endpoint):
         response, data = self._get(url, self.pull(path), name, LARGEST_MANIFEST)
         if response.status == 404:
             return None
+        if web_page.is_page(data):
+            raise RegistryError(f"{self.host} answered with a web page instead of the manifest of "
+                                f"{name}", where=url, todo=web_page.TODO)
         manifest = Manifest(data=data, media_type=response.headers.get(
             "Content-Type", "").partition(";")[0])
         promised = reference if ":" in reference else response.headers.get("Docker-Content-Digest")
@@ -220,7 +223,8 @@ class Registry(Endpoint):
             try:
                 names += map(str, parsing.from_json(data)[key] or [])
             except (ValueError, KeyError, TypeError):
-                raise RegistryError(f"{self.host} answered nonsense for {name}",
+                kind = "with a web page" if web_page.is_page(data) else "nonsense"
+                raise RegistryError(f"{self.host} answered {kind} for {name}",
                                     where=url) from None
             link = NEXT.search(response.headers.get("Link", ""))
             following = joined(url, link[1]) if link else url

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import RegistryError, SourceError
-from tasks.core.net import bounds
+from tasks.core.net import bounds, web_page
 from tasks.core.net.pace import Host
 from tasks.core.net.redirects import joined
 from tasks.core.net.request import ATTEMPTS, Body, Transport
@@ -67,7 +67,11 @@ class Endpoint:
         response = self.ask("GET", f"{self.base}/v2/", (), "the API")
         if response.status != 200:
             raise self.unexpected(response, "the API", f"{self.base}/v2/")
+        begins = response.read(web_page.LOOKED_AT)
         bounds.dismiss(response)
+        if web_page.is_page(begins):
+            raise RegistryError(f"{self.host} answered with a web page, as no registry does",
+                                where=f"{self.base}/v2/", todo=web_page.TODO)
 
     def unexpected(self, response: urllib3.BaseHTTPResponse, name: str, url: str) -> RegistryError:
         """An error with the registry's own words."""

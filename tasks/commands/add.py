@@ -104,6 +104,8 @@ def _choose(code: Path, name: str, origin: Origin, config: Config, told: _Told) 
     _profile(said, told)
     runtime = _runtime(said, told)
     configs = _configs(said, told)
+    if said.script is not None:
+        told.chose("script", said.script, "its one script, as there is no main.nf")
     told.chose("data", f"{ROWS} rows, {LIMIT}", "of each sheet (rows: 0 keeps all), and at most in "
                "all")
     for param, why in said.open_params.items():
@@ -115,7 +117,8 @@ def _choose(code: Path, name: str, origin: Origin, config: Config, told: _Told) 
                 f"hosts.buckets of config/sites/{config.site.name}.yml; else set it to null")
     title = f"{origin.source.removeprefix(add_source.GITHUB)}: {said.description or 'a pipeline'}"
     return Chosen(
-        title=title, origin=origin, profile=said.profile, runtime=runtime, configs=configs,
+        title=title, origin=origin, profile=said.profile, script=said.script, runtime=runtime,
+        configs=configs,
         why={key: why for key, _, why in told.choices}, open_params=said.open_params,
         open_images=_images(code, said, name, told))
 
@@ -173,22 +176,22 @@ def _images(code: Path, said: Facts, name: str, told: _Told) -> Mapping[str, str
     """What images:list would say; the processes whose image is open, with the reason."""
     profiles = said.profile.split(",")
     try:
-        result = scan(code, {}, profiles=profiles, config=f"config/pipelines/{name}.yml")
+        result = scan(code, {}, profiles=profiles, config=f"config/pipelines/{name}.yml",
+                      script=said.script)
     except AirlockError as error:
         where = f" ({error.where})" if error.where not in (None, str(code)) else ""
-        scripts = [path.name for path in sorted(code.glob("*.nf"))]
-        told.to_decide.append(f"its images can't be listed: {error.what}{where}"
-                              + (f"; its scripts are {_several(scripts)}" if scripts else ""))
+        todo = f"; {error.todo}" if error.todo else ""
+        told.to_decide.append(f"its images can't be listed: {error.what}{where}{todo}")
         return {}
     told.chose("images", str(len(result.images)),
                f"in {len({use.name for use in result.uses})} processes and aliases")
     waiting = {match["process"]: match["why"] for match in map(HANGS.fullmatch, result.faults)
                if match}
     waiting |= {
-        without.name: f"no image, {without.why}" for without in result.without}
+        without.name: f"it has no image: {without.why}" for without in result.without}
     for why in dict.fromkeys(waiting.values()):
         names = [process for process in waiting if waiting[process] == why]
-        told.to_decide.append(f"{_several(names)}: {why}; give an image under `images:`")
+        told.to_decide.append(f"{_several(names)}: {why}; give an image, or none, under `images:`")
     return waiting
 
 

@@ -29,13 +29,16 @@ SET_BY_RUNS = ("outdir",)
 """Params that every run here sets by itself."""
 INPUTS = ("input", "reads", "fastq", "samplesheet", "sample_sheet", "samples")
 """What the param of the samples is called where no schema says which are required."""
+SCRIPT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.nf")
+"""A script that can be the main one: it stands beside nextflow.config."""
 RAW = re.compile(r"https://raw\.githubusercontent\.com/([\w.-]+/[\w.-]+)(?:/([\w.-]+))?")
 """A folder of a repository at GitHub, as institutional configs are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the code says. `condition` is manifest.nextflowVersion, `profiles` those that it has.
+    """What the code says. `condition` is manifest.nextflowVersion, `profiles` those that it has;
+    `script` is the one script there is, where it is neither main.nf nor named by the manifest.
 
     `configs` is where its institutional configs come from; `has_configs` says that it includes
     some, from wherever. `open_params` are those that a run needs and the profile doesn't set, with
@@ -46,6 +49,7 @@ class Facts:
     description: str | None
     profiles: tuple[str, ...]
     profile: str
+    script: str | None
     is_dsl1: bool
     has_configs: bool
     configs: Origin | None
@@ -61,7 +65,8 @@ def facts(code: Path) -> Facts:
         params = _params(sources, profile)
         return Facts(
             condition=manifest.get("nextflowVersion"), description=manifest.get("description"),
-            profiles=profiles, profile=profile, is_dsl1=_is_dsl1(sources, main),
+            profiles=profiles, profile=profile, script=_script(sources, main),
+            is_dsl1=_is_dsl1(sources, _script(sources, main) or main),
             has_configs=bool(includes(code).named), configs=_configs(params),
             open_params=_open_params(sources, params), buckets=dict(_buckets(params)))
 
@@ -104,6 +109,11 @@ def _params(sources: Sources, profile: str) -> dict[str, Values]:
         pass
     return {name.removeprefix("params."): values for name, values in reader.names.items()
             if name.startswith("params.")}
+
+
+def _script(sources: Sources, main: str) -> str | None:
+    scripts = [path for path in sources.files if SCRIPT.fullmatch(path)]
+    return scripts[0] if not sources.has(main) and len(scripts) == 1 else None
 
 
 def _is_dsl1(sources: Sources, main: str) -> bool:

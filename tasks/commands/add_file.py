@@ -29,6 +29,7 @@ class Chosen:
     title: str
     origin: Origin
     profile: str
+    script: str | None = None
     runtime: Runtime
     configs: Origin | None
     why: Mapping[str, str]
@@ -51,6 +52,8 @@ def _keys(chosen: Chosen) -> Iterable[str]:
     why = chosen.why
     yield from _origin(chosen.origin, "", why.get("revision"))
     yield _line("", "profile", chosen.profile, why.get("profile"))
+    if chosen.script is not None:
+        yield _line("", "script", chosen.script, why.get("script"))
     if chosen.configs is not None:
         yield _line("", "configs", None, why.get("configs"))
         yield from _origin(chosen.configs, "  ", None)

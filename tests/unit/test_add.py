@@ -81,7 +81,7 @@ def test_a_folder_s_configuration_is_whole_and_says_why(
     assert "outdir" not in text
     said = capsys.readouterr().out
     for part in ("wrote config/pipelines/weigh.yml", "params.scale", "params.base names "
-                 "s3://references", "GUESS: the image hangs on params.image", "BARE: no image, ",
+                 "s3://references", "GUESS: the image hangs on params.image", "BARE: it has no image: ",
                  "./doit pipeline=weigh images:list data:plan"):
         assert part in said
     assert load({"pipeline": "weigh"}).pipelines[0].profile == "test"
@@ -129,8 +129,9 @@ def test_the_profile_with_small_data_is_taken(
 @pytest.mark.parametrize(("condition", "version"), [
     ("", "24.10.5"), ("!>=24.04.2", "24.10.5"), (">=20.07.1", "24.10.5"),
     ("!>=23.10.0, <=24.10.5", "24.10.5"), ("!>=24.10.6", "24.10.9"), ("!>=25.04.3", "25.04.8"),
-    (">=25.04.0, <25.04.6", "25.04.5"), ("!>=25.10.4", "25.10.7"), ("25.10.2", "25.10.2"),
-    (">25.04.8", "25.10.7"), ("!>=26.04.0", "26.04.6"), ("25.04+", "25.04.8")])
+    (">=25.04.0, <25.04.6", "25.04.5"), ("!>=25.10.4", "25.10.4"), ("!>=25.10.5", "25.10.7"),
+    ("25.10.2", "25.10.2"), (">25.04.8", "25.10.4"), ("!>=26.04.0", "26.04.6"),
+    ("25.04+", "25.04.8")])
 def test_the_runtime_fits_the_code(condition: str, version: str) -> None:
     runtime = runtimes.choose(condition)
     assert runtime.fits
@@ -157,6 +158,17 @@ def test_what_no_nextflow_of_today_runs_is_said(project: Path, pipeline: Pipelin
                                 " script:\n ''\n}\n"})
     add(typed(str(code)))
     assert "DSL1" in capsys.readouterr().out
+
+
+def test_one_script_by_another_name_is_the_main_one(
+        project: Path, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    code = pipeline({"weigh.nf": BRIEF, "modules/x.nf": BRIEF})
+    add(typed(str(code)))
+    assert written("code")["script"] == "weigh.nf"
+    (code / "count.nf").write_text(BRIEF)
+    add(typed(str(code), name="two"))
+    assert "script" not in written("two")
+    assert "count.nf, weigh.nf" in capsys.readouterr().out
 
 
 def refs(*tags: str, **others: str) -> dict[str, str]:

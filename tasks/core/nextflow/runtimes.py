@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tasks.core.nextflow import tested_lines
 from tasks.core.nextflow.versions import conditions
 
 MAVEN_VERSION = "24.10.5"
@@ -37,12 +38,16 @@ class Runtime:
 def choose(condition: str) -> Runtime:
     """The runtime for `manifest.nextflowVersion` (`!>=24.04.2`), with or without its mark `!`.
 
-    What Maven has comes first; else it is the newest patch of the oldest line that fits, as that is
-    what the pipeline was made with. ConfigError for a condition that can't be read.
+    What Maven has comes first; else it is of the oldest line that fits, as that is what the
+    pipeline was made with: a patch that was seen to work here, or the newest. ConfigError for a
+    condition that can't be read.
     """
     wanted = conditions(condition.strip().removeprefix("!"))
-    versions = [MAVEN_VERSION, *(f"{line}.{patch}" for line, last in LAST_PATCHES.items()
-                                 for patch in range(last, -1, -1))]
+    shown = {run["version"] for run in tested_lines.shown()}
+    versions = [MAVEN_VERSION]
+    for line, last in LAST_PATCHES.items():
+        patches = [f"{line}.{patch}" for patch in range(last, -1, -1)]
+        versions += sorted(patches, key=lambda version: version not in shown)  # stable
     for version in versions:
         if all(part.met(version) for part in wanted):
             return _runtime(version)

@@ -77,10 +77,17 @@ def fetch(spec: FetchSpec) -> str:
 def _chosen(store: Store, spec: FetchSpec) -> tuple[str, Promotion | None]:
     """The release that is asked for, else the promoted one with its promotion."""
     if spec.release:
-        freshness.allow_asked(store, spec.host, spec.pipeline, spec.release)
+        _tell_unproven(freshness.asked(store, spec.host, spec.pipeline, spec.release))
         return spec.release, None
     promotion = freshness.current(store, spec.host, spec.pipeline)
+    _tell_unproven(promotion)
     return promotion.id, promotion
+
+
+def _tell_unproven(promotion: Promotion | None) -> None:
+    if promotion and promotion.unproven:
+        logger.warning("NOT PROVEN: %s was made the current release without a validation and a "
+                       "smoke run; the reason given: %s", promotion.id, promotion.unproven)
 
 
 def _where(spec: FetchSpec, name: str, path: str) -> str:

@@ -55,11 +55,23 @@ def current(store: Store, host: Host, pipeline: str) -> Promotion:
     return promotion
 
 
-def allow_asked(store: Store, host: Host, pipeline: str, name: str) -> None:
-    """Refuse a release that was asked for by its id, where the administrator's minimum does."""
+def asked(store: Store, host: Host, pipeline: str, name: str) -> Promotion | None:
+    """The newest promotion of a release that was asked for by its id, or None.
+
+    IntegrityError where it is below the administrator's minimum. A store that lists nothing is
+    only a fault where there is a minimum.
+    """
     subject = Subject(pipeline=pipeline)
-    if least := minimum(host, subject):
-        _refuse_below(promotions.naming(store, subject, name, host.signers), least, host, store)
+    least = minimum(host, subject)
+    try:
+        promotion = promotions.naming(store, subject, name, host.signers)
+    except StoreError:
+        if least:
+            raise
+        return None
+    if least:
+        _refuse_below(promotion, least, host, store)
+    return promotion
 
 
 def check_tool(store: Store, host: Host, own: Path, *, asked: bool) -> tuple[Promotion | None, str]:

@@ -33,7 +33,7 @@ def tasks(config: Config) -> Iterator[Task]:
         "push:plugins": ("into the store: Nextflow's plugins", _push_part("plugins")),
         "push:runtime": ("into the store: Nextflow itself", _push_part("runtime")),
         **({"push:smoke": ("into the store: what the smoke run wrote", _push_smoke)}
-           if config.site.smokes else {}),
+           if config.site.smokes and not config.unproven else {}),
         "push:release": ("into the store: the signed list, then the pointer to it",
                          _push_release),
     }
@@ -58,15 +58,20 @@ def _release(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 
 
 def _sign(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
-    """After the last step that runs the pipeline's code: what is signed is final by then."""
+    """After the last step that runs the pipeline's code: what is signed is final by then.
+
+    A validation or smoke run that failed keeps it from being signed, so from becoming current.
+    """
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     return step(name, doc, sign.sign_release, sign.SignSpec(
-        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing),
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
+        unproven=config.unproven),
         needs=[at.release / file for file in places.LISTED],
         makes=[at.release / file for file in places.SIGNED], keeps=[site.signing.public],
         still=_still(site.signing, at.release / places.PROMOTION), servers=site.packages,
-        after=[f"dev:smoke:{pipeline.name}"] if site.smokes else [])
+        after=[f"dev:smoke:{pipeline.name}"] if site.smokes and not config.unproven else [],
+        checks=[] if config.unproven else [f"dev:validate:{pipeline.name}"])
 
 
 def _still(signing: Signing, promotion: Path) -> Callable[[], bool] | None:

@@ -22,12 +22,16 @@ from tasks.release.places import PROMOTION
 
 @dataclass(frozen=True, kw_only=True)
 class SignSpec:
-    """What a pipeline's release is signed with; `store` holds the promotions before."""
+    """What a pipeline's release is signed with; `store` holds the promotions before.
+
+    `unproven` is why it becomes current without proof, where it does.
+    """
 
     pipeline: str
     layout: PipelinePaths
     store: StoreAt
     signing: Signing
+    unproven: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,8 @@ def sign_release(spec: SignSpec) -> str:
     listed = folder / "SHA256SUMS"
     revision = read_json(folder / "release.json", "release")["revision"]
     name = checksums.release_id(revision, listed.read_bytes())
-    return _sign(listed, name, Subject(pipeline=spec.pipeline), spec.store, spec.signing)
+    return _sign(listed, name, Subject(pipeline=spec.pipeline), spec.store, spec.signing,
+                 spec.unproven)
 
 
 def sign_tool(spec: SignToolSpec) -> str:
@@ -76,13 +81,15 @@ def holds(path: Path) -> bool:
     return promotions.holds(path, datetime.now(timezone.utc))
 
 
-def _sign(file: Path, name: str, subject: Subject, at: StoreAt, signing: Signing) -> str:
+def _sign(file: Path, name: str, subject: Subject, at: StoreAt, signing: Signing,
+          unproven: str | None = None) -> str:
     _ready(signing)
     kind = signature.RELEASE if subject.pipeline else signature.TOOL
     signature.seal(file, signing.key, namespace=kind)
-    promotion = _promotion(file.with_name(PROMOTION), name, subject, at, signing)
+    promotion = _promotion(file.with_name(PROMOTION), name, subject, at, signing, unproven)
     until = f", until {promotion.expires}" if promotion.expires else ""
-    return f"{name} signed as {signing.identity}, promotion {promotion.number}{until}"
+    return f"{name} signed as {signing.identity}, promotion {promotion.number}{until}" + (
+        f", not proven: {unproven}" if unproven else "")
 
 
 def _ready(signing: Signing) -> None:
@@ -90,18 +97,19 @@ def _ready(signing: Signing) -> None:
 
 
 def _promotion(path: Path, name: str, subject: Subject, at: StoreAt,
-               signing: Signing) -> Promotion:
+               signing: Signing, unproven: str | None) -> Promotion:
     """The promotion that is written and signed: the one before, where it still says the same."""
     now = datetime.now(timezone.utc)
     last = promotions.read(path)
     newest = next(iter(promotions.numbers(open_store(at), subject)), 0)
     fits = (last is not None and (last.pipeline, last.id) == (subject.pipeline, name)
             and last.number >= newest and not last.is_due(now)
-            and (last.expires is None) == (signing.valid is None)
+            and last.unproven == unproven and (last.expires is None) == (signing.valid is None)
             and _is_ours(path, signing))
     if last is None or not fits:
         before = max(newest, last.number if last else 0)
-        last = promotions.plan(subject, name, before=before, valid=signing.valid, now=now)
+        last = promotions.plan(subject, name, before=before, valid=signing.valid, now=now,
+                               unproven=unproven)
         # A promotion without a signature counts as not made; the other order would leave a
         # false pair.
         path.with_name(f"{path.name}.sig").unlink(missing_ok=True)

@@ -36,9 +36,9 @@ class Staged:
                                    runtime=VERSION, profile="test", run="test",
                                    platform="linux/amd64")
 
-    def sign_spec(self) -> sign.SignSpec:
+    def sign_spec(self, unproven: str | None = None) -> sign.SignSpec:
         return sign.SignSpec(pipeline=self.layout.pipeline, layout=self.layout, store=self.store,
-                             signing=self.signing)
+                             signing=self.signing, unproven=unproven)
 
     def push_spec(self, part: str) -> push.PushSpec:
         return push.PushSpec(pipeline=self.layout.pipeline, part=part, layout=self.layout,
@@ -63,9 +63,9 @@ class Staged:
         release.make(self.release_spec())
         return self.push()
 
-    def push(self) -> str:
+    def push(self, unproven: str | None = None) -> str:
         """Sign and push what was made; return its id."""
-        sign.sign_release(self.sign_spec())
+        sign.sign_release(self.sign_spec(unproven))
         for part in places.BEFORE_RELEASE:
             push.push(self.push_spec(part))
         push.push_release(self.push_spec("release"))

@@ -63,6 +63,24 @@ def test_a_release_whose_code_was_not_confined_says_so(
     assert json.loads((ready.layout.release / "release.json").read_bytes())["isolation"] == "none"
 
 
+def test_a_release_that_was_not_proven_says_so_until_it_is(
+        ready: Staged, caplog: pytest.LogCaptureFixture) -> None:
+    fetch(ready.fetch_spec())
+    fetch(ready.fetch_spec(ready.id()))
+    assert "NOT PROVEN" not in caplog.text
+    ready.push(unproven="the registry is down today")
+    for name in (None, ready.id()):
+        caplog.clear()
+        fetch(ready.fetch_spec(name))
+        assert caplog.messages == [
+            f"NOT PROVEN: {ready.id()} was made the current release without a validation and a "
+            "smoke run; the reason given: the registry is down today"]
+    caplog.clear()
+    ready.push()
+    fetch(ready.fetch_spec())
+    assert not caplog.messages
+
+
 def test_a_release_is_laid_out_as_it_was_signed(ready: Staged) -> None:
     fetch(ready.fetch_spec())
     folder = ready.prod.release(ready.id())

@@ -31,6 +31,15 @@ def test_without_an_end_it_is_never_due_nor_over() -> None:
     assert not made.is_over(NOW + 99999 * DAY)
 
 
+def test_only_one_that_was_not_proven_says_so() -> None:
+    """Tools of before the key was there take the others."""
+    proven = promotions.plan(HELLO, "x", before=0, valid=None, now=NOW)
+    unproven = promotions.plan(HELLO, "x", before=0, valid=None, now=NOW, unproven="why")
+    assert b"unproven" not in proven.data()
+    assert b'"unproven": "why"' in unproven.data()
+    assert unproven.pointer() == proven.pointer()
+
+
 def test_places_and_signers() -> None:
     assert (HELLO.pointer, HELLO.key(7)) == ("releases/hello/current.json",
                                              "releases/hello/promotions/00000007.json")

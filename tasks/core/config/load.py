@@ -20,8 +20,10 @@ from tasks.core.errors import ConfigError
 from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
-             "tool")
+             "tool", "unproven")
 
+MAX_REASON = 200
+"""Characters of unproven=REASON, as schemas/promotion.schema.json has it."""
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
 
 
@@ -34,6 +36,7 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     role = variables.get("role", "online")
     _check_names([role], ("online", "prod"), kind="role", show="role=prod, or leave it out")
     _refuse_other_tool(variables, root / TOOL)
+    _check_reason(variables.get("unproven", ""))
     # On an offline host nothing is read that was not signed, or typed there.
     environment = {**(read_dotenv(root / ".env") if role == "online" else {}), **os.environ}
     sites = sorted(path.stem for path in (root / "config/sites").glob("*.yml"))
@@ -112,6 +115,13 @@ def _refuse_other_tool(variables: Mapping[str, str], path: Path) -> None:
         raise ConfigError(f"this tool is {own}, and {variables['tool']} was asked for",
                           where=path.absolute(),
                           todo="copy that one out of the store, and begin again in an empty folder")
+
+
+def _check_reason(reason: str) -> None:
+    """ConfigError where unproven=REASON can't stand in a promotion, which offline hosts print."""
+    if len(reason) > MAX_REASON or not reason.isprintable():
+        raise ConfigError("the reason is no line of text, or too long", where="unproven=REASON",
+                          todo=f"give one of {MAX_REASON} characters at most")
 
 
 def _refuse_unfit_origins(pipeline: Pipeline) -> None:

@@ -132,7 +132,8 @@ class Site:
     """One organisation's two sides.
 
     `platform` is that of the offline hosts. `isolation` is the least that a pipeline's code may
-    be run with: namespaces, or none.
+    be run with: namespaces, or none. `unproven` is why this site's releases become current
+    without a validation and a smoke run; without it they need both.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Site:
     engine: str | None = None
     smoke: str
     isolation: str
+    unproven: str | None = None
     sandbox: Sandbox | None = None
     aws: Aws | None = None
     batch: Batch | None = None
@@ -265,6 +267,15 @@ class Config:
     def relock(self) -> bool:
         """Whether the user asked to take what differs from the locks (relock=1)."""
         return self.variables.get("relock", "0") not in ("", "0")
+
+    @property
+    def unproven(self) -> str | None:
+        """Why a release becomes the current one without proof (unproven=REASON, or the site).
+
+        None, as where the command says unproven=0, asks for a validation and a smoke run.
+        """
+        asked = self.variables.get("unproven")
+        return self.site.unproven if asked is None else None if asked in ("", "0") else asked
 
     @property
     def private(self) -> bool:

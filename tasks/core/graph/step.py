@@ -112,7 +112,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
          needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
          always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
          still: Callable[[], bool] | None = None, after: Iterable[str] = (),
-         servers: Iterable[str] = ()) -> Task:
+         servers: Iterable[str] = (), checks: Iterable[str] = ()) -> Task:
     """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
 
     `needs` and `makes` are the files read and written, `keeps` the locks that are both. `always`
@@ -120,8 +120,8 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     that it is made on request only, so it isn't stale before it was made once. Without
     `recorded` the run leaves the step's state as it was: for a switch that makes the step do
     something else. `still` says whether what it made holds yet: a signature may end. `after` are
-    tasks that must be done first, `servers` those that are started
-    only when this one runs.
+    tasks that must be done first. Only when this one runs, `servers` are started, and `checks` look
+    first; a check that fails keeps it from running.
     """
     makes, keeps = list(makes), list(keeps)
     verb, _, last = name.rpartition(":")
@@ -133,7 +133,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "targets": [os.fspath(path) for path in makes],
         "uptodate": _questions(spec, action, keeps, still) if not (always or look) else [False],
         "task_dep": list(after),
-        "setup": list(servers),
+        "setup": [*servers, *checks],
         "clean": True,  # its outputs; locks stay
         "verbosity": 2,
         "io": {"capture": False},

@@ -63,7 +63,8 @@ class Promotion:
     """The signed statement that `id` is the current one; times are UTC.
 
     `number` grows with every promotion. `pipeline` is None for the tool, and `expires` where it
-    holds for ever.
+    holds for ever. `unproven` is why it became current without a validation and a smoke run, where
+    it did.
     """
 
     pipeline: str | None
@@ -71,6 +72,7 @@ class Promotion:
     number: int
     signed: str
     expires: str | None
+    unproven: str | None = None
 
     @property
     def subject(self) -> Subject:
@@ -78,7 +80,10 @@ class Promotion:
 
     def data(self) -> bytes:
         """The bytes that are signed."""
-        return files.json_bytes({"kind": "promotion", **asdict(self)})
+        value = {"kind": "promotion", **asdict(self)}
+        if self.unproven is None:
+            del value["unproven"]  # tools of before this key was there take it then
+        return files.json_bytes(value)
 
     def pointer(self) -> bytes:
         """The bytes of current.json."""
@@ -109,12 +114,12 @@ def time(text: str) -> datetime:
     return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=timezone.utc)
 
 
-def plan(subject: Subject, name: str, *, before: int, valid: int | None,
-         now: datetime) -> Promotion:
+def plan(subject: Subject, name: str, *, before: int, valid: int | None, now: datetime,
+         unproven: str | None = None) -> Promotion:
     """The promotion of `name` that follows number `before`; it is valid for so many seconds."""
     expires = None if valid is None else (now + timedelta(seconds=valid)).strftime(TIME_FORMAT)
     return Promotion(pipeline=subject.pipeline, id=name, number=before + 1,
-                     signed=now.strftime(TIME_FORMAT), expires=expires)
+                     signed=now.strftime(TIME_FORMAT), expires=expires, unproven=unproven)
 
 
 def read(path: Path) -> Promotion | None:

@@ -224,3 +224,48 @@ def test_a_changed_byte_in_the_store_is_refused_and_named(crossed: Project) -> N
         assert not receipt.exists()
     finally:
         blob.write_bytes(before)
+
+
+def current(project: Project) -> dict[str, str]:
+    pointer: dict[str, str] = json.loads(
+        (project.root / "build/local/store/releases/hello/current.json").read_text())
+    return pointer
+
+
+@pytest.fixture
+def changed_code(crossed: Project) -> Iterator[Path]:
+    """A stub that fails, where the real script doesn't; put back afterwards."""
+    module = crossed.root / "examples/hello/modules/local/seqstats/counts/main.nf"
+    before = module.read_text()
+    yield module
+    module.write_text(before)
+
+
+def test_what_failed_to_validate_or_to_smoke_is_not_current_unless_asked_for(
+        crossed: Project, changed_code: Path) -> None:
+    before, code = current(crossed), changed_code.read_text()
+    changed_code.write_text(f"{code}\n// a comment\n")
+    manifests = next(path for path in (crossed.root / "build/local/sandbox").glob(
+        "**/repositories/**/_manifests/revisions/sha256") if "internet" not in path.parts)
+    aside = manifests.rename(manifests.with_name("aside"))
+    failed = crossed.doit("push:release:hello", check=False)
+    aside.rename(manifests)
+    assert failed.returncode == 1
+    assert "FAILED dev:validate:hello" in failed.stdout
+    assert "not run, since that comes before: release:sign:hello" in failed.stdout
+    assert current(crossed) == before
+    changed_code.write_text(code.replace("stub:\n", "stub:\n    error 'no stub today'\n"))
+    failed = crossed.doit("push:release:hello", check=False)
+    assert failed.returncode == 1
+    assert "FAILED dev:smoke:hello" in failed.stdout
+    assert current(crossed) == before
+    crossed.doit("push:release:hello", "push:tool", "unproven=the stub is broken")
+    assert current(crossed)["number"] > before["number"]
+    taken = crossed.doit("sandbox:cross:hello", "unproven=the stub is broken")
+    assert "NOT PROVEN" in taken.stdout
+    assert "the reason given: the stub is broken" in taken.stdout
+    promotion = crossed.root / "build/local/hello/release/promotion.json"
+    assert b"unproven" in promotion.read_bytes()
+    changed_code.write_text(code)
+    crossed.doit("push:release:hello")
+    assert b"unproven" not in promotion.read_bytes()

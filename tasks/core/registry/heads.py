@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tasks.core import parsing
+from tasks.core.errors import RegistryError
 from tasks.core.net import bounds
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.registry.streams import chunks_of
@@ -64,29 +65,36 @@ class Heads:
 
     def _sent_size(self, url: str, scopes: tuple[str, ...], name: str,
                    expected: int | None) -> int | None:
-        """The size by the answers to a GET: of its first byte, else of all, counted as it comes."""
+        """The size by the answers to a GET: of its first byte, else of all, counted as it comes.
+
+        Nothing is counted where nothing is `expected`: it might never end.
+        """
         for part in ({"Range": "bytes=0-0"}, {}):
             response = self._at.ask("GET", url, scopes, name, part)
             if response.status == 404:
                 bounds.dismiss(response)
                 return None
             size = _whole_size(response)
-            if size is None and response.status == 200:
+            if size is None and response.status == 200 and expected is not None:
                 return self._count(response, name, expected)
-            if size is not None or part:
+            if size is not None or part or response.status == 200:
                 bounds.dismiss(response)
             if size is not None:
                 return size
+        if response.status == 200:
+            raise RegistryError(f"{self._at.host} doesn't tell how large {name} is", where=url,
+                                todo="see what stands before the registry: a proxy may drop "
+                                     "Content-Length")
         raise self._at.unexpected(response, name, url)
 
-    def _count(self, response: urllib3.BaseHTTPResponse, name: str, expected: int | None) -> int:
+    def _count(self, response: urllib3.BaseHTTPResponse, name: str, expected: int) -> int:
         """The bytes of a body without a length; one that is longer than `expected` isn't read on.
         """
         bounds.allow_large(response)
         size = 0
         for chunk in chunks_of(response, name):
             size += len(chunk)
-            if expected is not None and size > expected:
+            if size > expected:
                 break
         response.close()
         response.release_conn()

@@ -64,11 +64,11 @@ def _inspect(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
         runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins, scan=at.images_scan,
         data_manifest=at.data_manifest, blobs=at.of_site.blobs, log=at.log(name),
-        isolation=config.site.isolation,
+        isolation=config.site.isolation, plugins_lock=at.lock("plugins"),
         inherited=uncompared(Inherited.of(config.environment)))
     return step(name, doc, inspect_images, spec, look=True,
-                needs=[spec.code, spec.runtime, spec.plugins, spec.data_manifest, at.inputs,
-                       spec.scan])
+                needs=[spec.code, spec.runtime, spec.plugins, at.lock("plugins"),
+                       spec.data_manifest, at.inputs, spec.scan])
 
 
 def _lock(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:

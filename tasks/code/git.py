@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -34,28 +34,28 @@ MAX_LINE = 1 << 14
 """Bytes of an entry that git tells: modes, digest, size, and a path (PATH_MAX has 4,096)."""
 NAMED = 5000
 """Revisions among which a near one is looked for."""
+LARGEST_LIST = 16 << 20
+"""Bytes of a list of branches and tags."""
+FETCHED_AS = "refs/airlock/revision"
+"""The name in our own repository of the revision that was fetched."""
+NOT_SHALLOW = re.compile(r"shallow|unadvertised|not our ref|[Cc]ouldn't find remote ref|--depth")
+"""What git or a server says that can't give one commit, or not by its name (fetch-pack.c)."""
 LIMITED = 'ulimit -f "$1" 2>/dev/null; ulimit -v "$2" 2>/dev/null; shift 2; exec "$@"'
 """A script that runs a program with bounds on each file (512 bytes) and on memory (KiB); where the
 system's own are lower already, those hold."""
 
 
 def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, int]:
-    """Fetch `url` into the bare repository `cache`; the commit of `revision` and its time.
+    """Fetch a revision from `url` into the bare repository `cache`; its commit and that one's time.
 
     A revision is a tag, else a branch, else a commit's digits (seven or more). The time is the
-    committer's, in seconds since 1970.
+    committer's, in seconds since 1970. No more than its files are fetched where the server can
+    do that: one that can't brings the revision's history as well, and digits that aren't all of a
+    commit's name bring all branches and tags.
     """
-    _git(cache, "init", "--quiet", "--bare", str(cache.absolute()), at=False)
-    for stale in (*cache.rglob("*.lock"), *cache.glob("objects/pack/tmp_*")):
-        stale.unlink()  # of a fetch that was killed; no other run is at work
-    local = ["-c", "protocol.file.allow=always"] if url.startswith("file://") else []
-    if url.startswith("https://"):
-        local += ["-c", "protocol.http.allow=never"]  # a redirect must not lead off TLS
-    local += _login(url)
+    _open(cache)
     try:
-        _fetch(cache, *local, "fetch", "--quiet", "--force",
-               "--prune", "--no-write-fetch-head", "--no-auto-gc", "--", url,
-               "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", log=log)
+        commit = _revision(cache, url, revision, log)
     except processes.TooMuch as error:
         shutil.rmtree(cache, ignore_errors=True)
         raise SourceError(f"the repository has more than {files.human_size(FETCHED)} or {FILES} "
@@ -74,13 +74,65 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
                           todo="look at `source` in the pipeline's config, hosts.urls in the "
                                f"site's, {TOKEN} (https) or the SSH agent (ssh), and git's proxy"
                           ) from error
-    commit = _commit(cache, revision)
     if commit is None:
         raise SourceError(f"the repository has no tag, branch or commit {revision!r}"
-                          + _nearest(cache, revision), where=urls.redact(url),
+                          + _nearest(url, revision), where=urls.redact(url),
                           todo="look at `revision` in the pipeline's config")
     # Not `git show`, which walks all of the tree even where it shows none of it.
     return commit, int(_git(cache, "rev-list", "--no-walk", "--format=%ct", commit).split()[-1])
+
+
+def _open(cache: Path) -> None:
+    """Make the repository that is fetched into; what a killed fetch left there goes."""
+    _git(cache, "init", "--quiet", "--bare", str(cache.absolute()), at=False)
+    for stale in (*cache.rglob("*.lock"), *cache.glob("objects/pack/tmp_*")):
+        stale.unlink()  # no other run is at work
+
+
+def _revision(cache: Path, url: str, revision: str, log: Path) -> str | None:
+    """The commit of a revision, once it is in `cache`; None where the repository lacks it."""
+    places = (f"refs/tags/{revision}", f"refs/heads/{revision}")
+    advertised = _advertised(url, *places)
+    wanted = next((place for place in places if place in advertised), None)
+    digits = re.fullmatch(r"[0-9a-f]{7,64}", revision) if wanted is None else None
+    if digits and len(revision) in (40, 64):
+        wanted = revision
+    if wanted is None:
+        return _of_all(cache, url, revision, log) if digits else None
+    try:
+        _fetch(cache, url, "--depth=1", "--no-tags", refspecs=[f"+{wanted}:{FETCHED_AS}"], log=log)
+    except CommandError as error:
+        if not any(NOT_SHALLOW.search(line) for line in error.tail):
+            raise
+        if digits:
+            return _of_all(cache, url, revision, log)
+        _fetch(cache, url, "--no-tags", refspecs=[f"+{wanted}:{FETCHED_AS}"], log=log)
+    return _commit(cache, FETCHED_AS)
+
+
+def _of_all(cache: Path, url: str, revision: str, log: Path) -> str | None:
+    """The commit of some of its digits, or of digits that the server doesn't let be asked for."""
+    if (cache / "shallow").exists():  # what is cut off would be missing here
+        shutil.rmtree(cache)
+        _open(cache)
+    _fetch(cache, url, "--prune", log=log,
+           refspecs=["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"])
+    return _commit(cache, revision)
+
+
+def _advertised(url: str, *patterns: str, most: int = LARGEST_LIST) -> list[str]:
+    """The names of a repository's branches and tags that fit; processes.TooMuch for too many."""
+    listed = _git(None, *_access(url), "ls-remote", "--heads", "--tags", "--", url, *patterns,
+                  most=most, timeout=PATIENCE)
+    return [line.partition("\t")[2] for line in listed.splitlines()]
+
+
+def _access(url: str) -> list[str]:
+    """Git's settings for one URL: what it may be fetched by, and its login."""
+    settings = ["-c", "protocol.file.allow=always"] if url.startswith("file://") else []
+    if url.startswith("https://"):
+        settings += ["-c", "protocol.http.allow=never"]  # a redirect must not lead off TLS
+    return settings + _login(url)
 
 
 def _login(url: str) -> list[str]:
@@ -96,7 +148,7 @@ def _login(url: str) -> list[str]:
     return ["-c", f"{place}.helper=", "-c", f"{place}.helper=!f() {{ {answer}; }}; f"]
 
 
-def _fetch(cache: Path, *words: str, log: Path) -> None:
+def _fetch(cache: Path, url: str, *options: str, refspecs: Sequence[str], log: Path) -> None:
     """Run a fetch; processes.TooMuch where it brings more than it may, and TimeoutExpired."""
     def check() -> None:
         size = count = 0
@@ -109,7 +161,9 @@ def _fetch(cache: Path, *words: str, log: Path) -> None:
                 raise processes.TooMuch(FETCHED)
 
     try:
-        _git(cache, *words, log=log, check=check, timeout=PATIENCE)
+        _git(cache, *_access(url), "fetch", "--quiet", "--force", "--no-write-fetch-head",
+             "--no-auto-gc", *options, "--", url, *refspecs, log=log, check=check,
+             timeout=PATIENCE)
     finally:
         check()  # a file that may not grow any more ends git with an error of its own
         for partial in cache.glob("objects/pack/tmp_*"):
@@ -211,29 +265,29 @@ def _write(root: Path, entry: _Entry, content: Iterator[bytes]) -> None:
     target.chmod(0o755 if entry.mode == EXECUTABLE else 0o644)
 
 
-def _commit(cache: Path, revision: str) -> str | None:
-    candidates = [f"refs/tags/{revision}", f"refs/heads/{revision}"]
-    if re.fullmatch(r"[0-9a-f]{7,64}", revision):
-        candidates.append(revision)
-    for candidate in candidates:
-        with contextlib.suppress(CommandError):
-            return _git(cache, "rev-parse", "--verify", "--quiet", "--end-of-options",
-                        f"{candidate}^{{commit}}").strip()
+def _commit(cache: Path, name: str) -> str | None:
+    with contextlib.suppress(CommandError):
+        return _git(cache, "rev-parse", "--verify", "--quiet", "--end-of-options",
+                    f"{name}^{{commit}}").strip()
     return None
 
 
-def _nearest(cache: Path, revision: str) -> str:
-    known = _git(cache, "for-each-ref", f"--count={NAMED}", "--format=%(refname:lstrip=2)").split()
-    near = difflib.get_close_matches(revision[:100], [name for name in known if len(name) < 100],
-                                     n=1, cutoff=0.5)
+def _nearest(url: str, revision: str) -> str:
+    known: list[str] = []
+    with contextlib.suppress(CommandError, subprocess.TimeoutExpired, processes.TooMuch):
+        known = [name.removesuffix("^{}").split("/", 2)[2] for name in _advertised(url)]
+    near = difflib.get_close_matches(
+        revision[:100], [name for name in known[:NAMED] if len(name) < 100], n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _git(cache: Path, *words: str, at: bool = True, log: Path | None = None,
-         check: Callable[[], None] | None = None, timeout: float = PATIENCE) -> str:
+def _git(cache: Path | None, *words: str, at: bool = True, log: Path | None = None,
+         check: Callable[[], None] | None = None, timeout: float = PATIENCE,
+         most: int | None = None) -> str:
     command = [*(_command(cache) if at else _command(None)), *words]
     with _named():
-        return processes.run(command, env=_environment(), log=log, check=check, timeout=timeout)
+        return processes.run(command, env=_environment(), log=log, check=check, timeout=timeout,
+                             most=most)
 
 
 @contextlib.contextmanager

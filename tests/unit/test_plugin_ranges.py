@@ -26,7 +26,7 @@ from tasks.core.nextflow import plugin_ranges
     ("", ["1.0.0"], []), ("1.2.3", ["1.2.3"], ["1.2.4"]), ("1.2.3-beta", ["1.2.3-beta"], ["1.2.3"]),
 ])
 def test_a_range(text: str, allowed: list[str], refused: list[str]) -> None:
-    assert plugin_ranges.is_range(text) or plugin_ranges.is_exact(text)
+    assert not text or plugin_ranges.is_range(text) or plugin_ranges.is_exact(text)
     assert [version for version in allowed if not plugin_ranges.meets(version, text)] == []
     assert [version for version in refused if plugin_ranges.meets(version, text)] == []
 

@@ -15,7 +15,7 @@ def fault(path: Path) -> str | None:
     if path.is_dir():
         return None
     try:
-        ssl.create_default_context(cadata=read(path))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=read(path))
     except FileNotFoundError:
         return "is missing"
     except (ssl.SSLError, ValueError):

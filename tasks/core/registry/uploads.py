@@ -29,6 +29,8 @@ LARGE = 1 << 30
 """Bytes from which a blob goes in chunks: a broken connection then costs one of them."""
 NO_WHOLE = (405, 411, 413, 415, 501)
 """Answers of registries and of proxies before them that take no blob in one piece."""
+TAKEN = (200, 201, 202, 204)
+"""Answers to a chunk that was taken; the specification's is 202."""
 SMALL = 1 << 16
 """Bytes up to which a blob is sent with the request that opens its upload."""
 PASSING = (400, 401, 404, 408, 416, 429)
@@ -231,7 +233,7 @@ class Uploads:
                 if attempt == ATTEMPTS:
                     raise
             else:
-                if response.status in (202, 204):
+                if response.status in TAKEN:
                     return self._at.location(location, response)
                 refusal = self._refusal(response, name, location)
                 if attempt == ATTEMPTS or not (response.status >= 500 or
@@ -252,7 +254,7 @@ class Uploads:
         response = self._at.ask("GET", location, self._at.push(path), name)
         first, _, end = response.headers.get("Range", "").removeprefix("bytes=").partition("-")
         last = parsing.whole_number(end)
-        if response.status != 204 or first != "0" or last is None:
+        if response.status not in (200, 204) or first != "0" or last is None:
             response.close()
             raise Broken(f"{self._at.host} has lost the upload of {name}", where=self._at.base,
                          todo="run the same command again")

@@ -1,4 +1,7 @@
-"""The bundled pipeline's whole way, with the organisation's registry on port 443 and none named."""
+"""The bundled pipeline's whole way, with the registry's port and the plugin's version left open.
+
+The organisation's registry is on port 443, which nothing names; the plugin is asked for by a range.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     site = project.site()
     del site["registry"]["port"]
     project.write_site(site)
+    config = project.root / "examples/hello/nextflow.config"
+    config.write_text(config.read_text().replace("nf-airlock-hello@1.0.0", "nf-airlock-hello@~1.0"))
     try:
         project.doit()
         yield project
@@ -43,3 +48,11 @@ def test_the_offline_host_pulls_and_runs_by_the_hosts_name_alone(crossed: Projec
     assert crossing["isolated"] is True
     assert crossing["results"]
     assert all(probe["refused"] for probe in crossing["probes"])
+
+
+def test_the_run_offline_takes_the_plugin_that_was_locked(crossed: Project) -> None:
+    build = crossed.root / "build/local"
+    assert (build / "hello/plugins.txt").read_text() == "nf-airlock-hello@1.0.0\n"
+    assert "    id 'nf-airlock-hello@1.0.0'\n" in (build / "hello/offline.config").read_text()
+    marks = [*(build / "sandbox/host/disk/hello/airlock/results").rglob("airlock_mark.txt")]
+    assert [mark.read_text().startswith("airlock:") for mark in marks] == [True]

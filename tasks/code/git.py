@@ -9,29 +9,24 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, cast
 from urllib.parse import urlsplit, urlunsplit
 
+from tasks.code import tree
 from tasks.core import files, processes
-from tasks.core.archives import limits
-from tasks.core.archives.limits import Count
-from tasks.core.errors import CommandError, IntegrityError, SourceError
+from tasks.core.errors import CommandError, SourceError
 from tasks.core.net import urls
 
 INSTALL_GIT = "install git (on Debian: apt-get install git)"
 TOKEN = "AIRLOCK_GIT_TOKEN"  # noqa: S105 - its name, not its value
 """The environment's variable with a token for https; any user's name goes with it at the forges."""
-SUBMODULE, LINK, EXECUTABLE, FOLDER = "160000", "120000", "100755", "040000"
 FETCHED, FILES = 5 * 10**9, 100_000
 """Bytes and files that a repository may take up here, with its whole history."""
 PATIENCE = 3600.0
 """Seconds for a fetch, and for the reading of a commit."""
 MEMORY = 4 * 2**30
 """Bytes of address space for each of git's programs, which hold what is no file in memory whole."""
-MAX_LINE = 1 << 14
-"""Bytes of an entry that git tells: modes, digest, size, and a path (PATH_MAX has 4,096)."""
 NAMED = 5000
 """Revisions among which a near one is looked for."""
 LARGEST_LIST = 16 << 20
@@ -171,98 +166,8 @@ def _fetch(cache: Path, url: str, *options: str, refspecs: Sequence[str], log: P
 
 
 def write_tree(cache: Path, commit: str, root: Path) -> None:
-    """Write the files of `commit` below the empty folder `root`, byte for byte as committed.
-
-    No filter, attribute or hook is applied. All is counted before any of it is written:
-    IntegrityError where it is more than `limits.CODE` allows. Submodules are refused.
-    """
-    entries = _entries(cache, commit)
-    submodules = [entry.name for entry in entries if entry.mode == SUBMODULE]
-    if submodules:
-        raise SourceError(f"the pipeline has submodules: {', '.join(submodules)}",
-                          todo="submodules are not supported; use a revision that holds the "
-                               "files themselves")
-    # Links come last: a tree made to deceive could name a file behind one.
-    entries.sort(key=lambda entry: entry.mode == LINK)
-    with _piped(cache, "cat-file", "--batch") as git:
-        for entry in entries:
-            _write(root, entry, _content(git, entry, cache))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Entry:
-    """A file, link or submodule of a commit's tree."""
-
-    mode: str
-    blob: str
-    size: int
-    name: str
-
-
-def _entries(cache: Path, commit: str) -> list[_Entry]:
-    """The entries of a commit's tree, counted as git tells them: a few trees within each other
-    can stand for any number."""
-    count = Count(bounds=limits.CODE, where=f"commit {commit}",
-                  todo="use another revision, or ask those who keep the repository")
-    found = []
-    with _piped(cache, "ls-tree", "-r", "-t", "-l", "-z", "--full-tree", commit) as git:
-        for line in _lines(git, cache):
-            about, _, name = os.fsdecode(line).partition("\t")
-            mode, _, blob, size = about.split()
-            length = int(size) if size.isdigit() else 0
-            if mode == LINK and length > limits.MAX_LINK_BYTES:
-                raise IntegrityError(f"the link {name!r} has {length} bytes", where=cache)
-            count.add(name, length, is_folder=mode == FOLDER)
-            if mode != FOLDER:
-                found.append(_Entry(mode=mode, blob=blob, size=length, name=name))
-    return found
-
-
-def _lines(git: subprocess.Popen[bytes], cache: Path) -> Iterator[bytes]:
-    """What git tells, up to each NUL."""
-    rest = b""
-    while block := cast(IO[bytes], git.stdout).read1(1 << 16):  # type: ignore[attr-defined]
-        *lines, rest = (rest + block).split(b"\0")
-        yield from lines
-        if len(rest) > MAX_LINE:
-            raise IntegrityError("the commit names a file by a path that is too long", where=cache)
-
-
-def _content(git: subprocess.Popen[bytes], entry: _Entry, cache: Path) -> Iterator[bytes]:
-    """A blob's content; the format is that of `git cat-file --batch`."""
-    ask, answer = cast(IO[bytes], git.stdin), cast(IO[bytes], git.stdout)
-    with contextlib.suppress(BrokenPipeError):
-        ask.write(f"{entry.blob}\n".encode())
-        ask.flush()
-    header = answer.readline(MAX_LINE).decode(errors="replace").split()
-    if header[1:] != ["blob", str(entry.size)]:
-        raise IntegrityError(f"{entry.name!r} is not the file that the commit names: "
-                             f"{' '.join(header)}", where=cache)
-    left = entry.size
-    while left:
-        block = answer.read(min(left, files.CHUNK))
-        if not block:
-            raise IntegrityError(f"git ended within {entry.name!r}", where=cache)
-        left -= len(block)
-        yield block
-    answer.read(1)
-
-
-def _write(root: Path, entry: _Entry, content: Iterator[bytes]) -> None:
-    target = files.inside(root, entry.name)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if entry.mode == LINK:
-            link = b"".join(content)
-            if not link or b"\0" in link:
-                raise IntegrityError(f"the link {entry.name!r} holds no path", where=root)
-            target.symlink_to(os.fsdecode(link))
-            return
-        with target.open("xb") as stream:
-            stream.writelines(content)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise IntegrityError(f"the commit names {entry.name!r} twice", where=root) from error
-    target.chmod(0o755 if entry.mode == EXECUTABLE else 0o644)
+    """Write the files of `commit` below the empty folder `root`, as tree.write does."""
+    tree.write(partial(_piped, cache), commit, root, where=cache)
 
 
 def _commit(cache: Path, name: str) -> str | None:

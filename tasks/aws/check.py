@@ -13,10 +13,10 @@ from tasks.aws.plan import BucketSpec, connect
 from tasks.aws.tried_requests import tried_requests
 from tasks.core import files
 from tasks.core.aws.faults import explained
-from tasks.core.aws.findings import FAIL, OK, UNKNOWN, WARN, Finding, in_words, report
 from tasks.core.aws.policy import Document, same, statements
 from tasks.core.aws.session import Session
 from tasks.core.errors import AwsError
+from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, in_words, report
 from tasks.core.schema import check
 
 APPLY = "doit aws:apply"

@@ -20,10 +20,10 @@ from tasks.batch import (
 from tasks.batch.doctor_images import ImageSpec
 from tasks.batch.infra_settings import InfraSpec
 from tasks.core import files
-from tasks.core.aws.findings import FAIL, OK, UNKNOWN, WARN, Finding, in_words, report, unknown
 from tasks.core.aws.session import Session
 from tasks.core.config.aws_settings import FUSION
 from tasks.core.errors import AirlockError, AwsError
+from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, in_words, report, unknown
 from tasks.core.frozen import frozen
 from tasks.core.schema import check, read_json
 
@@ -53,9 +53,8 @@ def doctor(spec: DoctorSpec) -> str:
                 for finding in _looked(name, look)]
     files.write_json(spec.output, check({
         "pipeline": spec.pipeline, "mode": spec.infra.batch.mode, "account": account,
-        "region": spec.infra.aws.region, "findings": [
-            {"check": finding.check, "status": finding.status, "text": finding.text,
-             "cure": finding.cure} for finding in findings]}, "doctor", where=spec.output))
+        "region": spec.infra.aws.region,
+        "findings": [finding.as_json for finding in findings]}, "doctor", where=spec.output))
     counts = report(findings)
     words = in_words(counts, FAIL, WARN, UNKNOWN, OK)
     if counts[FAIL]:

@@ -10,9 +10,9 @@ from typing import Any
 from tasks.batch.infra_resource import ask
 from tasks.batch.infra_settings import InfraSpec
 from tasks.core.aws.evaluate import Access, Policies, decide
-from tasks.core.aws.findings import FAIL, OK, WARN, Finding
 from tasks.core.aws.policy import account_of, partition, s3_host
 from tasks.core.aws.session import Session
+from tasks.core.findings import FAIL, OK, WARN, Finding
 
 NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
 KEY_ACTIONS = ("kms:Decrypt", "kms:GenerateDataKey")

@@ -10,8 +10,8 @@ from tasks.batch.infra_resource import ask
 from tasks.batch.infra_settings import InfraSpec
 from tasks.batch.lint_processes import amount
 from tasks.batch.settings import Resolved
-from tasks.core.aws.findings import FAIL, OK, UNKNOWN, WARN, Finding
 from tasks.core.aws.session import Session
+from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding
 
 OPTIMAL = ("c4", "m4", "r4", "c5", "m5", "r5")
 """The families of `optimal` and the default ones: AWS Batch user guide, "Compute environment

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 from tasks.batch.lint_rules import HOSTS
-from tasks.core.aws.findings import FAIL, OK, Finding
+from tasks.core.findings import FAIL, OK, Finding
 
 TIMEOUT = 5.0
 """Seconds for a connection."""

@@ -16,9 +16,9 @@ from tasks.batch.infra_resource import ask
 from tasks.batch.layers import blob_path
 from tasks.core import parsing
 from tasks.core.archives import compressed, tars
-from tasks.core.aws.findings import FAIL, OK, UNKNOWN, WARN, Finding, unknown
 from tasks.core.aws.session import Session
 from tasks.core.errors import AirlockError
+from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, unknown
 from tasks.core.frozen import frozen
 from tasks.core.registry.client import Access, Registries, Registry
 from tasks.core.schema import read_json
@@ -74,9 +74,10 @@ def images(session: Session, spec: ImageSpec) -> Iterator[Finding]:
         return
     registries = Registries(spec.access)
     for image in (_locked(place) if spec.lock else _mirrored(place)):
+        registry = registries.at(f"{image.host}/{image.path}")
         try:
-            yield _held(session, registries.at(image.host), image, cure)
-            yield from _programs(registries.at(image.host), image, spec.blobs)
+            yield _held(session, registry, image, cure)
+            yield from _programs(registry, image, spec.blobs)
         except AirlockError as error:
             yield unknown("images", error)
 

@@ -9,9 +9,9 @@ from typing import Any
 from tasks.batch.infra_network import GONE, HTTPS, Place, place
 from tasks.batch.infra_resource import ask
 from tasks.batch.infra_settings import ENDPOINTS, JOBS, InfraSpec
-from tasks.core.aws.findings import FAIL, OK, WARN, Finding
 from tasks.core.aws.session import Session
 from tasks.core.config.aws_settings import FUSION
+from tasks.core.findings import FAIL, OK, WARN, Finding
 from tasks.core.frozen import frozen
 
 ANYWHERE = "0.0.0.0/0"

@@ -13,9 +13,9 @@ from typing import Any
 from tasks.batch.infra_iam import OBJECT_ACTIONS
 from tasks.batch.infra_resource import ask
 from tasks.batch.infra_settings import InfraSpec
-from tasks.core.aws.findings import FAIL, OK, UNKNOWN, Finding
 from tasks.core.aws.policy import partition, s3_host
 from tasks.core.aws.session import Session
+from tasks.core.findings import FAIL, OK, UNKNOWN, Finding
 from tasks.core.frozen import frozen
 
 APPLIER = (

@@ -28,6 +28,7 @@ from tasks.core.nextflow import installed, isolation, launch, queries
 from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine, this_machine
+from tasks.core.registry.client import endpoint
 from tasks.core.schema import check, read_json
 
 TRIAL = Path(__file__).with_name("trial.nf")
@@ -68,8 +69,10 @@ TRIALS = (
                  f"{IMPORT} > result.txt"),
     Trial(name="main", shows="the pipeline itself runs on its test data"),
 )
-LOCAL_IMAGES = {"deps": "quay.io/airlock/python-requests:3.11"}
-"""The local site can't install a package in a job, which has no network: an image has it."""
+LOCAL_IMAGES = {"basic": "quay.io/airlock/ubuntu:22.04", "python": "quay.io/airlock/python:3.11",
+                "deps": "quay.io/airlock/python-requests:3.11"}
+"""What the local site makes to stand for the trials' images. It can't install a package in a job,
+which has no network: an image has it."""
 MODES = ("classic", "carried-cli", "fusion", "docker")
 """How jobs reach their files; classic is by a CLI of the instance's own image."""
 
@@ -135,9 +138,10 @@ def run_trial(spec: TrialSpec) -> str:
     spec.receipt.unlink(missing_ok=True)  # an earlier run's says nothing of this one
     with _unproven(spec.trial):
         folder = _emptied(spec.folder)
-        image = spec.place.images.get(trial.name, trial.image or "")
+        own = trial.image if spec.place.kind == "batch" else LOCAL_IMAGES[trial.name]
+        image = spec.place.images.get(trial.name, own or "")
         if spec.place.kind == "docker":
-            image = _pulled(spec.place, LOCAL_IMAGES.get(trial.name, image))
+            image = _pulled(spec.place, image)
         ready = _prepared(spec, folder, container=image, script=trial.script)
         seconds = _run(spec, ready, images=[image], profile="")
         result = nofollow.read(folder / "writable/results/result.txt",
@@ -206,16 +210,14 @@ def _emptied(folder: Path) -> Path:
 def _pulled(place: Place, image: str) -> str:
     """Pull an image from where its registry is reached; the reference by its digest."""
     from docker.errors import APIError
-    host, _, rest = image.partition("/")
-    repository, _, tag = rest.rpartition(":")
-    at = re.sub("^https?://", "", place.registries.get(host, host)).rstrip("/")
+    repository, _, tag = image.rpartition(":")
+    at = re.sub("^https?://", "", endpoint(repository, place.registries))
     try:
-        digests = daemon.connect(place.engine).images.pull(
-            f"{at}/{repository}", tag=tag).attrs["RepoDigests"]
+        digests = daemon.connect(place.engine).images.pull(at, tag=tag).attrs["RepoDigests"]
     except APIError as error:
         raise RegistryError(f"the engine cannot pull {image}: {error.explanation}", where=at,
                             todo="see that the registry can be reached") from error
-    return next(str(name) for name in digests if name.startswith(f"{at}/{repository}@"))
+    return next(str(name) for name in digests if name.startswith(f"{at}@"))
 
 
 def _prepared(spec: TrialSpec, folder: Path, *, container: str, script: str) -> launch.Launch:

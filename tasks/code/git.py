@@ -17,6 +17,7 @@ from tasks.code import tree
 from tasks.core import files, processes
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.net import urls
+from tasks.core.net.unreachable import unreachable
 
 INSTALL_GIT = "install git (on Debian: apt-get install git)"
 TOKEN = "AIRLOCK_GIT_TOKEN"  # noqa: S105 - its name, not its value
@@ -25,12 +26,18 @@ FETCHED, FILES = 5 * 10**9, 100_000
 """Bytes and files that a repository may take up here, with its whole history."""
 PATIENCE = 3600.0
 """Seconds for a fetch, and for the reading of a commit."""
+ASKING, MAX_REFS = 120.0, 8 << 20
+"""Seconds for a question, and bytes of its answer: some 100,000 branches and tags."""
+HEAD = "HEAD"
 MEMORY = 4 * 2**30
 """Bytes of address space for each of git's programs, which hold what is no file in memory whole."""
+UNREACHED = re.compile(
+    "could(?:n't| not) resolve (?:host|hostname|proxy)|could(?:n't| not) connect to server|"
+    "connection refused|no route to host|network is unreachable|timed out|failed to connect to",
+    re.IGNORECASE)
+"""How curl and ssh say that there is no way to a host."""
 NAMED = 5000
 """Revisions among which a near one is looked for."""
-LARGEST_LIST = 16 << 20
-"""Bytes of a list of branches and tags."""
 FETCHED_AS = "refs/airlock/revision"
 """The name in our own repository of the revision that was fetched."""
 NOT_SHALLOW = re.compile(r"shallow|unadvertised|not our ref|[Cc]ouldn't find remote ref|--depth")
@@ -63,12 +70,7 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
                           where=urls.redact(url), todo="look at the network, or name an archive "
                           "of the revision in `source`, with its sha256") from error
     except CommandError as error:
-        said = "\n".join(f"    | {line}" for line in error.tail)
-        raise SourceError(f"the pipeline's repository can't be fetched:\n{said}",
-                          where=urls.redact(url),
-                          todo="look at `source` in the pipeline's config, hosts.urls in the "
-                               f"site's, {TOKEN} (https) or the SSH agent (ssh), and git's proxy"
-                          ) from error
+        raise _unfetched(url, error) from error
     if commit is None:
         raise SourceError(f"the repository has no tag, branch or commit {revision!r}"
                           + _nearest(url, revision), where=urls.redact(url),
@@ -115,19 +117,56 @@ def _of_all(cache: Path, url: str, revision: str, log: Path) -> str | None:
     return _commit(cache, revision)
 
 
-def _advertised(url: str, *patterns: str, most: int = LARGEST_LIST) -> list[str]:
+def _advertised(url: str, *patterns: str) -> list[str]:
     """The names of a repository's branches and tags that fit; processes.TooMuch for too many."""
     listed = _git(None, *_access(url), "ls-remote", "--heads", "--tags", "--", url, *patterns,
-                  most=most, timeout=PATIENCE)
+                  most=MAX_REFS, timeout=min(ASKING, PATIENCE))
     return [line.partition("\t")[2] for line in listed.splitlines()]
 
 
+def remote_refs(url: str) -> dict[str, str]:
+    """The branches and tags of a repository, each with its commit; HEAD with its branch instead.
+
+    The name of a branch is told by a server of git's protocol 2 alone.
+    """
+    try:
+        told = _git(None, *_access(url), "ls-remote", "--symref", "--", url, HEAD,
+                    "refs/heads/*", "refs/tags/*", most=MAX_REFS, timeout=ASKING)
+    except processes.TooMuch as error:
+        raise SourceError(f"the repository tells more than {files.human_size(MAX_REFS)} of "
+                          "branches and tags", where=urls.redact(url),
+                          todo="name a revision: revision=TAG") from error
+    except subprocess.TimeoutExpired as error:
+        raise SourceError(f"the repository didn't answer within {ASKING:.0f} seconds",
+                          where=urls.redact(url), todo="look at the network") from error
+    except CommandError as error:
+        raise _unfetched(url, error) from error
+    refs: dict[str, str] = {}
+    for commit, _, name in (line.partition("\t") for line in told.splitlines()):
+        if not name.endswith("^{}"):  # what an annotated tag stands for
+            refs.setdefault(name, commit.removeprefix("ref: "))
+    if not refs.get(HEAD, "").startswith("refs/"):
+        refs.pop(HEAD, None)
+    return refs
+
+
 def _access(url: str) -> list[str]:
-    """Git's settings for one URL: what it may be fetched by, and its login."""
-    settings = ["-c", "protocol.file.allow=always"] if url.startswith("file://") else []
+    """What git is told for this URL alone: which protocols it may take, and our token."""
+    local = ["-c", "protocol.file.allow=always"] if url.startswith("file://") else []
     if url.startswith("https://"):
-        settings += ["-c", "protocol.http.allow=never"]  # a redirect must not lead off TLS
-    return settings + _login(url)
+        local += ["-c", "protocol.http.allow=never"]  # a redirect must not lead off TLS
+    return local + _login(url)
+
+
+def _unfetched(url: str, error: CommandError) -> SourceError:
+    """Why a repository can't be asked, in git's own words."""
+    if match := UNREACHED.search("\n".join(error.tail)):
+        return unreachable(url, match[0])
+    said = "\n".join(f"    | {line}" for line in error.tail)
+    return SourceError(f"the pipeline's repository can't be fetched:\n{said}",
+                       where=urls.redact(url),
+                       todo="look at `source` in the pipeline's config, hosts.urls in the "
+                            f"site's, {TOKEN} (https) or the SSH agent (ssh), and git's proxy")
 
 
 def _login(url: str) -> list[str]:

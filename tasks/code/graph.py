@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.config.settings import Config, Origin, Pipeline
-from tasks.core.graph.deferred import deferred
+from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step
 from tasks.core.graph.verbs import for_names, for_pipelines
 from tasks.core.net.network import Network
@@ -80,7 +80,8 @@ def _git(config: Config, target: _Target) -> Task:
     spec = stage.GitStage(
         pipeline=target.pipeline, source=target.origin.source, revision=target.origin.revision,
         urls=config.site.hosts.urls, cache=target.cache, archive=target.archive,
-        manifest=target.manifest, lock=target.lock, log=target.log, relock=config.relock)
+        manifest=target.manifest, lock=target.lock, log=target.log,
+        relock=uncompared(config.relock))
     return step(target.step, f"{target.doc}, from git", stage.from_git, spec,
                 makes=[spec.archive, spec.manifest], keeps=[spec.lock], always=config.relock,
                 servers=config.site.servers)

@@ -49,6 +49,11 @@ class SitePaths:
         return _path(f"{self.root}/sandbox")
 
     @property
+    def trust(self) -> Path:
+        """What an administrator takes to the offline hosts by hand."""
+        return _path(f"{self.root}/trust")
+
+    @property
     def tool(self) -> Path:
         """This project as the offline host gets it."""
         return _path(f"{self.root}/tool")
@@ -132,6 +137,11 @@ class PipelinePaths(_OfPipeline):
     def images_scan(self) -> Path:
         """Processes with their containers, files and lines."""
         return _path(f"{self.root}/images.json")
+
+    @property
+    def images_unknown(self) -> Path:
+        """Which images the code alone didn't tell, so that `nextflow inspect` is asked."""
+        return _path(f"{self.root}/images.unknown.txt")
 
     @property
     def images_pinned(self) -> Path:

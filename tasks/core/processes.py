@@ -39,24 +39,27 @@ def find(program: str, *, todo: str, path: str | None = None) -> str:
 def run(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None,
         env: Mapping[str, str] | None = None, stdin: bytes | None = None,
         todo: str | None = None, timeout: float | None = None, most: int | None = None,
-        show: bool = False, check: Callable[[], None] | None = None) -> str:
+        show: bool = False, check: Callable[[], None] | None = None,
+        quote: Callable[[bytes], list[str]] | None = None) -> str:
     """Run `command` to its end and return its standard output as text; the rest is as read()."""
     return read(command, log=log, cwd=cwd, env=env, stdin=stdin, todo=todo, timeout=timeout,
-                most=most, show=show, check=check).decode(errors="replace")
+                most=most, show=show, check=check, quote=quote).decode(errors="replace")
 
 
 def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None,
          env: Mapping[str, str] | None = None, stdin: bytes | None = None,
          todo: str | None = None, timeout: float | None = None, most: int | None = None,
-         show: bool = False, check: Callable[[], None] | None = None) -> bytes:
+         show: bool = False, check: Callable[[], None] | None = None,
+         quote: Callable[[bytes], list[str]] | None = None) -> bytes:
     """Run `command` to its end and return its standard output.
 
     With `log`, both streams go to that file instead, and with `show` to our own standard output
     and error; then the result is empty. `env` replaces the environment. CommandError names the
-    program, its status and the last lines that it wrote; arguments are not shown. An interrupt
-    ends the program's whole process group. So does time: TimeoutExpired after `timeout` seconds;
-    and, of a program that is given no input, output: TooMuch beyond `most` bytes. What `check`
-    raises, which is asked every second while the program runs, ends it as well.
+    program, its status and the last lines that it wrote, or those that `quote` picks out of both
+    streams; arguments are not shown. An interrupt ends the program's whole process group. So does
+    time: TimeoutExpired after `timeout` seconds; and, of a program that is given no input, output:
+    TooMuch beyond `most` bytes. What `check` raises, which is asked every second while the program
+    runs, ends it as well.
     """
     words = [os.fspath(word) for word in command]
     if log is not None:
@@ -87,9 +90,10 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
         with _lock:
             _running.discard(process)
     if process.returncode:
-        text = log.read_bytes() if log is not None else (err or out or b"")
+        written = log.read_bytes() if log is not None else (out or b"") + (err or b"")
+        quoted = quote(written) if quote else tail(written if log else err or written)
         raise CommandError(f"{Path(words[0]).name} ended with status {process.returncode}",
-                           status=process.returncode, tail=tail(text), where=log, todo=todo)
+                           status=process.returncode, tail=quoted, where=log, todo=todo)
     return out or b""
 
 

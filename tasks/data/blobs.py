@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.core.net import urls
+from tasks.core.net import urls, web_page
 from tasks.core.net.bounds import Exceeded
 from tasks.core.net.request import persist
 from tasks.core.net.transfer import Body, locked, read_note
@@ -152,13 +153,8 @@ def _fetch_once(url: str, cache: Cache, budget: _Budget) -> Blob:
 
 
 def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
-    shown = urls.redact(url)
+    shown, name = urls.redact(url), _file_name(url)
     source, reached = at(url, cache.reach)
-    if set(path_of(url)) & set("*{}"):
-        raise SourceError("the URL is a pattern, and stands for no single file")
-    name = basename(path_of(url))
-    if not name:
-        raise SourceError("the URL ends without a file's name")
     known = cache.known.get(shown)
     if known and (blob := _held(cache.folder, shown, name, known)):
         budget.add(blob.size)
@@ -190,7 +186,7 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
                 part.unlink()
                 note.unlink(missing_ok=True)
             raise
-        stream.flush()
+        _refuse_page(stream, reached, part, note)
         target = cache.folder / body.digest.hexdigest() / name
         target.parent.mkdir(parents=True, exist_ok=True)
         part.replace(target)
@@ -201,6 +197,25 @@ def _fetch(url: str, cache: Cache, budget: _Budget) -> Blob:
     logger.info("fetched %s  %s%s", shown, files.human_size(body.size),
                 f", {files.human_size(resumed)} of it before" if resumed else "")
     return Blob(url=shown, name=name, sha256=target.parent.name, size=body.size)
+
+
+def _file_name(url: str) -> str:
+    if set(path_of(url)) & set("*{}"):
+        raise SourceError("the URL is a pattern, and stands for no single file")
+    name = basename(path_of(url))
+    if not name:
+        raise SourceError("the URL ends without a file's name")
+    return name
+
+
+def _refuse_page(stream: IO[bytes], reached: str, *kept: Path) -> None:
+    """SourceError for a web page instead of the file, of which nothing is `kept`."""
+    stream.flush()
+    stream.seek(0)
+    if page := web_page.instead_of(reached, stream.read(web_page.LOOKED_AT)):
+        for path in kept:
+            path.unlink(missing_ok=True)
+        raise SourceError(page, where=urls.redact(reached), todo=web_page.TODO)
 
 
 def _held(cache: Path, url: str, name: str, sha256: str) -> Blob | None:

@@ -13,8 +13,9 @@ from tasks.core.errors import SourceError
 from tasks.core.net import s3_http
 from tasks.core.net.bounds import Exceeded
 from tasks.core.net.network import Network
-from tasks.core.net.request import Broken
+from tasks.core.net.request import Broken, reason
 from tasks.core.net.transfer import Body, Denied, RemoteFile
+from tasks.core.net.unreachable import unreachable
 
 THREADS = 8
 AWS = "aws"
@@ -113,13 +114,15 @@ class Buckets:
     @contextlib.contextmanager
     def _faults(self, bucket: str, body: Body | None = None) -> Iterator[None]:
         from botocore import exceptions
-        where = self._where(bucket)
+        where, host = self._where(bucket), self._network.hosts.at(bucket)
         try:
             yield
+            host.answered = True
         except exceptions.ClientError as error:
+            host.answered = True
             fault = _explain(error.response, where)
             if isinstance(fault, Broken) and fault.status:
-                self._network.hosts.at(bucket).learn(fault.status, {})
+                host.learn(fault.status, {})
             raise fault from error
         except exceptions.SSLError as error:
             raise SourceError("the server's certificate is not trusted; AWS_CA_BUNDLE names that "
@@ -128,6 +131,10 @@ class Buckets:
             if body:
                 body.restart(None)
             raise Broken("the bytes do not have the checksum that the server keeps") from error
+        except exceptions.ConnectionError as error:
+            said = reason(getattr(error, "kwargs", {}).get("error") or error)
+            raise (Broken(said) if host.answered
+                   else unreachable(self._address(bucket), said)) from error
         except (exceptions.HTTPClientError, exceptions.IncompleteReadError) as error:
             cause = getattr(error, "kwargs", {}).get("error")
             if isinstance(cause, SourceError):  # refused, too much, or too slow
@@ -137,6 +144,10 @@ class Buckets:
             raise SourceError(f"S3 can't be asked: {type(error).__name__}", where=where) from error
         except RecursionError as error:  # botocore asks for the region, and is sent on again
             raise SourceError("S3 redirects without end", where=where) from error
+
+    def _address(self, bucket: str) -> str:
+        server = self._endpoints[bucket]
+        return f"https://{bucket}.s3.amazonaws.com/" if server == AWS else server
 
     def _where(self, bucket: str) -> str:
         server = self._endpoints[bucket]

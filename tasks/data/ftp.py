@@ -19,6 +19,7 @@ from tasks.core.net.bounds import Bound, Exceeded
 from tasks.core.net.network import Network
 from tasks.core.net.request import Broken
 from tasks.core.net.transfer import Body, Denied, RemoteFile
+from tasks.core.net.unreachable import unreachable
 
 MIN_AGE = 60
 """Seconds that a file must have been left alone before its date proves its content."""
@@ -113,9 +114,11 @@ def _session(url: str, network: Network) -> Iterator[tuple[FTP, str]]:
     """A server that is logged in to, and the path in the URL."""
     parts = urlsplit(url)
     server = _Server(network)  # what is fetched is held to the lock's digest
-    network.hosts.at(parts.netloc.rpartition("@")[2]).wait()
+    host = network.hosts.at(parts.netloc.rpartition("@")[2])
+    host.wait()
     try:
         server.connect(parts.hostname or "", parts.port or 21)
+        host.answered = True
         server.login(unquote(parts.username or ""), unquote(parts.password or ""))
         server.voidcmd("TYPE I")
         yield server, unquote(parts.path).lstrip("/")
@@ -127,6 +130,8 @@ def _session(url: str, network: Network) -> Iterator[tuple[FTP, str]]:
     except UnicodeError as error:
         raise SourceError("the server's names are not in UTF-8") from error
     except all_errors as error:  # OSError and EOFError
+        if not host.answered and isinstance(error, OSError):
+            raise unreachable(url, _broken(error)) from error
         raise Broken(_broken(error)) from error
     finally:
         server.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.config.settings import Config, Pipeline
-from tasks.core.graph.deferred import deferred
+from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step
 from tasks.core.graph.verbs import for_pipelines
 from tasks.core.net.network import Network
@@ -40,7 +40,8 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         inputs=at.inputs, inputs_store=at.inputs_store)
     return step(name, doc, mirror, spec, needs=[spec.source.code, spec.source.resolved],
                 makes=[spec.manifest, spec.sums, spec.inputs, spec.inputs_store],
-                keeps=[spec.source.lock], always=config.relock, servers=config.site.servers)
+                keeps=[spec.source.lock], always=config.relock, servers=config.site.servers,
+                in_all=[f"space:{pipeline.name}"])
 
 
 def _mirror_own(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -53,11 +54,16 @@ def _mirror_own(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Tas
         always=True, recorded=False, servers=config.site.servers)
 
 
+def plan_spec(config: Config, pipeline: Pipeline) -> PlanSpec:
+    """What is asked to know what the pipeline's data cost."""
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    return PlanSpec(pipeline=pipeline.name, selection=_selection(pipeline),
+                    source=_source(config, at), report=at.data_plan)
+
+
 def _plan(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-    return step(name, doc, show_plan, PlanSpec(
-        pipeline=pipeline.name, selection=_selection(pipeline), source=_source(config, at),
-        report=at.data_plan),
+    return step(name, doc, show_plan, plan_spec(config, pipeline),
         needs=[at.code, at.resolved], look=True, servers=config.site.servers)
 
 
@@ -75,4 +81,4 @@ def _source(config: Config, at: PipelinePaths, lock: str = "data") -> Source:
         reach=Reach(prefixes=hosts.urls, buckets=hosts.buckets, folders=hosts.folders,
                     network=Network.of(config)),
         code=at.code, resolved=at.resolved, blobs=at.of_site.blobs, lock=at.lock(lock),
-        relock=config.relock)
+        relock=uncompared(config.relock))

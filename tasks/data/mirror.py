@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, lock_files
+from tasks.core import disk, files, lock_files
 from tasks.core.errors import ConfigError
 from tasks.core.inputs import staged_data
 from tasks.core.net import urls
@@ -18,7 +18,9 @@ from tasks.core.trust import checksums
 from tasks.data import params, plan, references, stage, trees
 from tasks.data.blobs import Blob, Cache
 from tasks.data.collect import Collected, Root, collect
+from tasks.data.left import Left, tell
 from tasks.data.local_files import Finder
+from tasks.data.mentions import key_of
 from tasks.data.references import Wish
 from tasks.data.sources import Reach
 from tasks.data.trees import Tree
@@ -85,12 +87,13 @@ class Surveyed:
     chosen: params.Chosen
     trees: Mapping[str, Tree]
     every: frozenset[str]
+    absent: Mapping[str, str]
     collected: Collected
     wanted: stage.Wanted
     plan: plan.Plan
     cache: Cache
-    finder: Finder
     known: Mapping[str, str]
+    left: Sequence[Left]
 
 
 def mirror(spec: Mirror) -> str:
@@ -102,11 +105,13 @@ def mirror(spec: Mirror) -> str:
     with _surveyed(spec.selection, spec.source) as survey:
         logger.info("mirror:data:%s  %s", spec.pipeline, plan.summary(survey.plan))
         plan.hold(survey.plan, spec.selection.limit)
+        disk.hold(spec.source.blobs, survey.plan.coming, "the data that is fetched")
         staged = stage.fetch(survey.wanted, survey.collected, survey.cache)
         lock(staged, survey.known, spec.source)
         _write(spec, survey, staged)
+        told = tell(survey.left, f"mirror:data:{spec.pipeline}")
     size = sum({blob.path: blob.size for blob in staged.files.values()}.values())
-    return f"{len(staged.files)} files, {files.human_size(size)}"
+    return f"{len(staged.files)} files, {files.human_size(size)}{told}"
 
 
 def show_plan(spec: PlanSpec) -> str:
@@ -115,7 +120,15 @@ def show_plan(spec: PlanSpec) -> str:
         print(plan.table(survey.plan), flush=True)
         files.write_json(spec.report, plan.as_json(survey.plan, spec.selection.limit))
         plan.hold(survey.plan, spec.selection.limit)
-    return plan.summary(survey.plan)
+        told = tell(survey.left, f"data:plan:{spec.pipeline}")
+    return plan.summary(survey.plan) + told
+
+
+@contextlib.contextmanager
+def surveyed(selection: Selection, source: Source) -> Iterator[plan.Plan]:
+    """What carrying the data costs; nothing but the sheets is fetched for it."""
+    with _surveyed(selection, source) as survey:
+        yield survey.plan
 
 
 @contextlib.contextmanager
@@ -124,22 +137,38 @@ def _surveyed(selection: Selection, source: Source) -> Iterator[Surveyed]:
     cache, known, sizes = opened(source, limit=selection.limit)
     with resolved_config.opened(source.code, source.resolved) as (code, config):
         resolved = config.get("params", {})
-        chosen = params.choose(resolved, code, selection.given)
+        chosen = params.choose(resolved, code, selection.given, source.reach.folders)
         reference_files = references.choose(resolved, selection.references, code)
         carried_trees = _trees(selection, resolved, reference_files)
         roots = {**chosen.sources, **reference_files.others}
         for name in carried_trees:
             roots.pop(name, None)
         finder = Finder(code)
-        collected = collect([Root(label=name, place=f"params.{name}", source=named,
-                                  is_main=name == chosen.sheet_param)
-                             for name, named in roots.items()],
-                            cache=cache, finder=finder, samples=selection.samples)
+        collected = collect([
+            *(Root(label=name, place=f"params.{name}", source=named,
+                   is_main=name == chosen.sheet_param) for name, named in roots.items()),
+            *(Root(label="", place=f"params.{name}", source=url)
+              for name, joined in chosen.several.items() for url in joined.data)],
+            cache=cache, finder=finder, samples=selection.samples)
         wanted = stage.survey(collected, carried_trees.values(), cache)
         yield Surveyed(
             chosen=chosen, trees=carried_trees, collected=collected, wanted=wanted, cache=cache,
-            every=frozenset({*selection.given, *reference_files.others}), finder=finder,
-            known=known, plan=stage.weigh(wanted, collected, cache, sizes))
+            every=frozenset({*selection.given, *reference_files.others}), known=known,
+            plan=stage.weigh(wanted, collected, cache, sizes),
+            absent=reference_files.absent,
+            left=[*chosen.left, *_nulled(chosen, reference_files, carried_trees), *collected.left])
+
+
+def _nulled(chosen: params.Chosen, reference_files: references.References,
+            carried: Mapping[str, Tree]) -> Iterator[Left]:
+    """The folders that params name, of which nothing is carried, and what hangs on attributes."""
+    if reference_files.absent:
+        yield Left(place="params of the genome's attributes", why="not among references.attributes,"
+                   " so null offline", text=", ".join(sorted(reference_files.absent)))
+    for name, url in chosen.folders.items():
+        if name not in carried:
+            yield Left(place=f"params.{name}", text=url, why="a folder, null offline; data.folders "
+                       "names what of it is carried, `params` an address to carry whole")
 
 
 def opened(source: Source, *, limit: int | None) -> tuple[Cache, dict[str, str], dict[str, int]]:
@@ -186,18 +215,21 @@ def _write(spec: Mirror, survey: Surveyed, staged: stage.Staged) -> None:
     collected = staged.collected
     main = collected.sheets.get(collected.main or "")
 
-    def rendered(prefix: str) -> str:
+    def rendered(prefix: str) -> bytes:
         def place(key: str) -> str | None:
             blob = staged.blobs.get(key)
             if not prefix or key in collected.paths or blob is None:
                 return staged.path(key)
             return f"{prefix}/{blob.path}"
-        return "" if main is None else main.mapped(
-            lambda cell: stage.replaced(cell, place, survey.finder)).as_csv()
+        if main is None or collected.main is None:
+            return b""
+        sheet = stage.placed(collected, collected.main, place)
+        is_run = collected.paths[collected.main] == staged_data.INPUTS
+        return sheet.data() if is_run else sheet.as_csv().encode()
 
-    templates = stage.templates(staged, survey.finder, spec.source.blobs)
-    files.write_text(spec.inputs, rendered(""))
-    files.write_text(spec.inputs_store, rendered(f"{spec.store.rstrip('/')}/blobs/sha256"))
+    templates = stage.templates(staged, spec.source.blobs)
+    files.write_bytes(spec.inputs, rendered(""))
+    files.write_bytes(spec.inputs_store, rendered(f"{spec.store.rstrip('/')}/blobs/sha256"))
     listed: dict[str, Blob] = {**staged.files, **{
         path: blob for path, blob in templates.items() if path != staged_data.INPUTS}}
     files.write_bytes(spec.sums, checksums.format_sums(
@@ -213,7 +245,8 @@ def _params(survey: Surveyed, staged: stage.Staged) -> dict[str, Any]:
     chosen, collected = survey.chosen, staged.collected
     every = {staged_data.EVERY: True}
     named: dict[str, Any] = {name: {"kind": "none", "was": urls.redact(value), **every}
-                             for name, value in {**chosen.folders, **chosen.none}.items()}
+                             for name, value in {**survey.absent, **chosen.folders,
+                                                 **chosen.none}.items()}
     named |= {name: {"kind": "none", **every} if value is None else
               {"kind": "value", "value": value, **every}
               for name, value in chosen.values.items()}
@@ -225,6 +258,23 @@ def _params(survey: Surveyed, staged: stage.Staged) -> dict[str, Any]:
             named[name] = {"kind": kind, "path": path.rstrip("/"),
                            **({"was": urls.redact(key)} if urls.is_url(key) else {}),
                            **(every if name in survey.every else {})}
+    named |= {name: _several(joined, staged, every if name in survey.every else {})
+              for name, joined in chosen.several.items()}
     named |= {name: {"kind": "folder", "path": f"trees/{name}", "was": urls.redact(tree.base),
                      **every} for name, tree in survey.trees.items()}
     return named
+
+
+def _several(joined: params.Joined, staged: stage.Staged, every: Mapping[str, bool]
+             ) -> dict[str, Any]:
+    """A value with several addresses in it, those of data as they are found in the release."""
+    def placed(member: Any) -> Any:
+        if isinstance(member, str):
+            return stage.replaced(member, lambda text: staged.path(key_of(text.strip()))
+                                  if text.strip() in joined.data else None)
+        if isinstance(member, Mapping):
+            return {key: placed(inner) for key, inner in member.items()}
+        return [placed(inner) for inner in member] if isinstance(member, list) else member
+
+    return {"kind": "several", "value": placed(joined.value),
+            "was": " ".join(map(urls.redact, joined.data)), **every}

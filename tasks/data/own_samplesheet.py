@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 from collections.abc import Sequence
@@ -13,16 +14,13 @@ from tasks.core.errors import ConfigError
 from tasks.core.inputs import staged_data
 from tasks.data import mirror, plan, private, stage
 from tasks.data.collect import Root, collect
+from tasks.data.left import lines, tell
 from tasks.data.local_files import Finder
 from tasks.data.mirror import Source
 
 logger = logging.getLogger(__name__)
 
 PARAM = "input"
-_PATH = re.compile(r"(?!\w+:)\S*/[^/\s]+\.[^/\s]+")
-"""What looks like a file's path, and is no URL."""
-SHOWN = 10
-"""How many cells a message lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,28 +47,33 @@ def mirror_own(spec: OwnSpec) -> str:
     """
     _check(spec)
     sheet = spec.sheet.resolve()
-    cache, known, sizes = mirror.opened(spec.source, limit=spec.limit)
+    reach = dataclasses.replace(spec.source.reach, folders=(
+        sheet.parent, *spec.source.reach.folders))  # by file:// as by a path
+    cache, known, sizes = mirror.opened(dataclasses.replace(spec.source, reach=reach),
+                                        limit=spec.limit)
     beyond = Beyond(root=sheet.parent, allowed=[
         sheet.parent, *(folder.resolve() for folder in spec.source.reach.folders)])
     finder = Finder(sheet.parent, scheme="own", elsewhere=beyond.find)
     collected = collect([Root(label=PARAM, place=f"input={spec.sheet}", source=sheet,
                               is_main=True)], cache=cache, finder=finder, samples=0)
     beyond.refuse(spec.sheet)
-    if beyond.absent:
-        more = len(beyond.absent) - SHOWN
-        logger.warning("mirror:data:%s  not on this machine, so left as they are: %s%s",
-                       spec.pipeline, ", ".join(beyond.absent[:SHOWN]),
-                       f" and {more} more" if more > 0 else "")
+    told = tell([one for one in collected.left if one.text not in beyond.outside],
+                f"mirror:data:{spec.pipeline}")
     wanted = stage.survey(collected, (), cache)
     if not spec.private:
         private.refuse([*private.local(collected, beyond.allowed), *private.by_url(
-            wanted, collected, spec.source.reach, beyond.allowed)], spec.sheet)
+            wanted, collected, reach, beyond.allowed)], spec.sheet)
     cost = stage.weigh(wanted, collected, cache, sizes)
     logger.info("mirror:data:%s  %s", spec.pipeline, plan.summary(cost))
     plan.hold(cost, spec.limit)
+    if told and not (wanted.places or collected.local):
+        raise ConfigError("nothing that the sheet names can be carried:\n" + lines(collected.left),
+                          where=spec.sheet, todo="mend the paths; a sheet whose files all lie on "
+                                                 "the offline host is given there, as it is: "
+                                                 "role=prod input=/its/path.csv")
     staged = stage.fetch(wanted, collected, cache)
     mirror.lock(staged, known, spec.source)
-    templates = stage.templates(staged, finder, spec.source.blobs)
+    templates = stage.templates(staged, spec.source.blobs)
     main = collected.paths[collected.roots[PARAM]]
     if main == staged_data.INPUTS:
         blob = templates[main]
@@ -80,7 +83,9 @@ def mirror_own(spec: OwnSpec) -> str:
         "params": {PARAM: {"kind": "sheet", "path": main}},
         "sheets": stage.sheets_listed(staged, templates), "files": stage.listed(staged)})
     size = sum({blob.path: blob.size for blob in staged.files.values()}.values())
-    return (f"{len(staged.files)} files, {files.human_size(size)}\n"
+    carried = (f"{len(staged.files)} files, {files.human_size(size)}" if staged.files
+               else "the sheet alone: none of its cells names a file or folder")
+    return (f"{carried}{told}\n"
             f"carry it: doit push:release:{spec.pipeline}; on the offline host: ./doit role=prod "
             f"pipeline={spec.pipeline} input={spec.folder.name}")
 
@@ -98,27 +103,26 @@ def _check(spec: OwnSpec) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Beyond:
-    """Files that cells name by absolute paths, or by `..`, from `root` on.
+    """Files and folders that cells name by absolute paths, or by `..`, from `root` on.
 
-    `outside` are those below none of the `allowed` folders, `absent` the paths that lead nowhere.
+    `outside` are those below none of the `allowed` folders.
     """
 
     root: Path
     allowed: Sequence[Path]
     outside: list[str] = field(default_factory=list)
-    absent: list[str] = field(default_factory=list)
 
     def find(self, text: str) -> Path | None:
-        """The file, if there is one that may be taken."""
+        """The file or folder, if there is one that may be taken."""
+        if not text.strip("./"):
+            return None
         try:
             path = self.root / text
-            is_there = path.is_file()
+            is_there = path.exists()
             place = path.resolve()
         except (OSError, ValueError, RuntimeError):  # no path at all, such as a long text
             return None
         if not is_there:
-            if _PATH.fullmatch(text):
-                self.absent.append(text)
             return None
         if any(place.is_relative_to(folder) for folder in self.allowed):
             return place if ".." in path.parts else path

@@ -5,20 +5,17 @@ docs/decisions/how-references-are-carried.md.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
-from tasks.core.errors import AirlockError, ConfigError
+from tasks.core.errors import ConfigError
 from tasks.core.net import urls
-from tasks.core.source.groovy.tokens import NEWLINE, STRING, Token, tokenize
+from tasks.core.source.genome_attributes import Use, uses
 from tasks.data import trees
 from tasks.data.trees import Tree
-
-READER = "getGenomeAttribute"
-"""The function of nf-core's templates; also called of a class, and of a plugin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +28,14 @@ class Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class References:
-    """The tree below the param that all paths start with, and others as params to set."""
+    """The tree below the param that all paths start with, and others as params to set.
+
+    `absent` are the params that the code gives an attribute which isn't carried, with its value.
+    """
 
     tree: Tree | None = None
     others: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Use:
-    """A genome's attribute that the code reads, and the param that gets it, where one does."""
-
-    attribute: str
-    param: str | None
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose(params: Mapping[str, Any], wish: Wish | None, project: Path) -> References:
@@ -63,8 +56,21 @@ def choose(params: Mapping[str, Any], wish: Wish | None, project: Path) -> Refer
     used = uses(project)
     wanted = wish.attributes if wish and wish.attributes else _in_use(attributes, used, params)
     _refuse_unknown(wanted, attributes, str(name))
-    return _sorted({key: attributes[key] for key in wanted if urls.is_url(attributes[key])},
-                   used, params, str(name))
+    carried = _sorted({key: attributes[key] for key in wanted if urls.is_url(attributes[key])},
+                      used, params, str(name))
+    return dataclasses.replace(carried, absent=_absent(
+        genomes, wanted if params.get("genome") == name else (), used, params))
+
+
+def _absent(genomes: Mapping[str, Any], wanted: Sequence[str], used: Sequence[Use],
+            params: Mapping[str, Any]) -> dict[str, str]:
+    """The params that the code gives an attribute of the chosen genome that isn't `wanted`."""
+    attributes = genomes.get(str(params.get("genome")), {})
+    return {use.param: attributes[use.attribute] for use in used
+            if use.param and use.attribute not in wanted
+            and isinstance(attributes.get(use.attribute), str)
+            and urls.is_url(attributes[use.attribute])
+            and params.get(use.param) in (None, "", False)}
 
 
 def _in_use(attributes: Mapping[str, str], used: Sequence[Use],
@@ -118,73 +124,3 @@ def base(attribute_urls: Iterator[str] | Sequence[str] | Any,
     named = sorted((name for name, count in counts.items() if count == best),
                    key=lambda name: ("genomes" not in name, name))
     return named[0] if best else None
-
-
-def uses(project: Path) -> list[Use]:
-    """The attributes that the code reads by name, each once and in its order."""
-    first_uses: dict[str, Use] = {}
-    for path in files.tree(project):
-        if path.suffix not in (".nf", ".groovy", ".config") or not path.is_file():
-            continue
-        text = path.read_text(errors="replace")
-        if READER not in text and "params.genomes" not in text:
-            continue
-        try:
-            tokens = [token for token in tokenize(text, str(path)) if token.kind != NEWLINE]
-        except AirlockError:  # Nextflow will say so, if it ever reads this file
-            continue
-        for use in _uses(tokens):
-            if use.attribute not in first_uses or first_uses[use.attribute].param is None:
-                first_uses[use.attribute] = use
-    return list(first_uses.values())
-
-
-def _uses(tokens: Sequence[Token]) -> Iterator[Use]:
-    for at, token in enumerate(tokens):
-        if token.is_name(READER):
-            name = _argument(tokens, at + 1)
-        elif token.is_name("genomes") and at + 1 < len(tokens) and tokens[at + 1].is_op("["):
-            name = _member(tokens, at + 1)
-        else:
-            continue
-        if name:
-            yield Use(attribute=name, param=_taker(tokens, at))
-
-
-def _argument(tokens: Sequence[Token], at: int) -> str | None:
-    """The last argument of a call, where it is a text: the first may be `params`."""
-    words = tokens[at:at + 6]
-    if not words or not words[0].is_op("("):
-        return None
-    for place, word in enumerate(words):
-        if word.kind == STRING and words[place + 1:place + 2] and words[place + 1].is_op(")"):
-            return word.text
-        if word.is_op(")"):
-            return None
-    return None
-
-
-def _member(tokens: Sequence[Token], at: int) -> str | None:
-    """`x` of genomes[…].x, genomes[…]?.x and genomes[…]['x']."""
-    depth = 0
-    for place in range(at, min(at + 12, len(tokens) - 2)):
-        depth += tokens[place].is_op("[") - tokens[place].is_op("]")
-        if depth == 0:
-            behind, last = tokens[place + 1], tokens[place + 2]
-            if behind.is_op(".", "?.") and last.kind in ("name", STRING):
-                is_call = tokens[place + 3:place + 4] and tokens[place + 3].is_op("(")
-                return None if is_call else last.text
-            return last.text if behind.is_op("[") and last.kind == STRING else None
-    return None
-
-
-def _taker(tokens: Sequence[Token], at: int) -> str | None:
-    """`x` of the statement `params.x = …` in which the token at `at` stands."""
-    line = tokens[at].line
-    for place in range(at, 2, -1):
-        if tokens[place].line < line:
-            return None
-        if tokens[place].is_op("=") and tokens[place - 2].is_op(".") \
-                and tokens[place - 3].is_name("params"):
-            return tokens[place - 1].text
-    return None

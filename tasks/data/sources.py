@@ -12,12 +12,13 @@ from typing import Protocol, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from tasks.core.errors import AirlockError, SourceError
+from tasks.core.inputs import globs
 from tasks.core.net import download, urls
 from tasks.core.net.network import Network
 from tasks.core.net.request import persist
 from tasks.core.net.transfer import Body, Denied, RemoteFile
 from tasks.core.parallel import try_all
-from tasks.data import bucket, globs
+from tasks.data import bucket
 from tasks.data import companions as beside
 from tasks.data.bucket import Buckets
 from tasks.data.folders import Folders
@@ -214,6 +215,23 @@ def look(url: str, reach: Reach) -> RemoteFile | None:
     """What is known of a file without fetching it; None where there is none."""
     source, reached = at(url, reach)
     return persist(reached, reach.network.hosts, lambda: source.look(reached))
+
+
+def is_listed(url: str, reach: Reach) -> bool:
+    """Whether what lies below a URL can be listed; False for what nothing here can fetch."""
+    try:
+        source, _ = at(url, reach)
+    except SourceError:
+        return False
+    return not isinstance(source, _Web)
+
+
+def answers(asked: Iterable[str], reach: Reach) -> dict[str, RemoteFile | None]:
+    """What is known of each URL, None where there is no file; without those that can't be asked."""
+    ordered = sorted(asked)
+    looked = try_all(lambda url: look(url, reach), ordered, threads=THREADS)
+    return {url: remote for url, remote in zip(ordered, looked, strict=True)
+            if not isinstance(remote, AirlockError)}
 
 
 def sizes(wanted: Mapping[str, Iterable[str]], reach: Reach) -> dict[str, int | None]:

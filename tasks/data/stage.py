@@ -9,12 +9,12 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.core.inputs import sheets, staged_data
+from tasks.core.inputs import cells, staged_data
+from tasks.core.inputs.sheets import Sheet
 from tasks.core.net import urls
 from tasks.data import plan, sources, trees
 from tasks.data.blobs import Blob, Cache, basename, fetch_all
-from tasks.data.collect import Collected, key_of
-from tasks.data.local_files import Finder
+from tasks.data.collect import Collected
 from tasks.data.trees import Tree
 
 
@@ -44,6 +44,8 @@ class Staged:
         collected = self.collected
         if key in collected.paths:
             return collected.paths[key]
+        if key in collected.own_trees:
+            return f"trees/{collected.own_trees[key].label}/{collected.patterns[key]}".rstrip("/")
         if key in collected.patterns:
             return f"trees/{collected.trees[key].label}/{collected.patterns[key]}"
         return f"data/{self.blobs[key].path}" if key in self.blobs else None
@@ -97,7 +99,7 @@ def fetch(wanted: Wanted, collected: Collected, cache: Cache) -> Staged:
                if url not in collected.fetched}
     blobs = {**collected.fetched, **fetch_all(lacking, cache)}
     blobs |= {key: keep(key, path, cache.folder) for key, path in collected.local.items()}
-    named = [*(url for url in collected.wanted), *collected.local]
+    named = [*collected.wanted, *sorted(collected.single)]
     laid = {f"data/{blobs[key].path}": blobs[key] for key in named}
     for url, indexes in sorted(wanted.beside.items()):
         if url in collected.wanted:
@@ -109,6 +111,8 @@ def fetch(wanted: Wanted, collected: Collected, cache: Cache) -> Staged:
             blob = keep(f"{key.rpartition('/')[0]}/{path.name}" if "/" in key
                         else f"{key.partition(':')[0]}:{path.name}", path, cache.folder)
             laid.setdefault(f"data/{blobs[key].sha256}/{blob.name}", blob)
+    for tree in collected.own_trees.values():
+        laid |= {f"trees/{tree.label}/{name}": blobs[key] for name, key in tree.files.items()}
     for place, url in wanted.laid.items():
         laid[place] = blobs[url]
         for companion in wanted.beside.get(url, ()):
@@ -128,13 +132,13 @@ def keep(key: str, path: Path, cache: Path) -> Blob:
     return Blob(url=key, name=name, sha256=digest, size=path.stat().st_size)
 
 
-def templates(staged: Staged, finder: Finder, cache: Path) -> dict[str, Blob]:
+def templates(staged: Staged, cache: Path) -> dict[str, Blob]:
     """Path in the release to the blob of each sheet, whose cells are paths in the release."""
     collected = staged.collected
 
     def blob(key: str) -> Blob:
-        sheet = collected.sheets[key].mapped(lambda cell: replaced(cell, staged.path, finder))
-        data = sheet.text().encode()
+        sheet = placed(collected, key, staged.path)
+        data = sheet.data()
         digest = files.sha256_bytes(data)
         mode = files.copied_mode(collected.origins[key][1].stat())
         files.write_bytes(cache / digest / sheet.name, data, mode=mode)
@@ -145,17 +149,26 @@ def templates(staged: Staged, finder: Finder, cache: Path) -> dict[str, Blob]:
             for key in sorted(collected.sheets, key=collected.paths.__getitem__)}
 
 
-def replaced(cell: str, place: Callable[[str], str | None], finder: Finder) -> str:
-    """A cell with each reference in it as `place` knows it; other text stays as it is."""
-    def one(text: str) -> str:
-        bare = text.strip()
-        if urls.is_url(bare):
-            return place(key_of(bare)) or text
-        path = finder.find(bare)
-        return (place(finder.key(path)) if path else None) or text
+def placed(collected: Collected, key: str, place: Callable[[str], str | None]) -> Sheet:
+    """A sheet with each reference in it as `place` knows it; other text stays as it is."""
+    names = collected.names[key]
 
-    return "".join(part if number % 2 else one(part)
-                   for number, part in enumerate(sheets.parts(cell)))
+    def changed(cell: str, column: str) -> str:
+        def known(text: str) -> str | None:
+            named = names.get((column, text))
+            return place(named) if named is not None else None
+
+        return replaced(cell, known)
+
+    return collected.sheets[key].changed(changed)
+
+
+def replaced(text: str, known: Callable[[str], str | None]) -> str:
+    """A text with each reference that is known replaced; spaces around those count for nothing."""
+    pieces = list(cells.pieces(text, known))
+    if all(new is None for _, new in pieces):
+        return text
+    return "".join(piece if new is None else new for piece, new in pieces).strip()
 
 
 def listed(staged: Staged) -> list[dict[str, Any]]:

@@ -13,9 +13,12 @@ from urllib.parse import unquote
 
 from tasks.core import files
 from tasks.core.errors import SourceError
-from tasks.data import globs, sources
+from tasks.core.inputs import globs
+from tasks.data import sources
 from tasks.data.sources import Reach
 
+MIN_SLASHES = 3
+"""Slashes of a host's or bucket's own URL: scheme://host/"""
 _SLASHES = re.compile(r"(?<!:)//+")
 
 
@@ -45,10 +48,16 @@ def is_several(url: str) -> bool:
     return path.endswith("/") or "{" in path or globs.is_pattern(path)
 
 
-def of_url(url: str, label: str, place: str) -> tuple[Tree, str]:
-    """The tree of a folder or pattern, and what of it stands for the URL itself."""
+def of_url(url: str, label: str, place: str, *, keeps_name: bool = False) -> tuple[Tree, str]:
+    """The tree of a folder or pattern, and what of it stands for the URL itself.
+
+    With `keeps_name` a folder lies below its own name there, which tasks may go by.
+    """
     whole = tidy(url)
-    base = re.split(r"[*?{]", whole, maxsplit=1)[0].rpartition("/")[0] + "/"
+    fixed = re.split(r"[*?{]", whole, maxsplit=1)[0]
+    if keeps_name and fixed == whole and whole.count("/") > MIN_SLASHES:
+        fixed = whole.rstrip("/")
+    base = fixed.rpartition("/")[0] + "/"
     relative = whole[len(base):]
     return Tree(label=label, base=base, wanted={place: relative or "**"}), relative
 

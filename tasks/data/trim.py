@@ -16,6 +16,11 @@ PARTNERS = re.compile(r"(input)?(control|normal|tumou?r|partner|match(ed)?|backg
                       r"(sample|id|name)*")
 
 
+def is_of_samples(column: str) -> bool:
+    """Whether a column holds the names of people or samples."""
+    return _plain(column) in (*PEOPLE, *SAMPLES)
+
+
 def is_samplesheet(sheet: Sheet) -> bool:
     """Whether a sheet's columns say that it lists people or samples."""
     named = {_plain(name) for record in sheet.records()[:1] for name in record}

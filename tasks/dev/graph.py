@@ -76,6 +76,7 @@ def _smoke(name: str, doc: str, config: Config, pipeline: Pipeline, *,
         pulling=uncompared(pulling))
     return step(name, doc, smoke.smoke, spec, servers=site.servers,
                 needs=[spec.code, spec.runtime, spec.plugins, spec.config, spec.data_manifest,
-                       spec.receipt, at.inputs, *([at.configs] if pipeline.configs else [])],
+                       spec.receipt, at.inputs, at.resolved,
+                       *([at.configs] if pipeline.configs else [])],
                 makes=[at.smoke / name for name in
                        ("smoke.log", "trace.txt", "report.html", "DAG.svg")])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.core import files
-from tasks.core.errors import ImageError, SourceError
+from tasks.core.errors import AirlockError, ImageError, SourceError
 from tasks.core.inputs import staged_data
 from tasks.core.net import urls
 from tasks.core.nextflow import isolation, java, launch, pipeline_version
@@ -19,12 +19,16 @@ from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
+from tasks.core.source import resolved_config, stubs
+from tasks.dev import own_sheet, params_check
 
 URL = re.compile(r"(?:https?|ftp|s3|gs|az)://[^\s'\"`<>\\|)\]]+", re.IGNORECASE)
 BY_DIGEST = re.compile(r"'([^'\s]+@sha256:[0-9a-f]{64})'")
 SHOWN = ("manifest", "validation")
 """Scopes whose texts are for people: the pipeline's own description, and its help."""
 IMAGES = ("container", "conda")
+ENGINES = ("docker", "podman", "apptainer", "singularity")
+"""Scopes whose `enabled` makes Nextflow run each process in its image."""
 JUDGED = ("param", "reference", "setting", "plugin")
 """Kinds of findings that are judged by the resolved config; the others are only warned of."""
 
@@ -34,8 +38,9 @@ class Resolved:
     """The config as the offline host resolves it, and what it is held against.
 
     `mirrored` are the images of the receipt by the pipeline's names for them, `findings` those
-    of reach.json, `plugins` the lines of plugins.txt, `folders` what plugins.tar holds, and
-    `runtime` the version of Nextflow.
+    of reach.json, `plugins` the lines of plugins.txt, `folders` what plugins.tar holds,
+    `runtime` the version of Nextflow, and `judged` what came of the check of the params, which is
+    made while their files are laid out. `stubless` names the processes without a stub.
     """
 
     config: Mapping[str, Any]
@@ -45,6 +50,8 @@ class Resolved:
     plugins: Collection[str]
     folders: Collection[str]
     runtime: str
+    judged: str | AirlockError = ""
+    stubless: str | None = None
 
 
 def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
@@ -57,21 +64,42 @@ def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
             configs=at.configs if configs else None,
             locate=staged_data.lay_out(at.data_manifest, at.of_site.blobs,
                                        folder / "staged")), folder, machine)
+        ready = own_sheet.taken(at, ready, f"dev:validate:{at.pipeline}")
         config = launch.resolve(ready, profile=profile, least=least,
                                 log=at.log(f"dev:validate:{at.pipeline}"))
+        judged = _judged(params_check.Launched(
+            config=config, code=ready.code, launch=ready.folder,
+            plugins=at.plugins_list.read_text().split()))
+        stubless = stubs.lacking(ready.code, resolved_config.main_script(config))
         folders = {path.name for path in (ready.nextflow.home / "plugins").iterdir()}
     return Resolved(
-        config=config, runtime=runtime, folders=folders,
+        config=config, runtime=runtime, folders=folders, judged=judged,
+        stubless=stubs.told(stubless),
         scan=read_json(at.images_scan, "images-scan"),
         mirrored=mirrored(read_json(at.images_receipt, "images-receipt")),
         findings=read_json(at.reach, "reach")["findings"],
         plugins=at.plugins_list.read_text().split())
 
 
+def _judged(launched: params_check.Launched) -> str | AirlockError:
+    try:
+        return params_check.check(launched)
+    except AirlockError as error:
+        return error
+
+
+def checked_params(resolved: Resolved) -> str:
+    """The params pass the check that the pipeline's own plugin makes; SourceError where not."""
+    if isinstance(resolved.judged, AirlockError):
+        raise resolved.judged
+    return resolved.judged
+
+
 def containers(resolved: Resolved) -> str:
     """Every process and alias takes its image from a selector that names mirrored ones alone.
 
-    Among selectors that match the qualified name, which beat all others, the last one holds.
+    Among selectors that match the qualified name, which beat all others, the last one holds. A
+    process without an image runs with the host's own programs, so it must be meant to.
     """
     mirror, processes = set(resolved.mirrored.values()), resolved.scan["processes"]
     faults = [f"{process['name']}: {process['container']} is not in the mirror's receipt"
@@ -81,17 +109,44 @@ def containers(resolved: Resolved) -> str:
                  for key, value in resolved.config.get("process", {}).items()
                  if key.startswith("withName:") and isinstance(value, dict)
                  and "container" in value]
+    own = sorted(process["name"] for process in resolved.scan.get("without", [])
+                 if process["accepted"])
     names = {name for process in processes
-             for name in (process["name"], *process["aliases"])}
+             for name in (process["name"], *process["aliases"])}.difference(own)
+    stops = {f"(?:{selector['pattern']})" for selector in resolved.scan["selectors"]
+             if selector.get("stops")}
     for name in sorted(names):
-        holding = [selector for selector in selectors if _qualified(selector[0], name)]
-        pattern, container = holding[-1] if holding else ("no selector", "its own image")
+        last = [selector for selector in selectors if _qualified(selector[0], name)][-1:]
+        holding = [selector for selector in last if selector[0] not in stops] + [
+            selector for selector in selectors if _is_special(selector[0], name)]
         faults += [f"{name}: {pattern} sets {image}, which is not of the mirror"
-                   for image in _outside(container, mirror)]
-    if faults:
-        raise ImageError("not every process runs from the mirror:\n" + _listed(faults),
-                         todo="run `doit images:mirror` and `doit config` again")
-    return f"{len(names)} processes and aliases, each by a mirrored digest"
+                   for pattern, container in holding for image in _outside(container, mirror)]
+        if not holding:
+            faults.append(f"{name}: no selector sets its image, so it takes its own: choose among "
+                          f"its mirrored images by withName: '(.*:)?{name}' in "
+                          "config/offline.config")
+    lacking = [*_without_engine(resolved.config), *(
+        f"{process['name']} has no image: {process['why']} ({process['file']}:{process['line']})"
+        for process in resolved.scan.get("without", [])
+        if process["called"] and not process["accepted"])]
+    todo = ["run `doit images:mirror` and `doit config` again"] if faults else []
+    if lacking:
+        todo.append("name the image of each process that has none under `images:` in the "
+                    "pipeline's config, or `none` where the host's own programs are meant")
+    if faults or lacking:
+        raise ImageError("not every process runs from the mirror:\n"
+                         + _listed([*faults, *lacking]), todo="; ".join(todo))
+    return f"{len(names)} processes and aliases, each by a mirrored digest" + (
+        f"; as its config says, {', '.join(own)} by the host's own programs" if own else "")
+
+
+def _without_engine(config: Mapping[str, Any]) -> list[str]:
+    """What there is to say where no engine is switched on, so that no image counts at all."""
+    engines = [name for name in ENGINES if isinstance(config.get(name), dict)
+               and config[name].get("enabled") is True]
+    return [] if engines else [
+        "no container engine is enabled, so every process would run with the host's own programs: "
+        "set docker.enabled to true in config/offline.config"]
 
 
 def _qualified(pattern: str, name: str) -> bool:
@@ -103,6 +158,11 @@ def _qualified(pattern: str, name: str) -> bool:
     except re.error:
         return False
     return fits != pattern.startswith("!")
+
+
+def _is_special(pattern: str, name: str) -> bool:
+    """Whether it is one of ours that holds for some qualified names of a process."""
+    return pattern.startswith("(?:(?=(?:") and pattern.endswith(f")(.*:)?({name}))")
 
 
 def _outside(container: str, mirror: set[str]) -> list[str]:
@@ -119,8 +179,10 @@ def config(resolved: Resolved) -> str:
                  if finding["kind"] in ("param", "reference")]
     params = {finding["param"] for finding in of_params if finding["answer"] and (
         finding["answer"]["by"] == "code" or finding["kind"] == "reference")}
-    todo = {finding["param"]: finding["todo"] for finding in of_params
-            if finding["answer"] is None}
+    todo: dict[str, dict[str, None]] = {}
+    for finding in of_params:
+        if finding["answer"] is None:
+            todo.setdefault(finding["param"], {})[finding["todo"]] = None
     open_: dict[tuple[str, ...], list[str]] = {}
     count = 0
     for path, text in _leaves(resolved.config):
@@ -135,8 +197,8 @@ def config(resolved: Resolved) -> str:
     if open_:
         raise SourceError("addresses that nothing answers offline:\n" + _listed([
             f"{places[0]}{f' and {len(places) - 1} more' if places[1:] else ''}\n            "
-            + todo.get(path[1] if path[0] == "params" else "",
-                       f"set {'.'.join(path)} in config/offline.config")
+            + "\n            ".join(todo.get(path[1] if path[0] == "params" else "", (
+                f"set {'.'.join(path)} in config/offline.config",)))
             for path, places in open_.items()]))
     return f"{count} addresses are left in it, each answered or never asked"
 
@@ -178,8 +240,12 @@ def runtime(resolved: Resolved) -> str:
 
 
 def warnings(resolved: Resolved) -> list[str]:
-    """What the code may fetch by itself, that nothing answers: by file and line, what to set."""
-    return [f"{finding['file']}:{finding['line']}  {finding['what']}"
+    """What the code may fetch by itself, that nothing answers: by file and line, what to set.
+
+    Then which processes a stub run would not spare.
+    """
+    told = [resolved.stubless] if resolved.stubless else []
+    return told + [f"{finding['file']}:{finding['line']}  {finding['what']}"
             + (f"  (process {finding['process']})" if "process" in finding else "")
             + f"\n          {finding['todo']}"
             for finding in resolved.findings
@@ -187,7 +253,7 @@ def warnings(resolved: Resolved) -> list[str]:
 
 
 SUBJECTS: Mapping[str, Callable[[Resolved], str]] = {
-    "containers": containers, "config": config, "plugins": plugins,
+    "containers": containers, "config": config, "params": checked_params, "plugins": plugins,
     "runtime": runtime}
 
 

@@ -6,20 +6,36 @@ The pipeline's code runs confined, and asks the engine for containers through a 
 from __future__ import annotations
 
 import dataclasses
+import logging
+import re
 import shutil
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tasks.core import files
 from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
 from tasks.core.inputs import staged_data
-from tasks.core.nextflow import isolation, launch, queries
+from tasks.core.nextflow import isolation, launch, queries, versions
 from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.schema import read_json
+from tasks.core.source import resolved_config, stubs
+from tasks.dev import own_sheet
+
+logger = logging.getLogger(__name__)
+
+PREVIEW_LIMIT = 900.0
+"""Seconds; that of sarek takes 40 on two cores."""
+WAITS_FOR_OUTPUTS = ">=26.03.1-edge"
+OUTPUTS = re.compile(r"^[ \t]*output\s*\{", re.MULTILINE)
+NO_PICTURE = """\
+<svg xmlns="http://www.w3.org/2000/svg" width="400" height="40">\
+<text x="10" y="25">Nextflow drew no picture of the DAG here.</text></svg>
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +64,18 @@ class SmokeSpec:
 
 
 def smoke(spec: SmokeSpec) -> str:
-    """A preview with the DAG's picture, then a stub run in the mirror's images."""
+    """A preview with the DAG's picture, then a stub run in the mirror's images.
+
+    Where there can be no preview, the picture is of the stub run.
+    """
     from tasks.core.engine import for_run
     ready, within = prepared(spec)
+    if said := stubs.told(stubs.lacking(ready.code, _main_script(spec))):
+        logger.warning("dev:smoke:%s  %s", spec.pipeline, said)
     out = spec.output.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    launch.run(ready, profile=spec.profile, log=out / "preview.log", words=["-preview"],
-               within=within, options=["-with-dag", within.folder / "DAG.svg", *_outdir(within)],
-               env=SHORT_LIVED)
-    _take(within, out, "DAG.svg")
+    drawing: list[str | Path] = ["-with-dag", within.folder / "DAG.svg"]
+    is_drawn = _preview(spec, ready, within, out, drawing)
     images = list(mirrored(read_json(spec.receipt, "images-receipt")).values())
     with spec.pulling:
         pulled = daemon.pull(daemon.connect(spec.engine), images, authfile=spec.authfile)
@@ -65,10 +84,57 @@ def smoke(spec: SmokeSpec) -> str:
         with_engine = dataclasses.replace(within, reads=(*within.reads, *engine.reads))
         launch.run(ready, profile=spec.profile, log=out / "smoke.log", words=["-stub-run"],
                    options=["-with-trace", within.folder / "trace.txt",
-                            "-with-report", within.folder / "report.html", *_outdir(within)],
+                            "-with-report", within.folder / "report.html",
+                            *([] if is_drawn else drawing), *_outdir(within)],
                    env={**SHORT_LIVED, **engine.variables}, within=with_engine)
-    _take(within, out, "trace.txt", "report.html")
-    return f"preview and stub run ended well, {pulled} images pulled; {spec.output}/DAG.svg"
+    _take(within, out, "trace.txt", "report.html", "DAG.svg")
+    runs = "preview and stub run" if is_drawn else "stub run"
+    return f"{runs} ended well, {pulled} images pulled; {_picture(spec)}"
+
+
+def _preview(spec: SmokeSpec, ready: launch.Launch, within: launch.Confinement, out: Path,
+             drawing: list[str | Path]) -> bool:
+    """Run a preview that draws the DAG; return whether there was one, and say where there wasn't.
+
+    It needs no engine, so what is wrong with config, params and workflow shows within seconds.
+    """
+    version = ready.nextflow.version
+    if preview_hangs(version, ready.code):
+        logger.warning("%s: no preview, the picture of the DAG is that of the stub run: a preview "
+                       "of Nextflow %s never ends where the pipeline has workflow outputs",
+                       spec.pipeline, version)
+        return False
+    try:
+        launch.run(ready, profile=spec.profile, log=out / "preview.log", words=["-preview"],
+                   within=dataclasses.replace(within, timeout=PREVIEW_LIMIT),
+                   options=[*drawing, *_outdir(within)], env=SHORT_LIVED)
+    except launch.TooLong as error:
+        logger.warning("%s: %s (%s); the picture of the DAG is that of the stub run",
+                       spec.pipeline, error.what, error.where)
+        # What it drew before it hung would keep the stub run from drawing.
+        (within.folder / "DAG.svg").unlink(missing_ok=True)
+        return False
+    return True
+
+
+def preview_hangs(version: str, code: Path) -> bool:
+    """Whether a preview of this pipeline waits for outputs that no task will make.
+
+    Nextflow 26.03.1-edge and later print the workflow outputs at the end, and wait for them
+    (tried: 26.04.6; read: OutputDsl.groovy at the tags up to 26.08.0-edge).
+    """
+    return versions.meets(version, WAITS_FOR_OUTPUTS) and any(
+        OUTPUTS.search(path.read_text(errors="replace"))
+        for path in files.tree(code) if path.suffix == ".nf" and path.is_file())
+
+
+def _picture(spec: SmokeSpec) -> str:
+    """Where the picture lies; without Graphviz there is none, and the reader is shown that."""
+    picture = spec.output / "DAG.svg"
+    if picture.is_file():
+        return str(picture)
+    files.write_text(picture, NO_PICTURE)
+    return "no picture of the DAG: Nextflow drew none"
 
 
 def prepared(spec: SmokeSpec) -> tuple[launch.Launch, launch.Confinement]:
@@ -87,7 +153,14 @@ def prepared(spec: SmokeSpec) -> tuple[launch.Launch, launch.Confinement]:
         data_manifest=spec.data_manifest, configs=spec.configs,
         locate=staged_data.lay_out(spec.data_manifest, SitePaths(site=spec.site).blobs,
                                    folder / "staged")), folder, spec.machine)
+    ready = own_sheet.taken(at, ready, f"dev:smoke:{spec.pipeline}")
     return ready, launch.Confinement(folder=writable, least=spec.isolation)
+
+
+def _main_script(spec: SmokeSpec) -> str:
+    at = PipelinePaths(site=spec.site, pipeline=spec.pipeline)
+    config = resolved_config.config(at.resolved) if at.resolved.is_file() else {}
+    return resolved_config.main_script(config)
 
 
 def _outdir(within: launch.Confinement) -> list[str | Path]:

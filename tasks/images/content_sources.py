@@ -20,7 +20,7 @@ class HostContents(Protocol):
 
 
 class Contents(Protocol):
-    """The contents of images by the host in their references."""
+    """The contents of images by the repository in their references."""
 
-    def at(self, host: str) -> HostContents:
-        """Return what holds the images of this host."""
+    def at(self, name: str) -> HostContents:
+        """Return what holds the images of this repository, `host/path`."""

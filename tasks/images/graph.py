@@ -17,7 +17,7 @@ from tasks.core.paths import PipelinePaths
 with deferred():
     from tasks.core.registry.client import Access
     from tasks.images.destination import Destination
-    from tasks.images.inspect import InspectSpec, inspect_images
+    from tasks.images.inspect import AskSpec, InspectSpec, inspect_images, list_asked
     from tasks.images.lock import LockSpec, lock_images
     from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
     from tasks.images.oci_layout import LayoutSpec, lay_out
@@ -51,24 +51,42 @@ def tasks(config: Config) -> Iterator[Task]:
 
 
 def _list(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    """The code alone, but where that left something open: then what `nextflow inspect` needs."""
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-    return step(name, doc, list_images, ListSpec(
+    configs = at.configs if pipeline.configs else None
+    needs = [at.code, *([configs] if configs else [])]
+    makes = [at.images, at.images_scan]
+    if not at.images_unknown.is_file():
+        return step(name, doc, list_images, ListSpec(
+            pipeline=pipeline.name, code=at.code, profile=pipeline.profile, given=pipeline.images,
+            images=at.images, scan=at.images_scan, unknown=at.images_unknown, configs=configs,
+            script=pipeline.script),
+            needs=needs, makes=makes)
+    asks = _asked(name, config, pipeline)
+    return step(name, doc, list_asked, AskSpec(
         pipeline=pipeline.name, code=at.code, profile=pipeline.profile, given=pipeline.images,
-        images=at.images, scan=at.images_scan),
-        needs=[at.code], makes=[at.images, at.images_scan])
+        images=at.images, scan=at.images_scan, unknown=at.images_unknown, configs=configs,
+        script=pipeline.script, asks=asks), makes=makes,
+        needs=[*needs, asks.runtime, asks.plugins, at.lock("plugins"), asks.data_manifest,
+               at.inputs])
 
 
 def _inspect(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-    spec = InspectSpec(
-        pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
-        runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins, scan=at.images_scan,
-        data_manifest=at.data_manifest, blobs=at.of_site.blobs, log=at.log(name),
-        isolation=config.site.isolation, plugins_lock=at.lock("plugins"),
-        inherited=uncompared(Inherited.of(config.environment)))
+    spec = _asked(name, config, pipeline)
     return step(name, doc, inspect_images, spec, look=True,
                 needs=[spec.code, spec.runtime, spec.plugins, at.lock("plugins"),
                        spec.data_manifest, at.inputs, spec.scan])
+
+
+def _asked(name: str, config: Config, pipeline: Pipeline) -> InspectSpec:
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    return InspectSpec(
+        pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
+        runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins, scan=at.images_scan,
+        data_manifest=at.data_manifest, blobs=at.of_site.blobs, log=at.log(name),
+        script=pipeline.script, isolation=config.site.isolation, plugins_lock=at.lock("plugins"),
+        inherited=uncompared(Inherited.of(config.environment)))
 
 
 def _lock(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -78,7 +96,7 @@ def _lock(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, lock_images, LockSpec(
         pipeline=pipeline.name, images=at.images, lock=lock, pinned=at.images_pinned,
         platform=site.platform, platforms=site.image_platforms, licences=site.images.licences,
-        access=_access(config), relock=config.relock),
+        access=_access(config), relock=uncompared(config.relock)),
         needs=[at.images], makes=[at.images_pinned], keeps=[lock], always=config.relock,
         servers=site.servers)
 
@@ -90,15 +108,21 @@ def _outdated(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         needs=[at.images_pinned], look=True, servers=config.site.servers)
 
 
-def _plan(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+def plan_spec(config: Config, pipeline: Pipeline) -> PlanSpec:
+    """What is asked to know what of the pipeline's images would move."""
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-    lock = at.lock("images")
-    return step(name, doc, show_plan, PlanSpec(
-        pipeline=pipeline.name, lock=lock, locks=_locks(site.name, site.pipelines),
+    return PlanSpec(
+        pipeline=pipeline.name, lock=at.lock("images"), locks=_locks(site.name, site.pipelines),
         receipt=at.images_receipt, report=at.images_plan, destination=_destination(site),
-        access=_access(config, with_destination=True)),
-        needs=[at.images_pinned, lock], look=True, servers=site.servers)
+        access=_access(config, with_destination=True))
+
+
+def _plan(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    spec = plan_spec(config, pipeline)
+    return step(name, doc, show_plan, spec, needs=[at.images_pinned, spec.lock], look=True,
+                servers=config.site.servers)
 
 
 def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -108,7 +132,8 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, mirror_images, MirrorSpec(
         pipeline=pipeline.name, lock=lock, receipt=at.images_receipt,
         destination=_destination(site), access=_access(config, with_destination=True)),
-        needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers)
+        needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers,
+        in_all=[f"space:{pipeline.name}"])
 
 
 def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -131,6 +156,7 @@ def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         blobs=at.of_site.blobs, receipt=at.images_receipt, access=_access(config),
         destination=_destination(site) if in_store else None),
         needs=[lock, at.images_pinned], servers=site.servers, asked=not in_store,
+        in_all=[f"space:{pipeline.name}"],
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
 
 

@@ -1,4 +1,5 @@
-"""images:inspect: what the real `nextflow inspect` says, held against the scan.
+"""images:inspect: what the real `nextflow inspect` says, held against the scan; and images:list,
+where the code alone left something open.
 
 Nextflow 24.10 runs the entry workflow for it and lists the processes that are called; so it needs
 the staged inputs, and says nothing of branches that these inputs and params don't take.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,11 @@ from tasks.core.nextflow.environment import NOTHING, Inherited
 from tasks.core.schema import check, read_json
 from tasks.core.source import bounded_regex
 from tasks.images.reference import complete
+from tasks.images.scan import BY_HAND, ListSpec, scanned, written
 
 AGREES, OURS, THEIRS, DIFFERS = "agrees", "only ours", "only inspect's", "differs"
+WITHOUT = "no image"
+"""Neither side knows an image, and the process should have one: dev:validate fails there."""
 CONFIG = "docker.enabled = true\nprofiles { offline {} }\n"
 
 
@@ -40,9 +44,17 @@ class InspectSpec:
     blobs: Path
     scan: Path
     log: Path
+    script: str | None = None
     isolation: str = isolation.FULL
     inherited: Inherited = NOTHING
     plugins_lock: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskSpec(ListSpec):
+    """What images:list reads and writes where the code left something open, and what it asks."""
+
+    asks: InspectSpec
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -66,7 +78,7 @@ def inspect_images(spec: InspectSpec) -> str:
                     for finding in findings),
           flush=True)
     counts = {outcome: sum(finding.outcome == outcome for finding in findings)
-              for outcome in (AGREES, OURS, THEIRS, DIFFERS)}
+              for outcome in (AGREES, OURS, THEIRS, DIFFERS, WITHOUT)}
     summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     if counts[THEIRS] or counts[DIFFERS]:
         raise ImageError(f"`nextflow inspect` names images that the scan doesn't: {summary}",
@@ -74,6 +86,18 @@ def inspect_images(spec: InspectSpec) -> str:
                          todo="a config outside of the pipeline's code may set them: name the "
                               "process's image under `images:` in the pipeline's config")
     return summary
+
+
+def list_asked(spec: AskSpec) -> str:
+    """Do what `list_images` does, and take what the sources don't tell from here."""
+    result = scanned(spec)
+    if result.is_open:
+        try:
+            answers = {process["name"]: process["container"] for process in ask(spec.asks)}
+            result = scanned(spec, answers)
+        except AirlockError as error:
+            result.faults.append(str(error))
+    return written(result, spec, todo=BY_HAND)
 
 
 def ask(spec: InspectSpec) -> list[dict[str, Any]]:
@@ -95,7 +119,7 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
         words: list[str | Path] = [
             "-log", detail, "inspect", "-c", folder / "engine.config", "-profile",
             spec.profile, "-params-file", folder / "params.json", "-format", "json",
-            folder / "code"]
+            folder / "code" / (spec.script or "")]
         try:
             answer = queries.ask(runtime, words, scratch=folder, least=spec.isolation,
                                reads=[folder / "staged"])
@@ -127,7 +151,9 @@ def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> lis
     """Each process of either side, once, sorted by name."""
     selectors = [(selector["pattern"], [image["container"] for image in selector["images"]])
                  for selector in scan["selectors"]]
-    findings = {_compared(process["name"], process["container"], selectors) for process in listed}
+    lacking = {row["name"] for row in scan.get("without", []) if not row["accepted"]}
+    findings = {_compared(process["name"], process["container"], selectors, lacking)
+                for process in listed}
     called = {process["name"].rpartition(":")[2] for process in listed}
     for process in scan["processes"]:
         for name in {process["name"], *process["aliases"]} - called:
@@ -139,11 +165,11 @@ def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> lis
 
 
 def _compared(name: str, container: str | None,
-              selectors: Iterable[tuple[str, list[str]]]) -> Finding:
+              selectors: Iterable[tuple[str, list[str]]], lacking: Collection[str]) -> Finding:
     ours = next((images for pattern, images in reversed(list(selectors))
                  if bounded_regex.fullmatch(pattern, name)), [])
     if not container:
-        outcome = DIFFERS if ours else AGREES
+        outcome = (DIFFERS if ours else WITHOUT if name.rpartition(":")[2] in lacking else AGREES)
         return Finding(process=name, outcome=outcome, why=f"no image here, ours: "
                        f"{', '.join(ours)}" if ours else "no image")
     theirs = _complete(container)

@@ -99,8 +99,8 @@ class PipelinePaths:
             todo=f"run `./doit role=prod prod:fetch:{pipeline}`, which fetches it anew, then the "
                  "same command again")
 
-    def at(self, host: str) -> PipelinePaths:
-        """All hosts' images are here."""
+    def at(self, name: str) -> PipelinePaths:
+        """All repositories' images are here."""
         return self
 
     def blob(self, path: str, digest: str, size: int) -> AbstractContextManager[Iterator[bytes]]:

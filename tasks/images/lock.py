@@ -120,7 +120,7 @@ def resolve_all(registries: Registries, references: Sequence[Reference], platfor
 def resolve(registries: Registries, reference: Reference, platform: str, now: str,
             platforms: Sequence[str] = ()) -> Image:
     """Ask the image's registry what it stands for now, on the wanted platforms."""
-    registry = registries.at(reference.host)
+    registry = registries.at(reference.repository)
     top = registry.manifest(reference.path, reference.wanted)
     kind = _kind(top, reference)
     if kind == "schema 1":

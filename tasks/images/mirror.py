@@ -47,6 +47,13 @@ class MirrorSpec:
     access: Access
 
 
+def planned(spec: PlanSpec) -> Plan:
+    """What would move, asked of the destination by as few requests as it takes."""
+    registries = Registries(spec.access)
+    images = convert.as_held(registries, read_lock(spec.lock), spec.destination, spec.receipt)
+    return plan.make(images, survey(registries, images, spec.destination), spec.destination)
+
+
 def show_plan(spec: PlanSpec) -> str:
     """Print what is there, what would move and why; nothing is changed at the destination."""
     registries = Registries(spec.access)
@@ -86,7 +93,7 @@ def _convert(spec: MirrorSpec, registries: Registries, locked: Sequence[Image],
         image = originals[move.image.source]
         folder = spec.receipt.parent / f"converting-{image.manifest[-12:]}"
         target = registries.at(spec.destination.registry(image.source))
-        converted = convert.carry(registries.at(image.source.host), target, image,
+        converted = convert.carry(registries.at(image.source.repository), target, image,
                                   move.repository, folder)
         read_back(registries, converted, spec.destination)
         return converted

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tasks.core.errors import RegistryError
 from tasks.core.net.request import Broken
+from tasks.core.net.unreachable import Unreachable
 from tasks.core.parallel import run_all
 from tasks.core.registry.client import Registries
 from tasks.images.lock_format import Image
@@ -49,9 +50,9 @@ def ask_sources(registries: Registries, images: Sequence[Image]) -> list[TagStat
         try:
             if known is not None:
                 raise known
-            now = registries.at(source.host).manifest_digest(source.path, source.wanted)
+            now = registries.at(source.repository).manifest_digest(source.path, source.wanted)
         except RegistryError as error:
-            if isinstance(error, Broken):
+            if isinstance(error, Broken | Unreachable):
                 with lock:
                     silent.setdefault(source.host, error)
             return TagState(source=source, state=UNKNOWN, locked=image.resolved_to, now=None,

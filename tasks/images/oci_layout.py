@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
+from tasks.core import disk, files
 from tasks.core.errors import AirlockError, IntegrityError
 from tasks.core.parallel import run_all
 from tasks.core.progress import Progress
@@ -122,6 +122,8 @@ class _Fetch:
         sizes: Counter[str] = Counter()
         for blob in wanted:
             sizes[str(home[blob.digest])] += blob.size
+        lacking = sum(blob.size for blob in wanted if not self.blobs.path(blob.digest).is_file())
+        disk.hold(self._spec.blobs, lacking, "the images that are fetched")
         with Progress(f"fetch {self._spec.pipeline}", sizes) as progress:
             self._progress = progress
             self.fetched = sum(run_all(lambda blob: self._blob(blob, home[blob.digest]), wanted))
@@ -130,7 +132,7 @@ class _Fetch:
         return [self._convert(image) if image.convert else image for image in self._locked]
 
     def _blob(self, blob: Blob, source: Reference) -> int:
-        registry = self._registries.at(source.host)
+        registry = self._registries.at(source.repository)
         with self.blobs.keeping(blob.digest):
             if self.blobs.holds(blob.digest, blob.size):
                 self._progress.of(str(source))(blob.size)
@@ -148,7 +150,7 @@ class _Fetch:
         with self.blobs.keeping(digest) as path:
             if path.is_file() and self.blobs.holds(digest, path.stat().st_size):
                 return
-            manifest = self._registries.at(source.host).manifest(source.path, digest)
+            manifest = self._registries.at(source.repository).manifest(source.path, digest)
             self.blobs.write(digest, iter([manifest.data]))
 
     def _convert(self, image: Image) -> Image:
@@ -158,7 +160,8 @@ class _Fetch:
             if all(self.blobs.holds(blob.digest, blob.size) for blob in known.blobs):
                 return known
         folder = self._spec.index.parent / f"converting-{image.manifest[-12:]}"
-        with schema1.converted(self._registries.at(image.source.host), image, folder) as converted:
+        registry = self._registries.at(image.source.repository)
+        with schema1.converted(registry, image, folder) as converted:
             result = converted_to(image, converted.manifest)
             schema1.check_layers(image, result.layers)
             for digest in (blob.digest for blob in result.blobs):

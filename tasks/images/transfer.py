@@ -87,7 +87,7 @@ class Transfer:
                 progress: Progress | None, started: Started | None = None) -> None:
         @contextmanager
         def source() -> Iterator[Iterator[bytes]]:
-            with self._contents.at(blob.source.host).blob(
+            with self._contents.at(blob.source.repository).blob(
                     blob.source.path, blob.digest, blob.size) as chunks:
                 yield _counted(chunks, progress.of(str(blob.source)) if progress else None)
 
@@ -131,7 +131,7 @@ class Transfer:
     def _manifest(self, image: Image, digest: str) -> Manifest:
         target = self._targets.at(self._destination.registry(image.source))
         return (target.known_manifest(digest)
-                or self._contents.at(image.source.host).manifest(image.source.path, digest))
+                or self._contents.at(image.source.repository).manifest(image.source.path, digest))
 
     def _restore(self, image: Image, target: Registry) -> None:
         """Upload everything: a HEAD said that a blob is there, and the registry lacks it."""

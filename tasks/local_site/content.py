@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -54,7 +55,15 @@ def fill(plan: Plan) -> None:
         target = data / source.name
         if not target.is_file() or files.sha256(target) != files.sha256(source):
             files.copy(source, target)
+    _empty_index(plan.files / "plugins/plugins.json")
     _repository(plan, HELLO)
+
+
+def _empty_index(path: Path) -> None:
+    """Offer no plugin until `sandbox:plugin` has put hello's there, which only hello waits for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError), path.open("x") as stream:
+        stream.write("[]\n")
 
 
 def _repository(plan: Plan, source: Path) -> None:

@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 TOOL = Path("airlock")
 """Where the tool is unpacked on the offline host, below the folder that it was copied to."""
 
+QUOTED = 60
+"""Lines of the offline host's doit that are quoted where a step failed there."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CrossSpec:
@@ -213,6 +216,14 @@ def _run(place: Place, text: str, log: Path) -> None:
     try:
         place.run("sh", "-exc", text, log=log)
     except CommandError as error:
+        said = log.read_bytes().decode(errors="replace")
         raise CommandError("the crossing failed on the offline host", status=error.status,
-                           tail=error.tail, where=log,
+                           tail=failed_step(said) or error.tail, where=log,
                            todo=f"the folder there is {place.there}, here {place.here}") from error
+
+
+def failed_step(said: str) -> list[str]:
+    """Return what doit said there of the first step that failed, with the cause that it quotes."""
+    lines = [line.rstrip() for line in said.split("\n") if line.strip()]
+    start = next((number for number, line in enumerate(lines) if line.startswith("FAILED ")), None)
+    return [] if start is None else lines[start:start + QUOTED]

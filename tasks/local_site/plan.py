@@ -14,6 +14,9 @@ from tasks.core.errors import ConfigError, HostError
 from tasks.core.paths import SitePaths
 
 STATE = "sandbox.json"
+OWN_ENGINES = "/run/airlock-"
+"""What the socket of an engine that the sandbox starts begins with: it ends that engine, and
+removes the socket's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +198,6 @@ def _is_loopback(host: str) -> bool:
 
 def _own_engine(url: str | None) -> Path | None:
     """The socket, where it lies in a folder of the sandbox's own: /run/airlock-…/…"""
-    if url is None or not url.startswith("unix:///run/airlock-"):
+    if url is None or not url.startswith(f"unix://{OWN_ENGINES}"):
         return None
     return Path(url.removeprefix("unix://"))

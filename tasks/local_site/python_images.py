@@ -52,10 +52,10 @@ def _images(plan: Plan) -> list[Image]:
         links = LINKS if layers else {}
         return Image(repository=repository, tag=tag, form="oci",
                      layers=(*layers, {**images.about(what), **links}))
-    stands = "made by nf-airlock's local site to stand for the image of that name"
+    stands = "made by nf-airlock's local site to stand for Docker Hub's image of that name"
     return [
-        image("docker.io/library/ubuntu", "22.04", f"bash and busybox, {stands}"),
-        image("docker.io/library/python", "3.11", f"Debian's Python 3.11, {stands}", python),
+        image("quay.io/airlock/ubuntu", "22.04", f"bash and busybox, {stands}"),
+        image("quay.io/airlock/python", "3.11", f"Debian's Python 3.11, {stands}", python),
         image("quay.io/airlock/python-requests", "3.11",
               "Debian's Python 3.11 with requests", python, requests),
         image("quay.io/airlock/chromapipe", "1.0",

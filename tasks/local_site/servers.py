@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tasks.core.errors import HostError
 from tasks.local_site import (
     chromapipe,
@@ -17,7 +19,7 @@ from tasks.local_site import (
     trust,
 )
 from tasks.local_site.daemons import Daemon
-from tasks.local_site.plan import STATE, Plan, SiteSpec, State, plan
+from tasks.local_site.plan import OWN_ENGINES, STATE, Plan, SiteSpec, State, plan
 
 PARTS = {"internet/registry": "internet registry", "internet/server": "internet files",
          "nexus": "organisation's registry", "engine": "online engine", "host": "offline host"}
@@ -56,7 +58,18 @@ def up(spec: SiteSpec) -> str:
                   files_port=part.files_port, engine=str(part.engine) if part.engine else None)
     state.write(part.root)
     return "\n".join([f"started: {', '.join(started)}" if started else "all running",
-                      *state.shortcomings()])
+                      *state.shortcomings(), *foreign_engine(spec.site.engine, part)])
+
+
+def foreign_engine(url: str | None, part: Plan) -> list[str]:
+    """Say that a site's engine isn't one that the sandbox starts, where none answers there."""
+    if part.engine or url is None or not url.startswith("unix://"):
+        return []
+    if engines.answers(Path(url.removeprefix("unix://"))):
+        return []
+    return [f"no engine answers at {url}, and the sandbox starts none there: it starts its own one "
+            f"below {OWN_ENGINES}… alone; set `engine: unix://{OWN_ENGINES}NAME/docker.sock` in "
+            "the site's config for that"]
 
 
 def offer_python(spec: SiteSpec) -> str:
@@ -84,7 +97,8 @@ def status(spec: SiteSpec) -> str:
     part = plan(spec.site)
     where = {"internet/registry": f"127.0.0.1:{part.registry_port}",
              "internet/server": f"127.0.0.1:{part.files_port}", "nexus": part.registry_address,
-             "engine": str(part.engine or "another engine is configured"),
+             "engine": str(part.engine or "another engine is configured: own ones lie below "
+                                            f"{OWN_ENGINES}…"),
              "host": f"{part.peer_address} in namespace {part.namespace}"}
     lines = [_line("network", "up" if network.is_up(part) else "down",
                    f"{part.interface} {part.address}/{part.prefix_length}")]

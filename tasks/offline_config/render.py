@@ -80,10 +80,11 @@ def _write(spec: RenderSpec | LoadedSpec, mirrored: Mapping[str, str], summary: 
            net: Sequence[str] = ()) -> str:
     scan = read_json(spec.scan, "images-scan")
     selectors = image_selectors.of_scan(scan)
+    main = [f"manifest.mainScript = {quoted(scan['script'])}"] if "script" in scan else []
     text = "\n".join([f"// Made by nf-airlock for {spec.pipeline} and Nextflow {spec.nextflow}; "
                       "edit config/offline.config instead.", *_not_tested(spec.nextflow), "",
                       *(plugin_pins.read(spec.plugins) if spec.plugins else []),
-                      render(selectors, mirrored, spec.toggles.read_text(), net)])
+                      render(selectors, mirrored, spec.toggles.read_text(), [*main, *net])])
     files.write_text(spec.output, text)
     return f"{summary}, {len(selectors)} selectors"
 

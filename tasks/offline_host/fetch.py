@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tasks.core import files
+from tasks.core import disk, files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreError
 from tasks.core.parallel import try_all
@@ -157,6 +157,8 @@ def _fetch_all(store: Store, spec: FetchSpec, digests: Mapping[str, str],
     """
     # One content under two paths is one file here, so it is fetched once.
     paths = {_blob(spec, path, digests): path for path in sorted(digests)}
+    disk.hold(spec.layout.blobs, sum(sizes.get(path, 0) for place, path in paths.items()
+                                     if not place.is_file()), "the release")
     largest_first = sorted(paths.values(), key=lambda path: -sizes.get(path, 0))
     with Progress(f"prod:fetch:{spec.pipeline}",
                   {path: sizes.get(path, 0) for path in largest_first}, kind="files") as progress:

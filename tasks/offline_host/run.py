@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 MAX_PARAMS = 16 * 2**20
 """Bytes of a params file."""
+LIMITS = {"stub": launch.LIMIT, "test": 86400.0}
+"""Seconds after which a run on the test data is ended; one on the user's own has no limit."""
 STEP = re.compile(r"\] (Submitted|Cached|Re-submitted) process > (.*)")
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,7 @@ def run_test(spec: RunSpec) -> str:
     """Run the test profile, and write run.json with each result's SHA-256."""
     ready, receipt = _ready(spec)
     out = spec.layout.results(f"{receipt['release']}/{receipt['run']}")
-    _run(spec, ready, receipt, profile=receipt["profile"], out=out,
+    _run(spec, ready, receipt, profile=receipt["profile"], out=out, limit=LIMITS[receipt["run"]],
          words=["-stub-run"] if receipt["run"] == "stub" else [])
     results = [{"path": path.relative_to(out).as_posix(), "sha256": files.sha256(path),
                 "size": path.stat().st_size} for path in files.tree(out) if path.is_file()]
@@ -70,7 +72,8 @@ def run_own(spec: OwnRunSpec) -> str:
     out = Path(params.get("outdir", spec.layout.results(f"{receipt['release']}/{name}")))
     own = ready.folder / "own.params.json"
     files.write_json(own, launch.run_params(ready, params))
-    _run(spec, dataclasses.replace(ready, params=own), receipt, profile="", words=[], out=out)
+    _run(spec, dataclasses.replace(ready, params=own), receipt, profile="", words=[], out=out,
+         limit=None)
     return f"results in {out}/"
 
 
@@ -135,11 +138,21 @@ def _ready(spec: RunSpec) -> tuple[launch.Launch, dict[str, Any]]:
                         where=ready.folder,
                         todo=f"run `./doit role=prod forget prod:bootstrap:{spec.pipeline}`, "
                              "then the same command again")
+    tell_of_own_programs(spec.layout.release(receipt["release"]))
     return ready, receipt
 
 
+def tell_of_own_programs(release: Path) -> None:
+    """Warn of each process that runs without an image, as the pipeline's config says."""
+    scan = read_json(release / "images.json", "images-scan")
+    own = sorted(process["name"] for process in scan.get("without", []) if process["accepted"])
+    if own:
+        logger.warning("WITHOUT AN IMAGE: as its config says, %s by this host's own programs",
+                       f"{', '.join(own)} runs" if len(own) == 1 else f"{', '.join(own)} run")
+
+
 def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], *, profile: str,
-         out: Path, words: list[str]) -> None:
+         out: Path, words: list[str], limit: float | None) -> None:
     step = f"prod:run:{spec.pipeline}"
     reports = out.absolute().parent / f"{out.name}.reports"
     reports.mkdir(parents=True, exist_ok=True)
@@ -153,7 +166,7 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], *, pro
     try:
         with processes.following(log, log_progress(step)):
             launch.run(ready, profile=profile, log=log, options=options, words=words,
-                       env=environment)
+                       env=environment, limit=limit)
     except CommandError as error:
         raise CommandError(error.what, status=error.status, tail=error.tail, where=error.where,
                            todo=f"{error.todo}; mend the cause and run the same command again: it "

@@ -48,7 +48,7 @@ class Plugins:
     @property
     def named(self) -> Network:
         """The network, where all that the other keys name may be asked, too."""
-        return self.network.naming(self.at.index or self.at.registry or "", *self.urls.values())
+        return self.network.naming(self.at.index or "", self.at.registry or "", *self.urls.values())
 
 
 def cache(spec: Plugins) -> str:
@@ -87,10 +87,11 @@ def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Mapping[str, Any],
     while left:
         asked = {name: need.version or _locked(spec, locked.get(name), need)
                  for name, need in left.items()}
-        known, base = index.ask(spec.at, {
+        said = index.ask_all(spec.at, {
             name: version or left[name].condition for name, version in asked.items()},
             spec.nextflow, scratch, spec.named)
         for name, need in sorted(left.items()):
+            known, base = said[name]
             release = index.choose(known, base, name, asked[name], spec.nextflow, need.condition)
             before = locked.get(name)
             if before and before["version"] != release.version:

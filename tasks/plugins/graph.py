@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.core.config.settings import Config, Pipeline
-from tasks.core.graph.deferred import deferred
+from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import for_pipelines
 from tasks.core.net.network import Network
@@ -31,7 +31,8 @@ def _cache(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, nextflow=version, resolved=at.resolved, at=site.plugins,
         urls=site.hosts.urls, by_hand=pipeline.plugins, data_manifest=at.data_manifest,
         runtime=at.runtime(version), listed=at.plugins_list, archive=at.plugins,
-        lock=at.lock("plugins"), relock=config.relock, network=Network.of(config))
+        lock=at.lock("plugins"), relock=uncompared(config.relock),
+        network=Network.of(config))
     return step(name, doc, cache, spec, needs=[spec.resolved, spec.runtime, spec.data_manifest],
                 makes=[spec.archive, spec.listed], keeps=[spec.lock], always=config.relock,
                 after=["sandbox:plugin"] if served else [], servers=site.servers)

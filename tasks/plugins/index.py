@@ -91,6 +91,25 @@ def ask(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str,
     return schema.check(plugins, "plugins-index", where=base), base
 
 
+def ask_all(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str, scratch: Path,
+            network: Network) -> dict[str, tuple[list[Any], str]]:
+    """What is said of each plugin, and the URL that its own hang on.
+
+    Where the site names both, its index speaks for the plugins that it has, and its registry for
+    all others.
+    """
+    if at.index is None or at.registry is None:
+        return dict.fromkeys(asked, ask(at, asked, nextflow, scratch, network))
+    known, base = ask(PluginsAt(index=at.index), asked, nextflow, scratch, network)
+    indexed = {entry["id"] for entry in known}
+    others = {name: version for name, version in asked.items() if name not in indexed}
+    said = dict.fromkeys(indexed & {*asked}, (known, base))
+    if others:
+        said |= dict.fromkeys(others, ask(PluginsAt(registry=at.registry), others, nextflow,
+                                          scratch, network))
+    return said
+
+
 def choose(index: Sequence[Any], url: str, plugin: str, version: str | None,
            nextflow: str, condition: str = "") -> Release:
     """The release of `plugin` at `version`; without one, the newest that fits.

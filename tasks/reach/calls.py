@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.core.errors import ImageError
@@ -14,78 +13,39 @@ from tasks.core.source.groovy.syntax import assignment, groovy
 from tasks.core.source.groovy.tokens import NAME, NEWLINE, Token, tokenize
 from tasks.core.source.groovy.values import Unknown, Values, truths
 from tasks.core.source.scripts import LOOSE, PROCESS, WORKFLOW, Definition, Scripts, arguments
-from tasks.reach.text import flattened, params_of
+from tasks.reach.conditions import Frame, Guard, Known, Leaving, Way, short
+from tasks.reach.maps import Read
+from tasks.reach.text import flattened
 
 MAX_VISITS = 20_000
 """Bounds the ways that are followed, which multiply where workflows call workflows."""
-MAX_CONDITION_LENGTH = 80
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guard:
-    """A condition, the params that it hangs on, and where it stands."""
-
-    text: str
-    params: tuple[str, ...]
-    place: str
-
-    @property
-    def file(self) -> str:
-        """The file that it stands in."""
-        return self.place.partition(":")[0]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """One way to a place: the conditions that must hold, and the first that surely doesn't."""
-
-    guards: tuple[Guard, ...] = ()
-    cut: Guard | None = None
-    name: str = ""
-
-    def under(self, guard: Guard, *, open_: bool) -> Way:
-        """The way behind a condition, which can hold where it is `open_`."""
-        return Way(guards=(*self.guards, guard), name=self.name,
-                   cut=self.cut or (None if open_ else guard))
-
-
-@dataclass(kw_only=True)
-class Known:
-    """What names stand for at a place: their values, and the params that these come from."""
-
-    values: dict[str, Values]
-    origins: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def params(self, tokens: Sequence[Token]) -> tuple[str, ...]:
-        """The params that an expression hangs on, by themselves or through names."""
-        named = dict.fromkeys(params_of(tokens))
-        for at, token in enumerate(tokens):
-            if token.kind == NAME and not (at and tokens[at - 1].is_op(".", "?.")):
-                named |= dict.fromkeys(self.origins.get(token.text, ()))
-        return tuple(named)
-
-    def copy(self) -> Known:
-        """Another, which can be changed by itself."""
-        return Known(values=dict(self.values), origins=dict(self.origins))
 
 
 class Walk:
     """From the main script through all calls; `ways` has those to definitions and tokens.
 
-    Both are found by their identity: `id(definition)`, and `id(token)` of the tokens `wanted`.
-    `unresolved` are names of methods that are called on what isn't known.
-    `processes` is the resolved config's part of that name, for its `ext.when`.
+    Both are found by their identity: `id(definition)`, and `id(token)` of the tokens `wanted`; the
+    places that take members of maps, `reads` by their anchors, by `(id(token), param)` for each
+    param that the map may come from. `unresolved` are names of methods that are called on what
+    isn't known. `processes` is the resolved config's part of that name, for its `ext.when`.
     """
 
     def __init__(self, scripts: Scripts, values: Mapping[str, Values],
-                 processes: Mapping[str, Any], wanted: Collection[int]) -> None:
-        self.scripts, self.base, self.wanted = scripts, dict(values), wanted
+                 processes: Mapping[str, Any], wanted: Collection[int],
+                 reads: Mapping[int, Read]) -> None:
+        self.scripts, self.base, self.reads = scripts, dict(values), reads
+        self.wanted = {*wanted, *reads}
         self.when = _conditions(processes)
-        self.ways: dict[int, list[Way]] = {}
+        self.ways: dict[object, list[Way]] = {}
         self.unresolved: set[str] = set()
         self._seen: set[tuple[object, ...]] = set()
         self._stack: list[Definition] = []
         self._leading: dict[int, bool] = {}
+
+    @property
+    def visits(self) -> int:
+        """How many definitions were visited, each once for each way and what is known there."""
+        return len(self._seen)
 
     def surely_uncalled(self, definition: Definition | None) -> bool:
         """Whether no way to a definition can have been missed; None is what nothing names."""
@@ -111,7 +71,9 @@ class Walk:
         if definition.kind == PROCESS and not self._leads(definition):
             return
         self._stack.append(definition)
-        self._statements(definition.body, definition, known, way)
+        for tokens in ([section for _, section in definition.sections()]
+                       if definition.kind == PROCESS else [definition.body]):
+            self._statements(tokens, definition, known, way)
         self._stack.pop()
 
     def _leads(self, process: Definition) -> bool:
@@ -124,38 +86,64 @@ class Walk:
         return self._leading[id(process)]
 
     def _statements(self, tokens: Sequence[Token], where: Definition, known: Known,
-                    way: Way) -> None:
-        at = depth = 0
+                    way: Way) -> Leaving | None:
+        """Follow the statements, those of closures and loops among them; when they are left.
+
+        A `return` ends the block that it stands in, so its condition is one of what follows. What
+        ends the whole run (`throw`, `exit`) is none: nobody sets a param to that end.
+        """
+        at, frames = 0, [Frame(way=way)]
         while at < len(tokens):
             token = tokens[at]
-            depth += token.is_op("{") - token.is_op("}")
+            if token.is_op("{"):
+                frames.append(Frame(way=frames[-1].way,
+                                    is_try=at > 0 and tokens[at - 1].is_name("try")))
+            elif token.is_op("}") and len(frames) > 1:
+                inner = frames.pop()
+                if inner.is_try and inner.leaving:
+                    frames[-1].leave(inner.leaving, f"{where.file}:{token.line}")
             if (token.is_name("if") and at + 1 < len(tokens) and tokens[at + 1].is_op("(")):
-                at = self._if(tokens, at, where, known, way)
+                line = token.line
+                at, leaving = self._if(tokens, at, where, known, frames[-1].way)
+                if leaving:
+                    frames[-1].leave(leaving, f"{where.file}:{line}")
                 continue
             if not at or tokens[at - 1].kind == NEWLINE or tokens[at - 1].is_op(";", "{", ":"):
-                self._assign(tokens, at, known, sure=depth == 0)
-            self._token(tokens, at, where, known, way)
+                self._assign(tokens, at, known, sure=len(frames) == 1)
+                if token.is_name("return"):
+                    frames[-1].leave(Leaving(), "")
+            self._token(tokens, at, where, known, frames[-1].way)
             at += 1
+        return frames[0].leaving
 
     def _if(self, tokens: Sequence[Token], at: int, where: Definition, known: Known,
-            way: Way) -> int:
+            way: Way) -> tuple[int, Leaving | None]:
+        """The index behind an `if`, and under which condition it leaves the block around it."""
         branch = branches(tokens, at, known.values)
         self._statements(branch.condition, where, known, way)
         params = known.params(branch.condition)
         text = groovy([token for token in branch.condition if token.kind != NEWLINE])
         outcomes = []
+        leaving: Leaving | None = None
         for goes, body in ((True, branch.then), (False, branch.otherwise)):
-            guard = Guard(text=_short(text if goes else f"!({text})"), params=params,
-                          place=f"{where.file}:{tokens[at].line}")
+            said = text if goes else f"!({text})"
+            guard = Guard(text=short(said), params=params, place=f"{where.file}:{tokens[at].line}")
             inner = known.copy()
-            self._statements(body, where, inner, way.under(guard, open_=goes in branch.ways))
+            left = self._statements(body, where, inner, way.under(guard, open_=goes in branch.ways))
+            if left:
+                left = left.within(Leaving(text=said, params=params, ways=frozenset(
+                    taken == goes for taken in branch.ways)))
+                leaving = leaving.or_later(left) if leaving else left
             if goes in branch.ways:
                 outcomes.append(inner)
             known.origins |= {name: tuple(dict.fromkeys([*inner.origins.get(name, ()), *params]))
                               for name in inner.values
                               if inner.values[name] != known.values.get(name)}
         known.values.update(merged([outcome.values for outcome in outcomes]))
-        return max(branch.end, at + 1)
+        known.maps |= {name: tuple(dict.fromkeys(held for outcome in outcomes
+                                                 for held in outcome.maps.get(name, ())))
+                       for outcome in outcomes for name in outcome.maps}
+        return max(branch.end, at + 1), leaving
 
     def _assign(self, tokens: Sequence[Token], at: int, known: Known, *, sure: bool) -> None:
         """Note a variable's value; within a closure or loop, what it had before can hold too."""
@@ -166,12 +154,21 @@ class Walk:
         if end < len(tokens) and tokens[end].kind != NEWLINE and not tokens[end].is_op(";", "}"):
             values = frozenset([Unknown(named[0])])
         known.origins[named[0]] = known.params(tokens[named[1]:end])
+        held = known.held(tokens[named[1]:end])
+        known.maps[named[0]] = held if sure else (*known.maps.get(named[0], ()), *held)
+        if known.is_params(tokens[named[1]:end]):
+            known.call_params(named[0])
         before = frozenset() if sure else known.values.get(named[0], frozenset())
         known.values[named[0]] = values | before
 
     def _token(self, tokens: Sequence[Token], at: int, where: Definition, known: Known,
                way: Way) -> None:
         token = tokens[at]
+        if id(token) in self.reads:
+            read = self.reads[id(token)]
+            for param in (read.via[:1] if read.root in known.params_names
+                          else known.maps.get(read.root, ())):
+                self.ways.setdefault((id(token), param), []).append(way)
         if id(token) in self.wanted:
             self.ways.setdefault(id(token), []).append(way)
         for part in token.parts:
@@ -209,6 +206,9 @@ class Walk:
         for name, tokens in zip(callee.takes, given, strict=False):
             bound.values[name], _ = evaluate(tokens, 0, known.values)
             bound.origins[name] = known.params(tokens)
+            bound.maps[name] = known.held(tokens)
+            if name != "params" and known.is_params(tokens):
+                bound.call_params(name)
         return bound
 
     def _asked(self, process: Definition, way: Way, known: Known) -> Way:
@@ -226,7 +226,7 @@ class Walk:
             tokens = tokenize(rule[1].strip().removeprefix("{").removesuffix("}"), "ext.when")
         except ImageError:
             return way
-        guard = Guard(text=_short(groovy([token for token in tokens if token.kind != NEWLINE])),
+        guard = Guard(text=short(groovy([token for token in tokens if token.kind != NEWLINE])),
                       params=known.params(tokens), place=f"ext.when of withName: '{rule[0]}'")
         return way.under(guard, open_=True in truths(block(tokens, known.values)))
 
@@ -252,7 +252,3 @@ def _below(way: Way, token: Token, callee: Definition) -> str:
         return way.name
     return f"{way.name}:{token.text}".lstrip(":")
 
-
-def _short(text: str) -> str:
-    shown = re.sub(r"\s+", " ", text).strip()
-    return shown if len(shown) <= MAX_CONDITION_LENGTH else f"{shown[:MAX_CONDITION_LENGTH - 1]}…"

@@ -13,6 +13,7 @@ from tasks.core.source.groovy.syntax import ends_statement
 from tasks.core.source.groovy.tokens import NAME, Token
 from tasks.core.source.scripts import COMMANDS, PROCESS, Definition
 from tasks.reach.commands import fetches, is_shell, uncommented
+from tasks.reach.links import NO_DATA, links
 from tasks.reach.text import CONTEXT_LENGTH, flat, is_shown, mentions, printable, spoken, strings
 
 SightKind = Literal["download", "url", "service", "container", "shown"]
@@ -98,6 +99,7 @@ def _is_prose(text: str, start: int, length: int) -> bool:
 
 
 def _of_code(sources: Sources, code: Definition) -> Iterator[Sight]:
+    told = links(code.body)
     executes = any(token.is_name("execute") for token in code.body)
     for token, said in spoken(code.body):
         text = flat(token)
@@ -107,7 +109,9 @@ def _of_code(sources: Sources, code: Definition) -> Iterator[Sight]:
                          fetched[0].command if fetched else token.text, token, text, 0)
             continue
         for mention in mentions(text):
-            kind: SightKind = "url" if mention.whole and not said else "shown"
+            shown = (said or not mention.whole or id(token) in told
+                     or NO_DATA.match(mention.url) is not None)
+            kind: SightKind = "shown" if shown else "url"
             yield _sight(sources, code, kind, mention.url, token, text, mention.start)
     lines = set()
     for at, token in enumerate(code.body):

@@ -14,6 +14,10 @@ Kind = Literal["param", "reference", "config", "sheet", "setting", "service", "d
 """What kinds of findings there are; docs/reach.md tells of each."""
 
 
+SHOWN = "only shown to people"
+"""Why an address is only counted."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What answers offline: `by` is a part of the release, or what keeps the code from asking."""
@@ -62,6 +66,12 @@ class Report:
 
     findings: list[Finding] = field(default_factory=list)
     counted: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, file: str, line: int, kind: Kind, what: str, *, answer: Answer | None,
+            todo: str, **more: Any) -> None:
+        """Add a finding, with what to do where nothing answers it."""
+        self.findings.append(Finding(file=file, line=line, kind=kind, what=what, answer=answer,
+                                     todo=None if answer else todo, **more))
 
     def count(self, why: str, file: str, line: int) -> None:
         """Count an address that nothing asks at run time."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tasks.core.source.configs import Setting
@@ -14,9 +15,11 @@ from tasks.reach.text import flat, mentions, params_of, strings
 
 REMOTE = re.compile(r"(?:https?|ftp|s3|gs|az)://", re.IGNORECASE)
 CONFIGS = "custom_config_base"
+GENOMES = "genomes"
 LOCAL_CONFIGS = Answer(by="configs", what="a local folder is set at launch")
-LINKS = re.compile(r"config_profile_\w+|.*_contact|monochrome_logs_url|help_url|.*docs?_url")
-"""Params whose address is printed: nf-core's configs describe themselves by these."""
+LINKS = re.compile(r"config_profile_\w+|.*_contact|monochrome_logs_url|help_url|.*docs?_?url"
+                   r"|(?:.*_)?(?:home_?page|doi|citation|docs)", re.IGNORECASE)
+"""Params whose address is printed: pipelines describe themselves by these."""
 
 
 @dataclass(kw_only=True)
@@ -25,6 +28,8 @@ class Params:
 
     `readers` maps a param to what reads it: `script`, `config`, or `schema`, which has it checked.
     `words` are the names and texts of the scripts, among them the attributes of genomes.
+    `manifest` is the config's scope of that name. `settle` says of a member of a param's map what
+    keeps a run from taking it, or else what to do; None where no code names the member.
     """
 
     resolved: Mapping[str, Any]
@@ -32,10 +37,17 @@ class Params:
     profiles: frozenset[str]
     readers: Mapping[str, set[str]]
     words: Collection[str]
+    manifest: Any
+    settle: Callable[[str, str], tuple[Answer | None, str] | None]
 
     def used(self, setting: Setting) -> bool:
         """Whether a setting holds in the runs that were staged."""
         return setting.profile is None or setting.profile in self.profiles
+
+    @cached_property
+    def described(self) -> frozenset[str]:
+        """Addresses that tell of the pipeline itself: those of its manifest."""
+        return frozenset(_leaves(self.manifest))
 
     def assignments(self, name: str) -> list[Setting]:
         """Where the param is set, the strongest last: a profile's beats the top level's."""
@@ -77,7 +89,7 @@ def _addresses(setting: Setting) -> list[str]:
 def _param(name: str, value: Any, place: Setting | None, params: Params,
            staged: Staged) -> Finding:
     shown = value if isinstance(value, str) else next(entry for entry in value if remote(entry))
-    answer = staged.param(name) or _kept(name, params)
+    answer = staged.param(name) or _kept(name, shown.strip(), params)
     return Finding(
         file=place.file if place else "nextflow.config", line=place.line if place else 1,
         kind="param", what=shown.strip(), param=name, answer=answer,
@@ -85,11 +97,11 @@ def _param(name: str, value: Any, place: Setting | None, params: Params,
                                  "the pipeline's config")
 
 
-def _kept(name: str, params: Params) -> Answer | None:
+def _kept(name: str, value: str, params: Params) -> Answer | None:
     """Why a remote value may stay as it is."""
     if name == CONFIGS:
         return LOCAL_CONFIGS
-    if LINKS.fullmatch(name):
+    if LINKS.fullmatch(name) or value in params.described:
         return Answer(by="code", what="only shown")
     readers = params.readers.get(name)
     if not readers:
@@ -113,22 +125,59 @@ def _shown(value: Any) -> str:
 
 
 def _references(params: Params, staged: Staged, report: Report) -> None:
-    """One finding for each base that the leaves of a map of references stand on."""
+    """One finding for each base that the leaves of a map of references stand on.
+
+    Members of other maps than `genomes` are each asked for by the code that takes them.
+    """
     for name, value in sorted(params.resolved.items()):
         if not isinstance(value, Mapping):
             continue
-        bases: dict[str, list[str]] = {}
-        for leaf in _leaves(value):
-            if remote(leaf):
-                bases.setdefault(_base(leaf, params), []).append(leaf)
-        for base, leaves in sorted(bases.items()):
+        groups: dict[tuple[str, str], list[str]] = {}
+        for key, leaf in _members(value):
+            if remote(leaf) and leaf.strip() not in params.described and not LINKS.fullmatch(key):
+                groups.setdefault((_base(leaf, params), "" if name == GENOMES else key),
+                                  []).append(leaf)
+        for (base, key), leaves in sorted(groups.items()):
             place = _place(name, base, params)
-            answer = _answered(name, base, leaves, params, staged)
+            answer, todo = _settled(name, base, key, leaves, params, staged)
             report.findings.append(Finding(
                 file=place.file if place else "nextflow.config", line=place.line if place else 1,
                 kind="reference", what=leaves[0], count=len(leaves), answer=answer,
-                param=name,
-                todo=None if answer else _todo(name, base, params)))
+                param=name, todo=None if answer else todo))
+
+
+def _settled(name: str, base: str, key: str, leaves: Sequence[str], params: Params,
+             staged: Staged) -> tuple[Answer | None, str]:
+    """What answers the addresses, or what to do."""
+    carried = staged.param(name) or staged.param(base)
+    if carried is not None:
+        return carried, ""
+    if name == GENOMES:
+        ignores = ", or set params.igenomes_ignore to true" if (
+            "igenomes_ignore" in params.resolved) else ""
+        return _answered(leaves, params, staged), (
+            "name the genome and the attributes wanted under `references:` in the pipeline's "
+            f"config{ignores}")
+    if base in params.resolved:
+        return None, (f"give params.{base} a local path under `params:` in the pipeline's config")
+    return params.settle(name, key) or (None, (
+        f"no local path can stand for a map: see who reads params.{name}, and set the param that "
+        "is taken instead of it"))
+
+
+def member_names(value: Any) -> set[str]:
+    """The names of the members of a param's map that hold addresses."""
+    return {key for key, leaf in _members(value) if remote(leaf)} if isinstance(
+        value, Mapping) else set()
+
+
+def _members(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every text of nested maps and lists, with the name of the member that holds it."""
+    for key, entry in value.items():
+        if isinstance(entry, Mapping):
+            yield from _members(entry)
+        else:
+            yield from ((str(key), leaf) for leaf in _leaves(entry))
 
 
 def _leaves(value: Any) -> Iterator[str]:
@@ -161,14 +210,11 @@ def _place(name: str, base: str, params: Params) -> Setting | None:
     return None
 
 
-def _answered(name: str, base: str, leaves: Sequence[str], params: Params,
-              staged: Staged) -> Answer | None:
-    """Carried as a tree, or not asked for: no genome is chosen, or its addresses are not here."""
-    carried = staged.param(base)
-    if carried is not None or name != "genomes":
-        return carried
+def _answered(leaves: Sequence[str], params: Params, staged: Staged) -> Answer | None:
+    """Carried by attribute, or not asked for: no genome is chosen, or its addresses are not here.
+    """
     chosen = params.resolved.get("genome")
-    own = params.resolved[name].get(chosen)
+    own = params.resolved[GENOMES].get(chosen)
     taken = sorted(key for key, value in own.items() if key in params.words
                    and not {*leaves}.isdisjoint(_leaves(value))) if isinstance(own, Mapping) else []
     if chosen is None:
@@ -180,10 +226,3 @@ def _answered(name: str, base: str, leaves: Sequence[str], params: Params,
     if all(staged.param(key) for key in taken):
         return Answer(by="data", what=f"of {chosen}, carried as params: {', '.join(taken)}")
     return None
-
-
-def _todo(name: str, base: str, params: Params) -> str:
-    if name == "genomes":
-        return ("name the genome and the attributes wanted under `references:` in the pipeline's "
-                "config, or set params.igenomes_ignore to true")
-    return f"give params.{base if base in params.resolved else name} a local path"

@@ -37,7 +37,8 @@ class Staged:
             return Answer(by="params", what="null offline")
         if entry["kind"] == "value":
             return Answer(by="params", what=f"{entry.get('value')!r} offline")
-        return Answer(by="data", what=f"carried as {entry['path']}")
+        return Answer(by="data", what=f"carried as {entry['path']}" if "path" in entry
+                      else "the files that it names are carried")
 
     def plugin(self, name: str) -> Answer | None:
         """Whether a plugin is carried: `id`, `id@version`, or `id@` with a range of versions."""
@@ -70,7 +71,7 @@ def toggles(path: Path) -> dict[str, Any]:
 def values(resolved: Mapping[str, Any], staged: Staged, profile: str) -> Names:
     """What names stand for in the pipeline's code offline: its params, and what Nextflow tells."""
     names: dict[str, Values] = {**known("docker"), "workflow.profile": frozenset([profile])}
-    carried = {name: entry.get("value" if entry["kind"] in ("none", "value") else "path")
+    carried = {name: entry.get("path" if "path" in entry else "value")
                for name, entry in staged.params.items()}
     for name, value in {**resolved, **carried}.items():
         plain = value is None or isinstance(value, str | int | float | bool)

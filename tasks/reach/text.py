@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from tasks.core.source.files import Sources
@@ -136,18 +136,19 @@ def flat(token: Token) -> str:
     return "".join(shown)
 
 
-def params_of(tokens: Sequence[Token]) -> list[str]:
+def params_of(tokens: Sequence[Token], names: Collection[str] = ("params",)) -> list[str]:
     """The params that an expression names, in strings too, each once.
 
-    The forms are `params.NAME`, `params['NAME']` and `params.get('NAME')`.
+    The forms are `params.NAME`, `params['NAME']` and `params.get('NAME')`; `names` are those that
+    stand for `params` there.
     """
     named: dict[str, None] = {}
     for at, token in enumerate(tokens):
-        if token.is_name("params") and not (at and tokens[at - 1].is_op(".")):
+        if token.is_name(*names) and not (at and tokens[at - 1].is_op(".")):
             named |= dict.fromkeys(_member(tokens[at + 1:at + 5]))
         for part in token.parts:
             if not isinstance(part, str):
-                named |= dict.fromkeys(params_of(part))
+                named |= dict.fromkeys(params_of(part, names))
     return list(named)
 
 

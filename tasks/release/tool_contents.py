@@ -19,8 +19,10 @@ from tasks.release.places import TOP
 
 ENTRIES = (
     "tasks.core.config.load", "tasks.core.graph.reporter", "tasks.core.graph.rooms",  # dodo.py's
-    "tasks.core.graph.list", "tasks.core.graph.run", "tasks.core.graph.state",  # pyproject.toml's
+    "tasks.core.graph.commands", "tasks.core.graph.doits", "tasks.core.graph.list",
+    "tasks.core.graph.run", "tasks.core.graph.state",  # these five are pyproject.toml's
     "tasks.offline_host.graph", "tasks.offline_host.wheels",  # its own, and ./doit's
+    "tasks.commands.doctor", "tasks.commands.doctor_offline",
 )
 LOADS_IMAGES = "tasks.images.offline_graph"
 """The entry besides, where the site's store carries the images."""

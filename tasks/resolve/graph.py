@@ -26,6 +26,7 @@ def _resolve(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     spec = ResolveSpec(
         pipeline=pipeline.name, profile=pipeline.profile, given=pipeline.params, code=at.code,
         runtime=at.runtime(pipeline.nextflow.version), output=at.resolved, log=at.log(name),
+        script=pipeline.script,
         isolation=config.site.isolation,
         inherited=uncompared(Inherited.of(config.environment)))
     return step(name, doc, resolve, spec, needs=[spec.code, spec.runtime], makes=[spec.output])

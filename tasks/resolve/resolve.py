@@ -24,7 +24,10 @@ ELSEWHERE = "/.airlock/elsewhere"
 
 @dataclass(frozen=True, kw_only=True)
 class ResolveSpec:
-    """Whose config is resolved, and where it goes. `given` are params that our config sets."""
+    """Whose config is resolved, and where it goes.
+
+    `given` are params that our config sets, `script` is the main one, where that names it.
+    """
 
     pipeline: str
     profile: str
@@ -33,6 +36,7 @@ class ResolveSpec:
     runtime: Path
     output: Path
     log: Path
+    script: str | None = None
     isolation: str = isolation.FULL
     inherited: Inherited = NOTHING
 
@@ -54,6 +58,8 @@ def resolve(spec: ResolveSpec) -> str:
             log=spec.log, params=spec.given, least=spec.isolation, zones=TIME_ZONES)
         config = resolved_config.portable(same_in_both(first, second), folder / "code")
         config = resolved_config.portable(config, folder, ELSEWHERE)
+    if spec.script:
+        config["manifest"] = {**config.get("manifest", {}), "mainScript": spec.script}
     resolved = check({"pipeline": spec.pipeline, "profile": spec.profile, "config": config,
                       "isolation": isolation.level(spec.isolation)}, "resolved",
                      where="the resolved config")

@@ -29,7 +29,7 @@ def _runtime(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:
     spec = Runtime(
         pipeline=pipeline.name, version=version, coordinates=nextflow.coordinates,
         dist=_dist(config, nextflow), archive=at.runtime(version), sums=at.runtime_sums(version),
-        lock=at.lock("runtime"), log=at.log(name), relock=config.relock,
+        lock=at.lock("runtime"), log=at.log(name), relock=uncompared(config.relock),
         repository=at.of_site.maven, isolation=site.isolation,
         environment=uncompared(config.environment))
     source = "Maven" if nextflow.dist is None else "its -dist file"

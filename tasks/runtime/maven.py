@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.core import files, processes
-from tasks.core.errors import IntegrityError, SourceError
+from tasks.core.errors import CommandError, IntegrityError, SourceError
 from tasks.core.nextflow import isolation
+from tasks.core.nextflow.runtimes import DIST
 from tasks.runtime import confinement
 
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
+MIRROR = ("where Maven Central is out of reach, name a mirror, or a proxy, in Maven's own "
+          "settings.xml (~/.m2/settings.xml)")
+UNREACHED = re.compile(r"Unknown host ([^\s:]+)|Connect to (\S+) [^\n]*?(?:refused|unreachable|"
+                       r"timed out|No route to host)", re.IGNORECASE)
+"""How Maven's transports say that there is no way to a host."""
 INSTALL_MAVEN = "install Maven (on Debian: apt-get install maven)"
+
+_LISTED = re.compile(r"artifacts could not be resolved: (.+?): (?:Could not find artifact|"
+                     r"Failure to find|\S+ was not found in) ")
+_MISSING = re.compile(r"(?:Could not find artifact|Failure to find) ([\w.-]+(?::[\w.-]+){2,4})|"
+                      r"([\w.-]+(?::[\w.-]+){2,4}) was not found in ")
+"""What Maven 3 says of an artifact that no repository has, at once and in later attempts."""
+_NOT_TRANSFERRED = re.compile(r"Could not transfer artifact")
 
 
 def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository: Path,
@@ -21,7 +35,8 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
     It runs confined, but with the network; what it fetches stays in `repository`, which takes one
     writer at a time. It reads the user's settings.xml, so a proxy or mirror that stands there is
     used. What it downloads without the right checksum beside it is refused; by itself it would only
-    warn. Raises HostError without Maven or where it can't be confined, CommandError when it fails.
+    warn. Raises HostError without Maven or where it can't be confined, SourceError where no
+    repository has all that they need, CommandError when it fails otherwise.
     """
     maven = processes.find("mvn", todo=INSTALL_MAVEN, path=environment.get("PATH"))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -35,9 +50,15 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
         command, folder=target.parent.absolute(), repository=repository.absolute(),
         environment=environment, least=least)
     with files.locked(repository.with_name(f"{repository.name}.lock")):
-        processes.run(command, log=log, env=own,
-                      todo="where Maven Central is out of reach, name a mirror in Maven's own "
-                           "settings.xml (~/.m2/settings.xml)")
+        try:
+            processes.run(command, log=log, env=own, todo=MIRROR)
+        except CommandError as error:
+            if lacking := missing(log.read_text(errors="replace")):
+                raise _cannot_work(coordinates, lacking, log) from error
+            if match := UNREACHED.search("\n".join(error.tail)):
+                raise SourceError(f"no answer from {match[1] or match[2]}, says Maven: "
+                                  f"{match[0]}", where=log, todo=MIRROR) from error
+            raise
     project.unlink()
     if target.is_symlink() or not target.is_dir():
         raise SourceError("Maven resolved no jar", where=log,
@@ -47,6 +68,31 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
     if odd:
         raise IntegrityError(f"Maven put something else than jars there: {', '.join(odd)}",
                              where=log, todo="look at what `nextflow.coordinates` brings")
+
+
+def missing(said: str) -> list[str]:
+    """Return the artifacts that no repository has, of what Maven wrote, as group:artifact:version.
+
+    There are none where a repository was out of reach: it may have them.
+    """
+    if _NOT_TRANSFERRED.search(said):
+        return []
+    named = [name for match in _LISTED.finditer(said) for name in match[1].split(", ")]
+    named += [match[1] or match[2] for match in _MISSING.finditer(said)]
+    parts = [name.split(":") for name in named]
+    return sorted({":".join([*part[:2], part[-1]]) for part in parts})
+
+
+def _cannot_work(coordinates: tuple[str, ...], lacking: list[str], log: Path) -> SourceError:
+    nextflow = [name for name in coordinates if name.startswith("io.nextflow:nextflow:")]
+    version = (nextflow or list(coordinates))[0].rpartition(":")[2]
+    return SourceError(
+        f"Nextflow {version} can't be had by these coordinates: Maven's repositories don't have "
+        f"{', '.join(lacking)}", where=log,
+        todo="take its official file instead: in the pipeline's config, put in the place of "
+             f"`nextflow.coordinates`\n    dist: {DIST.format(version)}\n  or a copy of that file "
+             "on this machine. The last line that Maven Central holds is 24.10, with nf-httpfs "
+             "24.10.0")
 
 
 def pom(coordinates: tuple[str, ...]) -> str:

@@ -27,7 +27,7 @@ from tasks.code import git
 from tasks.core import files
 from tasks.core.archives import limits, unpacking
 from tasks.core.config import load
-from tasks.core.inputs import sheets, staged_data
+from tasks.core.inputs import cells, sheets, staged_data
 from tasks.core.schema import check
 from tasks.core.source import custom_configs
 from tasks.data import params
@@ -190,9 +190,9 @@ def sheet(value: tuple[str, bytes], _: Path) -> None:
         assert repr(again.tree) == repr(read.tree)
         assert again.rows == read.rows or name == "x.txt"
         read.as_csv().encode()
-        for place, cell in read.cells():
-            assert f"{place}{cell}" is not None
-            sheets.parts(cell)
+        for place, cell, column in read.cells():
+            assert f"{place}{cell}{column}" is not None
+            assert "".join(cells.parts(cell)) == cell
         read.records()
         staged_data.render_sheet(data, name, lambda path: None, is_lines=bool(is_lines))
 

@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 from tasks.core import files
 from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import RegistryError
-from tasks.core.inputs import sheets
+from tasks.core.inputs import cells, globs
 from tasks.core.net import download, pace, pools, urls
 from tasks.core.net import request as requests
 from tasks.core.net.network import Network
@@ -26,7 +26,7 @@ from tasks.core.nextflow import pipeline_version, versions
 from tasks.core.registry import auth, credentials
 from tasks.core.registry.client import INDEXES, MANIFESTS, SCHEMA1, Manifest, Registry
 from tasks.core.schema import check
-from tasks.data import globs, sources
+from tasks.data import sources
 from tasks.images import destination, lock, lock_format, reference
 from tasks.plugins import index as plugin_index
 from tests.fuzzing.inputs import LARGEST, NAMES, as_json, json_files, json_of, mixed, texts
@@ -242,7 +242,7 @@ def addressed(text: str, _: Path) -> None:
     urls.path(text)
     urls.is_url(text)
     assert urls.mapped(text, {"https://a/": "file:///b/"}) is not None
-    for part in sheets.parts(text):
+    for part in cells.parts(text):
         reached = sources.at(part, sources.Reach(prefixes={}))[1]
         urls.without_login(str(reached))
 

@@ -144,6 +144,9 @@ class Handler(Quiet):
 
     def do_DELETE(self) -> None:
         _, query, _ = self._begin()
+        if "uploadId" not in query:
+            self._refuse(403, "AccessDenied")  # as to a role that pushes
+            return
         self.server.uploads.pop(query["uploadId"], None)
         self._answer(204)
 

@@ -15,9 +15,10 @@ import yaml
 from tasks.core import files
 from tasks.core.source import resolved_config
 from tasks.runtime import build as runtimes
-from tests.kit import aws
+from tests.kit import aws, own_site, registries, tls
 from tests.kit import hostile as pipelines
 from tests.kit.aws import Front
+from tests.kit.own_site import OwnSite
 from tests.kit.project import MAVEN, ROOT
 from tests.kit.registry_memory import Memory, serve
 from tests.kit.web import Web, serving
@@ -51,6 +52,23 @@ def web() -> Iterator[Web]:
     """A web server of the test's own."""
     with serving() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def nexus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[registries.Server]:
+    """A real registry with TLS and a password; its certificates lie beside its data."""
+    registries.need_programs()
+    root = tmp_path_factory.mktemp("nexus")
+    _, crt, key = tls.certificates(root / "tls")
+    with registries.registry(root, tls=(crt, key), htpasswd=registries.passwords(root)) as server:
+        yield server
+
+
+@pytest.fixture
+def own(tmp_path: Path, nexus: registries.Server, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> OwnSite:
+    """A site of one's own that works, in the current folder."""
+    return own_site.make(tmp_path / "project", nexus, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")

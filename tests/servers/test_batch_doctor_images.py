@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tasks.batch.doctor_images import STAGING, TRACE, ImageSpec, images
-from tasks.core.aws.findings import Finding
 from tasks.core.aws.session import Session
 from tasks.core.config.aws_settings import Aws
+from tasks.core.findings import Finding
 from tasks.core.registry.client import Access
 from tests.kit import aws
 from tests.kit.aws import Front

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.core.config.load import VARIABLES
+from tasks.core.graph.doits import SAYS
 from tests.kit.project import Project, copy
 
 
@@ -58,6 +60,22 @@ def test_one_pipeline_or_all(project: Project) -> None:
     (["site=nosuch"], "there is no site 'nosuch'"),
     (["relok=1", "images:lock"], "did you mean 'relock'"),
     (["images:nosuch"], "images:nosuch"),
+    (["imags:list"], "there is no task 'imags:list'; did you mean 'images:list'?"),
+    (["images:lst:hello"], "did you mean 'images:list:hello'?"),
+    (["ad", "nf-core/demo"], "did you mean 'add'?"),
+    (["info", "nosuch"], "there is no task 'nosuch'"),
+    (["info", "images:lst"], "did you mean 'images:list'?"),
+    (["list", "imges:lock"], "did you mean 'images:lock'?"),
+    (["clean", "imags"], "did you mean 'images'?"),
+    (["forget", "stag:hello"], "did you mean 'stage:hello'?"),
+    (["ignore", "relase"], "did you mean 'release'?"),
+    (["reset-dep", "relase"], "did you mean 'release'?"),
+    (["help", "relase"], "did you mean 'release'?"),
+    (["images:list:demo"], "to do: doit pipeline=demo images:list"),
+    (["demo"], "to do: doit pipeline=demo"),
+    (["pipeline", "demo"], "to do: doit pipeline=VALUE"),
+    (["pipelin=hello", "list"], "did you mean 'pipeline'?"),
+    (["site=locl", "list"], "did you mean 'local'?"),
 ])
 def test_a_mistake_is_shown_in_a_few_lines(
         project: Project, words: list[str], message: str) -> None:
@@ -65,6 +83,27 @@ def test_a_mistake_is_shown_in_a_few_lines(
     assert done.returncode == 3
     assert message in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_help_begins_with_what_is_typed_here(project: Project) -> None:
+    said = project.doit("help").stdout.splitlines()
+    assert said[0].startswith("nf-airlock ")
+    typed = [line.split("  ")[1] for line in said[2:] if line.startswith("  ./doit")]
+    assert typed[:2] == ["./doit", "./doit pipeline=NAME"]
+    assert any(line.startswith("./doit add SOURCE") for line in typed)
+    assert "images:mirror  the locked images" in project.doit("help", "images:mirror").stdout
+    assert "nf-core/NAME" in project.doit("help", "add").stdout
+
+
+def test_help_tells_of_every_variable() -> None:
+    assert set(SAYS) == set(VARIABLES)
+
+
+def test_a_mistyped_name_in_dotenv_is_told(project: Project) -> None:
+    (project.root / ".env").write_text("AIRLOCK_REGISRTY_HOST=nexus.example.org\n")
+    done = project.doit("list", check=False)
+    assert done.returncode == 3
+    assert "did you mean 'AIRLOCK_REGISTRY_HOST'?" in done.stdout
 
 
 def test_a_closed_pipe_is_no_fault(project: Project) -> None:

@@ -47,6 +47,28 @@ def test_references_are_carried_below_their_base(tmp_path: Path, web: Web,
     assert set(staged_data.shared(manifest_path)) == {"igenomes_base"}
 
 
+def test_params_of_attributes_that_are_not_carried_are_null_offline(
+        tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
+    """Else the path that the code makes of the base leads nowhere, and the plugin refuses it."""
+    base = f"{PUBLIC}igenomes"
+    params |= {"genome": "tiny", "igenomes_base": base, "gtf": "/own.gtf", "genomes": {"tiny": {
+        "fasta": f"{base}/t.fa", "star": f"{base}/star/", "bwa": f"{base}/bwa",
+        "gtf": f"{base}/t.gtf", "ploidy": "2"}}}
+    (tmp_path / "project/main.nf").write_text("".join(
+        f"params.{param} = getGenomeAttribute('{name}')\n" for param, name in (
+            ("fasta", "fasta"), ("star", "star"), ("bwa", "bwa"), ("bwa_mem", "bwa"),
+            ("gtf", "gtf"), ("ploidy", "ploidy"))))
+    web.files = {"/igenomes/t.fa": b">t\n"}
+    said = mirror(data_spec(tmp_path, web, references=Wish(genome="tiny", attributes=("fasta",))))
+    assert "bwa, bwa_mem, star: not among references.attributes, so null offline" in said
+    staged = schema.read_json(tmp_path / "data.manifest.json", "data-manifest")["params"]
+    assert {name for name, value in staged.items() if value["kind"] == "none"} == {
+        "star", "bwa", "bwa_mem"}
+    assert staged["bwa"] == {"kind": "none", "every": True, "was": f"{base}/bwa"}
+    shared = staged_data.shared(tmp_path / "data.manifest.json")
+    assert {"igenomes_base", "star", "bwa", "bwa_mem"} == set(shared)
+
+
 def test_a_wish_for_references_is_held_against_the_pipeline(
         tmp_path: Path, web: Web, params: dict[str, Any]) -> None:
     base = f"{PUBLIC}igenomes"

@@ -122,14 +122,16 @@ def seen(staged: ValidateSpec) -> Resolved:
 
 def test_each_subject_has_its_line(staged: ValidateSpec,
                                    capsys: pytest.CaptureFixture[str]) -> None:
-    assert validate(staged) == "6 subjects, all well; 1 warnings"
+    assert validate(staged) == "7 subjects, all well; 2 warnings"
     shown = capsys.readouterr().out
-    for name in ("store", "inputs", "containers", "config", "plugins", "runtime"):
+    for name in ("store", "inputs", "containers", "config", "params", "plugins", "runtime"):
         assert f"ok      {name}: " in shown
     assert ("warning tool.nf:7  wget https://tools.example.org/model  (process TOOL)") in shown
     report = read_json(staged.layout.validate, "validate")
-    assert len(report["subjects"]) == 6
-    assert len(report["warnings"]) == 1
+    assert len(report["subjects"]) == 7
+    assert len(report["warnings"]) == 2
+    assert ("warning 1 process has no stub, so a stub run runs the real script: "
+            "TOOL (tool.nf:2)") in shown
 
 
 def test_reach_says_what_answers_each_place(staged: ValidateSpec) -> None:

@@ -127,7 +127,8 @@ def test_a_gzip_bomb_is_carried_and_never_unpacked(hostile: Hostile, resolved: d
 
 SHEETS = {
     "bomb.csv": (MEMBER * 64, "can't be read"),
-    "utf16.csv": ("a,b\n1,2\n".encode("utf-16"), "can't be read"),
+    "utf16.csv": ("a,b\n1,2\n".encode("utf-16") + b"x", "can't be read"),
+    "book.csv": (b"PK\x03\x04" + b"\0" * 20, "an Excel workbook"),
     "nul.tsv": (b"a\tb\n1\t\0\n", "NUL character"),
     "open.csv": (b'a,b\n"1,2\n', "unexpected end"),
     "cell.csv": (b"a,b\n" + b"x" * 200_000 + b",1\n", "field limit"),

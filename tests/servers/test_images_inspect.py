@@ -22,7 +22,7 @@ from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import Nextflow, install
 from tasks.data.mirror import Mirror, Selection, Source, mirror
 from tasks.data.sources import Reach
-from tasks.images.inspect import InspectSpec, ask, inspect_images
+from tasks.images.inspect import AskSpec, InspectSpec, ask, inspect_images, list_asked
 from tasks.images.reference import complete
 from tasks.images.scan import ListSpec, list_images
 from tasks.offline_config.render import RenderSpec, build
@@ -102,12 +102,13 @@ PIPELINE = {
 RUNS: tuple[dict[str, Any], ...] = ({}, {"gpu": True, "cache": "here"})
 
 
-def listed(root: Path, place: Path, contents: dict[str, str]) -> ListSpec:
+def listed(root: Path, place: Path, contents: dict[str, str],
+           given: dict[str, Any] | None = None) -> ListSpec:
     """Write a pipeline as its code.tar, and list its images."""
     for name, text in contents.items():
         files.write_text(place / name, textwrap.dedent(text))
     files.write_tar(root / "code.tar", place, files.tree(place))
-    spec = ListSpec(pipeline="forms", code=root / "code.tar", profile="test", given={},
+    spec = ListSpec(pipeline="forms", code=root / "code.tar", profile="test", given=given or {},
                     images=root / "images.txt", scan=root / "images.json")
     list_images(spec)
     return spec
@@ -133,7 +134,7 @@ def taken(runtime: Nextflow, place: Path, params: dict[str, Any],
     root = place.parent
     engine = root / "engine.config"
     engine.write_text("docker.enabled = true\ntrace { overwrite = true\n"
-                      "fields = 'process,container' }\n")
+                      "fields = 'name,container' }\n")
     files.write_text(root / "bin/docker", "#!/bin/sh\nexit 0\n", mode=0o755)
     files.write_json(root / "params.json", params)
     words = [word for config in (engine, *configs) for word in ("-c", str(config))]
@@ -257,3 +258,77 @@ def test_the_sites_own_data_cannot_be_changed(hello: InspectSpec, tmp_path: Path
     assert ask(dataclasses.replace(hello, code=tmp_path / "code.tar")) == []
     assert {path: (path.read_bytes(), path.stat().st_mode)
             for path in files.tree(hello.blobs)} == before
+
+
+WITHOUT = {
+    "nextflow.config": "params.prefix = ''\nprofiles { test { params.title = 'x' } }\n",
+    "main.nf": """
+        process KEPT { container 'a/kept:1'; script: 'true' }
+        process GREP { conda 'grep=3'; output: path('host.txt'); script: 'echo here > host.txt' }
+        process SUM { input: val x; output: val y; exec: y = x + 1 }
+        process WORKER {
+            container "${params.prefix}${module.image}:${module.version}"
+            input: val module
+            script: 'true'
+        }
+        workflow {
+            KEPT()
+            SUM(1)
+            WORKER(Channel.of([image: 'a/one', version: 1], [image: 'a/two', version: 2]))
+            if (params.grep) { GREP() }
+        }
+    """,
+}
+
+
+def test_a_process_without_an_image_never_runs_unsaid(
+        runtime: runtimes.Runtime, tmp_path: Path) -> None:
+    """Nextflow runs one by the host's programs: offline.config ends that, unless it is meant.
+
+    What a task's own input chooses among images by hand is the mirrored one of them.
+    """
+    place = tmp_path / "code"
+    by_hand: dict[str, Any] = {"WORKER": ["a/one:1", "docker.io/a/two:2"]}
+    installed = install(runtime.archive, tmp_path / "nxf", home=tmp_path / "home",
+                        inherited=Inherited.of(os.environ))
+    offline = tmp_path / "offline.config"
+
+    def run(given: dict[str, Any], params: dict[str, Any]) -> dict[str, str]:
+        spec = listed(tmp_path, place, WITHOUT, given)
+        build(RenderSpec(pipeline="forms", nextflow="24.10.5", scan=spec.scan, output=offline,
+                         receipt=receipt(tmp_path, spec.images.read_text().split()),
+                         toggles=ROOT / "config/offline.config"))
+        return taken(installed, place, params, offline)
+
+    ours = {"KEPT": mirrored("docker.io/a/kept:1"), "SUM": "-",
+            "WORKER (1)": mirrored("docker.io/a/one:1"),
+            "WORKER (2)": mirrored("docker.io/a/two:2")}
+    assert run(by_hand, {}) == ours
+    with pytest.raises(AssertionError, match="nf-airlock: GREP has no image: only `conda"):
+        run(by_hand, {"grep": True})
+    assert run({**by_hand, "GREP": "none"}, {"grep": True}) == {**ours, "GREP": "-"}
+
+
+READS = """
+process TOLD { container 'a/told:1'; script: 'true' }
+process READ { container new File("${projectDir}/image.txt").text.trim(); script: 'true' }
+workflow { TOLD(); if (file(params.input).exists()) { READ() } }
+"""
+
+
+def test_what_the_code_does_not_tell_is_asked_with_the_staged_params(
+        hello: InspectSpec, tmp_path: Path) -> None:
+    code = tmp_path / "code.tar"
+    files.write_tar(code, Path(), [], extra={
+        "main.nf": READS.encode(), "image.txt": b"quay.io/a/read:1\n",
+        "nextflow.config": b"profiles { test {} }\n"})
+    spec = ListSpec(pipeline="reads", code=code, profile="test", given={},
+                    images=tmp_path / "images.txt", scan=tmp_path / "images.json",
+                    unknown=tmp_path / "images.unknown.txt")
+    with pytest.raises(ImageError, match="READ: the image hangs on"):
+        list_images(spec)
+    asks = dataclasses.replace(hello, code=code)
+    assert list_asked(AskSpec(**vars(spec), asks=asks)) == (
+        "2 images in 2 processes, 1 by `nextflow inspect`")
+    assert spec.images.read_text() == "docker.io/a/told:1\nquay.io/a/read:1\n"
+    assert inspect_images(dataclasses.replace(asks, scan=spec.scan)) == "2 agrees"

@@ -216,11 +216,12 @@ def test_a_full_disk_is_reported_and_the_next_run_completes(source: Server, tmp_
     at = steps(tmp_path, source.url, [ONE, "quay.io/bio/big:1"])
     lock_images(at.lock)
 
-    def on_a_small_disk(folder: Path, function: str, spec: object) -> str:
+    def on_a_small_disk(folder: Path, function: str, spec: object, before: str = "") -> str:
         """Run a step with `folder` on 8 MB; the next run has the true disk again."""
         folder.mkdir(exist_ok=True)
         code = ("import pickle, sys\nfrom tasks.core.graph.step import perform\n"
-                f"from tasks.images import oci_layout, save\n"
+                f"from tasks.core import disk\n{before}\n"
+                "from tasks.images import oci_layout, save\n"
                 f"print(perform('x', {function}, pickle.load(sys.stdin.buffer)))\n")
         small = "mount --bind \"$0\" \"$0\"; mount -t tmpfs -o size=8m tmpfs \"$0\"; exec \"$@\""
         done = subprocess.run(
@@ -230,7 +231,11 @@ def test_a_full_disk_is_reported_and_the_next_run_completes(source: Server, tmp_
         return done.stdout.decode()
 
     machine.need_root()
-    said = on_a_small_disk(at.layout.blobs, "oci_layout.lay_out", at.layout)
+    foreseen = on_a_small_disk(at.layout.blobs, "oci_layout.lay_out", at.layout)
+    assert "8.4 MB free, and needed are" in foreseen and str(at.layout.blobs) in foreseen
+    assert not [*at.layout.blobs.iterdir()]
+    said = on_a_small_disk(at.layout.blobs, "oci_layout.lay_out", at.layout,
+                           "disk.hold = lambda *_: None  # another fills it meanwhile")
     assert "No space left on device" in said and str(at.layout.blobs) in said
     assert "free space" in said
     assert not at.layout.index.exists()

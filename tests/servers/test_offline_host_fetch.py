@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import files
+from tasks.core import disk, files
 from tasks.core.errors import AirlockError, HostError, IntegrityError, StoreError
 from tasks.core.nextflow import isolation
 from tasks.core.trust import checksums, signature
@@ -224,3 +224,15 @@ def test_an_unknown_release_is_an_error_that_names_those_there(ready: Staged) ->
     assert ready.id() in str(caught.value)
     with pytest.raises(IntegrityError, match="not allowed"):
         fetch(ready.fetch_spec("../../hello"))
+
+
+def test_a_full_disk_is_told_before_the_first_file_and_what_is_there_counts(
+        ready: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "free_at", lambda folder: 1000)
+    with pytest.raises(HostError, match=r"1\.0 kB free, and needed are .* for the release"):
+        fetch(ready.fetch_spec())
+    assert not ready.prod.current.exists()
+    monkeypatch.setattr(disk, "free_at", lambda folder: 10**9)
+    fetch(ready.fetch_spec())
+    monkeypatch.setattr(disk, "free_at", lambda folder: 0)
+    fetch(ready.fetch_spec())

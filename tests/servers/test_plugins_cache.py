@@ -188,10 +188,28 @@ def test_a_registry_answers_as_an_index_does(tmp_path: Path, web: Web, shop: Sho
     assert web.asked("/plugins.json") == 0
     assert web.queries["/api/v1/plugins/dependencies"] == [
         "plugins=nf-a%401.0.0%2Cnf-b&nextflowVersion=24.10.5"]
-    for answer in (b"<html>", b"[" * 100_000):
+    for answer, said in ((b"<html>", "a web page came"), (b"<xml>", "did not answer in JSON"),
+                         (b"[" * 100_000, "did not answer in JSON")):
         web.files["/api/v1/plugins/dependencies"] = answer
-        with pytest.raises(SourceError, match="did not answer in JSON"):
+        with pytest.raises(SourceError, match=said):
             cache(made_of)
+
+
+def test_the_registry_is_asked_for_what_the_index_lacks_alone(
+        tmp_path: Path, web: Web, shop: Shop, wanted: list[str]) -> None:
+    shop.add("nf-own", "1.0.0", zipped("nf-own", "1.0.0", needs="nf-public"))
+    public = zipped("nf-public", "2.0.0")
+    web.files["/public.zip"] = public
+    web.files["/api/v1/plugins/dependencies"] = json.dumps({"plugins": [
+        {"id": "nf-public", "releases": [{
+            "version": "2.0.0", "url": f"{web.url}/public.zip", "requires": ">=24.04.0",
+            "sha512sum": hashlib.sha512(public).hexdigest()}]}]}).encode()
+    both = PluginsAt(index=f"{web.url}/plugins.json", registry=f"{web.url}/api")
+    wanted += ["nf-own@1.0.0"]
+    cache(spec(tmp_path, web, at=both))
+    assert (tmp_path / "plugins.txt").read_text() == "nf-own@1.0.0\nnf-public@2.0.0\n"
+    assert web.queries["/api/v1/plugins/dependencies"] == [
+        "plugins=nf-public&nextflowVersion=24.10.5"]
 
 
 def test_no_plugins_ask_nobody(tmp_path: Path, web: Web, resolved: dict[str, Any]) -> None:

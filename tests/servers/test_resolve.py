@@ -109,6 +109,40 @@ def test_what_nextflow_or_the_config_prints_is_not_the_answer(spec: ResolveSpec,
     assert resolved_config.config(spec.output)["params"] == {"own": 1}
 
 
+HELD = """
+params {
+    list = [1, { throw new IllegalStateException('run') }, ['b', { -> 2 }]]
+    map = [a: { 'x' }, b: [c: [{ 1 }]]]
+    lazy = "a${-> throw new IllegalStateException('run')}b${1 + 1}"
+    memory = 6.GB
+    time = [2.h]
+    ratio = 1.5
+    odd = Double.NaN
+    path = java.nio.file.Path.of('/a/b')
+    words = ['x', 'y'] as String[]
+    none = null
+}
+process { withName: TOOL { ext.args = { params.ratio }; publishDir = [[path: { 'p' }]] } }
+profiles { test {} }
+"""
+
+
+def test_closures_in_lists_are_plain_text_and_never_run(spec: ResolveSpec) -> None:
+    """JSON's own writer in Groovy runs them."""
+    files.write_tar(spec.code, Path(), [], extra={
+        "main.nf": b"workflow {}\n", "nextflow.config": HELD.encode()})
+    resolve(spec)
+    config = resolved_config.config(spec.output)
+    assert config["params"].pop("memory")["giga"] == 6
+    assert config["params"].pop("time")[0]["hours"] == 2
+    assert config["params"] == {
+        "list": [1, "{ ... }", ["b", "{ ... }"]], "map": {"a": "{ 'x' }", "b": {"c": ["{ ... }"]}},
+        "lazy": "a{ ... }b2", "ratio": 1.5, "odd": "NaN",
+        "path": "/a/b", "words": ["x", "y"], "none": None}
+    assert config["process"]["withName:TOOL"] == {
+        "ext": {"args": "{ params.ratio }"}, "publishDir": [{"path": "{ 'p' }"}]}
+
+
 def test_params_that_our_config_sets_are_seen_by_includes(spec: ResolveSpec) -> None:
     resolve(dataclasses.replace(spec, given={"aligner": "fast"}))
     params = resolved_config.config(spec.output)["params"]

@@ -61,9 +61,35 @@ def test_a_changed_jar_is_refused_with_both_digests_until_relock(
 def test_a_coordinate_that_does_not_exist_names_the_log(runtime: runtimes.Runtime,
                                                         tmp_path: Path) -> None:
     wrong = beside(runtime, tmp_path, coordinates=("io.nextflow:nextflow:0.0.0-none",))
+    for _ in ("asked", "noted in Maven's own repository"):
+        with pytest.raises(SourceError) as caught:
+            runtimes.build(wrong)
+        assert str(wrong.log) in str(caught.value)
+        assert "io.nextflow:nextflow:0.0.0-none" in caught.value.what
+        assert "dist: https://github.com/nextflow-io/nextflow/releases/download/v0.0.0-none/" \
+            in str(caught.value)
+        assert "mirror" not in str(caught.value)
+
+
+def test_a_line_that_maven_central_holds_in_part_names_what_it_lacks(runtime: runtimes.Runtime,
+                                                                     tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        runtimes.build(beside(runtime, tmp_path, version="25.04.4", coordinates=tuple(
+            f"io.nextflow:{name}:25.04.4" for name in ("nextflow", "nf-commons", "nf-httpfs"))))
+    assert all(part in str(caught.value) for part in (
+        "io.nextflow:nf-lang:25.04.4", "io.seqera:lib-trace:0.1.0", "nextflow-25.04.4-dist"))
+    assert "mirror" not in str(caught.value)
+
+
+def test_a_repository_out_of_reach_names_mavens_settings(copied: runtimes.Runtime,
+                                                         home: Path) -> None:
+    shutil.rmtree((copied.repository / JAR).parent)
+    files.write_text(home / ".m2/settings.xml",
+                     "<settings><mirrors><mirror><id>central</id><mirrorOf>*</mirrorOf>"
+                     "<url>http://127.0.0.1:9/</url></mirror></mirrors></settings>")
     with pytest.raises(CommandError) as caught:
-        runtimes.build(wrong)
-    assert str(wrong.log) in str(caught.value)
+        runtimes.build(copied)
+    assert str(copied.log) in str(caught.value)
     assert "settings.xml" in str(caught.value)
 
 

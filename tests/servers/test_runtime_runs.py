@@ -17,6 +17,7 @@ from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import install
 from tasks.runtime import build as runtimes
 from tasks.runtime.dist import Dist
+from tests.kit.failing import FAILING, cause_of
 from tests.kit.project import MAVEN
 
 MAIN = """
@@ -81,6 +82,27 @@ def test_a_confined_run_without_an_end_is_ended(
     with pytest.raises(SourceError, match=f"the run {said}, and was ended"):
         run(runtime.archive, tmp_path, text=text,
             within=launch.Confinement(folder=tmp_path / "room", timeout=15))
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_failed_run_says_its_cause(runtime: runtimes.Runtime, tmp_path: Path,
+                                     name: str) -> None:
+    said = cause_of(FAILING[name], runtime.archive, tmp_path)
+    assert all(part in said for part in FAILING[name].said), said
+
+
+@pytest.mark.parametrize("is_confined", [True, False])
+def test_what_a_run_was_doing_when_it_was_ended_is_said(
+        runtime: runtimes.Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        is_confined: bool) -> None:
+    monkeypatch.setattr(launch.run, "__kwdefaults__",
+                        {**(launch.run.__kwdefaults__ or {}), "limit": 30.0})
+    (tmp_path / "room").mkdir()
+    within = launch.Confinement(folder=tmp_path / "room", timeout=30) if is_confined else None
+    with pytest.raises(launch.TooLong, match=r"the stub run took longer than 30 s") as caught:
+        run(runtime.archive, tmp_path, "-stub-run", within=within,
+            text="println 'reading the sheet'\nsleep 600_000\nworkflow {}\n")
+    assert "last: reading the sheet" in str(caught.value)
 
 
 def as_dist(archive: Path, target: Path) -> None:

@@ -19,8 +19,10 @@ from tests.unit.test_core_graph import all_tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_STEP = ("tasks/core/graph/", "tasks/core/config/yaml_files.py", "tasks/core/config/load.py",
-                "tasks/offline_host/wheels.py")
-"""What runs beside the steps' actions: it loads and runs the graph, or makes the environment."""
+                "tasks/offline_host/wheels.py", "tasks/commands/", "tasks/doctor/", "tasks/site/",
+                "tasks/core/nearest.py", "tasks/code/releases.py")
+"""What runs beside the steps' actions: it loads and runs the graph, makes the environment, or is a
+command of its own."""
 WITHOUT_READER = ("schemas/site.schema.json", "schemas/pipeline.schema.json",
                   "schemas/data-plan.schema.json", "schemas/images-plan.schema.json")
 """By which the graph is loaded, whose say stands in the steps' settings; and of files that are

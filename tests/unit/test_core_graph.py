@@ -287,6 +287,16 @@ def done(project: Path) -> Path:
     return project
 
 
+def test_after_a_relock_to_the_same_bytes_nothing_is_stale(done: Path) -> None:
+    again = list(rooms.tasks(load({"role": "online", "relock": "1"})))
+    relocked = Build(again, done / "state.db")
+    for name in ("images:lock", "mirror:data", "plugins:cache", "runtime"):
+        assert relocked.states()[f"{name}:hello"] == "-", "it runs each time"
+        relocked.succeed(f"{name}:hello")
+    states = Build(all_tasks(), done / "state.db").states()
+    assert not {name for name, state in states.items() if state in ("stale", "behind")}
+
+
 def test_each_key_of_the_configuration_makes_its_readers_stale_and_no_other(done: Path) -> None:
     files = {"site": done / "config/sites/local.yml",
              "pipeline": done / "config/pipelines/hello.yml"}

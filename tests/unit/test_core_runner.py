@@ -106,3 +106,27 @@ def test_a_step_that_was_not_run_is_as_fresh_as_before(tmp_path: Path, parallel:
     ran.clear()
     assert run(tmp_path, parallel, ran, set()) == 0
     assert sorted(ran) == ["images", "servers"]  # the same bytes again: the release stays
+
+
+@pytest.mark.parametrize(("words", "expected"), [((), ["check", "big"]), (("big",), ["big"])])
+def test_a_check_of_the_whole_comes_first_where_no_task_is_named(
+        words: tuple[str, ...], expected: list[str], tmp_path: Path, parallel: str) -> None:
+    ran: list[str] = []
+
+    def act(name: str) -> None:
+        ran.append(name)
+
+    loader = ModuleTaskLoader({
+        "task_check": lambda: {"actions": [(act, ["check"])], "uptodate": [False]},
+        "task_big": lambda: {"actions": [(act, ["big"])], "targets": [str(tmp_path / "big")],
+                             "uptodate": [(tmp_path / "big").is_file()],
+                             "meta": {"in_all": ["check"]}},
+        "DOIT_CONFIG": {"dep_file": str(tmp_path / "state.db"), "backend": "sqlite3",
+                        "reporter": Reporter, "par_type": "thread", "default_tasks": ["big"]}})
+    command = {"COMMAND": {"run": "tasks.core.graph.run:Run"}}
+    assert DoitMain(loader, extra_config=command).run(["run", "-n", parallel, *words]) == 0
+    assert ran == expected
+    ran.clear()
+    (tmp_path / "big").touch()
+    assert DoitMain(loader, extra_config=command).run(["run", "-n", parallel, *words]) == 0
+    assert ran == []  # what is fresh asks for nothing

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import SourceError
-from tasks.core.inputs import sheets, staged_data
+from tasks.core.inputs import cells, sheets, staged_data
 from tasks.core.trust import checksums
 from tasks.data import blobs, trim
 
@@ -141,7 +141,7 @@ HEX = "0" * 64
 def test_only_what_is_staged_is_made_absolute(cells: list[str]) -> None:
     row = [*cells, f"data/{HEX}/x.fq", f"data/{HEX}/x.fq;data/{HEX}/y z.fq"]
     known = {f"data/{HEX}/x.fq": "/r/x.fq", f"data/{HEX}/y z.fq": "/r/y z.fq"}
-    text = staged_data.render_sheet(written([row]), "x.csv", known.get)
+    text = staged_data.render_sheet(written([row]), "x.csv", known.get).decode()
     assert next(csv.reader(io.StringIO(text, newline=""))) == [
         *cells, "/r/x.fq", "/r/x.fq;/r/y z.fq"]
 
@@ -170,6 +170,6 @@ def test_of_a_long_name_the_ending_stays() -> None:
                          ids=["lines", "semicolons"])
 def test_a_long_run_of_what_joins_urls_takes_no_time(text: str) -> None:
     begun = time.monotonic()
-    assert "".join(sheets.parts(text)) == text
-    assert sheets.staged(text, lambda path: None) == text
+    assert "".join(cells.parts(text)) == text
+    assert cells.staged(text, lambda path: None) == text
     assert time.monotonic() - begun < 2  # from each of its characters it was minutes

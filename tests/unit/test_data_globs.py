@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import SourceError
-from tasks.data import companions, globs
+from tasks.core.inputs import globs
+from tasks.data import companions
 from tasks.data.sources import Reach, at, expand, path_of
 
 plain = st.text("ab01._-/", max_size=4)

@@ -315,8 +315,8 @@ def test_code_that_would_be_gone_through_again_and_again(tmp_path: Path, text: s
 def test_an_include_of_a_name_that_no_file_can_have(tmp_path: Path) -> None:
     (tmp_path / "nextflow.config").write_text("")
     (tmp_path / "main.nf").write_text("include { A } from './" + "x" * 5000 + "'\nworkflow {}\n")
-    with pytest.raises(ImageError, match="is not in the pipeline's code"):
-        scan.scan(tmp_path, {})
+    fault, = scan.scan(tmp_path, {}).faults
+    assert "is not in the pipeline's code" in fault
 
 
 @pytest.mark.parametrize("text", ["a: !!omap [b: 1]", "- !!pairs [b: 1]", "a: !!set {b}"])

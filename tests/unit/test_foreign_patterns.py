@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import ImageError, SourceError
+from tasks.core.inputs import globs
 from tasks.core.source import bounded_regex
-from tasks.data import globs
 
 
 @pytest.mark.parametrize("text", ["{" * 3000, "{a,b}" * 200, "{a,b}" + "x" * 5000, "{,}" * 2000])

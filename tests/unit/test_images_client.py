@@ -17,7 +17,7 @@ from tasks.core.net.pools import proxy_for
 from tasks.core.net.redirects import origin
 from tasks.core.registry import credentials
 from tasks.core.registry.auth import challenges
-from tasks.core.registry.client import endpoint
+from tasks.core.registry.client import Access, Registries, endpoint
 from tasks.core.registry.credentials import Login
 
 SECRET = "pa:ss word"
@@ -151,6 +151,37 @@ def test_endpoints() -> None:
     assert endpoint("quay.io", mapped) == "http://127.0.0.1:5580/quay.io"
     assert endpoint("docker.io", mapped) == "https://registry-1.docker.io"
     assert endpoint("nexus:5443", mapped) == "https://nexus:5443"
+
+
+MAPPED = {"quay.io": "https://proxy.example.org/quay", "quay.io/airlock": "http://127.0.0.1:5580/q",
+          "quay.io/airlock/deep/tool": "http://127.0.0.1:5581/t",
+          "docker.io/library/ubuntu": "http://127.0.0.1:5580/hub/ubuntu",
+          "registry.example.org:8443/team": "http://127.0.0.1:5582/"}
+
+
+@pytest.mark.parametrize(("repository", "expected"), [
+    ("quay.io/biocontainers/fastqc", "https://proxy.example.org/quay/biocontainers/fastqc"),
+    ("quay.io/airlock/seqstats", "http://127.0.0.1:5580/q/seqstats"),
+    ("quay.io/airlock/deep/other", "http://127.0.0.1:5580/q/deep/other"),
+    ("quay.io/airlock/deep/tool", "http://127.0.0.1:5581/t"),
+    ("quay.io/airlock/deep/tool/part", "http://127.0.0.1:5581/t/part"),
+    ("quay.io/airlock-other/tool", "https://proxy.example.org/quay/airlock-other/tool"),
+    ("quay.io/airlockother", "https://proxy.example.org/quay/airlockother"),
+    ("docker.io/library/ubuntu", "http://127.0.0.1:5580/hub/ubuntu"),
+    ("docker.io/library/ubuntu-debootstrap",
+     "https://registry-1.docker.io/library/ubuntu-debootstrap"),
+    ("registry.example.org:8443/team/a", "http://127.0.0.1:5582/a"),
+    ("registry.example.org/team/a", "https://registry.example.org/team/a"),
+])
+def test_the_longest_match_wins_at_the_borders_of_paths_alone(
+        repository: str, expected: str) -> None:
+    assert endpoint(repository, MAPPED) == expected
+    path = repository.partition("/")[2]
+    registry = Registries(Access(registries=MAPPED, ca=None, authfile=None)).at(repository)
+    below = expected.partition("://")[2].partition("/")[2]
+    assert registry.url(path, "tags/list") == f"{registry.base}/v2/{below}/tags/list"
+    assert expected.startswith(registry.base)
+    assert registry.pull(path) == (f"repository:{below}:pull",)
 
 
 @pytest.mark.parametrize(("url", "proxy"), [

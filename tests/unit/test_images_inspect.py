@@ -41,6 +41,15 @@ def test_a_called_process(name: str, container: str | None, outcome: str, why: s
     assert why in found[name].why
 
 
+def test_a_process_that_should_have_an_image_does_not_agree() -> None:
+    row = {"file": "main.nf", "line": 1, "why": "nothing sets one", "called": True}
+    scan = {**SCAN, "without": [{**row, "name": "D", "accepted": False},
+                                {**row, "name": "E", "accepted": True}]}
+    found = {row.process: row.outcome for row in compare(scan, [
+        {"name": "FLOW:D", "container": None}, {"name": "E", "container": None}])}
+    assert (found["FLOW:D"], found["E"]) == ("no image", "agrees")
+
+
 def test_what_is_not_called_is_explained() -> None:
     found = {row.process: row for row in compare(SCAN, [
         {"name": "F:A_AGAIN", "container": "quay.io/x/a:1"}])}

@@ -142,9 +142,9 @@ def test_an_alias_of_an_alias(pipeline: Pipeline) -> None:
 
 def test_a_missing_include_is_named(pipeline: Pipeline) -> None:
     code = pipeline({"main.nf": "\ninclude { X } from './nosuch'\n"})
-    with pytest.raises(ImageError, match="nosuch") as caught:
-        scan(code, {})
-    assert caught.value.where == "main.nf:2"
+    fault, = scanner.scan(code, {}).faults
+    assert "nosuch" in fault
+    assert fault.startswith("main.nf:2: ")
 
 
 def test_a_tar_is_read_as_its_folder_and_the_outputs_fit_their_schema(
@@ -167,8 +167,10 @@ def test_a_tar_is_read_as_its_folder_and_the_outputs_fit_their_schema(
 def test_includes_never_leave_the_pipeline(pipeline: Pipeline, tmp_path: Path) -> None:
     (tmp_path / "outside.nf").write_text("process X { container 'a/b:1'; script: '' }")
     code = pipeline({"main.nf": "include { X } from '../outside.nf'\n"})
-    with pytest.raises(ImageError, match="outside"):
-        scan(code, {})
+    found = scanner.scan(code, {})
+    assert found.uses == []
+    fault, = found.faults
+    assert "outside" in fault
 
 
 NAMES = st.from_regex(r"[a-z]{1,6}/[a-z]{1,6}:[a-z0-9]{1,4}", fullmatch=True)
@@ -309,3 +311,16 @@ def test_any_mix_of_pieces_ends_in_a_list_or_a_clear_error(script: str, config: 
             assert error.where
         else:
             assert found.images == sorted(set(found.images))
+
+
+def test_a_notice_is_given_once_for_each_param(pipeline: Pipeline) -> None:
+    named = "process P{} {{ container \"a/tool{}:${{params.tag}}\"; script: '' }}\n"
+    processes = "".join(named.format(n, n % 2) for n in range(5))
+    found = scanner.scan(pipeline({
+        "nextflow.config": "params { tag = '1'; one = 'a/one:1' }\n",
+        "main.nf": f"{processes}process Q {{ container params.one; script: '' }}\n"}), {})
+    assert found.notices == [
+        "main.nf:1: P0: docker.io/a/tool0:1 and 1 more are listed as params.tag is by "
+        "default, here and at 4 other places; a run that sets it takes others",
+        "main.nf:6: Q: docker.io/a/one:1 is listed as params.one is by default; a run that sets it "
+        "takes another"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from tasks.core.errors import ImageError
 from tasks.images import scan as scanner
-from tests.kit.pipelines import MODULES, TERNARY, Pipeline, directive, scan
+from tests.kit.pipelines import MODULES, TERNARY, Pipeline, directive, scan, write_sources
 
 
 @pytest.mark.parametrize(("config", "extra"), [
@@ -115,7 +116,7 @@ def test_selectors_fold_what_the_config_says(pipeline: Pipeline) -> None:
         process { withName: '.*:SUB:STAR' { container = 'a/y:1' } }
     """}) == {"(.*:)?(OTHER)": (1, None), "(.*:)?(STAR)": (1, None),
               "(.*:)?(STAR_OLD)": (2, "((params.old) ? ('a/x:1') : ('a/star:1'))"),
-              "(?=(?:.*:SUB:STAR)$)(.*:)?(STAR)": (1, None)}
+              "(?=(?:.*:SUB:STAR)$)(.*:)?(STAR)": (1, None), "(.*:)?(BARE)": (0, None)}
 
 
 def test_a_choice_by_what_only_a_file_knows_is_not_carried_over(pipeline: Pipeline) -> None:
@@ -123,3 +124,34 @@ def test_a_choice_by_what_only_a_file_knows_is_not_carried_over(pipeline: Pipeli
         def which() { true }
         process A { container which() ? 'a/b:1' : 'a/c:1'; script: '' }
     """}) == {"(.*:)?(A)": (2, None)}
+
+
+INSTITUTION = {
+    "nfcore_custom.config": """
+        profiles {
+            site_x { includeConfig "${params.custom_config_base}/conf/site_x.config" }
+            other { process { withName: STAR { container = 'site/no:1' } } }
+        }
+    """,
+    "conf/site_x.config": "process { withName: STAR { container = 'site/star:1' } }\n",
+}
+INCLUDES = """
+    params.custom_config_base = 'https://configs.example.org/master'
+    includeConfig params.custom_config_base && (!System.getenv('NXF_OFFLINE') ||
+        !params.custom_config_base.startsWith('http')) ?
+        "${params.custom_config_base}/nfcore_custom.config" : "/dev/null"
+"""
+
+
+def test_institutional_configs_that_are_carried_are_read(pipeline: Pipeline,
+                                                         tmp_path: Path) -> None:
+    code = pipeline({**MODULES, "nextflow.config": INCLUDES})
+    configs = write_sources(tmp_path / "configs", INSTITUTION)
+    found = scanner.scan(code, {}, profiles=["test", "site_x"], configs=configs)
+    assert found.notices == []
+    use, = (use for use in found.uses if use.container == "docker.io/site/star:1")
+    assert (use.name, use.file) == ("STAR", "custom_config_base/conf/site_x.config")
+    assert "docker.io/site/no:1" not in found.images
+    plain = scanner.scan(code, {}, profiles=["test", "site_x"])
+    assert len(plain.notices) == 1
+    assert "site" not in str(plain.images)

@@ -76,6 +76,16 @@ def test_an_engine_of_somebody_elses_is_never_started(site: Site, url: str | Non
     assert plan(replace(site, engine=url)).engine is None
 
 
+@pytest.mark.parametrize(("url", "is_said"), [
+    ("unix:///run/nosuch/docker.sock", True), ("unix:///run/airlock-x/docker.sock", False),
+    ("tcp://10.0.0.1:2376", False), (None, False)])
+def test_a_socket_where_no_engine_answers_nor_will_is_said(site: Site, url: str | None,
+                                                           is_said: bool) -> None:
+    said = servers.foreign_engine(url, plan(replace(site, engine=url)))
+    assert bool(said) is is_said
+    assert not is_said or (str(url) in said[0] and "/run/airlock-" in said[0])
+
+
 @pytest.mark.parametrize(("url", "folder"), [
     ("build/store", Path("build/store")), ("/srv/store", Path("/srv/store")),
     ("file:///srv/my%20store", Path("/srv/my store")), ("s3://bucket/prefix", None)])
@@ -237,6 +247,16 @@ def test_the_home_folder_is_asked_for_even_where_python_lies_in_it(
 
     assert homes(Path("/usr")) == [str(tmp_path)]
     assert homes(tmp_path / ".pyenv/versions/3.12") == [str(tmp_path / ".bashrc")]
+
+
+def test_a_failed_crossing_quotes_the_step_and_its_whole_cause() -> None:
+    cause = [f"    | line {number}" for number in range(30)]
+    said = ["+ ./doit role=prod pipeline=hello", "done  prod:fetch:hello",
+            "FAILED prod:run:hello: Nextflow ended with an error", *cause, "",
+            "FAILED, as shown above: prod:run:hello"]
+    told = cross.failed_step("\n".join(said))
+    assert told == [line for line in said[2:] if line]
+    assert cross.failed_step("+ sha256sum -c\nsha256sum: WARNING") == []
 
 
 def test_what_was_reached_is_an_error_that_names_it() -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from tasks.core import files
 from tasks.core.errors import ImageError
+from tasks.core.nextflow import tested_lines
 from tasks.core.nextflow.image_selectors import Selector
+from tasks.core.nextflow.launch import main_script
 from tasks.core.nextflow.tested_lines import is_tested
 from tasks.offline_config.render import RenderSpec, build, registry, render
 
@@ -76,8 +78,14 @@ def test_images_on_two_hosts_leave_no_net() -> None:
 
 
 @pytest.mark.parametrize(("nextflow", "untested"), [
-    ("24.10.5", False), ("25.04.8", True), ("25.10.2", True), ("26.04.0", True)])
-def test_what_no_test_has_run_says_so(tmp_path: Path, nextflow: str, untested: bool) -> None:
+    ("24.10.5", False), ("25.04.8", True), ("25.10.2", True), ("26.04.0", True),
+    ("26.04.7", False)])
+def test_what_no_test_has_run_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                      nextflow: str, untested: bool) -> None:
+    record = {"shown": [{"version": "26.04.7", "jar": "0" * 64, "pipeline": "hello", "java": 17,
+                         "on": "2026-01-01", "steps": ["prod:run"]}]}
+    files.write_json(tmp_path / "shown.json", record)
+    monkeypatch.setattr(tested_lines, "RECORD", tmp_path / "shown.json")
     files.write_json(tmp_path / "scan.json", {"images": [], "processes": [], "selectors": []})
     files.write_json(tmp_path / "receipt.json", {"registry": "nexus:8443", "images": []})
     files.write_text(tmp_path / "toggles", "docker.enabled = true\n")
@@ -116,3 +124,14 @@ def test_plugins_are_held_to_their_locked_versions(tmp_path: Path, entries: list
     text = (tmp_path / "offline.config").read_text()
     assert re.findall(r"^    id '(.*)'$", text, re.MULTILINE) == pins
     assert ("plugins {" in text) is bool(pins)
+def test_the_main_script_that_the_scan_names_stands_there(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "scan.json", {"script": "WES.nf", "images": [], "processes": [],
+                                              "selectors": []})
+    files.write_json(tmp_path / "receipt.json", {"registry": "nexus:8443", "images": []})
+    files.write_text(tmp_path / "toggles", "docker.enabled = true\n")
+    build(RenderSpec(pipeline="x", nextflow="24.10.5", scan=tmp_path / "scan.json",
+                     receipt=tmp_path / "receipt.json", toggles=tmp_path / "toggles",
+                     output=tmp_path / "offline.config"))
+    assert "manifest.mainScript = 'WES.nf'" in (tmp_path / "offline.config").read_text()
+    assert main_script([tmp_path / "toggles", tmp_path / "offline.config"]) == "WES.nf"
+    assert main_script([tmp_path / "toggles"]) is None

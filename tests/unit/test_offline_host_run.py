@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tasks.core import files
 from tasks.core.config.load import load
-from tasks.core.errors import ConfigError
+from tasks.core.errors import ConfigError, HostError
 from tasks.core.graph.run import is_recorded
-from tasks.offline_host import graph
+from tasks.core.nextflow import launch
+from tasks.core.nextflow.environment import NOTHING, RunSettings
+from tasks.core.nextflow.installed import Nextflow
+from tasks.core.paths import OfflinePaths
+from tasks.offline_host import graph, run
 from tasks.offline_host.bootstrap import REMOTE, file_system
-from tasks.offline_host.run import own_params
+from tasks.offline_host.run import own_params, tell_of_own_programs
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0
@@ -56,6 +62,19 @@ def test_a_sheet_that_is_missing_is_named(tmp_path: Path) -> None:
     assert str(tmp_path / "none.csv") in str(caught.value)
 
 
+def test_what_runs_by_the_hosts_own_programs_is_said(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scan: dict[str, Any] = {"images": [], "processes": [], "selectors": []}
+    row = {"file": "main.nf", "line": 1, "why": "nothing sets one", "called": True}
+    for without, said in (([], ""), ([{**row, "name": "LOST", "accepted": False}], ""), (
+            [{**row, "name": name, "accepted": True} for name in ("SORT", "COUNT")],
+            "COUNT, SORT run by this host's own programs")):
+        files.write_json(tmp_path / "images.json", {**scan, "without": without})
+        tell_of_own_programs(tmp_path)
+        assert said in caplog.text
+        assert ("WITHOUT AN IMAGE" in caplog.text) is bool(said)
+
+
 class Told:
     """A task of doit as far as the question goes."""
 
@@ -72,3 +91,26 @@ def test_a_run_on_own_data_leaves_the_test_runs_success_alone(project: Path) -> 
     test, own = run({}), run({"input": "sheet.csv"})
     assert test["targets"] and not own["targets"]
     assert is_recorded(Told(test["meta"])) and not is_recorded(Told(own["meta"]))
+
+
+def test_a_run_on_own_data_alone_has_no_limit(tmp_path: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float | None] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "_run", lambda *_, limit, **__: limits.append(limit))
+    files.write_json(tmp_path / "host.params.json", {})
+    files.write_text(tmp_path / "own.yml", "a: 1\n")
+    ready = launch.Launch(
+        nextflow=Nextflow(launcher=tmp_path, java=tmp_path, home=tmp_path, inherited=NOTHING),
+        code=tmp_path, tree=tmp_path, configs=(), params=tmp_path / "params.json",
+        host_params=tmp_path / "host.params.json", folder=tmp_path)
+    layout = OfflinePaths(site="s", pipeline="p")
+    for kind in ("stub", "test"):
+        receipt = {"release": "r-1", "run": kind, "profile": "test"}
+        monkeypatch.setattr(run, "_ready", lambda _, held=receipt: (ready, held))
+        with pytest.raises(HostError, match="published nothing"):
+            run.run_test(run.RunSpec(pipeline="p", layout=layout, settings=RunSettings(),
+                                     inherited=NOTHING))
+    run.run_own(run.OwnRunSpec(pipeline="p", layout=layout, settings=RunSettings(),
+                               inherited=NOTHING, input=None, params=str(tmp_path / "own.yml")))
+    assert limits == [7200.0, 86400.0, None]

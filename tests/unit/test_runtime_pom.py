@@ -1,9 +1,10 @@
-"""The project that Maven is given."""
+"""The project that Maven is given, and what its words about missing artifacts mean."""
 
 from __future__ import annotations
 
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,3 +20,27 @@ def test_each_coordinate_is_a_dependency(coordinates: list[tuple[str, str, str]]
         maven.pom(tuple(":".join(coordinate) for coordinate in coordinates)))
     found = [tuple(part.text or "" for part in node) for node in root.iter(f"{POM}dependency")]
     assert found == coordinates
+
+
+LISTED = ("[ERROR] Failed to execute goal on project runtime: Could not resolve dependencies for "
+          "project airlock:runtime:jar:1: The following artifacts could not be resolved: "
+          "io.nextflow:nf-lang:jar:25.04.4, io.seqera:lib-trace:jar:0.1.0: ")
+BOTH = ["io.nextflow:nf-lang:25.04.4", "io.seqera:lib-trace:0.1.0"]
+
+
+@pytest.mark.parametrize(("said", "missing"), [
+    (LISTED + "Could not find artifact io.nextflow:nf-lang:jar:25.04.4 in central (https://m)",
+     BOTH),
+    (LISTED + "io.nextflow:nf-lang:jar:25.04.4 was not found in https://m during a previous "
+     "attempt. This failure was cached in the local repository", BOTH),
+    ("[ERROR] Could not find artifact io.nextflow:nextflow:jar:25.10.4 in nexus (https://n/maven)",
+     ["io.nextflow:nextflow:25.10.4"]),
+    ("[ERROR] Failure to find io.nextflow:nextflow:jar:one:25.10.4 in https://n was cached",
+     ["io.nextflow:nextflow:25.10.4"]),
+    (LISTED + "Could not transfer artifact io.nextflow:nf-lang:jar:25.04.4 from/to central "
+     "(https://m): Connect to m:443 failed", []),
+    ("[ERROR] Unknown host repo.maven.apache.org", []),
+], ids=["a list", "a list, cached", "one", "one, cached", "out of reach", "no name"])
+def test_what_no_repository_has_is_told_from_one_out_of_reach(said: str,
+                                                              missing: list[str]) -> None:
+    assert maven.missing(said) == missing

@@ -33,6 +33,7 @@ def reachable(carry: str) -> set[Path]:
     """The modules with code that role=prod can come to from what ./doit starts."""
     started = (ROOT / "dodo.py").read_text() + (ROOT / "pyproject.toml").read_text()
     waiting = {"tasks.offline_host.wheels", "tasks.offline_host.graph",
+               "tasks.commands.doctor", "tasks.commands.doctor_offline",
                *(["tasks.images.offline_graph"] if carry == "store" else []),
                *re.findall(r'(?:"|^from )(tasks[.\w]+)(?=:| import)', started, re.MULTILINE),
                "tasks.core.graph.rooms"}
@@ -53,8 +54,10 @@ def test_the_tool_holds_the_modules_that_the_offline_side_can_run_and_no_other(
     assert code == reachable(carry)
     assert (Path("tasks/images/load.py") in code) == (carry == "store")
     assert {path.parts[1] for path in code} == {
-        "core", "offline_host", *(["images"] if carry == "store" else [])}
+        "commands", "core", "doctor", "offline_host",
+        *(["images"] if carry == "store" else [])}
     assert {"schemas/site.schema.json", "schemas/release.schema.json",
+            "schemas/site-doctor.schema.json",
             "tasks/core/nextflow/resolve.nf"} <= set(map(str, paths))
 
 

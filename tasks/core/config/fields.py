@@ -60,8 +60,8 @@ def _converter(kind: Any) -> Convert:
     if origin is tuple:
         return lambda value, _: tuple(_plain(arguments[0], item) for item in value)
     if origin is not None and issubclass(origin, Mapping):
-        return lambda value, _: {key: tuple(item) if typing.get_origin(arguments[1]) is tuple
-                                 else item for key, item in value.items()}
+        member = _converter(arguments[1])
+        return lambda value, schema: {key: member(item, schema) for key, item in value.items()}
     return lambda value, _: _plain(kind, value)
 
 

@@ -17,14 +17,19 @@ from tasks.core.config.overrides import ENVIRONMENT, overlay, read_dotenv
 from tasks.core.config.settings import ARCHIVES, TOOL, Config, Pipeline, Site
 from tasks.core.config.yaml_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
+from tasks.core.nearest import hint
 from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
              "tool", "unproven")
 
+KNOWN_IN_DOTENV = ("AIRLOCK_SITE", *ENVIRONMENT, "AIRLOCK_GIT_TOKEN")
 MAX_REASON = 200
 """Characters of unproven=REASON, as schemas/promotion.schema.json has it."""
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
+RESERVED = frozenset(("aws", "batch", "blobs", "configs", "load", "logs", "maven", "prod",
+                      "sandbox", "sign", "store", "tool"))
+"""What no pipeline may be called: folders of build/<site>/, and second words of verbs."""
 
 
 def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
@@ -38,7 +43,10 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     _refuse_other_tool(variables, root / TOOL)
     _check_reason(variables.get("unproven", ""))
     # On an offline host nothing is read that was not signed, or typed there.
-    environment = {**(read_dotenv(root / ".env") if role == "online" else {}), **os.environ}
+    own = read_dotenv(root / ".env") if role == "online" else {}
+    _check_names([name for name in own if name.startswith("AIRLOCK_")], KNOWN_IN_DOTENV,
+                 kind="variable", show=".env; .env.template lists them")
+    environment = {**own, **os.environ}
     sites = sorted(path.stem for path in (root / "config/sites").glob("*.yml"))
     default = sites[0] if len(sites) == 1 else "local"  # an offline host has one site alone
     name = variables.get("site") or environment.get("AIRLOCK_SITE") or default
@@ -81,10 +89,7 @@ def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str],
                  show: str) -> None:
     for name in names:
         if name not in known:
-            import difflib
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"there is no {kind} {name!r}{hint}", where=show,
+            raise ConfigError(f"there is no {kind} {name!r}{hint(name, known)}", where=show,
                               todo=f"known: {', '.join(known) or 'none'}")
 
 
@@ -101,7 +106,13 @@ def _check_pipelines(wanted: Sequence[str], of_site: Sequence[str], root: Path, 
         return
     known = sorted({path.stem for path in (root / "config/pipelines").glob("*.yml")})
     _check_names([*map(str, wanted)], known, kind="pipeline",
-                 show="config/pipelines/<pipeline>.yml")
+                 show="config/pipelines/<pipeline>.yml; `doit add SOURCE` writes one")
+    for name in wanted:
+        if name in RESERVED or not PIPELINE.fullmatch(name):
+            raise ConfigError(f"{name!r} can't name a pipeline",
+                              where=root / f"config/pipelines/{name}.yml",
+                              todo="rename that file: small letters, digits, - and _; not one of "
+                                   f"{', '.join(sorted(RESERVED))}")
 
 
 def _refuse_other_tool(variables: Mapping[str, str], path: Path) -> None:

@@ -84,7 +84,7 @@ class Hosts:
 
 @frozen
 class PluginsAt:
-    """Where plugins are looked up, one of two: a plugins.json, or the base URL of a registry."""
+    """Where plugins are looked up: in a plugins.json, and what it lacks in a registry's API."""
 
     index: str | None = None
     registry: str | None = None
@@ -224,7 +224,11 @@ class References:
 
 @frozen
 class Pipeline:
-    """One pipeline at one revision, and how its test run is staged."""
+    """One pipeline at one revision, and how its test run is staged.
+
+    `images` are given by hand, by process: one, several among which its own code chooses, or
+    `none` where it runs without.
+    """
 
     name: str
     source: str
@@ -232,13 +236,14 @@ class Pipeline:
     sha256: str | None = None
     configs: Origin | None = None
     profile: str
+    script: str | None = None
     run: str
     nextflow: Nextflow
     plugins: tuple[str, ...] = ()
     data: Data
     params: Mapping[str, Any] = field(default_factory=dict)
     references: References | None = None
-    images: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, OneOrSeveral] = field(default_factory=dict)
 
     @property
     def code(self) -> Origin:

@@ -11,13 +11,14 @@ from functools import cache
 from doit.cmd_list import List as DoitList
 from doit.control import TaskControl
 
+from tasks.core.graph.doits import Suggests
 from tasks.core.graph.state import BEHIND, FRESH, LOOK, STALE, states
 
 COLOURS = {FRESH: "32", STALE: "31", BEHIND: "33", LOOK: "2"}
 """SGR codes of ECMA-48."""
 
 
-class List(DoitList):  # type: ignore[misc]
+class List(Suggests, DoitList):  # type: ignore[misc]
     """List what can be built, each with its true state."""
 
     name = "list"

@@ -20,7 +20,8 @@ def graphs(config: Config) -> list[str]:
                 "offline_host.graph"]
     return [*(["local_site.graph"] if config.site.sandbox else []),
             "runtime.graph", "code.graph", "resolve.graph", "images.graph", "data.graph",
-            "plugins.graph", "reach.graph", "offline_config.graph", "dev.graph", "release.graph",
+            "commands.graph", "plugins.graph", "reach.graph", "offline_config.graph", "dev.graph",
+            "release.graph",
             *(["aws.graph"] if config.site.aws else []),
             *(["batch.graph"] if config.site.aws and config.site.batch else [])]
 

@@ -15,11 +15,12 @@ from doit.cmd_run import Run as DoitRun
 
 from tasks.core import processes
 from tasks.core.graph import runner, sweep
+from tasks.core.graph.doits import Suggests
 from tasks.core.graph.reporter import QuietReporter, Reporter
 from tasks.core.graph.state import State
 
 
-class Run(DoitRun):  # type: ignore[misc]
+class Run(Suggests, DoitRun):  # type: ignore[misc]
     """Run tasks: alone on this site's state, and interrupted cleanly."""
 
     name = "run"
@@ -40,6 +41,9 @@ class Run(DoitRun):  # type: ignore[misc]
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         runner.use()
         _commit_each(self.dep_manager)
+        if self.sel_default_tasks:
+            for task in self.task_list:
+                task.setup_tasks += (task.meta or {}).get("in_all", ())
         try:
             state = Path(self.dep_manager.name)
             with alone(state.with_suffix(".lock")):

@@ -112,7 +112,8 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
          needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
          always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
          still: Callable[[], bool] | None = None, after: Iterable[str] = (),
-         servers: Iterable[str] = (), checks: Iterable[str] = ()) -> Task:
+         servers: Iterable[str] = (), checks: Iterable[str] = (),
+         in_all: Iterable[str] = ()) -> Task:
     """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
 
     `needs` and `makes` are the files read and written, `keeps` the locks that are both. `always`
@@ -121,7 +122,8 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     `recorded` the run leaves the step's state as it was: for a switch that makes the step do
     something else. `still` says whether what it made holds yet: a signature may end. `after` are
     tasks that must be done first. Only when this one runs, `servers` are started, and `checks` look
-    first; a check that fails keeps it from running.
+    first; a check that fails keeps it from running. `in_all` are checks where everything is built,
+    and not where tasks are named.
     """
     makes, keeps = list(makes), list(keeps)
     verb, _, last = name.rpartition(":")
@@ -131,13 +133,16 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "actions": [(perform, [name, action, spec])],
         "file_dep": [os.fspath(path) for path in needs],
         "targets": [os.fspath(path) for path in makes],
-        "uptodate": _questions(spec, action, keeps, still) if not (always or look) else [False],
+        "uptodate": [False] if look else [
+            # Asked also where it runs each time: they note what the next run is held against.
+            *_questions(spec, action, keeps, still), *([False] if always else [])],
         "task_dep": list(after),
         "setup": [*servers, *checks],
         "clean": True,  # its outputs; locks stay
         "verbosity": 2,
         "io": {"capture": False},
-        "meta": {"look": look or always, "asked": asked, "recorded": recorded},
+        "meta": {"look": look or always, "asked": asked, "recorded": recorded,
+                 "in_all": list(in_all)},
     }
     if "pipeline" in _fields(spec):
         task |= {"basename": verb, "name": last}
@@ -166,19 +171,24 @@ def perform(name: str, action: Callable[[Spec], str | None], spec: Spec) -> Any:
     from doit.exceptions import TaskFailed
     try:
         return loaded(action)(loaded(spec))
-    except AirlockError as error:
-        return TaskFailed(str(error))
-    except OSError as error:
-        return TaskFailed(str(AirlockError(
-            f"{error.strerror or type(error).__name__}", where=error.filename,
-            todo="free space or mend the rights there, then run the same command again")))
     except Exception as error:
-        ownership.private_folder(SitePaths(site="faults").root)
-        trace = SitePaths(site="faults").logs / f"{name.replace(':', '-')}.txt"
-        files.write_text(trace, traceback.format_exc())
-        return TaskFailed(str(AirlockError(
-            f"a fault of nf-airlock itself: {type(error).__name__}: {error}", where=trace,
-            todo="please report it with that file, which holds the traceback")))
+        return TaskFailed(str(fault(name, error)))
+
+
+def fault(name: str, error: Exception) -> AirlockError:
+    """An error in words for the user of the step or command `name`; a traceback goes to a file."""
+    if isinstance(error, AirlockError):
+        return error
+    if isinstance(error, OSError):
+        return AirlockError(
+            f"{error.strerror or type(error).__name__}", where=error.filename,
+            todo="free space or mend the rights there, then run the same command again")
+    ownership.private_folder(SitePaths(site="faults").root)
+    trace = SitePaths(site="faults").logs / f"{name.replace(':', '-')}.txt"
+    files.write_text(trace, "".join(traceback.format_exception(error)))
+    return AirlockError(
+        f"a fault of nf-airlock itself: {type(error).__name__}: {error}", where=trace,
+        todo="please report it with that file, which holds the traceback")
 
 
 def _fields(spec: Any) -> Mapping[str, Any]:

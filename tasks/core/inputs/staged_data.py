@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.core import files, nofollow
 from tasks.core.errors import IntegrityError
-from tasks.core.inputs import sheets
+from tasks.core.inputs import cells, sheets
 from tasks.core.schema import read_json
 
 EVERY = "every"
@@ -75,17 +75,17 @@ def render(manifest: Path, locate: Callable[[str], Path], folder: Path) -> dict[
     for path, is_lines in sorted(rendered.items()):
         content = nofollow.read(locate(path), most=MAX_SHEET)
         target = files.inside(folder, path)
-        files.write_text(target, render_sheet(content, path, place, is_lines=is_lines))
+        files.write_bytes(target, render_sheet(content, path, place, is_lines=is_lines))
     return {name: _value(value, place) for name, value in data["params"].items()}
 
 
 def render_sheet(data: bytes, name: str, place: Callable[[str], str | None], *,
-                 is_lines: bool = False) -> str:
+                 is_lines: bool = False) -> bytes:
     """Return a staged sheet with the paths that `place` gives for those relative to the release."""
     if not data:
-        return ""
+        return b""
     sheet = sheets.parse(data, name=name, has_header=lambda row: False, is_lines=is_lines)
-    return sheet.mapped(lambda cell: sheets.staged(cell, place)).text()
+    return sheet.mapped(lambda cell: cells.staged(cell, place)).data()
 
 
 def _tree(path: str) -> str:
@@ -95,4 +95,17 @@ def _tree(path: str) -> str:
 def _value(param: Mapping[str, Any], place: Callable[[str], str | None]) -> Any:
     if param["kind"] in ("value", "none"):
         return param.get("value")
+    if param["kind"] == "several":
+        return _absolute(param["value"], place)
     return place(param["path"])
+
+
+def _absolute(value: Any, place: Callable[[str], str | None]) -> Any:
+    """A text, list or mapping with the paths in it made absolute."""
+    if isinstance(value, str):
+        return cells.staged(value, place)
+    if isinstance(value, Mapping):
+        return {name: _absolute(member, place) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_absolute(member, place) for member in value]
+    return value

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from tasks.core import files
+from tasks.core import disk, files
 from tasks.core.errors import IntegrityError, SourceError
-from tasks.core.net import bounds, urls
+from tasks.core.net import bounds, urls, web_page
 from tasks.core.net.bounds import MAX_SMALL_RESPONSE, Exceeded
 from tasks.core.net.network import Network
 from tasks.core.net.pace import pause
@@ -47,6 +47,10 @@ def fetch(url: str, target: Path, *, network: Network, most: int) -> Fetched:
     can say that the content is the same (RFC 9110, If-Range). Raises SourceError, whose text
     holds no secret of the URL.
     """
+    def expect(total: int) -> None:
+        count(total - body.size)
+        disk.hold(target.parent, total - body.size, "this file")
+
     def count(further: int) -> None:
         if body.size + further > most:
             raise Exceeded(f"more would come than the {files.human_size(most)} that are taken here",
@@ -59,7 +63,7 @@ def fetch(url: str, target: Path, *, network: Network, most: int) -> Fetched:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with target.open("wb") as stream:
-            body = Body(stream, counted=count, expected=lambda total: count(total - body.size))
+            body = Body(stream, counted=count, expected=expect)
             if urlsplit(url).scheme == "file":
                 copy(Path(unquote(urlsplit(url).path)), body)
             else:
@@ -69,6 +73,11 @@ def fetch(url: str, target: Path, *, network: Network, most: int) -> Fetched:
     except Exceeded:
         target.unlink()
         raise
+    with target.open("rb") as reader:
+        page = web_page.instead_of(url, reader.read(web_page.LOOKED_AT))
+    if page:
+        target.unlink()
+        raise SourceError(page, where=urls.redact(url), todo=web_page.TODO)
     return Fetched(sha256=body.digest.hexdigest(), size=body.size)
 
 

@@ -120,9 +120,10 @@ class Connections:
 
 
 class Host:
-    """The limits of one host."""
+    """The limits of one host, and whether it has ever answered this process."""
 
     def __init__(self, address: str) -> None:
+        self.answered = False
         self.connections = Connections()
         self.held = threading.local()
         self.rest_until = 0.0
@@ -141,6 +142,7 @@ class Host:
 
     def learn(self, status: int, headers: Mapping[str, str]) -> None:
         """Take into account what an answer says of the host's limits."""
+        self.answered = True
         if status == 429:
             self.pace.refused(time.monotonic())
             self.connections.refused()

@@ -12,6 +12,7 @@ from tasks.core.errors import NetError, SourceError
 from tasks.core.net import bounds, certificates, redirects, urls
 from tasks.core.net.network import Network
 from tasks.core.net.pace import Host, Hosts, backoff, pause
+from tasks.core.net.unreachable import has_no_connection, unreachable
 
 if TYPE_CHECKING:
     import urllib3
@@ -122,6 +123,8 @@ class Transport:
         except urllib3.exceptions.SSLError as error:
             raise self._untrusted(address, error) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            if not limits.answered and has_no_connection(error):
+                raise unreachable(url, reason(error)) from None
             raise Broken(f"no answer from {address}: {reason(error)}", where=urls.shown(url),
                          todo="check that the host is up and reachable from here, and "
                               "HTTPS_PROXY and NO_PROXY") from None

@@ -20,18 +20,23 @@ REFERENCE = re.compile(r"[A-Za-z0-9.:/_@-]+\Z")
 
 @dataclass(frozen=True, kw_only=True)
 class Selector:
-    """A selector of the scan: complete images by the names that the sources give them."""
+    """A selector of the scan: complete images by the names that the sources give them.
+
+    Without any, `stops` says why no task may run there; None where it is to run without.
+    """
 
     pattern: str
     images: Mapping[str, str]
     choice: str | None
+    stops: str | None = None
 
 
 def of_scan(scan: Mapping[str, Any]) -> list[Selector]:
     """Return the selectors of images.json, in their order."""
-    return [Selector(pattern=selector["pattern"], choice=selector["choice"], images={
-        image["name"]: image["container"] for image in selector["images"]})
-        for selector in scan["selectors"]]
+    return [Selector(pattern=selector["pattern"], choice=selector["choice"],
+                     stops=selector.get("stops"), images={
+                         image["name"]: image["container"] for image in selector["images"]})
+            for selector in scan["selectors"]]
 
 
 def mirrored(receipt: Mapping[str, Any]) -> dict[str, str]:
@@ -43,17 +48,28 @@ def mirrored(receipt: Mapping[str, Any]) -> dict[str, str]:
 def render(selectors: Sequence[Selector], mirrored: Mapping[str, str]) -> list[str]:
     """Return the lines of a block `process`, one or more for each selector.
 
+    A process that is to run without an image has none, whatever the pipeline sets; one that should
+    have one ends the run, since Nextflow would run it with the host's own programs, unsaid.
     `mirrored` gives the pull reference of each image of the scan. ImageError with every fault at
     once, where one is missing or can't be chosen in a config.
     """
     _refuse_faults(selectors, mirrored)
     lines = []
     for selector in selectors:
-        container = (_chosen(selector.images, selector.choice, mirrored) if selector.choice
-                     else quoted(mirrored[next(iter(selector.images.values()))]))
+        if not selector.images:
+            container = _stop(selector.stops) if selector.stops else "null"
+        elif selector.choice:
+            container = _chosen(selector.images, selector.choice, mirrored)
+        else:
+            container = quoted(mirrored[next(iter(selector.images.values()))])
         pattern = quoted(f"(?:{selector.pattern})")
         lines.append(f"    withName: {pattern} {{ container = {container} }}")
     return lines
+
+
+def _stop(why: str) -> str:
+    """A closure that ends a task without an image before the host's own programs are taken."""
+    return f"{{\n        throw new IllegalStateException({quoted(f'nf-airlock: {why}')})\n    }}"
 
 
 def _chosen(images: Mapping[str, str], choice: str, mirrored: Mapping[str, str]) -> str:

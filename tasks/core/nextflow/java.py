@@ -17,6 +17,9 @@ MAJORS = (("0", 11, 19), ("23.04.1", 11, 20), ("23.09.2-edge", 11, 21), ("24.04.
 """From a version of Nextflow on: the first and the last Java major (`version_check` in the
 launcher of each tag; below 24.11 it also lets Java 8 in, for which none of these is compiled)."""
 
+PATIENCE = 60.0
+"""Seconds that a Java has to name its version."""
+
 
 def majors(nextflow: str) -> tuple[int, int]:
     """Return the first and the last Java major that this Nextflow runs on."""
@@ -56,8 +59,9 @@ def _candidates(inherited: Inherited) -> list[Path]:
 def major_of(java: Path) -> int | None:
     """Return the major version that `java -version` names, or None where it does not start."""
     try:
-        done = subprocess.run([java, "-version"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        done = subprocess.run([java, "-version"], capture_output=True, text=True, check=True,
+                              timeout=PATIENCE)
+    except (OSError, subprocess.SubprocessError):
         return None
     match = re.search(r'version "(\d+)', done.stderr)
     return int(match[1]) if match else None

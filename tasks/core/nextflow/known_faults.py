@@ -53,10 +53,12 @@ FAULTS = (
              "set it"),
     Fault(
         pattern=r"(Try-catch blocks|If statements|Variable declarations) cannot be mixed with "
-                r"config statements",
-        means="the strict parser of Nextflow 26.04 does not take this pipeline's config, whose "
-              "template is of nf-core/tools 2.14 or earlier",
-        todo="use a runtime of 25.10 or earlier; by hand, NXF_SYNTAX_PARSER=v1 also does"),
+                r"config statements|Config parsing failed|Script compilation failed",
+        means="the strict parser, which Nextflow 26.04 uses by default, does not take this "
+              "pipeline; many that earlier lines run are such, those of nf-core's template up to "
+              "2.14 among them",
+        todo="use a runtime of 25.10 or earlier, or a later release of the pipeline; by hand, "
+             "NXF_SYNTAX_PARSER=v1 also does"),
     Fault(
         pattern=r"Cannot find version for (\S+) plugin -- plugin versions MUST be specified",
         means="a plugin without a version can't be used offline",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,21 @@ from tasks.core import files, processes
 from tasks.core.archives import limits, unpacking
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.inputs import staged_data
-from tasks.core.nextflow import installed, isolation, known_faults, queries
+from tasks.core.nextflow import failures, installed, isolation, known_faults, queries
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.machine import Limits, Machine
 from tasks.core.schema import read_json
 from tasks.core.source import custom_configs
+from tasks.core.source.configs import Reader, Setting
+from tasks.core.source.files import opened
+from tasks.core.source.groovy.tokens import STRING
+
+LIMIT = 7200.0
+"""Seconds after which a run is ended that isn't the user's own."""
+
+
+class TooLong(SourceError):
+    """A run took longer than it may, and was ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +77,7 @@ class Confinement:
 
     folder: Path
     reads: tuple[Path, ...] = ()
-    timeout: float = 7200.0
+    timeout: float = LIMIT
     least: str = isolation.FULL
 
 
@@ -161,12 +171,17 @@ def _profiles(profile: str) -> str:
 
 def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path],
         words: Sequence[str] = (), env: Mapping[str, str] | None = None,
-        within: Confinement | None = None) -> None:
-    """`nextflow run WORDS CODE OPTIONS`, its output into `log`; CommandError with its last words.
+        within: Confinement | None = None, limit: float | None = LIMIT) -> None:
+    """`nextflow run WORDS CODE OPTIONS`, its output into `log`; CommandError with the cause.
 
     `words` stand directly before the project: after another option, `-stub-run` and `-preview`
-    would swallow an argument (notes of Nextflow 24.10). With `within` it is confined to that.
+    would swallow an argument (notes of Nextflow 24.10). With `within` it is confined to that, and
+    has its time, else `limit` seconds. TooLong, which says what it did last, where it takes more.
     """
+    limit = within.timeout if within else limit
+    script = main_script(launch.configs)
+    if script:  # that of a folder is looked for in the working directory, so the whole path
+        options = ["-main-script", files.inside(launch.code, script), *options]
     kept = log.with_suffix(".nextflow.log").absolute()
     detail = within.folder / kept.name if within else kept
     configs = [word for path in launch.configs for word in ("-c", str(path))]
@@ -175,18 +190,42 @@ def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path
         "-params-file", launch.params, "-ansi-log", "false", *options, *words, launch.code)
     try:
         if within:
-            _run_in(within, launch, command, log=log, env=env)
+            try:
+                _run_in(within, launch, command, log=log, env=env)
+            finally:
+                queries.keep(detail, kept)
         else:
-            processes.run(command, log=log, cwd=launch.folder, env=launch.nextflow.environment(env))
+            processes.run(command, log=log, cwd=launch.folder, timeout=limit,
+                          quote=failures.quoted, env=launch.nextflow.environment(env))
+    except subprocess.TimeoutExpired as error:
+        raise _too_long(limit, words, log) from error
     except CommandError as error:
-        if within:
-            queries.keep(detail, kept)
         known = known_faults.recognised(_said(log, kept), launch.nextflow.version)
         raise CommandError("\n".join(["Nextflow ended with an error", *map(str, known)]),
                            status=error.status, tail=error.tail, where=log,
                            todo=f"its own log with every detail is {kept}") from error
-    if within:
-        queries.keep(detail, kept)
+
+
+def _too_long(limit: float | None, words: Sequence[str], log: Path) -> TooLong:
+    """What is said of a run that took too long: which run it was, and what it printed last."""
+    doing = {"-preview": "the preview", "-stub-run": "the stub run"}.get(
+        words[0] if words else "", "the run")
+    last = failures.last(_said(log))
+    said = f"what it printed last: {last}" if last else "it had printed nothing"
+    return TooLong(f"{doing} took longer than {limit:.0f} s, and was ended; {said}", where=log,
+                   todo="look for a loop or a wait in the pipeline's code")
+
+
+def main_script(configs: Iterable[Path]) -> str | None:
+    """The main script that a config given by -c names: Nextflow itself asks the pipeline's alone.
+    """
+    for config in configs:
+        with opened(config.parent) as sources:
+            for setting in Reader(sources, {}).read(config.name):
+                if (isinstance(setting, Setting) and setting.path == ("manifest", "mainScript")
+                        and setting.tokens[0].kind == STRING):
+                    return setting.tokens[0].text
+    return None
 
 
 def _run_in(within: Confinement, launch: Launch, command: Sequence[str], *, log: Path,
@@ -203,18 +242,14 @@ def _run_in(within: Confinement, launch: Launch, command: Sequence[str], *, log:
 
     try:
         processes.run(started, log=log, cwd=within.folder, env=environment, timeout=within.timeout,
-                      check=bound)
+                      check=bound, quote=failures.quoted)
     except processes.TooMuch as error:
         raise SourceError(f"the run wrote more than {files.human_size(queries.MAX_LOG)}, and "
                           "was ended", where=log, todo="look for a loop in the pipeline's code"
-                          ) from error
-    except subprocess.TimeoutExpired as error:
-        raise SourceError(f"the run took longer than {within.timeout:.0f} s, and was ended",
-                          where=log, todo="look for a loop or a wait in the pipeline's code"
                           ) from error
 
 
 def _said(*logs: Path) -> list[str]:
     """The lines of what Nextflow wrote, as far as it did."""
     return [line for log in logs if log.is_file()
-            for line in log.read_text(errors="replace").splitlines()]
+            for line in failures.lines_of(log.read_bytes().decode(errors="replace"))]

@@ -14,7 +14,7 @@ from typing import Any
 from tasks.core import files, nofollow, processes
 from tasks.core.errors import CommandError, IntegrityError, SourceError
 from tasks.core.inputs import sheets
-from tasks.core.nextflow import isolation
+from tasks.core.nextflow import failures, isolation, known_faults
 from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.installed import Nextflow
 from tasks.core.nextflow.reproducible import TIME_ZONES, same_in_both
@@ -35,7 +35,6 @@ OWN_ZONE = "own"
 """The time zone that Nextflow is in by itself."""
 
 RESOLVE = Path(__file__).with_name("resolve.nf").absolute()
-PROFILES = Path(__file__).with_name("profiles.nf").absolute()
 
 
 def configs(nextflow: Nextflow, project: Path, *, profile: str, scratch: Path, log: Path,
@@ -44,33 +43,30 @@ def configs(nextflow: Nextflow, project: Path, *, profile: str, scratch: Path, l
             zones: Sequence[str] = (OWN_ZONE,)) -> list[dict[str, Any]]:
     """Resolve what `nextflow run -profile PROFILE PROJECT` would run with, once in each time zone.
 
-    Each config comes as nested mappings, with closures as their
-    source. `given` are given by -c, and `reads` are what they and the params name besides; params
-    are seen while the pipeline's own config is read, so includes and values made of them differ.
+    Each config comes as nested mappings, with closures as their source, or as `{ ... }` where they
+    stand in a list. `given` are given by -c, and `reads` are what they and the params name besides;
+    params are seen while the pipeline's own config is read, so includes and values made of them
+    differ.
 
     A pipeline's config is Groovy code: it runs confined in the folder `scratch`, and for TIMEOUT
     seconds at most; `least` is what the site accepts of that. Raises SourceError with Nextflow's
     own words where the config does not resolve.
     """
-    detail, file = scratch / "nextflow.log", scratch / "params.json"
-    files.write_json(file, params or {})
-    given = [path.absolute() for path in given]
-    words: list[str | Path] = ["-log", detail, "-q", "run", RESOLVE, ",".join(zones),
-                               project.absolute(), profile, file, *given]
-    try:
-        answer = ask(nextflow, words, scratch=scratch, least=least,
-                     reads=[project.absolute(), RESOLVE, *given, *reads])
-    except CommandError as error:
-        tail = "\n".join(f"    | {line}" for line in error.tail)
-        raise SourceError(f"the config does not resolve with profile {profile!r}:\n{tail}",
-                          where=log, todo="mend the pipeline's config, or `profile` in ours"
-                          ) from error
-    finally:
-        keep(detail, log)
-    resolved = _answered(answer, len(zones))
-    if resolved is not None:
-        return resolved
-    raise SourceError("Nextflow did not answer with a config that can be kept", where=log)
+    printed, answers = _resolved(
+        nextflow, project, [profile], zones=zones, given=given, reads=reads, params=params or {},
+        scratch=scratch, log=log, least=least)
+    for answer in answers:
+        if "config" not in answer:
+            # The strict parser prints where what it doesn't take stands, once in each time zone.
+            placed = failures.errors(printed)
+            said = placed[:len(placed) // len(zones)] or answer["error"].splitlines()
+            raise SourceError("\n".join([
+                f"the config does not resolve with profile {profile!r}:",
+                _quoted(failures.bounded(said)),
+                *map(str, known_faults.recognised(answer["error"].splitlines(),
+                                                  nextflow.version))]),
+                where=log, todo="mend the pipeline's config, or `profile` in ours")
+    return [answer["config"] for answer in answers]
 
 
 def profiles(nextflow: Nextflow, project: Path, names: Sequence[str], *, scratch: Path, log: Path,
@@ -80,56 +76,82 @@ def profiles(nextflow: Nextflow, project: Path, names: Sequence[str], *, scratch
     Each answer holds `config`, the same whenever it is asked, or `error`, Nextflow's own words.
     Raises SourceError where Nextflow itself ends.
     """
-    detail = scratch / "nextflow.log"
-    words: list[str | Path] = ["-log", detail, "-q", "run", PROFILES, ",".join(TIME_ZONES),
-                               project.absolute(), *names]
+    _, answers = _resolved(nextflow, project, names, zones=TIME_ZONES, params={}, scratch=scratch,
+                           log=log, least=least)
+    return [same_in_both(first, second) for first, second in zip(
+        answers[:len(names)], answers[len(names):], strict=True)]
+
+
+def _resolved(nextflow: Nextflow, project: Path, names: Sequence[str], *, zones: Sequence[str],
+              params: Mapping[str, Any], scratch: Path, log: Path, least: str,
+              given: Sequence[Path] = (), reads: Iterable[Path] = ()
+              ) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the lines that were printed, and what resolve.nf answers: each profile's `config` or
+    `error`, in zone after zone."""
+    asked, file = scratch / "asked.json", scratch / "params.json"
+    detail, given = scratch / "nextflow.log", [path.absolute() for path in given]
+    files.write_json(file, params)
+    files.write_json(asked, {
+        "project": str(project.absolute()), "profiles": list(names), "zones": list(zones),
+        "params": str(file), "configs": list(map(str, given))})
     try:
-        answer = ask(nextflow, words, scratch=scratch, least=least,
-                     reads=[project.absolute(), PROFILES])
+        answer = ask(nextflow, ["-log", detail, "-q", "run", RESOLVE, asked], scratch=scratch,
+                     least=least, reads=[project.absolute(), RESOLVE, *given, *reads],
+                     doing="resolving the pipeline's config")
     except CommandError as error:
-        tail = "\n".join(f"    | {line}" for line in error.tail)
-        raise SourceError(f"the config does not resolve:\n{tail}", where=log,
+        raise SourceError(f"the config does not resolve:\n{_quoted(error.tail)}", where=log,
                           todo="mend the pipeline's config") from error
     finally:
         keep(detail, log)
-    resolved = _answered(answer, 2 * len(names))
-    if resolved is None:
+    answers = _answered(answer, len(names) * len(zones))
+    if answers is None:
         raise SourceError("Nextflow did not answer with a config that can be kept", where=log)
-    return [same_in_both(first, second) for first, second in zip(
-        resolved[:len(names)], resolved[len(names):], strict=True)]
+    return answer.splitlines(), answers
+
+
+def _quoted(lines: Iterable[str]) -> str:
+    return "\n".join(f"    | {line}" for line in lines)
 
 
 def _answered(answer: str, count: int) -> list[dict[str, Any]] | None:
-    """Return the last list of `count` objects in what Nextflow wrote, which may be hostile.
+    """Return the last list of `count` answers in what Nextflow wrote, which may be hostile.
 
     What the config prints stands before it, warnings of the config's reader before and behind it.
     """
     starts = [match.start() for match in re.finditer(r"^\[", answer, re.MULTILINE)]
     for start in reversed(starts[-MAX_LISTS:]):
         with contextlib.suppress(ValueError, RecursionError):
-            resolved, _ = json.JSONDecoder().raw_decode(answer, start)
-            sheets.judge(resolved)
-            if len(resolved) == count and all(isinstance(config, dict) for config in resolved):
-                return list(resolved)
+            answers, _ = json.JSONDecoder().raw_decode(answer, start)
+            sheets.judge(answers)
+            if len(answers) == count and all(map(_is_answer, answers)):
+                return list(answers)
     return None
 
 
+def _is_answer(answer: Any) -> bool:
+    return isinstance(answer, dict) and (isinstance(answer.get("config"), dict)
+                                         or isinstance(answer.get("error"), str))
+
+
 def ask(nextflow: Nextflow, words: Sequence[str | Path], *, scratch: Path,
-        reads: Iterable[Path] = (), least: str = isolation.FULL) -> str:
+        reads: Iterable[Path] = (), least: str = isolation.FULL,
+        doing: str = "asked about it") -> str:
     """Return the standard output of `nextflow WORDS`, which sees `scratch` and its own parts alone.
 
-    Its clock shows UTC. SourceError where it takes longer than TIMEOUT, or writes more than
-    MAX_ANSWER; HostError where it can't be confined and `least` doesn't allow that.
+    Its clock shows UTC. SourceError, which says what it was `doing`, where it takes longer than
+    TIMEOUT, or writes more than MAX_ANSWER; CommandError with the cause where it fails; HostError
+    where it can't be confined and `least` doesn't allow that.
     """
     command = confined(nextflow, nextflow.command(*words), folder=scratch, reads=reads,
                        least=least)
     try:
         return processes.run(command, cwd=scratch, timeout=TIMEOUT, most=MAX_ANSWER,
-                             env=nextflow.environment(
+                             quote=failures.quoted, env=nextflow.environment(
                                  {**real_java(nextflow), **SHORT_LIVED, "TZ": "UTC"}))
     except subprocess.TimeoutExpired as error:
         raise SourceError(f"the pipeline's code ran for {TIMEOUT:.0f} s without an answer, and "
-                          "was ended", todo="look for a loop or a wait in its config") from error
+                          f"was ended: Nextflow was {doing}",
+                          todo="look for a loop or a wait in its config") from error
     except processes.TooMuch as error:
         raise SourceError(f"the pipeline's code wrote more than {files.human_size(MAX_ANSWER)}"
                           ", and was ended", todo="look for a loop in its config") from error

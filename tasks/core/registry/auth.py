@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tasks.core import parsing
 from tasks.core.errors import NetError, RegistryError
-from tasks.core.net import urls
+from tasks.core.net import urls, web_page
 from tasks.core.net.redirects import origin
 from tasks.core.net.request import Transport
 from tasks.core.registry import credentials
@@ -189,8 +189,9 @@ class Authenticator:
             token = str(answer.get("token") or answer["access_token"])
             return token, float(answer.get("expires_in") or LIFETIME)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            page = ", but with a web page" if web_page.is_page(body) else ""
             raise RegistryError(f"the token server of {self._host} answered {response.status} "
-                                "without a token", where=realm.partition("?")[0],
+                                f"without a token{page}", where=realm.partition("?")[0],
                                 todo="try again later, or ask its administrator") from None
 
     def _token_server(self, challenge: Challenge) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tasks.core import parsing
 from tasks.core.errors import IntegrityError, RegistryError
-from tasks.core.net import bounds
+from tasks.core.net import bounds, web_page
 from tasks.core.net.network import Network
 from tasks.core.net.pace import Host
 from tasks.core.net.redirects import joined, origin
@@ -87,7 +87,7 @@ class Seen:
 
 
 class Registries:
-    """Clients by host, each made once."""
+    """Clients by host, and by what the site maps below one; each made once."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -95,19 +95,33 @@ class Registries:
         self._made: dict[str, Registry] = {}
         self._lock = threading.Lock()
 
-    def at(self, host: str) -> Registry:
-        """The client for `host` as it stands in image references."""
+    def at(self, name: str) -> Registry:
+        """The client for a registry's `host`, or for a repository, `host/path`, of image names."""
+        key = mapped_by(name, self._access.registries) or name.partition("/")[0]
         with self._lock:
-            if host not in self._made:
-                self._made[host] = Registry(host, endpoint(host, self._access.registries),
-                                            self._access.authfile, self._transport)
-            return self._made[host]
+            if key not in self._made:
+                host, _, prefix = key.partition("/")
+                self._made[key] = Registry(host, endpoint(key, self._access.registries),
+                                           self._access.authfile, self._transport, prefix)
+            return self._made[key]
 
 
-def endpoint(host: str, registries: Mapping[str, str]) -> str:
-    """The URL where `host` is asked, by the site's map, else at its own address over TLS."""
-    mapped = registries.get(host)
-    return (mapped or f"https://{HUB_ADDRESS if host == DOCKER_HUB else host}").rstrip("/")
+def mapped_by(name: str, registries: Mapping[str, str]) -> str | None:
+    """The longest key of the site's map that a host or repository lies below, at a path's border.
+
+    So quay.io/org stands for quay.io/org/tool, and not for quay.io/organisation.
+    """
+    return max((key for key in registries if name == key or name.startswith(f"{key}/")),
+               key=len, default=None)
+
+
+def endpoint(name: str, registries: Mapping[str, str]) -> str:
+    """The URL where a host or repository is asked, by the site's map, else at its own over TLS."""
+    key = mapped_by(name, registries)
+    if key is not None:
+        return registries[key].rstrip("/") + name[len(key):]
+    host, slash, path = name.partition("/")
+    return f"https://{HUB_ADDRESS if host == DOCKER_HUB else host}{slash}{path}"
 
 
 def _then_close(chunks: Iterator[bytes], held: ExitStack, limits: Host) -> Iterator[bytes]:
@@ -124,8 +138,9 @@ def _then_close(chunks: Iterator[bytes], held: ExitStack, limits: Host) -> Itera
 class Registry(Endpoint):
     """What is asked of a registry, and sent to it."""
 
-    def __init__(self, host: str, url: str, authfile: Path | None, transport: Transport) -> None:
-        super().__init__(host, url, authfile, transport)
+    def __init__(self, host: str, url: str, authfile: Path | None, transport: Transport,
+                 prefix: str = "") -> None:
+        super().__init__(host, url, authfile, transport, prefix)
         self._uploads = Uploads(self)
         self._heads = Heads(self)
         self._failed_mounts = 0
@@ -165,6 +180,9 @@ class Registry(Endpoint):
         response, data = self._get(url, self.pull(path), name, LARGEST_MANIFEST)
         if response.status == 404:
             return None
+        if web_page.is_page(data):
+            raise RegistryError(f"{self.host} answered with a web page instead of the manifest of "
+                                f"{name}", where=url, todo=web_page.TODO)
         manifest = Manifest(data=data, media_type=response.headers.get(
             "Content-Type", "").partition(";")[0])
         promised = reference if ":" in reference else response.headers.get("Docker-Content-Digest")
@@ -211,7 +229,8 @@ class Registry(Endpoint):
             try:
                 names += map(str, parsing.from_json(data)[key] or [])
             except (ValueError, KeyError, TypeError):
-                raise RegistryError(f"{self.host} answered nonsense for {name}",
+                kind = "with a web page" if web_page.is_page(data) else "nonsense"
+                raise RegistryError(f"{self.host} answered {kind} for {name}",
                                     where=url) from None
             link = NEXT.search(response.headers.get("Link", ""))
             following = joined(url, link[1]) if link else url

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import RegistryError, SourceError
-from tasks.core.net import bounds, redirects, urls
+from tasks.core.net import bounds, redirects, urls, web_page
 from tasks.core.net.pace import Host
 from tasks.core.net.request import ATTEMPTS, Body, Transport
 from tasks.core.registry.auth import Authenticator
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """Requests to one registry; `path` is always a repository's path, without the host."""
+    """Requests to one registry; `path` is always a repository's path, without the host.
 
-    def __init__(self, host: str, url: str, authfile: Path | None, transport: Transport) -> None:
-        self.host = host
+    `url` is where the host is asked, or all that stands below `prefix` there.
+    """
+
+    def __init__(self, host: str, url: str, authfile: Path | None, transport: Transport,
+                 prefix: str = "") -> None:
+        self.host, self._prefix = host, prefix
         parts = urllib.parse.urlsplit(url)
         self.base = f"{parts.scheme}://{parts.netloc}"
         self.origin = redirects.origin(self.base)
@@ -94,7 +98,11 @@ class Endpoint:
         response = self.ask("GET", f"{self.base}/v2/", (), "the API")
         if response.status != 200:
             raise self.unexpected(response, "the API", f"{self.base}/v2/")
+        begins = response.read(web_page.LOOKED_AT)
         bounds.dismiss(response)
+        if web_page.is_page(begins):
+            raise RegistryError(f"{self.host} answered with a web page, as no registry does",
+                                where=f"{self.base}/v2/", todo=web_page.TODO)
 
     def unexpected(self, response: urllib3.BaseHTTPResponse, name: str, url: str) -> RegistryError:
         """An error with the registry's own words."""
@@ -131,7 +139,8 @@ class Endpoint:
 
     def inner(self, path: str) -> str:
         """The repository's path at this address, below the endpoint's own."""
-        return f"{self._below}/{path}" if self._below else path
+        rest = path.removeprefix(self._prefix).lstrip("/")
+        return "/".join(filter(None, (self._below, rest)))
 
     def url(self, path: str, rest: str) -> str:
         """The URL of something in a repository."""

@@ -21,8 +21,8 @@ repeats.
 MAX_SECONDS = 20.0
 """Seconds for all matches in processes of their own, in one run."""
 _CLASS = re.compile(r"\\.|\[\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
-_MATCH = ("import json, re, sys\npattern, name = json.load(sys.stdin)\n"
-          "print(re.fullmatch(pattern, name) is not None)")
+_MATCH = ("import json, re, sys\nhow, pattern, text = json.load(sys.stdin)\n"
+          "print(getattr(re, how)(pattern, text) is not None)")
 _spent = 0.0
 
 
@@ -30,21 +30,31 @@ _spent = 0.0
 def fullmatch(pattern: str, name: str) -> bool:
     """Whether `pattern` matches all of `name`. re.error where it is none, ImageError where it takes
     too long."""
-    re.compile(pattern)
-    if not _may_be_costly(pattern, name):
-        return re.fullmatch(pattern, name) is not None
+    return _matches("fullmatch", pattern, name, _may_be_costly(pattern, name))
+
+
+@cache
+def search(pattern: str, text: str) -> bool:
+    """Whether `pattern` matches anywhere in a text; the same errors."""
+    return _matches("search", pattern, text, _may_be_costly(f".*{pattern}", text))
+
+
+def _matches(how: str, pattern: str, text: str, is_costly: bool) -> bool:
+    compiled = re.compile(pattern)
+    if not is_costly:
+        return (compiled.search if how == "search" else compiled.fullmatch)(text) is not None
     import subprocess
 
     from tasks.core import processes
 
-    global _spent  # noqa: PLW0603 - what all selectors together have cost
+    global _spent  # noqa: PLW0603 - what all patterns together have cost
     began = time.monotonic()
     try:
         answer = processes.run([sys.executable, "-I", "-S", "-c", _MATCH],
-                             stdin=json.dumps([pattern, name]).encode(),
+                             stdin=json.dumps([how, pattern, text]).encode(),
                              timeout=max(MAX_SECONDS - _spent, 0.1))
     except subprocess.TimeoutExpired as error:
-        raise ImageError(f"the selector {pattern[:200]!r} takes too long to match",
+        raise ImageError(f"the pattern {pattern[:200]!r} takes too long to match",
                          where="the pipeline's config",
                          todo="write it without repeats within repeats") from error
     finally:

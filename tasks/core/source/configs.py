@@ -9,7 +9,7 @@ and functions hold is no setting.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.core.errors import AirlockError
@@ -26,11 +26,12 @@ from tasks.core.source.groovy.syntax import (
 from tasks.core.source.groovy.tokens import GSTRING, NAME, NEWLINE, STRING, Token, closing
 from tasks.core.source.groovy.values import (
     PROJECT,
-    Default,
     Names,
     Unknown,
     Unset,
     Values,
+    defaults,
+    set_name,
     unwrapped,
 )
 
@@ -69,6 +70,36 @@ class Include:
     line: int
 
 
+class Scope(Mapping[str, Values]):
+    """What a name in a config stands for: a param or variable, else the setting of that name in
+    the innermost block around it that has one (tried, 24.10).
+    """
+
+    def __init__(self, variables: Names, names: Names, settings: Names,
+                 path: tuple[str, ...]) -> None:
+        self._names = ChainMap(dict(variables), dict(names)) if variables else names
+        self._settings = settings
+        self._blocks = ["".join(f"{part}." for part in path[:depth])
+                        for depth in range(len(path), -1, -1)]
+
+    def __getitem__(self, name: str) -> Values:
+        values = self._names.get(name)
+        if values is not None:
+            return values
+        for block in self._blocks:
+            if (values := self._settings.get(block + name)) is not None:
+                return values
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from dict.fromkeys([*self._names, *(
+            name[len(block):] for block in self._blocks for name in self._settings
+            if name.startswith(block))])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 Statements = Generator[Setting | Include, None, None]
 Guards = tuple[str | None, ...]
 
@@ -77,18 +108,21 @@ class Reader:
     """Follows `includeConfig` through the files of `sources`, into the `profiles` named, or all.
 
     `names` holds what names stand for at the place that has been read so far. What it begins with
-    is given from outside, as by -params-file, and no config changes it. `broken` are files that
-    can't be read, with what is wrong with each.
+    is given from outside, as by -params-file, and no config changes it. `settings` are the values
+    of all settings without closures, by their path. `broken` are files that can't be read, with
+    what is wrong with each.
     """
 
     def __init__(self, sources: Sources, names: Names,
                  profiles: Collection[str] | None = None) -> None:
         self.sources, self.profiles = sources, profiles
         self.names: dict[str, Values] = {**names, ENGINE: frozenset([Unset(ENGINE)])}
+        self.settings: dict[str, Values] = {}
         self.given = frozenset(names)
         self.broken: dict[str, AirlockError] = {}
         self._open: list[str] = []
         self._variables: dict[str, Values] = {}
+        self._scope: tuple[str, ...] = ()
 
     def read(self, path: str = MAIN, scope: tuple[str, ...] = (),
              guards: Guards = ()) -> Statements:
@@ -107,14 +141,17 @@ class Reader:
         self._variables = outer
 
     def known(self) -> Names:
-        """What names stand for here: those of all configs, and the variables of this file."""
-        return ChainMap(self._variables, self.names) if self._variables else self.names
+        """What names stand for here: params, the variables of this file, and settings that stand
+        in the same block or in one around it.
+        """
+        return Scope(self._variables, self.names, self.settings, self._scope)
 
     def _statements(self, tokens: Sequence[Token], scope: tuple[str, ...],
                     guards: Guards) -> Statements:
         at = 0
         while at < len(tokens):
             token = tokens[at]
+            self._scope = _profile(scope)[1]
             if token.kind == NEWLINE or token.is_op(";", "}"):
                 at += 1
             elif token.is_name("includeConfig"):
@@ -128,8 +165,8 @@ class Reader:
             guards: Guards) -> Generator[Setting | Include, None, int]:
         """Both ways, where a param decides: a user may set it, and what holds later is not known.
         """
-        branch = branches(tokens, at, {name: values for name, values in self.known().items()
-                                       if not name.startswith("params.")})
+        branch = branches(tokens, at, Scope(self._variables, _but_params(self.names),
+                                            _but_params(self.settings), self._scope))
         yield from self._setting((*scope, "if"), branch.condition, guards)
         for way, body in branch.bodies():
             yield from self._statements(body, scope, (*guards, *guard(branch, way)))
@@ -169,14 +206,26 @@ class Reader:
                  is_set: bool = False) -> Iterator[Setting]:
         """The setting, and a param's default with it, unless that is given from outside."""
         profile, own = _profile(path)
-        name = ".".join(own)
-        if is_set and len(own) > 1 and own[0] == "params" and name not in self.given:
-            self.names[name] = frozenset(
-                value if isinstance(value, Unknown) else Default(unwrapped(value), name)
-                for value in evaluate(tokens, 0, self.known())[0])
+        if is_set and tokens and (own[0] == "params" or not any(
+                token.is_op("{") for token in tokens)):
+            self._set(own, evaluate(tokens, 0, self.known())[0], sure=not guards)
         if tokens:
             yield Setting(path=own, profile=profile, file=self._open[-1], line=tokens[0].line,
                           tokens=tokens, guards=guards, is_set=is_set, names=self._variables)
+
+    def _set(self, path: tuple[str, ...], values: Values, *, sure: bool) -> None:
+        """Note what a setting is; under a condition what it was before can hold too."""
+        name = ".".join(path)
+        if len(path) > 1 and path[0] == "params":
+            if name in self.given:
+                return
+            values = defaults(values, name)
+            if sure:
+                set_name(self.names, name, values)
+            else:
+                self.names[name] = values | {value for value in self.names.get(name, ())
+                                             if unwrapped(value) is not None}
+        self.settings[name] = values
 
     def _assign(self, name: str, tokens: Sequence[Token], *, sure: bool) -> None:
         values, end = evaluate(tokens, 0, self.known())
@@ -205,6 +254,10 @@ class Reader:
             return None
         path = local_path(value, self._open[-1])
         return path if self.sources.has(path) else None
+
+
+def _but_params(names: Names) -> Names:
+    return {name: values for name, values in names.items() if not name.startswith("params.")}
 
 
 def _chosen(text: str | None, value: str) -> str | None:

@@ -37,9 +37,14 @@ def includes(code: Path) -> Includes:
     with bounded(code), opened(code) as sources:
         for statement in Reader(sources, {}).read() if sources.has(MAIN) else ():
             if isinstance(statement, Include):
-                for path in filter(None, map(_below, statement.expression)):
+                for path in named(statement):
                     skipped.setdefault(path, _skips(statement.expression))
     return Includes(named=tuple(skipped), skipped=tuple(filter(skipped.get, skipped)))
+
+
+def named(include: Include) -> list[str]:
+    """The paths below the base that an `includeConfig` names."""
+    return [*filter(None, map(_below, include.expression))]
 
 
 def answer(folder: Path, named: Sequence[str]) -> None:

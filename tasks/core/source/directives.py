@@ -29,19 +29,20 @@ class Directive:
     text: str | None = None
 
 
-def directives(process: Definition, words: Collection[str]) -> list[Directive]:
+def directives(process: Definition, words: Collection[str],
+               local: Collection[str] = ()) -> list[Directive]:
     """The directives of these names, in their order.
 
     Nextflow asks for a directive's value when a task is made, after the script has set the
-    variables that the directive may name.
+    variables that the directive may name; `local` are other variables that a task knows.
     """
     _, tokens = next(process.sections())
-    reader = _Reader(process.file, words, set())
+    reader = _Reader(process.file, words, {*local})
     reader.read(tokens, dict(process.names), ())
     if any(isinstance(value, Unknown) for directive in reader.directives
            for value in directive.values):
         variables = _variables(process.body, process.names)
-        reader = _Reader(process.file, words, {*variables})
+        reader = _Reader(process.file, words, {*local, *variables})
         reader.read(tokens, {**process.names, **variables}, ())
     return reader.directives
 

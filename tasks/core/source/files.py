@@ -19,6 +19,8 @@ MAX_GROOVY = 8 * 2**20
 """Bytes of a script or config; those of public pipelines have up to 200 kB."""
 MAX_FILE = 2**30
 """Bytes of another file, such as an asset."""
+MAX_LINKS = 40
+"""Links that one path may lead through, as the kernel has it."""
 NEAR_LINES = 1000
 """How far from a place its line is looked for."""
 
@@ -34,6 +36,7 @@ class Sources:
         self.text = cache(self._text)
         self.lines = cache(self._lines)
         self.tokens = cache(self._tokens)
+        self.folder = cache(self._folder)
 
     def close(self) -> None:
         """Let go of the archive."""
@@ -61,8 +64,44 @@ class Sources:
                 return os.path.isfile(f"{self.place}/{path}")  # noqa: PTH113 - a third of the time
             except ValueError:  # a name that no file system takes
                 return False
-        member = self._members.get(path)
+        member = self._members.get(self.real(path))
         return member is not None and not member.isdir()
+
+    def real(self, path: str) -> str:
+        """The file's path without links in the folders that it leads through.
+
+        A link as the last part stays: what a file includes is looked for where its name stands.
+        """
+        folder, _, name = path.rpartition("/")
+        if not folder:
+            return path
+        folder = self.folder(folder)
+        return f"{folder}/{name}" if folder else name
+
+    def _folder(self, path: str) -> str:
+        """A folder's path with its links followed; as it stands where one leads outside."""
+        parts, done = path.split("/"), ""
+        links = 0
+        while parts:
+            here = posixpath.join(done, parts.pop(0))
+            target = self._link(here)
+            if target is None:
+                done = here
+                continue
+            links += 1
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(here), target))
+            if links > MAX_LINKS or target.startswith(("/", "..")):
+                return path
+            parts, done = [*(target.split("/") if target != "." else []), *parts], ""
+        return done
+
+    def _link(self, path: str) -> str | None:
+        """Where a link leads, None where this is none."""
+        if self._archive is None:
+            place = self.place / path
+            return str(place.readlink()) if place.is_symlink() else None
+        member = self._members.get(path)
+        return member.linkname if member is not None and member.issym() else None
 
     def _text(self, path: str) -> str:
         """The file's text, read as Nextflow reads it: what is not UTF-8 is replaced."""
@@ -92,7 +131,7 @@ class Sources:
                 raise nofollow.too_large(most, path)
             return nofollow.read(self.place / path, most=size)
         try:
-            reader = self._archive.extractfile(self._members[path])
+            reader = self._archive.extractfile(self._members[self.real(path)])
         except KeyError:
             reader = None
         if reader is None:

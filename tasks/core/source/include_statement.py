@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from tasks.core.errors import ImageError
@@ -9,7 +10,7 @@ from tasks.core.source.files import Sources, local_path
 from tasks.core.source.groovy.expression import evaluate
 from tasks.core.source.groovy.syntax import begins_statement, skip_newlines, skip_statement
 from tasks.core.source.groovy.tokens import NAME, Token, closing
-from tasks.core.source.groovy.values import Names, Unknown, Values
+from tasks.core.source.groovy.values import Names, Unknown, Values, shown
 
 
 def is_include(tokens: Sequence[Token], at: int) -> bool:
@@ -18,10 +19,15 @@ def is_include(tokens: Sequence[Token], at: int) -> bool:
         begins_statement(tokens, at) or any(token.is_op("{") for token in tokens[at + 1:at + 2]))
 
 
-def included_by(tokens: Sequence[Token], at: int,
-              names: Names) -> tuple[list[tuple[str, str]], Values, int]:
+REGISTRY_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z][a-z0-9._-]*)+")
+"""`scope/name`: a module of a registry, installed below modules/ (26.04, ModuleReference)."""
+
+
+def included_by(tokens: Sequence[Token], at: int, names: Names,
+                ) -> tuple[list[tuple[str, str]], Values, Sequence[Token], int]:
     """`include { A; B as C } from PATH` at `at`: names with their aliases, the values that PATH
-    can have, and the index behind it. Without a `from` there are neither names nor values.
+    can have, what stands behind it, and the index behind all. Without a `from` there are neither
+    names nor values.
     """
     if at + 1 < len(tokens) and tokens[at + 1].is_op("{"):
         end = closing(tokens, at + 1)
@@ -34,9 +40,10 @@ def included_by(tokens: Sequence[Token], at: int,
         words, at = tokens[at + 1:end], end
     at = skip_newlines(tokens, at)
     if at >= len(tokens) or not tokens[at].is_name("from"):
-        return [], frozenset(), at
-    values, end = evaluate(tokens, at + 1, names)
-    return _aliased(words), values, skip_statement(tokens, end)
+        return [], frozenset(), (), at
+    values, start = evaluate(tokens, at + 1, names)
+    end = skip_statement(tokens, start)
+    return _aliased(words), values, tokens[start:end], end
 
 
 def _aliased(words: Sequence[Token]) -> list[tuple[str, str]]:
@@ -56,11 +63,15 @@ def script_of(sources: Sources, value: object, file: str, line: int) -> str:
     where = f"{file}:{line}"
     if not isinstance(value, str):
         why = value.why if isinstance(value, Unknown) else repr(value)
-        raise ImageError(f"it can't be known which file is included here: it hangs on {why}",
+        raise ImageError(f"it can't be known which file is included here: it hangs on {shown(why)}",
                          where=where, todo="include files by a fixed path")
     path = local_path(value, file)
-    for name in (path, f"{path}.nf", f"{path}/main.nf"):
+    names = [path, f"{path}.nf", f"{path}/main.nf"]
+    if REGISTRY_NAME.fullmatch(value):
+        names.insert(0, f"modules/{value}/main.nf")
+    for name in names:
         if sources.has(name):
-            return name
-    raise ImageError(f"the included file {value!r} is not in the pipeline's code", where=where,
+            return sources.real(name)
+    raise ImageError(f"the included file {shown(value)!r} is not in the pipeline's code",
+                     where=where,
                      todo="correct the include, then stage again")

@@ -20,5 +20,15 @@ def properties(schema: Any) -> Iterator[tuple[str, Any]]:
                     for group in _mapping(node.get(key)).values()]
 
 
+def required(schema: Any) -> list[str]:
+    """The names of the params that a run must set, wherever they are grouped."""
+    root = _mapping(schema)
+    groups = [root, *(_mapping(group) for key in ("$defs", "definitions")
+                      for group in _mapping(root.get(key)).values())]
+    names = [group.get("required") for group in groups]
+    return sorted({name for listed in names if isinstance(listed, list)
+                   for name in listed if isinstance(name, str)})
+
+
 def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}

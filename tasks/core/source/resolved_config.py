@@ -29,6 +29,13 @@ def config(resolved: Path, folder: Path = Path(PLACE)) -> dict[str, Any]:
     return replaced
 
 
+def main_script(resolved: Mapping[str, Any]) -> str:
+    """The script that a run begins with, as the config says."""
+    manifest = resolved.get("manifest")
+    named = manifest.get("mainScript") if isinstance(manifest, Mapping) else None
+    return str(named or "main.nf")
+
+
 @contextlib.contextmanager
 def opened(code: Path, resolved: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The folder of the unpacked `code` and its config; the folder is gone when the block ends."""

@@ -2,56 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tasks.core.errors import AirlockError, ImageError
+from tasks.core.source.definitions import (
+    COMMANDS,
+    LOOSE,
+    PROCESS,
+    WORKFLOW,
+    Definition,
+    definition,
+)
 from tasks.core.source.files import Sources
+from tasks.core.source.functions import FileLibrary
 from tasks.core.source.groovy.expression import evaluate
+from tasks.core.source.groovy.library import LIBRARY
 from tasks.core.source.groovy.syntax import (
+    arguments,
     assignment,
     begins_statement,
-    skip_newlines,
     skip_statement,
 )
-from tasks.core.source.groovy.tokens import NAME, NEWLINE, STRING, Token, closing
-from tasks.core.source.groovy.values import Names, unwrapped
+from tasks.core.source.groovy.tokens import NAME, NEWLINE, Token, closing
+from tasks.core.source.groovy.values import (
+    PROJECT,
+    Names,
+    Unset,
+    Values,
+    defaults,
+    lookup,
+    set_name,
+    unwrapped,
+)
 from tasks.core.source.include_statement import included_by, is_include, script_of
+from tasks.core.source.params import Given, declared, param_set
 
-PROCESS, WORKFLOW, FUNCTION, LOOSE = "process", "workflow", "function", "loose"
-SECTIONS = ("take", "main", "emit", "publish", "onComplete", "onError")
-PROCESS_SECTIONS = ("input", "output", "when", "script", "shell", "exec", "stub", "topic")
-COMMANDS = ("script", "shell", "exec", "stub")
-NO_TYPES = ("assert", "case", "else", "new", "return", "throw")
-"""Keywords that a call may follow; another name before one makes it a function's definition."""
-
-
-@dataclass(eq=False, kw_only=True)
-class Definition:
-    """Something that can be called; `takes` are the names that a call's arguments get.
-
-    Loose code is what a file runs by itself; it has no name. `names` are the values of names where
-    it stands.
-    """
-
-    kind: str
-    name: str
-    file: str
-    line: int
-    body: Sequence[Token]
-    takes: tuple[str, ...] = ()
-    names: Names = field(default_factory=dict)
-
-    def sections(self) -> Iterator[tuple[str, Sequence[Token]]]:
-        """A process's directives, by an empty name, and its sections."""
-        name, start = "", 0
-        for at, token in enumerate(self.body):
-            following = self.body[at + 1] if at + 1 < len(self.body) else None
-            if (token.is_name(*PROCESS_SECTIONS) and following is not None
-                    and following.is_op(":") and begins_statement(self.body, at)):
-                yield name, self.body[start:at]
-                name, start = token.text, at + 2
-        yield name, self.body[start:]
+__all__ = ["COMMANDS", "LOOSE", "PROCESS", "WORKFLOW", "Definition", "Include", "Script",
+           "Scripts", "arguments"]
+MAX_READS = 10
+"""How often one file is read again because another includes it with other params."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +59,15 @@ class Include:
 class Script:
     """One file: its definitions, and what the names that it includes mean elsewhere.
 
-    Branches can include different things by one name.
+    Branches can include different things by one name. `handed_on` are the params that other files
+    get from it, `fields` those of its classes, by `Class.field`.
     """
 
     file: str
     definitions: dict[str, Definition] = field(default_factory=dict)
     includes: list[Include] = field(default_factory=list)
+    handed_on: list[tuple[str, Given]] = field(default_factory=list)
+    fields: dict[str, Values] = field(default_factory=dict)
 
 
 class Scripts:
@@ -88,24 +83,55 @@ class Scripts:
         self.classes: dict[str, Script] = {}
         self.broken: dict[str, AirlockError] = {}
         self.lost: dict[tuple[str, int], ImageError] = {}
+        self.calls = 0
+        self._given: dict[str, list[Given]] = {}
 
     def follow(self, *paths: str) -> None:
         """Read these scripts, and all that they include, directly or not."""
-        waiting = list(paths)
+        waiting = [(path, Given()) for path in paths]
         while waiting:
-            path = waiting.pop()
-            if path not in self.files:
-                script = self.files[path] = Script(file=path)
-                _Reader(self, script).read(self._tokens(path))
-                waiting += [include.file for include in script.includes]
+            path, given = waiting.pop()
+            before = self._given.setdefault(path, [])
+            if given in before or len(before) >= MAX_READS:
+                continue
+            if before:
+                given = given.joined(before[-1])
+            before.append(given)
+            script = self.files[path] = Script(file=path)
+            _Reader(self, script, given).read(self._tokens(path))
+            waiting += script.handed_on
 
     def libraries(self) -> None:
         """Read the classes of `lib`, which all scripts know."""
-        for path in self.sources.below("lib/"):
-            if path.endswith(".groovy"):
-                script = Script(file=path)
-                _Reader(self, script).read(self._tokens(path))
-                self.classes[path.rpartition("/")[2].removesuffix(".groovy")] = script
+        for name in self._libraries:
+            self._library(name)
+
+    @cached_property
+    def _libraries(self) -> dict[str, str]:
+        """The files of `lib`, by the name of the class that each holds."""
+        return {path.rpartition("/")[2].removesuffix(".groovy"): path
+                for path in self.sources.below("lib/") if path.endswith(".groovy")}
+
+    def _library(self, name: str) -> Script | None:
+        if name not in self.classes and name in self._libraries:
+            script = self.classes[name] = Script(file=self._libraries[name])
+            _Reader(self, script, Given()).read(self._tokens(script.file))
+        return self.classes.get(name)
+
+    def members(self, name: str,
+                file: str) -> tuple[Mapping[str, Definition], Mapping[str, Values]]:
+        """The methods and the fields of a class of `lib`, or of the file itself."""
+        script = self._library(name) or self._script(file)
+        if script is None:
+            return {}, {}
+        start = f"{name}."
+        return script.definitions if name in self.classes else {}, {
+            field[len(start):]: values for field, values in script.fields.items()
+            if field.startswith(start)}
+
+    def _script(self, file: str) -> Script | None:
+        return self.files.get(file) or next(
+            (script for script in self.classes.values() if script.file == file), None)
 
     def meant(self, file: str, name: str) -> list[Definition]:
         """The definitions that a name can mean in a file: its own, or those that it includes."""
@@ -113,10 +139,10 @@ class Scripts:
         waiting, visited = [(file, name)], set()
         while waiting:
             at = waiting.pop()
-            if at in visited or at[0] not in self.files:
+            script = self._script(at[0])
+            if at in visited or script is None:
                 continue
             visited.add(at)
-            script = self.files[at[0]]
             own = script.definitions.get(at[1])
             if own is not None:
                 definitions[id(own)] = own
@@ -141,9 +167,15 @@ class Scripts:
 class _Reader:
     """Notes the definitions of one file or class, its includes, and the loose code between."""
 
-    def __init__(self, scripts: Scripts, script: Script) -> None:
-        self.scripts, self.script = scripts, script
-        self.names = dict(scripts.names)
+    def __init__(self, scripts: Scripts, script: Script, given: Given) -> None:
+        self.scripts, self.script, self.given = scripts, script, given
+        folder = posixpath.dirname(script.file)
+        self.names: dict[str, Values] = {
+            **given.names(scripts.names),
+            "moduleDir": frozenset([f"{PROJECT}/{folder}" if folder else PROJECT]),
+            LIBRARY: frozenset([FileLibrary(scripts, script.file)])}
+        self.params: dict[str, Values] = {}
+        self.assigned: dict[str, Values] = {}
         self._shared = False
 
     def read(self, tokens: Sequence[Token]) -> None:
@@ -158,6 +190,9 @@ class _Reader:
                     end = closing(tokens, at) + 1
             elif is_include(tokens, at):
                 end = self._include(tokens, at)
+            elif _is_class(tokens, at):
+                at = self._class(tokens, at)
+                continue
             elif begins_statement(tokens, at):
                 defined = self._define(tokens, at)
                 if defined is not None:
@@ -175,46 +210,79 @@ class _Reader:
         self.script.definitions[f"<{LOOSE}>"] = Definition(
             kind=LOOSE, name="", file=self.script.file, line=body[0].line, body=body)
 
+    def _class(self, tokens: Sequence[Token], at: int) -> int:
+        """Note a class's methods and fields; the index behind it."""
+        brace = at
+        while not tokens[brace].is_op("{", ";") and brace + 1 < len(tokens):
+            brace += 1
+        end = closing(tokens, brace) if tokens[brace].is_op("{") else brace
+        inner = _Reader(self.scripts, self.script, self.given)
+        inner.read(tokens[brace + 1:end])
+        self.script.fields.update((f"{tokens[at + 1].text}.{name}", values)
+                                  for name, values in inner.assigned.items())
+        return end + 1
+
     def _define(self, tokens: Sequence[Token], at: int) -> int | None:
         """Note the definition that begins at `at`; the index behind it, if there is one."""
-        if tokens[at].is_name("class", "enum", "interface") and tokens[at + 1:at + 2]:
-            brace = at
-            while not tokens[brace].is_op("{", ";") and brace + 1 < len(tokens):
-                brace += 1
-            end = closing(tokens, brace) if tokens[brace].is_op("{") else brace
-            _Reader(self.scripts, self.script).read(tokens[brace + 1:end])
-            return end + 1
-        defined = _definition(self.script.file, tokens, at)
+        defined = definition(self.script.file, tokens, at)
         if defined is None:
             return None
-        definition, end = defined
-        definition.names, self._shared = self.names, True
-        self.script.definitions[definition.name or f"<{WORKFLOW}>"] = definition
-        if definition.kind == WORKFLOW:  # the first releases of DSL 2 include in its body
-            for index in range(len(definition.body)):
-                if is_include(definition.body, index):
-                    self._include(definition.body, index)
+        noted, end = defined
+        noted.names, self._shared = self.names, True
+        self.script.definitions[noted.name or f"<{WORKFLOW}>"] = noted
+        if noted.kind == WORKFLOW:  # the first releases of DSL 2 include in its body
+            for index in range(len(noted.body)):
+                if is_include(noted.body, index):
+                    self._include(noted.body, index)
         return end
 
     def _assign(self, tokens: Sequence[Token], at: int, *, sure: bool) -> int:
-        """Note a variable's value; within braces, which a run may pass over, what it had before
-        can hold too.
+        """Note a variable's or param's value; within braces, which a run may pass over, what it had
+        before can hold too.
         """
+        if tokens[at].is_name("params") and tokens[at + 1:at + 2] and tokens[at + 1].is_op("{"):
+            for name, default in declared(tokens, at + 1):
+                self._param((name,), evaluate(default, 0, self.names)[0], sure=sure)
+            return closing(tokens, at + 1) + 1
+        param = param_set(tokens, at)
+        if param is not None:
+            self._param(param[0], evaluate(tokens, param[1], self.names)[0], sure=sure)
+            return skip_statement(tokens, param[1])
         value = assignment(tokens, at)
         if value is None:
             return at + 1
         name, start = value
         values, _ = evaluate(tokens, start, self.names)
         before = frozenset() if sure else self.names.get(name, frozenset())
-        if self._shared:  # by the definitions before this line
-            self.names, self._shared = dict(self.names), False
-        self.names[name] = values | before
+        self._own_names()[name] = self.assigned[name] = values | before
         return skip_statement(tokens, start)
+
+    def _own_names(self) -> dict[str, Values]:
+        """The names, to be changed: those of the definitions before this line stay."""
+        if self._shared:
+            self.names, self._shared = dict(self.names), False
+        return self.names
+
+    def _param(self, path: tuple[str, ...], values: Values, *, sure: bool) -> None:
+        """Set a param where nothing has set it yet, or a member of one that is a map."""
+        name, top = ".".join(("params", *path)), f"params.{path[0]}"
+        values = defaults(values, name)  # where it may be null or not, a run gives what it needs
+        values = frozenset(value for value in values if unwrapped(value) is not None) or values
+        if len(path) == 1:
+            absent = Unset(top) in self.given.params.get(top, ())
+            if name in self.params:
+                values = self.params[name] if sure else self.params[name] | values
+            elif absent:
+                values |= self.names.get(name, frozenset())
+            elif lookup(self.names, top) is not None:
+                return
+        set_name(self._own_names(), name, values)
+        self.params[name] = values
 
     def _include(self, tokens: Sequence[Token], at: int) -> int:
         """Note what the `include` at `at` names; the index behind it."""
         file = self.script.file
-        included, values, end = included_by(tokens, at, self.names)
+        included, values, options, end = included_by(tokens, at, self.names)
         for value in map(unwrapped, values):
             if str(value).startswith("plugin/"):
                 continue
@@ -225,89 +293,14 @@ class _Reader:
             else:
                 self.script.includes += [Include(name=name, alias=alias, file=path)
                                          for name, alias in included]
+                self.script.handed_on.append(
+                    (path, self.given.handed_on(self.params, options, self.names)))
         return end
 
 
-def _definition(file: str, tokens: Sequence[Token], at: int) -> tuple[Definition, int] | None:
-    """A process, workflow or function that begins at `at`, and the index behind it."""
-    kind = tokens[at].text if tokens[at].is_name(PROCESS, WORKFLOW) else FUNCTION
-    name, bracket, brace = (_function_head if kind == FUNCTION else _head)(tokens, at)
-    if brace >= len(tokens) or not tokens[brace].is_op("{") or not (name or kind == WORKFLOW):
-        return None
-    end = closing(tokens, brace)
-    body = tokens[brace + 1:end]
-    takes: tuple[str, ...] = ()
-    if kind == WORKFLOW:
-        takes = _takes(body)
-    elif kind == FUNCTION:
-        takes = tuple(map(_last_name, arguments(tokens, bracket)))
-    return Definition(kind=kind, name=name, file=file, line=tokens[at].line, body=body,
-                      takes=takes), end + 1
-
-
-def _head(tokens: Sequence[Token], at: int) -> tuple[str, int, int]:
-    """The name behind `process` or `workflow`, and twice the index at which its brace must be."""
-    name, brace = "", skip_newlines(tokens, at + 1)
-    if brace < len(tokens) and tokens[brace].kind in (NAME, STRING):
-        name, brace = tokens[brace].text, skip_newlines(tokens, brace + 1)
-    return name, brace, brace
-
-
-def _function_head(tokens: Sequence[Token], at: int) -> tuple[str, int, int]:
-    """`def NAME(…)` or `Type NAME(…)`: the name, and the indexes of its bracket and brace.
-
-    The name is empty where no function begins.
-    """
-    bracket = at
-    while bracket < len(tokens) and (tokens[bracket].kind == NAME or tokens[bracket].is_op(
-            "<", ">", "[", "]", ".", "?")):
-        bracket += 1
-    if (bracket - at < 2 or bracket >= len(tokens) or not tokens[bracket].is_op("(")
-            or tokens[at].is_name(*NO_TYPES)):
-        return "", bracket, bracket
-    return (tokens[bracket - 1].text, bracket,
-            skip_newlines(tokens, closing(tokens, bracket) + 1))
-
-
-def _takes(body: Sequence[Token]) -> tuple[str, ...]:
-    """The names below `take:`, one a line."""
-    names: list[str] = []
-    inside = False
-    for at, token in enumerate(body):
-        if token.kind != NAME or not begins_statement(body, at):
-            continue
-        if token.text in SECTIONS and at + 1 < len(body) and body[at + 1].is_op(":"):
-            inside = token.text == "take"
-            if inside:  # the first may stand on the same line
-                following = skip_newlines(body, at + 2)
-                if following == at + 2 and following < len(body):
-                    names.append(body[following].text)
-        elif inside:
-            names.append(token.text)
-    return tuple(names)
-
-
-def arguments(tokens: Sequence[Token], at: int) -> list[Sequence[Token]]:
-    """What stands between the commas of the bracket at `at`."""
-    end = closing(tokens, at)
-    given: list[Sequence[Token]] = []
-    start = index = at + 1
-    while index < end:
-        if tokens[index].is_op("(", "[", "{"):
-            index = closing(tokens, index)
-        elif tokens[index].is_op(","):
-            given.append(tokens[start:index])
-            start = index + 1
-        index += 1
-    last = tokens[start:end]
-    return [*given, last] if any(token.kind != NEWLINE for token in last) else given
-
-
-def _last_name(tokens: Sequence[Token]) -> str:
-    """The name of a parameter, which its type stands before and its default behind."""
-    names = []
-    for token in tokens:
-        if token.is_op("="):
-            break
-        names += [token.text] if token.kind == NAME else []
-    return names[-1] if names else ""
+def _is_class(tokens: Sequence[Token], at: int) -> bool:
+    """Whether `class NAME …` stands here; a record has types alone."""
+    following = tokens[at + 1] if at + 1 < len(tokens) else None
+    return (following is not None and following.kind == NAME
+            and tokens[at].is_name("class", "enum", "interface", "trait", "record")
+            and any(token.is_op("{") for token in tokens[at + 2:at + 12]))

@@ -1,41 +1,22 @@
-"""The values that a Groovy expression can have, as far as the sources tell.
-
-An expression has a *set* of possible values: where a condition can't be known, both branches
-count, since a run may take either. What can't be known at all is an Unknown that says why.
-"""
+"""The values that an expression or code of several statements can have, without running it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
-from tasks.core import parsing
+from tasks.core.source.groovy.grammar import Expressions
+from tasks.core.source.groovy.narrowing import narrowed
 from tasks.core.source.groovy.syntax import (
     assignment,
+    begins_command,
     ends_statement,
     skip_newlines,
     skip_statement,
 )
-from tasks.core.source.groovy.tokens import GSTRING, NAME, NEWLINE, NUMBER, STRING, Token, closing
-from tasks.core.source.groovy.values import (
-    MAX_VALUES,
-    Names,
-    Unknown,
-    Unset,
-    Values,
-    called,
-    combine,
-    elvis,
-    joined,
-    truths,
-)
-
-COMPARISONS = ("==", "!=", "<", ">", "<=", ">=", "=~", "==~")
-CONSTANTS: Mapping[str, Values] = {"true": frozenset([True]), "false": frozenset([False]),
-                                   "null": frozenset([None])}
-CLOSURE = "{}"
-"""Stands for the name of a closure, whose value is taken to be what it returns."""
+from tasks.core.source.groovy.tokens import NAME, NEWLINE, Token, closing
+from tasks.core.source.groovy.values import Names, Unknown, Values, combine, truths, unwrapped
 
 
 def evaluate(tokens: Sequence[Token], start: int, names: Names) -> tuple[Values, int]:
@@ -47,249 +28,217 @@ def evaluate(tokens: Sequence[Token], start: int, names: Names) -> tuple[Values,
     return reader.expression(), reader.at
 
 
-class _Reader:
-    """Recursive descent in the order of Groovy's operator precedence."""
-
-    def __init__(self, tokens: Sequence[Token], at: int, names: Names) -> None:
-        self.tokens, self.at, self.names = tokens, at, names
-
-    def expression(self) -> Values:
-        condition = self._either()
-        if self._take("?:"):
-            return elvis(condition, self.expression())
-        if not self._take("?"):
-            return condition
-        then = self.expression()
-        if not self._take(":"):
-            return _unknown("a ternary without its second half")
-        otherwise = self.expression()
-        ways = truths(condition)
-        return (then if True in ways else frozenset()) | (
-            otherwise if False in ways else frozenset())
-
-    def _either(self) -> Values:
-        return self._logical("||", True, self._both)
-
-    def _both(self) -> Values:
-        return self._logical("&&", False, self._compared)
-
-    def _logical(self, operator: str, decides: bool, operand: Callable[[], Values]) -> Values:
-        """`a || b`, which a true side decides, or `a && b`, which a false one does."""
-        values = operand()
-        while self._take(operator):
-            ways, right = truths(values), truths(operand())
-            values = (ways & {decides}) | (right if (not decides) in ways else frozenset())
-        return values
-
-    def _compared(self) -> Values:
-        values = self._sum()
-        while True:
-            operator = self._peek()
-            if operator is None or not (operator.is_op(*COMPARISONS) or operator.is_name("in")):
-                return values
-            self._skip_newlines()
-            self.at += 1
-            values = combine(operator.text, values, self._sum())
-
-    def _sum(self) -> Values:
-        values = self._unary()
-        while self._here("+", "-", "*", "/", "%", "<<"):
-            operator = self.tokens[self.at].text
-            self.at += 1
-            values = combine(operator, values, self._unary())
-        return values
-
-    def _unary(self) -> Values:
-        if self._take("!"):
-            return frozenset(not way for way in truths(self._unary()))
-        if self._take("-", "+"):
-            self._unary()
-            return _unknown("a number")
-        self._skip_newlines()
-        return self._with_members(*self._primary())
-
-    def _primary(self) -> tuple[Values, str | None]:
-        """A value; and where it is a name that isn't set, the name."""
-        if self.at >= len(self.tokens):
-            return _unknown("nothing where a value must stand"), None
-        token = self.tokens[self.at]
-        self.at += 1
-        if token.kind == NAME:
-            return self._named(token.text)
-        values = _unknown(f"{token.text!r}")
-        if token.kind == STRING:
-            values = frozenset([token.text])
-        elif token.kind == GSTRING:
-            values = self._gstring(token)
-        elif token.kind == NUMBER:
-            number = parsing.whole_number(token.text)
-            values = frozenset([token.text if number is None else number])
-        elif token.is_op("["):
-            values = self._list()
-        elif token.is_op("(", "{"):
-            end = closing(self.tokens, self.at - 1)
-            inner = skip_newlines(self.tokens, self.at - 1 + (token.text == "("))
-            name = (CLOSURE if inner < len(self.tokens) and self.tokens[inner].is_op("{")
-                    else None)
-            if token.text == "{":
-                values = block(self.tokens[self.at:end], self.names)
-            else:
-                values = self.expression()
-                if not self._take(")"):
-                    values = _unknown("an expression too hard to read")
-            self.at = end + 1
-            return values, name
-        return values, None
-
-    def _named(self, name: str) -> tuple[Values, str | None]:
-        if name in CONSTANTS:
-            return CONSTANTS[name], None
-        if name == "new":
-            while self.at < len(self.tokens) and (
-                    self.tokens[self.at].kind == NAME or self._here(".")):
-                self.at += 1
-            return _unknown("an object made at run time"), "new"
-        return self.names.get(name, _unknown(name)), name
-
-    def _with_members(self, values: Values, name: str | None) -> Values:
-        """Follow `.member`, `?.member`, calls and subscripts."""
-        while True:
-            following = self._peek()
-            if following is not None and following.is_op(".", "?.", "*."):
-                self._skip_newlines()
-                self.at += 1
-                member = self.tokens[self.at].text if self.at < len(self.tokens) else ""
-                self.at += 1
-                if self._here("("):
-                    values, name = self._call(values, member), None
-                else:
-                    name = f"{name}.{member}" if name else None
-                    values = self._member(name, member)
-            elif name == CLOSURE and self._here("("):
-                self.at, name = closing(self.tokens, self.at) + 1, None
-            elif self._here("(", "["):
-                self.at = closing(self.tokens, self.at) + 1
-                values, name = _unknown(f"{name or 'a value'}(…)"), None
-            else:
-                return values
-
-    def _member(self, name: str | None, member: str) -> Values:
-        """The value of a dotted name; a task's `ext` that no config sets is unset in every run."""
-        if name is not None and name in self.names:
-            return self.names[name]
-        if name and name.startswith("task.ext."):
-            return frozenset([Unset(name)])
-        return _unknown(name or f".{member}")
-
-    def _call(self, values: Values, method: str) -> Values:
-        """What a method of strings answers; other methods are unknown."""
-        end = closing(self.tokens, self.at)
-        inner = self.tokens[self.at + 1:end]
-        self.at = end + 1
-        given = [evaluate(inner, 0, self.names)[0]] if inner else []
-        return called(values, method, *given)
-
-    def _list(self) -> Values:
-        """A list literal whose items have one value each; maps are unknown."""
-        end = closing(self.tokens, self.at - 1)
-        items: list[Any] = []
-        while self.at < end:
-            self._skip_newlines()
-            if self.at >= end:
-                break
-            values = self.expression()
-            self._skip_newlines()
-            if len(values) != 1 or not (self.at >= end or self._take(",")):
-                self.at = end + 1
-                return _unknown("a list or map")
-            items += values
-        self.at = end + 1
-        return frozenset([tuple(items)])
-
-    def _gstring(self, token: Token) -> Values:
-        texts: Values = frozenset([""])
-        for part in token.parts:
-            if isinstance(part, str):
-                texts = frozenset(joined(text, part) for text in texts)
-                continue
-            values, end = evaluate(part, 0, self.names) if part else (frozenset([None]), 0)
-            if any(token.kind != NEWLINE for token in part[end:]):
-                values = block(part, self.names)
-            if len(texts) * len(values) > MAX_VALUES:
-                return _unknown(f"more than {MAX_VALUES} values")
-            texts = frozenset(joined(text, value) for text in texts for value in values)
-        return texts
-
-    def _peek(self) -> Token | None:
-        """The next token that isn't a line end: an operator may stand on the next line."""
-        at = skip_newlines(self.tokens, self.at)
-        return self.tokens[at] if at < len(self.tokens) else None
-
-    def _here(self, *operators: str) -> bool:
-        return self.at < len(self.tokens) and self.tokens[self.at].is_op(*operators)
-
-    def _take(self, *operators: str) -> bool:
-        following = self._peek()
-        if following is None or not following.is_op(*operators):
-            return False
-        self._skip_newlines()
-        self.at += 1
-        return True
-
-    def _skip_newlines(self) -> None:
-        self.at = skip_newlines(self.tokens, self.at)
-
-
-def _unknown(why: str) -> Values:
-    return frozenset([Unknown(why)])
+class _Reader(Expressions):
+    def block(self, tokens: Sequence[Token]) -> Values:
+        return block(tokens, self.names)
 
 
 def block(tokens: Sequence[Token], names: Names) -> Values:
-    """What a closure's body returns: its `return`, else its last expression."""
-    values, _ = _statements(tokens, dict(names))
-    return values
+    """What a closure's or function's body returns: its `return`, else its last expression."""
+    code = _Code(tokens, dict(names))
+    code.run()
+    return code.returns if code.is_over else code.returns | code.values
 
 
-def _statements(tokens: Sequence[Token], names: dict[str, Values]) -> tuple[Values, bool]:
-    """The values of the last statement or of a `return`, and whether one surely returned."""
-    values: Values = frozenset([None])
-    returns: Values = frozenset()
+class _Code:
+    """Statements, run in all ways that they can go.
+
+    `values` are those of the last statement, `returns` those of each `return`; `is_over` says that
+    nothing behind them is ever run, `has_left` that only a `break` or `continue` kept it from that.
+    """
+
+    def __init__(self, tokens: Sequence[Token], names: dict[str, Values]) -> None:
+        self.tokens, self.names = tokens, names
+        self.values: Values = frozenset([None])
+        self.returns: Values = frozenset()
+        self.is_over = self.has_left = False
+
+    def run(self) -> None:
+        at = 0
+        while at < len(self.tokens) and not self.is_over and not self.has_left:
+            token = self.tokens[at]
+            following = self.tokens[at + 1] if at + 1 < len(self.tokens) else None
+            has_bracket = following is not None and following.is_op("(")
+            if token.kind == NEWLINE or token.is_op(";"):
+                at += 1
+            elif token.is_name("if") and has_bracket:
+                at = self._if(at)
+            elif token.is_name("switch") and has_bracket:
+                at = self._switch(at)
+            elif token.is_name("for", "while") and has_bracket:
+                at = self._loop(at)
+            elif token.is_name("try") and following is not None and following.is_op("{"):
+                at = self._try(at)
+            elif token.is_name("return"):
+                self.returns |= evaluate(self.tokens, at + 1, self.names)[0]
+                self.is_over = True
+            elif token.is_name("throw"):
+                self.is_over = True
+            elif token.is_name("break", "continue"):
+                self.has_left = True
+            else:
+                at = self._statement(at)
+
+    def _statement(self, at: int) -> int:
+        """A variable's new value, an expression, or a call whose arguments have no brackets."""
+        tokens, names = self.tokens, self.names
+        name, sign, start = _target(tokens, at)
+        values, end = evaluate(tokens, start, names)
+        if name and ends_statement(tokens, end):
+            values = combine(sign, names.get(name, frozenset([Unknown(name)])), values) if (
+                sign != "=") else values
+            names[name] = values
+        elif not name and begins_command(tokens, at):
+            values, end = frozenset([Unknown(tokens[at].text)]), skip_statement(tokens, at)
+            self._forget(tokens[at:end])
+        if not ends_statement(tokens, end):
+            self.returns |= frozenset([Unknown(f"the code in line {tokens[at].line}")])
+            self.is_over = True
+        self.values = values
+        return max(end, at + 1)
+
+    def _forget(self, tokens: Sequence[Token]) -> None:
+        """What a closure may have set is not known behind it."""
+        for token, following in pairwise(tokens):
+            if token.text in self.names and following.is_op("=", "+=", "<<"):
+                self.names[token.text] = frozenset([Unknown(token.text)])
+
+    def _if(self, at: int) -> int:
+        branch = branches(self.tokens, at, self.names)
+        self._merge([self._way(body, narrowed(branch.condition, way, self.names)
+                               if len(branch.ways) > 1 else self.names)
+                     for way, body in branch.bodies()])
+        return branch.end
+
+    def _way(self, body: Sequence[Token], names: Names) -> _Code:
+        code = _Code(body, dict(names))
+        code.run()
+        return code
+
+    def _merge(self, ways: Sequence[_Code]) -> None:
+        """Go on behind several ways, of which one was taken."""
+        self.returns |= frozenset().union(*(way.returns for way in ways))
+        going = [way for way in ways if not way.is_over]
+        self.is_over = bool(ways) and not going
+        self.values = frozenset().union(*(way.values for way in going))
+        self.has_left = bool(going) and all(way.has_left for way in going)
+        if going:
+            self.names = merged([way.names for way in going])
+
+    def _loop(self, at: int) -> int:
+        """A body that is run any number of times; what it changes at each is not known."""
+        end = closing(self.tokens, at + 1)
+        head = self.tokens[at + 2:end]
+        body, after = _body(self.tokens, end + 1)
+        names = {**self.names, **{token.text: frozenset([Unknown(token.text)])
+                                  for token in head[:2] if token.kind == NAME}}
+        once = self._way(body, names)
+        both = merged([names, once.names])
+        twice = self._way(body, both)
+        for name in [name for name, values in twice.names.items() if values != once.names.get(name)
+                     and not values <= both.get(name, frozenset())]:
+            both[name] = frozenset([Unknown(name)])
+        self.returns |= once.returns | twice.returns
+        self.names, self.values = both, frozenset([None])
+        return after
+
+    def _try(self, at: int) -> int:
+        """The body, or what stands in a `catch`; `finally` has no values of its own."""
+        body, at = _body(self.tokens, at + 1)
+        ways = [self._way(body, self.names)]
+        while (following := skip_newlines(self.tokens, at)) < len(self.tokens):
+            if self.tokens[following].is_name("catch"):
+                body, at = _body(self.tokens, closing(self.tokens, following + 1) + 1)
+                ways.append(self._way(body, merged([self.names, ways[0].names])))
+            elif self.tokens[following].is_name("finally"):
+                at = _body(self.tokens, following + 1)[1]
+            else:
+                break
+        self._merge(ways)
+        return at
+
+    def _switch(self, at: int) -> int:
+        """Each case that the value can be, and those that it falls through to."""
+        end = closing(self.tokens, at + 1)
+        subject, _ = evaluate(self.tokens[at + 2:end], 0, self.names)
+        body, after = _body(self.tokens, end + 1)
+        ways: list[_Code] = []
+        through: _Code | None = None
+        is_open = True
+        for labels, statements, is_alone in _cases(body):
+            fits = frozenset([True]) if labels is None else _fit(subject, labels, self.names)
+            starts = [self.names] if is_open and True in fits else []
+            is_open = is_open and False in fits
+            if through is not None:
+                starts.append(through.names)
+            if not starts:
+                continue
+            through = self._way(statements, merged(starts))
+            self.returns |= through.returns
+            if is_alone or through.is_over or through.has_left:
+                through.has_left = False
+                ways.append(through)
+                through = None
+        ways += [] if through is None else [through]
+        if is_open:
+            ways.append(_Code([], dict(self.names)))
+        self._merge(ways)
+        return after
+
+
+def _target(tokens: Sequence[Token], at: int) -> tuple[str, str, int]:
+    """What a statement sets, by which sign, and where its value begins; an empty name for nothing.
+    """
+    assigned = assignment(tokens, at)
+    if assigned:
+        return assigned[0], "=", assigned[1]
+    end = at
+    while end + 2 < len(tokens) and tokens[end].kind == NAME and tokens[end + 1].is_op("."):
+        end += 2
+    if (end + 1 < len(tokens) and tokens[end].kind == NAME
+            and tokens[end + 1].is_op("=", "+=", "<<")):
+        return "".join(token.text for token in tokens[at:end + 1]), tokens[end + 1].text.replace(
+            "+=", "+"), end + 2
+    return "", "", at
+
+
+def _fit(subject: Values, labels: Sequence[Token], names: Names) -> frozenset[bool]:
+    """Which ways the question can go whether a `switch` takes this case."""
+    values, end = evaluate(labels, 0, names)
+    if end < len(labels):
+        return frozenset([True, False])
+    choices = {choice for value in values
+               for choice in (unwrapped(value) if isinstance(unwrapped(value), tuple) else [value])}
+    return truths(combine("in", subject, frozenset([tuple(sorted(choices, key=str))])))
+
+
+def _cases(body: Sequence[Token],
+           ) -> Iterator[tuple[Sequence[Token] | None, Sequence[Token], bool]]:
+    """The cases of a `switch`, None for its default, with the statements of each, and whether it
+    stands by itself (`case 'a' -> …`).
+    """
+    starts: list[tuple[int, int, Sequence[Token] | None]] = []
     at = 0
-    while at < len(tokens):
-        token = tokens[at]
-        if token.kind == NEWLINE or token.is_op(";"):
-            at += 1
-        elif token.is_name("if"):
-            branch = branches(tokens, at, names)
-            at = branch.end
-            before, values = returns, frozenset()
-            outcomes: list[dict[str, Values]] = []
-            for _, body in branch.bodies():
-                outcomes.append(dict(names))
-                more, returned = _statements(body, outcomes[-1])
-                if returned and len(branch.ways) == 1:
-                    return before | more, True
-                if returned:
-                    returns |= more
-                else:
-                    values |= more
-            names.update(merged(outcomes))
-        elif token.is_name("return"):
-            values, _ = evaluate(tokens, at + 1, names)
-            return returns | values, True
-        else:
-            assigned = assignment(tokens, at)
-            result, end = evaluate(tokens, assigned[1] if assigned else at, names)
-            if not ends_statement(tokens, end):
-                return _unknown(f"the code in line {token.line}"), True
-            if assigned:
-                names[assigned[0]] = result
-            values, at = result, max(end, at + 1)
-    return returns | values, False
+    while at < len(body):
+        if body[at].is_op("(", "[", "{"):
+            at = closing(body, at)
+        elif body[at].is_name("case", "default"):
+            colon = at + 1
+            while colon < len(body) and not body[colon].is_op(":", "->"):
+                colon = closing(body, colon) + 1 if body[colon].is_op("(", "[", "{") else colon + 1
+            starts.append((at, colon + 1,
+                           body[at + 1:colon] if body[at].is_name("case") else None))
+            at = colon
+        at += 1
+    for index, (_, start, labels) in enumerate(starts):
+        end = starts[index + 1][0] if index + 1 < len(starts) else len(body)
+        yield labels, body[start:end], body[start - 1].is_op("->")
 
 
 def merged(outcomes: Sequence[Names]) -> dict[str, Values]:
     """The values that names can have after one of several ways was taken."""
+    if len(outcomes) == 1:
+        return dict(outcomes[0])
     return {name: frozenset().union(*(names.get(name, frozenset()) for names in outcomes))
             for name in {name for names in outcomes for name in names}}
 

@@ -1,0 +1,119 @@
+"""What `doit doctor` looks at on the online side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from tasks.core.config.settings import Config, Pipeline
+from tasks.core.engine.address import Engine
+from tasks.core.findings import OK, Finding
+from tasks.core.net.network import Network
+from tasks.core.nextflow.environment import Inherited
+from tasks.core.paths import PipelinePaths, SitePaths
+from tasks.doctor import disk, engine, key, machine, registry, sources, stores
+from tasks.doctor.checks import Check
+from tasks.doctor.registry import RegistrySpec
+
+START = "./doit sandbox:up starts it"
+"""Of the local site's own servers."""
+SLOW = "look at the network, and at what answers there: it is slow, or never ends"
+
+
+def checks(config: Config) -> list[Check]:
+    """All checks, in the order in which they are shown."""
+    site = config.site
+    return [
+        *_registries(config),
+        Check(name="store", look=lambda: stores.written(site.store), cure=SLOW),
+        Check(name="key", look=lambda: key.key(_key(config)),
+              cure="see that ssh-agent answers, where it holds the key"),
+        Check(name="git", look=lambda: machine.git(needed=[
+            pipeline.name for pipeline in config.pipelines if _by_git(pipeline)]), cure=SLOW),
+        _engine(config),
+        Check(name="java", look=lambda: machine.java_for(
+            _nextflow(config.pipelines), Inherited.of(config.environment)), cure=SLOW),
+        *(Check(name="nextflow", look=partial(_runtime, config, pipeline), cure=SLOW)
+          for pipeline in config.pipelines),
+        Check(name="plugins", look=lambda: sources.plugins(
+            site.plugins, START if site.sandbox else None), cure=SLOW),
+        *(Check(name="code", look=partial(sources.code, pipeline, site.hosts.urls), cure=SLOW)
+          for pipeline in config.pipelines),
+        Check(name="isolation", look=lambda: machine.namespaces(site.isolation), cure=SLOW),
+        Check(name="disk", look=lambda: [disk.room(SitePaths(site=site.name).root,
+                                                   "what is built")], cure=SLOW),
+        Check(name="proxies", look=lambda: [sources.proxies(_asked(config), config.environment)],
+              cure=SLOW),
+        Check(name="python", look=lambda: machine.python(()), cure=SLOW),
+    ]
+
+
+def _registries(config: Config) -> Iterator[Check]:
+    """The site's registry, and those places of source hosts that are others."""
+    site = config.site
+    if site.images.carry == "store":
+        yield Check(name="registry", cure=SLOW,
+                    look=lambda: [registry.not_asked(site.registry.address)])
+        return
+    places = dict.fromkeys([(site.registry.address, site.registry.prefix), *(
+        (place.partition("/")[0], place.partition("/")[2])
+        for place in site.registry.repositories.values())])
+    network = Network(inside=Network.of(config).inside)
+    for address, path in places:
+        spec = RegistrySpec(address=address, path=path, ca=site.registry.ca,
+                            authfile=site.registry.authfile, network=network, pushes=True,
+                            starts=START if site.sandbox else None)
+        yield Check(name="registry", look=partial(registry.registry, spec), cure=SLOW)
+
+
+def _key(config: Config) -> key.KeySpec:
+    at = SitePaths(site=config.site.name)
+    folder = at.sandbox / "host/trust" if config.site.sandbox else at.trust
+    return key.KeySpec(
+        signing=config.site.signing, pipelines=config.names, allowed=folder / "allowed_signers",
+        laid_by="./doit sandbox:cross lays it there" if config.site.sandbox
+        else f"./doit site {config.site.name} lays it ready")
+
+
+def _engine(config: Config) -> Check:
+    site = config.site
+    if not site.smokes:
+        none = Finding(check="engine", status=OK,
+                       text="there is no smoke run on this site, so no engine is asked")
+        return Check(name="engine", look=lambda: [none], cure=SLOW)
+    spec = engine.EngineSpec(
+        engine=Engine.of(config.environment, site.engine), platform=site.platform,
+        registry=site.registry.address, authfile=site.registry.authfile, pulls=True,
+        without="; or leave the smoke run out: `smoke: none` in the site's file",
+        starts=START if site.sandbox else None)
+    return Check(name="engine", look=lambda: engine.engine(spec),
+                 cure="look at the engine's log, and restart it")
+
+
+def _by_git(pipeline: Pipeline) -> bool:
+    return not (pipeline.code.is_folder or pipeline.code.is_archive)
+
+
+def _nextflow(pipelines: Iterable[Pipeline]) -> dict[str, list[str]]:
+    """Pipelines by the version of Nextflow that they run with."""
+    by_version: dict[str, list[str]] = {}
+    for pipeline in pipelines:
+        by_version.setdefault(pipeline.nextflow.version, []).append(pipeline.name)
+    return by_version
+
+
+def _runtime(config: Config, pipeline: Pipeline) -> Iterator[Finding]:
+    at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+    return sources.nextflow(pipeline, at.runtime(pipeline.nextflow.version),
+                            config.site.hosts.urls)
+
+
+def _asked(config: Config) -> list[str]:
+    """URLs of all that this side asks, as far as the configuration names it."""
+    site = config.site
+    store = [site.store.endpoint or "https://s3.amazonaws.com"] if site.store.url.startswith(
+        "s3:") else []
+    return [f"https://{site.registry.address}", *store, sources.MAVEN,
+            *filter(None, (site.plugins.index, site.plugins.registry)),
+            *(site.hosts.registries.values() or ("https://quay.io", "https://registry-1.docker.io")),
+            *(pipeline.source for pipeline in config.pipelines if "://" in pipeline.source)]

@@ -1,0 +1,172 @@
+"""doit's own commands, which name what was meant where a task is mistyped; and our help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from doit.cmd_base import DoitCmdBase
+from doit.cmd_clean import Clean as DoitClean
+from doit.cmd_forget import Forget as DoitForget
+from doit.cmd_help import Help as DoitHelp
+from doit.cmd_ignore import Ignore as DoitIgnore
+from doit.cmd_info import Info as DoitInfo
+from doit.cmd_resetdep import ResetDep as DoitResetDep
+from doit.exceptions import InvalidCommand
+
+from tasks.core.config.load import VARIABLES
+from tasks.core.config.settings import TOOL
+from tasks.core.errors import ConfigError
+from tasks.core.graph.commands import Own
+from tasks.core.nearest import hint
+
+
+class Unknown(InvalidCommand):  # type: ignore[misc]
+    """A word that is no task, in this project's words."""
+
+    def __init__(self, error: ConfigError) -> None:
+        super().__init__(str(error))
+
+
+class Suggests(DoitCmdBase):  # type: ignore[misc]
+    """A command that takes tasks, and says which one was meant where there is none of a name."""
+
+    def execute(self, params: Any, args: list[str]) -> Any:
+        """Run the command."""
+        try:
+            return super().execute(params, args)
+        except InvalidCommand as error:
+            tasks = {task.name: task for task in getattr(self, "task_list", None) or ()}
+            targets = {target for task in tasks.values() for target in task.targets}
+            unknown = [word for word in args if word not in {*tasks, *targets} and "*" not in word]
+            if not tasks or not unknown:
+                raise
+            raise Unknown(no_task(unknown[0], tasks, self.commands())) from error
+
+    def commands(self) -> Iterable[str]:
+        """The names of all commands: a mistyped one is taken for a task."""
+        return [*self.config.get("COMMAND", ()), "run", "list"] if self.name == "run" else ()
+
+
+def no_task(name: str, tasks: Iterable[str], commands: Iterable[str] = ()) -> ConfigError:
+    """The error of a word that is no task: what was meant, or how it is written."""
+    tasks = set(tasks)
+    todo = "`doit list` shows all tasks, `doit help` what else can be typed"
+    verb, _, last = name.rpartition(":")
+    pipelines = {path.stem for path in Path("config/pipelines").glob("*.yml")}
+    if verb in tasks and last in pipelines:
+        return ConfigError(f"the site doesn't name the pipeline {last!r}, so it has no task of it",
+                           where=name, todo=f"doit pipeline={last} {verb}")
+    if name in pipelines:
+        return ConfigError(f"{name!r} is a pipeline, and no task", todo=f"doit pipeline={name}")
+    if name in VARIABLES:
+        return ConfigError(f"{name!r} is a variable, and no task", todo=f"doit {name}=VALUE")
+    near = hint(name, [*tasks, *commands])
+    return ConfigError(f"there is no task {name!r}{near}", todo=todo)
+
+
+class Clean(Suggests, DoitClean):  # type: ignore[misc]
+    """Remove outputs."""
+
+    name = "clean"
+    doc_purpose = "remove outputs of tasks; locks stay"
+
+
+class Forget(Suggests, DoitForget):  # type: ignore[misc]
+    """Forget that tasks have run."""
+
+    name = "forget"
+    doc_purpose = "forget that tasks have run: they are stale then"
+
+
+class Ignore(Suggests, DoitIgnore):  # type: ignore[misc]
+    """Leave tasks out."""
+
+    name = "ignore"
+
+
+class ResetDep(Suggests, DoitResetDep):  # type: ignore[misc]
+    """Take files as they are."""
+
+    name = "reset-dep"
+
+
+class Info(Suggests, DoitInfo):  # type: ignore[misc]
+    """Say why a task is stale."""
+
+    name = "info"
+    doc_purpose = "say why a task is stale, and what it reads and makes"
+
+    def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
+        tasks = [task.name for task in self.task_list]
+        if len(pos_args) == 1 and pos_args[0] not in tasks:
+            raise Unknown(no_task(pos_args[0], tasks))
+        status: int = super()._execute(pos_args, hide_status)
+        return status
+
+
+ONLINE = (
+    ("", "what the site is for: the pushed releases; on the local site, the whole way across"),
+    ("pipeline=NAME", "one pipeline, any that has a file in config/pipelines"),
+    ("site=NAME …", "for that site (config/sites/NAME.yml), not the local one"),
+    ("list", "what is fresh, stale (it will run) or behind something stale"),
+    ("info TASK", "why a task is stale"),
+    ("VERB, VERB:PIPELINE", "one kind of artifact: images:mirror, mirror:data:hello"),
+    ("images:plan data:plan", "what would be moved and fetched, with sizes"),
+    ("dev:validate", "whether the releases would run offline, line by line"),
+    ("clean, forget TASK", "remove outputs, or the memory of them"),
+    ("test", "all tests of this project"),
+)
+OFFLINE = (
+    ("role=prod pipeline=NAME", "fetch what is current, verify it, bootstrap, run"),
+    ("role=prod pipeline=NAME input=SHEET", "the same on your own samples; or params=FILE"),
+    ("role=prod pipeline=NAME release=ID", "a release that is not the newest"),
+    ("role=prod list", "what is fresh, stale (it will run) or behind something stale"),
+)
+"""What is typed, and what it does."""
+SAYS = {
+    "site": "which config/sites/NAME.yml; else AIRLOCK_SITE, else local",
+    "pipeline": "one pipeline instead of those that the site names",
+    "role": "prod on the offline host", "release": "which release is fetched (role=prod)",
+    "relock": "1: take what differs from the locks", "input": "a samplesheet of your own",
+    "params": "a file of params of your own (role=prod)",
+    "private": "1: carry files that look private",
+    "tool": "the tool that is expected (role=prod)",
+    "unproven": "REASON: let a release become the current one without its checks",
+}
+"""What each variable says."""
+
+
+class Help(DoitHelp):  # type: ignore[misc]
+    """What can be typed here."""
+
+    name = "help"
+    doc_purpose = "show this; `help COMMAND` and `help TASK` say more"
+
+    def print_usage(self, cmds: Mapping[str, Any]) -> None:
+        """Print what this project's user types, then doit's own commands."""
+        typed = [*(OFFLINE if TOOL.is_file() else ONLINE)]
+        if not TOOL.is_file():
+            typed[2:2] = [(f"{command.name} {command.doc_usage}", command.doc_purpose)
+                          for command in cmds.values() if issubclass(command, Own)]
+        own = {name for name, command in cmds.items() if issubclass(command, Own)}
+        print("nf-airlock carries Nextflow pipelines into networks without internet\n")
+        _print_table((f"./doit {words}".rstrip(), text) for words, text in typed)
+        print("\nNAME=VALUE, before or behind:")
+        _print_table((f"{name}=", text) for name, text in SAYS.items())
+        print("\ncommands of doit (https://pydoit.org):")
+        _print_table((name, cmds[name].doc_purpose) for name in sorted(cmds) if name not in own)
+
+    def _execute(self, pos_args: list[str]) -> bool:
+        if not super()._execute(pos_args):
+            raise Unknown(no_task(pos_args[0], [task.name for task in self.task_list], self.cmds))
+        return True
+
+
+def _print_table(rows: Iterable[tuple[str, str]]) -> None:
+    rows = list(rows)
+    wide = min(max(len(words) for words, _ in rows), 40)
+    for words, text in rows:
+        apart = f"\n{'':<{wide + 2}}" if len(words) > wide else ""
+        print(f"  {words:<{wide}}{apart}  {text}")

@@ -1,0 +1,93 @@
+"""What an administrator takes to the offline hosts by hand, laid ready with how to install it.
+
+It holds nothing secret: the login is typed there.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+
+from tasks.core import files, ownership, processes
+from tasks.core.config.settings import Site
+from tasks.core.errors import RegistryError
+from tasks.core.trust import signature
+
+LOGIN = Path(__file__).with_name("login.sh")
+INSTALL = """\
+For the administrator of an offline host of the site {site}
+===========================================================
+
+Carry this folder there by a way that you trust: who can change it can have anything run there. The
+key that signs has this fingerprint; compare it with those who sign, by telephone for instance:
+
+    {fingerprint}
+
+As root, in this folder, with USER for the user who runs pipelines there:
+
+    install -d -m 0755 {trust}
+    install -m 0644 allowed_signers {trust}/allowed_signers
+{ca}
+The registry's login; one that {may}. It is asked for, and the password not shown; or
+fill config.json.template by hand, or let `docker --config {trust} login {address}` do it:
+
+    sh login.sh {trust}/config.json
+    chown USER {trust}/config.json
+
+{engine}{store}
+Later, to refuse all that was promoted under a lower number, {trust}/minimum.json:
+{{"tool": 3, "pipelines": {{"NAME": 12}}}}
+
+Then USER copies the tool there and starts it, as README.md has it ("On the offline host"), and
+looks at all of it with: ./doit doctor role=prod
+"""
+
+
+def lay(site: Site, folder: Path) -> list[str]:
+    """Fill the folder; the names of its files. HostError where the signing key is missing."""
+    signature.ready(site.signing.key, create=site.signing.create, identity=site.signing.identity)
+    public = signature.public_key(site.signing.key)
+    ownership.private_folder(folder.parent)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    files.write_text(folder / "allowed_signers",
+                     signature.allowed_line(site.signing.identity, public))
+    if site.registry.ca is not None:
+        _copy_ca(site.registry.ca, folder / "ca.crt")
+    addresses = list(dict.fromkeys([site.registry.address, *(
+        place.partition("/")[0] for place in site.registry.repositories.values())]))
+    files.write_json(folder / "config.json.template", {"auths": {
+        address: {"auth": f"@LOGIN {address}@"} for address in addresses}})
+    files.copy(LOGIN, folder / "login.sh")
+    shown = processes.run(["ssh-keygen", "-l", "-f", "-"], stdin=f"{public}\n".encode(),
+                          todo=signature.INSTALL).split()
+    files.write_text(folder / "INSTALL.txt", _install(site, addresses, f"{shown[1]} {shown[-1]}"))
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _copy_ca(ca: Path, target: Path) -> None:
+    try:
+        files.copy(ca, target)
+    except OSError as error:
+        raise RegistryError(f"the registry's CA file can't be read: {error.strerror}", where=ca,
+                            todo="correct registry.ca in the site's file") from error
+
+
+def _install(site: Site, addresses: list[str], fingerprint: str) -> str:
+    trust = shlex.quote(str(site.offline.trust))
+    ca, engine = "", ""
+    if site.registry.ca is not None:
+        ca = f"    install -m 0644 ca.crt {trust}/ca.crt\n"
+        engine = "\n".join([
+            "The engine trusts the registry by a file of its own:\n",
+            *(f"    install -D -m 0644 ca.crt /etc/docker/certs.d/{address}/ca.crt"
+              for address in addresses), "\n"])
+    url = site.offline.store.url
+    store = (f"The store is read at {url}. Put credentials that may only read into USER's\n"
+             "~/.aws/credentials." if url.startswith("s3://") else
+             f"The store is read at {url}: mount it there, read-only is enough.")
+    may = ("may pull and push: images are loaded into it there"
+           if site.images.carry == "store" else "may pull is enough")
+    return INSTALL.format(site=site.name, fingerprint=fingerprint, trust=trust, ca=ca,
+                          engine=engine, store=f"{store}\n", may=may, address=addresses[0])

@@ -8,23 +8,20 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO, cast
 from urllib.parse import urlsplit, urlunsplit
 
+from tasks.code import tree
 from tasks.core import files, processes
-from tasks.core.archives import limits
-from tasks.core.archives.limits import Count
-from tasks.core.errors import CommandError, IntegrityError, SourceError
+from tasks.core.errors import CommandError, SourceError
 from tasks.core.net import urls
 from tasks.core.net.unreachable import unreachable
 
 INSTALL_GIT = "install git (on Debian: apt-get install git)"
 TOKEN = "AIRLOCK_GIT_TOKEN"  # noqa: S105 - its name, not its value
 """The environment's variable with a token for https; any user's name goes with it at the forges."""
-SUBMODULE, LINK, EXECUTABLE, FOLDER = "160000", "120000", "100755", "040000"
 FETCHED, FILES = 5 * 10**9, 100_000
 """Bytes and files that a repository may take up here, with its whole history."""
 PATIENCE = 3600.0
@@ -34,8 +31,6 @@ ASKING, MAX_REFS = 120.0, 8 << 20
 HEAD = "HEAD"
 MEMORY = 4 * 2**30
 """Bytes of address space for each of git's programs, which hold what is no file in memory whole."""
-MAX_LINE = 1 << 14
-"""Bytes of an entry that git tells: modes, digest, size, and a path (PATH_MAX has 4,096)."""
 UNREACHED = re.compile(
     "could(?:n't| not) resolve (?:host|hostname|proxy)|could(?:n't| not) connect to server|"
     "connection refused|no route to host|network is unreachable|timed out|failed to connect to",
@@ -43,24 +38,26 @@ UNREACHED = re.compile(
 """How curl and ssh say that there is no way to a host."""
 NAMED = 5000
 """Revisions among which a near one is looked for."""
+FETCHED_AS = "refs/airlock/revision"
+"""The name in our own repository of the revision that was fetched."""
+NOT_SHALLOW = re.compile(r"shallow|unadvertised|not our ref|[Cc]ouldn't find remote ref|--depth")
+"""What git or a server says that can't give one commit, or not by its name (fetch-pack.c)."""
 LIMITED = 'ulimit -f "$1" 2>/dev/null; ulimit -v "$2" 2>/dev/null; shift 2; exec "$@"'
 """A script that runs a program with bounds on each file (512 bytes) and on memory (KiB); where the
 system's own are lower already, those hold."""
 
 
 def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, int]:
-    """Fetch `url` into the bare repository `cache`; the commit of `revision` and its time.
+    """Fetch a revision from `url` into the bare repository `cache`; its commit and that one's time.
 
     A revision is a tag, else a branch, else a commit's digits (seven or more). The time is the
-    committer's, in seconds since 1970.
+    committer's, in seconds since 1970. No more than its files are fetched where the server can
+    do that: one that can't brings the revision's history as well, and digits that aren't all of a
+    commit's name bring all branches and tags.
     """
-    _git(cache, "init", "--quiet", "--bare", str(cache.absolute()), at=False)
-    for stale in (*cache.rglob("*.lock"), *cache.glob("objects/pack/tmp_*")):
-        stale.unlink()  # of a fetch that was killed; no other run is at work
+    _open(cache)
     try:
-        _fetch(cache, *_access(url), "fetch", "--quiet", "--force",
-               "--prune", "--no-write-fetch-head", "--no-auto-gc", "--", url,
-               "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", log=log)
+        commit = _revision(cache, url, revision, log)
     except processes.TooMuch as error:
         shutil.rmtree(cache, ignore_errors=True)
         raise SourceError(f"the repository has more than {files.human_size(FETCHED)} or {FILES} "
@@ -74,13 +71,57 @@ def resolve(cache: Path, url: str, revision: str, *, log: Path) -> tuple[str, in
                           "of the revision in `source`, with its sha256") from error
     except CommandError as error:
         raise _unfetched(url, error) from error
-    commit = _commit(cache, revision)
     if commit is None:
         raise SourceError(f"the repository has no tag, branch or commit {revision!r}"
-                          + _nearest(cache, revision), where=urls.redact(url),
+                          + _nearest(url, revision), where=urls.redact(url),
                           todo="look at `revision` in the pipeline's config")
     # Not `git show`, which walks all of the tree even where it shows none of it.
     return commit, int(_git(cache, "rev-list", "--no-walk", "--format=%ct", commit).split()[-1])
+
+
+def _open(cache: Path) -> None:
+    """Make the repository that is fetched into; what a killed fetch left there goes."""
+    _git(cache, "init", "--quiet", "--bare", str(cache.absolute()), at=False)
+    for stale in (*cache.rglob("*.lock"), *cache.glob("objects/pack/tmp_*")):
+        stale.unlink()  # no other run is at work
+
+
+def _revision(cache: Path, url: str, revision: str, log: Path) -> str | None:
+    """The commit of a revision, once it is in `cache`; None where the repository lacks it."""
+    places = (f"refs/tags/{revision}", f"refs/heads/{revision}")
+    advertised = _advertised(url, *places)
+    wanted = next((place for place in places if place in advertised), None)
+    digits = re.fullmatch(r"[0-9a-f]{7,64}", revision) if wanted is None else None
+    if digits and len(revision) in (40, 64):
+        wanted = revision
+    if wanted is None:
+        return _of_all(cache, url, revision, log) if digits else None
+    try:
+        _fetch(cache, url, "--depth=1", "--no-tags", refspecs=[f"+{wanted}:{FETCHED_AS}"], log=log)
+    except CommandError as error:
+        if not any(NOT_SHALLOW.search(line) for line in error.tail):
+            raise
+        if digits:
+            return _of_all(cache, url, revision, log)
+        _fetch(cache, url, "--no-tags", refspecs=[f"+{wanted}:{FETCHED_AS}"], log=log)
+    return _commit(cache, FETCHED_AS)
+
+
+def _of_all(cache: Path, url: str, revision: str, log: Path) -> str | None:
+    """The commit of some of its digits, or of digits that the server doesn't let be asked for."""
+    if (cache / "shallow").exists():  # what is cut off would be missing here
+        shutil.rmtree(cache)
+        _open(cache)
+    _fetch(cache, url, "--prune", log=log,
+           refspecs=["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"])
+    return _commit(cache, revision)
+
+
+def _advertised(url: str, *patterns: str) -> list[str]:
+    """The names of a repository's branches and tags that fit; processes.TooMuch for too many."""
+    listed = _git(None, *_access(url), "ls-remote", "--heads", "--tags", "--", url, *patterns,
+                  most=MAX_REFS, timeout=min(ASKING, PATIENCE))
+    return [line.partition("\t")[2] for line in listed.splitlines()]
 
 
 def remote_refs(url: str) -> dict[str, str]:
@@ -141,7 +182,7 @@ def _login(url: str) -> list[str]:
     return ["-c", f"{place}.helper=", "-c", f"{place}.helper=!f() {{ {answer}; }}; f"]
 
 
-def _fetch(cache: Path, *words: str, log: Path) -> None:
+def _fetch(cache: Path, url: str, *options: str, refspecs: Sequence[str], log: Path) -> None:
     """Run a fetch; processes.TooMuch where it brings more than it may, and TimeoutExpired."""
     def check() -> None:
         size = count = 0
@@ -154,7 +195,9 @@ def _fetch(cache: Path, *words: str, log: Path) -> None:
                 raise processes.TooMuch(FETCHED)
 
     try:
-        _git(cache, *words, log=log, check=check, timeout=PATIENCE)
+        _git(cache, *_access(url), "fetch", "--quiet", "--force", "--no-write-fetch-head",
+             "--no-auto-gc", *options, "--", url, *refspecs, log=log, check=check,
+             timeout=PATIENCE)
     finally:
         check()  # a file that may not grow any more ends git with an error of its own
         for partial in cache.glob("objects/pack/tmp_*"):
@@ -162,115 +205,23 @@ def _fetch(cache: Path, *words: str, log: Path) -> None:
 
 
 def write_tree(cache: Path, commit: str, root: Path) -> None:
-    """Write the files of `commit` below the empty folder `root`, byte for byte as committed.
-
-    No filter, attribute or hook is applied. All is counted before any of it is written:
-    IntegrityError where it is more than `limits.CODE` allows. Submodules are refused.
-    """
-    entries = _entries(cache, commit)
-    submodules = [entry.name for entry in entries if entry.mode == SUBMODULE]
-    if submodules:
-        raise SourceError(f"the pipeline has submodules: {', '.join(submodules)}",
-                          todo="submodules are not supported; use a revision that holds the "
-                               "files themselves")
-    # Links come last: a tree made to deceive could name a file behind one.
-    entries.sort(key=lambda entry: entry.mode == LINK)
-    with _piped(cache, "cat-file", "--batch") as git:
-        for entry in entries:
-            _write(root, entry, _content(git, entry, cache))
+    """Write the files of `commit` below the empty folder `root`, as tree.write does."""
+    tree.write(partial(_piped, cache), commit, root, where=cache)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Entry:
-    """A file, link or submodule of a commit's tree."""
-
-    mode: str
-    blob: str
-    size: int
-    name: str
-
-
-def _entries(cache: Path, commit: str) -> list[_Entry]:
-    """The entries of a commit's tree, counted as git tells them: a few trees within each other
-    can stand for any number."""
-    count = Count(bounds=limits.CODE, where=f"commit {commit}",
-                  todo="use another revision, or ask those who keep the repository")
-    found = []
-    with _piped(cache, "ls-tree", "-r", "-t", "-l", "-z", "--full-tree", commit) as git:
-        for line in _lines(git, cache):
-            about, _, name = os.fsdecode(line).partition("\t")
-            mode, _, blob, size = about.split()
-            length = int(size) if size.isdigit() else 0
-            if mode == LINK and length > limits.MAX_LINK_BYTES:
-                raise IntegrityError(f"the link {name!r} has {length} bytes", where=cache)
-            count.add(name, length, is_folder=mode == FOLDER)
-            if mode != FOLDER:
-                found.append(_Entry(mode=mode, blob=blob, size=length, name=name))
-    return found
-
-
-def _lines(git: subprocess.Popen[bytes], cache: Path) -> Iterator[bytes]:
-    """What git tells, up to each NUL."""
-    rest = b""
-    while block := cast(IO[bytes], git.stdout).read1(1 << 16):  # type: ignore[attr-defined]
-        *lines, rest = (rest + block).split(b"\0")
-        yield from lines
-        if len(rest) > MAX_LINE:
-            raise IntegrityError("the commit names a file by a path that is too long", where=cache)
-
-
-def _content(git: subprocess.Popen[bytes], entry: _Entry, cache: Path) -> Iterator[bytes]:
-    """A blob's content; the format is that of `git cat-file --batch`."""
-    ask, answer = cast(IO[bytes], git.stdin), cast(IO[bytes], git.stdout)
-    with contextlib.suppress(BrokenPipeError):
-        ask.write(f"{entry.blob}\n".encode())
-        ask.flush()
-    header = answer.readline(MAX_LINE).decode(errors="replace").split()
-    if header[1:] != ["blob", str(entry.size)]:
-        raise IntegrityError(f"{entry.name!r} is not the file that the commit names: "
-                             f"{' '.join(header)}", where=cache)
-    left = entry.size
-    while left:
-        block = answer.read(min(left, files.CHUNK))
-        if not block:
-            raise IntegrityError(f"git ended within {entry.name!r}", where=cache)
-        left -= len(block)
-        yield block
-    answer.read(1)
-
-
-def _write(root: Path, entry: _Entry, content: Iterator[bytes]) -> None:
-    target = files.inside(root, entry.name)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if entry.mode == LINK:
-            link = b"".join(content)
-            if not link or b"\0" in link:
-                raise IntegrityError(f"the link {entry.name!r} holds no path", where=root)
-            target.symlink_to(os.fsdecode(link))
-            return
-        with target.open("xb") as stream:
-            stream.writelines(content)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise IntegrityError(f"the commit names {entry.name!r} twice", where=root) from error
-    target.chmod(0o755 if entry.mode == EXECUTABLE else 0o644)
-
-
-def _commit(cache: Path, revision: str) -> str | None:
-    candidates = [f"refs/tags/{revision}", f"refs/heads/{revision}"]
-    if re.fullmatch(r"[0-9a-f]{7,64}", revision):
-        candidates.append(revision)
-    for candidate in candidates:
-        with contextlib.suppress(CommandError):
-            return _git(cache, "rev-parse", "--verify", "--quiet", "--end-of-options",
-                        f"{candidate}^{{commit}}").strip()
+def _commit(cache: Path, name: str) -> str | None:
+    with contextlib.suppress(CommandError):
+        return _git(cache, "rev-parse", "--verify", "--quiet", "--end-of-options",
+                    f"{name}^{{commit}}").strip()
     return None
 
 
-def _nearest(cache: Path, revision: str) -> str:
-    known = _git(cache, "for-each-ref", f"--count={NAMED}", "--format=%(refname:lstrip=2)").split()
-    near = difflib.get_close_matches(revision[:100], [name for name in known if len(name) < 100],
-                                     n=1, cutoff=0.5)
+def _nearest(url: str, revision: str) -> str:
+    known: list[str] = []
+    with contextlib.suppress(CommandError, subprocess.TimeoutExpired, processes.TooMuch):
+        known = [name.removesuffix("^{}").split("/", 2)[2] for name in _advertised(url)]
+    near = difflib.get_close_matches(
+        revision[:100], [name for name in known[:NAMED] if len(name) < 100], n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

@@ -8,7 +8,7 @@ from getpass import getpass
 from pathlib import Path
 
 from tasks.core.config.load import load
-from tasks.core.config.settings import Site
+from tasks.core.config.settings import Registry, Site
 from tasks.core.errors import ConfigError
 from tasks.core.graph.commands import Typed
 from tasks.core.paths import SitePaths
@@ -51,7 +51,8 @@ def _write(name: str, typed: Typed) -> None:
     given = (answers.from_terminal(typed.variables, input, print) if at_terminal
              else answers.from_words(typed.variables))
     keys = site_file.values(given)
-    address = f"{keys['registry']['host']}:{keys['registry']['port']}"
+    address = Registry(host=keys["registry"]["host"], port=keys["registry"].get("port"),
+                       connections=1).address
     if at_terminal and not login.known(address, given["authfile"]):
         place = login.own_file(name)
         if login.typed(address, place, input, getpass):

@@ -60,7 +60,7 @@ def carry(contents: HostContents, target: Registry, image: Image, path: str, fol
         schema1.check_layers(image, result.layers)
         for blob in result.blobs:
             with target.uploading(blob.digest) as holders:
-                if target.blob_size(path, blob.digest) != blob.size:
+                if target.blob_size(path, blob.digest, blob.size) != blob.size:
                     target.upload(path, blob.digest, blob.size,
                                   _opener(converted.file(blob.digest)))
                 holders.repositories.add(path)

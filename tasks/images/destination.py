@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -31,7 +32,7 @@ class Destination:
         """The repository below that registry: `[prefix/]<source host>/<path>`.
 
         In a place of the source host's own, the host's name is left out. A port's colon can't
-        stand in a repository's name, and becomes a hyphen.
+        stand in a repository's name, nor an address of IPv6: what can't becomes a hyphen.
         """
         below = self.below(source.host)
         path = f"{below}/{source.path}" if below else source.path
@@ -49,7 +50,7 @@ class Destination:
         """The path in its registry below which all of a source host's images stand."""
         if host in self.repositories:
             return self._place(host)[1]
-        name = host.replace(":", "-")
+        name = re.sub(r"[^a-z0-9.-]+", "-", host).strip("-")
         return f"{self.prefix}/{name}" if self.prefix else name
 
     def _place(self, host: str) -> tuple[str, str]:

@@ -67,15 +67,16 @@ def _list(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, code=at.code, profile=pipeline.profile, given=pipeline.images,
         images=at.images, scan=at.images_scan, unknown=at.images_unknown, configs=configs,
         script=pipeline.script, asks=asks), makes=makes,
-        needs=[*needs, asks.runtime, asks.plugins, asks.data_manifest, at.inputs])
+        needs=[*needs, asks.runtime, asks.plugins, at.lock("plugins"), asks.data_manifest,
+               at.inputs])
 
 
 def _inspect(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     spec = _asked(name, config, pipeline)
     return step(name, doc, inspect_images, spec, look=True,
-                needs=[spec.code, spec.runtime, spec.plugins, spec.data_manifest, at.inputs,
-                       spec.scan])
+                needs=[spec.code, spec.runtime, spec.plugins, at.lock("plugins"),
+                       spec.data_manifest, at.inputs, spec.scan])
 
 
 def _asked(name: str, config: Config, pipeline: Pipeline) -> InspectSpec:
@@ -84,7 +85,7 @@ def _asked(name: str, config: Config, pipeline: Pipeline) -> InspectSpec:
         pipeline=pipeline.name, profile=pipeline.profile, code=at.code,
         runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins, scan=at.images_scan,
         data_manifest=at.data_manifest, blobs=at.of_site.blobs, log=at.log(name),
-        script=pipeline.script, isolation=config.site.isolation,
+        script=pipeline.script, isolation=config.site.isolation, plugins_lock=at.lock("plugins"),
         inherited=uncompared(Inherited.of(config.environment)))
 
 

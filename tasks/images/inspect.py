@@ -18,7 +18,7 @@ from tasks.core import files
 from tasks.core.archives import limits, unpacking
 from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
 from tasks.core.inputs import staged_data
-from tasks.core.nextflow import installed, isolation, queries
+from tasks.core.nextflow import installed, isolation, plugin_pins, queries
 from tasks.core.nextflow.environment import NOTHING, Inherited
 from tasks.core.schema import check, read_json
 from tasks.core.source import bounded_regex
@@ -47,6 +47,7 @@ class InspectSpec:
     script: str | None = None
     isolation: str = isolation.FULL
     inherited: Inherited = NOTHING
+    plugins_lock: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +113,8 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
         files.write_json(folder / "params.json", {
             **staged_data.render(spec.data_manifest, locate, folder),
             "outdir": str(folder / "results")})
-        files.write_text(folder / "engine.config", CONFIG)
+        pins = plugin_pins.read(spec.plugins_lock) if spec.plugins_lock else []
+        files.write_text(folder / "engine.config", "\n".join([*pins, CONFIG]))
         detail = folder / "nextflow.log"
         words: list[str | Path] = [
             "-log", detail, "inspect", "-c", folder / "engine.config", "-profile",

@@ -58,7 +58,7 @@ def _check_tag(registry: Registry, path: str, tag: str, digest: str) -> str | No
 
 
 def _check_blob(registry: Registry, path: str, blob: Blob) -> str | None:
-    size = registry.blob_size(path, blob.digest)
+    size = registry.blob_size(path, blob.digest, blob.size)
     if size == blob.size:
         return None
     return (f"blob {blob.digest} is missing" if size is None else

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tasks.core.net import pace
 from tasks.core.parallel import run_all
@@ -46,13 +46,16 @@ def survey(registries: Registries, images: Sequence[Image], destination: Destina
             if every or blob.size > SMALL:
                 once.setdefault((destination.registry(image.source), blob.digest),
                                 (name, blob.digest))
+    expected = {(name, blob.digest): blob.size for name, image in names
+                for blob in image.all_blobs}
     digests, sizes = _ask(registries, ((name, digest) for name, image in names
-                                       for digest in image.manifests), once.values())
+                                       for digest in image.manifests), once.values(), expected)
     whole = [(name, image) for name, image in names
              if every or all(digests[name, digest] == digest for digest in image.manifests)]
     tags, other_sizes = _ask(
         registries, ((name, image.source.tag) for name, image in whole if image.source.tag),
-        {(name, blob.digest) for name, image in whole for blob in image.all_blobs} - {*sizes})
+        {(name, blob.digest) for name, image in whole for blob in image.all_blobs} - {*sizes},
+        expected)
     return Present(
         manifests=frozenset(pair for pair, digest in digests.items() if pair[1] == digest),
         tags={pair: digest for pair, digest in tags.items() if digest},
@@ -60,8 +63,11 @@ def survey(registries: Registries, images: Sequence[Image], destination: Destina
 
 
 def _ask(registries: Registries, manifests: Iterable[Pair], blobs: Iterable[Pair],
-         ) -> tuple[dict[Pair, str | None], dict[Pair, int | None]]:
-    """The digests of manifests and the sizes of blobs, None for what is not there."""
+         expected: Mapping[Pair, int]) -> tuple[dict[Pair, str | None], dict[Pair, int | None]]:
+    """The digests of manifests and the sizes of blobs, None for what is not there.
+
+    `expected` are the sizes that these blobs should have.
+    """
     digests: dict[Pair, str | None] = dict.fromkeys(manifests)
     sizes: dict[Pair, int | None] = dict.fromkeys(blobs)
 
@@ -70,7 +76,7 @@ def _ask(registries: Registries, manifests: Iterable[Pair], blobs: Iterable[Pair
         if pair in digests:
             digests[pair] = registries.at(address).manifest_digest(path, pair[1])
         else:
-            sizes[pair] = registries.at(address).blob_size(path, pair[1])
+            sizes[pair] = registries.at(address).blob_size(path, pair[1], expected[pair])
 
     run_all(ask, [*digests, *sizes], threads=pace.MOST_CONNECTIONS)
     return digests, sizes

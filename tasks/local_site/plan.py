@@ -90,6 +90,7 @@ class Plan:
     prefix_length: int
     namespace: str
     interface: str
+    registry_address: str
     registry_host: str
     nexus_port: int
     engine: Path | None
@@ -133,11 +134,6 @@ class Plan:
         return self.root / "host/disk"
 
     @property
-    def registry_address(self) -> str:
-        """The registry as image references name it."""
-        return f"{self.registry_host}:{self.nexus_port}"
-
-    @property
     def loopback(self) -> bool:
         """Whether the registry listens on loopback, out of reach of an isolated host."""
         return ipaddress.ip_address(self.registry_host).is_loopback
@@ -171,7 +167,8 @@ def plan(site: Site) -> Plan:
         address=address, peer_address=peer, ports=_ports(site, address),
         prefix_length=network.prefixlen,
         namespace=site.sandbox.namespace, interface=site.sandbox.interface,
-        registry_host=host, nexus_port=site.registry.port,
+        registry_address=site.registry.address, registry_host=host,
+        nexus_port=site.registry.port or 443,
         engine=_own_engine(site.engine),
         store=store and store.absolute(),
         store_inside=local_folder(site.offline.store.url) if store else None,
@@ -179,10 +176,10 @@ def plan(site: Site) -> Plan:
 
 
 def _ports(site: Site, address: str) -> tuple[int, ...]:
-    endpoint = urlsplit(site.offline.store.endpoint or "")
+    endpoint, registry = urlsplit(site.offline.store.endpoint or ""), site.registry.port or 443
     if endpoint.hostname != address:
-        return (site.registry.port,)
-    return (site.registry.port, endpoint.port or (443 if endpoint.scheme == "https" else 80))
+        return (registry,)
+    return (registry, endpoint.port or (443 if endpoint.scheme == "https" else 80))
 
 
 def local_folder(url: str) -> Path | None:

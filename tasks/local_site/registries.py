@@ -33,7 +33,7 @@ def nexus(plan: Plan) -> Daemon:
                                                     context=context))
 
     settings = {
-        "http": {"addr": plan.registry_address,
+        "http": {"addr": f"{plan.registry_host}:{plan.nexus_port}",
                  "tls": {"certificate": str(plan.secrets / "server.crt"),
                          "key": str(plan.secrets / "server.key")}},
         "auth": {"htpasswd": {"realm": "airlock", "path": str(plan.secrets / "htpasswd")}},

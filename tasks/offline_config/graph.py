@@ -1,4 +1,4 @@
-"""`config`: offline.config, from the mirror's receipt and the hand-written toggles.
+"""`config`: offline.config, from the mirror's receipt, the plugins' lock and hand-written toggles.
 
 `config:load` is the same for engines that have loaded what images:save writes.
 """
@@ -32,15 +32,18 @@ def _config(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     spec = render.RenderSpec(
         pipeline=pipeline.name, nextflow=pipeline.nextflow.version, scan=at.images_scan,
-        receipt=at.images_receipt, toggles=TOGGLES, output=at.offline_config)
-    return step(name, doc, render.build, spec,
-                needs=[spec.scan, spec.receipt, spec.toggles], makes=[spec.output])
+        receipt=at.images_receipt, toggles=TOGGLES, output=at.offline_config,
+        plugins=at.lock("plugins"))
+    return step(name, doc, render.build, spec, needs=[
+        spec.scan, spec.receipt, spec.toggles, at.lock("plugins"), at.plugins_list],
+        makes=[spec.output])
 
 
 def _loaded(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     spec = render.LoadedSpec(
         pipeline=pipeline.name, nextflow=pipeline.nextflow.version, scan=at.images_scan,
-        index=at.oci_index, toggles=TOGGLES, output=at.load_config)
-    return step(name, doc, render.build_loaded, spec, asked=True,
-                needs=[spec.scan, spec.index, spec.toggles], makes=[spec.output])
+        index=at.oci_index, toggles=TOGGLES, output=at.load_config, plugins=at.lock("plugins"))
+    return step(name, doc, render.build_loaded, spec, asked=True, needs=[
+        spec.scan, spec.index, spec.toggles, at.lock("plugins"), at.plugins_list],
+        makes=[spec.output])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core.nextflow import image_selectors, versions
+from tasks.core.nextflow import image_selectors, plugin_pins, versions
 from tasks.core.nextflow.image_selectors import Selector, quoted
 from tasks.core.nextflow.tested_lines import is_tested
 from tasks.core.schema import read_json
@@ -18,7 +18,8 @@ OVERRIDES = "25.10"
 
 @dataclass(frozen=True, kw_only=True)
 class RenderSpec:
-    """What `config` reads: the scan, the receipt and the hand-written toggles."""
+    """What `config` reads: the scan, the receipt, the hand-written toggles and the plugins' lock.
+    """
 
     pipeline: str
     nextflow: str
@@ -26,11 +27,12 @@ class RenderSpec:
     receipt: Path
     toggles: Path
     output: Path
+    plugins: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedSpec:
-    """What `config:load` reads: the scan, the layout's index and the hand-written toggles."""
+    """What `config:load` reads: the layout's index in the receipt's place, else the same."""
 
     pipeline: str
     nextflow: str
@@ -38,6 +40,7 @@ class LoadedSpec:
     index: Path
     toggles: Path
     output: Path
+    plugins: Path | None = None
 
 
 def build(spec: RenderSpec) -> str:
@@ -80,6 +83,7 @@ def _write(spec: RenderSpec | LoadedSpec, mirrored: Mapping[str, str], summary: 
     main = [f"manifest.mainScript = {quoted(scan['script'])}"] if "script" in scan else []
     text = "\n".join([f"// Made by nf-airlock for {spec.pipeline} and Nextflow {spec.nextflow}; "
                       "edit config/offline.config instead.", *_not_tested(spec.nextflow), "",
+                      *(plugin_pins.read(spec.plugins) if spec.plugins else []),
                       render(selectors, mirrored, spec.toggles.read_text(), [*main, *net])])
     files.write_text(spec.output, text)
     return f"{summary}, {len(selectors)} selectors"

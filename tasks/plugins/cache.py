@@ -14,7 +14,7 @@ from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import IntegrityError
 from tasks.core.net import download, urls
 from tasks.core.net.network import Network
-from tasks.core.nextflow import versions
+from tasks.core.nextflow import plugin_pins, plugin_ranges
 from tasks.core.source import resolved_config
 from tasks.plugins import index, needs
 from tasks.plugins.manifest import read_manifest
@@ -69,8 +69,13 @@ def cache(spec: Plugins) -> str:
     files.write_text(spec.listed, "".join(f"{entry['id']}@{entry['version']}\n"
                                           for entry in entries))
     files.write_json(spec.lock, {"plugins": entries})
-    return "\n".join(f"{entry['id']}@{entry['version']}: {entry['because']}"
-                     for entry in entries) or "no plugins"
+    return "\n".join(map(_line, entries)) or "no plugins"
+
+
+def _line(entry: Mapping[str, str]) -> str:
+    asked = entry.get("asked", "*")
+    return (f"{entry['id']}@{entry['version']}: {entry['because']}"
+            + ("" if asked == "*" else f", which asks for {asked}"))
 
 
 def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Mapping[str, Any],
@@ -82,7 +87,9 @@ def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Mapping[str, Any],
     while left:
         asked = {name: need.version or _locked(spec, locked.get(name), need)
                  for name, need in left.items()}
-        said = index.ask_all(spec.at, asked, spec.nextflow, scratch, spec.named)
+        said = index.ask_all(spec.at, {
+            name: version or left[name].condition for name, version in asked.items()},
+            spec.nextflow, scratch, spec.named)
         for name, need in sorted(left.items()):
             known, base = said[name]
             release = index.choose(known, base, name, asked[name], spec.nextflow, need.condition)
@@ -90,6 +97,9 @@ def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Mapping[str, Any],
             if before and before["version"] != release.version:
                 before = None
             entries[name] = {**_one(spec, release, before, scratch), "because": need.because}
+            entries[name].pop("asked", None)
+            if need.version is None and need.because in (plugin_pins.DECLARED, needs.BY_HAND):
+                entries[name]["asked"] = need.condition or "*"
         left = {name: need for name, need in _dependencies(scratch / "unpacked", entries).items()
                 if name not in entries}
     return [entries[name] for name in sorted(entries)]
@@ -97,7 +107,7 @@ def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Mapping[str, Any],
 
 def _locked(spec: Plugins, before: Mapping[str, str] | None, need: Need) -> str | None:
     """The version that the lock has of a plugin that isn't pinned."""
-    fits = before is not None and versions.meets(before["version"], need.condition)
+    fits = before is not None and plugin_ranges.meets(before["version"], need.condition)
     return before["version"] if before and fits and not spec.relock else None
 
 
@@ -113,7 +123,7 @@ def _dependencies(root: Path, entries: Mapping[str, Mapping[str, str]]) -> dict[
             plugin, _, condition = needed.strip().partition("@")
             if plugin and not plugin.endswith("?"):
                 needed_by_id[plugin] = Need(version=None, condition=condition.strip(),
-                                            because=f"{name} depends on it")
+                                            because=f"{name}{plugin_pins.DEPENDS}")
     return needed_by_id
 
 

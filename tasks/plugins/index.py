@@ -19,11 +19,11 @@ from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import SourceError
 from tasks.core.net import download
 from tasks.core.net.network import Network
-from tasks.core.nextflow import versions
+from tasks.core.nextflow import plugin_ranges, versions
 
 MAX_INDEX = 32 << 20
 """Bytes of an index, or of a registry's answer; Nextflow's own has about 1 MB."""
-_SPEC = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:@([0-9][A-Za-z0-9._+-]*))?")
+_SPEC = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:@(.+))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,18 +42,20 @@ class Release:
 
 
 def wanted(plugins: Any, where: str) -> dict[str, str | None]:
-    """Each plugin's id to its pinned version, or None, from a list of `id` or `id@version`.
+    """Each plugin's id to what follows its @, or None: a version, or a range such as `~1.2`.
 
-    Raises SourceError where an entry is no plugin, or one plugin is pinned twice.
+    Raises SourceError where an entry is no plugin, or one plugin is asked for in two ways.
     """
     versions_by_id: dict[str, str | None] = {}
     entries = plugins if isinstance(plugins, list | tuple) else []
     for entry in entries:
-        match = _SPEC.fullmatch(str(entry))
-        if match is None:
-            raise SourceError(f"{entry!r} is no plugin with an exact version",
-                              where=where, todo="write it as id@version, such as nf-schema@2.2.0")
-        name, version = match.groups()
+        match = _SPEC.fullmatch(str(entry).strip())
+        name, version = match.groups() if match else ("", None)
+        if not name or (version is not None and not plugin_ranges.is_range(version)
+                        and not plugin_ranges.is_exact(version)):
+            raise SourceError(f"{entry!r} is no plugin with a version or a range of them",
+                              where=where, todo="write it as id@version, such as nf-schema@2.2.0, "
+                                                "or with a range: nf-schema@~2.2")
         if versions_by_id.get(name, version) != version:
             raise SourceError(f"the plugin {name} is asked for as {versions_by_id[name]} and "
                               f"{version}", where=where, todo="pin one version")
@@ -122,11 +124,11 @@ def choose(index: Sequence[Any], url: str, plugin: str, version: str | None,
     else:
         fitting = [release for release in releases
                    if versions.meets(nextflow, release.get("requires") or "")
-                   and versions.meets(release["version"], condition)]
+                   and plugin_ranges.meets(release["version"], condition)]
         stable = [release for release in fitting if "-" not in release["version"]]
         fitting = sorted(stable or fitting, key=lambda release: versions.order(release["version"]))
     if not fitting:
-        raise SourceError(_missing(index, plugin, version, nextflow), where=url,
+        raise SourceError(_missing(index, plugin, version or condition, nextflow), where=url,
                           todo="look at `plugins` in the pipeline's nextflow.config, and at "
                                "`plugins` in the site's config")
     release = fitting[-1]
@@ -138,7 +140,10 @@ def _missing(index: Sequence[Any], plugin: str, version: str | None, nextflow: s
     known = [release["version"] for entry in index if entry["id"] == plugin
              for release in entry["releases"]]
     if known:
-        asked = f"version {version}" if version else f"version that fits Nextflow {nextflow}"
+        asked = f"version that fits Nextflow {nextflow}"
+        if version:
+            asked = (f"version {version}" if plugin_ranges.is_exact(version) else
+                     f"version of {version} that fits Nextflow {nextflow}")
         return f"the index has no {asked} of {plugin}, but {', '.join(known[-8:])}"
     near = difflib.get_close_matches(plugin, [entry["id"] for entry in index], n=1)
     return f"the index has no plugin {plugin!r}" + (f"; did you mean {near[0]!r}?" if near else "")

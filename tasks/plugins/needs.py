@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.archives import zips
+from tasks.core.nextflow import plugin_ranges
+from tasks.core.nextflow.plugin_pins import DECLARED
 from tasks.core.nextflow.scheme_plugins import PLUGIN_OF_SCHEME
 from tasks.plugins import index
 
 INFO = "META-INF/plugins-info.txt"
 """Where the runtime's own jar has the versions of the plugins that were made with it."""
+BY_HAND = "plugins in the pipeline's config"
+"""Why a plugin is carried that our own config names, as the lock says it."""
 LARGEST_INFO = 2**20
 """Bytes of that file; Nextflow's own has some 200."""
 EXECUTORS = {"awsbatch": "nf-amazon", "google-batch": "nf-google", "google-lifesciences":
@@ -28,7 +32,7 @@ SWITCHES = {"wave": ("nf-wave",), "fusion": ("nf-wave", "nf-tower"), "tower": ("
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """A plugin that is needed: its exact version where one is asked for, else a condition."""
+    """A plugin that is needed: its exact version where one is asked for, else a range of them."""
 
     version: str | None
     because: str
@@ -42,18 +46,22 @@ def needs(config: Mapping[str, Any], answered: Mapping[str, Any], by_hand: Seque
     `answered` are the params that a run offline gets another value for, `by_hand` the plugins of
     our own configuration, `core` the versions that the runtime was made with: a plugin that
     Nextflow loads by itself must be of that version, and where it has none, it is built in.
-    Raises SourceError where an entry is no plugin, or one is pinned twice.
+    Raises SourceError where an entry is no plugin, or one is asked for in two ways.
     """
-    needs_by_id = {name: Need(version=core.get(name, version) if version is None else version,
-                              because="nextflow.config") for name, version in
+    needs_by_id = {name: _need(version or core.get(name), DECLARED) for name, version in
                    index.wanted(config.get("plugins"), "plugins in nextflow.config").items()}
-    for name, version in index.wanted(by_hand, "plugins in the pipeline's config").items():
-        needs_by_id.setdefault(name, Need(version=version or core.get(name),
-                                          because="plugins in the pipeline's config"))
+    for name, version in index.wanted(by_hand, BY_HAND).items():
+        needs_by_id.setdefault(name, _need(version or core.get(name), BY_HAND))
     for name, why in _hidden(config, answered):
         if name in core:
             needs_by_id.setdefault(name, Need(version=core[name], because=why))
     return needs_by_id
+
+
+def _need(version: str | None, because: str) -> Need:
+    if version is None or plugin_ranges.is_exact(version):
+        return Need(version=version, because=because)
+    return Need(version=None, condition=version, because=because)
 
 
 def _hidden(config: Mapping[str, Any], answered: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.core.nextflow import plugin_ranges
 from tasks.core.schema import read_json
 from tasks.core.source.configs import Reader, Setting
 from tasks.core.source.files import opened
@@ -40,10 +41,10 @@ class Staged:
                       else "the files that it names are carried")
 
     def plugin(self, name: str) -> Answer | None:
-        """Whether a plugin, `id` or `id@version`, is carried."""
+        """Whether a plugin is carried: `id`, `id@version`, or `id@` with a range of versions."""
         plugin, _, version = name.partition("@")
         held = self.plugins.get(plugin)
-        if held is None or (version and held != version):
+        if held is None or not plugin_ranges.meets(held, version):
             return None
         return Answer(by="plugins", what=f"{plugin}@{held} in plugins.tar")
 

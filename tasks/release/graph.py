@@ -151,7 +151,8 @@ def offline_site(site: Site) -> dict[str, Any]:
         "pipelines": list(site.pipelines),
         "platform": site.platform,
         "python": list(site.python),
-        "registry": {"host": site.registry.host, "port": site.registry.port},
+        "registry": {"host": site.registry.host, **(
+            {} if site.registry.port is None else {"port": site.registry.port})},
         "plugins": {key: value for key, value in vars(site.plugins).items() if value},
         "store": _store(site.offline.store),
         "signing": {"key": str(site.signing.key), "identity": site.signing.identity},

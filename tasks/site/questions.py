@@ -49,12 +49,13 @@ def _registry(text: str) -> str | None:
 
 
 def registry(text: str) -> dict[str, str | int]:
-    """HOST[:PORT][/PREFIX] as the keys of the site's registry; registries listen on 443 else."""
+    """HOST[:PORT][/PREFIX] as the keys of the site's registry; a port that isn't named stays out.
+    """
     match = REGISTRY.fullmatch(text.rstrip("/"))
     if match is None:
         raise ConfigError(f"{text!r} is no registry", todo="write it as HOST:PORT/PREFIX")
-    keys: dict[str, str | int] = {"host": match["host"], "port": int(match["port"] or 443)}
-    return {**keys, "prefix": match["prefix"]} if match["prefix"] else keys
+    return {"host": match["host"], **({"port": int(match["port"])} if match["port"] else {}),
+            **({"prefix": match["prefix"]} if match["prefix"] else {})}
 
 
 def _of_schema(key: str, value: object) -> str | None:

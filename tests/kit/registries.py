@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -34,10 +34,11 @@ class Server:
     data: Path
     pid: int
     tls: bool = False
+    host: str = "127.0.0.1"
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -64,13 +65,13 @@ def free_port() -> int:
 @contextmanager
 def registry(root: Path, *, tls: tuple[Path, Path] | None = None, htpasswd: Path | None = None,
              token: dict[str, str] | None = None, schema1: bool = False,
-             deletes: bool = True) -> Iterator[Server]:
-    """docker-registry on a free port, ended by its process id.
+             at: tuple[str, int] | None = None, deletes: bool = True) -> Iterator[Server]:
+    """docker-registry on a free port, or `at` a host and port; ended by its process id.
 
     `tls` are certificate and key; `token` are the settings of token authentication. With
     `schema1` it takes Docker's oldest format, as quay.io did.
     """
-    port = free_port()
+    host, port = at or ("127.0.0.1", free_port())
     auth: dict[str, Any] = {}
     if htpasswd is not None:
         auth = {"htpasswd": {"realm": "test", "path": str(htpasswd)}}
@@ -79,7 +80,7 @@ def registry(root: Path, *, tls: tuple[Path, Path] | None = None, htpasswd: Path
     config = {"version": "0.1", "log": {"level": "warn"},
               "storage": {"filesystem": {"rootdirectory": str(root / "data")},
                           "delete": {"enabled": deletes}},
-              "http": {"addr": f"127.0.0.1:{port}", "secret": "test",
+              "http": {"addr": f"{host}:{port}", "secret": "test",
                        **({"tls": {"certificate": str(tls[0]), "key": str(tls[1])}}
                           if tls else {})},
               **({"auth": auth} if auth else {}),
@@ -90,18 +91,18 @@ def registry(root: Path, *, tls: tuple[Path, Path] | None = None, htpasswd: Path
         process = subprocess.Popen(["docker-registry", "serve", str(root / "config.yml")],
                                    stdout=log, stderr=log)
     try:
-        _await(process, port, root / "log")
-        yield Server(port=port, data=root / "data", pid=process.pid, tls=tls is not None)
+        _await(process, host, port, root / "log")
+        yield Server(host=host, port=port, data=root / "data", pid=process.pid,
+                     tls=tls is not None)
     finally:
         process.kill()
         process.wait()
 
 
-def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _await(process: subprocess.Popen[bytes], host: str, port: int, log: Path) -> None:
     for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        with suppress(OSError), socket.create_connection((host.strip("[]"), port)):
+            return
         if process.poll() is not None:
             break
         time.sleep(0.02)

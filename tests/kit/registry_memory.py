@@ -97,10 +97,11 @@ class Memory:
     def _blob(self, request: Request, data: bytes | None) -> Answer:
         if data is None:
             return 404, {}, b""
-        start = int(request.headers.get("range", "bytes=0-")[6:-1])
-        if self.ranges and start:
-            content_range = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            return 206, {"Content-Range": content_range}, data[start:]
+        first, _, last = request.headers.get("range", "bytes=0-")[6:].partition("-")
+        start, end = int(first), int(last or len(data) - 1)
+        if self.ranges and (start or last):
+            content_range = f"bytes {start}-{end}/{len(data)}"
+            return 206, {"Content-Range": content_range}, data[start:end + 1]
         return 200, {}, data
 
     def _manifest(self, request: Request, repository: str, name: str, body: bytes) -> Answer:

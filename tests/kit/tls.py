@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def certificates(folder: Path) -> tuple[Path, Path, Path]:
-    """A CA's certificate, and certificate and key of a server at 127.0.0.1."""
+def certificates(folder: Path, *more: str) -> tuple[Path, Path, Path]:
+    """A CA's certificate, and certificate and key of a server at 127.0.0.1 and `more` addresses."""
     folder.mkdir(parents=True, exist_ok=True)
     ca, ca_key, crt, key, csr, ext = (folder / name for name in (
         "ca.crt", "ca.key", "server.crt", "server.key", "server.csr", "ext"))
-    ext.write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n"
+    names = ",".join(f"IP:{address}" for address in ("127.0.0.1", *more))
+    ext.write_text(f"subjectAltName={names}\nbasicConstraints=critical,CA:FALSE\n"
                    "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
                    "keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n")
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]

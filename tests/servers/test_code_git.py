@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import random
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,78 @@ def test_branch_and_commit_are_revisions_too(repository: Repository, tmp_path: P
     for revision, commit in (("main", second), (first, first), (second[:9], second)):
         stage.from_git(local(tmp_path, revision=revision))
         assert json.loads((tmp_path / "locks/code.json").read_text())["commit"] == commit
+
+
+@pytest.fixture
+def long_ago(repository: Repository) -> str:
+    """A repository of 60 commits with 20 kB each that the next one removes; its first commit."""
+    first = repository.git("rev-parse", "HEAD")
+    for number in range(60):
+        (repository.tree / "data.bin").write_bytes(random.Random(number).randbytes(20_000))
+        repository.commit(**{"main.nf": f"workflow {{ x{number} }}\n"})
+        repository.git("tag", f"old{number}")
+    (repository.tree / "data.bin").unlink()
+    repository.commit()
+    repository.git("tag", "--annotate", "--message", "x", "v2")
+    repository.push()
+    return first
+
+
+def size(cache: Path) -> int:
+    return sum(path.stat().st_size for path in (cache / "objects").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("revision", ["v2", "main", "the commit", "an early commit"])
+def test_one_revision_is_fetched_and_not_its_history(
+        repository: Repository, tmp_path: Path, long_ago: str, revision: str) -> None:
+    """1.2 MB of history, of which some hundred bytes are of use."""
+    named = {"the commit": repository.git("rev-parse", "HEAD"),
+             "an early commit": long_ago}.get(revision, revision)
+    stage.from_git(local(tmp_path, revision=named))
+    assert size(tmp_path / "out/cache") < 5000
+    assert repository.git("for-each-ref", "--format=%(refname)", at=tmp_path / "out/cache") == (
+        "refs/airlock/revision")
+    commit = json.loads((tmp_path / "locks/code.json").read_text())["commit"]
+    assert commit == repository.git("rev-parse", f"{named}^{{commit}}")
+    # What is left of that is in nobody's way, nor are digits that only a history can tell.
+    stage.from_git(local(tmp_path, revision=long_ago[:8], relock=True))
+    assert size(tmp_path / "out/cache") > 1_000_000
+    stage.from_git(local(tmp_path, revision="old7", relock=True))
+
+
+@pytest.mark.parametrize("served", ["as files", "an old protocol, and no commit by name"])
+@pytest.mark.parametrize("revision", ["v2", "main", "the commit"])
+def test_where_a_server_cannot_do_that_history_comes_along(
+        repository: Repository, tmp_path: Path, web: Web, long_ago: str, served: str,
+        revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = long_ago if revision == "the commit" else revision
+    base = f"file://{tmp_path}/served/git"
+    if served == "as files":
+        web.folder = tmp_path / "served"
+        base = f"{web.url}/git"
+    else:
+        for number, (key, value) in enumerate((("protocol.version", "0"),
+                                               ("uploadpack.allowAnySHA1InWant", "false"))):
+            monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", key)
+            monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
+        monkeypatch.setenv("GIT_CONFIG_COUNT", "2")
+    stage.from_git(spec(tmp_path, base, revision=named))
+    commit = json.loads((tmp_path / "locks/code.json").read_text())["commit"]
+    assert commit == repository.git("rev-parse", f"{named}^{{commit}}")
+
+
+def test_a_tag_comes_before_a_branch_of_the_same_name(repository: Repository,
+                                                      tmp_path: Path) -> None:
+    tagged = repository.git("rev-parse", "HEAD")
+    repository.commit(**{"main.nf": "workflow { y }\n"})
+    repository.git("tag", "both", tagged)
+    repository.push()
+    repository.git("push", "--quiet", str(repository.bare), "HEAD:refs/heads/both",
+                   "HEAD:refs/heads/deep/refs/tags/v9")
+    stage.from_git(local(tmp_path, revision="both"))
+    assert json.loads((tmp_path / "locks/code.json").read_text())["commit"] == tagged
+    with pytest.raises(SourceError, match="no tag, branch or commit 'v9'"):
+        stage.from_git(local(tmp_path, revision="v9"))
 
 
 def test_a_moved_tag_is_refused_with_both_commits_until_relock(repository: Repository,

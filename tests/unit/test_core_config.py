@@ -16,6 +16,8 @@ from tasks.core.config.load import load
 from tasks.core.config.overrides import ENVIRONMENT
 from tasks.core.config.settings import Pipeline, Site
 from tasks.core.errors import ConfigError
+from tasks.images.reference import complete
+from tasks.release.graph import offline_site
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,6 +49,24 @@ def test_environment_beats_dotenv_beats_the_file(project: Path,
     config = load({})
     assert config.site.store.url == "s3://from/environment"
     assert config.site.registry.port == 8443
+
+
+@pytest.mark.parametrize(("registry", "address"), [
+    ({"host": "nexus.example.org"}, "nexus.example.org"),
+    ({"host": "nexus.example.org", "port": 443}, "nexus.example.org:443"),
+    ({"host": "nexus.example.org", "port": 8443}, "nexus.example.org:8443"),
+    ({"host": "10.0.0.7"}, "10.0.0.7"), ({"host": "[fd00::7]"}, "[fd00::7]"),
+    ({"host": "nexus"}, "nexus:443"), ({"host": "localhost"}, "localhost:443")])
+def test_a_registrys_port_may_be_left_out(project: Path, registry: dict[str, Any],
+                                          address: str) -> None:
+    """Where an image's name can do without: Docker and Nextflow read a first part as they do."""
+    path = project / "config/sites/local.yml"
+    raw = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**raw, "registry": registry}))
+    config = load({})
+    assert config.site.registry.address == address
+    assert offline_site(config.site)["registry"] == registry
+    assert complete(f"{address}/quay.io/a/b:1", "other.example.org").host == address
 
 
 def test_every_fault_of_every_file_is_reported_at_once(project: Path) -> None:

@@ -58,6 +58,64 @@ def test_bad_files_are_clear_errors_without_their_content(tmp_path: Path, config
     assert caught.value.todo
 
 
+@pytest.mark.parametrize("filed", [
+    "nexus.example.org", "nexus.example.org:443", "https://nexus.example.org",
+    "https://nexus.example.org:443", "https://nexus.example.org/v1/", "http://nexus.example.org",
+    "https://nexus.example.org:443/v2/", "nexus.example.org/v1", "Nexus.Example.ORG",
+    "https://NEXUS.example.org:443/v1/", "nexus.example.org/"])
+@pytest.mark.parametrize("host", ["nexus.example.org", "nexus.example.org:443",
+                                  "Nexus.example.org"])
+def test_port_443_may_be_named_or_not(tmp_path: Path, host: str, filed: str) -> None:
+    for config in ({"auths": {filed: {"auth": AUTH}}},
+                   {"auths": {filed: {"username": "me", "password": SECRET}, "x": {}}}):
+        assert credentials.find(host, write(tmp_path, config)) == Login(user="me", password=SECRET)
+
+
+@pytest.mark.parametrize("filed", [
+    "nexus.example.org:8443", "https://nexus.example.org:80", "nexus.example.org/team",
+    "nexus.example.org.evil", "nexus.example.org@evil", "evil/nexus.example.org", "",
+    "nexus.example.org:443:443", "nexus.example.org:x", "https://", "[::1"])
+def test_a_login_of_a_place_that_only_looks_like_it_is_not_used(tmp_path: Path, filed: str) -> None:
+    config = {"auths": {filed: {"auth": AUTH}}}
+    for host in ("nexus.example.org", "nexus.example.org:443"):
+        assert credentials.find(host, write(tmp_path, config)) is None
+
+
+def test_the_login_that_is_filed_as_the_host_is_named_comes_first(tmp_path: Path) -> None:
+    other = base64.b64encode(b"other:word").decode()
+    for host, alike in (("h.example.org", "h.example.org:443"),
+                        ("h.example.org:443", "h.example.org")):
+        path = write(tmp_path, {"auths": {alike: {"auth": other}, host: {"auth": AUTH}}})
+        assert credentials.find(host, path) == Login(user="me", password=SECRET)
+
+
+@pytest.mark.parametrize("filed", ["[::1]", "[::1]:443", "https://[0:0::1]/v1/"])
+def test_ipv6_is_compared_as_an_address(tmp_path: Path, filed: str) -> None:
+    path = write(tmp_path, {"auths": {filed: {"auth": AUTH}}})
+    assert credentials.find("[::1]", path) == credentials.find("[::1]:443", path) == Login(
+        user="me", password=SECRET)
+
+
+@pytest.mark.parametrize(("key", "kept"), [
+    ("credHelpers", "h.example.org"), ("credHelpers", "h.example.org:443"),
+    ("credsStore", "h.example.org"), ("credsStore", "https://h.example.org"),
+    ("credsStore", "https://h.example.org/v1/"), ("credsStore", "h.example.org:443")])
+def test_helpers_are_asked_by_the_names_that_logins_are_kept_under(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, kept: str) -> None:
+    program = tmp_path / "docker-credential-kept"
+    program.write_text(f"""#!/bin/sh
+read -r name
+[ "$name" = '{kept}' ] || exit 1
+echo '{{"Username": "me", "Secret": "{SECRET}"}}'
+""")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    path = write(tmp_path, {"credHelpers": {kept: "kept"}} if key == "credHelpers" else
+                 {"auths": {kept: {}}, "credsStore": "kept"})
+    for host in ("h.example.org", "h.example.org:443"):
+        assert credentials.find(host, path) == Login(user="me", password=SECRET)
+
+
 def test_a_missing_file_that_was_named_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="missing"):
         credentials.find("nexus:5443", tmp_path / "nosuch.json")

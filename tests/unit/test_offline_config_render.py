@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,33 @@ def test_what_no_test_has_run_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     assert is_tested(nextflow) is not untested
 
 
+def entry(name: str, because: str = "nextflow.config", **more: str) -> dict[str, str]:
+    return {"id": name, "version": "1.2.3", "url": "x", "because": because, "sha512": "0" * 128,
+            "sha256": "0" * 64, **more}
+
+
+@pytest.mark.parametrize(("entries", "pins"), [
+    ([], []),
+    ([entry("nf-a"), entry("nf-b", "s3:// in params.x")], []),
+    ([entry("nf-a", asked="~1.2"), entry("nf-b"), entry("nf-c", "plugins in the pipeline's config",
+                                                       asked="*"),
+      entry("nf-d", "wave.enabled")], ["nf-a@1.2.3", "nf-b@1.2.3"]),
+    ([entry("nf-a"), entry("nf-b", "nf-c depends on it"), entry("nf-c", "nf-a depends on it")],
+     ["nf-b@1.2.3", "nf-c@1.2.3", "nf-a@1.2.3"]),
+    ([entry("nf-c", "plugins in the pipeline's config", asked="~1.2")], [])])
+def test_plugins_are_held_to_their_locked_versions(tmp_path: Path, entries: list[dict[str, str]],
+                                                   pins: list[str]) -> None:
+    """What the pipeline declares and what that depends on, where a run offline needs it."""
+    files.write_json(tmp_path / "scan.json", {"images": [], "processes": [], "selectors": []})
+    files.write_json(tmp_path / "receipt.json", {"registry": "nexus:8443", "images": []})
+    files.write_text(tmp_path / "toggles", "docker.enabled = true\n")
+    files.write_json(tmp_path / "plugins.json", {"plugins": entries})
+    build(RenderSpec(pipeline="x", nextflow="24.10.5", scan=tmp_path / "scan.json",
+                     receipt=tmp_path / "receipt.json", toggles=tmp_path / "toggles",
+                     output=tmp_path / "offline.config", plugins=tmp_path / "plugins.json"))
+    text = (tmp_path / "offline.config").read_text()
+    assert re.findall(r"^    id '(.*)'$", text, re.MULTILINE) == pins
+    assert ("plugins {" in text) is bool(pins)
 def test_the_main_script_that_the_scan_names_stands_there(tmp_path: Path) -> None:
     files.write_json(tmp_path / "scan.json", {"script": "WES.nf", "images": [], "processes": [],
                                               "selectors": []})

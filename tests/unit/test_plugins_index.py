@@ -24,8 +24,15 @@ def test_a_config_s_plugins_are_read() -> None:
     assert index.wanted(None, "x") == {}
 
 
-@pytest.mark.parametrize("plugins", [["nf-a@~1.2"], ["../x@1"], [3.5, "a b"], ["a@1", "a@2"],
-                                     ["a@1/../.."], ["-a@1"]])
+def test_ranges_are_read_and_one_plugin_is_asked_for_in_one_way() -> None:
+    assert index.wanted(["nf-a@~1.2", "nf-b@>=1.0 & <2"], "x") == {
+        "nf-a": "~1.2", "nf-b": ">=1.0 & <2"}
+    with pytest.raises(SourceError, match=r"asked for as ~1\.2 and 1\.2\.0"):
+        index.wanted(["nf-a@~1.2", "nf-a@1.2.0"], "x")
+
+
+@pytest.mark.parametrize("plugins", [["nf-a@~"], ["nf-a@~1.2 or so"], ["../x@1"], [3.5, "a b"],
+                                     ["a@1", "a@2"], ["a@1/../.."], ["-a@1"]])
 def test_odd_plugins_are_refused(plugins: list[Any]) -> None:
     with pytest.raises(SourceError):
         index.wanted(plugins, "x")

@@ -18,7 +18,7 @@ from tasks.commands.site import site
 from tasks.core.config.load import load
 from tasks.core.errors import ConfigError
 from tasks.core.graph.commands import Typed
-from tasks.site import site_file
+from tasks.site import questions, site_file
 from tasks.site.answers import Incomplete, from_words
 from tests.kit.project import ROOT
 
@@ -213,3 +213,12 @@ def test_a_terminal_is_asked_and_a_password_is_never_shown(home: Path) -> None:
     assert (home / ".ssh/new").is_file()
     assert b"s3cret-word" not in b"".join(
         path.read_bytes() for path in Path().rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(("typed", "keys"), [
+    ("nexus.example.org", {"host": "nexus.example.org"}),
+    ("nexus.example.org/lab", {"host": "nexus.example.org", "prefix": "lab"}),
+    ("nexus.example.org:443", {"host": "nexus.example.org", "port": 443})])
+def test_a_registrys_port_stays_as_it_was_typed(typed: str, keys: dict[str, object]) -> None:
+    """Images are named host/repository where none was, as Docker has it."""
+    assert questions.registry(typed) == keys

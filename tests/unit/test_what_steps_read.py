@@ -17,6 +17,7 @@ from tests.unit.test_core_graph import all_tasks
 READERS = {
     "tasks/core/config/load.py": "the one place for the graph",
     "tasks/core/graph/list.py": "NO_COLOR: what is printed",
+    "tasks/core/net/certificates.py": "CAs, to name a file of them that is missing",
     "tasks/core/net/s3_http.py": "proxies and CAs, as all clients of S3 take them",
     "tasks/core/registry/credentials.py": "logins: how a registry is reached",
     "tasks/core/trust/signature.py": "what ssh-keygen needs to start",

@@ -26,13 +26,14 @@ ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
 class Registry:
     """The organisation's registry: where images are mirrored to, and pulled from offline.
 
-    `repositories` maps a source host to a place of its own, host:port[/path]. `connections` are
-    the requests that it may have to answer at once.
+    Without `port` that is 443, and stands in no image's name. `repositories` maps a source host to
+    a place of its own, host:port[/path]. `connections` are the requests that it may have to answer
+    at once.
     """
 
     host: str
-    port: int
     connections: int
+    port: int | None = None
     prefix: str = ""
     repositories: Mapping[str, str] = field(default_factory=dict)
     ca: Path | None = None
@@ -40,8 +41,14 @@ class Registry:
 
     @property
     def address(self) -> str:
-        """host:port, as it stands in an image reference."""
-        return f"{self.host}:{self.port}"
+        """host:port, as it stands in an image reference; the host alone where no port is named.
+
+        Docker takes a first part without `.` and `:` for a user's name at Docker Hub, but for
+        localhost, which Nextflow takes for one as well: such a host has its port all the same.
+        """
+        if self.port is None and ("." in self.host or ":" in self.host):
+            return self.host
+        return f"{self.host}:{self.port or 443}"
 
 
 @frozen

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tasks.core.config.settings import Config
 from tasks.core.errors import RegistryError
 from tasks.core.frozen import frozen
+from tasks.core.net import certificates
 from tasks.core.net.inner_addresses import EVERYWHERE, NOWHERE, Inside
 from tasks.core.net.pace import Hosts
 from tasks.core.process_shared import Shared
@@ -53,15 +54,15 @@ class Network:
 
         def opened() -> Pools:
             context = ssl.create_default_context()
-            if certificates is not None:
-                context.load_verify_locations(cadata=certificates)
+            if own is not None:
+                context.load_verify_locations(cadata=own)
             return Pools(self.inside, context)
 
         try:
-            certificates = None if ca is None else ca.read_text("ascii")
-            return self.shared.once((Pools, self.inside, certificates), opened)
-        except (OSError, ValueError) as error:
-            what = "is missing" if isinstance(error, FileNotFoundError) else "is no PEM certificate"
+            own = None if ca is None else certificates.read(ca)
+            return self.shared.once((Pools, self.inside, own), opened)
+        except (OSError, ValueError):
+            what = certificates.fault(ca) if ca and not ca.is_dir() else "is no file"
             raise RegistryError(f"the registry's CA file {what}", where=ca,
                                 todo="set registry.ca (AIRLOCK_REGISTRY_CA) to the CA's "
                                      "certificate in PEM form") from None

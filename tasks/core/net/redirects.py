@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ipaddress
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS = 10
 STATUSES = (301, 302, 303, 307, 308)
+KEEPING = (307, 308)
+"""Redirects that keep a request's method and body (RFC 9110, 15.4)."""
 
 
 def follow(url: str, headers: Mapping[str, str],
            send: Callable[[str, Mapping[str, str]], urllib3.BaseHTTPResponse],
-           ) -> urllib3.BaseHTTPResponse:
-    """Return the response where the redirects of a GET or HEAD end.
+           statuses: Collection[int] = STATUSES) -> urllib3.BaseHTTPResponse:
+    """Return the response where redirects end: those of a GET or HEAD, or those of `statuses`.
 
     An Authorization that was left behind at another origin doesn't come back, wherever the next
     redirect leads. Raises NetError.
@@ -27,21 +30,30 @@ def follow(url: str, headers: Mapping[str, str],
     at = url
     for _ in range(MAX_REDIRECTS):
         response = send(at, headers)
-        location = response.headers.get("Location", "")
-        if response.status not in STATUSES or not location:
+        target = pointed_to(at, response, statuses)
+        if target is None:
             return response
-        target = urls.without_login(joined(at, location))[0]
         bounds.dismiss(response)
-        before, after = urlsplit(at).scheme, urlsplit(target).scheme
-        if after not in ("http", "https") or (before, after) == ("https", "http"):
-            raise NetError(f"the server redirects from {before} to {after or 'nowhere'}, which is "
-                           "refused", where=urls.shown(url),
-                           todo="if it is yours, mend its external address")
         if origin(target) != origin(at):
             headers = {name: value for name, value in headers.items()
                        if name.lower() != "authorization"}
         at = target
     raise NetError(f"more than {MAX_REDIRECTS} redirects", where=urls.shown(url))
+
+
+def pointed_to(at: str, response: urllib3.BaseHTTPResponse,
+               statuses: Collection[int]) -> str | None:
+    """Return where a redirect from `at` leads; None if it is none. NetError for TLS to plain."""
+    location = response.headers.get("Location", "")
+    if response.status not in statuses or not location:
+        return None
+    target = urls.without_login(joined(at, location))[0]
+    before, after = urlsplit(at).scheme, urlsplit(target).scheme
+    if after not in ("http", "https") or (before, after) == ("https", "http"):
+        raise NetError(f"the server redirects from {before} to {after or 'nowhere'}, which is "
+                       f"refused: {urls.shown(target)}", where=urls.shown(at),
+                       todo="if it is yours, mend its external address")
+    return target
 
 
 def joined(url: str, location: str) -> str:
@@ -56,7 +68,10 @@ def joined(url: str, location: str) -> str:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of a URL."""
+    """Scheme, host and port of a URL, however they are spelled (RFC 6454, RFC 5952)."""
     parts = urlsplit(url)
     port = parts.port or {"https": 443}.get(parts.scheme, 80)
-    return parts.scheme, (parts.hostname or "").lower(), port
+    host = (parts.hostname or "").lower()
+    if ":" in host:
+        host = str(ipaddress.ip_address(host.partition("%")[0]))
+    return parts.scheme, host, port

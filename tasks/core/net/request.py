@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from tasks.core.errors import NetError, SourceError
-from tasks.core.net import bounds, redirects, urls
+from tasks.core.net import bounds, certificates, redirects, urls
 from tasks.core.net.network import Network
 from tasks.core.net.pace import Host, Hosts, backoff, pause
 from tasks.core.net.unreachable import has_no_connection, unreachable
@@ -128,6 +128,7 @@ class Transport:
             raise Broken(f"no answer from {address}: {reason(error)}", where=urls.shown(url),
                          todo="check that the host is up and reachable from here, and "
                               "HTTPS_PROXY and NO_PROXY") from None
+        response.url = url  # of the last redirect; urllib3 keeps a path alone
         limits.learn(response.status, response.headers)
         if body is None or isinstance(body, bytes):
             limits.connections.answered(time.monotonic() - begun)
@@ -138,8 +139,10 @@ class Transport:
             return Broken(f"TLS with {address} failed: {reason(error)}", where=address,
                           todo="check that this address speaks TLS")
         detail = str(error).partition("certificate verify failed: ")[2].partition(" (_ssl")[0]
+        named = certificates.by_environment()
         return NetError(
-            f"the certificate of {address} is not trusted: {detail}",
+            f"the certificate of {address} is not trusted: {detail}"
+            + (f"; the environment names {named}" if named else ""),
             where=f"registry.ca: {self._ca}" if self._ca else f"https://{address}",
             todo="set registry.ca (AIRLOCK_REGISTRY_CA) to the certificate (PEM) of the CA that "
                  "signed a registry's; for all else it goes into the system's store, or into "

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.core.errors import HostError
-from tasks.core.net import bounds
+from tasks.core.net import bounds, certificates
 from tasks.core.net.inner_addresses import Inside
 from tasks.core.net.pools import CONNECT_TIMEOUT, TIMEOUT, Pools
 
@@ -34,16 +34,6 @@ def ca_bundle(session: Any) -> str | None:
                                 todo=f"put the CA's certificates there (PEM), or correct {name}")
             return str(path)
     return None
-
-
-def trusted(ca: str | None) -> str:
-    """Return in words which CAs are trusted. A missing SSL_CERT_FILE OpenSSL passes over silently.
-    """
-    if ca:
-        return ca
-    own = [f"{name} ({path}{'' if Path(path).exists() else ', which is missing'})"
-           for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if (path := os.environ.get(name))]
-    return " and ".join(own) or "this system's own"
 
 
 def pool(url: str, ca: str | None, *, connections: int) -> urllib3.PoolManager:
@@ -78,7 +68,11 @@ def use(client: Any, hosts: Inside, *, connections: int) -> None:
                 hosts.judge(request.url)
             return super().send(request)
 
-    http = Session(verify=ca_bundle(botocore.session.Session()) or True,
+    bundle = ca_bundle(botocore.session.Session())
+    if bundle and (wrong := certificates.fault(Path(bundle))):
+        raise HostError(f"the file of trusted certificates {wrong}", where=bundle,
+                        todo="correct AWS_CA_BUNDLE, or what else names it")
+    http = Session(verify=bundle or True,
                    proxies=utils.get_environ_proxies(client.meta.endpoint_url),
                    timeout=(CONNECT_TIMEOUT, TIMEOUT), max_pool_connections=connections)
 

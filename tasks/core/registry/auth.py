@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core import parsing
-from tasks.core.errors import RegistryError
-from tasks.core.net import web_page
-from tasks.core.net.redirects import joined
+from tasks.core.errors import NetError, RegistryError
+from tasks.core.net import urls, web_page
+from tasks.core.net.redirects import origin
 from tasks.core.net.request import Transport
 from tasks.core.registry import credentials
 from tasks.core.registry.credentials import Login
@@ -31,6 +31,10 @@ LIFETIME = 60.0
 """Seconds that a token lives when its server doesn't say (token specification)."""
 MARGIN = 10.0
 LARGEST_TOKEN = 1 << 20
+LONGEST_REALM = 300
+"""Characters of a token server's broken URL that are shown."""
+ODD = re.compile(r"[\s\\\x00-\x20\x7f]")
+"""What stands in no URL as it is."""
 LONGEST = 8192
 """Characters that are read of a WWW-Authenticate header."""
 
@@ -163,13 +167,7 @@ class Authenticator:
                          if wanted <= held and now < token.until), None)
 
     def _fetch(self, challenge: Challenge, scopes: Sequence[str]) -> tuple[str, float]:
-        realm = joined("", challenge.parameters.get("realm", ""))
-        allowed = ("https",) if self._base.startswith("https:") else ("https", "http")
-        if urllib.parse.urlsplit(realm).scheme not in allowed:
-            raise RegistryError(f"{self._host} names {realm!r} as its token server, which can't "
-                                "be used", where=f"{self._base}/v2/",
-                                todo="set the registry's external address to its https URL (in "
-                                     "Nexus: base URL, and the Docker Bearer Token Realm)")
+        realm = self._token_server(challenge)
         fields = [(name, challenge.parameters[name]) for name in ("service",)
                   if name in challenge.parameters] + [("scope", scope) for scope in scopes]
         login = self.login
@@ -196,9 +194,43 @@ class Authenticator:
                                 f"without a token{page}", where=realm.partition("?")[0],
                                 todo="try again later, or ask its administrator") from None
 
+    def _token_server(self, challenge: Challenge) -> str:
+        """The URL that tokens are had at; RegistryError with the registry's own word for it."""
+        realm = challenge.parameters.get("realm", "")
+        fault = _realm_fault(realm, is_plain=self._base.startswith("http:"))
+        if fault:
+            raise RegistryError(f"{self._host} names {urls.redact(realm)[:LONGEST_REALM]!r} as its "
+                                f"token server, which can't be used: {fault}",
+                                where=f"{self._base}/v2/",
+                                todo="set the registry's external address to its https URL (in "
+                                     "Nexus: base URL, and the Docker Bearer Token Realm; in a "
+                                     "proxy before it: X-Forwarded-Proto, -Host and -Port)")
+        return realm
+
     def _whole(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None,
                ) -> tuple[urllib3.BaseHTTPResponse, bytes]:
         """The token server's answer, asked for again where the connection breaks."""
-        return read_whole(lambda: self._transport.send(method, url, headers, body),
-                          lambda attempt: self._transport.rest(url, attempt),
-                          f"a token for {self._host}", LARGEST_TOKEN)
+        try:
+            return read_whole(lambda: self._transport.send(method, url, headers, body),
+                              lambda attempt: self._transport.rest(url, attempt),
+                              f"a token for {self._host}", LARGEST_TOKEN)
+        except NetError as error:
+            raise RegistryError(f"the token server that {self._host} names gives no token: "
+                                f"{error.what}", where=urls.shown(url), todo=error.todo) from error
+
+
+def _realm_fault(realm: str, *, is_plain: bool) -> str | None:
+    """What is wrong with the URL of a token server; a registry without TLS may name a plain one."""
+    try:
+        parts = urllib.parse.urlsplit(realm)
+        origin(realm)
+    except ValueError:
+        return "it is no URL; its host or port is broken"
+    faults = (
+        (not realm, "it is empty"),
+        (not parts.scheme or not parts.netloc, "it is no whole URL"),
+        (parts.scheme not in ("https", "http"), f"{parts.scheme}:// is not asked"),
+        (parts.scheme == "http" and not is_plain, "it has no TLS, and would be sent the login"),
+        ("@" in parts.netloc, "it holds a user; a login comes from registry.authfile alone"),
+        (not parts.hostname or ODD.search(realm), "it is no URL; its host or port is broken"))
+    return next((fault for is_so, fault in faults if is_so), None)

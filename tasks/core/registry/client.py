@@ -24,6 +24,7 @@ from tasks.core.registry.auth import Refused
 from tasks.core.registry.docker_hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.downloads import Download
 from tasks.core.registry.endpoint import Endpoint
+from tasks.core.registry.heads import Heads
 from tasks.core.registry.jws import payload
 from tasks.core.registry.streams import checked, read_whole
 from tasks.core.registry.uploads import Holders, Opener, Started, Uploads
@@ -45,6 +46,9 @@ PAGES, LONGEST_LIST = 1000, 600.0
 """Pages that a list may have, and seconds after which no further one is asked for."""
 SMALL, MANY = 1 << 14, 1 << 10
 """Bytes up to which a blob is kept, and how many: configs are read to be locked and carried."""
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+FAILED_MOUNTS = 3
+"""Mounts in a row that may fail otherwise than by a refusal, until none is asked for any more."""
 NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
 """The next page's address in a Link header (RFC 8288)."""
 
@@ -138,6 +142,8 @@ class Registry(Endpoint):
                  prefix: str = "") -> None:
         super().__init__(host, url, authfile, transport, prefix)
         self._uploads = Uploads(self)
+        self._heads = Heads(self)
+        self._failed_mounts = 0
         self._seen: Seen = transport.shared.once(Seen, Seen)
 
     def known_manifest(self, digest: str) -> Manifest | None:
@@ -150,7 +156,7 @@ class Registry(Endpoint):
 
         Two uploads of one new layer make Nexus refuse both (nexus-public#967).
         """
-        holders = self.transport.shared.once((Holders, self.address, digest), Holders)
+        holders = self.transport.shared.once((Holders, self.origin, digest), Holders)
         with holders.lock:
             yield holders
 
@@ -190,15 +196,15 @@ class Registry(Endpoint):
 
     def manifest_digest(self, path: str, reference: str) -> str | None:
         """The digest that a tag or digest stands for here, or None where there is none."""
-        url = self.url(path, f"manifests/{reference}")
-        response = self.ask("HEAD", url, self.pull(path), self.name(path, reference),
-                            {"Accept": ACCEPT})
-        if response.status == 404:
+        response = self._heads.ask(self.url(path, f"manifests/{reference}"), self.pull(path),
+                                   self.name(path, reference), {"Accept": ACCEPT})
+        if response is not None and response.status == 404:
             return None
-        if response.status != 200:
-            raise self.unexpected(response, self.name(path, reference), url)
-        return (response.headers.get("Docker-Content-Digest")
-                or self.manifest(path, reference).digest)
+        digest = "" if response is None else response.headers.get("Docker-Content-Digest", "")
+        if DIGEST.fullmatch(digest):
+            return digest
+        manifest = self.find_manifest(path, reference)
+        return manifest.digest if manifest else None
 
     def tags(self, path: str) -> list[str]:
         """A repository's tags; none where there is no such repository."""
@@ -236,17 +242,12 @@ class Registry(Endpoint):
         raise RegistryError(f"{self.host} does not come to an end with {name}: {len(names)} names "
                             "so far", where=self.base)
 
-    def blob_size(self, path: str, digest: str) -> int | None:
-        """A blob's size in bytes, or None where the repository doesn't have it."""
-        url = self.url(path, f"blobs/{digest}")
-        name = self.name(path, digest)
-        response = self.ask("HEAD", url, self.pull(path), name)
-        if response.status == 404:
-            return None
-        if response.status != 200:
-            raise self.unexpected(response, name, url)
-        size = parsing.whole_number(response.headers.get("Content-Length", ""))
-        return -1 if size is None else size
+    def blob_size(self, path: str, digest: str, expected: int | None = None) -> int | None:
+        """A blob's size in bytes, or None where the repository doesn't have it.
+
+        Where it seems to be another than is `expected`, it is looked at twice.
+        """
+        return self._heads.blob_size(path, digest, expected)
 
     @contextmanager
     def blob(self, path: str, digest: str, size: int) -> Iterator[Iterator[bytes]]:
@@ -272,27 +273,33 @@ class Registry(Endpoint):
     def mount(self, path: str, digest: str, source: str) -> bool | Started:
         """Make a blob of repository `source` one of `path` too; whether that was done.
 
-        A registry that doesn't mount it may have opened an upload in its place.
+        A registry that doesn't mount it may have opened an upload in its place. It may as well
+        answer anything else, or not at all: an upload then shows what is the matter. So a mount is
+        asked for once, and no more of them where they fail in a way that can cost time.
         """
+        if self._failed_mounts >= FAILED_MOUNTS:
+            return False
         query = urllib.parse.urlencode({"mount": digest, "from": self.inner(source)})
         url, name = self.url(path, "blobs/uploads/"), self.name(path, digest)
         try:
             response = self.ask("POST", f"{url}?{query}", (*self.push(path), *self.pull(source)),
-                                name, {"Content-Length": "0"}, b"")
+                                name, {"Content-Length": "0"}, b"", attempts=1)
+            if response.status == 202:
+                return self._uploads.started(url, name, response)
         except Refused:  # maybe to read the other repository; an upload asks for less
             return False
-        if response.status == 202:
-            return self._uploads.started(url, name, response)
-        if response.status not in (201, 400, 404, 405):
-            raise self.unexpected(response, name, url)
+        except RegistryError:
+            self._failed_mounts += 1
+            return False
         bounds.dismiss(response)
+        self._failed_mounts = self._failed_mounts + 1 if response.status >= 500 else 0
         return response.status == 201
 
     def upload(self, path: str, digest: str, size: int, source: Opener,
                started: Started | None = None) -> None:
         """Send a blob as it comes from `source`, which is opened anew for each attempt."""
         self._uploads.send(path, digest, size, source,
-                           lambda: self.blob_size(path, digest) == size, started)
+                           lambda: self.blob_size(path, digest, size) == size, started)
 
     def put_manifest(self, path: str, reference: str, manifest: Manifest) -> bool:
         """Put a manifest by tag or digest; False where the registry misses one of its blobs."""
@@ -300,7 +307,7 @@ class Registry(Endpoint):
         name = self.name(path, reference)
         response = self.ask("PUT", url, self.push(path), name,
                             {"Content-Type": manifest.media_type}, manifest.data)
-        if response.status in (200, 201, 202):
+        if response.status in (200, 201, 202, 204):
             taken_as = response.headers.get("Docker-Content-Digest")
             bounds.dismiss(response)
             if taken_as and taken_as != manifest.digest:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tasks.core import parsing
 from tasks.core.errors import RegistryError
+from tasks.core.net import redirects
 
 HUB = ("https://index.docker.io/v1/", "docker.io", "index.docker.io", "registry-1.docker.io")
+FILED = re.compile(r"(?:https?://)?([^/@?#]+)(?:/(?:v[12]/?)?)?")
+"""A host, with the scheme and the path that `docker login` may put around it."""
 TOKEN_USER = "<token>"  # noqa: S105 - the user name by which helpers mark an identity token
 
 
@@ -51,11 +55,9 @@ def find(host: str, file: Path | None) -> Login | None:
     if file is None and not default_file().is_file():
         return None
     config = _read(file or default_file())
-    names = HUB if host in HUB else (host, f"https://{host}", f"https://{host}/v1/",
-                                     f"https://{host}/v2/", f"https://{host}/")
-    helpers = _mapping(config.get("credHelpers"))
-    for name in names:
-        entry = _mapping(_mapping(config.get("auths")).get(name))
+    auths, helpers = _mapping(config.get("auths")), _mapping(config.get("credHelpers"))
+    for name in _names(host, (*auths, *helpers)):
+        entry = _mapping(auths.get(name))
         login = _entry(entry, file or default_file(), name) if entry else None
         helper = helpers.get(name) or (None if login else config.get("credsStore"))
         if isinstance(helper, str) and helper:
@@ -63,6 +65,34 @@ def find(host: str, file: Path | None) -> Login | None:
         if login:
             return login
     return None
+
+
+def _names(host: str, written: Iterable[str]) -> Iterator[str]:
+    """Return what a login for `host` can be filed under: as it is, then as it is `written` there.
+
+    After that, for a credential store, the forms that `docker login` has had for it. A host
+    without a port and the same with 443 are one.
+    """
+    if host in HUB:
+        yield from HUB
+        return
+    place = _place(host)
+    bare = place.removesuffix(":443")
+    both = (host, bare, place)
+    forms = (form for name in both for form in (
+        f"https://{name}", f"https://{name}/v1/", f"https://{name}/v2/", f"https://{name}/"))
+    yield from dict.fromkeys((
+        host, *(name for name in written if place and _place(name) == place), *both, *forms))
+
+
+def _place(name: str) -> str:
+    """host:port of what a login is filed under; nothing where that is a place within a host."""
+    match = FILED.fullmatch(name)
+    try:
+        _, host, port = redirects.origin(f"https://{match[1]}") if match else ("", "", 0)
+    except ValueError:  # such as no number for a port
+        return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}" if host else ""
 
 
 def _read(file: Path) -> Mapping[str, Any]:

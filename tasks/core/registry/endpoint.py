@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import RegistryError, SourceError
-from tasks.core.net import bounds, web_page
+from tasks.core.net import bounds, redirects, urls, web_page
 from tasks.core.net.pace import Host
-from tasks.core.net.redirects import joined
 from tasks.core.net.request import ATTEMPTS, Body, Transport
 from tasks.core.registry.auth import Authenticator
 
@@ -29,7 +28,7 @@ class Endpoint:
         self.host, self._prefix = host, prefix
         parts = urllib.parse.urlsplit(url)
         self.base = f"{parts.scheme}://{parts.netloc}"
-        self.address = parts.netloc
+        self.origin = redirects.origin(self.base)
         self.transport = transport
         self._below = parts.path.strip("/")
         self._auth = Authenticator(self.base, authfile, transport)
@@ -42,15 +41,20 @@ class Endpoint:
     def ask(self, method: str, url: str, scopes: tuple[str, ...], name: str,
             headers: Mapping[str, str] | None = None, body: Body = None, *,
             attempts: int = ATTEMPTS) -> urllib3.BaseHTTPResponse:
-        """A request with what it takes to be let in; 403, and 401 in spite of that, are errors."""
+        """A request with what it takes to be let in; 403, and 401 in spite of that, are errors.
+
+        Redirects that keep method and body are followed, but for a body that comes as a stream:
+        whoever sends it has it once more.
+        """
         once = not (body is None or isinstance(body, bytes))
         for _ in range(3):
-            permit = self._auth.header(scopes)
-            response = self.transport.send(
-                method, url, {**(headers or {}), **permit}, body,
-                attempts=1 if once else attempts)
+            permit = self._auth.header(scopes) if self.is_own(url) else {}
+            response = self._send(method, url, {**(headers or {}), **permit}, body,
+                                  attempts=1 if once else attempts)
             if method == "HEAD" or response.status in (401, 403):
                 bounds.dismiss(response)
+            if response.status in (401, 403) and not self.is_own(response.url or url):
+                raise self._refused_elsewhere(name, response)
             if response.status == 403:
                 raise self._auth.refused(name)
             if response.status != 401:
@@ -61,6 +65,33 @@ class Endpoint:
             if once:
                 return response
         raise self._auth.refused(name)
+
+    def _send(self, method: str, url: str, headers: Mapping[str, str], body: Body, *,
+              attempts: int) -> urllib3.BaseHTTPResponse:
+        def send(at: str, left: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+            return self.transport.send(method, at, left, body, attempts=attempts)
+
+        if body is None or isinstance(body, bytes):
+            return redirects.follow(url, headers, send, redirects.KEEPING)
+        return send(url, headers)
+
+    def is_own(self, url: str) -> bool:
+        """Whether a URL is of this registry's origin, so that it may see the login.
+
+        So is the same host over TLS, where the registry is asked without.
+        """
+        (scheme, *place), (own_scheme, *own) = redirects.origin(url), self.origin
+        if (scheme, own_scheme) == ("https", "http"):
+            return place == own or (place[0] == own[0] and (place[1], own[1]) == (443, 80))
+        return (scheme, place) == (own_scheme, own)
+
+    def _refused_elsewhere(self, name: str, response: urllib3.BaseHTTPResponse) -> RegistryError:
+        """The error for an address that a registry sends us on to, and that wants a login."""
+        at = urls.shown(response.url or "")
+        return RegistryError(f"{self.host} sends {name} on to another address, which answers "
+                             f"{response.status}; it gets no login, which is the registry's own",
+                             where=at, todo="name that address as the registry's, or have the "
+                             "registry's administrator look at its redirects")
 
     def ping(self) -> None:
         """Ask the registry whether it is one, and lets us in."""
@@ -82,18 +113,25 @@ class Endpoint:
             said = b""
         response.close()
         words = " ".join(said.decode(errors="replace").split())[:300]
+        if 300 <= response.status < 400:
+            words = "it points to " + urls.redact(response.headers.get("Location", "nowhere"))[:300]
         return RegistryError(f"{self.host} answered {response.status} for {name}"
-                             + (f": {words}" if words else ""), where=url.partition("?")[0],
+                             + (f": {words}" if words else ""),
+                             where=(response.url or url).partition("?")[0],
                              todo="see the registry's log; if it was busy, run the same command "
                                   "again: what was moved is kept")
 
     def location(self, start: str, response: urllib3.BaseHTTPResponse) -> str:
-        """The address of an upload, which may be relative, and must be the registry's own."""
-        location = joined(start, response.headers.get("Location", ""))
+        """The address of an upload, which may be relative; `start` where the response has none.
+
+        It must be the registry's own, or of the origin that a redirect led to.
+        """
+        at = response.url or start
+        location = urls.without_login(
+            redirects.joined(at, response.headers.get("Location", "")))[0]
         bounds.dismiss(response)
-        if urllib.parse.urlsplit(location).netloc != self.address or (
-                self.base.startswith("https:") and not location.startswith("https:")):
-            shown = urllib.parse.urlsplit(location)
+        if not self.is_own(location) and redirects.origin(location) != redirects.origin(at):
+            shown = urllib.parse.urlsplit(urls.shown(location))
             raise RegistryError(f"{self.host} wants uploads at {shown.scheme}://{shown.netloc}",
                                 where=self.base, todo="set the registry's external address (in "
                                 "Nexus: base URL and the proxy's X-Forwarded headers)")

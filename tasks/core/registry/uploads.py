@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tasks.core import parsing
 from tasks.core.errors import RegistryError
-from tasks.core.net import bounds
+from tasks.core.net import bounds, redirects, urls
 from tasks.core.net.request import ATTEMPTS, Broken
 from tasks.core.registry.endpoint import Endpoint
 
@@ -29,6 +29,8 @@ LARGE = 1 << 30
 """Bytes from which a blob goes in chunks: a broken connection then costs one of them."""
 NO_WHOLE = (405, 411, 413, 415, 501)
 """Answers of registries and of proxies before them that take no blob in one piece."""
+TAKEN = (200, 201, 202, 204)
+"""Answers to a chunk that was taken; the specification's is 202."""
 SMALL = 1 << 16
 """Bytes up to which a blob is sent with the request that opens its upload."""
 PASSING = (400, 401, 404, 408, 416, 429)
@@ -82,11 +84,27 @@ class Uploads:
              present: Callable[[], bool], started: Started | None = None) -> None:
         """Send a blob, into the upload that is `started` already where there is one.
 
+        That one is a favour: where it fails in any way, the blob goes by an upload of its own.
         `source` is opened anew for each attempt. `present` tells whether the repository has the
         blob: a refusal may mean that another process has just finished the same one.
         """
+        if started is not None and self._into(started, path, digest, size, source):
+            return
+        self._send(path, digest, size, source, present)
+
+    def _into(self, started: Started, path: str, digest: str, size: int, source: Opener) -> bool:
+        """Send a blob into an upload that was opened in place of a mount; whether it was taken."""
+        send = self._whole if not self._refuses_whole and size < LARGE else self._chunked
+        try:
+            return send(path, digest, size, source, started) is None
+        except RegistryError:
+            return False
+
+    def _send(self, path: str, digest: str, size: int, source: Opener,
+              present: Callable[[], bool]) -> None:
         breaks = 0
-        if started is None and size <= SMALL and not self._refuses_one_request:
+        started: Started | None = None
+        if size <= SMALL and not self._refuses_one_request:
             started = self._one_request(path, digest, size, source)
             if started is None:
                 return
@@ -120,7 +138,15 @@ class Uploads:
         return self.started(url, name, response)
 
     def started(self, url: str, name: str, response: urllib3.BaseHTTPResponse) -> Started:
-        """Return the upload that a response of 202 has opened."""
+        """Return the upload that a response of 202 has opened.
+
+        RegistryError where it doesn't say where it goes on, or says what can't be used.
+        """
+        if not response.headers.get("Location"):
+            bounds.dismiss(response)
+            raise RegistryError(f"{self._at.host} opens an upload of {name} and doesn't say where "
+                                "it goes on (Location)", where=urls.shown(url),
+                                todo="see what stands before the registry: a proxy may drop it")
         smallest = parsing.whole_number(response.headers.get("OCI-Chunk-Min-Length", "")) or 0
         if smallest > LARGEST_CHUNK:
             raise RegistryError(f"{self._at.host} takes {name} only in chunks of {smallest} bytes "
@@ -151,9 +177,19 @@ class Uploads:
 
     def _whole(self, path: str, digest: str, size: int, source: Opener,
                started: Started) -> Refusal | None:
-        """One PUT with the blob as it comes from the source."""
-        with source() as chunks:
-            return self._finish(path, digest, started.location, chunks, size)
+        """One PUT with the blob as it comes from the source, again where a redirect leads."""
+        name = self._at.name(path, digest)
+        location = _with_digest(started.location, digest)
+        for _ in range(redirects.MAX_REDIRECTS):
+            with source() as chunks:
+                response = self._put(path, name, location, chunks, size)
+            target = redirects.pointed_to(location, response, redirects.KEEPING)
+            if target is None:
+                return self._outcome(response, name, location)
+            bounds.dismiss(response)
+            location = target
+        raise RegistryError(f"{self._at.host} sends the upload of {name} on more than "
+                            f"{redirects.MAX_REDIRECTS} times", where=urls.shown(location))
 
     def _chunked(self, path: str, digest: str, size: int, source: Opener,
                  started: Started) -> Refusal | None:
@@ -166,17 +202,18 @@ class Uploads:
                 if isinstance(answer, Refusal):
                     return answer
                 location, offset = answer, offset + len(chunk)
-        return self._finish(path, digest, location, b"", 0)
+        location = _with_digest(location, digest)
+        return self._outcome(self._put(path, name, location, b"", 0), name, location)
 
-    def _finish(self, path: str, digest: str, location: str, body: bytes | Iterable[bytes],
-                size: int) -> Refusal | None:
-        name = self._at.name(path, digest)
-        joint = "&" if "?" in location else "?"
-        response = self._at.ask(
-            "PUT", f"{location}{joint}{urllib.parse.urlencode({'digest': digest})}",
-            self._at.push(path), name,
+    def _put(self, path: str, name: str, location: str, body: bytes | Iterable[bytes],
+             size: int) -> urllib3.BaseHTTPResponse:
+        return self._at.ask(
+            "PUT", location, self._at.push(path), name,
             {"Content-Type": "application/octet-stream", "Content-Length": str(size)}, body,
             attempts=1)
+
+    def _outcome(self, response: urllib3.BaseHTTPResponse, name: str,
+                 location: str) -> Refusal | None:
         if response.status == 201:
             bounds.dismiss(response)
             return None
@@ -196,7 +233,7 @@ class Uploads:
                 if attempt == ATTEMPTS:
                     raise
             else:
-                if response.status in (202, 204):
+                if response.status in TAKEN:
                     return self._at.location(location, response)
                 refusal = self._refusal(response, name, location)
                 if attempt == ATTEMPTS or not (response.status >= 500 or
@@ -217,7 +254,7 @@ class Uploads:
         response = self._at.ask("GET", location, self._at.push(path), name)
         first, _, end = response.headers.get("Range", "").removeprefix("bytes=").partition("-")
         last = parsing.whole_number(end)
-        if response.status != 204 or first != "0" or last is None:
+        if response.status not in (200, 204) or first != "0" or last is None:
             response.close()
             raise Broken(f"{self._at.host} has lost the upload of {name}", where=self._at.base,
                          todo="run the same command again")
@@ -227,6 +264,12 @@ class Uploads:
     def _refusal(self, response: urllib3.BaseHTTPResponse, name: str, location: str) -> Refusal:
         return Refusal(status=response.status,
                        error=self._at.unexpected(response, name, location))
+
+
+def _with_digest(location: str, digest: str) -> str:
+    """The URL that finishes an upload: what a registry put into its query stays as it is."""
+    joint = "&" if "?" in location else "?"
+    return f"{location}{joint}{urllib.parse.urlencode({'digest': digest})}"
 
 
 def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

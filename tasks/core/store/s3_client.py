@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, StoreError
-from tasks.core.net import bounds, s3_http
+from tasks.core.net import bounds, certificates, s3_http
 from tasks.core.store import s3_faults
 from tasks.core.store.interface import THREADS
 from tasks.core.store.s3_signature import quote_key, quote_query, sign
@@ -94,7 +94,7 @@ class Bucket:
         self.url, self.region, self._credentials, ca_bundle = _resolve(at, self.where(""))
         self._host = urlsplit(self.url).netloc
         self._pool = _pool(self.url, ca_bundle)
-        self._trusted = s3_http.trusted(ca_bundle)
+        self._trusted = certificates.trusted(ca_bundle)
 
     def where(self, key: str) -> str:
         """The place of a key of the bucket, for errors."""

@@ -32,7 +32,8 @@ def tables(draw: st.DrawFn) -> list[list[str]]:
     width = draw(st.integers(1, 4))
     header = [f"column_{number}" for number in range(width)]
     row = st.lists(CELLS, min_size=width, max_size=width).filter(
-        lambda cells: any(cell.strip() for cell in cells))
+        lambda cells: any(cell.strip() for cell in cells)
+        and not (width == 1 and cells[0].startswith("#")))  # which is a comment
     return [header, *draw(st.lists(row, max_size=6))]
 
 

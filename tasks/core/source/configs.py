@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tasks.core.errors import AirlockError
 from tasks.core.source.files import Sources, local_path
@@ -72,6 +73,15 @@ class Include:
     line: int
 
 
+@lru_cache(maxsize=64)
+def _around(path: tuple[str, ...]) -> list[str]:
+    """A block and those around it, the innermost first, each as its settings' names begin.
+
+    Remembered, since the statements of a block share it: blocks may lie deep in each other.
+    """
+    return ["".join(f"{part}." for part in path[:depth]) for depth in range(len(path), -1, -1)]
+
+
 class Scope(Mapping[str, Values]):
     """What a name in a config stands for: a param or variable, else the setting of that name in
     the innermost block around it that has one (tried, 24.10).
@@ -81,8 +91,7 @@ class Scope(Mapping[str, Values]):
                  path: tuple[str, ...]) -> None:
         self._names = ChainMap(dict(variables), dict(names)) if variables else names
         self._settings = settings
-        self._blocks = ["".join(f"{part}." for part in path[:depth])
-                        for depth in range(len(path), -1, -1)]
+        self._path = path
 
     def __getitem__(self, name: str) -> Values:
         if name == MEMBERS:
@@ -90,14 +99,14 @@ class Scope(Mapping[str, Values]):
         values = self._names.get(name)
         if values is not None:
             return values
-        for block in self._blocks:
+        for block in _around(self._path):
             if (values := self._settings.get(block + name)) is not None:
                 return values
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
         yield from dict.fromkeys([*self._names, *(
-            name[len(block):] for block in self._blocks for name in self._settings
+            name[len(block):] for block in _around(self._path) for name in self._settings
             if name.startswith(block))])
 
     def __len__(self) -> int:
@@ -111,8 +120,8 @@ class Scope(Mapping[str, Values]):
     def of(self, name: str) -> Iterable[str]:
         """The next parts of the names that begin with `name.`, as Members has them."""
         yield from (key for members in self._names.get(MEMBERS, ()) for key in members.of(name))
-        yield from (key for members in self._settings.get(MEMBERS, ()) for block in self._blocks
-                    for key in members.of(block + name))
+        yield from (key for members in self._settings.get(MEMBERS, ())
+                    for block in _around(self._path) for key in members.of(block + name))
 
     def add(self, name: str) -> None:
         """Note the name of a variable within a closure, beside the settings."""

@@ -188,10 +188,10 @@ def _images(code: Path, said: Facts, name: str, told: _Told) -> Mapping[str, str
     waiting = {match["process"]: match["why"] for match in map(HANGS.fullmatch, result.faults)
                if match}
     waiting |= {
-        without.name: f"no image, {without.why}" for without in result.without}
+        without.name: f"it has no image: {without.why}" for without in result.without}
     for why in dict.fromkeys(waiting.values()):
         names = [process for process in waiting if waiting[process] == why]
-        told.to_decide.append(f"{_several(names)}: {why}; give an image under `images:`")
+        told.to_decide.append(f"{_several(names)}: {why}; give an image, or none, under `images:`")
     return waiting
 
 

@@ -187,7 +187,8 @@ def _images(code: Path, said: Facts, name: str, told: _Told) -> Mapping[str, str
                f"in {len({use.name for use in result.uses})} processes and aliases")
     waiting = {match["process"]: match["why"] for match in map(HANGS.fullmatch, result.faults)
                if match}
-    waiting |= {without.name: f"it has no image: {without.why}" for without in result.without}
+    waiting |= {
+        without.name: f"it has no image: {without.why}" for without in result.without}
     for why in dict.fromkeys(waiting.values()):
         names = [process for process in waiting if waiting[process] == why]
         told.to_decide.append(f"{_several(names)}: {why}; give an image, or none, under `images:`")

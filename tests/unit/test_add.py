@@ -82,7 +82,8 @@ def test_a_folder_s_configuration_is_whole_and_says_why(
     said = capsys.readouterr().out
     for part in ("wrote config/pipelines/weigh.yml", "params.scale", "params.base names "
                  "s3://references", "GUESS: the image hangs on params.image",
-                 "BARE: it has no image: ", "./doit pipeline=weigh images:list data:plan"):
+                 "BARE: it has no image: ",
+                 "./doit pipeline=weigh images:list data:plan"):
         assert part in said
     assert load({"pipeline": "weigh"}).pipelines[0].profile == "test"
 

@@ -111,5 +111,5 @@ def test_the_data_is_staged_for_it_only_where_it_is_asked(project: Path) -> None
     at = PipelinePaths(site="local", pipeline="hello")
     at.images_unknown.parent.mkdir(parents=True, exist_ok=True)
     at.images_unknown.write_text("main.nf:1: A: the image hangs on x\n")
-    assert needs() == {"code.tar", "data.manifest.json", "inputs.csv", "plugins.tar", "plugins.json",
-                       "nextflow-24.10.5.tar"}
+    assert needs() == {"code.tar", "data.manifest.json", "inputs.csv", "plugins.tar",
+                       "plugins.json", "nextflow-24.10.5.tar"}

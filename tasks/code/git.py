@@ -127,11 +127,11 @@ def _advertised(url: str, *patterns: str) -> list[str]:
 def remote_refs(url: str) -> dict[str, str]:
     """The branches and tags of a repository, each with its commit; HEAD with its branch instead.
 
-    The name of a branch is told by a server of git's protocol 2 alone.
+    Only a server of git's protocol 2 gives the name of HEAD's branch.
     """
     try:
-        told = _git(None, *_access(url), "ls-remote", "--symref", "--", url, HEAD,
-                    "refs/heads/*", "refs/tags/*", most=MAX_REFS, timeout=ASKING)
+        listing = _git(None, *_access(url), "ls-remote", "--symref", "--", url, HEAD,
+                       "refs/heads/*", "refs/tags/*", most=MAX_REFS, timeout=ASKING)
     except processes.TooMuch as error:
         raise SourceError(f"the repository tells more than {files.human_size(MAX_REFS)} of "
                           "branches and tags", where=urls.redact(url),
@@ -142,7 +142,7 @@ def remote_refs(url: str) -> dict[str, str]:
     except CommandError as error:
         raise _unfetched(url, error) from error
     refs: dict[str, str] = {}
-    for commit, _, name in (line.partition("\t") for line in told.splitlines()):
+    for commit, _, name in (line.partition("\t") for line in listing.splitlines()):
         if not name.endswith("^{}"):  # what an annotated tag stands for
             refs.setdefault(name, commit.removeprefix("ref: "))
     if not refs.get(HEAD, "").startswith("refs/"):

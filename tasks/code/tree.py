@@ -58,7 +58,7 @@ def _entries(ask: Ask, commit: str, where: Path) -> list[_Entry]:
     can stand for any number."""
     count = Count(bounds=limits.CODE, where=f"commit {commit}",
                   todo="use another revision, or ask those who keep the repository")
-    found = []
+    entries = []
     with ask("ls-tree", "-r", "-t", "-l", "-z", "--full-tree", commit) as git:
         for line in _lines(git, where):
             about, _, name = os.fsdecode(line).partition("\t")
@@ -68,8 +68,8 @@ def _entries(ask: Ask, commit: str, where: Path) -> list[_Entry]:
                 raise IntegrityError(f"the link {name!r} has {length} bytes", where=where)
             count.add(name, length, is_folder=mode == FOLDER)
             if mode != FOLDER:
-                found.append(_Entry(mode=mode, blob=blob, size=length, name=name))
-    return found
+                entries.append(_Entry(mode=mode, blob=blob, size=length, name=name))
+    return entries
 
 
 def _lines(git: subprocess.Popen[bytes], where: Path) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks.code import git, releases
 from tasks.commands import add_source
-from tasks.commands.add_facts import Facts, facts
+from tasks.commands.add_facts import Facts, read_facts
 from tasks.commands.add_file import LIMIT, ROWS, Chosen, text
 from tasks.core import files
 from tasks.core.config.load import load
@@ -30,7 +30,7 @@ MOST_SHOWN = 8
 
 
 @dataclass(kw_only=True)
-class _Told:
+class _Report:
     """What is printed: choices with their reasons, and what is still to be decided."""
 
     choices: list[tuple[str, str, str]] = field(default_factory=list)
@@ -60,22 +60,22 @@ def add(typed: Typed) -> int:
     origin = add_source.origin(typed.words[0], revision)
     name = add_source.name(origin.source, typed.variables.get("name"))
     target = Path(f"config/pipelines/{name}.yml")
-    told = _Told()
+    report = _Report()
     with tempfile.TemporaryDirectory(prefix="airlock-add-") as scratch:
-        code, origin = _code(origin, config, Path(scratch), told)
-        chosen = _choose(code, name, origin, config, told)
+        code, origin = _code(origin, config, Path(scratch), report)
+        chosen = _choose(code, name, origin, config, report)
     _write(target, text(chosen, where=target))
     print("\n".join(shown(line) for line in [
-        f"wrote {target}\n", *told.lines(), *_next(name, config)]), flush=True)
+        f"wrote {target}\n", *report.lines(), *_next(name, config)]), flush=True)
     return 0
 
 
-def _code(origin: Origin, config: Config, scratch: Path, told: _Told) -> tuple[Path, Origin]:
+def _code(origin: Origin, config: Config, scratch: Path, report: _Report) -> tuple[Path, Origin]:
     """The folder of the pipeline's code, and its origin with a revision."""
     if origin.is_folder:
-        told.chose("source", origin.source, "a folder, taken as it is at each run")
+        report.chose("source", origin.source, "a folder, taken as it is at each run")
         return Path(origin.source), origin
-    told.chose("source", origin.source, "")
+    report.chose("source", origin.source, "")
     url = urls.mapped(origin.source, config.site.hosts.urls)
     if origin.revision is None:
         newest = releases.newest(git.remote_refs(url))
@@ -84,114 +84,115 @@ def _code(origin: Origin, config: Config, scratch: Path, told: _Told) -> tuple[P
                               where=origin.source)
         origin = replace(origin, revision=newest.revision)
         if newest.releases:
-            told.chose("revision", newest.revision,
-                       f"the newest of its {newest.releases} releases, by its tags")
+            report.chose("revision", newest.revision,
+                         f"the newest of its {newest.releases} releases, by its tags")
         else:
-            told.chose("revision", newest.revision, "the default branch, as there is no release")
-            told.to_decide.append(
+            report.chose("revision", newest.revision, "the default branch, as there is no release")
+            report.to_decide.append(
                 f"there is no release: the head of {newest.revision} is locked when it is first "
                 "staged; `revision` can name a commit")
     else:
-        told.chose("revision", origin.revision or "", "as asked for")
+        report.chose("revision", origin.revision or "", "as asked for")
     commit, _ = git.resolve(scratch / "git", url, origin.revision or "", log=scratch / "log")
     (scratch / "code").mkdir()
     git.write_tree(scratch / "git", commit, scratch / "code")
     return scratch / "code", origin
 
 
-def _choose(code: Path, name: str, origin: Origin, config: Config, told: _Told) -> Chosen:
-    said = facts(code)
-    _profile(said, told)
-    runtime = _runtime(said, told)
-    configs = _configs(said, told)
-    if said.script is not None:
-        told.chose("script", said.script, "its one script, as there is no main.nf")
-    told.chose("data", f"{ROWS} rows, {LIMIT}", "of each sheet (rows: 0 keeps all), and at most in "
-               "all")
-    for param, why in said.open_params.items():
-        told.to_decide.append(f"params.{param}: {why}")
-    for bucket, param in said.buckets.items():
+def _choose(code: Path, name: str, origin: Origin, config: Config, report: _Report) -> Chosen:
+    facts = read_facts(code)
+    _profile(facts, report)
+    runtime = _runtime(facts, report)
+    configs = _configs(facts, report)
+    if facts.script is not None:
+        report.chose("script", facts.script, "its one script, as there is no main.nf")
+    report.chose("data", f"{ROWS} rows, {LIMIT}",
+                 "of each sheet (rows: 0 keeps all), and at most in all")
+    for param, why in facts.open_params.items():
+        report.to_decide.append(f"params.{param}: {why}")
+    for bucket, param in facts.buckets.items():
         if bucket not in config.site.hosts.buckets:
-            told.to_decide.append(
+            report.to_decide.append(
                 f"params.{param} names s3://{bucket}: to carry it, say `{bucket}: aws` in "
                 f"hosts.buckets of config/sites/{config.site.name}.yml; else set it to null")
-    title = f"{origin.source.removeprefix(add_source.GITHUB)}: {said.description or 'a pipeline'}"
+    title = f"{origin.source.removeprefix(add_source.GITHUB)}: {facts.description or 'a pipeline'}"
     return Chosen(
-        title=title, origin=origin, profile=said.profile, script=said.script, runtime=runtime,
+        title=title, origin=origin, profile=facts.profile, script=facts.script, runtime=runtime,
         configs=configs,
-        why={key: why for key, _, why in told.choices}, open_params=said.open_params,
-        open_images=_images(code, said, name, told))
+        why={key: why for key, _, why in report.choices}, open_params=facts.open_params,
+        open_images=_images(code, facts, name, report))
 
 
-def _profile(said: Facts, told: _Told) -> None:
-    others = [name for name in said.profiles if name != said.profile]
-    if said.profile == "standard":
-        told.chose("profile", "standard", "it has no test profile")
-        told.to_decide.append(
+def _profile(facts: Facts, report: _Report) -> None:
+    others = [name for name in facts.profiles if name != facts.profile]
+    if facts.profile == "standard":
+        report.chose("profile", "standard", "it has no test profile")
+        report.to_decide.append(
             "there is no profile with test data: give the params of a small run under `params:`, "
             f"or choose another profile ({_several(others) or 'it has none'})")
     else:
-        told.chose("profile", said.profile, "its own small test data")
+        report.chose("profile", facts.profile, "its own small test data")
 
 
-def _runtime(said: Facts, told: _Told) -> runtimes.Runtime:
-    asked = said.condition
+def _runtime(facts: Facts, report: _Report) -> runtimes.Runtime:
+    asked = facts.condition
     try:
         runtime = runtimes.choose(asked or "")
     except ConfigError as error:
         runtime = runtimes.choose("")
-        told.to_decide.append(f"manifest.nextflowVersion of the pipeline can't be read "
-                              f"({error.what}): see that Nextflow {runtime.version} fits")
+        report.to_decide.append(f"manifest.nextflowVersion of the pipeline can't be read "
+                                f"({error.what}): see that Nextflow {runtime.version} fits")
     place = "from Maven Central" if runtime.dist is None else "from its -dist file"
     untried = "" if tested_lines.is_tested(runtime.version) else ", not run by this project's tests"
     wish = f"the pipeline asks for {asked}" if asked else "the pipeline doesn't say which it needs"
-    told.chose("nextflow", runtime.version, f"{wish}; {place}{untried}")
+    report.chose("nextflow", runtime.version, f"{wish}; {place}{untried}")
     if not runtime.fits:
-        told.to_decide.append(
+        report.to_decide.append(
             f"Nextflow: the pipeline asks for {asked}: {fitting((asked or '').lstrip('!'))}; no "
             f"source of one is known here, so {runtime.version} stands there, "
             + ("which it refuses" if (asked or "").strip().startswith("!") else
                "of which it only warns")
             + ". Set `nextflow.version`, and `coordinates` or `dist`, by hand")
-    if said.is_dsl1:
-        told.to_decide.append(
+    if facts.is_dsl1:
+        report.to_decide.append(
             "its main script is in Nextflow's first language (DSL1), which no version after 22.10 "
             f"runs, {runtime.version} neither: see whether another revision is in DSL2")
     return runtime
 
 
-def _configs(said: Facts, told: _Told) -> Origin | None:
-    if said.configs is not None and said.has_configs:
-        told.chose("configs", f"{said.configs.source.removeprefix(add_source.GITHUB)} at "
-                   f"{said.configs.revision}", "params.custom_config_base leads there")
-        return said.configs
-    if said.has_configs:
-        told.to_decide.append(
+def _configs(facts: Facts, report: _Report) -> Origin | None:
+    if facts.configs is not None and facts.has_configs:
+        report.chose("configs", f"{facts.configs.source.removeprefix(add_source.GITHUB)} at "
+                     f"{facts.configs.revision}", "params.custom_config_base leads there")
+        return facts.configs
+    if facts.has_configs:
+        report.to_decide.append(
             "it includes institutional configs from params.custom_config_base, which leads to no "
             "repository that is known here: name it as `configs.source`, or they are empty offline")
     return None
 
 
-def _images(code: Path, said: Facts, name: str, told: _Told) -> Mapping[str, str]:
+def _images(code: Path, facts: Facts, name: str, report: _Report) -> Mapping[str, str]:
     """What images:list would say; the processes whose image is open, with the reason."""
-    profiles = said.profile.split(",")
+    profiles = facts.profile.split(",")
     try:
         result = scan(code, {}, profiles=profiles, config=f"config/pipelines/{name}.yml",
-                      script=said.script)
+                      script=facts.script)
     except AirlockError as error:
         where = f" ({error.where})" if error.where not in (None, str(code)) else ""
         todo = f"; {error.todo}" if error.todo else ""
-        told.to_decide.append(f"its images can't be listed: {error.what}{where}{todo}")
+        report.to_decide.append(f"its images can't be listed: {error.what}{where}{todo}")
         return {}
-    told.chose("images", str(len(result.images)),
-               f"in {len({use.name for use in result.uses})} processes and aliases")
+    report.chose("images", str(len(result.images)),
+                 f"in {len({use.name for use in result.uses})} processes and aliases")
     waiting = {match["process"]: match["why"] for match in map(HANGS.fullmatch, result.faults)
                if match}
     waiting |= {
         without.name: f"it has no image: {without.why}" for without in result.without}
     for why in dict.fromkeys(waiting.values()):
         names = [process for process in waiting if waiting[process] == why]
-        told.to_decide.append(f"{_several(names)}: {why}; give an image, or none, under `images:`")
+        report.to_decide.append(
+            f"{_several(names)}: {why}; give an image, or none, under `images:`")
     return waiting
 
 

@@ -57,7 +57,7 @@ class Facts:
     buckets: Mapping[str, str]
 
 
-def facts(code: Path) -> Facts:
+def read_facts(code: Path) -> Facts:
     """Read the code in a folder; ImageError and others where it is no Groovy."""
     with bounded(code), opened(code) as sources:
         manifest, profiles, main = _manifest(sources)

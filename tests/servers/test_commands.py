@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -113,3 +115,15 @@ def test_a_closed_pipe_is_no_fault(project: Project) -> None:
                           text=True, check=False)
     assert done.stdout.count("\n") == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [("help",), ("info", "stage:hello"), ("list", "--all")],
+                         ids=" ".join)
+def test_a_reader_that_leaves_is_no_fault(project: Project, words: tuple[str, ...]) -> None:
+    """As `| head` does; here the reader is gone before anything is written."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(project.command(*words), cwd=project.root, env=project.environment(),
+                          stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")

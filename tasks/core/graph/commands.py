@@ -44,6 +44,7 @@ class Own(Command):  # type: ignore[misc]
     most_words = 1
     variables: tuple[str, ...] = ()
 
+    @log.until_reader_leaves
     def execute(self, options: Mapping[str, Any], words: Iterable[str]) -> int:
         """Run the command's function."""
         log.show(2)
@@ -52,6 +53,8 @@ class Own(Command):  # type: ignore[misc]
             status: int = self._function()(typed)
         except KeyboardInterrupt:
             return 130
+        except BrokenPipeError:
+            raise
         except Exception as error:
             sys.stdout.flush()
             sys.stderr.write(f"ERROR: {fault(self.name, error)}\n")

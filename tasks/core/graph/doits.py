@@ -18,6 +18,7 @@ from doit.exceptions import InvalidCommand
 from tasks.core.config.load import VARIABLES
 from tasks.core.config.settings import TOOL
 from tasks.core.errors import ConfigError
+from tasks.core.graph import log
 from tasks.core.graph.commands import Own
 from tasks.core.nearest import hint
 
@@ -32,10 +33,12 @@ class Unknown(InvalidCommand):  # type: ignore[misc]
 class Suggests(DoitCmdBase):  # type: ignore[misc]
     """A command that takes tasks, and says which one was meant where there is none of a name."""
 
-    def execute(self, params: Any, args: list[str]) -> Any:
+    @log.until_reader_leaves
+    def execute(self, params: Any, args: list[str]) -> int:
         """Run the command."""
         try:
-            return super().execute(params, args)
+            status: int = super().execute(params, args)
+            return status
         except InvalidCommand as error:
             tasks = {task.name: task for task in getattr(self, "task_list", None) or ()}
             targets = {target for task in tasks.values() for target in task.targets}
@@ -157,6 +160,12 @@ class Help(DoitHelp):  # type: ignore[misc]
         _print_table((f"{name}=", text) for name, text in SAYS.items())
         print("\ncommands of doit (https://pydoit.org):")
         _print_table((name, cmds[name].doc_purpose) for name in sorted(cmds) if name not in own)
+
+    @log.until_reader_leaves
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Run the command."""
+        status: int = super().execute(params, args)
+        return status
 
     def _execute(self, pos_args: list[str]) -> bool:
         if not super()._execute(pos_args):

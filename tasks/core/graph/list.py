@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from functools import cache
 
@@ -30,7 +29,6 @@ class List(Suggests, DoitList):  # type: ignore[misc]
     def _execute(self, subtasks: bool = False, quiet: bool = True, private: bool = False,
                  sort: str = "name", json: bool = False,
                  pos_args: list[str] | None = None) -> int:
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `doit list | head` ends as `ls | head` does
         control = TaskControl(self.task_list)
         checker = self.dep_manager.checker  # many steps name the same file
         checker.exists, checker.info = cache(checker.exists), cache(checker.info)

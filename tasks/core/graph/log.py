@@ -6,11 +6,19 @@ somebody should know. What a step is there to show, such as a plan, is printed i
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
+import signal
 import sys
+from collections.abc import Callable
+from typing import ParamSpec
 
 LEVELS = {0: logging.ERROR, 1: logging.WARNING, 2: logging.INFO}
 """By doit's --verbosity; a step's own is 2."""
+
+
+Arguments = ParamSpec("Arguments")
 
 
 class _Handler(logging.Handler):
@@ -26,3 +34,21 @@ def show(verbosity: int) -> None:
     logger = logging.getLogger("tasks")
     logger.handlers = [_Handler()]
     logger.setLevel(LEVELS.get(verbosity, logging.INFO))
+
+
+def until_reader_leaves(execute: Callable[Arguments, int]) -> Callable[Arguments, int]:
+    """Let a command end without a word where its output is read no more, as in `| head`.
+
+    Its status is then that of a program that SIGPIPE ended, as shells tell it.
+    """
+    @functools.wraps(execute)
+    def run(*args: Arguments.args, **options: Arguments.kwargs) -> int:
+        try:
+            status = execute(*args, **options)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # What is still held back would be written at the end, and fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
+        return status
+    return run

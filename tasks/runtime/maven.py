@@ -58,7 +58,9 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
             if match := UNREACHED.search("\n".join(error.tail)):
                 raise SourceError(f"no answer from {match[1] or match[2]}, says Maven: "
                                   f"{match[0]}", where=log, todo=MIRROR) from error
-            raise
+            # What was started is the program that confines it.
+            raise CommandError(f"Maven ended with status {error.status}", status=error.status,
+                               tail=error.tail, where=log, todo=MIRROR) from error
     project.unlink()
     if target.is_symlink() or not target.is_dir():
         raise SourceError("Maven resolved no jar", where=log,

@@ -15,7 +15,8 @@ T = TypeVar("T")
 
 _AROUND = ";,| \t\r\n\"'()[]{}<>=`"
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
-_BEGIN = re.compile(rf"(?<![^\s;,|\"'(\[{{<=:]){_SCHEME}")
+_BEGIN = re.compile(rf"(?<![^\s;,|\"'(\[{{<=:])(?<!jar:)(?!(?<=:)(?i:file):){_SCHEME}")
+"""Behind `name:` too, but not within a URL of another kind, such as `jar:file:///a.jar!/b`."""
 _JOINT = r"(?<![;,|\s])[;,|\s]+"
 """A whole run, so that a long one before no URL is tried once, and not from each of its characters.
 """

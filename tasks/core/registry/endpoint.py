@@ -98,7 +98,7 @@ class Endpoint:
         response = self.ask("GET", f"{self.base}/v2/", (), "the API")
         if response.status != 200:
             raise self.unexpected(response, "the API", f"{self.base}/v2/")
-        begins = response.read(web_page.LOOKED_AT)
+        begins = _begins(response, web_page.LOOKED_AT)
         bounds.dismiss(response)
         if web_page.is_page(begins):
             raise RegistryError(f"{self.host} answered with a web page, as no registry does",
@@ -106,11 +106,7 @@ class Endpoint:
 
     def unexpected(self, response: urllib3.BaseHTTPResponse, name: str, url: str) -> RegistryError:
         """An error with the registry's own words."""
-        import urllib3
-        try:
-            said = response.read(2000) if response.status >= 400 else b""
-        except (urllib3.exceptions.HTTPError, OSError, SourceError):
-            said = b""
+        said = _begins(response, 2000) if response.status >= 400 else b""
         response.close()
         words = " ".join(said.decode(errors="replace").split())[:300]
         if 300 <= response.status < 400:
@@ -157,3 +153,12 @@ class Endpoint:
     def push(self, path: str) -> tuple[str, ...]:
         """The scope of a token to write into a repository."""
         return (f"repository:{self.inner(path)}:pull,push",)
+
+
+def _begins(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
+    """The first bytes of a body; none where it breaks off, or is no body at all."""
+    import urllib3
+    try:
+        return response.read(most)
+    except (urllib3.exceptions.HTTPError, OSError, SourceError):
+        return b""

@@ -102,8 +102,9 @@ def configure(project: Project) -> None:
     raw["hosts"]["urls"] |= {
         PUBLIC: f"http://127.0.0.1:{files_port}/data/nf-core/",
         IGENOMES: f"http://127.0.0.1:{files_port}/data/igenomes/"}
-    raw["hosts"]["registries"]["community.wave.seqera.io"] = \
-        f"http://127.0.0.1:{registry_port}/community.wave.seqera.io"
+    raw["hosts"]["registries"] |= {
+        host: f"http://127.0.0.1:{registry_port}/{host}"
+        for host in ("quay.io", "community.wave.seqera.io")}
     project.write_site(raw)
     for name in raw["pipelines"]:
         write_pipeline(project, name, "1.0.0")

@@ -289,7 +289,7 @@ def _is_pattern(value: str) -> bool:
 
 
 def _plain_format(validator: Any, wanted: Any, value: str) -> Iterator[Any]:
-    from jsonschema import FormatError
+    from jsonschema.exceptions import FormatError
     if wanted in _FORMATS:
         if not _FORMATS[wanted].fullmatch(value):
             yield _error(f"'{value}' is no {wanted}")

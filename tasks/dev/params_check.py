@@ -55,8 +55,9 @@ def check(launched: Launched) -> str:
                 params.get("validationLenientMode") if is_old else settings.get("lenientMode"))),
         has_scheme=_opened_by(listed))
     values = {**of_scripts(launched.code, params), **params}
+    launching = {**values, "outdir": str(launched.launch)}  # which each run is given
     schema = schemas.load(name)
-    faults = [*_faults(values, schema, schemas, _ignored(params, settings)),
+    faults = [*_faults(launching, schema, schemas, _ignored(params, settings)),
               *_unknown(values, schema, params, settings)]
     if faults:
         raise SourceError(f"params that {plugin} {listed[plugin]} would refuse:\n" + "\n".join(

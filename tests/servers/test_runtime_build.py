@@ -87,7 +87,7 @@ def test_a_repository_out_of_reach_names_mavens_settings(copied: runtimes.Runtim
     files.write_text(home / ".m2/settings.xml",
                      "<settings><mirrors><mirror><id>central</id><mirrorOf>*</mirrorOf>"
                      "<url>http://127.0.0.1:9/</url></mirror></mirrors></settings>")
-    with pytest.raises(CommandError) as caught:
+    with pytest.raises(SourceError, match=r"no answer from 127\.0\.0\.1:9, says Maven") as caught:
         runtimes.build(copied)
     assert str(copied.log) in str(caught.value)
     assert "settings.xml" in str(caught.value)

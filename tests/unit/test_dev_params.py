@@ -78,6 +78,13 @@ def test_each_rule_of_the_plugin(code: Path, about: dict[str, Any], value: Any,
         assert fault in answer
 
 
+def test_a_run_s_own_folder_for_results_is_no_missing_param(code: Path) -> None:
+    schema = grouped({"outdir": {"type": "string", "format": "directory-path"}}, "outdir")
+    for params in ({}, {"outdir": None}):
+        assert said(code, schema, params) == (
+            f"{len(params)} fit nextflow_schema.json, as nf-schema 2.2.1 reads it")
+
+
 def test_later_versions_ask_more(code: Path) -> None:
     for about, value, fault in (({"exists": True}, "s3://b/a.fa", "no plugin opens s3://"),
                                 ({"exists": True}, "reads/y_*", "does not exist"),

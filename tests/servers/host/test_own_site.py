@@ -176,8 +176,10 @@ def cross(own: Own, copied: str) -> str:
     tool = json.loads((own.project.root / "build/acme/tool/tool.json").read_text())["id"]
     lines = [line.replace("ID", tool) for line in typed("On the offline host")]
     start = next(number for number, line in enumerate(lines) if line.startswith("ssh-keygen"))
-    assert any("doctor" in line for line in lines[start:])
-    return own.inside("\n".join([copied.replace("ID", tool), *lines[start:]]))
+    doctor = re.search(r"`(\./doit doctor role=prod [^`]*)`", (ROOT / "README.md").read_text())
+    assert doctor
+    return own.inside("\n".join([copied.replace("ID", tool), *lines[start:-1], doctor[1],
+                                 lines[-1]]))
 
 
 def checked(printed: str) -> dict[str, str]:

@@ -268,7 +268,8 @@ def test_it_took_the_institutional_configs_that_were_carried(crossed: Project, n
 def test_validate_says_beforehand_that_the_release_would_run(crossed: Project) -> None:
     report = json.loads(built(crossed, MIDDLE.name, "validate.json").read_text())
     assert {subject["subject"]: subject["ok"] for subject in report["subjects"]} == dict.fromkeys(
-        ("registry", "images", "store", "inputs", "containers", "config", "plugins", "runtime"),
+        ("registry", "images", "store", "inputs", "containers", "config", "params", "plugins",
+         "runtime"),
         True)
     assert report["warnings"] == []
 

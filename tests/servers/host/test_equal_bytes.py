@@ -83,6 +83,7 @@ def clones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clone, Cl
             "HOME": str(home), "NXF_OPTS": "-Xmx700m", "TMPDIR": str(home)})
     finally:
         os.umask(before)
+        other.doit("sandbox:down", check=False)  # a signature asks the registry before
 
 
 def test_all_that_is_carried_is_the_same(clones: tuple[Clone, Clone]) -> None:

@@ -49,7 +49,7 @@ class Finder:
 
         Raises SourceError for more files than can be meant, and for links that lead out of it.
         """
-        is_pattern = globs.is_pattern(text) or "{" in text
+        is_pattern = globs.is_several(text)
         if is_pattern and (len(text) > globs.MAX_LENGTH or ("/" not in text and "." not in text)):
             return None
         base, relative = _parted(text) if is_pattern else (text, "")
@@ -118,6 +118,6 @@ class Finder:
 
 def _parted(pattern: str) -> tuple[str, str]:
     """A pattern's folder, with no slash at its end, and the rest."""
-    fixed = re.split(r"[*?{]", pattern, maxsplit=1)[0]
+    fixed = globs.fixed(pattern)
     base = fixed[:fixed.rfind("/") + 1]
     return base or ".", pattern[len(base):]

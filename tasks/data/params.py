@@ -190,8 +190,8 @@ class _Sorting:
 
     def _own(self, value: str) -> str | None:
         """The address of a file, folder or pattern below the site's folders, if it is there."""
-        is_pattern = globs.is_pattern(value) or "{" in value
-        place = Path(re.split(r"[*?{]", value, maxsplit=1)[0].rpartition("/")[0] if is_pattern
+        is_pattern = globs.is_several(value)
+        place = Path(globs.fixed(value).rpartition("/")[0] if is_pattern
                      else value)
         try:
             if not place.exists() or not any(place.resolve().is_relative_to(folder)

@@ -45,7 +45,7 @@ def folder(url: str) -> str:
 def is_several(url: str) -> bool:
     """Whether a URL is a folder or a pattern. In HTTP a `?` starts the query."""
     path = url.partition("?")[0] if url.lower().startswith("http") else url
-    return path.endswith("/") or "{" in path or globs.is_pattern(path)
+    return path.endswith("/") or globs.is_several(path)
 
 
 def of_url(url: str, label: str, place: str, *, keeps_name: bool = False) -> tuple[Tree, str]:
@@ -54,7 +54,7 @@ def of_url(url: str, label: str, place: str, *, keeps_name: bool = False) -> tup
     With `keeps_name` a folder lies below its own name there, which tasks may go by.
     """
     whole = tidy(url)
-    fixed = re.split(r"[*?{]", whole, maxsplit=1)[0]
+    fixed = globs.fixed(whole)
     if keeps_name and fixed == whole and whole.count("/") > MIN_SLASHES:
         fixed = whole.rstrip("/")
     base = fixed.rpartition("/")[0] + "/"

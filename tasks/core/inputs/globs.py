@@ -15,6 +15,16 @@ GROUPS, MAX_LENGTH = 100, 4096
 """Brace groups in a text, and characters of one that has some, or of a pattern."""
 
 
+def is_several(text: str) -> bool:
+    """Whether a text holds brace groups or a pattern."""
+    return "{" in text or is_pattern(text)
+
+
+def fixed(text: str) -> str:
+    """What stands before the first group or wildcard of a text; all of one without any."""
+    return re.split(r"[*?{]", text, maxsplit=1)[0]
+
+
 def braces(text: str) -> list[str]:
     """What the groups `{a,b}` in `text` stand for, nested ones too, in the shell's order.
 

@@ -9,7 +9,6 @@ from tasks.core.config.settings import Config, Pipeline
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, step
 from tasks.core.graph.verbs import for_pipelines
-from tasks.core.net.urls import is_url
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.data.graph import plan_spec as data_plan
 from tasks.images.graph import plan_spec as images_plan
@@ -31,16 +30,9 @@ def _space(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, images=images_plan(config, pipeline),
         layout=at.of_site.blobs if site.images.carry == "store" else None,
         data=data_plan(config, pipeline), runtime=at.runtime(pipeline.nextflow.version),
-        store=_folder(site.store.url), near=_near(config))
+        store=site.store.folder, near=_near(config))
     return step(name, doc, space, spec, look=True, servers=site.servers,
                 needs=[at.lock("images"), at.images_pinned, at.code, at.resolved])
-
-
-def _folder(url: str) -> Path | None:
-    """The store, where it is a folder."""
-    if url.startswith("file://"):
-        return Path(url.removeprefix("file://"))
-    return None if is_url(url) else Path(url)
 
 
 def _near(config: Config) -> tuple[Path, ...]:

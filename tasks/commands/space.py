@@ -11,6 +11,7 @@ from tasks.core.disk import Disks, Need
 from tasks.core.errors import AirlockError
 from tasks.data import mirror as data
 from tasks.images import mirror as images
+from tasks.images.blobs import Blobs
 from tasks.images.lock_format import distinct, read_lock
 
 
@@ -93,15 +94,10 @@ def _images(spec: SpaceSpec) -> _Amount:
     whole, count = sum(blob.size for blob in blobs), f"{len(blobs)} blobs"
     if spec.layout is None:
         return _Amount(coming=images.planned(spec.images).size, whole=whole, count=count)
-    held = {blob.digest for blob in blobs if _is_held(spec.layout, blob.digest, blob.size)}
-    return _Amount(coming=sum(blob.size for blob in blobs if blob.digest not in held), whole=whole,
-                   count=count)
-
-
-def _is_held(folder: Path, digest: str, size: int) -> bool:
-    plain = digest.partition(":")[2]
-    path = folder / plain / plain
-    return path.is_file() and path.stat().st_size == size
+    kept = Blobs(root=spec.layout, todo="mirror the images again")
+    return _Amount(coming=sum(blob.size for blob in blobs
+                              if not kept.is_there(blob.digest, blob.size)),
+                   whole=whole, count=count)
 
 
 def _needs(spec: SpaceSpec, pictures: _Amount, samples: _Amount) -> list[Need]:

@@ -32,11 +32,14 @@ class Blobs:
         plain = _plain(digest)
         return self.root / plain / plain
 
+    def is_there(self, digest: str, size: int) -> bool:
+        """Whether a file of that size is there for the blob; its bytes are not looked at."""
+        path = self.path(digest)
+        return path.is_file() and path.stat().st_size == size
+
     def holds(self, digest: str, size: int) -> bool:
         """Whether the blob is there; it is read and hashed."""
-        path = self.path(digest)
-        return (path.is_file() and path.stat().st_size == size
-                and files.sha256(path) == _plain(digest))
+        return self.is_there(digest, size) and files.sha256(self.path(digest)) == _plain(digest)
 
     def size(self, digest: str) -> int:
         """A blob's bytes; IntegrityError where it is missing."""

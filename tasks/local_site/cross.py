@@ -21,7 +21,7 @@ from tasks.core.paths import OfflinePaths, PipelinePaths
 from tasks.core.store.store import open_store
 from tasks.core.trust import signature
 from tasks.local_site import host, probes, trust
-from tasks.local_site.plan import State, local_folder
+from tasks.local_site.plan import State
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ def _carried(spec: CrossSpec) -> tuple[str, str]:
 def _place(spec: CrossSpec, state: State) -> Place:
     sandbox = spec.layout.of_site.sandbox.absolute() / "host"
     here = sandbox / "disk" / spec.pipeline
-    store, inside = local_folder(spec.store.url), local_folder(spec.offline_store.url)
+    store, inside = spec.store.folder, spec.offline_store.folder
     environment = {"PATH": host.path_with(Path(state.python_prefix))}
     if state.isolated:
         return Place(state=state, site=spec.layout.site, here=here,
@@ -198,7 +198,7 @@ def _copy_from_bucket(spec: CrossSpec, tool: str, folder: Path) -> str:
     HostError where the offline host was given no credentials of its own for the bucket.
     """
     credentials = folder.parent / ".aws"
-    if local_folder(spec.offline_store.url) is None and not credentials.is_dir():
+    if spec.offline_store.folder is None and not credentials.is_dir():
         raise HostError(
             "the offline host has no credentials for the bucket", where=credentials,
             todo="put them there by hand, as for any user of AWS: a file `credentials`, and where "

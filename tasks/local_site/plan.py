@@ -6,7 +6,7 @@ import ipaddress
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from tasks.core import files
 from tasks.core.config.settings import Site
@@ -160,7 +160,7 @@ def plan(site: Site) -> Plan:
         raise ConfigError(f"registry.host is {host}, but the sandbox's registry listens on the "
                           f"first address of sandbox.network, {address}", where=where,
                           todo=f"set registry.host to {address}")
-    store = local_folder(site.store.url)
+    store = site.store.folder
     return Plan(
         site=site.name, root=SitePaths(site=site.name).sandbox.absolute(),
         registry_port=site.sandbox.registry_port, files_port=site.sandbox.files_port,
@@ -171,7 +171,7 @@ def plan(site: Site) -> Plan:
         nexus_port=site.registry.port or 443,
         engine=_own_engine(site.engine),
         store=store and store.absolute(),
-        store_inside=local_folder(site.offline.store.url) if store else None,
+        store_inside=site.offline.store.folder if store else None,
         trust_inside=site.offline.trust, python=site.python)
 
 
@@ -180,13 +180,6 @@ def _ports(site: Site, address: str) -> tuple[int, ...]:
     if endpoint.hostname != address:
         return (registry,)
     return (registry, endpoint.port or (443 if endpoint.scheme == "https" else 80))
-
-
-def local_folder(url: str) -> Path | None:
-    """The folder that a store's URL names, or None for a bucket."""
-    if url.startswith("s3://"):
-        return None
-    return Path(unquote(urlsplit(url).path) if "://" in url else url)
 
 
 def _is_loopback(host: str) -> bool:

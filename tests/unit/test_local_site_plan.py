@@ -22,7 +22,7 @@ from tasks.core.config.settings import Registry, Site
 from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.paths import PipelinePaths
 from tasks.local_site import cross, engines, host, images, packages, probes, servers
-from tasks.local_site.plan import Plan, SiteSpec, State, local_folder, plan
+from tasks.local_site.plan import Plan, SiteSpec, State, plan
 
 STATE = State(isolated=True, why_not=None, address="10.89.7.1", open_because=None,
               python="/usr/bin/python3", python_prefix="/usr",
@@ -90,7 +90,7 @@ def test_a_socket_where_no_engine_answers_nor_will_is_said(site: Site, url: str 
     ("build/store", Path("build/store")), ("/srv/store", Path("/srv/store")),
     ("file:///srv/my%20store", Path("/srv/my store")), ("s3://bucket/prefix", None)])
 def test_the_stores_folder(url: str, folder: Path | None) -> None:
-    assert local_folder(url) == folder
+    assert StoreAt(url=url).folder == folder
 
 
 def test_without_namespaces_the_way_round_is_named(site: Site,

@@ -4,6 +4,8 @@
 
 from collections.abc import Mapping
 from dataclasses import field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from tasks.core.config.fields import Bytes, OneOrSeveral
 from tasks.core.frozen import frozen
@@ -29,6 +31,14 @@ class StoreAt:
     kms_key: str | None = None
     checksums: str | None = None
     conditional: str | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of this machine that it is; None for a bucket."""
+        parts = urlsplit(self.url)
+        if parts.scheme == "s3":
+            return None
+        return Path(unquote(parts.path) if parts.scheme == "file" else self.url).expanduser()
 
     @property
     def encrypts(self) -> bool:

@@ -19,10 +19,10 @@ from tasks.batch.cli_aws import Zip
 from tasks.core import files, processes
 from tasks.core.config.settings import Signing
 from tasks.core.errors import CommandError, ConfigError, HostError
+from tasks.core.machine_names import MACHINES
 from tasks.core.schema import check
 from tasks.core.trust import checksums, signature
 
-MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 START_TIMEOUT = 120
 """Seconds for `aws --version`; it takes one."""
 

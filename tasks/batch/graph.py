@@ -13,6 +13,7 @@ from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, perform, step
 from tasks.core.graph.verbs import for_pipelines
+from tasks.core.machine_names import MACHINES
 from tasks.core.net import urls
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited
@@ -32,7 +33,6 @@ with deferred():
 
 AWS_CLI = "https://awscli.amazonaws.com/awscli-exe-linux-{machine}-{version}.zip"
 """Where AWS publishes a version of its CLI."""
-MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
 
 def tasks(config: Config) -> Iterator[Task]:

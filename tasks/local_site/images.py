@@ -19,13 +19,13 @@ from typing import Any
 
 from tasks.core import files, processes
 from tasks.core.errors import HostError
+from tasks.core.machine_names import architecture
 from tasks.local_site import packages
 from tasks.local_site.plan import Plan
 
 OCI = "application/vnd.oci.image"
 LAYER = f"{OCI}.layer.v1.tar+gzip"
 CREATED = "2025-01-01T00:00:00Z"
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 ACCEPT = ", ".join((f"{OCI}.index.v1+json", f"{OCI}.manifest.v1+json",
                     "application/vnd.docker.distribution.manifest.list.v2+json",
                     "application/vnd.docker.distribution.manifest.v2+json"))
@@ -160,13 +160,6 @@ def layer_tar(content: Files) -> bytes:
                 info.size, info.mode = len(data), 0o755 if "bin" in Path(name).parts else 0o644
                 archive.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
-
-
-def architecture() -> str:
-    """This machine's architecture, as images name it."""
-    import platform
-    machine = platform.machine()
-    return MACHINES.get(machine, machine)
 
 
 class _Layout:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tasks.core import files, processes
 from tasks.core.config.settings import ROOT
+from tasks.core.machine_names import architecture
 from tasks.local_site import images, packages
 from tasks.local_site.images import Files, Image
 from tasks.local_site.plan import Plan
@@ -65,7 +66,7 @@ def _images(plan: Plan) -> list[Image]:
 
 def _wheels(folder: Path, requirements: Path) -> Path:
     """A layer with what is pinned, for Python 3.11 on this machine's architecture."""
-    platforms = [word for name in PLATFORMS[images.architecture()]
+    platforms = [word for name in PLATFORMS[architecture()]
                  for word in ("--platform", name)]
 
     def install(place: Path) -> None:

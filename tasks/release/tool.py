@@ -16,6 +16,7 @@ from typing import Any
 from tasks.core import files, processes
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import CommandError, SourceError
+from tasks.core.machine_names import MACHINES
 from tasks.core.paths import SitePaths
 from tasks.core.schema import check, read_json
 from tasks.core.store.send import Upload, send
@@ -30,8 +31,6 @@ MANYLINUX = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5", "2014", "201
 
 MARKER = re.compile(r" *;[^\\\n]*")
 """An environment marker of a pinned requirement, before the hashes that follow its line."""
-
-MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
 
 @dataclass(frozen=True, kw_only=True)

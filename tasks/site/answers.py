@@ -7,9 +7,9 @@ import platform
 from collections.abc import Callable, Mapping
 
 from tasks.core.errors import ConfigError
+from tasks.core.machine_names import MACHINES, architecture
 from tasks.site.questions import QUESTIONS, Question, fault_of
 
-MACHINES = {"x86_64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}
 Ask = Callable[[str], str]
 """Shows a question and returns what was typed."""
 
@@ -64,7 +64,8 @@ def from_terminal(given: Mapping[str, str], ask: Ask, say: Callable[[str], None]
 def _assumed(question: Question) -> str | None:
     """What is taken where nothing is said: of the offline hosts, that they are as this machine."""
     if question.name == "platform":
-        return MACHINES.get(platform.machine(), "linux/amd64")
+        own = f"linux/{architecture()}"
+        return own if own in MACHINES else "linux/amd64"
     if question.name == "python":
         return ".".join(platform.python_version_tuple()[:2])
     return question.assumed

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files, processes
-from tasks.local_site.images import OCI, architecture
+from tasks.core.machine_names import architecture
+from tasks.local_site.images import OCI
 from tasks.local_site.plan import Plan
 from tests.kit.kept import kept
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tasks.core import ownership
 from tasks.core.config.settings import TOOL, Config
+from tasks.core.disk import existing
 from tasks.core.engine.address import Engine
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, failed
@@ -27,7 +28,6 @@ from tasks.doctor.registry import RegistrySpec
 from tasks.offline_host import freshness
 from tasks.offline_host.freshness import Host
 
-SLOW = "look at the network, and at what answers there: it is slow, or never ends"
 BY_HAND = "an administrator fills it by hand, as INSTALL.txt of the folder says that came with it"
 INSTALL = {"bash": "bash", "ssh-keygen": "openssh-client", "sha256sum": "coreutils"}
 
@@ -40,22 +40,22 @@ def checks(config: Config) -> list[Check]:
     names = [name for name in config.names
              if OfflinePaths(site=site.name, pipeline=name).current.is_file()]
     return [
-        Check(name="trust", look=lambda: _trust(host), cure=SLOW),
-        Check(name="store", look=lambda: stores.readable(site.offline.store), cure=SLOW),
-        *(Check(name="release", look=partial(_release, config, host, name), cure=SLOW)
+        Check(name="trust", look=lambda: _trust(host)),
+        Check(name="store", look=lambda: stores.readable(site.offline.store)),
+        *(Check(name="release", look=partial(_release, config, host, name))
           for name in config.names),
         *_registries(config),
         Check(name="engine", look=lambda: engine.engine(engine.EngineSpec(
             engine=Engine.of(config.environment), platform=site.platform,
             registry=site.registry.address, authfile=host.trust / "config.json", pulls=True,
             without="")), cure="look at the engine's log, and restart it"),
-        Check(name="java", look=lambda: _java(config, names), cure=SLOW),
-        Check(name="programs", look=_programs, cure=SLOW),
+        Check(name="java", look=lambda: _java(config, names)),
+        Check(name="programs", look=_programs),
         Check(name="disk", look=lambda: [disk.room(SitePaths(site=site.name).root,
-                                                   "releases and work")], cure=SLOW),
-        Check(name="memory", look=lambda: _memory(host), cure=SLOW),
+                                                   "releases and work")]),
+        Check(name="memory", look=lambda: _memory(host)),
         Check(name="python", look=lambda: machine.python(
-            site.python if TOOL.is_file() else ()), cure=SLOW),
+            site.python if TOOL.is_file() else ())),
     ]
 
 
@@ -119,7 +119,7 @@ def _names(allowed: Path, identity: str) -> bool:
 def _release(config: Config, host: Host, pipeline: str) -> Iterator[Finding]:
     """What would be fetched: promoted, signed by a trusted key, not over and not older."""
     at = config.site.offline.store
-    folder = stores.folder_of(at)
+    folder = at.folder
     if folder is not None and not folder.is_dir():
         yield Finding(check="release", status=UNKNOWN, cure="mend what is before it",
                       text=f"{pipeline}: its release waits for the store")
@@ -151,7 +151,7 @@ def _registries(config: Config) -> Iterator[Check]:
             authfile=login if login.is_file() else None, network=Network.of(config),
             pushes=site.images.carry == "store", login_cure=(
                 f"put the login for {address} into {login}, as `docker login` writes it"))
-        yield Check(name="registry", look=partial(registry.registry, spec), cure=SLOW)
+        yield Check(name="registry", look=partial(registry.registry, spec))
 
 
 def _java(config: Config, names: list[str]) -> Iterator[Finding]:
@@ -179,7 +179,7 @@ def _programs() -> Iterator[Finding]:
 
 def _memory(host: Host) -> Iterator[Finding]:
     """Whether what this host has seen can be read, and be added to."""
-    standing = next(place for place in (host.seen, *host.seen.parents) if place.exists())
+    standing = existing(host.seen)
     if not os.access(standing, os.W_OK) or os.statvfs(standing).f_flag & os.ST_RDONLY:
         yield Finding(check="memory", status=FAIL, text=f"this user can't write below {standing}",
                       cure="mend the rights there, or name another folder in XDG_STATE_HOME: what "

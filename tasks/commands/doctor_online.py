@@ -17,7 +17,6 @@ from tasks.doctor.registry import RegistrySpec
 
 START = "./doit sandbox:up starts it"
 """Of the local site's own servers."""
-SLOW = "look at the network, and at what answers there: it is slow, or never ends"
 
 
 def checks(config: Config) -> list[Check]:
@@ -25,26 +24,25 @@ def checks(config: Config) -> list[Check]:
     site = config.site
     return [
         *_registries(config),
-        Check(name="store", look=lambda: stores.written(site.store), cure=SLOW),
+        Check(name="store", look=lambda: stores.written(site.store)),
         Check(name="key", look=lambda: key.key(_key(config)),
               cure="see that ssh-agent answers, where it holds the key"),
         Check(name="git", look=lambda: machine.git(needed=[
-            pipeline.name for pipeline in config.pipelines if _by_git(pipeline)]), cure=SLOW),
+            pipeline.name for pipeline in config.pipelines if _by_git(pipeline)])),
         _engine(config),
         Check(name="java", look=lambda: machine.java_for(
-            _nextflow(config.pipelines), Inherited.of(config.environment)), cure=SLOW),
-        *(Check(name="nextflow", look=partial(_runtime, config, pipeline), cure=SLOW)
+            _nextflow(config.pipelines), Inherited.of(config.environment))),
+        *(Check(name="nextflow", look=partial(_runtime, config, pipeline))
           for pipeline in config.pipelines),
         Check(name="plugins", look=lambda: sources.plugins(
-            site.plugins, START if site.sandbox else None), cure=SLOW),
-        *(Check(name="code", look=partial(sources.code, pipeline, site.hosts.urls), cure=SLOW)
+            site.plugins, START if site.sandbox else None)),
+        *(Check(name="code", look=partial(sources.code, pipeline, site.hosts.urls))
           for pipeline in config.pipelines),
-        Check(name="isolation", look=lambda: machine.namespaces(site.isolation), cure=SLOW),
+        Check(name="isolation", look=lambda: machine.namespaces(site.isolation)),
         Check(name="disk", look=lambda: [disk.room(SitePaths(site=site.name).root,
-                                                   "what is built")], cure=SLOW),
-        Check(name="proxies", look=lambda: [sources.proxies(_asked(config), config.environment)],
-              cure=SLOW),
-        Check(name="python", look=lambda: machine.python(()), cure=SLOW),
+                                                   "what is built")]),
+        Check(name="proxies", look=lambda: [sources.proxies(_asked(config), config.environment)]),
+        Check(name="python", look=lambda: machine.python(())),
     ]
 
 
@@ -52,7 +50,7 @@ def _registries(config: Config) -> Iterator[Check]:
     """The site's registry, and those places of source hosts that are others."""
     site = config.site
     if site.images.carry == "store":
-        yield Check(name="registry", cure=SLOW,
+        yield Check(name="registry",
                     look=lambda: [registry.not_asked(site.registry.address)])
         return
     places = dict.fromkeys([(site.registry.address, site.registry.prefix), *(
@@ -63,7 +61,7 @@ def _registries(config: Config) -> Iterator[Check]:
         spec = RegistrySpec(address=address, path=path, ca=site.registry.ca,
                             authfile=site.registry.authfile, network=network, pushes=True,
                             starts=START if site.sandbox else None)
-        yield Check(name="registry", look=partial(registry.registry, spec), cure=SLOW)
+        yield Check(name="registry", look=partial(registry.registry, spec))
 
 
 def _key(config: Config) -> key.KeySpec:
@@ -80,7 +78,7 @@ def _engine(config: Config) -> Check:
     if not site.smokes:
         none = Finding(check="engine", status=OK,
                        text="there is no smoke run on this site, so no engine is asked")
-        return Check(name="engine", look=lambda: [none], cure=SLOW)
+        return Check(name="engine", look=lambda: [none])
     spec = engine.EngineSpec(
         engine=Engine.of(config.environment, site.engine), platform=site.platform,
         registry=site.registry.address, authfile=site.registry.authfile, pulls=True,

@@ -37,14 +37,14 @@ class Disks:
         with self._lock:
             by_disk: dict[int, list[Need]] = {}
             for need in needs:
-                by_disk.setdefault(_existing(need.folder).stat().st_dev, []).append(need)
+                by_disk.setdefault(existing(need.folder).stat().st_dev, []).append(need)
             return [self._hold(disk, own) for disk, own in by_disk.items()]
 
     def _hold(self, disk: int, own: list[Need]) -> str:
         free = self._free.setdefault(disk, free_at(own[0].folder))
         before = self._promised.setdefault(disk, [])
         wanted = sum(need.size for need in [*before, *own])
-        place, listed = _existing(own[0].folder), _listed(own)
+        place, listed = existing(own[0].folder), _listed(own)
         if wanted > free:
             also = (f", and {files.human_size(sum(need.size for need in before))} for others of "
                     "this run") if before else ""
@@ -63,11 +63,12 @@ def hold(folder: Path, size: int, what: str) -> None:
 
 def free_at(folder: Path) -> int:
     """Bytes that may be written by us on the disk of a folder, which may not be there yet."""
-    about = os.statvfs(_existing(folder))
+    about = os.statvfs(existing(folder))
     return about.f_bavail * about.f_frsize
 
 
-def _existing(folder: Path) -> Path:
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there already."""
     folder = folder.absolute()
     return next(place for place in (folder, *folder.parents) if place.is_dir())
 

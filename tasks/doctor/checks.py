@@ -13,6 +13,7 @@ from tasks.core.graph.step import fault
 
 LIMIT = 25.0
 """Seconds that all checks have together; each request of theirs has fewer."""
+SLOW = "look at the network, and at what answers there: it is slow, or never ends"
 
 
 @frozen
@@ -21,7 +22,7 @@ class Check:
 
     name: str
     look: Callable[[], Iterable[Finding]]
-    cure: str
+    cure: str = SLOW
 
 
 class _Run:

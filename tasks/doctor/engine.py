@@ -17,6 +17,7 @@ from tasks.core.engine.address import Engine
 from tasks.core.errors import AirlockError, HostError
 from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, failed
 from tasks.core.frozen import frozen
+from tasks.core.machine_names import ARCHITECTURES
 from tasks.doctor import disk
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 SECONDS = 8
 """Without a byte of the engine's, until it counts as gone."""
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+MAX_WORDS = 230
+"""Characters of what the engine's client says."""
 ABSENT = re.compile(r"not found|manifest unknown|name unknown|404", re.IGNORECASE)
 """What engines say of an image that isn't there: the registry was asked, and answered."""
 
@@ -67,15 +69,11 @@ def engine(spec: EngineSpec) -> Iterator[Finding]:
 def _connect(spec: EngineSpec) -> DockerClient:
     """A client with a short patience; HostError in plainer words than Docker's client has."""
     _refuse_closed(spec)
-    import docker
-    from docker.errors import DockerException
     try:
-        client = docker.from_env(environment=spec.engine.environment, timeout=SECONDS)
-        client.ping()
-    except DockerException as error:
-        raise HostError(f"no container engine answers: {' '.join(str(error).split())[:200]}",
-                        where=spec.engine.url, todo=_cure(spec)) from error
-    return client
+        return daemon.connect(spec.engine, timeout=SECONDS)
+    except HostError as error:
+        raise HostError(" ".join(error.what.split())[:MAX_WORDS], where=error.where,
+                        todo=_cure(spec)) from error
 
 
 def _refuse_closed(spec: EngineSpec) -> None:

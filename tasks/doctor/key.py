@@ -31,7 +31,7 @@ class KeySpec:
 def key(spec: KeySpec) -> Iterator[Finding]:
     """Look at the key's file, then let it sign, then hold that against the list."""
     path = spec.signing.key
-    public = path.with_name(f"{path.name}.pub")
+    public = spec.signing.public
     if not path.exists() and not public.is_file():
         create = spec.signing.create
         yield Finding(check="key", status=OK if create else FAIL, text=(

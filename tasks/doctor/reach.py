@@ -21,7 +21,7 @@ from tasks.core import parsing
 from tasks.core.errors import NetError
 from tasks.core.findings import FAIL, OK, WARN, Finding
 from tasks.core.frozen import frozen
-from tasks.core.net import bounds, urls
+from tasks.core.net import bounds, certificates, urls
 from tasks.core.net.pools import Pools, proxy_for
 from tasks.core.net.request import HEADERS, reason
 
@@ -57,7 +57,7 @@ class Address:
     @property
     def place(self) -> str:
         """host[:port] for messages."""
-        return urlsplit(self.url).netloc.rpartition("@")[2]
+        return urls.address(self.url)
 
 
 @frozen
@@ -111,7 +111,7 @@ def _context(at: Address, flags: int = 0) -> ssl.SSLContext:
     context = ssl.create_default_context()
     try:
         if at.ca is not None:
-            context.load_verify_locations(cadata=at.ca.read_text("ascii"))
+            context.load_verify_locations(cadata=certificates.read(at.ca))
     except FileNotFoundError as error:
         raise NetError(f"the CA's file is missing that {at.trust} names", where=at.ca,
                        todo=f"put its certificate (PEM) there, or correct {at.trust}") from error
@@ -179,7 +179,7 @@ def _untrusted(at: Address, error: Exception) -> NetError:
 def _subjects(ca: Path) -> str:
     """Which CAs a file holds, by their names."""
     own = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    own.load_verify_locations(cadata=ca.read_text("ascii"))
+    own.load_verify_locations(cadata=certificates.read(ca))
     parts: list[Any] = [part for shown in own.get_ca_certs() for part in shown["subject"]]
     names = [str(value) for part in parts for field, value in part if field == "commonName"]
     return ", ".join(names) or "no CA's certificate"

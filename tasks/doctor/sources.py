@@ -118,7 +118,7 @@ def proxies(asked: Sequence[str], environment: Mapping[str, str]) -> Finding:
     """Which hosts are asked by which proxy."""
     by_proxy: dict[str | None, list[str]] = {}
     for url in asked:
-        place = urlsplit(url).netloc.rpartition("@")[2]
+        place = urls.address(url)
         hosts = by_proxy.setdefault(proxy_for(url), [])
         if place and place not in hosts:
             hosts.append(place)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
@@ -28,23 +28,15 @@ KEY = ".airlock/doctor"
 DATA = b"Written by `doit doctor`, which takes it back.\n"
 
 
-def folder_of(at: StoreAt) -> Path | None:
-    """The store's folder; None for a bucket."""
-    address = urlsplit(at.url)
-    if address.scheme == "s3":
-        return None
-    return Path(unquote(address.path) if address.scheme == "file" else at.url).expanduser()
-
-
 def written(at: StoreAt) -> Iterator[Finding]:
     """The online side's store."""
-    folder = folder_of(at)
+    folder = at.folder
     yield from _folder(at, folder) if folder is not None else _bucket(at)
 
 
 def readable(at: StoreAt) -> Iterator[Finding]:
     """The offline side's store: its tools are listed, and the newest word on them is read."""
-    folder = folder_of(at)
+    folder = at.folder
     try:
         if folder is None:
             yield from _reached(at)

@@ -15,13 +15,19 @@ from tasks.core.registry import credentials
 if TYPE_CHECKING:
     from docker import DockerClient
 
+PATIENCE = 60
+"""Seconds, as Docker's client has it by itself."""
 
-def connect(engine: Engine) -> DockerClient:
-    """Return a client of the engine, which answers; HostError with what to do where none does."""
+
+def connect(engine: Engine, *, timeout: int = PATIENCE) -> DockerClient:
+    """Return a client of the engine, which answers; HostError with what to do where none does.
+
+    It counts as gone after `timeout` seconds without a byte.
+    """
     import docker
     from docker.errors import DockerException
     try:
-        client = docker.from_env(environment=engine.environment)
+        client = docker.from_env(environment=engine.environment, timeout=timeout)
         client.ping()
     except DockerException as error:
         raise HostError(f"no container engine answers: {error}", where=engine.url,

@@ -156,7 +156,7 @@ def persist(url: str, hosts: Hosts, work: Callable[[], T], *,
     An attempt that brought the count of `so_far` up by `PROGRESS` counts as no failure. Raises
     SourceError at last, whose text holds no secret of the URL.
     """
-    host = hosts.at(urlsplit(url).netloc.rpartition("@")[2])
+    host = hosts.at(urls.address(url))
     tried, mark = Attempts(ATTEMPTS), so_far()
     while True:
         try:

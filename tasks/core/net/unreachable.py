@@ -24,10 +24,9 @@ def unreachable(url: str, why: str) -> Unreachable:
 
     It is the same for all that is asked of one host, so that it is shown once.
     """
-    parts = urlsplit(url)
-    address = parts.netloc.rpartition("@")[2]
+    address = urls.address(url)
     return Unreachable(
-        f"no answer from {address}: {why}", where=f"{parts.scheme}://{address}",
+        f"no answer from {address}: {why}", where=f"{urlsplit(url).scheme}://{address}",
         todo=f"see that it is up, and reachable from here: {_way(url)}. Where another server has "
              "the same, map it in hosts of the site's config (registries, urls)")
 

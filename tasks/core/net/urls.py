@@ -54,10 +54,15 @@ def without_login(url: str) -> tuple[str, str | None]:
     return urlunsplit(parts._replace(netloc=host, fragment="")), unquote(login) or None
 
 
+def address(url: str) -> str:
+    """The host of a URL, with its port where that is named, and without the login."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
 def shown(url: str) -> str:
     """`url` without user and query, for errors of requests: all of a query may be secret."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return f"{parts.scheme}://{address(url)}{parts.path}"
 
 
 def redact(url: str) -> str:

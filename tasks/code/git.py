@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from tasks.code import tree
 from tasks.core import files, processes
 from tasks.core.errors import CommandError, SourceError
+from tasks.core.nearest import hint
 from tasks.core.net import urls
 from tasks.core.net.unreachable import unreachable
 
@@ -220,9 +220,7 @@ def _nearest(url: str, revision: str) -> str:
     known: list[str] = []
     with contextlib.suppress(CommandError, subprocess.TimeoutExpired, processes.TooMuch):
         known = [name.removesuffix("^{}").split("/", 2)[2] for name in _advertised(url)]
-    near = difflib.get_close_matches(
-        revision[:100], [name for name in known[:NAMED] if len(name) < 100], n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return hint(revision[:100], (name for name in known[:NAMED] if len(name) < 100))
 
 
 def _git(cache: Path | None, *words: str, at: bool = True, log: Path | None = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -203,13 +202,11 @@ def _several(names: Sequence[str]) -> str:
 
 def _write(target: Path, content: str) -> None:
     """Write the file whole, or not at all; never over another."""
-    with files.scratch(target.parent, "add") as folder:
-        files.write_text(folder / target.name, content)
-        try:
-            os.link(folder / target.name, target)
-        except FileExistsError as error:
-            raise ConfigError("there is such a file already, and it is not overwritten",
-                              where=target, todo="say name=OTHER") from error
+    try:
+        files.write_new(target, content)
+    except FileExistsError as error:
+        raise ConfigError("there is such a file already, and it is not overwritten", where=target,
+                          todo="say name=OTHER") from error
 
 
 def _next(name: str, config: Config) -> Iterable[str]:

@@ -118,6 +118,13 @@ def copy(source: Path, target: Path) -> None:
         shutil.copyfileobj(reader, writer, CHUNK)
 
 
+def write_new(path: Path, text: str) -> None:
+    """Write a text file whole or not at all; FileExistsError where there is one already."""
+    with scratch(path.parent, path.name) as folder:
+        write_text(folder / path.name, text)
+        os.link(folder / path.name, path)
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Make `target` the same file as `source`, by hard link where the file system can."""
     target.parent.mkdir(parents=True, exist_ok=True)

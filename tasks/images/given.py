@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.core.errors import ImageError
+from tasks.core.nearest import hint
 from tasks.core.registry.docker_hub import DOCKER_HUB
 from tasks.core.source.directives import Directive
 
@@ -38,11 +39,9 @@ def refuse_unknown(given: Collection[str], known: Collection[str], config: str) 
     """Raise ImageError where an image is given for a process that isn't there."""
     for name in given:
         if name not in known:
-            import difflib
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ImageError(f"`images` names a process {name!r} that the pipeline doesn't have"
-                             f"{hint}", where=config, todo="correct or remove that line")
+                             f"{hint(name, known)}", where=config,
+                             todo="correct or remove that line")
 
 
 def names_of(given: str, image: str, registry: str | None) -> set[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 import subprocess
 from pathlib import Path
 
 from tasks.core import files, ownership, processes
+from tasks.core.registry import credentials
+from tasks.core.registry.credentials import Login
 from tasks.core.trust import certificates, signature
 from tasks.local_site.plan import Plan
 
@@ -67,6 +68,4 @@ def _make_login(plan: Plan) -> None:
     password = secrets.token_urlsafe(24)
     hashed = processes.run(["htpasswd", "-niB", USER], stdin=f"{password}\n".encode())
     files.write_text(plan.secrets / "htpasswd", hashed.strip() + "\n", mode=0o600)
-    login = base64.b64encode(f"{USER}:{password}".encode()).decode()
-    files.write_json(plan.authfile, {"auths": {plan.registry_address: {"auth": login}}},
-                     mode=0o600)
+    credentials.write(plan.authfile, plan.registry_address, Login(user=USER, password=password))

@@ -6,7 +6,6 @@ sha512sum}]}, whole as one file, or in parts from a registry.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from tasks.core import parsing, schema
 from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import SourceError
+from tasks.core.nearest import hint
 from tasks.core.net import download
 from tasks.core.net.network import Network
 from tasks.core.nextflow import plugin_ranges, versions
@@ -145,8 +145,7 @@ def _missing(index: Sequence[Any], plugin: str, version: str | None, nextflow: s
             asked = (f"version {version}" if plugin_ranges.is_exact(version) else
                      f"version of {version} that fits Nextflow {nextflow}")
         return f"the index has no {asked} of {plugin}, but {', '.join(known[-8:])}"
-    near = difflib.get_close_matches(plugin, [entry["id"] for entry in index], n=1)
-    return f"the index has no plugin {plugin!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"the index has no plugin {plugin!r}{hint(plugin, (entry['id'] for entry in index))}"
 
 
 def _join(index: str, url: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 
-from tasks.core import files, ownership
+from tasks.core import ownership
 from tasks.core.registry import credentials
+from tasks.core.registry.credentials import Login
 from tasks.site.answers import Ask
 
 
@@ -29,9 +29,8 @@ def typed(address: str, place: Path, ask: Ask, ask_unseen: Callable[[str], str])
     user = ask(f"A user at {address} (none: just Enter): ").strip()
     if not user:
         return False
-    password = ask_unseen("Password: ")
-    login = base64.b64encode(f"{user}:{password}".encode()).decode()
+    login = Login(user=user, password=ask_unseen("Password: "))
     ownership.private_folder(place.parent)
-    files.write_json(place, {"auths": {address: {"auth": login}}}, mode=0o600)
+    credentials.write(place, address, login)
     return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -105,13 +104,10 @@ def _lines(key: str, value: Any, indent: str, path: str) -> list[str]:
 def write(name: str, written: str) -> Path:
     """Write the file, whole or not at all; ConfigError where there is one."""
     path = Path("config/sites") / f"{name}.yml"
-    with files.scratch(path.parent, name) as folder:
-        new = folder / path.name
-        files.write_text(new, written)
-        try:
-            os.link(new, path)
-        except FileExistsError:
-            raise exists(path) from None
+    try:
+        files.write_new(path, written)
+    except FileExistsError:
+        raise exists(path) from None
     return path
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.core import parsing
+from tasks.core import files, parsing
 from tasks.core.errors import RegistryError
 from tasks.core.net import redirects
 
@@ -45,6 +45,12 @@ class Login:
 def default_file() -> Path:
     """Where `docker login` writes: $DOCKER_CONFIG/config.json, else ~/.docker/config.json."""
     return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+
+
+def write(file: Path, host: str, login: Login) -> None:
+    """Write a Docker config file with one login, for this user alone to read."""
+    files.write_json(file, {"auths": {host: {"auth": login.basic.removeprefix("Basic ")}}},
+                     mode=0o600)
 
 
 def find(host: str, file: Path | None) -> Login | None:

@@ -64,8 +64,7 @@ def fetch(spec: FetchSpec) -> str:
     fetched = _fetch_all(store, spec, digests, sizes)
     folder = spec.layout.release(name)
     _lay_out(spec, folder, digests)
-    pointer = files.json_bytes({"pipeline": spec.pipeline, "id": name,
-                                "created": release["created"]})
+    pointer = files.json_bytes({"pipeline": spec.pipeline, "id": name})
     if not spec.layout.current.is_file() or spec.layout.current.read_bytes() != pointer:
         files.write_bytes(spec.layout.current, pointer)
     freshness.note(spec.host, own)

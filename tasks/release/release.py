@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 from tasks.core import files
-from tasks.core.errors import AirlockError
 from tasks.core.nextflow import isolation
 from tasks.core.nextflow.tested_lines import is_tested
 from tasks.core.paths import PipelinePaths
@@ -47,7 +44,7 @@ def make(spec: ReleaseSpec) -> str:
     carried = release_files.collect(spec.layout, spec.runtime, carry=spec.carry,
                                configs=spec.configs, own=spec.own)
     folder = spec.layout.release
-    about = describe(spec, carried, before=_before(folder / "release.json"))
+    about = describe(spec, carried)
     check(about, "release", where=folder / "release.json")
     files.write_json(folder / "release.json", about)
     digests = {file.path: file.sha256 for file in carried}
@@ -73,12 +70,11 @@ def _isolation(spec: ReleaseSpec) -> str:
         else isolation.FULL
 
 
-def describe(spec: ReleaseSpec, carried: Sequence[release_files.Carried],
-             before: dict[str, Any]) -> dict[str, Any]:
-    """What release.json says. `created` stays as it was `before` where nothing else differs."""
+def describe(spec: ReleaseSpec, carried: Sequence[release_files.Carried]) -> dict[str, Any]:
+    """What release.json says: nothing of when or by whom, so that equal content has one id."""
     manifest = read_json(spec.layout.code_manifest, "code-manifest")
     reach = read_json(spec.layout.reach, "reach")
-    about = {
+    return {
         "kind": "release",
         "pipeline": spec.pipeline,
         "revision": safe_revision(manifest["revision"]),
@@ -96,18 +92,6 @@ def describe(spec: ReleaseSpec, carried: Sequence[release_files.Carried],
         "files": [{"path": file.path, "sha256": file.sha256, "size": file.size, "kind": file.kind}
                   for file in carried],
     }
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    same = {key: value for key, value in before.items() if key != "created"} == about
-    return {**about, "created": before["created"] if same else now}
-
-
-def _before(path: Path) -> dict[str, Any]:
-    """The last release.json, or nothing: what is equal but for its time keeps its time."""
-    try:
-        before: dict[str, Any] = read_json(path, "release")
-    except AirlockError:
-        return {}
-    return before
 
 
 def safe_revision(revision: str) -> str:

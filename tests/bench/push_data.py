@@ -29,7 +29,7 @@ def main() -> None:
     files.write_json(at.release / "release.json", {
         "kind": "release", "smoke": "none", "isolation": "none",
         "pipeline": at.pipeline, "revision": "1", "commit": None, "nextflow": "24.10.5",
-        "created": "2026-01-01T00:00:00.000000Z", "profile": "test", "run": "test",
+        "profile": "test", "run": "test",
         "platform": "linux/amd64", "registry": "none", "configs": None, "tested": True,
         "reach": {"findings": [], "counted": []}, "files": listed})
     print(push.push(push.PushSpec(

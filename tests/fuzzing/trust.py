@@ -128,7 +128,7 @@ def _release(**changes: Any) -> dict[str, Any]:
     carried = [{"path": name, "sha256": DIGEST, "size": 1, "kind": "code"}
                for name in ("code.tar", "data/x")]
     return {"kind": "release", "pipeline": "hello", "revision": "dev", "commit": None,
-            "created": "2026-01-01T00:00:00.000000Z", "configs": None, "nextflow": "24.10.5",
+            "configs": None, "nextflow": "24.10.5",
             "tested": True, "profile": "test", "run": "test", "smoke": "stub",
             "isolation": "namespaces", "platform": "linux/amd64", "registry": "r.example.org:443",
             "reach": {"findings": [], "counted": []}, "files": carried, **changes}

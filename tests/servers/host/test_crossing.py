@@ -269,3 +269,4 @@ def test_what_failed_to_validate_or_to_smoke_is_not_current_unless_asked_for(
     changed_code.write_text(code)
     crossed.doit("push:release:hello")
     assert b"unproven" not in promotion.read_bytes()
+    assert current(crossed)["id"] == before["id"]

@@ -140,7 +140,7 @@ def releases(draw: st.DrawFn) -> tuple[bytes, bytes]:
     document = draw(changed(st.just(_release()) | valid("release")))
     about = draw(st.just(as_json(document)) | torn([as_json(document)]))
     paths = {"code.tar": DIGEST, "data/x": DIGEST}
-    if draw(st.integers(0, 2)) == 0:
+    if draw(st.integers(0, 2)) == 2:  # the first document that is tried draws 0, and passes
         paths[draw(st.sampled_from(NAMES))] = DIGEST
     lines = "".join(f"{digest}  {path}\n" for path, digest in
                     sorted({**paths, "release.json": files.sha256_bytes(about)}.items()))

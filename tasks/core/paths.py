@@ -6,6 +6,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from tasks.core.frozen import frozen
+from tasks.core.lock_files import LockFiles
 
 MANIFEST = "data.manifest.json"
 
@@ -86,9 +87,13 @@ class PipelinePaths(_OfPipeline):
     def root(self) -> Path:
         return _path(f"build/{self.site}/{self.pipeline}")
 
+    def locks(self, kind: str) -> LockFiles:
+        """The files of a lock (code, images, data, plugins, runtime), which are committed."""
+        return LockFiles(site=self.site, pipeline=self.pipeline, kind=kind)
+
     def lock(self, kind: str) -> Path:
-        """A lock (code, images, data, plugins, runtime): the same for all sites."""
-        return _path(f"config/locks/{self.pipeline}/{kind}.json")
+        """A lock as it holds for this site, of images or plugins: what other steps read."""
+        return _path(f"{self.root}/{kind}.lock.json")
 
     def runtime(self, version: str) -> Path:
         """The runtime's archive: nextflow-<version>/{nextflow,lib/*.jar}."""

@@ -111,6 +111,16 @@ def at(url: str, reach: Reach) -> tuple[Source, str]:
                       + ", unless hosts.urls maps it to https")
 
 
+def own_place(url: str, reach: Reach) -> str | None:
+    """Where a URL is asked, without secrets, if that is a place of the site's own; else None."""
+    reached = _mapped(url, reach.prefixes)
+    if reached.startswith("s3://"):
+        endpoint = reach.buckets.get(urlsplit(reached).netloc, bucket.AWS)
+        return None if endpoint == bucket.AWS else f"{endpoint.rstrip('/')}/{reached[5:]}"
+    is_own = reached != url or reached.startswith("file:")
+    return urls.redact(reached) if is_own else None
+
+
 def _mapped(url: str, prefixes: Mapping[str, str]) -> str:
     if not _is_bucket(url):
         return urls.mapped(url, prefixes)

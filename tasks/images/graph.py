@@ -92,13 +92,14 @@ def _asked(name: str, config: Config, pipeline: Pipeline) -> InspectSpec:
 def _lock(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-    lock = at.lock("images")
+    lock = at.locks("images")
     return step(name, doc, lock_images, LockSpec(
-        pipeline=pipeline.name, images=at.images, lock=lock, pinned=at.images_pinned,
+        pipeline=pipeline.name, images=at.images, lock=lock, merged=at.lock("images"),
+        pinned=at.images_pinned,
         platform=site.platform, platforms=site.image_platforms, licences=site.images.licences,
         access=_access(config), relock=uncompared(config.relock)),
-        needs=[at.images], makes=[at.images_pinned], keeps=[lock], always=config.relock,
-        servers=site.servers)
+        needs=[at.images], makes=[at.images_pinned, at.lock("images")], keeps=lock.paths,
+        always=config.relock, servers=site.servers)
 
 
 def _outdated(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -130,8 +131,9 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     lock = at.lock("images")
     return step(name, doc, mirror_images, MirrorSpec(
-        pipeline=pipeline.name, lock=lock, receipt=at.images_receipt,
-        destination=_destination(site), access=_access(config, with_destination=True)),
+        pipeline=pipeline.name, lock=lock, committed=at.locks("images"),
+        receipt=at.images_receipt, destination=_destination(site),
+        access=_access(config, with_destination=True)),
         needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers,
         in_all=[f"space:{pipeline.name}"])
 
@@ -152,9 +154,9 @@ def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     lock = at.lock("images")
     return step(name, doc, lay_out, LayoutSpec(
-        pipeline=pipeline.name, lock=lock, index=at.oci_index, marker=at.oci_marker,
-        blobs=at.of_site.blobs, receipt=at.images_receipt, access=_access(config),
-        destination=_destination(site) if in_store else None),
+        pipeline=pipeline.name, lock=lock, committed=at.locks("images"), index=at.oci_index,
+        marker=at.oci_marker, blobs=at.of_site.blobs, receipt=at.images_receipt,
+        access=_access(config), destination=_destination(site) if in_store else None),
         needs=[lock, at.images_pinned], servers=site.servers, asked=not in_store,
         in_all=[f"space:{pipeline.name}"],
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
@@ -189,5 +191,9 @@ def _access(config: Config, *, with_destination: bool = False) -> Access:
 
 @cache
 def _locks(site: str, pipelines: tuple[str, ...]) -> tuple[Path, ...]:
-    """The locks of all of a site's images: worked out once, not for each pipeline."""
-    return tuple(PipelinePaths(site=site, pipeline=name).lock("images") for name in pipelines)
+    """The locks of all of a site's images: worked out once, not for each pipeline.
+
+    Also of a pipeline that was not built here yet.
+    """
+    return tuple(path for name in pipelines
+                 for path in PipelinePaths(site=site, pipeline=name).locks("images").paths)

@@ -16,6 +16,7 @@ from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
 from tasks.images.oci_layout import LayoutSpec, lay_out
 from tasks.images.save import SaveSpec, save_images
 from tasks.images.verify import VerifySpec
+from tests.kit.locks import lock_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +65,18 @@ def steps(folder: Path, images: Iterable[str], access: Access, destination: Dest
     config = folder / "images/offline.load.config"
     files.write_text(folder / "images.txt", "".join(f"{image}\n" for image in images))
     files.write_text(config, "// as tasks/offline_config writes it\n")
+    committed = lock_at(folder / "locks", "images")
     common: dict[str, Any] = {"pipeline": "test", "lock": lock, "access": access}
     return Steps(
         lock=LockSpec(**{**common, "images": folder / "images.txt", "relock": False,
+                         "lock": committed, "merged": lock,
                          "pinned": folder / "pinned.txt", "platform": "linux/amd64", **locking}),
         plan=PlanSpec(**common, destination=destination, locks=(lock,), receipt=receipt,
                       report=folder / "images.plan.json"),
-        mirror=MirrorSpec(**common, receipt=receipt, destination=destination),
+        mirror=MirrorSpec(**common, committed=committed, receipt=receipt, destination=destination),
         verify=VerifySpec(**common, locks=(lock,), receipt=receipt, destination=destination),
-        layout=LayoutSpec(**common, index=oci / "index.json", marker=oci / "oci-layout",
-                          blobs=folder / "blobs", destination=None, receipt=receipt),
+        layout=LayoutSpec(**common, committed=committed, index=oci / "index.json",
+                          marker=oci / "oci-layout", blobs=folder / "blobs",
+                          destination=None, receipt=receipt),
         save=SaveSpec(pipeline="test", lock=lock, index=oci / "index.json",
                       blobs=folder / "blobs", config=config, folder=folder / "images"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tasks.runtime import build as runtimes
 from tests.kit import aws, own_site, registries, tls
 from tests.kit import hostile as pipelines
 from tests.kit.aws import Front
+from tests.kit.locks import lock_at
 from tests.kit.own_site import OwnSite
 from tests.kit.project import MAVEN, ROOT
 from tests.kit.registry_memory import Memory, serve
@@ -92,12 +92,13 @@ def empty_aws(shared_front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> runtimes.Runtime:
     """hello's runtime, built once by the real step with the real Maven, held against its lock."""
     folder = tmp_path_factory.mktemp("runtime")
-    shutil.copy(ROOT / "config/locks/hello/runtime.json", folder)
+    lock = lock_at(folder / "locks", "runtime")
+    files.copy(ROOT / "config/locks/hello/runtime.json", lock.shared)
     raw = yaml.safe_load((ROOT / "config/pipelines/hello.yml").read_text())["nextflow"]
     spec = runtimes.Runtime(
         pipeline="hello", version=raw["version"], coordinates=tuple(raw["coordinates"]),
         archive=folder / f"nextflow-{raw['version']}.tar", sums=folder / "sums",
-        lock=folder / "runtime.json", log=folder / "maven.log", relock=False,
+        lock=lock, log=folder / "maven.log", relock=False,
         repository=MAVEN, environment=os.environ)
     runtimes.build(spec)
     return spec

@@ -19,6 +19,7 @@ from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tasks.plugins.cache import Plugins, cache
 from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
+from tests.kit.locks import lock_at
 from tests.kit.plugins import MANIFEST, Shop, zipped
 from tests.kit.web import Web
 
@@ -42,8 +43,8 @@ def spec(root: Path, web: Web, **changes: Any) -> Plugins:
         "at": PluginsAt(index=f"{web.url}/plugins.json"), "urls": {}, "by_hand": (),
         "resolved": root / "resolved.json", "runtime": made(root / "nextflow-24.10.5.tar"),
         "data_manifest": root / "data.manifest.json", "listed": root / "plugins.txt",
-        "archive": root / "plugins.tar", "lock": root / "locks/plugins.json",
-        "relock": False, **changes}
+        "archive": root / "plugins.tar", "lock": lock_at(root / "locks", "plugins"),
+        "merged": root / "plugins.lock.json", "relock": False, **changes}
     files.write_json(root / "data.manifest.json", {
         "pipeline": "p", "profile": "test", "declared": [], "sheets": [], "files": [],
         "params": {"vep_cache": {"kind": "none", "was": "s3://x/y"}}})
@@ -74,7 +75,7 @@ def test_pinned_plugins_are_cached_sorted_and_locked(tmp_path: Path, web: Web, s
     cache(spec(tmp_path, web))
     assert (tmp_path / "plugins.txt").read_text() == "nf-a@2.0.0\nnf-b@1.0.0\n"
     assert names(tmp_path) == [f"nf-a-2.0.0/{MANIFEST}", f"nf-b-1.0.0/{MANIFEST}"]
-    lock = schema.read_json(tmp_path / "locks/plugins.json", "plugins-lock")["plugins"]
+    lock = schema.read_json(tmp_path / "plugins.lock.json", "plugins-lock")["plugins"]
     assert lock[0] == {"id": "nf-a", "version": "2.0.0", "url": f"{web.url}/nf-a-2.0.0.zip",
                        "because": "nextflow.config", "sha256": hashlib.sha256(data).hexdigest(),
                        "sha512": hashlib.sha512(data).hexdigest()}
@@ -127,7 +128,7 @@ def test_without_a_checksum_only_the_lock_can_vouch(tmp_path: Path, web: Web, sh
     shop.add("nf-a", "1.0.0", sha512sum=None)
     cache(spec(tmp_path, web))
     with pytest.raises(IntegrityError, match=r"no sha512sum of nf-a@1\.0\.0"):
-        cache(spec(tmp_path, web, lock=tmp_path / "none.json"))
+        cache(spec(tmp_path, web, lock=lock_at(tmp_path / "none", "plugins")))
 
 
 def test_a_zip_that_holds_another_plugin_is_refused(tmp_path: Path, web: Web, shop: Shop,

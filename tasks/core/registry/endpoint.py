@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     import urllib3
 
 
+SAID = 2000
+"""Bytes that are read of a refusal."""
+
+
+class Missing(RegistryError):
+    """A registry that answers 404 for an image or blob; `host` is its address."""
+
+    def __init__(self, what: str, *, host: str, where: object = None,
+                 todo: str | None = None) -> None:
+        self.host = host
+        super().__init__(what, where=where, todo=todo)
+
+
 class Endpoint:
     """Requests to one registry; `path` is always a repository's path, without the host.
 
@@ -37,6 +50,11 @@ class Endpoint:
     def limits(self) -> Host:
         """How many connections to this registry there may be, and the pace of its requests."""
         return self.transport.limits(self.base)
+
+    @property
+    def address(self) -> str:
+        """host[:port], as it is asked; an image's name may have another host."""
+        return urls.address(self.base)
 
     def ask(self, method: str, url: str, scopes: tuple[str, ...], name: str,
             headers: Mapping[str, str] | None = None, body: Body = None, *,
@@ -106,7 +124,7 @@ class Endpoint:
 
     def unexpected(self, response: urllib3.BaseHTTPResponse, name: str, url: str) -> RegistryError:
         """An error with the registry's own words."""
-        said = _begins(response, 2000) if response.status >= 400 else b""
+        said = _begins(response, SAID) if response.status >= 400 else b""
         response.close()
         words = " ".join(said.decode(errors="replace").split())[:300]
         if 300 <= response.status < 400:

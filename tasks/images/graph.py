@@ -115,7 +115,7 @@ def plan_spec(config: Config, pipeline: Pipeline) -> PlanSpec:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     return PlanSpec(
         pipeline=pipeline.name, lock=at.lock("images"), locks=_locks(site.name, site.pipelines),
-        receipt=at.images_receipt, report=at.images_plan, destination=_destination(site),
+        receipt=at.images_receipt, report=at.images_plan, destination=destination(site),
         access=_access(config, with_destination=True))
 
 
@@ -132,7 +132,7 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     lock = at.lock("images")
     return step(name, doc, mirror_images, MirrorSpec(
         pipeline=pipeline.name, lock=lock, committed=at.locks("images"),
-        receipt=at.images_receipt, destination=_destination(site),
+        receipt=at.images_receipt, destination=destination(site),
         access=_access(config, with_destination=True)),
         needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers,
         in_all=[f"space:{pipeline.name}"])
@@ -144,7 +144,7 @@ def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     lock = at.lock("images")
     return step(name, doc, verify_images, VerifySpec(
         pipeline=pipeline.name, lock=lock, locks=_locks(site.name, site.pipelines),
-        receipt=at.images_receipt, destination=_destination(site),
+        receipt=at.images_receipt, destination=destination(site),
         access=_access(config, with_destination=True)),
         needs=[at.images_receipt, lock], look=True, servers=site.servers)
 
@@ -156,7 +156,7 @@ def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, lay_out, LayoutSpec(
         pipeline=pipeline.name, lock=lock, committed=at.locks("images"), index=at.oci_index,
         marker=at.oci_marker, blobs=at.of_site.blobs, receipt=at.images_receipt,
-        access=_access(config), destination=_destination(site) if in_store else None),
+        access=_access(config), destination=destination(site) if in_store else None),
         needs=[lock, at.images_pinned], servers=site.servers, asked=not in_store,
         in_all=[f"space:{pipeline.name}"],
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
@@ -173,7 +173,8 @@ def _save(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         makes=[at.archives / "SHA256SUMS", *sorted(at.archives.glob("*.tar"))])
 
 
-def _destination(site: Site) -> Destination:
+def destination(site: Site) -> Destination:
+    """Where in the organisation's registry the site's images go."""
     return Destination(address=site.registry.address, prefix=site.registry.prefix,
                        repositories=site.registry.repositories,
                        connections=site.registry.connections)

@@ -14,7 +14,7 @@ import yaml
 from tasks.core import files
 from tasks.core.source import resolved_config
 from tasks.runtime import build as runtimes
-from tests.kit import aws, own_site, registries, tls
+from tests.kit import aws, buckets, own_site, registries, tls
 from tests.kit import hostile as pipelines
 from tests.kit.aws import Front
 from tests.kit.locks import lock_at
@@ -38,6 +38,12 @@ def bucket_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
                         ("SHARED_CREDENTIALS_FILE", str(tmp_path / "none")),
                         ("EC2_METADATA_DISABLED", "true")):
         monkeypatch.setenv(f"AWS_{name}", value)
+
+
+@pytest.fixture(scope="session")
+def versity() -> Path:
+    """The S3 server's program, built before a test has a home folder of its own."""
+    return buckets.program()
 
 
 @pytest.fixture

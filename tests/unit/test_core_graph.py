@@ -297,19 +297,6 @@ def test_after_a_relock_to_the_same_bytes_nothing_is_stale(done: Path) -> None:
     assert not {name for name, state in states.items() if state in ("stale", "behind")}
 
 
-@pytest.mark.parametrize(("path", "stale"), [
-    ("config/locks/hello/images.json", True), ("config/locks/hello/local/images.json", True),
-    ("config/locks/hello/nexus/images.json", False)])
-def test_a_lock_that_a_colleague_changed_makes_its_step_stale_at_the_sites_that_use_it(
-        done: Path, path: str, stale: bool) -> None:
-    (done / path).parent.mkdir(parents=True, exist_ok=True)
-    (done / path).write_text("{}")
-    states = Build(all_tasks(), done / "state.db").states()
-    assert (states["images:lock:hello"] == "stale") == stale
-    assert (states["images:mirror:hello"] == "behind") == stale
-    assert states["plugins:cache:hello"] == "fresh"
-
-
 def test_each_key_of_the_configuration_makes_its_readers_stale_and_no_other(done: Path) -> None:
     files = {"site": done / "config/sites/local.yml",
              "pipeline": done / "config/pipelines/hello.yml"}

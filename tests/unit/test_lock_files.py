@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core import lock_files
+from tasks.core.config.load import load
 from tasks.core.errors import SourceError
+from tasks.core.graph import rooms
 from tasks.core.lock_files import Entry, Locked, is_same
+from tests.kit.graph import Build
 from tests.kit.locks import lock_at
 
 NAMES = st.sampled_from("abcde")
@@ -78,3 +81,20 @@ def test_a_change_names_the_file_that_holds_it_and_what_to_type(
     ("own-cohort", "./doit site=here input=SHEET relock=1 mirror:data:p")])
 def test_each_kind_is_renewed_by_its_step(tmp_path: Path, kind: str, command: str) -> None:
     assert lock_at(tmp_path, kind).renewing == command
+
+
+@pytest.mark.parametrize(("path", "stale"), [
+    ("config/locks/hello/images.json", True), ("config/locks/hello/local/images.json", True),
+    ("config/locks/hello/nexus/images.json", False)])
+def test_a_lock_that_a_colleague_changed_makes_its_step_stale_at_the_sites_that_use_it(
+        project: Path, path: str, stale: bool) -> None:
+    def build() -> Build:
+        return Build(list(rooms.tasks(load({"site": "local"}))), project / "state.db")
+
+    build().declare_done()
+    (project / path).parent.mkdir(parents=True, exist_ok=True)
+    (project / path).write_text("{}")
+    states = build().states()
+    assert (states["images:lock:hello"] == "stale") == stale
+    assert (states["images:mirror:hello"] == "behind") == stale
+    assert states["plugins:cache:hello"] == "fresh"

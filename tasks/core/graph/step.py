@@ -113,7 +113,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
          always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
          still: Callable[[], bool] | None = None, after: Iterable[str] = (),
          servers: Iterable[str] = (), checks: Iterable[str] = (),
-         in_all: Iterable[str] = ()) -> Task:
+         in_all: Iterable[str] = (), first: bool = False) -> Task:
     """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
 
     `needs` and `makes` are the files read and written, `keeps` the locks that are both. `always`
@@ -123,7 +123,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     something else. `still` says whether what it made holds yet: a signature may end. `after` are
     tasks that must be done first. Only when this one runs, `servers` are started, and `checks` look
     first; a check that fails keeps it from running. `in_all` are checks where everything is built,
-    and not where tasks are named.
+    and not where tasks are named; a `first` one comes there before any other step that runs.
     """
     makes, keeps = list(makes), list(keeps)
     verb, _, last = name.rpartition(":")
@@ -142,7 +142,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "verbosity": 2,
         "io": {"capture": False},
         "meta": {"look": look or always, "asked": asked, "recorded": recorded,
-                 "in_all": list(in_all)},
+                 "in_all": list(in_all), "first": first},
     }
     if "pipeline" in _fields(spec):
         task |= {"basename": verb, "name": last}

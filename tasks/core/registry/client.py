@@ -301,6 +301,10 @@ class Registry(Endpoint):
         self._uploads.send(path, digest, size, source,
                            lambda: self.blob_size(path, digest, size) == size, started)
 
+    def try_push(self, path: str) -> None:
+        """Begin an upload to a repository and give it up; RegistryError where none may be."""
+        self._uploads.begin_and_end(path)
+
     def put_manifest(self, path: str, reference: str, manifest: Manifest) -> bool:
         """Put a manifest by tag or digest; False where the registry misses one of its blobs."""
         url = self.url(path, f"manifests/{reference}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tasks.core import files, nofollow
 from tasks.core.errors import StoreError
-from tasks.core.store.interface import Stored, refuse_changed, take, within
+from tasks.core.store.interface import Overtaken, Stored, refuse_changed, take, within
 
 
 class FolderStore:
@@ -56,6 +56,24 @@ class FolderStore:
         except OSError as error:
             raise self._fault(error, key) from error
 
+    def replace(self, key: str, data: bytes, before: bytes | None) -> None:
+        try:
+            with nofollow.locked(self._root, key):
+                if self._content(key, most=len(before or b"")) != before:
+                    raise Overtaken(f"{self.url}: {key}")
+                with nofollow.writing(self._root, key) as writer:
+                    writer.write(data)
+        except OSError as error:
+            raise self._fault(error, key) from error
+
+    def _content(self, key: str, *, most: int) -> bytes | None:
+        """A file's bytes, or one more than `most` of them; None where it isn't there."""
+        try:
+            with nofollow.reading(self._root, key) as reader:
+                return reader.read(most + 1)
+        except FileNotFoundError:
+            return None
+
     def get(self, key: str, path: Path, *, most: int) -> None:
         with contextlib.ExitStack() as stack:
             try:
@@ -75,7 +93,7 @@ class FolderStore:
         try:
             return within(prefix, (key for key in nofollow.listed(self._root, below)
                                    if key.startswith(prefix)
-                                   and not key.endswith(".part")))  # what a killed push left
+                                   and not nofollow.is_passing(key)))
         except OSError as error:
             raise self._fault(error, prefix) from error
 

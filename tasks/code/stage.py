@@ -113,8 +113,11 @@ def from_git(spec: GitStage) -> str:
                           where=urls.redact(spec.source),
                           todo=f"take it out of `source` and hosts.urls; put it into {git.TOKEN}, "
                                "or git's credential helper (git help credentials)")
-    commit, seconds = git.resolve(spec.cache, url, spec.revision, log=spec.log)
     locked = _locked(spec)
+    try:
+        commit, seconds = git.resolve(spec.cache, url, spec.revision, log=spec.log)
+    except SourceError as error:
+        raise _with_lock(spec, locked, error) from error
     if lock := locked.entries.get(lock_files.WHOLE):
         what = f"{spec.source} at {spec.revision}"
         lock_files.compare({what: lock["commit"]}, {what: commit}, lock=spec.lock,
@@ -159,6 +162,16 @@ def from_archive(spec: ArchiveStage) -> str:
         "source": urls.redact(spec.source), "revision": spec.revision or spec.sha256[:12],
         "sha256": spec.sha256, **({"commit": commit} if commit else {})}}), _form)
     return f"{len(paths)} files" + (f" of commit {commit[:12]}" if commit else "")
+
+
+def _with_lock(spec: GitStage, locked: Locked, error: SourceError) -> SourceError:
+    """The error of a repository that lacks what is locked of it, with what that is."""
+    lock = locked.entries.get(lock_files.WHOLE)
+    if lock is None:
+        return error
+    place = spec.lock.own if locked.own else spec.lock.shared
+    return SourceError(f"{error.what}\n  locked: commit {lock['commit']}, in {place}",
+                       where=error.where, todo=error.todo)
 
 
 def _locked(spec: GitStage) -> Locked:

@@ -174,11 +174,21 @@ def _nulled(chosen: params.Chosen, reference_files: references.References,
 
 def opened(source: Source, *, limit: int | None) -> tuple[Cache, dict[str, str], dict[str, int]]:
     """The cache, and of the lock's files the digests and sizes by URL."""
-    entries = _locked(source.lock).entries
+    locked = _locked(source.lock)
+    entries = locked.entries
+    notes = {url: _note(source.lock, entry, is_own=url in locked.own)
+             for url, entry in entries.items()}
     known = {url: entry["sha256"] for url, entry in entries.items()}
     sizes = {url: entry["size"] for url, entry in entries.items()}
     return Cache(folder=source.blobs, partial=source.blobs / ".partial", reach=source.reach,
-                 known={} if source.relock else known, limit=limit), known, sizes
+                 known={} if source.relock else known, limit=limit, notes=notes), known, sizes
+
+
+def _note(lock: LockFiles, entry: Entry, *, is_own: bool) -> str:
+    """What an error says of a file that is locked, and can't be had."""
+    return (f"\n      locked in {lock.own if is_own else lock.shared}: sha256 {entry['sha256']}; a "
+            "copy of that will do, mapped in hosts.urls; for other bytes there: "
+            f"{lock.renewing}")
 
 
 def lock(staged: stage.Staged, known: Mapping[str, str], source: Source) -> None:

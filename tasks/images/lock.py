@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files, lock_files, parsing
-from tasks.core.errors import AirlockError, ImageError
+from tasks.core.errors import AirlockError, ImageError, folded
 from tasks.core.lock_files import Entries, Entry, Locked, LockFiles
 from tasks.core.parallel import try_all
 from tasks.core.registry.client import (
@@ -155,12 +155,12 @@ def resolve_all(registries: Registries, references: Sequence[Reference], platfor
             raise _gone(error, locked[reference]) from error
 
     results = try_all(ask, references)
-    faults = [result for result in results if isinstance(result, AirlockError)]
+    faults = {str(reference): result for reference, result in zip(references, results, strict=True)
+              if isinstance(result, AirlockError)}
     if len(faults) == 1:
-        raise faults[0]
+        raise next(iter(faults.values()))
     if faults:
-        raise ImageError("these images can't be locked:\n"
-                         + "\n".join(dict.fromkeys(str(error) for error in faults)))
+        raise ImageError(f"{len(faults)} images can't be locked:\n{folded(faults)}")
     return {reference: image for reference, image in zip(references, results, strict=True)
             if not isinstance(image, AirlockError)}
 

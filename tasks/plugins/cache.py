@@ -11,7 +11,7 @@ from typing import Any
 from tasks.core import files, lock_files, schema
 from tasks.core.archives import zips
 from tasks.core.config.settings import PluginsAt
-from tasks.core.errors import IntegrityError
+from tasks.core.errors import IntegrityError, SourceError
 from tasks.core.lock_files import Entries, Locked, LockFiles
 from tasks.core.net import download, urls
 from tasks.core.net.network import Network
@@ -122,7 +122,7 @@ def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Locked,
             spec.nextflow, scratch, spec.named)
         for name, need in sorted(left.items()):
             known, base = said[name]
-            release = index.choose(known, base, name, asked[name], spec.nextflow, need.condition)
+            release = _chosen(spec, locked, known, base, name, asked[name], need)
             before = locked.entries.get(name)
             if before and before["version"] != release.version:
                 before = None
@@ -138,6 +138,21 @@ def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Locked,
         left = {name: need for name, need in _dependencies(scratch / "unpacked", entries).items()
                 if name not in entries}
     return [fetched[name] for name in sorted(fetched)]
+
+
+def _chosen(spec: Plugins, locked: Locked, known: list[Any], base: str, name: str,
+            version: str | None, need: Need) -> index.Release:
+    """The release; where the site's index lacks the one that is locked, the error says of the lock.
+    """
+    try:
+        return index.choose(known, base, name, version, spec.nextflow, need.condition)
+    except SourceError as error:
+        if need.version is not None or version is None:
+            raise
+        place = spec.lock.own if name in locked.own else spec.lock.shared
+        raise SourceError(f"{error.what}\n  locked: {name}@{version}, in {place}",
+                          where=error.where, todo="to lock what is there now: "
+                          f"{spec.lock.renewing}") from error
 
 
 def _locked(spec: Plugins, before: Mapping[str, str] | None, need: Need) -> str | None:
@@ -166,8 +181,13 @@ def _one(spec: Plugins, release: index.Release, before: Mapping[str, str] | None
          scratch: Path, *, is_own: bool) -> dict[str, str]:
     name = f"{release.id}-{release.version}"
     path = scratch / f"{name}.zip"
-    got = download.fetch(urls.mapped(release.url, spec.urls), path, network=spec.named,
-                         most=MAX_ZIP)
+    try:
+        got = download.fetch(urls.mapped(release.url, spec.urls), path, network=spec.named,
+                             most=MAX_ZIP)
+    except SourceError as error:
+        raise SourceError(f"the zip of {release.name} can't be had: {error.what}",
+                          where=error.where, todo=error.todo or "see who keeps the plugin index "
+                          "that names it, and whether hosts.urls leads to its zips") from error
     sha512 = hashlib.sha512(path.read_bytes()).hexdigest()
     if before:
         lock_files.compare({release.name: before["sha256"]}, {release.name: got.sha256},

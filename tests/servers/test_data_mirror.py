@@ -84,7 +84,8 @@ def test_changed_bytes_are_refused_with_both_digests_until_relock(
     assert all(part in str(caught.value) for part in (sha256(b"1"), sha256(b"changed"), "relock=1"))
     mirror(data_spec(tmp_path, web, relock=True))
     lock = json.loads((lock_at(tmp_path / "locks", "data").own).read_text())
-    assert lock == {"files": [{"url": f"{PUBLIC}a.fa", "sha256": sha256(b"changed"), "size": 7}]}
+    assert lock == {"files": [{"url": f"{PUBLIC}a.fa", "sha256": sha256(b"changed"), "size": 7,
+                               "reached_at": f"{web.url}/a.fa"}]}
 
 
 def test_all_faults_are_named_at_once_with_their_places(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -16,12 +17,14 @@ from tasks.core import files, schema
 from tasks.core.archives import unpacking
 from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
+from tasks.core.lock_files import LockFiles
+from tasks.plugins import index
 from tasks.plugins.cache import Plugins, cache
 from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
 from tests.kit.locks import lock_at
 from tests.kit.plugins import MANIFEST, Shop, zipped
-from tests.kit.web import Web
+from tests.kit.web import Web, serving
 
 
 @pytest.fixture
@@ -243,3 +246,39 @@ def test_the_real_nextflow_names_the_plugins(tmp_path: Path, web: Web, shop: Sho
         runtime=runtime.archive, output=tmp_path / "resolved.json", log=tmp_path / "log"))
     cache(spec(tmp_path, web, runtime=runtime.archive))
     assert (tmp_path / "plugins.txt").read_text() == "nf-a@1.0.0\nnf-b@1.0.0\n"
+
+
+def test_what_a_site_s_own_index_has_otherwise_is_locked_for_that_site_alone(
+        tmp_path: Path, web: Web, shop: Shop, wanted: list[str],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the published index is the test's first server, and the site's own the second."""
+    monkeypatch.setattr(index, "PUBLISHED", re.compile(re.escape(web.url)))
+    for version in ("1.0.0", "1.1.0"):
+        shop.add("nf-a", version)
+    shop.add("nf-b", "1.0.0")
+    wanted += ["nf-a", "nf-b@1.0.0"]
+    lock = LockFiles(site="behind", pipeline="p", kind="plugins", root=tmp_path / "locks")
+    cache(spec(tmp_path, web))
+    before = lock.shared.read_bytes()
+    with serving() as own:
+        theirs = Shop(own)
+        theirs.add("nf-a", "1.0.0")
+        theirs.add("nf-b", "1.0.0")
+        asked = {"at": PluginsAt(index=f"{own.url}/plugins.json"), "lock": lock}
+        with pytest.raises(SourceError) as caught:
+            cache(spec(tmp_path, web, **asked))
+        assert f"locked: nf-a@1.1.0, in {lock.shared}" in str(caught.value)
+        assert "./doit site=behind relock=1 plugins:cache:p" in str(caught.value)
+        cache(spec(tmp_path, web, **asked, relock=True))
+        entry, = schema.read_json(lock.own, "plugins-lock")["plugins"]
+        assert (entry["id"], entry["version"]) == ("nf-a", "1.0.0")
+        assert entry["reached_at"] == f"{own.url}/plugins.json"
+        assert lock.shared.read_bytes() == before
+        cache(spec(tmp_path, web, **asked))
+        merged = schema.read_json(tmp_path / "plugins.lock.json", "plugins-lock")["plugins"]
+        assert [(one["id"], one["version"]) for one in merged] == [("nf-a", "1.0.0"),
+                                                                   ("nf-b", "1.0.0")]
+        assert not any("reached_at" in one for one in merged)
+        del own.files["/nf-a-1.0.0.zip"]
+        with pytest.raises(SourceError, match=r"the zip of nf-a@1\.0\.0 can't be had: 404"):
+            cache(spec(tmp_path, web, **asked))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,28 @@ def test_a_write_whose_answer_was_lost_is_no_others(
     assert lost
     store.get("tool/current.json", tmp_path / "back", most=10)
     assert (tmp_path / "back").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+                                    lambda data: data + b"more", lambda data: data[:-2],
+                                    lambda data: b""], ids=["other", "longer", "shorter", "empty"])
+def test_an_object_that_changed_on_the_server_s_disk_is_named_as_changed(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes]) -> None:
+    monkeypatch.chdir(tmp_path)
+    with buckets.gateway(tmp_path / "s3") as running:
+        (running.root / "bucket").mkdir()
+        staged = dataclasses.replace(stage(), store=StoreAt(
+            url="s3://bucket/p", endpoint=running.endpoint, region="us-east-1"))
+        staged.publish()
+        staged.trust_key()
+        for name in ("code.tar", "release.json"):
+            damaged = next((running.root / "bucket/p/blobs").rglob(name))
+            before = damaged.read_bytes()
+            damaged.write_bytes(change(before))
+            shutil.rmtree("build/there", ignore_errors=True)  # what was fetched before is kept
+            with pytest.raises(IntegrityError, match="its bytes have changed") as caught:
+                fetch(staged.fetch_spec())
+            assert f"/{name}" in str(caught.value)
+            assert damaged.parent.name in str(caught.value)
+            damaged.write_bytes(before)
+        assert "is in place" in fetch(staged.fetch_spec())

@@ -168,3 +168,21 @@ def test_a_check_of_the_whole_comes_first_where_no_task_is_named(
     (tmp_path / "big").touch()
     assert DoitMain(loader, extra_config=command).run(["run", "-n", parallel, *words]) == 0
     assert ran == []  # what is fresh asks for nothing
+
+
+def test_a_fault_that_several_steps_meet_is_told_once(
+        tmp_path: Path, parallel: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(where: str, what: str = "no connection to the store") -> object:
+        return lambda: {"actions": [lambda: TaskFailed(
+            f"{what}\n  where: s3://b: {where}\n  to do: check it")]}
+
+    loader = ModuleTaskLoader({
+        "task_one": fail("one"), "task_two": fail("two"), "task_three": fail("three", "denied"),
+        "DOIT_CONFIG": {"dep_file": str(tmp_path / "state.db"), "backend": "sqlite3",
+                        "reporter": Reporter, "par_type": "thread", "continue": True}})
+    command = {"COMMAND": {"run": "tasks.core.graph.run:Run"}}
+    assert DoitMain(loader, extra_config=command).run(["run", "-n", parallel]) == 1
+    said = capsys.readouterr().err
+    assert said.count("no connection to the store") == said.count("denied") == 1
+    assert said.count(", above\n") == 1
+    assert all(name in said for name in ("FAILED one", "FAILED two", "FAILED three"))

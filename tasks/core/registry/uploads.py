@@ -16,7 +16,7 @@ from tasks.core import parsing
 from tasks.core.errors import RegistryError
 from tasks.core.net import bounds, redirects, urls
 from tasks.core.net.request import ATTEMPTS, Broken
-from tasks.core.registry.endpoint import Endpoint
+from tasks.core.registry.endpoint import Endpoint, Full
 
 if TYPE_CHECKING:
     import urllib3
@@ -71,7 +71,8 @@ class Refusal:
 
     @property
     def passes(self) -> bool:
-        return self.status in (*PASSING, *NO_WHOLE) or self.status >= 500
+        return not isinstance(self.error, Full) and (
+            self.status in (*PASSING, *NO_WHOLE) or self.status >= 500)
 
 
 class Uploads:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,19 @@ from pathlib import Path
 from tasks.core import files, nofollow
 from tasks.core.errors import StoreError
 from tasks.core.store.interface import Overtaken, Stored, refuse_changed, take, within
+
+MAKE_ROOM = ("free space there; what was sent stays, and the same command goes on from here")
+CAUSES = {
+    errno.ENOSPC: ("the store's disk is full", MAKE_ROOM),
+    errno.EDQUOT: ("this user's quota on the store's disk is used up",
+                   f"have it raised, or {MAKE_ROOM}"),
+    errno.EROFS: ("the store's disk is mounted read-only (Read-only file system)",
+                  "mount it writable here, or correct store.url"),
+    errno.EIO: ("the store's disk can't be read or written there (Input/output error)",
+                "look at the kernel's log (dmesg), and replace the disk"),
+    errno.ESTALE: ("the store's folder is no longer where it was mounted (Stale file handle)",
+                   "mount it again, then run this again")}
+"""Errors of the system, with what they mean and what to do."""
 
 
 class FolderStore:
@@ -107,5 +121,7 @@ class FolderStore:
                                   todo="mount the disk that holds it, or correct store.url")
             return StoreError("the store lacks a file", where=self._root / key,
                               todo="push the release again, or carry the whole store")
-        return StoreError(f"the store's folder: {error.strerror}", where=self._root / key,
-                          todo="free space or mend the rights there, then run this again")
+        what, todo = CAUSES.get(error.errno or 0, (
+            f"the store's folder: {error.strerror}",
+            "free space or mend the rights there, then run this again"))
+        return StoreError(what, where=self._root / key, todo=todo)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreError
+from tasks.core.net.request import says_full
 
 WRONG_KEY = ("the credentials are wrong", "correct AWS_PROFILE or the access key")
 CAUSES = {
@@ -28,13 +28,6 @@ CAUSES = {
 ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "TemporaryRedirect",
              "IllegalLocationConstraintException"}
 """Error codes of a request for another region than the bucket's."""
-FULL = re.compile(r"quota|storage ?full|no space left|insufficient ?storage|disk (is )?full|"
-                  r"not enough (disk )?space", re.IGNORECASE)
-"""What servers say, by code or in words, where there is no room: Ceph (QuotaExceeded, 403), MinIO
-(XMinioStorageFull, 507; XMinioAdminBucketQuotaExceeded), and file systems behind others."""
-INSUFFICIENT_STORAGE = 507
-"""The status of RFC 4918."""
-
 REFUSED_BYTES = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch",
                  "XAmzContentChecksumMismatch"}
 """What S3 servers answer where the bytes do not have the checksum that was sent."""
@@ -62,9 +55,7 @@ class Refusal:
     @property
     def is_full(self) -> bool:
         """Whether the server has no room, or lets this user have no more."""
-        return (self.status == INSUFFICIENT_STORAGE
-                or (self.status not in (429, 503)
-                    and FULL.search(f"{self.code} {self.message}") is not None))
+        return says_full(self.status, f"{self.code} {self.message}")
 
     def is_elsewhere(self, region: str) -> bool:
         """Whether the bucket lies in another region than the request was signed for."""

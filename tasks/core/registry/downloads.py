@@ -54,7 +54,8 @@ class Download:
             return response, 0
         if response.status == 404:
             response.close()
-            raise Missing(f"there is no blob {self._name}", host=self._at.address, where=self._url,
+            raise Missing(f"{self._at.host} answered 404 for {self._name}: it has no such blob",
+                          host=self._at.address, where=self._url,
                           todo="see whether the registry was cleaned up meanwhile")
         raise self._at.unexpected(response, self._name, self._url)
 

@@ -14,7 +14,7 @@ from tasks.core.store.interface import Overtaken, Stored, refuse_changed, take, 
 
 MAKE_ROOM = ("free space there; what was sent stays, and the same command goes on from here")
 CAUSES = {
-    errno.ENOSPC: ("the store's disk is full", MAKE_ROOM),
+    errno.ENOSPC: ("the store's disk is full (No space left on device)", MAKE_ROOM),
     errno.EDQUOT: ("this user's quota on the store's disk is used up",
                    f"have it raised, or {MAKE_ROOM}"),
     errno.EROFS: ("the store's disk is mounted read-only (Read-only file system)",

@@ -6,6 +6,7 @@ and nothing is pushed: an upload is begun and given up, as is one in parts to a 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,8 @@ from tasks.doctor.registry import RegistrySpec
 from tasks.images.destination import Destination
 from tasks.images.lock_format import read_lock
 
+PAUSE = 2.0
+"""Seconds after which what didn't answer is asked once more."""
 NEEDED = ("registry", "login", "push", "store", "key")
 """What is asked for; of the rest, such as clocks, the doctor tells."""
 
@@ -47,13 +50,19 @@ def preflight(spec: PreflightSpec) -> str:
     """Look at all of it at once; AirlockError with each fault once, and its cure."""
     checks = [*_registries(spec), Check(name="store", look=lambda: stores.writable(spec.store)),
               Check(name="key", look=lambda: key.there(spec.signing))]
-    findings = examine(checks)
-    faults = [finding for finding in findings
-              if finding.status == FAIL and finding.check in NEEDED]
+    faults = _faults(checks)
+    if {fault.check for fault in faults} & {"registry", "store"}:
+        time.sleep(PAUSE)  # a server may be busy for a moment
+        faults = _faults(checks)
     if faults:
         raise _refuse(list(dict.fromkeys(faults)))
     asked = [check.name for check in checks]
     return f"{', '.join(dict.fromkeys(asked))}: as they must be"
+
+
+def _faults(checks: Sequence[Check]) -> list[Finding]:
+    return [finding for finding in examine(checks)
+            if finding.status == FAIL and finding.check in NEEDED]
 
 
 def _refuse(faults: Sequence[Finding]) -> AirlockError:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks.commands import graph
+from tasks.commands import graph, preflight
 from tasks.core import files
 from tasks.core.config.load import load
 from tasks.core.graph.step import perform
@@ -18,6 +18,11 @@ from tests.kit import buckets, registries, tls
 from tests.kit.odd_bucket import Ways, odd_bucket
 from tests.kit.own_site import NAME, OwnSite, tls_of
 from tests.kit.registries import Server
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "PAUSE", 0.1)
 
 
 def looked() -> str:

@@ -14,7 +14,7 @@ from urllib3.exceptions import ProtocolError
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
-from tasks.core.store.interface import Overtaken, Stored
+from tasks.core.store.interface import Overtaken, Store, Stored
 from tasks.core.store.s3 import S3Store
 from tasks.core.store.s3_client import Request
 from tasks.core.store.send import Upload, send
@@ -304,3 +304,16 @@ def test_an_object_that_changed_on_the_server_s_disk_is_named_as_changed(
             assert damaged.parent.name in str(caught.value)
             damaged.write_bytes(before)
         assert "is in place" in fetch(staged.fetch_spec())
+
+
+@pytest.mark.parametrize("ask", [
+    lambda store, _: store.head("a/b"), lambda store, _: store.list("a/"),
+    lambda store, _: store.put_bytes("a/b", SMALL),
+    lambda store, path: store.get("a/b", path, most=MOST)], ids=["head", "list", "put", "get"])
+def test_another_region_is_named_whatever_is_asked(
+        at: StoreAt, tmp_path: Path, ask: Callable[[Store, Path], object]) -> None:
+    elsewhere = open_store(dataclasses.replace(at, region="eu-central-1"))
+    with pytest.raises(StoreError) as caught:
+        ask(elsewhere, tmp_path / "back")
+    assert "the bucket lies in us-east-1, and was asked for in eu-central-1" in str(caught.value)
+    assert "set store.region (AIRLOCK_STORE_REGION) to us-east-1" in str(caught.value)

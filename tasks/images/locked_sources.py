@@ -87,12 +87,13 @@ def _digests(entry: Entry) -> set[str]:
 def _gone(error: Missing, digest: str, entry: Entry, path: Path, committed: LockFiles,
           kept: str) -> ImageError:
     source = parse(entry["source"])
-    part = "" if digest == entry["manifest"] else f" a part of it, {digest},"
+    part = "" if digest == entry["manifest"] else f" for a part of it, {digest}"
     whose = ("which all sites share" if path == committed.shared else
              f"which is this site's own, as resolved at {entry.get('reached_at', 'its source')}")
     return ImageError(
-        f"the locked image {source.at(entry['manifest'])} is gone, or was never here:{part} "
-        f"{error.host} answers 404\n  locked: {source}, on {entry['resolved']}, in {path}, {whose}",
+        f"the locked image {source.at(entry['manifest'])} is gone, or was never here: "
+        f"{error.host} answers 404{part}\n  locked: {source}, on {entry['resolved']}, in {path}, "
+        f"{whose}",
         where=error.where, todo=f"{_cure(source, committed)}\n         {kept}")
 
 
@@ -101,4 +102,4 @@ def _cure(source: Reference, committed: LockFiles) -> str:
         return ("the pipeline names this digest, so no new lock helps: have that registry bring "
                 "it, or give another image under `images` in config/pipelines/"
                 f"{committed.pipeline}.yml")
-    return f"to lock what {source.tag} means there now: {committed.renewing}"
+    return f"to lock what the tag {source.tag} means there now: {committed.renewing}"

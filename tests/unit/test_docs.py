@@ -15,7 +15,8 @@ from tasks.core.schema import check
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", "docs/pipelines.md", "docs/architecture.md",
          "docs/aws.md", "docs/decisions/what-a-bucket-denies.md",
-         "docs/batch.md", "docs/troubleshooting.md", "docs/decisions/locks-by-site.md"]
+         "docs/batch.md", "docs/troubleshooting.md", "docs/decisions/locks-by-site.md",
+         "docs/runbooks/two-sites.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:

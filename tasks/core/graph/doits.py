@@ -137,6 +137,7 @@ SAYS = {
     "private": "1: carry files that look private",
     "tool": "the tool that is expected (role=prod)",
     "unproven": "REASON: let a release become the current one without its checks",
+    "after": "NUMBER: promote after that promotion, which this checkout has not seen",
 }
 """What each variable says."""
 

@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.core import files, ownership, processes
@@ -78,6 +78,14 @@ def allowed_line(identity: str, public: str) -> str:
 def approver_line(name: str, public: str) -> str:
     """The line of `allowed_signers` that lets a key approve what others have signed."""
     return f'{name},{name}/* namespaces="{APPROVAL}" {public}\n'
+
+
+def lines_for(identity: str, colleagues: Mapping[str, str], approvers: Mapping[str, str]) -> str:
+    """The lines of those whose public keys a site's file names: who signs, and who approves."""
+    def plain(key: str) -> str:
+        return " ".join(key.split()[:2])
+    return "".join([*(allowed_line(identity, plain(key)) for key in colleagues.values()),
+                    *(approver_line(name, plain(key)) for name, key in approvers.items())])
 
 
 def public_key(key: Path) -> str:

@@ -48,11 +48,12 @@ class Tip:
 
 @contextmanager
 def trusted(signing: Signing, signers: Path) -> Iterator[Trust]:
-    """Whom this side believes: its own key, and those that the file `signers` names.
+    """Whom this side believes: its own key, its colleagues', and those that `signers` names.
 
-    That is the allowed_signers of the site's trust folder, where one was laid ready.
+    That file is the allowed_signers of the site's trust folder, where one was laid ready.
     """
     lines = signers.read_text() if signers.is_file() else ""
+    lines += signature.lines_for(signing.identity, signing.colleagues, signing.approvers)
     if signing.public.is_file() or signing.key.is_file():
         lines += signature.allowed_line(signing.identity, signature.public_key(signing.key))
     with TemporaryDirectory() as scratch:
@@ -70,8 +71,9 @@ def tip(chain: Chain) -> Tip:
     pointer, newest = None, None
     if chain.store.head(chain.subject.pointer) is not None:
         pointer = bring(chain.store, chain.subject.pointer)
-        newest = promotions.current(chain.store, chain.subject, chain.trust)
+        newest = _current(chain, pointer)
     used = promotions.numbers(chain.store, chain.subject)
+    _see_predecessor(chain, newest, used)
     above = sorted(number for number in used if newest is None or number > newest.number)
     for number in above[:MAX_READ]:
         try:
@@ -82,6 +84,48 @@ def tip(chain: Chain) -> Tip:
             newest = link
     _refuse_gone_back(chain, newest)
     return Tip(promotion=newest, pointer=pointer, used=frozenset(used))
+
+
+def _current(chain: Chain, pointer: bytes) -> Promotion:
+    """What the pointer leads to, by a trusted key, or as it was when its key was trusted here."""
+    try:
+        return promotions.current(chain.store, chain.subject, chain.trust)
+    except IntegrityError as error:
+        known = remembered(chain)
+        if known and known.pointer() == pointer and bring(
+                chain.store, chain.subject.key(known.number)) == known.data():
+            return known
+        raise IntegrityError(
+            f"what is current can't be believed here: {error.what}", where=error.where,
+            todo="if a colleague signed it, put their public key under signing.colleagues in the "
+                 f"site's file; else: {error.todo}") from error
+
+
+def _see_predecessor(chain: Chain, newest: Promotion | None, used: Collection[int]) -> None:
+    """IntegrityError where the promotion before isn't there, byte for byte, under a lower number.
+
+    One without a predecessor begins the chain, as those of before there was one do.
+    """
+    if newest is None or newest.predecessor is None:
+        return
+    below = sorted((number for number in used if number < newest.number), reverse=True)
+    for number in below[:MAX_READ]:
+        if files.sha256_bytes(bring(chain.store, chain.subject.key(number))) == newest.predecessor:
+            return
+    raise IntegrityError(
+        f"promotion {newest.number} follows one that the store doesn't hold, or holds otherwise",
+        where=f"{chain.store.url}: {chain.subject.place}/promotions/",
+        todo="find out who removed or changed it, and restore it")
+
+
+def is_known(chain: Chain, promotion: Promotion) -> bool:
+    """Whether this side has looked at a promotion, or signed it before it was killed."""
+    return promotion in (remembered(chain), promotions.read(_begun(chain)))
+
+
+def _begun(chain: Chain) -> Path:
+    """What this side signed last, whether or not it arrived."""
+    return chain.memory.with_name(f"{chain.memory.stem}.signed.json")
 
 
 def remembered(chain: Chain) -> Promotion | None:
@@ -118,7 +162,8 @@ def append(chain: Chain, name: str, *, after: Promotion | None, proof: str | Non
         raise unseen(chain, at.promotion, after)
     else:
         _write(chain, wanted)
-    _point(chain, wanted, at.pointer)
+    if not chain.signing.approvers:  # else `approve` moves the pointer
+        point(chain, wanted, at.pointer)
     remember(chain, wanted)
     return wanted
 
@@ -177,20 +222,39 @@ def _write(chain: Chain, promotion: Promotion) -> None:
                     identity=chain.signing.identity)
     key, data = chain.subject.key(promotion.number), promotion.data()
     seal = signature.sign(chain.signing.key, data, namespace=signature.PROMOTION)
+    files.write_bytes(_begun(chain), data)
     chain.store.replace(key, data, None)
     chain.store.put_bytes(f"{key}.sig", seal)
     for name, sent in ((key, data), (f"{key}.sig", seal)):
         _see_held(chain.store, name, sent)
 
 
-def _point(chain: Chain, promotion: Promotion, before: bytes | None) -> None:
-    """Move the pointer, and read it back; by then somebody may have gone on from there."""
+def point(chain: Chain, promotion: Promotion, before: bytes | None) -> None:
+    """Move the pointer, and read it back; by then somebody may have gone on from there.
+
+    A store that replaces without looking could lose a promotion so: then it isn't among those
+    before the one that is current.
+    """
     data = promotion.pointer()
     if before != data:
         chain.store.replace(chain.subject.pointer, data, before)
-    held = promotions.current(chain.store, chain.subject, chain.trust)
-    if held.number < promotion.number:
+    held: Promotion | None = promotions.current(chain.store, chain.subject, chain.trust)
+    while held is not None and held.number > promotion.number:
+        held = _before(chain, held)
+    if held != promotion:
         raise _lost(f"{chain.store.url}: {chain.subject.pointer}")
+
+
+def _before(chain: Chain, promotion: Promotion) -> Promotion | None:
+    """The promotion that one follows, of those below its number; None where that isn't there."""
+    for number in range(promotion.number - 1, max(0, promotion.number - MAX_READ), -1):
+        try:
+            link = promotions.signed(chain.store, chain.subject, number, chain.trust)
+        except IntegrityError:
+            continue
+        if link.sha256 == promotion.predecessor:
+            return link
+    return None
 
 
 def _see_held(store: Store, key: str, sent: bytes) -> None:

@@ -138,6 +138,9 @@ SAYS = {
     "tool": "the tool that is expected (role=prod)",
     "unproven": "REASON: let a release become the current one without its checks",
     "after": "NUMBER: promote after that promotion, which this checkout has not seen",
+    "hold": "1: stay at release=ID from now on; 0: no longer (role=prod)",
+    "to": "the release that release:back goes back to", "id": "the one that release:withdraw means",
+    "reason": "why a release is taken back or withdrawn; told to all who fetch",
 }
 """What each variable says."""
 

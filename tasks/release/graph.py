@@ -87,7 +87,8 @@ def _promote(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         needs=[*(at.release / file for file in places.SEALED), at.push_receipt("release"),
                *([at.smoke / "smoke.log", at.smoke / "trace.txt"] if checks[1:] else [])],
         makes=[at.push_receipt("promote")], always=True, servers=site.packages,
-        keeps=[at.promoted, at.validate, at.of_site.trusted, site.signing.public], checks=checks, left=left)
+        keeps=[at.promoted, at.validate, at.of_site.trusted, site.signing.public], checks=checks,
+        left=left)
 
 
 def _no_smoke(site: Site) -> str | None:

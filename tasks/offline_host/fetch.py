@@ -21,7 +21,7 @@ from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions, signature
 from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, bring
-from tasks.offline_host import freshness
+from tasks.offline_host import choice, freshness, memory
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,8 @@ MAX_LIST = 64 << 20
 class FetchSpec:
     """Where releases come from, what this host knows, and which release is asked for.
 
-    `tool` is the tool's own tool.json, and `asked` whether the user named that tool.
+    `tool` is the tool's own tool.json, and `asked` whether the user named that tool. `hold` says
+    that later calls stay at `release`, or (False) that they don't any more.
     """
 
     pipeline: str
@@ -43,6 +44,7 @@ class FetchSpec:
     tool: Path
     asked: bool
     release: str | None
+    hold: bool | None = None
 
 
 def fetch(spec: FetchSpec) -> str:
@@ -69,24 +71,21 @@ def fetch(spec: FetchSpec) -> str:
         files.write_bytes(spec.layout.current, pointer)
     freshness.note(spec.host, own)
     freshness.note(spec.host, promotion)
+    if spec.hold:
+        memory.hold(spec.host.seen, spec.pipeline, name)
     done = f"{name} is in place: {len(digests)} files checked, {fetched} of them fetched now"
     return "\n".join(filter(None, [done, notice]))
 
 
 def _chosen(store: Store, spec: FetchSpec) -> tuple[str, Promotion | None]:
-    """The release that is asked for, else the promoted one with its promotion."""
-    if spec.release:
-        _tell_unproven(freshness.asked(store, spec.host, spec.pipeline, spec.release))
-        return spec.release, None
-    promotion = freshness.current(store, spec.host, spec.pipeline)
-    _tell_unproven(promotion)
-    return promotion.id, promotion
-
-
-def _tell_unproven(promotion: Promotion | None) -> None:
-    if promotion and promotion.unproven:
-        logger.warning("NOT PROVEN: %s was made the current release without a validation and a "
-                       "smoke run; the reason given: %s", promotion.id, promotion.unproven)
+    """The release to fetch and, where that is the current one, its promotion."""
+    try:
+        in_place = read_json(spec.layout.current, "current")["id"]
+    except AirlockError:
+        in_place = None
+    chosen = choice.choose(store, spec.host, choice.Asked(
+        pipeline=spec.pipeline, release=spec.release, hold=spec.hold, in_place=in_place))
+    return chosen.id, chosen.promotion if chosen.is_current else None
 
 
 def _where(spec: FetchSpec, name: str, path: str) -> str:

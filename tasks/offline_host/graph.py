@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 from tasks.core.config.settings import TOOL, Config
 from tasks.core.engine.address import Engine
@@ -39,11 +40,17 @@ def _fetch(name: str, doc: str, config: Config, pipeline: str) -> Task:
     site, given = config.site, config.variables
     at = OfflinePaths(site=site.name, pipeline=pipeline)
     host = freshness.Host(trust=site.offline.trust, identity=site.signing.identity,
-                          seen=freshness.state_folder(site.name, config.environment))
+                          seen=_seen(config))
     return step(name, doc, fetch.fetch, fetch.FetchSpec(
         pipeline=pipeline, layout=at, store=site.offline.store, host=host, tool=TOOL,
-        asked="tool" in given, release=given.get("release")),
+        asked="tool" in given, release=given.get("release"),
+        hold=None if "hold" not in given else given["hold"] not in ("", "0")),
         needs=[TOOL] if TOOL.is_file() else [], always=True, makes=[at.current])
+
+
+def _seen(config: Config) -> Path:
+    """The folder that remembers what this host has seen, and what it may not run."""
+    return freshness.state_folder(config.site.name, config.environment)
 
 
 def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: Machine,
@@ -62,7 +69,8 @@ def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: M
 def _run(name: str, doc: str, config: Config, pipeline: str) -> Task:
     at = OfflinePaths(site=config.site.name, pipeline=pipeline)
     return step(name, f"{doc}, on its test data", run.run_test, run.RunSpec(
-        pipeline=pipeline, layout=at, settings=RunSettings.of(config.environment),
+        pipeline=pipeline, layout=at, seen=uncompared(_seen(config)),
+        settings=RunSettings.of(config.environment),
         inherited=uncompared(Inherited.of(config.environment))),
         needs=[at.bootstrap], makes=[at.run])
 
@@ -71,7 +79,8 @@ def _run_own(name: str, doc: str, config: Config, pipeline: str) -> Task:
     """Another run under the same name: the test run's success stays what it was."""
     at = OfflinePaths(site=config.site.name, pipeline=pipeline)
     return step(name, f"{doc}, on your own data", run.run_own, run.OwnRunSpec(
-        pipeline=pipeline, layout=at, settings=RunSettings.of(config.environment),
+        pipeline=pipeline, layout=at, seen=uncompared(_seen(config)),
+        settings=RunSettings.of(config.environment),
         inherited=uncompared(Inherited.of(config.environment)),
         input=config.variables.get("input"), params=config.variables.get("params")),
         needs=[at.bootstrap], always=True, recorded=False)

@@ -17,6 +17,7 @@ from tasks.core.nextflow import launch
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.paths import MANIFEST, OfflinePaths
 from tasks.core.schema import check, read_json
+from tasks.offline_host import memory
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +29,14 @@ STEP = re.compile(r"\] (Submitted|Cached|Re-submitted) process > (.*)")
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """What is run: a bootstrapped release, on its test data."""
+    """What is run: a bootstrapped release, on its test data.
+
+    `seen` is where this host remembers what was withdrawn.
+    """
 
     pipeline: str
     layout: OfflinePaths
+    seen: Path
     settings: RunSettings
     inherited: Inherited
 
@@ -132,6 +137,7 @@ def _given(variable: str, value: str, *, carried: Sequence[str] = ()) -> Path:
 def _ready(spec: RunSpec) -> tuple[launch.Launch, dict[str, Any]]:
     """Return the launch that the bootstrap prepared, and its receipt."""
     receipt: dict[str, Any] = read_json(spec.layout.bootstrap, "bootstrap")
+    memory.refuse_withdrawn(spec.seen, spec.pipeline, receipt["release"])
     ready = launch.from_json(receipt["launch"], spec.inherited)
     if not (ready.code.is_dir() and ready.params.is_file() and ready.nextflow.java.exists()):
         raise HostError("what the bootstrap unpacked, or the Java that it chose, is gone",

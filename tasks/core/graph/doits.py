@@ -110,7 +110,7 @@ class Info(Suggests, DoitInfo):  # type: ignore[misc]
 
 
 ONLINE = (
-    ("", "what the site is for: the pushed releases; on the local site, the whole way across"),
+    ("", "what the site is for: promoted releases; on the local site, the whole way across"),
     ("pipeline=NAME", "one pipeline, any that has a file in config/pipelines"),
     ("site=NAME …", "for that site (config/sites/NAME.yml), not the local one"),
     ("list", "what is fresh, stale (it will run) or behind something stale"),
@@ -137,6 +137,10 @@ SAYS = {
     "private": "1: carry files that look private",
     "tool": "the tool that is expected (role=prod)",
     "unproven": "REASON: let a release become the current one without its checks",
+    "after": "NUMBER: promote after that promotion, which this checkout has not seen",
+    "hold": "1: stay at release=ID from now on; 0: no longer (role=prod)",
+    "to": "the release that release:back goes back to", "id": "the one that release:withdraw means",
+    "reason": "why a release is taken back or withdrawn; told to all who fetch",
 }
 """What each variable says."""
 

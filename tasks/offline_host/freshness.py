@@ -15,7 +15,7 @@ from tasks.core import ownership
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.schema import read_json
 from tasks.core.store.interface import Store
-from tasks.core.trust import links, promotions
+from tasks.core.trust import approvals, links, promotions
 from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject, Trust
 from tasks.offline_host import memory
 
@@ -32,7 +32,8 @@ class Host:
 
     @property
     def signers(self) -> Trust:
-        return Trust(allowed=self.trust / "allowed_signers", identity=self.identity)
+        return Trust(allowed=self.trust / "allowed_signers", identity=self.identity,
+                     approvers=approvals.needed(self.trust))
 
 
 def state_folder(site: str, environment: Mapping[str, str]) -> Path:
@@ -112,11 +113,12 @@ def asked(store: Store, host: Host, pipeline: str, name: str) -> Promotion | Non
     try:
         promotion = promotions.naming(store, subject, name, host.signers)
     except StoreError:
-        if least:
+        if least or host.signers.approvers:
             raise
         return None
     if least:
         _refuse_below(promotion, least, host, store)
+    approvals.refuse_none(promotion, host.signers.approvers, name, store.url)
     return promotion
 
 
@@ -134,6 +136,7 @@ def check_tool(store: Store, host: Host, own: Path, *, asked: bool) -> tuple[Pro
         promotion = promotions.naming(store, subject, name, host.signers)
         if least := minimum(host, subject):
             _refuse_below(promotion, least, host, store)
+        approvals.refuse_none(promotion, host.signers.approvers, name, store.url)
         return promotion, ""
     newest = _newest_tool(store, subject, host)
     promotion = (newest if newest.id == name

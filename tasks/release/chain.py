@@ -19,7 +19,7 @@ from tasks.core import files
 from tasks.core.config.settings import Signing
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.store.interface import Store
-from tasks.core.trust import promotions, signature
+from tasks.core.trust import links, promotions, signature
 from tasks.core.trust.promotions import MAX_READ, Promotion, Subject, Trust, Withdrawn, bring
 
 
@@ -73,7 +73,8 @@ def tip(chain: Chain) -> Tip:
         pointer = bring(chain.store, chain.subject.pointer)
         newest = _current(chain, pointer)
     used = promotions.numbers(chain.store, chain.subject)
-    _see_predecessor(chain, newest, used)
+    if newest is not None:
+        links.before(chain.store, newest)  # an error where it is missing, or has changed
     above = sorted(number for number in used if newest is None or number > newest.number)
     for number in above[:MAX_READ]:
         try:
@@ -99,23 +100,6 @@ def _current(chain: Chain, pointer: bytes) -> Promotion:
             f"what is current can't be believed here: {error.what}", where=error.where,
             todo="if a colleague signed it, put their public key under signing.colleagues in the "
                  f"site's file; else: {error.todo}") from error
-
-
-def _see_predecessor(chain: Chain, newest: Promotion | None, used: Collection[int]) -> None:
-    """IntegrityError where the promotion before isn't there, byte for byte, under a lower number.
-
-    One without a predecessor begins the chain, as those of before there was one do.
-    """
-    if newest is None or newest.predecessor is None:
-        return
-    below = sorted((number for number in used if number < newest.number), reverse=True)
-    for number in below[:MAX_READ]:
-        if files.sha256_bytes(bring(chain.store, chain.subject.key(number))) == newest.predecessor:
-            return
-    raise IntegrityError(
-        f"promotion {newest.number} follows one that the store doesn't hold, or holds otherwise",
-        where=f"{chain.store.url}: {chain.subject.place}/promotions/",
-        todo="find out who removed or changed it, and restore it")
 
 
 def is_known(chain: Chain, promotion: Promotion) -> bool:
@@ -242,21 +226,9 @@ def point(chain: Chain, promotion: Promotion, before: bytes | None) -> None:
         chain.store.replace(chain.subject.pointer, data, before)
     held: Promotion | None = promotions.current(chain.store, chain.subject, chain.trust)
     while held is not None and held.number > promotion.number:
-        held = _before(chain, held)
+        held = links.before(chain.store, held)
     if held != promotion:
         raise _lost(f"{chain.store.url}: {chain.subject.pointer}")
-
-
-def _before(chain: Chain, promotion: Promotion) -> Promotion | None:
-    """The promotion that one follows, of those below its number; None where that isn't there."""
-    for number in range(promotion.number - 1, max(0, promotion.number - MAX_READ), -1):
-        try:
-            link = promotions.signed(chain.store, chain.subject, number, chain.trust)
-        except IntegrityError:
-            continue
-        if link.sha256 == promotion.predecessor:
-            return link
-    return None
 
 
 def _see_held(store: Store, key: str, sent: bytes) -> None:

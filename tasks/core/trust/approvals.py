@@ -22,6 +22,16 @@ def needed(trust: Path) -> tuple[str, ...]:
     return tuple(read_json(path, "minimum").get("approvers", ())) if path.exists() else ()
 
 
+def refuse_none(promotion: object | None, approvers: Sequence[str], name: str,
+                where: object) -> None:
+    """IntegrityError where approvals are needed, and no promotion of what was asked for has one."""
+    if approvers and promotion is None:
+        raise IntegrityError(
+            f"no promotion of {name} was approved by a second person, which the trust folder asks "
+            "for", where=where, todo=f"have one of {', '.join(approvers)} approve it on the "
+                                     "online side, then carry it again")
+
+
 def verify(data: bytes, approval: bytes, *, allowed: Path, approvers: Sequence[str],
            pipeline: str | None, signed_by: str, where: object) -> str:
     """The name of who approved a promotion's bytes, which the key `signed_by` has signed.

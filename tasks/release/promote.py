@@ -22,7 +22,7 @@ from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
 from tasks.core.store.interface import Overtaken, Stored
 from tasks.core.store.store import open_store
-from tasks.core.trust import promotions, signature
+from tasks.core.trust import links, promotions, signature
 from tasks.core.trust.promotions import Promotion, Subject, bring
 from tasks.release import chain, checkout, proof, release_name
 from tasks.release.chain import Chain, Tip
@@ -122,6 +122,7 @@ def promote(here: Chain, wanted: Wanted) -> Done:
         return _held(here, tip, newest)
     _tell_of_clocks(newest, now)
     _refuse_unseen(here, newest, wanted)
+    _refuse_undoing(here, newest, wanted)
     described = proof.describe(here.subject, wanted.name, wanted.tried, here.signing, now,
                                unproven=wanted.unproven)
     digest = proof.push(here.store, wanted.folder, described, here.signing)
@@ -192,6 +193,28 @@ def _refuse_unseen(here: Chain, newest: Promotion | None, wanted: Wanted) -> Non
     commit = theirs["checkout"]["commit"] if theirs and not theirs["checkout"]["dirty"] else None
     if commit is None or not checkout.here().follows(commit):
         raise _unseen(here, newest, wanted)
+
+
+def _refuse_undoing(here: Chain, newest: Promotion | None, wanted: Wanted) -> None:
+    """StoreError where another release has taken this one's place: going back has its own step.
+
+    That gives a reason to all who fetch; after=NUMBER says without one that it is meant.
+    """
+    pipeline = here.subject.pipeline
+    if newest is None or newest.id == wanted.name or wanted.after:
+        return
+    if all(link.id != wanted.name for link in links.back(here.store, newest)):
+        return
+    chain.refuse_withdrawn(here, wanted.name, newest.withdrawn)
+    way = (f"`doit release:back:{pipeline} to={wanted.name} reason=WHY`" if pipeline else
+           f"after={newest.number}")
+    raise StoreError(
+        f"{wanted.name} was the current {_kind(here)} before, and {newest.id} has taken its place, "
+        f"by promotion {newest.number} of {newest.signed}"
+        + (f": {newest.back}" if newest.back else ""),
+        where=f"{here.store.url}: {here.subject.pointer}",
+        todo=f"if this checkout is behind, `git pull` brings the newer configuration; if you mean "
+             f"to go back, say so: {way}")
 
 
 def _unseen(here: Chain, newest: Promotion | None, wanted: Wanted) -> StoreError:

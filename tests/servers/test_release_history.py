@@ -153,6 +153,18 @@ def test_withdrawing_the_current_one_goes_back_in_the_same_step(online: Online) 
     assert withdrawn == {mended: None, first: "a leak", second: "a leak", third: "a leak"}
 
 
+def test_the_next_doit_of_who_went_back_undoes_nothing(online: Online) -> None:
+    """Its checkout still makes the release that was taken back."""
+    online.back(reason="it loses reads")
+    with pytest.raises(StoreError, match=r"by promotion 4 of .*: it loses reads") as caught:
+        online.staged.push()
+    assert f"release:back:hello to={online.ids[2]} reason=" in str(caught.value)
+    assert online.current() == online.ids[1]
+    change_code(online.staged, b"workflow { mended }\n")
+    mended = online.staged.publish()
+    assert online.fetched() == mended
+
+
 def test_a_withdrawn_release_is_not_promoted_again_by_a_colleague_either(online: Online) -> None:
     theirs = colleague(online)
     online.withdraw(online.ids[2])

@@ -50,7 +50,7 @@ class WithdrawSpec:
 
 def go_back(spec: BackSpec) -> str:
     """Make an older release the current one again, by a promotion that says why."""
-    reason = _reason(spec.reason, "release:back", spec.pipeline)
+    reason = _reason(spec.reason, f"release:back:{spec.pipeline}")
     with _opened(spec) as here:
         newest, past = _history(here)
         _refuse_unseen(here, newest, spec.after)
@@ -69,7 +69,7 @@ def withdraw(spec: WithdrawSpec) -> str:
 
     Where there is no other, it stays the one that is named, which no host runs.
     """
-    reason = _reason(spec.reason, "release:withdraw", spec.pipeline)
+    reason = _reason(spec.reason, f"release:withdraw:{spec.pipeline} id={spec.id or 'ID'}")
     if spec.id is None:
         raise ConfigError("which release is withdrawn isn't said", where="release:withdraw",
                           todo=f"`doit release:list:{spec.pipeline}` shows them; then "
@@ -99,10 +99,10 @@ def _outcome(newest: Promotion, name: str, to: str) -> str:
     return f"it is the current one; offline hosts go back to {to}"
 
 
-def _reason(reason: str | None, verb: str, pipeline: str) -> str:
+def _reason(reason: str | None, typed: str) -> str:
     if not reason:
-        raise ConfigError("no reason is given, and all who fetch are told one", where=verb,
-                          todo=f"`doit {verb}:{pipeline} … reason=\"WHY\"`")
+        raise ConfigError("no reason is given, and all who fetch are told one", where=typed,
+                          todo=f"`doit {typed} reason=\"WHY\"`")
     return reason
 
 

@@ -44,8 +44,7 @@ def show(spec: HistorySpec) -> str:
     with looking(spec.pipeline, spec.store, spec.signing, at) as here:
         history = describe(here)
         files.write_json(at.releases, check(history, "releases", where=at.releases))
-    for line in table(history):
-        print(shown(line))
+    print(shown("\n".join(table(history))), flush=True)  # several pipelines print at once
     if history["fault"]:
         raise IntegrityError(history["fault"], where=f"{spec.store.url}: {here.subject.pointer}",
                              todo="find out who changed it; offline hosts refuse it as well")
@@ -176,8 +175,9 @@ def table(history: Mapping[str, Any]) -> list[str]:
     rows = [HEADER, tuple("---" for _ in HEADER),
             *(_row(history, release) for release in history["releases"])]
     lines = [f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in rows]
-    return [*lines, *(f"promotion {entry['number']} doesn't count: {entry['fault']}"
-                      for entry in history["unverified"])]
+    return [f"{history['pipeline']} in {history['store']}", "", *lines,
+            *(f"promotion {entry['number']} doesn't count: {entry['fault']}"
+              for entry in history["unverified"])]
 
 
 def _row(history: Mapping[str, Any], release: Mapping[str, Any]) -> tuple[str, ...]:
@@ -185,8 +185,16 @@ def _row(history: Mapping[str, Any], release: Mapping[str, Any]) -> tuple[str, .
     return (release["id"], release["revision"] or "–",
             ", ".join(f"{entry['number']} ({entry['signed']})" for entry in made[:3])
             + (f" and {len(made) - 3} more" if len(made) > 3 else "") or "–",
-            ", ".join(dict.fromkeys(entry["by"] for entry in made)) or "–",
-            _proofs(release), _state(history, release))
+            _by(release), _proofs(release), _state(history, release))
+
+
+def _by(release: Mapping[str, Any]) -> str:
+    """Who signed, and the commit of the configuration that it was made from last."""
+    names = ", ".join(dict.fromkeys(entry["by"] for entry in release["promotions"]))
+    at = release["proof"]["checkout"] if release["proof"] else {"commit": None}
+    if at["commit"]:
+        names += f" at {at['commit'][:12]}" + (" with changes" if at["dirty"] else "")
+    return names or "–"
 
 
 def _proofs(release: Mapping[str, Any]) -> str:

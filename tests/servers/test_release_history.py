@@ -16,9 +16,12 @@ from tasks.core.config.settings import Signing
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
+from tasks.core.store.store import open_store
 from tasks.core.trust import signature
+from tasks.core.trust.promotions import bring
 from tasks.offline_host.fetch import fetch
 from tasks.release import approve, back, history
+from tests.kit import buckets
 from tests.kit.releases import Staged, change_code, stage
 
 STORE = Path("store/releases/hello")
@@ -67,11 +70,41 @@ class Online:
 @pytest.fixture
 def online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Online:
     monkeypatch.chdir(tmp_path)
-    staged, ids = stage(), []
+    return published(stage())
+
+
+def published(staged: Staged) -> Online:
+    """Three releases, in the store that is given."""
+    ids = []
     for number in range(3):
         change_code(staged, b"workflow { %d }\n" % number)
         ids.append(staged.publish())
     return Online(staged=staged, ids=ids)
+
+
+def test_a_life_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
+    with buckets.gateway(tmp_path / "s3") as running:
+        (running.root / "bucket").mkdir()
+        at = StoreAt(url="s3://bucket/carried", endpoint=running.endpoint, region="us-east-1")
+        online = published(dataclasses.replace(stage(), store=at))
+        first, second, third = online.ids
+        pointer = running.root / "bucket/carried/releases/hello/current.json"
+        before = bring(open_store(at), "releases/hello/current.json")
+        online.back(reason="it fails")
+        assert online.fetched() == second
+        open_store(at).put_bytes("releases/hello/current.json", before)
+        with pytest.raises(IntegrityError, match="seen number 4: it is older"):
+            online.fetched()
+        online.withdraw(second)  # which goes on from the newest one, and mends the pointer
+        assert online.fetched() == first
+        online.withdraw(third)
+        assert json.loads(pointer.read_text()) == {"pipeline": "hello", "id": first, "number": 6}
+        shown = online.list()
+        assert [release["id"] for release in shown["releases"]] == [first, second, third]
+        assert shown["unverified"] == []
 
 
 def colleague(online: Online) -> Online:

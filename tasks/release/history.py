@@ -48,10 +48,17 @@ def show(spec: HistorySpec) -> str:
     if history["fault"]:
         raise IntegrityError(history["fault"], where=f"{spec.store.url}: {here.subject.pointer}",
                              todo="find out who changed it; offline hosts refuse it as well")
+    return f"{len(history['releases'])} releases in {spec.store.url}; {_in_a_line(history)}"
+
+
+def _in_a_line(history: Mapping[str, Any]) -> str:
     current = history["current"]
-    return f"{len(history['releases'])} releases in {spec.store.url}; " + (
-        f"the current one is {current['id']} since {current['since']}" if current
-        else "none is the current one")
+    if current is None:
+        return "none is the current one"
+    if any(release["id"] == current["id"] and release["withdrawn"] is not None
+           for release in history["releases"]):
+        return f"{current['id']} was withdrawn, and no other has taken its place: no host runs any"
+    return f"the current one is {current['id']} since {current['since']}"
 
 
 @contextmanager

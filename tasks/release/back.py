@@ -6,7 +6,7 @@ Both only sign what offline hosts then read: no file of the store is changed or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
 from tasks.core.config.aws_settings import StoreAt
@@ -14,8 +14,8 @@ from tasks.core.config.settings import Signing
 from tasks.core.errors import ConfigError, IntegrityError, StoreError, shown
 from tasks.core.nearest import hint
 from tasks.core.paths import PipelinePaths
-from tasks.core.trust import links
-from tasks.core.trust.promotions import Promotion, Subject, Withdrawn
+from tasks.core.trust import links, promotions
+from tasks.core.trust.promotions import MAX_READ, Promotion, Subject, Withdrawn
 from tasks.release import chain, promote, stored
 from tasks.release.chain import Chain
 
@@ -118,7 +118,18 @@ def _history(here: Chain) -> tuple[Promotion, list[Promotion]]:
     if newest is None:
         raise StoreError("nothing was promoted yet", where=here.store.url,
                          todo=f"`doit release:promote:{here.subject.pipeline}` does that")
-    return newest, list(links.back(here.store, newest))
+    past = list(links.back(here.store, newest))
+    oldest = past[-1] if past else newest
+    return newest, past + (_of_before(here, oldest.number) if oldest.number > 1 else [])
+
+
+def _of_before(here: Chain, number: int) -> list[Promotion]:
+    """Promotions under lower numbers, of before they named each other: by signatures alone."""
+    earlier = []
+    for lower in range(number - 1, max(0, number - 1 - MAX_READ), -1):
+        with suppress(IntegrityError):
+            earlier.append(promotions.signed(here.store, here.subject, lower, here.trust))
+    return earlier
 
 
 def _refuse_unseen(here: Chain, newest: Promotion, after: int | None) -> None:

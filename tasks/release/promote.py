@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from pathlib import Path
 
 from tasks.core import files
@@ -23,7 +24,7 @@ from tasks.core.schema import read_json
 from tasks.core.store.interface import Overtaken, Stored
 from tasks.core.store.store import open_store
 from tasks.core.trust import links, promotions, signature
-from tasks.core.trust.promotions import Promotion, Subject, bring
+from tasks.core.trust.promotions import MAX_READ, Promotion, Subject, bring
 from tasks.release import chain, checkout, proof, release_name
 from tasks.release.chain import Chain, Tip
 from tasks.release.proof import Tried
@@ -203,7 +204,7 @@ def _refuse_undoing(here: Chain, newest: Promotion | None, wanted: Wanted) -> No
     pipeline = here.subject.pipeline
     if newest is None or newest.id == wanted.name or wanted.after:
         return
-    if all(link.id != wanted.name for link in links.back(here.store, newest)):
+    if all(link.id != wanted.name for link in islice(links.back(here.store, newest), MAX_READ)):
         return
     chain.refuse_withdrawn(here, wanted.name, newest.withdrawn)
     way = (f"`doit release:back:{pipeline} to={wanted.name} reason=WHY`" if pipeline else

@@ -14,7 +14,7 @@ import pytest
 from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.nextflow.environment import NOTHING, RunSettings
 from tasks.core.paths import OfflinePaths
-from tasks.core.trust import promotions, signature
+from tasks.core.trust import links, promotions, signature
 from tasks.core.trust.promotions import Withdrawn
 from tasks.offline_host import memory, run
 from tasks.offline_host.fetch import fetch
@@ -190,6 +190,18 @@ def test_one_by_an_older_tool_does_not_follow_a_chain(life: Life) -> None:
     forge(life, dataclasses.replace(newest, number=4, predecessor=None))
     with pytest.raises(IntegrityError, match="promotion 4 names none before it"):
         life.fetch()
+
+
+def test_a_way_back_without_end_is_not_gone(
+        life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    life.fetch()
+    for _ in range(4):
+        life.promote(life.second)
+    monkeypatch.setattr(links, "MAX_LINKS", 2)
+    with pytest.raises(IntegrityError, match="more than 2 promotions came after number 3"):
+        life.fetch()
+    monkeypatch.setattr(links, "MAX_LINKS", 4)
+    life.fetch()
 
 
 def test_a_reason_that_would_steer_a_terminal_is_no_promotion(life: Life) -> None:

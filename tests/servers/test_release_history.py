@@ -140,6 +140,24 @@ def test_going_back_names_the_release_before_and_a_second_time_the_one_before_th
     assert out.count("\n| dev-") == 3
 
 
+def test_promotions_of_before_there_was_a_chain_are_gone_back_to(online: Online) -> None:
+    first, second, third = online.ids
+    for number in (1, 2, 3):
+        path = STORE / f"promotions/{number:08}.json"
+        about = {key: value for key, value in json.loads(path.read_text()).items()
+                 if key not in ("predecessor", "proof")}
+        files.write_json(path, about)
+        path.with_name(f"{path.name}.sig").unlink()
+        signature.seal(path, online.staged.signing.key, namespace=signature.PROMOTION)
+    shutil.copy(STORE / "promotions/00000003.json", online.staged.layout.promoted)
+    online.back()
+    assert online.current() == second
+    online.withdraw(second)
+    assert online.current() == first
+    assert online.fetched() == first
+    assert third in {release["id"] for release in online.list()["releases"]}
+
+
 def test_what_one_can_t_go_back_to(online: Online) -> None:
     first, second, third = online.ids
     for to, reason, said in ((third, "x", "is the current release already"),

@@ -78,7 +78,7 @@ def _promote(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     """
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-    checks = [f"dev:validate:{pipeline.name}", *(
+    checks = [] if config.unproven else [f"dev:validate:{pipeline.name}", *(
         [f"dev:smoke:{pipeline.name}"] if site.smokes else [])]
 
     def left(failed: Sequence[str]) -> str | None:
@@ -87,9 +87,11 @@ def _promote(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, promote.promote_release, promote.PromoteSpec(
         pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
         no_smoke=_no_smoke(site), unproven=config.unproven, after=config.after),
-        needs=[*(at.release / file for file in places.SEALED), at.push_receipt("release")],
-        makes=[at.push_receipt("promote")], keeps=[at.promoted, site.signing.public], always=True,
-        servers=site.packages, checks=[] if config.unproven else checks, left=left)
+        needs=[*(at.release / file for file in places.SEALED), at.push_receipt("release"),
+               *([at.smoke / "smoke.log", at.smoke / "trace.txt"] if checks[1:] else [])],
+        makes=[at.push_receipt("promote")], always=True, servers=site.packages,
+        keeps=[at.promoted, at.validate, at.of_site.trusted, site.signing.public], checks=checks,
+        left=left)
 
 
 def _no_smoke(site: Site) -> str | None:
@@ -189,7 +191,7 @@ def _tool(config: Config) -> Iterator[Task]:
                tool.push, tool.PushToolSpec(layout=at, store=site.store, signing=site.signing,
                                             after=config.after),
                needs=[*unsigned, seal], makes=[at.tool_receipt], always=True,
-               keeps=[at.tool_promoted, site.signing.public], servers=site.packages)
+               keeps=[at.tool_promoted, at.trusted, site.signing.public], servers=site.packages)
     yield step("tool:approve", "a second person's signature over the promoted tool",
                approve.approve_tool, approve.ApproveToolSpec(
                    layout=at, store=site.store, signing=site.signing), always=True,

@@ -257,10 +257,11 @@ def _tell_of_clocks(newest: Promotion | None, now: datetime) -> None:
 
 def _proposed(here: Chain, promotion: Promotion) -> Done:
     verb = f"release:approve:{promotion.pipeline}" if promotion.pipeline else "tool:approve"
+    names = ", ".join(here.signing.approvers)
+    who = f"one of {names}" if len(here.signing.approvers) > 1 else names
     return Done(promotion=promotion, is_current=False, said=(
             f"{promotion.id} is in {here.store.url} and proposed as promotion {promotion.number}; "
-            f"it is not the current {_kind(here)} before one of "
-            f"{', '.join(here.signing.approvers)} approves it:\n"
+            f"it is not the current {_kind(here)} before {who} approves it:\n"
             f"AIRLOCK_SIGNING_KEY=THEIR_KEY ./doit {verb}"))
 
 

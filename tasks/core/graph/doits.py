@@ -110,7 +110,7 @@ class Info(Suggests, DoitInfo):  # type: ignore[misc]
 
 
 ONLINE = (
-    ("", "what the site is for: the pushed releases; on the local site, the whole way across"),
+    ("", "what the site is for: promoted releases; on the local site, the whole way across"),
     ("pipeline=NAME", "one pipeline, any that has a file in config/pipelines"),
     ("site=NAME …", "for that site (config/sites/NAME.yml), not the local one"),
     ("list", "what is fresh, stale (it will run) or behind something stale"),

@@ -192,6 +192,8 @@ def _refuse_unseen(here: Chain, newest: Promotion | None, wanted: Wanted) -> Non
         return
     theirs = proof.of(here.store, newest)
     commit = theirs["checkout"]["commit"] if theirs and not theirs["checkout"]["dirty"] else None
+    if newest.back:  # by the proof, and so by the commit, of when it was promoted first
+        commit = None
     if commit is None or not checkout.here().follows(commit):
         raise _unseen(here, newest, wanted)
 
@@ -230,7 +232,7 @@ def _unseen(here: Chain, newest: Promotion | None, wanted: Wanted) -> StoreError
         f"{subject or 'the tool'}: the store holds a promotion that this checkout has not looked "
         f"at, so nothing was changed\n"
         f"  theirs  {newest.id}, promotion {newest.number} of {newest.signed}, "
-        f"{_maker(here, newest)}\n"
+        f"{_maker(here, newest)}{f'; it went back: {newest.back}' if newest.back else ''}\n"
         f"  yours   {wanted.name}, {checkout.here()}", where=where,
         todo=f"`git pull` brings their configuration, once they have pushed it; {diff}"
              f"after={newest.number} says that yours is to follow theirs")

@@ -22,6 +22,7 @@ from tasks.core.trust.promotions import bring
 from tasks.offline_host.fetch import fetch
 from tasks.release import approve, back, history
 from tests.kit import buckets
+from tests.kit.clones import pair
 from tests.kit.releases import Staged, change_code, stage
 
 STORE = Path("store/releases/hello")
@@ -214,6 +215,22 @@ def test_the_next_doit_of_who_went_back_undoes_nothing(online: Online) -> None:
     change_code(online.staged, b"workflow { mended }\n")
     mended = online.staged.publish()
     assert online.fetched() == mended
+
+
+def test_who_has_not_seen_a_going_back_doesn_t_promote_over_it(tmp_path: Path) -> None:
+    """Its proof is that of the older release, on whose commit everybody stands."""
+    ann, bert = pair(tmp_path, StoreAt(url=str(tmp_path / "store")))
+    first = ann.ship()
+    ann.commit("workflow { 2 }\n")
+    ann.ship()
+    with ann.entered() as staged:
+        Online(staged=staged, ids=[]).back(reason="it loses reads")
+    bert.git("pull", "-q", "origin", "main")
+    bert.commit("workflow { 3 }\n")
+    with pytest.raises(StoreError, match="it went back: it loses reads") as caught:
+        bert.ship()
+    assert first in str(caught.value)
+    bert.promote(after=3)
 
 
 def test_a_withdrawn_release_is_not_promoted_again_by_a_colleague_either(online: Online) -> None:

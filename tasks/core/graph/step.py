@@ -20,6 +20,7 @@ from doit.dependency import UptodateCalculator
 from tasks.core import files, ownership
 from tasks.core.errors import AirlockError
 from tasks.core.graph.deferred import Call, Name, Uncompared, loaded
+from tasks.core.graph.state import states
 from tasks.core.paths import SitePaths
 
 Spec = TypeVar("Spec")
@@ -108,12 +109,30 @@ class Holds(_Question):
         return "its time is more than half over"
 
 
+class Standing(_Question, UptodateCalculator):  # type: ignore[misc]
+    """No question, but the moment when a step that looks is told how other steps stand.
+
+    A file of a step that isn't fresh may be of another state than the files beside it.
+    """
+
+    def __init__(self, told: dict[str, str]) -> None:
+        self._told = told
+
+    def setup(self, dep_manager: Any, tasks_dict: Mapping[str, Any]) -> None:
+        names = [name for name in self._told if name in tasks_dict]
+        now = states(tasks_dict.values(), dep_manager, names)
+        self._told.update({name: now[name] for name in names})
+
+    def __call__(self, task: Any, values: Mapping[str, Any]) -> None:
+        return None
+
+
 def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, *,
          needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
          always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
          still: Callable[[], bool] | None = None, after: Iterable[str] = (),
          servers: Iterable[str] = (), checks: Iterable[str] = (),
-         in_all: Iterable[str] = ()) -> Task:
+         in_all: Iterable[str] = (), standing: dict[str, str] | None = None) -> Task:
     """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
 
     `needs` and `makes` are the files read and written, `keeps` the locks that are both. `always`
@@ -123,7 +142,8 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     something else. `still` says whether what it made holds yet: a signature may end. `after` are
     tasks that must be done first. Only when this one runs, `servers` are started, and `checks` look
     first; a check that fails keeps it from running. `in_all` are checks where everything is built,
-    and not where tasks are named.
+    and not where tasks are named. `standing`, for a step that looks, has names of steps; when its
+    turn comes each gets its state, as `doit list` shows it.
     """
     makes, keeps = list(makes), list(keeps)
     verb, _, last = name.rpartition(":")
@@ -133,7 +153,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "actions": [(perform, [name, action, spec])],
         "file_dep": [os.fspath(path) for path in needs],
         "targets": [os.fspath(path) for path in makes],
-        "uptodate": [False] if look else [
+        "uptodate": [*([Standing(standing)] if standing else []), False] if look else [
             # Asked also where it runs each time: they note what the next run is held against.
             *_questions(spec, action, keeps, still), *([False] if always else [])],
         "task_dep": list(after),

@@ -21,7 +21,7 @@ from tasks.core.nearest import hint
 from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
-             "tool", "unproven")
+             "tool", "unproven", "from", "to")
 
 KNOWN_IN_DOTENV = ("AIRLOCK_SITE", *ENVIRONMENT, "AIRLOCK_GIT_TOKEN")
 MAX_REASON = 200

@@ -1,0 +1,74 @@
+"""The whole comparison as one document, by schemas/release-diff.schema.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tasks.diff import code, data, images, params, parts
+from tasks.diff.code import History
+from tasks.diff.model import NOTHING, NOW, Part, Side
+
+SCHEMA = "release-diff"
+
+
+def document(pipeline: str, before: Side, after: Side, *, store: str, compared: str,
+             history: History | None = None) -> dict[str, Any]:
+    """Compare two sides; `compared` is when, in UTC."""
+    same = before.id is not None and before.id == after.id
+    found = [] if same else compare(before, after, history)
+    differs = [part.differs for part in found]
+    return {
+        "pipeline": pipeline, "store": store, "compared": compared,
+        "from": _side(before), "to": _side(after),
+        "equal": False if True in differs else None if None in differs else True,
+        "attention": [*_attention(after), *_licences(found)],
+        "parts": [part.as_json for part in found],
+    }
+
+
+def compare(before: Side, after: Side, history: History | None = None) -> list[Part]:
+    """All parts, in the order in which people ask for them."""
+    others = parts.others(before, after)
+    return [parts.release(before, after), code.compare(before, after, history),
+            images.compare(before, after), parts.plugins(before, after),
+            data.compare(before, after), parts.runtime(before, after),
+            params.compare(before, after), parts.config(before, after),
+            parts.reach(before, after), *([others] if others else [])]
+
+
+def _side(side: Side) -> dict[str, Any]:
+    promoted = {key: value for key, value in vars(side.promoted).items() if value is not None}
+    return {"kind": side.kind, "id": side.id, "title": side.title,
+            "files": len(side.listed), "bytes": side.size, "promoted": promoted}
+
+
+def _attention(side: Side) -> list[str]:
+    """What a change board should know of the later side, whatever it was before."""
+    if side.kind == NOTHING:
+        return []
+    about, promoted = side.about, side.promoted
+    lines = []
+    if promoted.withdrawn:
+        lines.append(f"It was withdrawn: {promoted.withdrawn}")
+    if promoted.unproven:
+        lines.append("It became the current release without a validation and a smoke run: "
+                     + promoted.unproven)
+    if side.kind != NOW and promoted.number is None:
+        lines.append("It was never made the current release.")
+    if about.get("isolation") == "none":
+        lines.append("It was made where the pipeline's code could read and change what its maker "
+                     "could.")
+    if about.get("tested") is False:
+        lines.append(f"Nextflow {about.get('nextflow')} is a version that no test of nf-airlock "
+                     "has run.")
+    if about.get("smoke") == "none":
+        lines.append("The site has no smoke run: it wasn't tried before it was signed.")
+    if count := parts.open_places(side):
+        lines.append(f"Nothing answers {count} of the places that reach out at run time.")
+    return lines
+
+
+def _licences(found: Sequence[Part]) -> list[str]:
+    return [f"Images that newly need a licence of your organisation: {names}" for part in found
+            if (names := part.facts.get("newly need a licence"))]

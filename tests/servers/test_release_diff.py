@@ -1,0 +1,345 @@
+"""Two releases compared, and one with what would be made now: as text, JSON and a page."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.commands.release_diff import DiffSpec, diff
+from tasks.core import files
+from tasks.core.config.aws_settings import StoreAt
+from tasks.core.errors import ConfigError, HostError, IntegrityError
+from tasks.core.trust import signature
+from tasks.release import release
+from tests.kit import buckets
+from tests.kit.faults import flip
+from tests.kit.release_pairs import HOSTILE, change_all, edit, now_spec, spec
+from tests.kit.releases import Staged, change_code, stage
+
+
+@pytest.fixture
+def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
+    """A staged pipeline of which nothing was pushed yet."""
+    monkeypatch.chdir(tmp_path)
+    return stage()
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoreAt]:
+    """A bucket as the store, on a real S3 server."""
+    for name, value in (("ACCESS_KEY_ID", buckets.ACCESS),
+                        ("SECRET_ACCESS_KEY", buckets.SECRET),
+                        ("EC2_METADATA_DISABLED", "true")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with buckets.gateway(tmp_path / "s3") as server:
+        (server.root / "carried").mkdir()
+        yield StoreAt(url="s3://carried/airlock", endpoint=server.endpoint, region="us-east-1")
+
+
+def report(asked: DiffSpec) -> dict[str, Any]:
+    """What a comparison says, for programs; its schema was held against it."""
+    diff(asked)
+    content: dict[str, Any] = json.loads(asked.layout.release_diff.read_bytes())
+    return content
+
+
+def parts(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {part["name"]: part for part in content["parts"]}
+
+
+def two(ready: Staged, word: str = "other") -> tuple[str, str]:
+    first = ready.publish()
+    change_all(ready, word)
+    ready.publish()
+    return first, current(ready)
+
+
+def current(ready: Staged) -> str:
+    """The current release's id."""
+    store = ready.store.folder
+    assert store is not None
+    return str(json.loads((store / "releases/hello/current.json").read_bytes())["id"])
+
+
+ALL = {
+    "release": set(), "code": {("changed", "main.nf"), ("changed", "revision")},
+    "images": {("changed", "quay.io/airlock/tool:1"), ("added", "quay.io/airlock/tool:other")},
+    "plugins": {("changed", "nf-hello")},
+    "data": {("gone", "https://data.example.org/reads_2.fq"),
+             ("added", "https://data.example.org/other.fq")},
+    "runtime": set(), "params": {("added", "genome")}, "config": {("added", "// other")},
+    "reach": {("added", "bin/other.sh:3  curl other  (process other)")},
+    "files": {("changed", "images.pinned.txt"), ("changed", "images.receipt.json"),
+              ("changed", "images.txt")},
+}
+"""What change_all changes, by the part that tells it."""
+
+
+def found(content: dict[str, Any]) -> dict[str, set[tuple[str, str]]]:
+    return {part["name"]: {(row["change"], row["name"]) for row in part["changes"]}
+            for part in content["parts"]}
+
+
+def test_all_that_differs_between_two_releases_is_told(ready: Staged,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = two(ready)
+    content = report(spec(ready, first, second))
+    assert found(content) == ALL
+    assert (content["from"]["id"], content["to"]["id"]) == (first, second)
+    assert content["equal"] is False
+    assert content["to"]["promoted"] == {
+        "is_current": True, "number": 2, "signed": content["to"]["promoted"]["signed"]}
+    assert content["attention"] == [
+        "Nothing answers 1 of the places that reach out at run time."]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"from  {first}  (promotion 1 of ")
+    assert lines[1].startswith(f"to    {second}  (current, promotion 2 of ")
+    assert "~ Plugins              nf-hello 1.0.0 → 1.1.0" in lines
+    assert "~ Images               1 with another digest, 1 added; 7 B new" in lines
+    assert "= Runtime              Nextflow 24.10.5" in lines
+    page = ready.layout.release_diff_page.read_text()
+    for name in ("quay.io/airlock/tool:other", "nf-hello", first, second, "// other"):
+        assert name in page
+
+
+def test_the_same_is_told_of_a_bucket_and_by_the_beginning_of_an_id(
+        ready: Staged, bucket: StoreAt) -> None:
+    in_bucket = dataclasses.replace(ready, store=bucket)
+    first = in_bucket.publish()
+    change_all(in_bucket)
+    in_bucket.publish()
+    content = report(spec(in_bucket, first[:7], "2.0"))
+    assert found(content) == ALL
+    assert content["from"]["id"] == first and content["to"]["id"].startswith("2.0-other-")
+    back = report(spec(in_bucket, "2.0", first))
+    assert found(back)["data"] == {("added", "https://data.example.org/reads_2.fq"),
+                                   ("gone", "https://data.example.org/other.fq")}
+    assert found(back)["images"] == {("changed", "quay.io/airlock/tool:1"),
+                                     ("gone", "quay.io/airlock/tool:other")}
+
+
+@pytest.mark.parametrize("before", [None, "", "dev", "now"])
+def test_equal_sides_say_so_in_all_three(ready: Staged, before: str | None,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    """Current against now, where now is what was made; a release against itself."""
+    name = ready.publish()
+    asked = spec(ready, None if before is None else before or name, "now")
+    assert diff(asked).startswith("no difference; the page: ")
+    assert "\nno difference\n" in capsys.readouterr().out
+    content = json.loads(ready.layout.release_diff.read_bytes())
+    assert (content["equal"], content["parts"], content["to"]["id"]) == (True, [], name)
+    assert "<strong>No difference.</strong>" in ready.layout.release_diff_page.read_text()
+
+
+def test_two_times_the_same_release_reads_no_file_of_it(ready: Staged) -> None:
+    name = ready.publish()
+    shutil.rmtree("store/blobs")
+    assert report(spec(ready, name, name))["equal"] is True
+
+
+def test_now_is_compared_with_the_current_release_before_it_is_pushed(ready: Staged) -> None:
+    """What was made and not pushed is known whole, and has its id."""
+    first = ready.publish()
+    change_all(ready)
+    release.make(ready.release_spec())
+    content = report(spec(ready, None, "now"))
+    assert found(content) == ALL
+    assert content["from"]["id"] == first and content["from"]["promoted"]["is_current"]
+    assert content["to"]["kind"] == "now" and content["to"]["id"].startswith("2.0-other-")
+    assert sorted(path.name for path in Path("store/releases/hello").iterdir()) == [
+        "current.json", first, "promotions"]
+
+
+def test_what_is_not_built_yet_is_worked_out_or_said_to_be_unknown(
+        ready: Staged, capsys: pytest.CaptureFixture[str]) -> None:
+    ready.publish()
+    change_all(ready)
+    for path in (ready.layout.reach, ready.layout.offline_config, ready.layout.data_manifest,
+                 ready.layout.plugins_list, ready.layout.images_receipt):
+        files.write_text(path, "of another state: must not be read")
+    content = report(spec(ready, None, "now", fresh=("images:lock",)))
+    by_name = parts(content)
+    assert content["to"]["id"] is None
+    assert found(content)["code"] == ALL["code"]
+    assert found(content)["images"] == ALL["images"]
+    assert by_name["data"]["unknown"] and by_name["params"]["unknown"]
+    assert by_name["plugins"]["differs"] is None and by_name["plugins"]["unknown"]
+    assert "what answers a place is known after" in by_name["reach"]["unknown"][0]
+    added = {row["name"] for row in by_name["config"]["changes"] if row["change"] == "added"}
+    assert any(f"tool@sha256:{'b' * 64}" in line for line in added)
+    printed = capsys.readouterr().out
+    assert "of another state" not in printed and "? Plugins" in printed
+
+
+def test_a_registry_that_is_down_leaves_the_rest_known(ready: Staged) -> None:
+    ready.publish()
+    change_all(ready)
+    content = report(spec(ready, None, "now", now=now_spec(
+        ready, ("images:lock", "mirror:data", "plugins:cache", "config", "reach"), asks=True)))
+    assert parts(content)["images"]["facts"]["to mirror"].startswith("not known, ")
+    assert {name: rows for name, rows in found(content).items() if name != "release"} == {
+        name: rows for name, rows in ALL.items() if name not in ("files", "release")}
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_an_empty_store_makes_all_new(ready: Staged, folder: bool,
+                                      capsys: pytest.CaptureFixture[str]) -> None:
+    if folder:
+        Path("store").mkdir()
+    release.make(ready.release_spec())
+    content = report(spec(ready, None, "now"))
+    assert (content["from"]["kind"], content["from"]["id"]) == ("nothing", None)
+    assert {row["change"] for part in content["parts"] for row in part["changes"]} == {"added"}
+    assert found(content)["images"] == {("added", "quay.io/airlock/tool:1")}
+    assert "~ Code                 dev, all new" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="known: none"):
+        diff(spec(ready, "1.0.2", "now"))
+
+
+def test_releases_of_which_none_is_current_are_compared_by_their_ids_alone(ready: Staged) -> None:
+    first, second = two(ready)
+    Path("store/releases/hello/current.json").unlink()
+    content = report(spec(ready, None, second))
+    assert content["from"]["kind"] == "nothing"
+    assert "It was never made the current release." in content["attention"]
+    assert report(spec(ready, first, second))["equal"] is False
+
+
+@pytest.mark.parametrize("name", ["1.0.2", "dev-000000000000", "../hello", "", "dev\x1b[2J"])
+def test_an_id_that_is_not_there_names_those_that_are(ready: Staged, name: str) -> None:
+    first, second = two(ready)
+    with pytest.raises(ConfigError) as caught:
+        diff(spec(ready, name, second))
+    assert first in str(caught.value) and second in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert not ready.layout.release_diff.exists()
+
+
+def test_a_beginning_of_several_names_them(ready: Staged) -> None:
+    names = []
+    for word in ("1", "2"):
+        change_code(ready, f"workflow {{ {word} }}".encode())
+        names.append(ready.publish())
+    with pytest.raises(ConfigError, match="several releases begin with 'dev'") as caught:
+        diff(spec(ready, "dev", names[0]))
+    assert all(name in str(caught.value) for name in names)
+
+
+@pytest.mark.parametrize("path", [
+    "releases/hello/{}/SHA256SUMS", "releases/hello/{}/SHA256SUMS.sig",
+    "releases/hello/{}/release.json", "blobs/sha256/*/code.tar",
+    "blobs/sha256/*/images.lock.json", "blobs/sha256/*/manifest.json",
+    "blobs/sha256/*/reach.json", "blobs/sha256/*/offline.config",
+    "releases/hello/promotions/00000002.json", "releases/hello/current.json"])
+def test_a_damaged_release_is_named_and_not_compared(ready: Staged, path: str) -> None:
+    first, second = two(ready)
+    for file in Path("store").glob(path.format(first)):
+        flip(file)
+    with pytest.raises(IntegrityError) as caught:
+        diff(spec(ready, first, second))
+    assert path.rpartition("/")[2].removesuffix(".sig") in str(caught.value)
+    assert not ready.layout.release_diff.exists() and not ready.layout.release_diff_page.exists()
+
+
+def test_what_another_key_has_signed_is_not_compared(ready: Staged) -> None:
+    first, second = two(ready)
+    key = dataclasses.replace(ready.signing, key=Path("others/id_ed25519"))
+    with pytest.raises(HostError, match="no public key"):
+        diff(spec(ready, first, second, signing=key))
+    signature.ready(key.key, create=True, identity=key.identity)
+    with pytest.raises(IntegrityError, match="does not name"):
+        diff(spec(ready, first, second, signing=key))
+    allowed = Path("trust/allowed_signers")
+    ready.trust_key()
+    assert report(spec(ready, first, first, signing=key, signers=allowed))["equal"]
+
+
+def test_a_withdrawn_or_unproven_release_says_so(ready: Staged,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    first = ready.publish()
+    change_code(ready, b"workflow { 3 }\n")
+    release.make(ready.release_spec())
+    second = ready.push(unproven="the engine is down")
+    content = report(spec(ready, first, second))
+    line = ("It became the current release without a validation and a smoke run: the engine is "
+            "down")
+    assert line in content["attention"]
+    assert f"! {line}" in capsys.readouterr().out
+    assert "not proven: the engine is down" in ready.layout.release_diff_page.read_text()
+
+
+class Tags(HTMLParser):
+    """All elements and attributes of a page, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def hostile(ready: Staged) -> None:
+    """A release whose every name is one that no name should be."""
+    at = ready.layout
+    change_code(ready, b"workflow { 2 }\n")
+    files.write_tar(at.code, Path(), [], extra={f"{HOSTILE.replace('/', '')}.nf": b"1"})
+    edit(at.code_manifest, lambda manifest: manifest.update(
+        sha256=files.sha256(at.code), source=HOSTILE, revision=HOSTILE, commit="a" * 40))
+    for path in (at.lock("images"), at.images_receipt):
+        edit(path, lambda lock: lock["images"][0].update(source=HOSTILE))
+    edit(at.lock("images"), lambda lock: lock["images"][0].update(licence=HOSTILE))
+    files.write_text(at.images, "")
+    edit(at.data_manifest, lambda manifest: (
+        manifest["files"][0].update(url=HOSTILE),
+        manifest["params"].update({HOSTILE: {"kind": "value", "value": HOSTILE}})))
+    files.write_text(at.offline_config, f"// {HOSTILE}\n")
+    edit(at.reach, lambda reach: reach["findings"].append({
+        "file": HOSTILE, "line": 1, "kind": "url", "what": HOSTILE, "process": HOSTILE,
+        "param": HOSTILE, "count": 1, "answer": {"by": "data", "what": HOSTILE}}))
+
+
+def test_hostile_names_steer_neither_page_nor_terminal(ready: Staged,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    first = ready.publish()
+    hostile(ready)
+    release.make(ready.release_spec())
+    content = report(spec(ready, first, "now"))
+    told = found(content)
+    assert all(told[name] for name in ("code", "images", "data", "params", "config", "reach"))
+    printed = capsys.readouterr().out
+    page = ready.layout.release_diff_page.read_text()
+    for text in (printed, page):
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202e]", text)
+        assert "$49" not in text and "49}" not in text
+    read = Tags(page)
+    assert not {"script", "img", "iframe", "link", "object", "a\x1b"} & read.tags
+    assert not {name for name in read.attributes if name.startswith("on")}
+    assert "<script>alert(1)</script>\"'>&\\x1b]0;owned\\x07\\u202egnp.exe\\u200b" in read.text
+
+
+def test_the_page_asks_nothing_of_a_network(ready: Staged) -> None:
+    first, second = two(ready)
+    diff(spec(ready, first, second))
+    page = ready.layout.release_diff_page.read_text()
+    read = Tags(page)
+    assert {"src", "srcset", "action", "ping"}.isdisjoint(read.attributes)
+    assert not re.findall(r'(?:href="(?!#)|url\(|@import)', page)
+    assert "default-src 'none'" in page and "<script" not in page
+    for text in ("prefers-color-scheme: dark", "@media print", "width=device-width"):
+        assert text in page

@@ -64,8 +64,9 @@ def diff(spec: DiffSpec) -> str:
 def _said(content: dict[str, Any]) -> str:
     if content["equal"]:
         return "no difference"
-    differing = sum(part["differs"] is True for part in content["parts"])
-    return f"{differing} parts differ" if differing else "no difference as far as it is known"
+    count = sum(part["differs"] is True for part in content["parts"])
+    return (f"{count} of {len(content['parts'])} parts differ" if count else
+            "no difference as far as it is known")
 
 
 def _sides(spec: DiffSpec, scratch: Path) -> tuple[Side, Side]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tasks.core import files, lock_files
 from tasks.core.errors import AirlockError
+from tasks.core.inputs import staged_data
 from tasks.core.nextflow import plugin_ranges
 from tasks.core.nextflow.tested_lines import is_tested
 from tasks.core.paths import MANIFEST, PipelinePaths
@@ -136,25 +137,40 @@ def _images(spec: NowSpec, parts: _Parts, _: Path) -> None:
 
 
 def _data(spec: NowSpec, parts: _Parts, _: Path) -> None:
-    """The manifest of what was fetched; else the plan, with the lock's digests."""
+    """The manifest of what was fetched, else the plan; the users' own sheets were fetched before.
+    """
+    at = spec.layout
+    for name in at.own_names():
+        _listed(parts, f"own/{name}/", at.own / name)
     if spec.is_fresh("mirror:data"):
-        parts.files[MANIFEST] = spec.layout.data_manifest
-        parts.listed["inputs.csv"] = _file(spec.layout.inputs)
+        _listed(parts, "", at.root)
         return
-    locked = lock_files.read(spec.layout.lock("data"), "data-lock") or {"files": []}
+    parts.unknown["params"] = "what is set offline is known once the data is staged"
+    locked = lock_files.read(at.lock("data"), "data-lock") or {"files": []}
     digests = {entry["url"]: entry["sha256"] for entry in locked["files"]}
     try:
         with data.surveyed(spec.data.selection, spec.data.source) as plan:
-            members = code.listing(spec.layout.code)
+            members = code.listing(at.code)
             parts.data = {item.url: File(size=item.size, sha256=digests.get(item.url) or _of_code(
                 item.url, members)) for item in plan.items}
             parts.moves["data"] = f"{files.human_size(plan.coming)}" + (
                 f", and {plan.unknown} files of unknown size" if plan.unknown else "")
-            parts.unknown["data"] = ("nothing was fetched yet: files by their sizes, and by the "
-                                     "digests of the lock; sheets are not compared")
+            parts.unknown["data"] = ("the data isn't staged from this state yet: its files are "
+                                     "compared by their sizes and the lock's digests, its sheets "
+                                     "not at all")
     except AirlockError as error:
         parts.unknown["data"] = f"the data can't be planned: {error.what}"
-    parts.unknown["params"] = "what is set offline is known once the data is fetched"
+
+
+def _listed(parts: _Parts, place: str, folder: Path) -> None:
+    """A manifest of data, with the files and sheets that a release has because of it."""
+    parts.files[place + MANIFEST] = folder / MANIFEST
+    manifest = read_json(folder / MANIFEST, "data-manifest")
+    for start, entries in (("", manifest["files"]), (place, manifest["sheets"])):
+        for entry in entries:
+            parts.listed[start + entry["path"]] = File(sha256=entry["sha256"], size=entry["size"])
+    for path in filter(Path.is_file, [folder / MANIFEST, folder / staged_data.INPUTS]):
+        parts.listed[place + path.name] = _file(path)
 
 
 def _of_code(url: str, members: Mapping[str, tuple[str, int | None]]) -> str | None:

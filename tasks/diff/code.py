@@ -66,8 +66,9 @@ def compare(before: Side, after: Side, history: History | None) -> Part:
         facts["commits"] = f"{history.count} between the two, as the git cache has them"
         rows += [Change(what=ADDED, group="commits", name=commit.commit[:12],
                         after=f"{commit.date}  {commit.subject}") for commit in history.commits]
-    elif NOTHING not in (before.kind, after.kind) and _commit(before) != _commit(after):
-        facts["commits"] = "those between the two are not in the git cache"
+    elif _commit(before) and _commit(after) and _commit(before) != _commit(after):
+        facts["commits"] = ("those between the two aren't in the git cache; in a clone: "
+                            f"git log {str(_commit(before))[:12]}..{str(_commit(after))[:12]}")
     listed = [row for path, start in ARCHIVES.items()
               for row in _archive(path, start, before, after)]
     return Part(name=NAME, title=TITLE, summary=_summary(before, after, listed), facts=facts,

@@ -24,6 +24,8 @@ from tasks.diff.model import (
 NAME, TITLE = "data", "Data"
 SHEETS = ("sheets/", "inputs.csv")
 """How the paths of sheets begin."""
+OWN = "own/"
+"""How the paths of the users' own sheets begin, a name and a path of SHEETS behind it."""
 OF_CODE = "code:"
 """How the URLs of files begin that the pipeline's own code has."""
 
@@ -40,7 +42,7 @@ def compare(before: Side, after: Side) -> Part:
             and not (name not in old and before.is_planned and name.startswith(OF_CODE))]
     rows += [_change(path, before.listed.get(path), after.listed.get(path), group="sheets")
              for path in sorted({*before.listed, *after.listed}) if _is_sheet(path)
-             and not (before.is_planned or after.is_planned)
+             and (path.startswith(OWN) or not (before.is_planned or after.is_planned))
              and before.listed.get(path) != after.listed.get(path)]
     facts = {"in all": _all(new), "before": _all(old)}
     if NAME in after.moves:
@@ -55,9 +57,9 @@ def of(side: Side) -> Mapping[str, File] | None:
     """The data files by URL; None where neither a manifest nor a plan tells them."""
     if side.kind == NOTHING:
         return {}
-    if side.data is not None or MANIFEST not in side.files:
-        return side.data
-    return dict(_listed(side))
+    if side.data is None and MANIFEST not in side.files:
+        return None
+    return {**(side.data or {}), **dict(_listed(side))}
 
 
 def _listed(side: Side) -> Iterator[tuple[str, File]]:
@@ -65,7 +67,7 @@ def _listed(side: Side) -> Iterator[tuple[str, File]]:
     for path in sorted(side.files):
         if path.rpartition("/")[2] != MANIFEST:
             continue
-        own = path.removeprefix("own/").rpartition("/")[0]
+        own = path.removeprefix(OWN).rpartition("/")[0]
         for entry in read_json(side.files[path], "data-manifest")["files"]:
             yield (f"{own}: {entry['url']}" if own else entry["url"],
                    File(sha256=entry["sha256"], size=entry["size"]))
@@ -91,8 +93,8 @@ def _digest(file: File | None) -> str | None:
 
 
 def _is_sheet(path: str) -> bool:
-    return path.startswith(SHEETS) or (
-        path.startswith("own/") and path.rpartition("/")[2] == "inputs.csv")
+    own = path.startswith(OWN)
+    return (path.split("/", 2)[2] if own and path.count("/") > 1 else path).startswith(SHEETS)
 
 
 def _all(data: Mapping[str, Any]) -> str:

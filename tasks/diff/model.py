@@ -62,8 +62,9 @@ class Side:
     @property
     def title(self) -> str:
         """How people call it."""
-        return {RELEASE: self.id or "a release", NOW: "what would be made now",
-                NOTHING: "nothing: the store has no current release"}[self.kind]
+        if self.kind == NOW:
+            return f"{self.id}, as made here" if self.id else "what would be made now"
+        return self.id or "nothing: the store has no current release"
 
     def known(self, path: str) -> bool:
         """Whether the file of this path can be read, or the side has nothing at all."""

@@ -20,6 +20,8 @@ MAX_ROWS = 2000
 def html(document: Mapping[str, Any], name: str) -> str:
     """The page; `name` is that of the JSON beside it."""
     parts = [{**part, "more": max(len(part["changes"]) - MAX_ROWS, 0),
+              "has_values": _has(part, "from", "to"),
+              "has_bytes": _has(part, "from_bytes", "to_bytes"),
               "groups": [(group, list(rows)) for group, rows in groupby(
                   part["changes"][:MAX_ROWS], key=lambda row: row["group"])]}
              for part in document["parts"]]
@@ -27,3 +29,8 @@ def html(document: Mapping[str, Any], name: str) -> str:
                                                  **document[key]["promoted"]}}
              for key in ("from", "to")}
     return page.render(TEMPLATE, {**document, **sides, "parts": parts, "json": name})
+
+
+def _has(part: Mapping[str, Any], *keys: str) -> bool:
+    """Whether any change of the part has something to show in these columns."""
+    return any(key in row for row in part["changes"][:MAX_ROWS] for key in keys)

@@ -49,8 +49,14 @@ def release(before: Side, after: Side) -> Part:
                           f"{plural(len(coming), 'file')}"} if WHOLE in after.listed else {}
     return Part(name="release", title="Release", changes=rows, facts=facts,
                 unknown=_unknown("release", before, after),
-                summary=", ".join(f"{row.name}: {row.before or '–'} → {row.after or '–'}"
-                                  for row in rows) or "the same settings")
+                summary=_settings(before, rows))
+
+
+def _settings(before: Side, rows: Iterable[Change]) -> str:
+    if before.kind == NOTHING:
+        return "all new"
+    return ", ".join(f"{row.name}: {row.before or '–'} → {row.after or '–'}"
+                     for row in rows) or "the same settings"
 
 
 def plugins(before: Side, after: Side) -> Part:

@@ -20,8 +20,9 @@ from tasks.diff.model import ADDED, CHANGED, GONE, NOTHING, Change, Part, Side, 
 NAME, TITLE = "code", "Code"
 KINDS = (
     ("schema", re.compile(r"nextflow_schema\.json|assets/schema[^/]*\.json")),
-    ("modules", re.compile(r"modules/.*")),
-    ("tests", re.compile(r"(tests|\.github|\.ci)/.*|.*\.nf\.test(\.snap)?")),
+    ("tests and CI", re.compile(r"(.*/)?tests/.*|\.(github|ci|circleci|gitlab)/.*|"
+                                r"\.gitlab-ci\.yml|.*\.nf\.test(\.snap)?|nf-test\.config")),
+    ("modules", re.compile(r"modules/.*|modules\.json")),
     ("config", re.compile(r"conf/.*|.*\.config")),
     ("docs", re.compile(r"docs/.*|.*\.md|LICENSE[^/]*|CITATION[^/]*", re.IGNORECASE)),
     ("bin", re.compile(r"(bin|lib|templates)/.*")),

@@ -54,6 +54,8 @@ def of_code(code: Path, profile: str) -> dict[str, str]:
         reader = Reader(sources, known("docker"), set(profile.split(",")))
         for _ in reader.read() if sources.has(MAIN) else ():
             pass
+        for error in reader.broken.values():
+            raise error
         return {name.removeprefix("params."): text for name, values in reader.names.items()
                 if name.startswith("params.") and (text := _text(values)) is not None}
 

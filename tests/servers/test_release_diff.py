@@ -17,10 +17,11 @@ from tasks.commands.release_diff import DiffSpec, diff
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError, HostError, IntegrityError
-from tasks.core.trust import signature
+from tasks.core.trust import checksums, promotions, signature
 from tasks.release import release
 from tests.kit import buckets
 from tests.kit.faults import flip
+from tests.kit.git import Repository
 from tests.kit.release_pairs import HOSTILE, change_all, edit, now_spec, spec
 from tests.kit.releases import Staged, change_code, stage
 
@@ -274,6 +275,67 @@ def test_a_withdrawn_or_unproven_release_says_so(ready: Staged,
     assert line in content["attention"]
     assert f"! {line}" in capsys.readouterr().out
     assert "not proven: the engine is down" in ready.layout.release_diff_page.read_text()
+
+
+def test_a_release_that_was_withdrawn_since_says_so(ready: Staged) -> None:
+    """As the newest promotion has it, which is about another release."""
+    first, second = two(ready)
+    place = Path("store/releases/hello/promotions/00000002.json")
+    newest = promotions.read(place)
+    assert newest is not None
+    withdrawn = dataclasses.replace(newest, back="the caller is broken", withdrawn=(
+        promotions.Withdrawn(id=first, reason="wrong <b>calls</b>"),))
+    files.write_bytes(place, withdrawn.data())
+    signature.seal(place, ready.signing.key, namespace=signature.PROMOTION)
+    content = report(spec(ready, second, first))
+    assert content["to"]["promoted"]["withdrawn"] == "wrong <b>calls</b>"
+    assert content["from"]["promoted"]["back"] == "the caller is broken"
+    assert "It was withdrawn: wrong <b>calls</b>" in content["attention"]
+    assert "&lt;b&gt;calls" in ready.layout.release_diff_page.read_text()
+
+
+def test_commits_between_are_those_of_the_git_cache(ready: Staged, tmp_path: Path) -> None:
+    """All where it has the history; where it has two revisions alone, how to see them."""
+    repository = Repository(tmp_path)
+    old = repository.commit(a="1")
+    for word in ("Mend the counts", f"A line {HOSTILE}"):
+        (repository.tree / "a").write_text(word)
+        repository.git("commit", "--quiet", "--all", "--message", word)
+    new = repository.git("rev-parse", "HEAD")
+    repository.push()
+    edit(ready.layout.code_manifest, lambda manifest: manifest.update(commit=old))
+    first = ready.publish()
+    edit(ready.layout.code_manifest, lambda manifest: manifest.update(commit=new))
+    ready.publish()
+    code = parts(report(spec(ready, first, current(ready))))["code"]
+    assert code["facts"]["commits"].endswith(f"git log {old[:12]}..{new[:12]}")
+    shutil.copytree(repository.bare, ready.layout.git_cache)
+    code = parts(report(spec(ready, first, current(ready))))["code"]
+    assert code["facts"]["commits"] == "2 between the two, as the git cache has them"
+    named = {row["name"]: row["to"] for row in code["changes"] if row["group"] == "commits"}
+    assert named[new[:12]].endswith(f"A line {HOSTILE}") and len(named) == 2
+    back = parts(report(spec(ready, current(ready), first)))["code"]
+    assert back["facts"]["commits"] == "0 between the two, as the git cache has them"
+    (ready.layout.git_cache / "shallow").write_text(f"{new}\n")
+    assert "in a clone" in parts(report(spec(ready, first, current(ready))))["code"]["facts"][
+        "commits"]
+
+
+def test_a_release_of_another_version_of_this_tool_is_named(ready: Staged) -> None:
+    first = ready.publish()
+    folder = ready.layout.release
+    edit(folder / "release.json", lambda about: about.update(later="a key of the future"))
+    digests = checksums.parse_sums((folder / "SHA256SUMS").read_bytes(), where="")
+    digests["release.json"] = files.sha256(folder / "release.json")
+    listed = checksums.format_sums(digests)
+    name = checksums.release_id("dev", listed)
+    place = Path("store/releases/hello") / name
+    files.write_bytes(place / "SHA256SUMS", listed)
+    files.copy(folder / "release.json", place / "release.json")
+    signature.seal(place / "SHA256SUMS", ready.signing.key, namespace=signature.RELEASE)
+    with pytest.raises(IntegrityError, match="this version of nf-airlock reads") as caught:
+        diff(spec(ready, first, name))
+    assert name in str(caught.value)
 
 
 class Tags(HTMLParser):

@@ -16,6 +16,7 @@ from tasks.core.archives.broken import refusing_broken
 from tasks.core.archives.limits import Count
 from tasks.core.schema import read_json
 from tasks.diff.model import ADDED, CHANGED, GONE, NOTHING, Change, Part, Side, changes, plural
+from tasks.diff.model import unknown as why_unknown
 
 NAME, TITLE = "code", "Code"
 KINDS = (
@@ -60,7 +61,7 @@ def kind_of(path: str) -> str:
 
 def compare(before: Side, after: Side, history: History | None) -> Part:
     """The part `code`; `history` is what the git cache knows of the way between the two."""
-    unknown = [side.unknown[NAME] for side in (before, after) if NAME in side.unknown]
+    unknown = why_unknown(NAME, before, after)
     rows = _origin(before, after)
     facts = {}
     if history:
@@ -87,15 +88,14 @@ def listing(archive: Path) -> dict[str, tuple[str, int | None]]:
         reader = tars.Reader(stream=stream)
         for member in reader:
             count.add(member.name, member.size, is_folder=member.is_folder)
-            name = member.name.encode(errors="backslashreplace").decode()
             if member.is_link:
-                members[name] = (f"link to {member.link}", None)
+                members[member.name] = (f"link to {member.link}", None)
             elif not member.is_folder:
                 digest = hashlib.sha256()
                 while block := reader.content(files.CHUNK):
                     digest.update(block)
                 kind = "executable " if member.is_executable else ""
-                members[name] = (f"{kind}{digest.hexdigest()}", member.size)
+                members[member.name] = (f"{kind}{digest.hexdigest()}", member.size)
     return members
 
 

@@ -20,6 +20,7 @@ from tasks.diff.model import (
     counted,
     plural,
 )
+from tasks.diff.model import unknown as why_unknown
 
 NAME, TITLE = "data", "Data"
 SHEETS = ("sheets/", "inputs.csv")
@@ -32,9 +33,10 @@ OF_CODE = "code:"
 
 def compare(before: Side, after: Side) -> Part:
     """The part `data`."""
-    unknown = [side.unknown[NAME] for side in (before, after) if NAME in side.unknown]
+    unknown = why_unknown(NAME, before, after)
     old, new = of(before), of(after)
     if old is None or new is None:
+        unknown = why_unknown(NAME, before, after, path=MANIFEST)
         return Part(name=NAME, title=TITLE, summary="not known", unknown=unknown)
     rows = [_change(name, old.get(name), new.get(name)) for name in sorted({*old, *new})
             if _differ(old.get(name), new.get(name))

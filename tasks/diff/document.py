@@ -18,13 +18,23 @@ def document(pipeline: str, before: Side, after: Side, *, store: str, compared: 
     same = before.id is not None and before.id == after.id
     found = [] if same else compare(before, after, history)
     differs = [part.differs for part in found]
-    return {
+    content: dict[str, Any] = _writable({
         "pipeline": pipeline, "store": store, "compared": compared,
         "from": _side(before), "to": _side(after),
         "equal": False if True in differs else None if None in differs else True,
         "attention": [*_attention(after), *_licences(found)],
         "parts": [part.as_json for part in found],
-    }
+    })
+    return content
+
+
+def _writable(value: Any) -> Any:
+    """The same in UTF-8: code may name half a surrogate pair, in an escape or a file's name."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_writable(key): _writable(item) for key, item in value.items()}
+    return [_writable(item) for item in value] if isinstance(value, list) else value
 
 
 def compare(before: Side, after: Side, history: History | None = None) -> list[Part]:

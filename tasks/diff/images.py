@@ -9,6 +9,7 @@ from typing import Any
 from tasks.core import files
 from tasks.core.schema import read_json
 from tasks.diff.model import ADDED, CHANGED, GONE, NOTHING, Change, Part, Side, plural
+from tasks.diff.model import unknown as why_unknown
 
 NAME, TITLE, LOCK = "images", "Images", "images.lock.json"
 MOVED, VERSION = "another digest", "another version"
@@ -17,7 +18,7 @@ MOVED, VERSION = "another digest", "another version"
 
 def compare(before: Side, after: Side) -> Part:
     """The part `images`."""
-    unknown = [side.unknown[NAME] for side in (before, after) if NAME in side.unknown]
+    unknown = why_unknown(NAME, before, after, path=LOCK)
     if not (before.known(LOCK) and after.known(LOCK)):
         return Part(name=NAME, title=TITLE, summary="not known", unknown=unknown)
     old, new = (_locked(side.files.get(LOCK)) for side in (before, after))

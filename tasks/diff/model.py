@@ -125,6 +125,14 @@ class Part:
                 "unknown": list(self.unknown)}
 
 
+def unknown(part: str, *sides: Side, path: str | None = None) -> list[str]:
+    """Why something of a part isn't known: the sides' own reasons, and that one has no such file.
+    """
+    reasons = [side.unknown[part] for side in sides if part in side.unknown]
+    return reasons + [f"{side.title} has no {path}" for side in sides
+                      if path and part not in side.unknown and not side.known(path)]
+
+
 def words(value: Any) -> str:
     """A value for people: a text as it is, all else as JSON."""
     if isinstance(value, str):

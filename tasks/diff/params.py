@@ -26,6 +26,7 @@ from tasks.core.source.groovy.values import (
     unwrapped,
 )
 from tasks.diff.model import NOTHING, Part, Side, changes, counted
+from tasks.diff.model import unknown as why_unknown
 
 NAME, TITLE = "params", "Params"
 OPEN = "an expression"
@@ -35,7 +36,7 @@ OPEN = "an expression"
 def compare(before: Side, after: Side) -> Part:
     """The part `params`: those of the code with the test profile, and those that are set offline.
     """
-    unknown = [side.unknown[NAME] for side in (before, after) if NAME in side.unknown]
+    unknown = why_unknown(NAME, before, after)
     rows = []
     if not _same_code(before, after):
         try:
@@ -44,6 +45,8 @@ def compare(before: Side, after: Side) -> Part:
             unknown.append(f"the code's config can't be read: {error.what}")
     if before.known("data.manifest.json") and after.known("data.manifest.json"):
         rows += changes(_offline(before), _offline(after), group="set offline")
+    elif not unknown:
+        unknown += why_unknown(NAME, before, after, path="data.manifest.json")
     return Part(name=NAME, title=TITLE, changes=rows, unknown=unknown,
                 summary=counted(rows) or "the same")
 

@@ -22,6 +22,7 @@ from tasks.diff.model import (
     counted,
     plural,
 )
+from tasks.diff.model import unknown as why_unknown
 
 ELSEWHERE = ("kind", "pipeline", "revision", "source", "commit", "configs", "nextflow", "reach",
              "files")
@@ -48,7 +49,7 @@ def release(before: Side, after: Side) -> Part:
     facts = {"new bytes": f"{files.human_size(sum(coming.values()))} in "
                           f"{plural(len(coming), 'file')}"} if WHOLE in after.listed else {}
     return Part(name="release", title="Release", changes=rows, facts=facts,
-                unknown=_unknown("release", before, after),
+                unknown=why_unknown("release", before, after),
                 summary=_settings(before, rows))
 
 
@@ -61,7 +62,7 @@ def _settings(before: Side, rows: Iterable[Change]) -> str:
 
 def plugins(before: Side, after: Side) -> Part:
     """The part `plugins`: versions, and other bytes under the same versions."""
-    unknown = _unknown("plugins", before, after)
+    unknown = why_unknown("plugins", before, after, path="plugins.txt")
     if not (before.known("plugins.txt") and after.known("plugins.txt")):
         return Part(name="plugins", title="Plugins", summary="not known", unknown=unknown)
     old, new = (_plugins(side.files.get("plugins.txt")) for side in (before, after))
@@ -101,12 +102,13 @@ def runtime(before: Side, after: Side) -> Part:
     said = f"Nextflow {version}" if not rows else ", ".join(
         f"{row.name} {row.before or 'new'} → {row.after or 'gone'}" for row in rows)
     return Part(name="runtime", title="Runtime", summary=said, changes=rows,
-                unknown=_unknown("runtime", before, after))
+                unknown=why_unknown("runtime", before, after))
 
 
 def config(before: Side, after: Side) -> Part:
     """The part `config`: lines of offline.config, wherever they stand in it."""
-    name, unknown = "offline.config", _unknown("config", before, after)
+    name = "offline.config"
+    unknown = why_unknown("config", before, after, path=name)
     if not (before.known(name) and after.known(name)):
         return Part(name="config", title=name, summary="not known", unknown=unknown)
     old, new = (_lines(side.files.get(name)) for side in (before, after))
@@ -124,7 +126,7 @@ def _lines(path: Path | None) -> list[str]:
 
 def reach(before: Side, after: Side) -> Part:
     """The part `reach`: places that newly reach out, or no longer, and answers that changed."""
-    unknown = _unknown("reach", before, after)
+    unknown = why_unknown("reach", before, after, path="reach.json")
     if not (before.known("reach.json") and after.known("reach.json")):
         return Part(name="reach", title="What reaches out", summary="not known", unknown=unknown)
     old, new = (_places(side.files.get("reach.json")) for side in (before, after))
@@ -185,10 +187,6 @@ def others(before: Side, after: Side) -> Part | None:
 
 def _size(listed: Mapping[str, Any], name: str) -> int | None:
     return listed[name].size if name in listed else None
-
-
-def _unknown(part: str, *sides: Side) -> list[str]:
-    return [side.unknown[part] for side in sides if part in side.unknown]
 
 
 def open_places(side: Side) -> int:

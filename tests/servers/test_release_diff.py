@@ -114,6 +114,7 @@ def test_all_that_differs_between_two_releases_is_told(ready: Staged,
 def test_the_same_is_told_of_a_bucket_and_by_the_beginning_of_an_id(
         ready: Staged, bucket: StoreAt) -> None:
     in_bucket = dataclasses.replace(ready, store=bucket)
+    assert report(spec(in_bucket, None, "now", fresh=("images:lock",)))["from"]["id"] is None
     first = in_bucket.publish()
     change_all(in_bucket)
     in_bucket.publish()

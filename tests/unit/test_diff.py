@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -45,16 +44,26 @@ def tar(path: Path, contents: dict[str, bytes]) -> Side:
                 listed={"code.tar": File(sha256=files.sha256(path), size=1)})
 
 
-def test_names_that_are_no_text_and_links_are_shown(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "odd.tar", "w") as archive:
-        for name, link in ((b"bin/\xff.sh", ""), (b"bin/link", "\x1b[2J")):
-            member = tarfile.TarInfo(name.decode(errors="surrogateescape"))
-            member.type, member.linkname = (tarfile.SYMTYPE, link) if link else (b"0", "")
-            archive.addfile(member, io.BytesIO())
-    listed = code.listing(tmp_path / "odd.tar")
-    assert listed.keys() == {"bin/\\udcff.sh", "bin/link"}
-    assert listed["bin/link"] == ("link to \x1b[2J", None)
-    json.dumps(listed, ensure_ascii=False).encode()
+def test_what_no_file_can_hold_is_shown_escaped(tmp_path: Path) -> None:
+    """Names and links of bytes that are no UTF-8, and half a surrogate pair in a config."""
+    sides = []
+    for number, path in enumerate((tmp_path / "one.tar", tmp_path / "two.tar")):
+        config = b"params.half = '\\ud800%d'" % number
+        with tarfile.open(path, "w") as archive:
+            for name, link, data in ((b"bin/\xff.sh", "", b"%d" % number), (
+                    b"bin/link", f"\udcfe{number}", b""), (b"nextflow.config", "", config)):
+                member = tarfile.TarInfo(name.decode(errors="surrogateescape"))
+                member.type, member.linkname = (tarfile.SYMTYPE, link) if link else (b"0", "")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+        sides.append(Side(kind=RELEASE, id=str(number), about={"profile": "test"}, listed={
+            "code.tar": File(sha256=str(number), size=1)}, files={"code.tar": path}))
+    content = document("p", *sides, store="s", compared="2026-01-01T00:00:00Z")
+    written = files.json_bytes(content).decode()
+    assert "bin/\\\\udcff.sh" in written and "link to \\\\udcfe1" in written
+    assert any(row["name"] == "half" for part in content["parts"] for row in part["changes"])
+    html(content, "x.json").encode()
+    text.text(content, "x.html").encode()
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 600, b"\0" * 511])
@@ -260,6 +269,16 @@ def test_many_changes_are_cut_in_the_text_and_whole_in_the_document() -> None:
     assert max(map(len, printed.splitlines())) < 300
     rows = next(part for part in content["parts"] if part["name"] == "data")["changes"]
     assert len(rows) == 100 and rows[0]["name"] in html(content, "x.json")
+
+
+def test_what_a_release_lacks_is_not_called_equal() -> None:
+    """Such as one that was made before releases had that file."""
+    one, two = Side(kind=RELEASE, id="1-a"), Side(kind=RELEASE, id="1-b")
+    content = document("p", one, two, store="s", compared="2026-01-01T00:00:00Z")
+    assert content["equal"] is None
+    reasons = {part["name"]: part["unknown"] for part in content["parts"] if part["unknown"]}
+    assert reasons.keys() == {"images", "plugins", "data", "params", "config", "reach"}
+    assert reasons["reach"] == ["1-a has no reach.json", "1-b has no reach.json"]
 
 
 def test_no_difference_may_be_all_that_is_known() -> None:

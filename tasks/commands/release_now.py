@@ -120,8 +120,8 @@ def _images(spec: NowSpec, parts: _Parts, _: Path) -> None:
     """The lock; and what would move, as the registry answers."""
     if spec.layout.images_unknown.is_file() and not spec.is_fresh("images:lock"):
         parts.unknown["images"] = (
-            "which images some processes use, only `nextflow inspect` tells, once the data was "
-            f"fetched: `doit images:lock:{spec.pipeline}`, then ask again")
+            "which images some processes use: `nextflow inspect` tells it, which reads the data; "
+            f"`doit images:lock:{spec.pipeline}` asks it, then ask this again")
         return
     parts.files["images.lock.json"] = spec.layout.lock("images")
     if not spec.asks_registry:
@@ -145,7 +145,7 @@ def _data(spec: NowSpec, parts: _Parts, _: Path) -> None:
     if spec.is_fresh("mirror:data"):
         _listed(parts, "", at.root)
         return
-    parts.unknown["params"] = "what is set offline is known once the data is staged"
+    parts.unknown["params"] = "what is set offline, as the data isn't staged from this state yet"
     locked = lock_files.read(at.lock("data"), "data-lock") or {"files": []}
     digests = {entry["url"]: entry["sha256"] for entry in locked["files"]}
     try:
@@ -155,9 +155,8 @@ def _data(spec: NowSpec, parts: _Parts, _: Path) -> None:
                 item.url, members)) for item in plan.items}
             parts.moves["data"] = f"{files.human_size(plan.coming)}" + (
                 f", and {plan.unknown} files of unknown size" if plan.unknown else "")
-            parts.unknown["data"] = ("the data isn't staged from this state yet: its files are "
-                                     "compared by their sizes and the lock's digests, its sheets "
-                                     "not at all")
+            parts.unknown["data"] = ("sheets, and other bytes of a file that the lock doesn't "
+                                     "have, as the data isn't staged from this state yet")
     except AirlockError as error:
         parts.unknown["data"] = f"the data can't be planned: {error.what}"
 
@@ -205,8 +204,8 @@ def _plugins(spec: NowSpec, parts: _Parts, scratch: Path) -> None:
     files.write_text(scratch / "plugins.txt", "".join(lines))
     parts.files["plugins.txt"] = scratch / "plugins.txt"
     parts.unknown["plugins"] = (
-        "those that the config names; what these need besides, and what the data's addresses "
-        f"load, is known after `doit plugins:cache:{spec.pipeline}`")
+        "what the plugins of the config need besides, and what the data's addresses load, before "
+        f"`doit plugins:cache:{spec.pipeline}`")
 
 
 def _config(spec: NowSpec, parts: _Parts, scratch: Path) -> None:
@@ -216,7 +215,7 @@ def _config(spec: NowSpec, parts: _Parts, scratch: Path) -> None:
         parts.files["offline.config"] = at.offline_config
         return
     if "images" in parts.unknown:
-        parts.unknown["config"] = "it follows from the images"
+        parts.unknown["config"] = "all of it, as it follows from the images"
         return
     locked = read_lock(at.lock("images"))
     files.write_json(scratch / "images.receipt.json", receipt(locked, spec.images.destination))
@@ -231,7 +230,7 @@ def _config(spec: NowSpec, parts: _Parts, scratch: Path) -> None:
         return
     parts.files["offline.config"] = output
     if "plugins" in parts.unknown:
-        parts.unknown["config"] = "as it would be with the plugins of the lock"
+        parts.unknown["config"] = "the lines on plugins, which are those of the lock here"
 
 
 def _reach(spec: NowSpec, parts: _Parts, scratch: Path) -> None:
@@ -251,5 +250,4 @@ def _reach(spec: NowSpec, parts: _Parts, scratch: Path) -> None:
                   root=resolved_config.PLACE)
     files.write_json(output, {"pipeline": spec.pipeline, "profile": profile, **report.as_json()})
     parts.files["reach.json"] = output
-    parts.unknown["reach"] = ("looked at before data and plugins were fetched: what answers a "
-                              f"place is known after `doit reach:{spec.pipeline}`")
+    parts.unknown["reach"] = f"what answers each place, before `doit reach:{spec.pipeline}`"

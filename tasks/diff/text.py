@@ -58,7 +58,7 @@ def _details(part: Mapping[str, Any], page: object) -> Iterator[str]:
     if len(part["changes"]) > len(rows):
         yield f"  … and {len(part['changes']) - len(rows)} more: {page}"
     for reason in part["unknown"]:
-        yield f"  ? {_line(reason)}"
+        yield f"  ? not known: {_line(reason)}"
 
 
 def _row(row: Mapping[str, Any]) -> str:

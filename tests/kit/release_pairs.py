@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.commands.release_diff import DiffSpec
+from tasks.commands.release_diff import DiffSpec, diff
 from tasks.commands.release_now import NowSpec
 from tasks.core import files
 from tasks.core.net.network import Network
@@ -63,14 +63,13 @@ def change_all(staged: Staged, word: str = "other") -> None:
     at = staged.layout
     change_code(staged, f"params.depth = 2 // {word}\nworkflow {{}}\n".encode())
     edit(at.code_manifest, lambda manifest: manifest.update(revision=f"2.0-{word}"))
-    image, place = f"quay.io/airlock/tool:{word}", f"quay.io/airlock/tool:{word}"
+    image = f"quay.io/airlock/tool:{word}"
     for path in (at.lock("images"), at.images_receipt):
         edit(path, lambda lock: lock["images"].append({**lock["images"][0], "source": image}))
     edit(at.lock("images"), lambda lock: lock["images"][0].update(
         manifest=OTHER, layers=[{**lock["images"][0]["layers"][0], "digest": OTHER, "size": 7}]))
     edit(at.images_receipt, lambda receipt: receipt["images"][0].update(digest=OTHER))
-    files.write_text(at.images, f"{at.images.read_text()}{place}\n" if " " not in word else
-                     at.images.read_text())
+    files.write_text(at.images, f"{at.images.read_text()}{image}\n")
     files.write_text(at.images_pinned, at.images_pinned.read_text()
                      + f"quay.io/airlock/tool@{OTHER}\n")
     _plugin(staged)
@@ -109,3 +108,67 @@ def _data(staged: Staged, word: str) -> None:
         manifest["params"]["genome"] = {"kind": "value", "value": word}
 
     edit(at.data_manifest, change)
+
+
+def report(asked: DiffSpec) -> dict[str, Any]:
+    """What a comparison says, for programs; its schema was held against it."""
+    diff(asked)
+    content: dict[str, Any] = json.loads(asked.layout.release_diff.read_bytes())
+    return content
+
+
+def parts(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {part["name"]: part for part in content["parts"]}
+
+
+def two(ready: Staged, word: str = "other") -> tuple[str, str]:
+    first = ready.publish()
+    change_all(ready, word)
+    ready.publish()
+    return first, current(ready)
+
+
+def current(ready: Staged) -> str:
+    """The current release's id."""
+    store = ready.store.folder
+    assert store is not None
+    return str(json.loads((store / "releases/hello/current.json").read_bytes())["id"])
+
+
+ALL = {
+    "release": set(), "code": {("changed", "main.nf"), ("changed", "revision")},
+    "images": {("changed", "quay.io/airlock/tool:1"), ("added", "quay.io/airlock/tool:other")},
+    "plugins": {("changed", "nf-hello")},
+    "data": {("gone", "https://data.example.org/reads_2.fq"),
+             ("added", "https://data.example.org/other.fq")},
+    "runtime": set(), "params": {("added", "genome")}, "config": {("added", "// other")},
+    "reach": {("added", "bin/other.sh:3  curl other  (process other)")},
+    "files": {("changed", "images.pinned.txt"), ("changed", "images.receipt.json"),
+              ("changed", "images.txt")},
+}
+"""What change_all changes, by the part that tells it."""
+
+
+def found(content: dict[str, Any]) -> dict[str, set[tuple[str, str]]]:
+    return {part["name"]: {(row["change"], row["name"]) for row in part["changes"]}
+            for part in content["parts"]}
+
+
+def hostile(ready: Staged) -> None:
+    """A release whose every name is one that no name should be."""
+    at = ready.layout
+    change_code(ready, b"workflow { 2 }\n")
+    files.write_tar(at.code, Path(), [], extra={f"{HOSTILE.replace('/', '')}.nf": b"1"})
+    edit(at.code_manifest, lambda manifest: manifest.update(
+        sha256=files.sha256(at.code), source=HOSTILE, revision=HOSTILE, commit="a" * 40))
+    for path in (at.lock("images"), at.images_receipt):
+        edit(path, lambda lock: lock["images"][0].update(source=HOSTILE))
+    edit(at.lock("images"), lambda lock: lock["images"][0].update(licence=HOSTILE))
+    files.write_text(at.images, "")
+    edit(at.data_manifest, lambda manifest: (
+        manifest["files"][0].update(url=HOSTILE),
+        manifest["params"].update({HOSTILE: {"kind": "value", "value": HOSTILE}})))
+    files.write_text(at.offline_config, f"// {HOSTILE}\n")
+    edit(at.reach, lambda reach: reach["findings"].append({
+        "file": HOSTILE, "line": 1, "kind": "url", "what": HOSTILE, "process": HOSTILE,
+        "param": HOSTILE, "count": 1, "answer": {"by": "data", "what": HOSTILE}}))

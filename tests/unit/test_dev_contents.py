@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tasks.core.config.load import load
+from tasks.core.graph import rooms
 from tasks.core.paths import PipelinePaths
 from tasks.dev.contents import ContentsSpec, contents
 from tasks.dev.graph import READ
 from tests.kit import releases as staged
 from tests.kit.graph import Build
-from tests.unit.test_core_graph import all_tasks
 
 
 def all_fresh() -> dict[str, str]:
@@ -60,12 +62,16 @@ def test_a_lock_that_may_be_another_ones_gives_no_size(
     assert "| hello | dev | 24.10.5 | 1 |" in capsys.readouterr().out
 
 
+def tasks() -> list[dict[str, Any]]:
+    return list(rooms.tasks(load({})))
+
+
 def test_a_new_revision_stands_beside_no_old_plugins(project: Path) -> None:
     """The step is told by doit's own state which files are of the code that is staged now."""
-    Build(all_tasks(), project / "state.db").declare_done()
+    Build(tasks(), project / "state.db").declare_done()
 
     def told() -> dict[str, str]:
-        build = Build(all_tasks(), project / "state.db")
+        build = Build(tasks(), project / "state.db")
         task = build.control.tasks["dev:contents"]
         assert build.dependency.get_status(task, build.control.tasks).status == "run"
         spec = task.actions[0].args[2]
@@ -77,7 +83,7 @@ def test_a_new_revision_stands_beside_no_old_plugins(project: Path) -> None:
         code.write("// another revision\n")
     assert told()["stage"] == "stale" and set(told().values()) == {"stale", "behind"}
     Path("build/local/hello/code.tar").write_text("another revision")
-    Build(all_tasks(), project / "state.db").succeed("stage:hello")
+    Build(tasks(), project / "state.db").succeed("stage:hello")
     now = told()
     assert now["stage"] == "fresh"
     assert "fresh" not in {now[step] for step in set(READ) - {"stage"}}

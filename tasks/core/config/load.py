@@ -27,7 +27,7 @@ KNOWN_IN_DOTENV = ("AIRLOCK_SITE", *ENVIRONMENT, "AIRLOCK_GIT_TOKEN")
 MAX_REASON = 200
 """Characters of unproven=REASON, as schemas/promotion.schema.json has it."""
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
-RESERVED = frozenset(("aws", "batch", "blobs", "configs", "load", "logs", "maven", "prod",
+RESERVED = frozenset(("aws", "batch", "blobs", "configs", "diff", "load", "logs", "maven", "prod",
                       "sandbox", "sign", "store", "tool"))
 """What no pipeline may be called: folders of build/<site>/, and second words of verbs."""
 

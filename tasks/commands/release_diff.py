@@ -22,7 +22,7 @@ from tasks.core.trust.releases import Release
 from tasks.diff import page, stored, text
 from tasks.diff.code import Commit, History
 from tasks.diff.document import document
-from tasks.diff.model import NOTHING, NOW, Side
+from tasks.diff.model import NOTHING, NOW, End
 from tasks.diff.stored import Stored
 
 MAX_COMMITS = 200
@@ -49,7 +49,7 @@ class DiffSpec:
 def diff(spec: DiffSpec) -> str:
     """Print what differs, and write it as a page and as JSON."""
     with files.scratch(spec.layout.root, "diff") as scratch:
-        before, after = _sides(spec, scratch)
+        before, after = _ends(spec, scratch)
         content = document(
             spec.pipeline, before, after, store=spec.store.url,
             history=_history(spec.layout.git_cache, before, after),
@@ -69,22 +69,22 @@ def _said(content: dict[str, Any]) -> str:
             "no difference as far as it is known")
 
 
-def _sides(spec: DiffSpec, scratch: Path) -> tuple[Side, Side]:
-    """Both sides, each with its files."""
+def _ends(spec: DiffSpec, scratch: Path) -> tuple[End, End]:
+    """Both ends, each with its files."""
     store, subject = open_store(spec.store), Subject(pipeline=spec.pipeline)
     names = releases.ids(store, subject)
     asked = [name if name is None or name == NOW else stored.choose(names, name)
              for name in (spec.before, spec.after)]
-    now = release_now.side(spec.now, _folder(scratch, "now")) if spec.now else Side(kind=NOTHING)
+    now = release_now.end(spec.now, _folder(scratch, "now")) if spec.now else End(kind=NOTHING)
     if not names:
-        before, after = (now if name == NOW else Side(kind=NOTHING) for name in asked)
+        before, after = (now if name == NOW else End(kind=NOTHING) for name in asked)
         return before, after
     with stored.trusted(spec.signing, spec.signers) as trust:
         held = Stored(store=store, subject=subject, trust=trust)
         newest = stored.current(held)
         default = newest.id if newest else None
-        heads: list[tuple[Side, Release | None]] = [
-            (now, None) if name == NOW else stored.side(held, name or default, newest)
+        heads: list[tuple[End, Release | None]] = [
+            (now, None) if name == NOW else stored.end(held, name or default, newest)
             for name in asked]
         (before, one), (after, two) = heads
         if before.id is not None and before.id == after.id:
@@ -98,10 +98,10 @@ def _folder(scratch: Path, name: str) -> Path:
     return scratch / name
 
 
-def _history(cache: Path, before: Side, after: Side) -> History | None:
+def _history(cache: Path, before: End, after: End) -> History | None:
     """The commits between the two, where both have one and the git cache knows them."""
-    old, new = (read_json(side.files["manifest.json"], "code-manifest")["commit"]
-                if "manifest.json" in side.files else None for side in (before, after))
+    old, new = (read_json(end.files["manifest.json"], "code-manifest")["commit"]
+                if "manifest.json" in end.files else None for end in (before, after))
     if not old or not new or old == new:
         return None
     found = git.between(cache, old, new, most=MAX_COMMITS)

@@ -1,4 +1,4 @@
-"""What would be made now of a pipeline, as one of the two sides that `release:diff` compares.
+"""What would be made now of a pipeline, as one of the two ends that `release:diff` compares.
 
 Its code is staged, its config resolved and its images are locked. What no fresh step has made yet
 is worked out as far as that can be done without moving anything; the rest is said to be unknown.
@@ -23,7 +23,7 @@ from tasks.core.trust import checksums
 from tasks.data import mirror as data
 from tasks.diff import code
 from tasks.diff.data import OF_CODE
-from tasks.diff.model import NOW, File, Side
+from tasks.diff.model import NOW, End, File
 from tasks.images import mirror as images
 from tasks.images.lock_format import read_lock
 from tasks.images.receipt import receipt
@@ -67,7 +67,7 @@ class NowSpec:
 
 @dataclass(kw_only=True)
 class _Parts:
-    """What is gathered: the fields of Side."""
+    """What is gathered: the fields of End."""
 
     files: dict[str, Path]
     listed: dict[str, File]
@@ -76,8 +76,8 @@ class _Parts:
     data: dict[str, File] | None = None
 
 
-def side(spec: NowSpec, scratch: Path) -> Side:
-    """The side; files that are worked out lie in `scratch`."""
+def end(spec: NowSpec, scratch: Path) -> End:
+    """The end; files that are worked out lie in `scratch`."""
     if spec.is_fresh("release"):
         return _made(spec)
     at = spec.layout
@@ -93,11 +93,11 @@ def side(spec: NowSpec, scratch: Path) -> Side:
         gather(spec, parts, scratch)
     about = {**spec.about, "tested": is_tested(spec.runtime),
              "isolation": read_json(at.resolved, "resolved")["isolation"]}
-    return Side(kind=NOW, about=about, files=parts.files, listed=parts.listed, data=parts.data,
+    return End(kind=NOW, about=about, files=parts.files, listed=parts.listed, data=parts.data,
                 is_planned=parts.data is not None, unknown=parts.unknown, moves=parts.moves)
 
 
-def _made(spec: NowSpec) -> Side:
+def _made(spec: NowSpec) -> End:
     """The release that was made of this very state, and was perhaps not pushed yet."""
     folder = spec.layout.release
     release = read_json(folder / "release.json", "release")
@@ -105,7 +105,7 @@ def _made(spec: NowSpec) -> Side:
     own = {file["path"]: file for file in release["files"]}
     sources = {path: release_files.source_of(spec.layout, spec.runtime, path, digest)
                for path, digest in digests.items()}
-    return Side(kind=NOW, id=checksums.release_id(release["revision"],
+    return End(kind=NOW, id=checksums.release_id(release["revision"],
                                                   (folder / "SHA256SUMS").read_bytes()),
                 about=release, files=sources,
                 listed={path: File(sha256=digest, size=own[path]["size"] if path in own else None)

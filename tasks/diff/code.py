@@ -15,7 +15,7 @@ from tasks.core.archives import limits, tars
 from tasks.core.archives.broken import refusing_broken
 from tasks.core.archives.limits import Count
 from tasks.core.schema import read_json
-from tasks.diff.model import ADDED, CHANGED, GONE, NOTHING, Change, Part, Side, changes, plural
+from tasks.diff.model import ADDED, CHANGED, GONE, NOTHING, Change, End, Part, changes, plural
 from tasks.diff.model import unknown as why_unknown
 
 NAME, TITLE = "code", "Code"
@@ -59,7 +59,7 @@ def kind_of(path: str) -> str:
     return next((kind for kind, pattern in KINDS if pattern.fullmatch(path)), OTHER)
 
 
-def compare(before: Side, after: Side, history: History | None) -> Part:
+def compare(before: End, after: End, history: History | None) -> Part:
     """The part `code`; `history` is what the git cache knows of the way between the two."""
     unknown = why_unknown(NAME, before, after)
     rows = _origin(before, after)
@@ -99,13 +99,13 @@ def listing(archive: Path) -> dict[str, tuple[str, int | None]]:
     return members
 
 
-def _archive(path: str, start: str, before: Side, after: Side) -> list[Change]:
-    """The files that differ; of a side that has nothing, the other's are counted alone."""
-    digests = {side.listed[path].sha256 for side in (before, after) if path in side.listed}
+def _archive(path: str, start: str, before: End, after: End) -> list[Change]:
+    """The files that differ; of an end that has nothing, the other's are counted alone."""
+    digests = {end.listed[path].sha256 for end in (before, after) if path in end.listed}
     if len(digests) < 2 and (path in before.listed) == (path in after.listed):
         return []
-    old, new = ({} if path not in side.files else listing(side.files[path])
-                for side in (before, after))
+    old, new = ({} if path not in end.files else listing(end.files[path])
+                for end in (before, after))
     if NOTHING in (before.kind, after.kind):
         kinds = Counter(f"{start}{kind_of(name)}" for name in (*old, *new))
         what = ADDED if before.kind == NOTHING else GONE
@@ -129,7 +129,7 @@ def _short(told: str) -> str:
     return told if told.startswith("link ") else re.sub(r"[0-9a-f]{64}", lambda m: m[0][:12], told)
 
 
-def _origin(before: Side, after: Side) -> list[Change]:
+def _origin(before: End, after: End) -> list[Change]:
     """Source, revision and commit of the code and of the institutional configs."""
     rows = []
     for path, group in {"manifest.json": "origin",
@@ -137,24 +137,24 @@ def _origin(before: Side, after: Side) -> list[Change]:
         if before.known(path) and after.known(path):
             rows += changes(_manifest(before, path), _manifest(after, path), group=group)
         elif path in before.files or path in after.files:
-            one, two = (_manifest(side, path) for side in (before, after))
+            one, two = (_manifest(end, path) for end in (before, after))
             rows += changes(one, two, group=group)
     return rows
 
 
-def _manifest(side: Side, path: str) -> Mapping[str, Any]:
-    if path not in side.files:
+def _manifest(end: End, path: str) -> Mapping[str, Any]:
+    if path not in end.files:
         return {}
-    manifest = read_json(side.files[path], "code-manifest")
+    manifest = read_json(end.files[path], "code-manifest")
     return {key: manifest[key] for key in ("source", "revision", "commit", "date")}
 
 
-def _commit(side: Side) -> Any:
-    return _manifest(side, "manifest.json").get("commit")
+def _commit(end: End) -> Any:
+    return _manifest(end, "manifest.json").get("commit")
 
 
-def _summary(before: Side, after: Side, rows: Sequence[Change]) -> str:
-    old, new = (_manifest(side, "manifest.json").get("revision") for side in (before, after))
+def _summary(before: End, after: End, rows: Sequence[Change]) -> str:
+    old, new = (_manifest(end, "manifest.json").get("revision") for end in (before, after))
     way = f"{old} → {new}" if old and new and old != new else str(new or old or "")
     if NOTHING in (before.kind, after.kind):
         return f"{way}, {'all new' if before.kind == NOTHING else 'all gone'}"

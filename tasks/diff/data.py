@@ -14,9 +14,9 @@ from tasks.diff.model import (
     GONE,
     NOTHING,
     Change,
+    End,
     File,
     Part,
-    Side,
     counted,
     plural,
 )
@@ -31,7 +31,7 @@ OF_CODE = "code:"
 """How the URLs of files begin that the pipeline's own code has."""
 
 
-def compare(before: Side, after: Side) -> Part:
+def compare(before: End, after: End) -> Part:
     """The part `data`."""
     unknown = why_unknown(NAME, before, after)
     old, new = of(before), of(after)
@@ -55,22 +55,22 @@ def compare(before: Side, after: Side) -> Part:
                     f"; to fetch: {after.moves[NAME]}" if NAME in after.moves else ""))
 
 
-def of(side: Side) -> Mapping[str, File] | None:
+def of(end: End) -> Mapping[str, File] | None:
     """The data files by URL; None where neither a manifest nor a plan tells them."""
-    if side.kind == NOTHING:
+    if end.kind == NOTHING:
         return {}
-    if side.data is None and MANIFEST not in side.files:
+    if end.data is None and MANIFEST not in end.files:
         return None
-    return {**(side.data or {}), **dict(_listed(side))}
+    return {**(end.data or {}), **dict(_listed(end))}
 
 
-def _listed(side: Side) -> Iterator[tuple[str, File]]:
+def _listed(end: End) -> Iterator[tuple[str, File]]:
     """The files of the test data, and of the users' own sheets by the sheet's name."""
-    for path in sorted(side.files):
+    for path in sorted(end.files):
         if path.rpartition("/")[2] != MANIFEST:
             continue
         own = path.removeprefix(OWN).rpartition("/")[0]
-        for entry in read_json(side.files[path], "data-manifest")["files"]:
+        for entry in read_json(end.files[path], "data-manifest")["files"]:
             yield (f"{own}: {entry['url']}" if own else entry["url"],
                    File(sha256=entry["sha256"], size=entry["size"]))
 

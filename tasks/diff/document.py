@@ -7,20 +7,20 @@ from typing import Any
 
 from tasks.diff import code, data, images, params, parts
 from tasks.diff.code import History
-from tasks.diff.model import NOTHING, NOW, Part, Side
+from tasks.diff.model import NOTHING, NOW, End, Part
 
 SCHEMA = "release-diff"
 
 
-def document(pipeline: str, before: Side, after: Side, *, store: str, compared: str,
+def document(pipeline: str, before: End, after: End, *, store: str, compared: str,
              history: History | None = None) -> dict[str, Any]:
-    """Compare two sides; `compared` is when, in UTC."""
+    """Compare one end with the other; `compared` is when, in UTC."""
     same = before.id is not None and before.id == after.id
     found = [] if same else compare(before, after, history)
     differs = [part.differs for part in found]
     content: dict[str, Any] = _writable({
         "pipeline": pipeline, "store": store, "compared": compared,
-        "from": _side(before), "to": _side(after),
+        "from": _end(before), "to": _end(after),
         "equal": False if True in differs else None if None in differs else True,
         "attention": [*_attention(after), *_licences(found)],
         "parts": [part.as_json for part in found],
@@ -37,7 +37,7 @@ def _writable(value: Any) -> Any:
     return [_writable(item) for item in value] if isinstance(value, list) else value
 
 
-def compare(before: Side, after: Side, history: History | None = None) -> list[Part]:
+def compare(before: End, after: End, history: History | None = None) -> list[Part]:
     """All parts, in the order in which people ask for them."""
     others = parts.others(before, after)
     return [parts.release(before, after), code.compare(before, after, history),
@@ -47,24 +47,24 @@ def compare(before: Side, after: Side, history: History | None = None) -> list[P
             parts.reach(before, after), *([others] if others else [])]
 
 
-def _side(side: Side) -> dict[str, Any]:
-    promoted = {key: value for key, value in vars(side.promoted).items() if value is not None}
-    return {"kind": side.kind, "id": side.id, "title": side.title,
-            "files": len(side.listed), "bytes": side.size, "promoted": promoted}
+def _end(end: End) -> dict[str, Any]:
+    promoted = {key: value for key, value in vars(end.promoted).items() if value is not None}
+    return {"kind": end.kind, "id": end.id, "title": end.title,
+            "files": len(end.listed), "bytes": end.size, "promoted": promoted}
 
 
-def _attention(side: Side) -> list[str]:
-    """What a change board should know of the later side, whatever it was before."""
-    if side.kind == NOTHING:
+def _attention(end: End) -> list[str]:
+    """What a change board should know of the later one, whatever it was before."""
+    if end.kind == NOTHING:
         return []
-    about, promoted = side.about, side.promoted
+    about, promoted = end.about, end.promoted
     lines = []
     if promoted.withdrawn:
         lines.append(f"It was withdrawn: {promoted.withdrawn}")
     if promoted.unproven:
         lines.append("It became the current release without a validation and a smoke run: "
                      + promoted.unproven)
-    if side.kind != NOW and promoted.number is None:
+    if end.kind != NOW and promoted.number is None:
         lines.append("It was never made the current release.")
     if about.get("isolation") == "none":
         lines.append("It was made where the pipeline's code could read and change what its maker "
@@ -74,7 +74,7 @@ def _attention(side: Side) -> list[str]:
                      "has run.")
     if about.get("smoke") == "none":
         lines.append("The site has no smoke run: it wasn't tried before it was signed.")
-    if count := parts.open_places(side):
+    if count := parts.open_places(end):
         lines.append(f"Nothing answers {count} of the places that reach out at run time.")
     return lines
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.schema import read_json
-from tasks.diff.model import ADDED, CHANGED, GONE, NOTHING, Change, Part, Side, plural
+from tasks.diff.model import ADDED, CHANGED, GONE, NOTHING, Change, End, Part, plural
 from tasks.diff.model import unknown as why_unknown
 
 NAME, TITLE, LOCK = "images", "Images", "images.lock.json"
@@ -16,12 +16,12 @@ MOVED, VERSION = "another digest", "another version"
 """The groups of changes: a name that stands for other bytes, and a repository's other tag."""
 
 
-def compare(before: Side, after: Side) -> Part:
+def compare(before: End, after: End) -> Part:
     """The part `images`."""
     unknown = why_unknown(NAME, before, after, path=LOCK)
     if not (before.known(LOCK) and after.known(LOCK)):
         return Part(name=NAME, title=TITLE, summary="not known", unknown=unknown)
-    old, new = (_locked(side.files.get(LOCK)) for side in (before, after))
+    old, new = (_locked(end.files.get(LOCK)) for end in (before, after))
     rows = _changes(old, new)
     held = _blobs(old.values())
     coming = {digest: size for digest, size in _blobs(new.values()).items() if digest not in held}
@@ -99,7 +99,7 @@ def _size(blobs: Mapping[str, int]) -> str:
     return files.human_size(sum(blobs.values()))
 
 
-def _summary(rows: Sequence[Change], coming: Mapping[str, int], after: Side) -> str:
+def _summary(rows: Sequence[Change], coming: Mapping[str, int], after: End) -> str:
     counts = {f"with {MOVED}": sum(row.group == MOVED for row in rows),
               f"with {VERSION}": sum(row.group == VERSION for row in rows),
               ADDED: sum(row.what == ADDED for row in rows),

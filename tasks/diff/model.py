@@ -1,4 +1,4 @@
-"""Two sides, and what was found to differ between them, part by part."""
+"""The two ends of a comparison, and what was found to differ between them, part by part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 RELEASE, NOW, NOTHING = "release", "now", "nothing"
-"""What a side can be: a release of the store, what would be made now, or an empty store."""
+"""What an end can be: a release of the store, what would be made now, or an empty store."""
 ADDED, GONE, CHANGED = "added", "gone", "changed"
 
 
@@ -39,8 +39,8 @@ class Promoted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
-    """One of the two that are compared.
+class End:
+    """One of the two that are compared: a release, what would be made now, or nothing.
 
     `about` is release.json without its lists. `files` are those that are read here, and `listed`
     all that are known, both by their paths in a release. `data` are the data files by URL, None
@@ -67,7 +67,7 @@ class Side:
         return self.id or "nothing: the store has no current release"
 
     def known(self, path: str) -> bool:
-        """Whether the file of this path can be read, or the side has nothing at all."""
+        """Whether the file of this path can be read, or the end has nothing at all."""
         return path in self.files or self.kind == NOTHING
 
     @property
@@ -125,12 +125,12 @@ class Part:
                 "unknown": list(self.unknown)}
 
 
-def unknown(part: str, *sides: Side, path: str | None = None) -> list[str]:
-    """Why something of a part isn't known: the sides' own reasons, and that one has no such file.
+def unknown(part: str, *ends: End, path: str | None = None) -> list[str]:
+    """Why something of a part isn't known: the ends' own reasons, and that one has no such file.
     """
-    reasons = [side.unknown[part] for side in sides if part in side.unknown]
-    return reasons + [f"{side.title} has no {path}" for side in sides
-                      if path and part not in side.unknown and not side.known(path)]
+    reasons = [end.unknown[part] for end in ends if part in end.unknown]
+    return reasons + [f"{end.title} has no {path}" for end in ends
+                      if path and part not in end.unknown and not end.known(path)]
 
 
 def words(value: Any) -> str:

@@ -25,10 +25,10 @@ def html(document: Mapping[str, Any], name: str) -> str:
               "groups": [(group, list(rows)) for group, rows in groupby(
                   part["changes"][:MAX_ROWS], key=lambda row: row["group"])]}
              for part in document["parts"]]
-    sides = {key: {**document[key], "promoted": {**dict.fromkeys(PROMOTED),
+    ends = {key: {**document[key], "promoted": {**dict.fromkeys(PROMOTED),
                                                  **document[key]["promoted"]}}
              for key in ("from", "to")}
-    return page.render(TEMPLATE, {**document, **sides, "parts": parts, "json": name})
+    return page.render(TEMPLATE, {**document, **ends, "parts": parts, "json": name})
 
 
 def _has(part: Mapping[str, Any], *keys: str) -> bool:

@@ -1,6 +1,6 @@
 """The params that a pipeline's config sets with its test profile, read from the code alone.
 
-A release doesn't carry what Nextflow resolved, so both sides are read in the same way, without
+A release doesn't carry what Nextflow resolved, so both are read in the same way, without
 running anything: what an expression makes of other values may stay open.
 """
 
@@ -25,7 +25,7 @@ from tasks.core.source.groovy.values import (
     shown,
     unwrapped,
 )
-from tasks.diff.model import NOTHING, Part, Side, changes, counted
+from tasks.diff.model import NOTHING, End, Part, changes, counted
 from tasks.diff.model import unknown as why_unknown
 
 NAME, TITLE = "params", "Params"
@@ -33,7 +33,7 @@ OPEN = "an expression"
 """What stands for a value that only a run knows."""
 
 
-def compare(before: Side, after: Side) -> Part:
+def compare(before: End, after: End) -> Part:
     """The part `params`: those of the code with the test profile, and those that are set offline.
     """
     unknown = why_unknown(NAME, before, after)
@@ -63,15 +63,15 @@ def of_code(code: Path, profile: str) -> dict[str, str]:
                 if name.startswith("params.") and (text := _text(values)) is not None}
 
 
-def _of_code(side: Side) -> Mapping[str, str]:
-    if side.kind == NOTHING or "code.tar" not in side.files:
+def _of_code(end: End) -> Mapping[str, str]:
+    if end.kind == NOTHING or "code.tar" not in end.files:
         return {}
-    return of_code(side.files["code.tar"], str(side.about.get("profile", "test")))
+    return of_code(end.files["code.tar"], str(end.about.get("profile", "test")))
 
 
-def _same_code(before: Side, after: Side) -> bool:
-    one, two = (side.listed.get("code.tar") for side in (before, after))
-    profiles = {side.about.get("profile") for side in (before, after)}
+def _same_code(before: End, after: End) -> bool:
+    one, two = (end.listed.get("code.tar") for end in (before, after))
+    profiles = {end.about.get("profile") for end in (before, after)}
     return one is not None and one == two and len(profiles) == 1
 
 
@@ -94,11 +94,11 @@ def _one(value: Any) -> str | None:
                       default=str)
 
 
-def _offline(side: Side) -> dict[str, str]:
+def _offline(end: End) -> dict[str, str]:
     """What a run offline gets a param set to; a file by the URL that it was."""
-    if side.kind == NOTHING:
+    if end.kind == NOTHING:
         return {}
-    params = read_json(side.files["data.manifest.json"], "data-manifest")["params"]
+    params = read_json(end.files["data.manifest.json"], "data-manifest")["params"]
     return {name: _answer(entry) for name, entry in params.items()}
 
 

@@ -16,8 +16,8 @@ from tasks.diff.model import (
     GONE,
     NOTHING,
     Change,
+    End,
     Part,
-    Side,
     changes,
     counted,
     plural,
@@ -36,10 +36,10 @@ COVERED = re.compile(
 """The files that other parts look at."""
 
 
-def release(before: Side, after: Side) -> Part:
+def release(before: End, after: End) -> Part:
     """The part `release`: its settings, and which of the two needs how many bytes."""
-    old, new = ({key: value for key, value in side.about.items() if key not in ELSEWHERE}
-                for side in (before, after))
+    old, new = ({key: value for key, value in end.about.items() if key not in ELSEWHERE}
+                for end in (before, after))
     both = {*old} & {*new} if NOTHING not in (before.kind, after.kind) else {*old, *new}
     rows = changes({key: old[key] for key in old if key in both},
                    {key: new[key] for key in new if key in both})
@@ -53,19 +53,19 @@ def release(before: Side, after: Side) -> Part:
                 summary=_settings(before, rows))
 
 
-def _settings(before: Side, rows: Iterable[Change]) -> str:
+def _settings(before: End, rows: Iterable[Change]) -> str:
     if before.kind == NOTHING:
         return "all new"
     return ", ".join(f"{row.name}: {row.before or '–'} → {row.after or '–'}"
                      for row in rows) or "the same settings"
 
 
-def plugins(before: Side, after: Side) -> Part:
+def plugins(before: End, after: End) -> Part:
     """The part `plugins`: versions, and other bytes under the same versions."""
     unknown = why_unknown("plugins", before, after, path="plugins.txt")
     if not (before.known("plugins.txt") and after.known("plugins.txt")):
         return Part(name="plugins", title="Plugins", summary="not known", unknown=unknown)
-    old, new = (_plugins(side.files.get("plugins.txt")) for side in (before, after))
+    old, new = (_plugins(end.files.get("plugins.txt")) for end in (before, after))
     rows = changes(old, new)
     unsure = {GONE: "plugins" in after.unknown, ADDED: "plugins" in before.unknown}
     rows = [row for row in rows if not unsure.get(row.what)]
@@ -82,7 +82,7 @@ def _plugins(listed: Path | None) -> dict[str, str]:
     return dict(line.split("@", 1) for line in listed.read_text().split() if "@" in line)
 
 
-def _archive(path: str, before: Side, after: Side) -> list[Change]:
+def _archive(path: str, before: End, after: End) -> list[Change]:
     """An archive of other bytes, where what it should hold has the same name."""
     one, two = before.listed.get(path), after.listed.get(path)
     if one is None or two is None or None in (one.sha256, two.sha256) or one.sha256 == two.sha256:
@@ -91,10 +91,10 @@ def _archive(path: str, before: Side, after: Side) -> list[Change]:
                    size_before=one.size, size_after=two.size)]
 
 
-def runtime(before: Side, after: Side) -> Part:
+def runtime(before: End, after: End) -> Part:
     """The part `runtime`: Nextflow's version, and other bytes under the same version."""
-    old, new = ({"Nextflow": side.about["nextflow"]} if "nextflow" in side.about else {}
-                for side in (before, after))
+    old, new = ({"Nextflow": end.about["nextflow"]} if "nextflow" in end.about else {}
+                for end in (before, after))
     rows = changes(old, new)
     if old == new and old:
         rows += _archive(f"nextflow-{old['Nextflow']}.tar", before, after)
@@ -105,13 +105,13 @@ def runtime(before: Side, after: Side) -> Part:
                 unknown=why_unknown("runtime", before, after))
 
 
-def config(before: Side, after: Side) -> Part:
+def config(before: End, after: End) -> Part:
     """The part `config`: lines of offline.config, wherever they stand in it."""
     name = "offline.config"
     unknown = why_unknown("config", before, after, path=name)
     if not (before.known(name) and after.known(name)):
         return Part(name="config", title=name, summary="not known", unknown=unknown)
-    old, new = (_lines(side.files.get(name)) for side in (before, after))
+    old, new = (_lines(end.files.get(name)) for end in (before, after))
     rows = [*(Change(what=GONE, name=line.strip()) for line in (Counter(old) - Counter(new))),
             *(Change(what=ADDED, name=line.strip()) for line in (Counter(new) - Counter(old)))]
     said = counted(rows)
@@ -124,14 +124,14 @@ def _lines(path: Path | None) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def reach(before: Side, after: Side) -> Part:
+def reach(before: End, after: End) -> Part:
     """The part `reach`: places that newly reach out, or no longer, and answers that changed."""
     unknown = why_unknown("reach", before, after, path="reach.json")
     if not (before.known("reach.json") and after.known("reach.json")):
         return Part(name="reach", title="What reaches out", summary="not known", unknown=unknown)
-    old, new = (_places(side.files.get("reach.json")) for side in (before, after))
-    answers = {id(side): OPEN if "reach" not in side.unknown else NOT_YET
-               for side in (before, after)}
+    old, new = (_places(end.files.get("reach.json")) for end in (before, after))
+    answers = {id(end): OPEN if "reach" not in end.unknown else NOT_YET
+               for end in (before, after)}
     rows = []
     for key in sorted({*old, *new}):
         one, two = old.get(key), new.get(key)
@@ -172,12 +172,12 @@ def _open(places: Mapping[tuple[str, ...], Mapping[str, Any]]) -> str:
     return f"{sum(place['answer'] is None for place in places.values())} of {len(places)} places"
 
 
-def others(before: Side, after: Side) -> Part | None:
-    """The part `files`: what else is carried, by digest; None where either side isn't whole."""
-    if any(side.kind != NOTHING and WHOLE not in side.listed for side in (before, after)):
+def others(before: End, after: End) -> Part | None:
+    """The part `files`: what else is carried, by digest; None where either end isn't whole."""
+    if any(end.kind != NOTHING and WHOLE not in end.listed for end in (before, after)):
         return None
-    old, new = ({path: file for path, file in side.listed.items() if not COVERED.fullmatch(path)}
-                for side in (before, after))
+    old, new = ({path: file for path, file in end.listed.items() if not COVERED.fullmatch(path)}
+                for end in (before, after))
     rows = [Change(what=row.what, name=row.name, before=row.before, after=row.after,
                    size_before=_size(old, row.name), size_after=_size(new, row.name))
             for row in changes(old, new, show=lambda file: file.sha256)]
@@ -189,10 +189,10 @@ def _size(listed: Mapping[str, Any], name: str) -> int | None:
     return listed[name].size if name in listed else None
 
 
-def open_places(side: Side) -> int:
+def open_places(end: End) -> int:
     """How many places nothing answers offline; 0 where that isn't known."""
-    if "reach.json" not in side.files or "reach" in side.unknown:
+    if "reach.json" not in end.files or "reach" in end.unknown:
         return 0
     findings: Iterable[Mapping[str, Any]] = parsing.from_json(
-        side.files["reach.json"].read_bytes())["findings"]
+        end.files["reach.json"].read_bytes())["findings"]
     return sum(finding["answer"] is None for finding in findings)

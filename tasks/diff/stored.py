@@ -1,4 +1,4 @@
-"""A release of the store as one of the two sides, verified before anything of it is believed."""
+"""A release of the store as one of the two ends, verified before anything of it is believed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tasks.core.store.interface import Store
 from tasks.core.trust import promotions, releases, signature
 from tasks.core.trust.promotions import Promotion, Subject, Trust
 from tasks.core.trust.releases import Release
-from tasks.diff.model import NOTHING, RELEASE, File, Promoted, Side
+from tasks.diff.model import NOTHING, RELEASE, End, File, Promoted
 
 READ = ("manifest.json", "configs.manifest.json", "images.lock.json", MANIFEST, "plugins.txt",
         "offline.config", "reach.json")
 """The files that are compared by what is in them."""
 ARCHIVES = ("code.tar", "configs.tar")
-"""Those that are brought only where the other side's are others."""
+"""Those that are brought only where the other end's are others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +72,13 @@ def current(stored: Stored) -> Promotion | None:
     return promotions.current(stored.store, stored.subject, stored.trust)
 
 
-def side(stored: Stored, name: str | None, now: Promotion | None) -> tuple[Side, Release | None]:
+def end(stored: Stored, name: str | None, now: Promotion | None) -> tuple[End, Release | None]:
     """A release by its id, None being an empty store; its files are brought by `bring`."""
     if name is None:
-        return Side(kind=NOTHING), None
+        return End(kind=NOTHING), None
     release = releases.read(stored.store, stored.subject, name, stored.trust)
     sizes = {file["path"]: file["size"] for file in release.content["files"]}
-    return Side(kind=RELEASE, id=name, about=release.content, promoted=_promoted(stored, name, now),
+    return End(kind=RELEASE, id=name, about=release.content, promoted=_promoted(stored, name, now),
                 listed={path: File(sha256=digest, size=sizes.get(path))
                         for path, digest in release.digests.items()}), release
 
@@ -96,8 +96,8 @@ def _promoted(stored: Stored, name: str, now: Promotion | None) -> Promoted:
                     expires=own.expires, unproven=own.unproven, back=own.back, withdrawn=withdrawn)
 
 
-def bring(stored: Stored, release: Release, own: Side, other: Side, folder: Path) -> Side:
-    """The side with its files, in a folder; archives where the other side's differ."""
+def bring(stored: Stored, release: Release, own: End, other: End, folder: Path) -> End:
+    """The end with its files, in a folder; archives where the other end's differ."""
     archives = [path for path in ARCHIVES if own.listed.get(path) != other.listed.get(path)
                 or own.about.get("profile") != other.about.get("profile")]
     manifests = [path for path in own.listed if path.startswith("own/")

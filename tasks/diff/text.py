@@ -17,7 +17,7 @@ SIGNS = {"added": "+", "gone": "-", "changed": "~"}
 
 def text(document: Mapping[str, Any], page: object) -> str:
     """The lines that are printed; `page` is where all of it stands."""
-    lines = [f"from  {_side(document['from'])}", f"to    {_side(document['to'])}", ""]
+    lines = [f"from  {_end(document['from'])}", f"to    {_end(document['to'])}", ""]
     if document["equal"] is True:
         lines.append("no difference")
     elif document["equal"] is None:
@@ -32,14 +32,14 @@ def text(document: Mapping[str, Any], page: object) -> str:
     return "\n".join(lines)
 
 
-def _side(side: Mapping[str, Any]) -> str:
+def _end(end: Mapping[str, Any]) -> str:
     """Which of the two it is, and what its promotion says."""
-    promoted = side["promoted"]
+    promoted = end["promoted"]
     number = f"promotion {promoted['number']} of {promoted['signed']}" if "number" in promoted \
         else ""
     state = [*(["current"] if promoted.get("is_current") else []), *([number] if number else []),
              *(["withdrawn"] if "withdrawn" in promoted else [])]
-    return _line(side["title"]) + (f"  ({', '.join(state)})" if state else "")
+    return _line(end["title"]) + (f"  ({', '.join(state)})" if state else "")
 
 
 def _mark(part: Mapping[str, Any]) -> str:

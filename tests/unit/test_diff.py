@@ -1,4 +1,4 @@
-"""What differs, part by part: from small sides, without a store."""
+"""What differs, part by part: from small ends, without a store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.core.errors import IntegrityError
 from tasks.diff import code, data, images, params, parts, text
 from tasks.diff.code import Commit, History
 from tasks.diff.document import document
-from tasks.diff.model import NOW, RELEASE, Change, File, Part, Promoted, Side
+from tasks.diff.model import NOW, RELEASE, Change, End, File, Part, Promoted
 from tasks.diff.page import html
 
 A, B, C = ("sha256:" + letter * 64 for letter in "abc")
@@ -37,16 +37,16 @@ def test_files_are_told_by_their_kind(path: str, kind: str) -> None:
     assert code.kind_of(path) == kind
 
 
-def tar(path: Path, contents: dict[str, bytes]) -> Side:
+def tar(path: Path, contents: dict[str, bytes]) -> End:
     files.write_tar(path, Path(), [], extra=contents)
-    return Side(kind=RELEASE, id=path.stem, about={"profile": "test,docker"},
+    return End(kind=RELEASE, id=path.stem, about={"profile": "test,docker"},
                 files={"code.tar": path},
                 listed={"code.tar": File(sha256=files.sha256(path), size=1)})
 
 
 def test_what_no_file_can_hold_is_shown_escaped(tmp_path: Path) -> None:
     """Names and links of bytes that are no UTF-8, and half a surrogate pair in a config."""
-    sides = []
+    ends = []
     for number, path in enumerate((tmp_path / "one.tar", tmp_path / "two.tar")):
         config = b"params.half = '\\ud800%d'" % number
         with tarfile.open(path, "w") as archive:
@@ -56,9 +56,9 @@ def test_what_no_file_can_hold_is_shown_escaped(tmp_path: Path) -> None:
                 member.type, member.linkname = (tarfile.SYMTYPE, link) if link else (b"0", "")
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
-        sides.append(Side(kind=RELEASE, id=str(number), about={"profile": "test"}, listed={
+        ends.append(End(kind=RELEASE, id=str(number), about={"profile": "test"}, listed={
             "code.tar": File(sha256=str(number), size=1)}, files={"code.tar": path}))
-    content = document("p", *sides, store="s", compared="2026-01-01T00:00:00Z")
+    content = document("p", *ends, store="s", compared="2026-01-01T00:00:00Z")
     written = files.json_bytes(content).decode()
     assert "bin/\\\\udcff.sh" in written and "link to \\\\udcfe1" in written
     assert any(row["name"] == "half" for part in content["parts"] for row in part["changes"])
@@ -78,7 +78,7 @@ def test_a_file_that_became_a_program_has_changed(tmp_path: Path) -> None:
     for name, mode in (("one", 0o644), ("two", 0o755)):
         (tmp_path / "run").chmod(mode)
         files.write_tar(tmp_path / f"{name}.tar", tmp_path, [tmp_path / "run"])
-    one, two = (Side(kind=RELEASE, files={"code.tar": tmp_path / f"{name}.tar"}, listed={
+    one, two = (End(kind=RELEASE, files={"code.tar": tmp_path / f"{name}.tar"}, listed={
         "code.tar": File(sha256=name, size=1)}) for name in ("one", "two"))
     (row,) = code.compare(one, two, None).changes
     assert (row.name, row.after) == ("run", f"executable {row.before}")
@@ -127,10 +127,10 @@ def image(name: str, digest: str, **more: Any) -> dict[str, Any]:
             "layers": [{"digest": digest, "size": 10, "media_type": None}], **more}
 
 
-def locked(folder: Path, name: str, *listed: dict[str, Any]) -> Side:
+def locked(folder: Path, name: str, *listed: dict[str, Any]) -> End:
     path = folder / f"{name}.json"
     files.write_json(path, {"platform": "linux/amd64", "images": list(listed)})
-    return Side(kind=RELEASE, files={"images.lock.json": path})
+    return End(kind=RELEASE, files={"images.lock.json": path})
 
 
 def test_images_are_told_apart_by_name_and_digest(tmp_path: Path) -> None:
@@ -153,20 +153,20 @@ def test_images_are_told_apart_by_name_and_digest(tmp_path: Path) -> None:
     assert (version.before, version.after) == (f"1  {A}", f"1.1  {B}")
 
 
-def planned(**known: tuple[str | None, int | None]) -> Side:
-    return Side(kind=NOW, is_planned=True, unknown={"data": "not yet"}, data={
+def planned(**known: tuple[str | None, int | None]) -> End:
+    return End(kind=NOW, is_planned=True, unknown={"data": "not yet"}, data={
         name.replace("_", ":", 1): File(sha256=digest, size=size)
         for name, (digest, size) in known.items()})
 
 
-def held(folder: Path, **known: tuple[str, int]) -> Side:
+def held(folder: Path, **known: tuple[str, int]) -> End:
     path = folder / MANIFEST
     files.write_json(path, {"pipeline": "p", "profile": "t", "params": {}, "declared": [], "sheets":
                             [], "files": [{
                                 "url": name.replace("_", ":", 1), "sha256": digest * 64,
                                 "size": size, "path": f"data/{digest * 64}/x"}
                                 for name, (digest, size) in known.items()]})
-    return Side(kind=RELEASE, files={MANIFEST: path})
+    return End(kind=RELEASE, files={MANIFEST: path})
 
 
 def test_planned_data_differs_where_that_is_known(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_plugin_is_not_gone_where_the_list_may_be_longer(tmp_path: Path) -> No
     for name, lines in {"one": "a@1\nb@1\n", "two": "a@2\nc@1\n"}.items():
         (tmp_path / name).write_text(lines)
         lists[name] = {"plugins.txt": tmp_path / name}
-    one, two = Side(kind=RELEASE, files=lists["one"]), Side(kind=NOW, files=lists["two"])
+    one, two = End(kind=RELEASE, files=lists["one"]), End(kind=NOW, files=lists["two"])
     assert {row.what for row in parts.plugins(one, two).changes} == {"changed", "added", "gone"}
     vague = dataclasses.replace(two, unknown={"plugins": "not yet"})
     assert {row.what for row in parts.plugins(one, vague).changes} == {"changed", "added"}
@@ -208,18 +208,18 @@ def test_a_plugin_is_not_gone_where_the_list_may_be_longer(tmp_path: Path) -> No
 def test_other_bytes_under_one_version_are_told(tmp_path: Path, part: str) -> None:
     (tmp_path / "plugins.txt").write_text("a@1\n")
     path = {"plugins": "plugins.tar", "runtime": "nextflow-24.10.5.tar"}[part]
-    one, two = (Side(kind=RELEASE, about={"nextflow": "24.10.5"},
+    one, two = (End(kind=RELEASE, about={"nextflow": "24.10.5"},
                      files={"plugins.txt": tmp_path / "plugins.txt"},
                      listed={path: File(sha256=digest, size=1)}) for digest in (A, B))
     (row,) = getattr(parts, part)(one, two).changes
     assert (row.group, row.name, row.before, row.after) == ("archive", path, A, B)
 
 
-def found(folder: Path, name: str, *findings: dict[str, Any]) -> Side:
+def found(folder: Path, name: str, *findings: dict[str, Any]) -> End:
     files.write_json(folder / name, {"pipeline": "p", "profile": "t", "counted": [], "findings": [
         {"file": "main.nf", "line": 1, "kind": "url", "count": 1, "answer": None, **finding}
         for finding in findings]})
-    return Side(kind=RELEASE, files={"reach.json": folder / name})
+    return End(kind=RELEASE, files={"reach.json": folder / name})
 
 
 def test_what_newly_reaches_out_is_told_and_a_line_that_moved_is_not(tmp_path: Path) -> None:
@@ -238,17 +238,17 @@ def test_what_newly_reaches_out_is_told_and_a_line_that_moved_is_not(tmp_path: P
 
 
 def test_settings_that_one_side_does_not_know_are_no_difference() -> None:
-    one = Side(kind=RELEASE, about={"profile": "test", "tool": "1.0", "kind": "release"})
-    two = Side(kind=NOW, about={"profile": "full", "files": []})
+    one = End(kind=RELEASE, about={"profile": "test", "tool": "1.0", "kind": "release"})
+    two = End(kind=NOW, about={"profile": "full", "files": []})
     assert [row.name for row in parts.release(one, two).changes] == ["profile"]
 
 
 def test_what_a_board_should_know_of_the_later_side_is_said() -> None:
-    side = Side(kind=RELEASE, id="1-a", about={
+    end = End(kind=RELEASE, id="1-a", about={
         "isolation": "none", "tested": False, "nextflow": "99.1.0", "smoke": "none"},
         promoted=Promoted(number=3, signed="now", withdrawn="a broken caller",
                           unproven="no engine"))
-    content = document("p", side, side, store="store", compared="2026-01-01T00:00:00Z")
+    content = document("p", end, end, store="store", compared="2026-01-01T00:00:00Z")
     assert content["equal"] is True
     said = " ".join(content["attention"])
     for word in ("withdrawn: a broken caller", "no engine", "could read and change", "99.1.0",
@@ -260,8 +260,8 @@ def test_what_a_board_should_know_of_the_later_side_is_said() -> None:
 
 
 def test_many_changes_are_cut_in_the_text_and_whole_in_the_document() -> None:
-    one = Side(kind=RELEASE, id="a", data={})
-    two = Side(kind=RELEASE, id="b", data={f"u{number}" * 99: File(sha256=A, size=1)
+    one = End(kind=RELEASE, id="a", data={})
+    two = End(kind=RELEASE, id="b", data={f"u{number}" * 99: File(sha256=A, size=1)
                                           for number in range(100)})
     content = document("p", one, two, store="s", compared="2026-01-01T00:00:00Z")
     printed = text.text(content, "page.html")
@@ -273,7 +273,7 @@ def test_many_changes_are_cut_in_the_text_and_whole_in_the_document() -> None:
 
 def test_what_a_release_lacks_is_not_called_equal() -> None:
     """Such as one that was made before releases had that file."""
-    one, two = Side(kind=RELEASE, id="1-a"), Side(kind=RELEASE, id="1-b")
+    one, two = End(kind=RELEASE, id="1-a"), End(kind=RELEASE, id="1-b")
     content = document("p", one, two, store="s", compared="2026-01-01T00:00:00Z")
     assert content["equal"] is None
     reasons = {part["name"]: part["unknown"] for part in content["parts"] if part["unknown"]}
@@ -282,7 +282,7 @@ def test_what_a_release_lacks_is_not_called_equal() -> None:
 
 
 def test_no_difference_may_be_all_that_is_known() -> None:
-    one, two = Side(kind=RELEASE, id="a"), Side(kind=NOW, unknown={"data": "not fetched"})
+    one, two = End(kind=RELEASE, id="a"), End(kind=NOW, unknown={"data": "not fetched"})
     content = document("p", one, two, store="s", compared="2026-01-01T00:00:00Z")
     assert content["equal"] is None
     assert "no difference as far as it is known" in text.text(content, "p")

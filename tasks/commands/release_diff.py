@@ -54,14 +54,14 @@ def diff(spec: DiffSpec) -> str:
             spec.pipeline, before, after, store=spec.store.url,
             history=_history(spec.layout.git_cache, before, after),
             compared=datetime.now(timezone.utc).strftime(promotions.TIME_FORMAT))
-    report, shown = spec.layout.release_diff, spec.layout.release_diff_page
+    report, board = spec.layout.release_diff, spec.layout.release_diff_page
     files.write_json(report, check(content, "release-diff", where=report))
-    files.write_text(shown, page.html(content, report.name))
-    print(text.text(content, shown), flush=True)
-    return f"{_said(content)}; the page: {shown}"
+    files.write_text(board, page.html(content, report.name))
+    print(text.text(content, board), flush=True)
+    return f"{_summary(content)}; the page: {board}"
 
 
-def _said(content: dict[str, Any]) -> str:
+def _summary(content: dict[str, Any]) -> str:
     if content["equal"]:
         return "no difference"
     count = sum(part["differs"] is True for part in content["parts"])
@@ -104,6 +104,6 @@ def _history(cache: Path, before: End, after: End) -> History | None:
                 if "manifest.json" in end.files else None for end in (before, after))
     if not old or not new or old == new:
         return None
-    found = git.between(cache, old, new, most=MAX_COMMITS)
-    return found and History(count=found[0], commits=[
-        Commit(commit=commit, date=date, subject=subject) for commit, date, subject in found[1]])
+    commits = git.between(cache, old, new, most=MAX_COMMITS)
+    return commits and History(count=commits[0], commits=[
+        Commit(commit=commit, date=date, subject=subject) for commit, date, subject in commits[1]])

@@ -174,8 +174,8 @@ def _listed(parts: _Parts, place: str, folder: Path) -> None:
 
 def _of_code(url: str, members: Mapping[str, tuple[str, int | None]]) -> str | None:
     """The digest of a file of the pipeline's own code."""
-    told = members.get(url.removeprefix(OF_CODE)) if url.startswith(OF_CODE) else None
-    return told[0].removeprefix("executable ") if told else None
+    member = members.get(url.removeprefix(OF_CODE)) if url.startswith(OF_CODE) else None
+    return member[0].removeprefix("executable ") if member else None
 
 
 def _plugins(spec: NowSpec, parts: _Parts, scratch: Path) -> None:

@@ -124,9 +124,11 @@ def _archive(path: str, start: str, before: End, after: End) -> list[Change]:
     return sorted(rows, key=lambda row: (order[row.group.removeprefix(start)], row.name))
 
 
-def _short(told: str) -> str:
+def _short(member: str) -> str:
     """A member's digest as people compare it; a link whole."""
-    return told if told.startswith("link ") else re.sub(r"[0-9a-f]{64}", lambda m: m[0][:12], told)
+    if member.startswith("link "):
+        return member
+    return re.sub(r"[0-9a-f]{64}", lambda match: match[0][:12], member)
 
 
 def _origin(before: End, after: End) -> list[Change]:

@@ -49,9 +49,9 @@ def compare(before: End, after: End) -> Part:
     facts = {"in all": _all(new), "before": _all(old)}
     if NAME in after.moves:
         facts["to fetch"] = after.moves[NAME]
-    said = counted(rows) or "the same"
+    summary = counted(rows) or "the same"
     return Part(name=NAME, title=TITLE, changes=rows, facts=facts, unknown=unknown,
-                summary=f"{said}; {_all(new)} in all" + (
+                summary=f"{summary}; {_all(new)} in all" + (
                     f"; to fetch: {after.moves[NAME]}" if NAME in after.moves else ""))
 
 

@@ -16,14 +16,14 @@ def document(pipeline: str, before: End, after: End, *, store: str, compared: st
              history: History | None = None) -> dict[str, Any]:
     """Compare one end with the other; `compared` is when, in UTC."""
     same = before.id is not None and before.id == after.id
-    found = [] if same else compare(before, after, history)
-    differs = [part.differs for part in found]
+    compared_parts = [] if same else compare(before, after, history)
+    differs = [part.differs for part in compared_parts]
     content: dict[str, Any] = _writable({
         "pipeline": pipeline, "store": store, "compared": compared,
         "from": _end(before), "to": _end(after),
         "equal": False if True in differs else None if None in differs else True,
-        "attention": [*_attention(after), *_licences(found)],
-        "parts": [part.as_json for part in found],
+        "attention": [*_attention(after), *_licences(compared_parts)],
+        "parts": [part.as_json for part in compared_parts],
     })
     return content
 
@@ -79,6 +79,7 @@ def _attention(end: End) -> list[str]:
     return lines
 
 
-def _licences(found: Sequence[Part]) -> list[str]:
-    return [f"Images that newly need a licence of your organisation: {names}" for part in found
-            if (names := part.facts.get("newly need a licence"))]
+def _licences(compared_parts: Sequence[Part]) -> list[str]:
+    names = (part.facts.get("newly need a licence") for part in compared_parts)
+    return [f"Images that newly need a licence of your organisation: {listed}"
+            for listed in filter(None, names)]

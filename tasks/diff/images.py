@@ -104,7 +104,7 @@ def _summary(rows: Sequence[Change], coming: Mapping[str, int], after: End) -> s
               f"with {VERSION}": sum(row.group == VERSION for row in rows),
               ADDED: sum(row.what == ADDED for row in rows),
               GONE: sum(row.what == GONE for row in rows)}
-    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "the same"
+    summary = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "the same"
     if coming and after.kind != NOTHING:
-        said += f"; {_size(coming)} new"
-    return said + (f"; to mirror: {after.moves[NAME]}" if NAME in after.moves else "")
+        summary += f"; {_size(coming)} new"
+    return summary + (f"; to mirror: {after.moves[NAME]}" if NAME in after.moves else "")

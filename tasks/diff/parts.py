@@ -99,9 +99,9 @@ def runtime(before: End, after: End) -> Part:
     if old == new and old:
         rows += _archive(f"nextflow-{old['Nextflow']}.tar", before, after)
     version = new.get("Nextflow") or old.get("Nextflow") or "none"
-    said = f"Nextflow {version}" if not rows else ", ".join(
+    summary = f"Nextflow {version}" if not rows else ", ".join(
         f"{row.name} {row.before or 'new'} → {row.after or 'gone'}" for row in rows)
-    return Part(name="runtime", title="Runtime", summary=said, changes=rows,
+    return Part(name="runtime", title="Runtime", summary=summary, changes=rows,
                 unknown=why_unknown("runtime", before, after))
 
 
@@ -114,9 +114,9 @@ def config(before: End, after: End) -> Part:
     old, new = (_lines(end.files.get(name)) for end in (before, after))
     rows = [*(Change(what=GONE, name=line.strip()) for line in (Counter(old) - Counter(new))),
             *(Change(what=ADDED, name=line.strip()) for line in (Counter(new) - Counter(old)))]
-    said = counted(rows)
+    summary = counted(rows)
     return Part(name="config", title=name, changes=rows, unknown=unknown,
-                summary=f"lines: {said}" if said else "the same lines")
+                summary=f"lines: {summary}" if summary else "the same lines")
 
 
 def _lines(path: Path | None) -> list[str]:
@@ -137,18 +137,18 @@ def reach(before: End, after: End) -> Part:
         one, two = old.get(key), new.get(key)
         if one and two and (unknown or _answer(one) == _answer(two)):
             continue
-        shown = two or one or {}
+        place = two or one or {}
         what = ADDED if one is None else GONE if two is None else CHANGED
         rows.append(Change(
-            what=what, group=shown["kind"], name=f"{shown['file']}:{shown['line']}  "
-            + shown["what"] + (f"  (process {shown['process']})" if "process" in shown else ""),
+            what=what, group=place["kind"], name=f"{place['file']}:{place['line']}  "
+            + place["what"] + (f"  (process {place['process']})" if "process" in place else ""),
             before=_answer(one, answers[id(before)]) if one else None,
             after=_answer(two, answers[id(after)]) if two else None))
     opened = sum(row.after == OPEN for row in rows)
-    said = counted(rows) or "the same places"
+    summary = counted(rows) or "the same places"
     return Part(name="reach", title="What reaches out", changes=rows, unknown=unknown,
                 facts={} if unknown else {"without an answer": _open(new), "before": _open(old)},
-                summary=said + (f"; {opened} newly without an answer" if opened else ""))
+                summary=summary + (f"; {opened} newly without an answer" if opened else ""))
 
 
 OPEN, NOT_YET = "nothing answers it offline", "what answers it isn't known yet"

@@ -149,7 +149,7 @@ ALL = {
 """What change_all changes, by the part that tells it."""
 
 
-def found(content: dict[str, Any]) -> dict[str, set[tuple[str, str]]]:
+def rows_of(content: dict[str, Any]) -> dict[str, set[tuple[str, str]]]:
     return {part["name"]: {(row["change"], row["name"]) for row in part["changes"]}
             for part in content["parts"]}
 

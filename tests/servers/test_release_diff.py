@@ -25,10 +25,10 @@ from tests.kit.release_pairs import (
     change_all,
     current,
     edit,
-    found,
     now_spec,
     parts,
     report,
+    rows_of,
     spec,
     two,
 )
@@ -58,7 +58,7 @@ def test_all_that_differs_between_two_releases_is_told(ready: Staged,
                                                        capsys: pytest.CaptureFixture[str]) -> None:
     first, second = two(ready)
     content = report(spec(ready, first, second))
-    assert found(content) == ALL
+    assert rows_of(content) == ALL
     assert (content["from"]["id"], content["to"]["id"]) == (first, second)
     assert content["equal"] is False
     assert content["to"]["promoted"] == {
@@ -84,12 +84,12 @@ def test_the_same_is_told_of_a_bucket_and_by_the_beginning_of_an_id(
     change_all(in_bucket)
     in_bucket.publish()
     content = report(spec(in_bucket, first[:7], "2.0"))
-    assert found(content) == ALL
+    assert rows_of(content) == ALL
     assert content["from"]["id"] == first and content["to"]["id"].startswith("2.0-other-")
     back = report(spec(in_bucket, "2.0", first))
-    assert found(back)["data"] == {("added", "https://data.example.org/reads_2.fq"),
+    assert rows_of(back)["data"] == {("added", "https://data.example.org/reads_2.fq"),
                                    ("gone", "https://data.example.org/other.fq")}
-    assert found(back)["images"] == {("changed", "quay.io/airlock/tool:1"),
+    assert rows_of(back)["images"] == {("changed", "quay.io/airlock/tool:1"),
                                      ("gone", "quay.io/airlock/tool:other")}
 
 
@@ -118,7 +118,7 @@ def test_now_is_compared_with_the_current_release_before_it_is_pushed(ready: Sta
     change_all(ready)
     release.make(ready.release_spec())
     content = report(spec(ready, None, "now"))
-    assert found(content) == ALL
+    assert rows_of(content) == ALL
     assert content["from"]["id"] == first and content["from"]["promoted"]["is_current"]
     assert content["to"]["kind"] == "now" and content["to"]["id"].startswith("2.0-other-")
     assert not list(Path("store").rglob(f"*{content['to']['id']}*"))
@@ -134,8 +134,8 @@ def test_what_is_not_built_yet_is_worked_out_or_said_to_be_unknown(
     content = report(spec(ready, None, "now", fresh=("images:lock",)))
     by_name = parts(content)
     assert content["to"]["id"] is None
-    assert found(content)["code"] == ALL["code"]
-    assert found(content)["images"] == ALL["images"]
+    assert rows_of(content)["code"] == ALL["code"]
+    assert rows_of(content)["images"] == ALL["images"]
     assert by_name["data"]["unknown"] and by_name["params"]["unknown"]
     assert by_name["plugins"]["differs"] is None and by_name["plugins"]["unknown"]
     assert by_name["reach"]["unknown"] == ["what answers each place, before `doit reach:hello`"]
@@ -151,7 +151,7 @@ def test_a_registry_that_is_down_leaves_the_rest_known(ready: Staged) -> None:
     content = report(spec(ready, None, "now", now=now_spec(
         ready, ("images:lock", "mirror:data", "plugins:cache", "config", "reach"), asks=True)))
     assert parts(content)["images"]["facts"]["to mirror"].startswith("not known, ")
-    assert {name: rows for name, rows in found(content).items() if name != "release"} == {
+    assert {name: rows for name, rows in rows_of(content).items() if name != "release"} == {
         name: rows for name, rows in ALL.items() if name not in ("files", "release")}
 
 
@@ -164,7 +164,7 @@ def test_an_empty_store_makes_all_new(ready: Staged, folder: bool,
     content = report(spec(ready, None, "now"))
     assert (content["from"]["kind"], content["from"]["id"]) == ("nothing", None)
     assert {row["change"] for part in content["parts"] for row in part["changes"]} == {"added"}
-    assert found(content)["images"] == {("added", "quay.io/airlock/tool:1")}
+    assert rows_of(content)["images"] == {("added", "quay.io/airlock/tool:1")}
     assert "~ Code                 dev, all new" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="known: none"):
         diff(spec(ready, "1.0.2", "now"))

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.commands.release_diff import diff
 from tasks.release import release
-from tests.kit.release_pairs import found, hostile, report, spec, two
+from tests.kit.release_pairs import hostile, report, rows_of, spec, two
 from tests.kit.releases import Staged, stage
 
 
@@ -45,8 +45,8 @@ def test_hostile_names_steer_neither_page_nor_terminal(ready: Staged,
     hostile(ready)
     release.make(ready.release_spec())
     content = report(spec(ready, first, "now"))
-    told = found(content)
-    assert all(told[name] for name in ("code", "images", "data", "params", "config", "reach"))
+    rows = rows_of(content)
+    assert all(rows[name] for name in ("code", "images", "data", "params", "config", "reach"))
     printed = capsys.readouterr().out
     page = ready.layout.release_diff_page.read_text()
     for text in (printed, page):

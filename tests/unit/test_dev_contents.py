@@ -70,7 +70,7 @@ def test_a_new_revision_stands_beside_no_old_plugins(project: Path) -> None:
     """The step is told by doit's own state which files are of the code that is staged now."""
     Build(tasks(), project / "state.db").declare_done()
 
-    def told() -> dict[str, str]:
+    def states() -> dict[str, str]:
         build = Build(tasks(), project / "state.db")
         task = build.control.tasks["dev:contents"]
         assert build.dependency.get_status(task, build.control.tasks).status == "run"
@@ -78,12 +78,12 @@ def test_a_new_revision_stands_beside_no_old_plugins(project: Path) -> None:
         assert spec.standing.value.keys() == {f"{step}:hello" for step in READ}
         return {name.removesuffix(":hello"): state for name, state in spec.standing.value.items()}
 
-    assert set(told().values()) == {"fresh"}
+    assert set(states().values()) == {"fresh"}
     with (project / "examples/hello/main.nf").open("a") as code:
         code.write("// another revision\n")
-    assert told()["stage"] == "stale" and set(told().values()) == {"stale", "behind"}
+    assert states()["stage"] == "stale" and set(states().values()) == {"stale", "behind"}
     Path("build/local/hello/code.tar").write_text("another revision")
     Build(tasks(), project / "state.db").succeed("stage:hello")
-    now = told()
+    now = states()
     assert now["stage"] == "fresh"
     assert "fresh" not in {now[step] for step in set(READ) - {"stage"}}

@@ -215,7 +215,7 @@ def test_other_bytes_under_one_version_are_told(tmp_path: Path, part: str) -> No
     assert (row.group, row.name, row.before, row.after) == ("archive", path, A, B)
 
 
-def found(folder: Path, name: str, *findings: dict[str, Any]) -> End:
+def reaching(folder: Path, name: str, *findings: dict[str, Any]) -> End:
     files.write_json(folder / name, {"pipeline": "p", "profile": "t", "counted": [], "findings": [
         {"file": "main.nf", "line": 1, "kind": "url", "count": 1, "answer": None, **finding}
         for finding in findings]})
@@ -224,8 +224,8 @@ def found(folder: Path, name: str, *findings: dict[str, Any]) -> End:
 
 def test_what_newly_reaches_out_is_told_and_a_line_that_moved_is_not(tmp_path: Path) -> None:
     answer = {"by": "data", "what": "carried"}
-    one = found(tmp_path, "one", {"what": "moved"}, {"what": "lost", "answer": answer})
-    two = found(tmp_path, "two", {"what": "moved", "line": 9}, {"what": "lost"},
+    one = reaching(tmp_path, "one", {"what": "moved"}, {"what": "lost", "answer": answer})
+    two = reaching(tmp_path, "two", {"what": "moved", "line": 9}, {"what": "lost"},
                 {"what": "new", "process": "P"})
     part = parts.reach(one, two)
     assert [(row.what, row.name, row.before, row.after) for row in part.changes] == [
@@ -250,10 +250,10 @@ def test_what_a_board_should_know_of_the_later_side_is_said() -> None:
                           unproven="no engine"))
     content = document("p", end, end, store="store", compared="2026-01-01T00:00:00Z")
     assert content["equal"] is True
-    said = " ".join(content["attention"])
+    attention = " ".join(content["attention"])
     for word in ("withdrawn: a broken caller", "no engine", "could read and change", "99.1.0",
                  "no smoke run"):
-        assert word in said
+        assert word in attention
     shown = html(content, "x.json")
     assert "withdrawn: a broken caller" in shown and "No difference." in shown
     assert "withdrawn" in text.text(content, "x.html").splitlines()[0]

@@ -115,13 +115,13 @@ class Standing(_Question, UptodateCalculator):  # type: ignore[misc]
     A file of a step that isn't fresh may be of another state than the files beside it.
     """
 
-    def __init__(self, told: dict[str, str]) -> None:
-        self._told = told
+    def __init__(self, standing: dict[str, str]) -> None:
+        self._standing = standing
 
     def setup(self, dep_manager: Any, tasks_dict: Mapping[str, Any]) -> None:
-        names = [name for name in self._told if name in tasks_dict]
+        names = [name for name in self._standing if name in tasks_dict]
         now = states(tasks_dict.values(), dep_manager, names)
-        self._told.update({name: now[name] for name in names})
+        self._standing.update({name: now[name] for name in names})
 
     def __call__(self, task: Any, values: Mapping[str, Any]) -> None:
         return None

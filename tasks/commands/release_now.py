@@ -116,7 +116,7 @@ def _file(path: Path) -> File:
     return File(sha256=files.sha256(path), size=path.stat().st_size)
 
 
-def _images(spec: NowSpec, parts: _Parts, _: Path) -> None:
+def _images(spec: NowSpec, parts: _Parts, _scratch: Path) -> None:
     """The lock; and what would move, as the registry answers."""
     if spec.layout.images_unknown.is_file() and not spec.is_fresh("images:lock"):
         parts.unknown["images"] = (
@@ -136,7 +136,7 @@ def _images(spec: NowSpec, parts: _Parts, _: Path) -> None:
                              f"{files.human_size(plan.size)}" if coming else "none")
 
 
-def _data(spec: NowSpec, parts: _Parts, _: Path) -> None:
+def _data(spec: NowSpec, parts: _Parts, _scratch: Path) -> None:
     """The manifest of what was fetched, else the plan; the users' own sheets were fetched before.
     """
     at = spec.layout
@@ -146,9 +146,9 @@ def _data(spec: NowSpec, parts: _Parts, _: Path) -> None:
         _listed(parts, "", at.root)
         return
     parts.unknown["params"] = "what is set offline, as the data isn't staged from this state yet"
-    locked = lock_files.read(at.lock("data"), "data-lock") or {"files": []}
-    digests = {entry["url"]: entry["sha256"] for entry in locked["files"]}
     try:
+        _, locked, _ = data.opened(spec.data.source, limit=None)
+        digests = {} if spec.data.source.relock else locked
         with data.surveyed(spec.data.selection, spec.data.source) as plan:
             members = code.listing(at.code)
             parts.data = {item.url: File(size=item.size, sha256=digests.get(item.url) or _of_code(

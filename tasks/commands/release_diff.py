@@ -48,13 +48,15 @@ class DiffSpec:
 
 def diff(spec: DiffSpec) -> str:
     """Print what differs, and write it as a page and as JSON."""
+    report, board = spec.layout.release_diff, spec.layout.release_diff_page
+    for path in (report, board):  # nobody decides by those of another comparison
+        path.unlink(missing_ok=True)
     with files.scratch(spec.layout.root, "diff") as scratch:
         before, after = _ends(spec, scratch)
         content = document(
             spec.pipeline, before, after, store=spec.store.url,
             history=_history(spec.layout.git_cache, before, after),
             compared=datetime.now(timezone.utc).strftime(promotions.TIME_FORMAT))
-    report, board = spec.layout.release_diff, spec.layout.release_diff_page
     files.write_json(report, check(content, "release-diff", where=report))
     files.write_text(board, page.html(content, report.name))
     print(text.text(content, board), flush=True)

@@ -207,6 +207,7 @@ def test_a_beginning_of_several_names_them(ready: Staged) -> None:
     "releases/hello/promotions/00000002.json", "releases/hello/current.json"])
 def test_a_damaged_release_is_named_and_not_compared(ready: Staged, path: str) -> None:
     first, second = two(ready)
+    report(spec(ready, second, second))
     for file in Path("store").glob(path.format(first)):
         flip(file)
     with pytest.raises(IntegrityError) as caught:

@@ -248,6 +248,16 @@ class PipelinePaths(_OfPipeline):
     def release(self) -> Path:
         return _path(f"{self.root}/release")
 
+    @property
+    def release_diff(self) -> Path:
+        """What release:diff said last, for programs."""
+        return _path(f"{self.root}/release.diff.json")
+
+    @property
+    def release_diff_page(self) -> Path:
+        """The same as a page, for those who decide."""
+        return _path(f"{self.root}/release.diff.html")
+
     def push_receipt(self, part: str) -> Path:
         return _path(f"{self.root}/push/{part}.receipt.json")
 

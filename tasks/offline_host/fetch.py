@@ -12,21 +12,19 @@ from typing import Any
 
 from tasks.core import disk, files
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.errors import AirlockError, IntegrityError, StoreError
+from tasks.core.errors import AirlockError, IntegrityError
 from tasks.core.parallel import try_all
 from tasks.core.paths import OfflinePaths
 from tasks.core.progress import Progress
 from tasks.core.schema import read_json
 from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
-from tasks.core.trust import checksums, promotions, signature
-from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, bring
+from tasks.core.trust import checksums, releases
+from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject, bring
+from tasks.core.trust.releases import MAX_LIST
 from tasks.offline_host import choice, freshness, memory
 
 logger = logging.getLogger(__name__)
-
-MAX_LIST = 64 << 20
-"""Bytes of SHA256SUMS and of release.json: some 100 for each carried file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +54,7 @@ def fetch(spec: FetchSpec) -> str:
     store = open_store(spec.store)
     own, notice = freshness.check_tool(store, spec.host, spec.tool, asked=spec.asked)
     name, promotion = _chosen(store, spec)
-    listed = _signed_list(store, spec, name)
+    listed = releases.signed_list(store, Subject(pipeline=spec.pipeline), name, spec.host.signers)
     digests = checksums.parse_sums(listed, where=_where(spec, name, "SHA256SUMS"))
     release = _release(store, spec, name, listed, digests)
     if release["isolation"] == "none":
@@ -92,31 +90,6 @@ def _where(spec: FetchSpec, name: str, path: str) -> str:
     return f"{spec.store.url}: releases/{spec.pipeline}/{name}/{path}"
 
 
-def _signed_list(store: Store, spec: FetchSpec, name: str) -> bytes:
-    """SHA256SUMS, once a trusted key has signed it; nothing else is read before."""
-    place = f"releases/{spec.pipeline}/{name}"
-    files.inside(Path(), place)
-    try:
-        listed = bring(store, f"{place}/SHA256SUMS", MAX_LIST)
-    except StoreError as error:
-        known = sorted({key.split("/")[2] for key in store.list(f"releases/{spec.pipeline}/")
-                        if key.endswith("/SHA256SUMS")})
-        raise StoreError(f"there is no release {name!r}: {error.what}",
-                         where=_where(spec, name, "SHA256SUMS"),
-                         todo=f"known: {', '.join(known) or 'none'}") from error
-    try:
-        signed = bring(store, f"{place}/SHA256SUMS.sig")
-    except StoreError as error:
-        raise IntegrityError(f"the signature is missing: {error.what}",
-                             where=_where(spec, name, "SHA256SUMS.sig"),
-                             todo=CARRY_AGAIN) from error
-    signers = spec.host.signers
-    signature.verify(listed, signed, namespace=signature.RELEASE, allowed=signers.allowed,
-                     signer=promotions.Subject(pipeline=spec.pipeline).signer(signers.identity),
-                     where=_where(spec, name, "SHA256SUMS.sig"))
-    return listed
-
-
 def _release(store: Store, spec: FetchSpec, name: str, listed: bytes,
              digests: Mapping[str, str]) -> dict[str, Any]:
     """release.json, whose pipeline, id and files must be those that were asked for and signed."""
@@ -129,17 +102,7 @@ def _release(store: Store, spec: FetchSpec, name: str, listed: bytes,
     path = _blob(spec, "release.json", digests)
     _fetch_one(store, "release.json", digests["release.json"], None, path)
     release: dict[str, Any] = read_json(path, "release")
-    if release["pipeline"] != spec.pipeline:
-        raise IntegrityError(f"this is a release of another pipeline, {release['pipeline']!r}",
-                             where=where, todo=CARRY_AGAIN)
-    own = checksums.release_id(release["revision"], listed)
-    if own != name:
-        raise IntegrityError(f"the release under the name {name} is {own}", where=where,
-                             todo=CARRY_AGAIN)
-    listed_there = {file["path"]: file["sha256"] for file in release["files"]}
-    if listed_there != {key: value for key, value in digests.items() if key != "release.json"}:
-        raise IntegrityError("release.json and SHA256SUMS do not list the same files", where=where,
-                             todo=CARRY_AGAIN)
+    releases.refuse_other(store, Subject(pipeline=spec.pipeline), name, listed, release)
     return release
 
 

@@ -18,7 +18,7 @@ PAGES = ["README.md", "CONTRIBUTING.md", "docs/pipelines.md", "docs/architecture
          "docs/batch.md", "docs/security.md", "docs/decisions/promotion.md",
          "docs/decisions/what-is-signed.md", "docs/runbooks/release-day.md",
          "docs/decisions/going-back.md", "docs/runbooks/going-back.md",
-         "docs/runbooks/withdrawing.md"]
+         "docs/runbooks/withdrawing.md", "docs/runbooks/before-a-release.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:

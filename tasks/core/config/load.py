@@ -21,15 +21,15 @@ from tasks.core.nearest import hint
 from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
-             "tool", "unproven", "after", "hold", "to", "id", "reason")
+             "tool", "unproven", "after", "hold", "from", "to", "id", "reason")
 
 KNOWN_IN_DOTENV = ("AIRLOCK_SITE", *ENVIRONMENT, "AIRLOCK_GIT_TOKEN")
 MAX_REASON = 200
 """Characters of unproven=REASON and reason=REASON, as schemas/promotion.schema.json has it."""
 NUMBER = re.compile("[1-9][0-9]{0,7}")
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
-RESERVED = frozenset(("aws", "back", "batch", "blobs", "configs", "list", "load", "logs", "maven",
-                      "prod", "approve", "promote", "sandbox", "sign", "store", "tool",
+RESERVED = frozenset(("approve", "aws", "back", "batch", "blobs", "configs", "diff", "list", "load",
+                      "logs", "maven", "prod", "promote", "sandbox", "sign", "store", "tool",
                       "withdraw"))
 """What no pipeline may be called: folders of build/<site>/, and second words of verbs."""
 

@@ -51,8 +51,10 @@ class State(SqliteDB):  # type: ignore[misc]
         self._dirty = set()
 
 
-def states(tasks: Iterable[Any], dependency: Any) -> dict[str, str]:
-    """Each task's state: fresh; stale (it will run); behind (something before it is stale).
+def states(tasks: Iterable[Any], dependency: Any,
+           names: Iterable[str] | None = None) -> dict[str, str]:
+    """The state of each task, or of those `names` and what they hang on: fresh; stale (it will
+    run); behind (something before it is stale).
 
     `tasks` are doit's, with implicit dependencies already added by TaskControl. A task that only
     looks has no state, and counts for nothing behind it; nor has one that is made on request and
@@ -80,7 +82,7 @@ def states(tasks: Iterable[Any], dependency: Any) -> dict[str, str]:
                                else BEHIND if behind else FRESH)
         return known[name]
 
-    for name in by_name:
+    for name in by_name if names is None else names:
         state(name)
     return known
 

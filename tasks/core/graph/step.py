@@ -20,6 +20,7 @@ from doit.dependency import UptodateCalculator
 from tasks.core import files, ownership
 from tasks.core.errors import AirlockError
 from tasks.core.graph.deferred import Call, Name, Uncompared, loaded
+from tasks.core.graph.state import states
 from tasks.core.paths import SitePaths
 
 Spec = TypeVar("Spec")
@@ -95,12 +96,31 @@ class Kept(_Question):
         return f"changed or missing: {', '.join(map(str, self._paths))}"
 
 
+class Standing(_Question, UptodateCalculator):  # type: ignore[misc]
+    """No question, but the moment when a step that looks is told how other steps stand.
+
+    A file of a step that isn't fresh may be of another state than the files beside it.
+    """
+
+    def __init__(self, standing: dict[str, str]) -> None:
+        self._standing = standing
+
+    def setup(self, dep_manager: Any, tasks_dict: Mapping[str, Any]) -> None:
+        names = [name for name in self._standing if name in tasks_dict]
+        now = states(tasks_dict.values(), dep_manager, names)
+        self._standing.update({name: now[name] for name in names})
+
+    def __call__(self, task: Any, values: Mapping[str, Any]) -> None:
+        return None
+
+
 def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, *,
          needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
          always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
          after: Iterable[str] = (), servers: Iterable[str] = (), checks: Iterable[str] = (),
          in_all: Iterable[str] = (),
-         left: Callable[[Sequence[str]], str | None] | None = None) -> Task:
+         left: Callable[[Sequence[str]], str | None] | None = None,
+         standing: dict[str, str] | None = None) -> Task:
     """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
 
     `needs` and `makes` are the files read and written, `keeps` the locks that are both. `always`
@@ -110,7 +130,9 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     something else. `after` are tasks that must be done first. Only when this one runs, `servers`
     are started, and `checks` look first; a check that fails keeps it from running. `in_all` are
     checks where everything is built, and not where tasks are named. `left` says what to tell at the
-    end of a run where this one wasn't run, of the names of those before it that failed.
+    end of a run where this one wasn't run, of the names of those before it that failed. `standing`,
+    for a step that looks, has names of steps; when its turn comes each gets its state, as `doit
+    list` shows it.
     """
     makes, keeps = list(makes), list(keeps)
     verb, _, last = name.rpartition(":")
@@ -120,7 +142,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "actions": [(perform, [name, action, spec])],
         "file_dep": [os.fspath(path) for path in needs],
         "targets": [os.fspath(path) for path in makes],
-        "uptodate": [False] if look else [
+        "uptodate": [*([Standing(standing)] if standing else []), False] if look else [
             # Asked also where it runs each time: they note what the next run is held against.
             *_questions(spec, action, keeps), *([False] if always else [])],
         "task_dep": list(after),

@@ -117,6 +117,28 @@ def test_the_graph_of_the_second_run_is_quick_to_say_so(crossed: Project) -> Non
     assert "nothing to do" in output
 
 
+def test_what_was_carried_is_what_would_be_made_now(crossed: Project) -> None:
+    """Until the source differs; the own sheet, which was staged apart, stays among it."""
+    row = crossed.doit("dev:contents").stdout.partition("\n| hello |")[2].partition("\n")[0]
+    assert row.count("|") == 6 and "–" not in row
+    config = crossed.root / "examples/hello/nextflow.config"
+    before = config.read_text()
+    try:
+        config.write_text(before.replace("params {", "params {\n    min_length = 30", 1))
+        ran = crossed.doit("release:diff:hello").stdout
+    finally:
+        config.write_text(before)
+    assert "\nno difference\n" in crossed.doit("release:diff:hello").stdout
+    assert not steps(ran) & {"mirror:data:hello", "images:mirror:hello", "plugins:cache:hello"}
+    for line in ("~ Code              dev, 1 file: 1 config", "~ Params            1 added",
+                 "= Images            the same; to mirror: none"):
+        assert line in ran.splitlines()
+    assert "\n? Data              the same; " in ran
+    assert "\n    + min_length  30\n" in ran and "cohort" not in ran
+    page = (crossed.root / "build/local/hello/release.diff.html").read_text()
+    assert "No difference." in page
+
+
 def test_the_dag_has_a_picture(crossed: Project) -> None:
     picture = (crossed.root / "build/local/hello/smoke/DAG.svg").read_text()
     assert "<svg" in picture

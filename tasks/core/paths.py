@@ -54,6 +54,16 @@ class SitePaths:
         return _path(f"{self.root}/trust")
 
     @property
+    def prune_plan(self) -> Path:
+        """What release:prune:plan or release:prune:apply said last, for programs."""
+        return _path(f"{self.root}/prune.json")
+
+    @property
+    def prune_by_hand(self) -> Path:
+        """What neither store nor registry let release:prune:apply delete, a line for each."""
+        return _path(f"{self.root}/prune.by-hand.txt")
+
+    @property
     def tool(self) -> Path:
         """This project as the offline host gets it."""
         return _path(f"{self.root}/tool")

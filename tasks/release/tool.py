@@ -19,6 +19,7 @@ from tasks.core.errors import CommandError, SourceError
 from tasks.core.machine_names import MACHINES
 from tasks.core.paths import SitePaths
 from tasks.core.schema import check, read_json
+from tasks.core.store import lease
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums
@@ -134,7 +135,8 @@ def push(spec: PushToolSpec) -> str:
     uploads = [Upload(key=f"tool/{name}/{path.relative_to(folder).as_posix()}", path=path,
                       sha256=files.sha256(path), size=path.stat().st_size) for path in paths]
     store = open_store(spec.store)
-    stored = send(store, uploads, title="push:tool")
-    stored += promote(store, folder, name, title="push:tool")
+    with lease.pushing(store):
+        stored = send(store, uploads, title="push:tool")
+        stored += promote(store, folder, name, title="push:tool")
     write_receipt(spec.layout.tool_receipt, "tool", spec.store, stored)
     return f"{len(paths)} files in {spec.store.url}: tool/{name}/"

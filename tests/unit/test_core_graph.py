@@ -148,6 +148,10 @@ def node(schema: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
 OTHER: dict[tuple[str, ...], Any] = {
     ("pipelines",): ["hello", "twin"],
     ("python",): ["3.12"],
+    ("prune", "keep"): 7,
+    ("prune", "recent"): "60 days",
+    ("prune", "grace"): "3 days",
+    ("prune", "pinned"): ["dev-0123456789ab"],
     ("platform",): "linux/arm64",
     ("images", "carry"): "store",
     ("hosts", "registries"): {"quay.io": "http://127.0.0.1:1/q"},

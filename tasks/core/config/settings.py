@@ -117,6 +117,20 @@ class Offline:
 
 
 @frozen
+class Prune:
+    """Which releases stay when others go: the last `keep`, what was current in the last `recent`,
+    and what is `pinned` by its id.
+
+    `grace` is for how long blobs and images stay after the last release that named them.
+    """
+
+    keep: int
+    recent: Seconds
+    grace: Seconds
+    pinned: tuple[str, ...] = ()
+
+
+@frozen
 class Sandbox:
     """Addresses of the local site's own servers; only a site that has them starts any."""
 
@@ -151,6 +165,7 @@ class Site:
     smoke: str
     isolation: str
     unproven: str | None = None
+    prune: Prune
     sandbox: Sandbox | None = None
     aws: Aws | None = None
     batch: Batch | None = None

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.core import files, nofollow
 from tasks.core.errors import StoreError
-from tasks.core.store.interface import Overtaken, Stored, refuse_changed, take, within
+from tasks.core.store.interface import (
+    Entry,
+    NotDeletable,
+    Overtaken,
+    Stored,
+    refuse_changed,
+    take,
+    within,
+)
 
 
 class FolderStore:
@@ -99,6 +109,34 @@ class FolderStore:
 
     def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
         return None
+
+    def sizes(self, keys: Collection[str]) -> Mapping[str, int]:
+        try:
+            sizes = {key: nofollow.size(self._root, key) for key in keys}
+        except OSError as error:
+            raise self._fault(error, "") from error
+        return {key: size for key, size in sizes.items() if size is not None}
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        if not self._root.is_dir():
+            raise self._fault(FileNotFoundError(2, "No such file or directory"), prefix)
+        try:
+            for key, status in nofollow.described(self._root, prefix.rpartition("/")[0]):
+                if key.startswith(prefix) and not key.endswith(".lock"):
+                    yield Entry(key=key, size=status.st_size, modified=datetime.fromtimestamp(
+                        status.st_mtime, timezone.utc))
+        except OSError as error:
+            raise self._fault(error, prefix) from error
+
+    def delete(self, key: str) -> bool:
+        try:
+            nofollow.remove(self._root, key)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise NotDeletable(f"the store's folder: {error.strerror}", where=self._root / key,
+                                   todo="work as a user who may delete there") from error
+            raise self._fault(error, key) from error
+        return False
 
     def _fault(self, error: OSError, key: str) -> StoreError:
         if isinstance(error, FileNotFoundError):

@@ -147,13 +147,9 @@ def node(schema: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
 
 OTHER: dict[tuple[str, ...], Any] = {
     ("pipelines",): ["hello", "twin"],
-    ("python",): ["3.12"],
-    ("prune", "keep"): 7,
-    ("prune", "recent"): "60 days",
-    ("prune", "grace"): "3 days",
-    ("prune", "pinned"): ["dev-0123456789ab"],
-    ("platform",): "linux/arm64",
-    ("images", "carry"): "store",
+    ("python",): ["3.12"], ("prune", "keep"): 7, ("prune", "pinned"): ["dev-0123456789ab"],
+    **{("prune", key): "60 days" for key in ("recent", "grace")},
+    ("platform",): "linux/arm64", ("images", "carry"): "store",
     ("hosts", "registries"): {"quay.io": "http://127.0.0.1:1/q"},
     ("hosts", "urls"): {"https://data.hello.example.org/": "http://127.0.0.1:1/d/"},
     ("hosts", "buckets"): {"reads": "https://s3.example.org"},

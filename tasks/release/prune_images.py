@@ -55,18 +55,22 @@ class ImagesSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Named:
-    """Images by `host:port/path@digest`: those of releases that stay, and of those that went.
+    """Images by `host:port/path@digest`: those of releases that stay, of those that go, and those
+    that were mirrored from this checkout.
 
     `unknown` is what can't be known of what stays, by repository: nothing is deleted there.
     """
 
     kept: frozenset[str]
     gone: frozenset[str]
+    here: frozenset[str]
     unknown: Mapping[str, str]
 
     def why_kept(self, image: str, spec: ImagesSpec) -> str | None:
         """Why an image that no release names must stay all the same, or None."""
         repository = image.partition("@")[0]
+        if image in self.here:
+            return "it was mirrored from this checkout, for a release to come"
         if repository in self.unknown:
             return self.unknown[repository]
         shared = [site for place, site in spec.others.items()
@@ -77,32 +81,36 @@ class Named:
 
 def named(store: Store, stays: Iterable[Published], goes: Iterable[Published],
           spec: ImagesSpec) -> Named:
-    """What releases and this checkout's receipts name, with all that kept indexes lead to.
+    """What releases and this checkout's receipts name, with all that their indexes lead to.
 
     IntegrityError where a release that stays doesn't tell its images.
     """
     registries = Registries(spec.access)
-    kept: dict[str, bool] = {}
-    for receipt in [*run_all(lambda release: published.images(store, release), stays),
-                    *(read_json(path, "images-receipt") for path in spec.receipts)]:
-        kept |= _listed(receipt)
-    indexes = [image for image, is_index in kept.items() if is_index]
-    children = try_all(lambda image: _children(registries, image), indexes, threads=THREADS)
+    kept, unknown = _closed(registries, run_all(
+        lambda release: published.images(store, release), stays))
+    here, unknown_here = _closed(registries, [read_json(path, "images-receipt")
+                                              for path in spec.receipts])
+    # A release that isn't whole goes all the same.
+    gone, _ = _closed(registries, [receipt for receipt in try_all(
+        lambda release: published.images(store, release), goes)
+        if not isinstance(receipt, AirlockError)])
+    return Named(kept=kept, gone=gone - kept, here=here, unknown={**unknown_here, **unknown})
+
+
+def _closed(registries: Registries,
+            receipts: Iterable[Mapping[str, Any]]) -> tuple[frozenset[str], dict[str, str]]:
+    """The images of receipts with those that their indexes lead to; what can't be read, and why."""
+    listed: dict[str, bool] = {}
+    for receipt in receipts:
+        listed |= _listed(receipt)
+    indexes = [image for image, is_index in listed.items() if is_index]
+    answers = try_all(lambda image: _children(registries, image), indexes, threads=THREADS)
     unknown = {image.partition("@")[0]: f"its index can't be read: {answer.what}"
-               for image, answer in zip(indexes, children, strict=True)
+               for image, answer in zip(indexes, answers, strict=True)
                if isinstance(answer, AirlockError)}
-    held = {child for answer in children if not isinstance(answer, AirlockError)
-            for child in answer}
-    gone: dict[str, bool] = {}
-    for answer in try_all(lambda release: published.images(store, release), goes):
-        if not isinstance(answer, AirlockError):  # one that isn't whole goes all the same
-            gone |= _listed(answer)
-    gone_indexes = [image for image, is_index in gone.items() if is_index]
-    below = {child for answer in try_all(lambda image: _children(registries, image), gone_indexes,
-                                         threads=THREADS)
-             if not isinstance(answer, AirlockError) for child in answer}
-    return Named(kept=frozenset({*kept, *held}), unknown=unknown,
-                 gone=frozenset({*gone, *below} - {*kept, *held}))
+    below = {child for answer in answers if not isinstance(answer, AirlockError)
+             for child in answer}
+    return frozenset({*listed, *below}), unknown
 
 
 def _listed(receipt: Mapping[str, Any]) -> dict[str, bool]:

@@ -62,6 +62,16 @@ class SitePaths:
     def tool_receipt(self) -> Path:
         return _path(f"{self.tool}/push.receipt.json")
 
+    @property
+    def placing_lock(self) -> Path:
+        """Held by who changes what is in place on the offline host."""
+        return _path(f"{self.root}/prod/placing.lock")
+
+    @property
+    def store_memory(self) -> Path:
+        """What the offline host last read of the store, but for the files that releases list."""
+        return _path(f"{self.root}/prod/store")
+
 
 @frozen
 class _OfPipeline:
@@ -269,10 +279,13 @@ class OfflinePaths(_OfPipeline):
         """A release's own layout, as its SHA256SUMS tells."""
         return self.root / "releases" / name
 
-    @property
-    def launch(self) -> Path:
-        """Code, runtime, plugins and params, unpacked; Nextflow is launched here."""
-        return _path(f"{self.root}/launch")
+    def launch(self, name: str) -> Path:
+        """Code, runtime, plugins and params of a release, unpacked."""
+        return self.root / "launch" / name
+
+    def lock(self, name: str) -> Path:
+        """Shared by those who use a release; it stays when the release goes."""
+        return self.root / "locks" / f"{name}.lock"
 
     @property
     def images_receipt(self) -> Path:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from tasks.core import files, nofollow
-from tasks.core.errors import StoreError
+from tasks.core.errors import StoreAwayError, StoreError
 from tasks.core.store.interface import Stored, refuse_changed, take, within
+
+
+AWAY = {errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT,
+        errno.EIO, errno.ENODEV, errno.ENXIO, errno.EREMOTEIO}
+"""What Linux says of a mounted disk that is gone, or whose server is."""
 
 
 class FolderStore:
@@ -67,7 +74,7 @@ class FolderStore:
                  where=f"{self.url}: {key}")
 
     def list(self, prefix: str) -> Sequence[str]:
-        if not self._root.is_dir():
+        if not os.path.isdir(self._root):
             raise self._fault(FileNotFoundError(2, "No such file or directory"), prefix)
         below = prefix.rpartition("/")[0]
         if below:
@@ -83,11 +90,24 @@ class FolderStore:
         return None
 
     def _fault(self, error: OSError, key: str) -> StoreError:
+        if error.errno in AWAY:
+            return StoreAwayError(f"the store's disk doesn't answer: {error.strerror}",
+                                  where=self._root, todo="mount the disk anew")
         if isinstance(error, FileNotFoundError):
-            if not self._root.is_dir():
-                return StoreError("the store's folder is missing", where=self._root,
-                                  todo="mount the disk that holds it, or correct store.url")
+            if why := self._is_away():
+                return StoreAwayError(why, where=self._root,
+                                      todo="mount the disk that holds it, or correct store.url")
             return StoreError("the store lacks a file", where=self._root / key,
                               todo="push the release again, or carry the whole store")
         return StoreError(f"the store's folder: {error.strerror}", where=self._root / key,
                           todo="free space or mend the rights there, then run this again")
+
+    def _is_away(self) -> str | None:
+        """Why there is no store here at all; an empty folder is where a disk is mounted."""
+        try:
+            return None if os.listdir(self._root) else (
+                "the store's folder is empty, as where nothing is mounted")
+        except (FileNotFoundError, NotADirectoryError):
+            return "the store's folder is missing"
+        except OSError as error:
+            return f"the store's folder: {error.strerror}" if error.errno in AWAY else None

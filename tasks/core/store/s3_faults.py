@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.errors import AirlockError, IntegrityError, StoreError
+from tasks.core.errors import AirlockError, IntegrityError, StoreAwayError, StoreError
 
 WRONG_KEY = ("the credentials are wrong", "correct AWS_PROFILE or the access key")
 CAUSES = {
@@ -118,8 +118,8 @@ def explain_connection(error: Exception, where: str, trusted: str) -> StoreError
         return StoreError("the store's certificate is not trusted by the CAs that are taken: "
                           f"{trusted}", where=where,
                           todo="set AWS_CA_BUNDLE to the CA's certificate (PEM)")
-    return StoreError(f"no connection to the store ({type(error).__name__})", where=where,
-                      todo="check the network, store.endpoint and store.region, then try again")
+    return StoreAwayError(f"no connection to the store ({type(error).__name__})", where=where,
+                          todo="check the network, store.endpoint and store.region, then try again")
 
 
 def explain_excess(error: AirlockError, where: str) -> StoreError:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -21,6 +23,9 @@ from tasks.core.errors import IntegrityError
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+LOCK_WAIT = 30.0
+"""Seconds that another may hold a lock; a small file is written in far less."""
 
 
 @contextlib.contextmanager
@@ -73,6 +78,45 @@ def writing(root: Path, relative: str) -> Iterator[IO[bytes]]:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=folder)
             raise
+
+
+@contextlib.contextmanager
+def locked(root: Path, relative: str) -> Iterator[None]:
+    """Hold the lock beside `root/relative`, which all that write there by this way wait for.
+
+    It ends with the process. OSError (EAGAIN) where another held it for LOCK_WAIT. Who may write
+    into `root` may hold it.
+    """
+    place = files.inside(root, relative)
+    with _folder(root, PurePosixPath(relative).parent, make=True) as folder:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        handle = os.open(f".{place.name[:200]}.lock", flags, 0o600, dir_fd=folder)
+        try:
+            with contextlib.suppress(PermissionError):  # it is another's; he has set it
+                os.fchmod(handle, 0o600 | stat.S_IMODE(root.stat().st_mode) & 0o066)
+            _wait_for(handle)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _wait_for(handle: int) -> None:
+    end = time.monotonic() + LOCK_WAIT
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def is_passing(relative: str) -> bool:
+    """Whether a path is that of a lock, or of what a killed `writing` left."""
+    name = relative.rpartition("/")[2]
+    return name.startswith(".") and name.endswith((".part", ".lock"))
 
 
 def listed(root: Path, relative: str) -> Iterator[str]:

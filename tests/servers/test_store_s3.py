@@ -5,18 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from urllib3.exceptions import ProtocolError
 
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
-from tasks.core.store.interface import Stored
+from tasks.core.store.interface import Overtaken, Stored
 from tasks.core.store.s3 import S3Store
+from tasks.core.store.s3_client import Request
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.offline_host.fetch import fetch
-from tests.kit import buckets
+from tests.kit import buckets, replacing
 from tests.kit.bounded import limited
 from tests.kit.releases import stage
 
@@ -228,3 +231,50 @@ def test_a_release_goes_into_a_bucket_and_comes_out_checked(
     next(staged.prod.blobs.rglob("code.tar")).unlink()
     with pytest.raises(IntegrityError, match=r"code\.tar: its bytes have changed"):
         fetch(staged.fetch_spec())
+
+
+def test_only_who_has_seen_what_is_there_replaces_it(at: StoreAt, tmp_path: Path) -> None:
+    """One after the other: this server looks at a condition before it writes, not while it does."""
+    store = S3Store(dataclasses.replace(at, url="s3://bucket/replaced"))
+    replacing.see_that_nobody_is_overtaken_unasked(store, tmp_path, writers=1)
+
+
+def test_who_writes_between_the_look_and_the_write_is_not_overwritten(
+        at: StoreAt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's own look at the condition, not ours, keeps what the other wrote."""
+    key, store = "tool/current.json", S3Store(dataclasses.replace(at, url="s3://bucket/between"))
+    for before, other in ((None, b"theirs"), (b"theirs", b"theirs again")):
+        def look(key: str, before: bytes | None = before,
+                 other: bytes = other) -> tuple[bytes | None, str | None]:
+            held = S3Store._content(store, key)
+            patch.undo()
+            store.replace(key, other, before)
+            return held
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "_content", look)
+            with pytest.raises(Overtaken):
+                store.replace(key, b"ours", before)
+        store.get(key, tmp_path / "back", most=20)
+        assert (tmp_path / "back").read_bytes() == other
+
+
+def test_a_write_whose_answer_was_lost_is_no_others(
+        at: StoreAt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = S3Store(dataclasses.replace(at, url="s3://bucket/lost"))
+    store.replace("tool/current.json", b"0", None)
+    attempt, lost = store._bucket._try, list[Request]()
+
+    def lose(request: Request) -> Any:
+        response = attempt(request)
+        if request.method == "PUT" and not lost:
+            lost.append(request)
+            response.close()
+            raise ProtocolError("the answer is lost")
+        return response
+
+    monkeypatch.setattr(store._bucket, "_try", lose)
+    store.replace("tool/current.json", b"1", b"0")
+    assert lost
+    store.get("tool/current.json", tmp_path / "back", most=10)
+    assert (tmp_path / "back").read_bytes() == b"1"

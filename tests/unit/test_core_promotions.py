@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from tasks.core import files
 from tasks.core.trust import promotions
-from tasks.core.trust.promotions import Subject
+from tasks.core.trust.promotions import Subject, Withdrawn
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -40,6 +41,16 @@ def test_only_one_that_was_not_proven_says_so() -> None:
     assert unproven.pointer() == proven.pointer()
 
 
+def test_all_that_a_promotion_says_is_signed_and_read_again(tmp_path: Path) -> None:
+    first = promotions.plan(HELLO, "x", before=0, valid=None, now=NOW)
+    whole = replace(first, number=2, predecessor=first.sha256, proof="0" * 64, back="it is broken",
+                    withdrawn=(Withdrawn(id="y", reason="a leak"),))
+    files.write_bytes(tmp_path / "promotion.json", whole.data())
+    assert promotions.read(tmp_path / "promotion.json") == whole
+    assert len({replace(whole, **{field: getattr(first, field)}).sha256
+                for field in promotions.OPTIONAL} | {whole.sha256}) == len(promotions.OPTIONAL)
+
+
 def test_places_and_signers() -> None:
     assert (HELLO.pointer, HELLO.key(7)) == ("releases/hello/current.json",
                                              "releases/hello/promotions/00000007.json")
@@ -62,6 +73,7 @@ def test_asking_imports_nothing_heavy(tmp_path: Path) -> None:
     files.write_bytes(tmp_path / "promotion.json", made.data())
     done = subprocess.run([sys.executable, "-c", """
 import sys
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from tasks.core.trust import promotions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
@@ -13,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import files
+from tasks.core import files, nofollow
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.store.interface import Store, Stored, is_immutable
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
+from tests.kit import replacing
 from tests.kit.bounded import limited
 
 MOST = 2**20
@@ -138,6 +140,9 @@ class Counting:
             self.held[key] = Stored(key=key, size=path.stat().st_size, sha256=sha256)
 
     def put_bytes(self, key: str, data: bytes) -> None:
+        raise NotImplementedError
+
+    def replace(self, key: str, data: bytes, before: bytes | None) -> None:
         raise NotImplementedError
 
     def get(self, key: str, path: Path, *, most: int) -> None:
@@ -306,3 +311,31 @@ def test_who_may_enter_the_store_may_read_what_is_in_it(tmp_path: Path) -> None:
         assert stat.S_IMODE((root / FILE).stat().st_mode) == of_file
         assert {stat.S_IMODE(folder.stat().st_mode) for folder in (root / FILE).parents
                 if folder.is_relative_to(root)} == {mode}
+
+
+def test_only_who_has_seen_what_is_there_replaces_it(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    replacing.see_that_nobody_is_overtaken_unasked(
+        open_store(StoreAt(url=str(tmp_path / "store"))), tmp_path, writers=6)
+
+
+def test_a_lock_ends_with_its_process_and_is_not_waited_for_for_ever(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "store"
+    store = open_store(StoreAt(url=str(root)))
+    store.replace("a/current.json", b"0", None)
+    with (root / "a/.current.json.lock").open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        monkeypatch.setattr(nofollow, "LOCK_WAIT", 0.05)
+        with pytest.raises(StoreError, match="temporarily unavailable"):
+            store.replace("a/current.json", b"1", b"0")
+    store.replace("a/current.json", b"1", b"0")
+
+
+def test_a_link_in_the_locks_place_is_not_followed(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    (root / "a").mkdir(parents=True)
+    (root / "a/.current.json.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError):
+        open_store(StoreAt(url=str(root))).replace("a/current.json", b"0", None)
+    assert not (tmp_path / "elsewhere").exists()

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from tasks.core import files, nofollow
 from tasks.core.errors import StoreAwayError, StoreError
-from tasks.core.store.interface import Stored, refuse_changed, take, within
-
+from tasks.core.store.interface import Overtaken, Stored, refuse_changed, take, within
 
 AWAY = {errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT,
-        errno.EIO, errno.ENODEV, errno.ENXIO, errno.EREMOTEIO}
+        errno.ENODEV, errno.ENXIO, errno.EREMOTEIO}
 """What Linux says of a mounted disk that is gone, or whose server is."""
 
 
@@ -63,6 +62,24 @@ class FolderStore:
         except OSError as error:
             raise self._fault(error, key) from error
 
+    def replace(self, key: str, data: bytes, before: bytes | None) -> None:
+        try:
+            with nofollow.locked(self._root, key):
+                if self._content(key, most=len(before or b"")) != before:
+                    raise Overtaken(f"{self.url}: {key}")
+                with nofollow.writing(self._root, key) as writer:
+                    writer.write(data)
+        except OSError as error:
+            raise self._fault(error, key) from error
+
+    def _content(self, key: str, *, most: int) -> bytes | None:
+        """A file's bytes, or one more than `most` of them; None where it isn't there."""
+        try:
+            with nofollow.reading(self._root, key) as reader:
+                return reader.read(most + 1)
+        except FileNotFoundError:
+            return None
+
     def get(self, key: str, path: Path, *, most: int) -> None:
         with contextlib.ExitStack() as stack:
             try:
@@ -82,7 +99,7 @@ class FolderStore:
         try:
             return within(prefix, (key for key in nofollow.listed(self._root, below)
                                    if key.startswith(prefix)
-                                   and not key.endswith(".part")))  # what a killed push left
+                                   and not nofollow.is_passing(key)))
         except OSError as error:
             raise self._fault(error, prefix) from error
 
@@ -90,24 +107,28 @@ class FolderStore:
         return None
 
     def _fault(self, error: OSError, key: str) -> StoreError:
-        if error.errno in AWAY:
-            return StoreAwayError(f"the store's disk doesn't answer: {error.strerror}",
-                                  where=self._root, todo="mount the disk anew")
+        if why := self._away(error):
+            return StoreAwayError(why, where=self._root,
+                                  todo="mount the disk that holds it, or correct store.url")
         if isinstance(error, FileNotFoundError):
-            if why := self._is_away():
-                return StoreAwayError(why, where=self._root,
-                                      todo="mount the disk that holds it, or correct store.url")
             return StoreError("the store lacks a file", where=self._root / key,
                               todo="push the release again, or carry the whole store")
         return StoreError(f"the store's folder: {error.strerror}", where=self._root / key,
                           todo="free space or mend the rights there, then run this again")
 
-    def _is_away(self) -> str | None:
-        """Why there is no store here at all; an empty folder is where a disk is mounted."""
+    def _away(self, error: OSError) -> str | None:
+        """Why there is no store here at all, where that is so; disks are mounted on empty folders.
+
+        A file that can't be read may be damaged: EIO counts where the whole folder says it.
+        """
         try:
-            return None if os.listdir(self._root) else (
-                "the store's folder is empty, as where nothing is mounted")
-        except (FileNotFoundError, NotADirectoryError):
+            if error.errno in AWAY:
+                raise error
+            if os.listdir(self._root) or not isinstance(error, FileNotFoundError):
+                return None
+            return "the store's folder is empty, as where nothing is mounted"
+        except FileNotFoundError:
             return "the store's folder is missing"
-        except OSError as error:
-            return f"the store's folder: {error.strerror}" if error.errno in AWAY else None
+        except OSError as lost:
+            return (f"the store's disk doesn't answer: {lost.strerror}"
+                    if lost.errno in {*AWAY, errno.EIO} else None)

@@ -33,6 +33,14 @@ class Stored:
     fault: str | None = None
 
 
+class Overtaken(StoreError):
+    """Somebody else has written a file since it was read."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__("somebody else wrote this file meanwhile", where=where,
+                         todo="look at what is there now, then run the same command again")
+
+
 class Store(Protocol):
     """A place for files by key. All raise StoreError with the place, the key and what to do."""
 
@@ -49,6 +57,12 @@ class Store(Protocol):
 
     def put_bytes(self, key: str, data: bytes) -> None:
         """Send a small file from memory."""
+
+    def replace(self, key: str, data: bytes, before: bytes | None) -> None:
+        """Write a small file if it still holds `before`, or isn't there where that is None.
+
+        Overtaken where it holds something else, which then stays. No reader meets half of it.
+        """
 
     def get(self, key: str, path: Path, *, most: int) -> None:
         """Bring a file to `path`, whole or not at all. The caller verifies its bytes.

@@ -19,6 +19,7 @@ from tasks.core.errors import AirlockError, StoreError
 from tasks.core.parsing import whole_number
 from tasks.core.process_shared import Shared
 from tasks.core.store.interface import (
+    Overtaken,
     Stored,
     difference,
     is_blob,
@@ -161,6 +162,28 @@ class S3Store:
     def put_bytes(self, key: str, data: bytes) -> None:
         self._promises()
         self._put(key, Body.of(data))
+
+    def replace(self, key: str, data: bytes, before: bytes | None) -> None:
+        """By If-Match or If-None-Match, where the store knows conditions."""
+        self._promises()
+        held, tag = self._content(key)
+        if held != before:
+            raise Overtaken(f"{self.url}: {key}")
+        body = Body.of(data)
+        condition = {"if-none-match": "*"} if tag is None else {"if-match": tag}
+        response = self._bucket.ask(Request(method="PUT", key=self._key(key), body=body, headers={
+            **checksum_headers(body, self._at), **encryption_headers(self._at),
+            **(condition if self._at.is_conditional else {})}, accept=(412,)))
+        # An attempt whose answer was lost may have written it.
+        if response.status == 412 and self._content(key)[0] != data:
+            raise Overtaken(f"{self.url}: {key}")
+
+    def _content(self, key: str) -> tuple[bytes | None, str | None]:
+        """A small file's bytes and tag; None twice where it isn't there."""
+        response = self._bucket.ask(Request(method="GET", key=self._key(key), accept=(404,)))
+        if response.status == 404:
+            return None, None
+        return response.data, response.headers.get("ETag")
 
     def _put(self, key: str, body: Body) -> str | None:
         """Send an object whole; its tag, if the server says that it has checked the bytes.

@@ -94,6 +94,9 @@ def explain(refusal: Refusal, where: str, at: StoreAt) -> AirlockError:
     if 300 <= refusal.status < 400:
         return StoreError(f"the store redirects ({refusal.status} {refusal.code}), which is not "
                           "followed", where=where, todo="correct store.endpoint and store.region")
+    if refusal.status in (502, 503, 504) and not refusal.code:  # a gateway's own page
+        return StoreAwayError(f"what stands before the store can't reach it ({refusal.status})",
+                              where=where, todo="see that the store runs, then try again")
     return StoreError(f"the store refused: {refusal.summary}", where=where,
                       todo="if the store can't do that for a checksum, set store.checksums to "
                            "metadata; if for If-None-Match, store.conditional to none"

@@ -29,6 +29,9 @@ MAX_READ = 50
 """Promotions that are read, newest first, to find the one that names an id."""
 
 FILE_NAME = re.compile(r"([0-9]{8})\.json")
+OPTIONAL = {"predecessor", "proof", "unproven", "back", "withdrawn"}
+"""Keys that are left out where they say nothing: tools of before they were there take it then."""
+
 CARRY_AGAIN = "carry it again; if it stays so, ask those who pushed it"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -59,12 +62,24 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Withdrawn:
+    """A release that no host may run any more, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Promotion:
     """The signed statement that `id` is the current one; times are UTC.
 
-    `number` grows with every promotion. `pipeline` is None for the tool, and `expires` where it
-    holds for ever. `unproven` is why it became current without a validation and a smoke run, where
-    it did.
+    `number` grows with every promotion, and `predecessor` is the SHA-256 of the bytes of the one
+    before (None for the first): whoever signs has seen it. `pipeline` is None for the tool, and
+    `expires` where it holds for ever. `proof` is the SHA-256 of the signed document that says how
+    the release was tried; `unproven` is why it became current without a validation and a smoke
+    run, where it did. `back` is why this goes back to an older release, where it does. `withdrawn`
+    are all that were withdrawn so far, so that no store can hide one from a host that knows the
+    number.
     """
 
     pipeline: str | None
@@ -72,7 +87,11 @@ class Promotion:
     number: int
     signed: str
     expires: str | None
+    predecessor: str | None = None
+    proof: str | None = None
     unproven: str | None = None
+    back: str | None = None
+    withdrawn: tuple[Withdrawn, ...] = ()
 
     @property
     def subject(self) -> Subject:
@@ -81,9 +100,13 @@ class Promotion:
     def data(self) -> bytes:
         """The bytes that are signed."""
         value = {"kind": "promotion", **asdict(self)}
-        if self.unproven is None:
-            del value["unproven"]  # tools of before this key was there take it then
-        return files.json_bytes(value)
+        return files.json_bytes({key: content for key, content in value.items()
+                                 if content or key not in OPTIONAL})
+
+    @property
+    def sha256(self) -> str:
+        """By which the next promotion names it as its predecessor."""
+        return files.sha256_bytes(self.data())
 
     def pointer(self) -> bytes:
         """The bytes of current.json."""
@@ -222,4 +245,6 @@ def _json(data: bytes, schema: str, where: str) -> Mapping[str, Any]:
 
 
 def _promotion(value: Mapping[str, Any]) -> Promotion:
-    return Promotion(**{key: content for key, content in value.items() if key != "kind"})
+    fields = {key: content for key, content in value.items() if key != "kind"}
+    return Promotion(**{**fields, "withdrawn": tuple(
+        Withdrawn(**entry) for entry in fields.get("withdrawn", ()))})

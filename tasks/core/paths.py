@@ -65,7 +65,7 @@ class SitePaths:
     @property
     def placing_lock(self) -> Path:
         """Held by who changes what is in place on the offline host."""
-        return _path(f"{self.root}/prod/placing.lock")
+        return _path(f"{self.root}/prod/.locks/placing.lock")
 
     @property
     def store_memory(self) -> Path:
@@ -285,7 +285,7 @@ class OfflinePaths(_OfPipeline):
 
     def lock(self, name: str) -> Path:
         """Shared by those who use a release; it stays when the release goes."""
-        return self.root / "locks" / f"{name}.lock"
+        return self.of_site.root / "prod/.locks" / self.pipeline / f"{name}.lock"
 
     @property
     def images_receipt(self) -> Path:

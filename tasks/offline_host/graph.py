@@ -11,6 +11,7 @@ from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import for_names
+from tasks.core.in_place import InPlace
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.nextflow.machine import Machine, this_machine
@@ -35,6 +36,12 @@ def tasks(config: Config) -> Iterator[Task]:
     }, {name: name for name in config.names})
 
 
+def in_place(config: Config, pipeline: str) -> InPlace:
+    """The one that the steps of a pipeline share."""
+    at = OfflinePaths(site=config.site.name, pipeline=pipeline)
+    return config.shared.once(("in place", pipeline), lambda: InPlace(at))
+
+
 def _fetch(name: str, doc: str, config: Config, pipeline: str) -> Task:
     site, given = config.site, config.variables
     at = OfflinePaths(site=site.name, pipeline=pipeline)
@@ -42,7 +49,8 @@ def _fetch(name: str, doc: str, config: Config, pipeline: str) -> Task:
                           seen=freshness.state_folder(site.name, config.environment))
     return step(name, doc, fetch.fetch, fetch.FetchSpec(
         pipeline=pipeline, layout=at, store=site.offline.store, host=host, tool=TOOL,
-        asked="tool" in given, release=given.get("release")),
+        asked="tool" in given, release=given.get("release"),
+        place=uncompared(in_place(config, pipeline))),
         needs=[TOOL] if TOOL.is_file() else [], always=True, makes=[at.current])
 
 

@@ -163,7 +163,7 @@ def fetched(value: tuple[bytes, bytes], folder: Path) -> None:
     spec = fetch.FetchSpec(
         pipeline="hello", layout=layout, store=StoreAt(url=str(folder / "store")),
         host=freshness.Host(trust=folder / "trust", identity="airlock", seen=folder / "seen"),
-        tool=folder / "tool.json", asked=False, release=name)
+        tool=folder / "tool.json", asked=False, release=name, place=InPlace(layout))
     there = mock.patch.object(SitePaths, "root", property(lambda _: folder / "there"))
     with there, unsigned(), contextlib.redirect_stderr(io.StringIO()):
         fetch.fetch(spec)

@@ -41,8 +41,7 @@ def install(archive: Path, folder: Path, *, home: Path, inherited: Inherited) ->
     """Unpack a runtime archive below `folder` (once for each content) and find its Java."""
     version = version_of(archive)
     place = folder / f"{version}-{files.sha256(archive)[:12]}"
-    if not place.is_dir():
-        unpacking.unpack_tar(archive, place, allowed=limits.RUNTIME)
+    unpacking.unpack_unless_there(archive, place, allowed=limits.RUNTIME)
     home.mkdir(parents=True, exist_ok=True)
     return Nextflow(launcher=(place / f"nextflow-{version}/nextflow").absolute(),
                     java=java.find(version, inherited), home=home, inherited=inherited)

@@ -81,30 +81,35 @@ class Confinement:
     least: str = isolation.FULL
 
 
-def prepare(carried: Carried, folder: Path, here: Machine) -> Launch:
-    """Unpack and render everything below `folder`; what is there is replaced whole.
+def prepare(carried: Carried, folder: Path, here: Machine, *,
+            rendered: Path | None = None) -> Launch:
+    """Unpack everything below `folder`, and render the params and this host's config there, or
+    into `rendered`.
 
-    Staged configs that the code passes over offline are given by -c; ours come after them, and
-    the last of all is that of this host.
+    What is right already stays as it is, and all else is replaced whole. Staged configs that the
+    code passes over offline are given by -c; ours come after them, and the last of all is that of
+    this host.
     """
     folder = folder.absolute()
+    own = folder if rendered is None else rendered.absolute()
     nextflow = installed.install(carried.runtime, folder / "runtime", home=folder / "nxf",
                                  inherited=here.inherited)
-    unpacking.unpack_tar(carried.plugins, nextflow.home / "plugins", allowed=limits.PLUGINS)
-    unpacking.unpack_tar(carried.code, folder / "code")
-    tree, host_configs = folder / "configs", folder / "host.config"
+    unpacking.unpack_unless_there(carried.plugins, nextflow.home / "plugins",
+                                  allowed=limits.PLUGINS)
+    unpacking.unpack_unless_there(carried.code, folder / "code")
+    tree = folder / "configs"
     included = custom_configs.includes(folder / "code")
     if carried.configs:
-        unpacking.unpack_tar(carried.configs, tree)
-    else:
+        unpacking.unpack_unless_there(carried.configs, tree, besides=included.named)
+    elif not tree.is_dir() or any(path.lstat().st_size for path in files.tree(tree)):
         files.atomic_folder(tree, lambda empty: None)
     custom_configs.answer(tree, included.named)
     ready = Launch(
-        nextflow=nextflow, code=folder / "code", tree=tree, params=folder / "params.json",
-        host_params=folder / "host.params.json", folder=folder,
+        nextflow=nextflow, code=folder / "code", tree=tree, params=own / "params.json",
+        host_params=own / "host.params.json", folder=own,
         configs=(*(files.inside(tree, path) for path in included.skipped if carried.configs),
-                 carried.config.absolute(), host_configs))
-    files.write_text(host_configs, host_config(here.limits))
+                 carried.config.absolute(), own / "host.config"))
+    files.write_text(own / "host.config", host_config(here.limits))
     _write_params(carried, ready, here.limits, has_tree=bool(included.named))
     return ready
 
@@ -171,12 +176,14 @@ def _profiles(profile: str) -> str:
 
 def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path],
         words: Sequence[str] = (), env: Mapping[str, str] | None = None,
-        within: Confinement | None = None, limit: float | None = LIMIT) -> None:
+        within: Confinement | None = None, limit: float | None = LIMIT,
+        holds: Sequence[int] = ()) -> None:
     """`nextflow run WORDS CODE OPTIONS`, its output into `log`; CommandError with the cause.
 
     `words` stand directly before the project: after another option, `-stub-run` and `-preview`
     would swallow an argument (notes of Nextflow 24.10). With `within` it is confined to that, and
-    has its time, else `limit` seconds. TooLong, which says what it did last, where it takes more.
+    has its time, else `limit` seconds, and keeps the files `holds` open, with the locks on them,
+    for as long as it lives. TooLong, which says what it did last, where it takes more.
     """
     limit = within.timeout if within else limit
     script = main_script(launch.configs)
@@ -195,7 +202,7 @@ def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path
             finally:
                 queries.keep(detail, kept)
         else:
-            processes.run(command, log=log, cwd=launch.folder, timeout=limit,
+            processes.run(command, log=log, cwd=launch.folder, timeout=limit, holds=holds,
                           quote=failures.quoted, env=launch.nextflow.environment(env))
     except subprocess.TimeoutExpired as error:
         raise _too_long(limit, words, log) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -91,7 +90,11 @@ class FolderStore:
                  where=f"{self.url}: {key}")
 
     def list(self, prefix: str) -> Sequence[str]:
-        if not os.path.isdir(self._root):
+        try:
+            is_there = self._root.is_dir()
+        except OSError as error:
+            raise self._fault(error, prefix) from error
+        if not is_there:
             raise self._fault(FileNotFoundError(2, "No such file or directory"), prefix)
         below = prefix.rpartition("/")[0]
         if below:
@@ -124,7 +127,7 @@ class FolderStore:
         try:
             if error.errno in AWAY:
                 raise error
-            if os.listdir(self._root) or not isinstance(error, FileNotFoundError):
+            if [*self._root.iterdir()] or not isinstance(error, FileNotFoundError):
                 return None
             return "the store's folder is empty, as where nothing is mounted"
         except FileNotFoundError:

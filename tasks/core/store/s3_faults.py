@@ -54,6 +54,11 @@ class Refusal:
             "ConditionalRequestConflict", "RequestTimeout", "SlowDown", "Throttling")
 
     @property
+    def is_gateways(self) -> bool:
+        """Whether it is the word of what stands before a store that can't be reached."""
+        return self.status in (502, 503, 504) and not self.code
+
+    @property
     def is_unsupported(self) -> bool:
         """Whether it may mean that the server doesn't know what was asked for."""
         return self.status in (400, 405, 501) and not self.is_passing
@@ -94,10 +99,8 @@ def explain(refusal: Refusal, where: str, at: StoreAt) -> AirlockError:
     if 300 <= refusal.status < 400:
         return StoreError(f"the store redirects ({refusal.status} {refusal.code}), which is not "
                           "followed", where=where, todo="correct store.endpoint and store.region")
-    if refusal.status in (502, 503, 504) and not refusal.code:  # a gateway's own page
-        return StoreAwayError(f"what stands before the store can't reach it ({refusal.status})",
-                              where=where, todo="see that the store runs, then try again")
-    return StoreError(f"the store refused: {refusal.summary}", where=where,
+    kind = StoreAwayError if refusal.is_gateways else StoreError
+    return kind(f"the store refused: {refusal.summary}", where=where,
                       todo="if the store can't do that for a checksum, set store.checksums to "
                            "metadata; if for If-None-Match, store.conditional to none"
                       if code in ("NotImplemented", "501") else

@@ -20,7 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from tasks.core import files
 from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.core.process_shared import Shared
 from tasks.core.schema import read_json
 
 logger = logging.getLogger(__name__)
@@ -86,6 +88,17 @@ class InPlace:
         """What a program is handed (`pass_fds`) that uses the release: it may outlive us."""
         return () if self._held is None else (self._held.fileno(),)
 
+    def bootstrapped(self) -> dict[str, Any]:
+        """bootstrap.json: as this process wrote it, else as it stands there."""
+        receipt: dict[str, Any] = self.receipt or read_json(self.at.bootstrap, "bootstrap")
+        return receipt
+
+    def digest(self) -> str:
+        """The SHA-256 of that, without a look into it; empty where there is none yet."""
+        if self.receipt is not None:
+            return files.sha256_bytes(files.json_bytes(self.receipt))
+        return files.sha256(self.at.bootstrap) if self.at.bootstrap.is_file() else ""
+
     def use(self, name: str, step: str) -> None:
         """Hold a release until this process ends, or uses another; wait for who removes it."""
         if self._name == name:
@@ -99,6 +112,11 @@ class InPlace:
     def __reduce__(self) -> tuple[type[InPlace], tuple[OfflinePaths]]:
         """Let a spec be handed to another process, which holds nothing yet."""
         return InPlace, (self.at,)
+
+
+def shared(process: Shared, at: OfflinePaths) -> InPlace:
+    """The one that a pipeline's steps of this process share."""
+    return process.once(at, lambda: InPlace(at))
 
 
 def _opened(path: Path) -> IO[str]:

@@ -279,9 +279,10 @@ class OfflinePaths(_OfPipeline):
         """A release's own layout, as its SHA256SUMS tells."""
         return self.root / "releases" / name
 
-    def launch(self, name: str) -> Path:
-        """Code, runtime, plugins and params of a release, unpacked."""
-        return self.root / "launch" / name
+    @property
+    def launch(self) -> Path:
+        """Code, runtime, plugins and params, unpacked, in a folder for each release."""
+        return _path(f"{self.root}/launch")
 
     def lock(self, name: str) -> Path:
         """Shared by those who use a release; it stays when the release goes."""

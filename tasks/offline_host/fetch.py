@@ -286,12 +286,9 @@ def _fetch_one(store: Store, path: str, digest: str, size: int | None, target: P
                own: Path) -> bool:
     """Have one file in the cache, checked; whether it was fetched now.
 
-    `own` is its place in the release, which may still hold what the cache has lost.
+    `own` is its place in the release, which may still hold what the store hasn't any more.
     """
     if stamp(target) and files.sha256(target) == digest:
-        return False
-    if stamp(own) and files.sha256(own) == digest:
-        files.link_or_copy(own, target)
         return False
     key = checksums.blob_key(path, digest)
     incoming = target.with_name(f".{target.name}.{threading.get_ident()}.incoming")
@@ -303,6 +300,11 @@ def _fetch_one(store: Store, path: str, digest: str, size: int | None, target: P
                                  f"{key}", where=store.url, todo=CARRY_AGAIN)
         incoming.chmod(0o444)
         os.replace(incoming, target)
+    except StoreError:
+        if not stamp(own) or files.sha256(own) != digest:
+            raise
+        files.link_or_copy(own, target)
+        return False
     finally:
         incoming.unlink(missing_ok=True)
     return True

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError
+from tasks.core.in_place import InPlace
 from tasks.core.paths import OfflinePaths, SitePaths
 from tasks.core.schema import SCHEMAS, read_json
 from tasks.core.store.store import open_store

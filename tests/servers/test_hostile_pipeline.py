@@ -42,7 +42,7 @@ def arrived(hostile: Hostile) -> tuple[Path, launch.Launch]:
     name = json.loads(hostile.prod.current.read_text())["id"]
     folder = hostile.prod.release(name)
     return folder.absolute(), launch.prepare(bootstrap.carried(folder, VERSION),
-                                             hostile.prod.launch(name), this_machine())
+                                             hostile.prod.launch / name, this_machine())
 
 
 def test_what_is_odd_but_harmless_arrives_as_it_was(hostile: Hostile, web: Web) -> None:

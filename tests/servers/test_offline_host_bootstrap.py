@@ -13,6 +13,7 @@ import pytest
 from tasks.core import files
 from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, RegistryError
+from tasks.core.in_place import InPlace
 from tasks.core.net.inner_addresses import EVERYWHERE
 from tasks.core.net.network import Network
 from tasks.core.nextflow.machine import this_machine
@@ -88,7 +89,7 @@ def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
     spec = BootstrapSpec(
         pipeline="hello", layout=fetched.prod, launch=fetched.prod.launch, trust=fetched.trust,
         network=Network(inside=EVERYWHERE), engine=Engine(url=f"unix://{tmp_path}/no.sock"),
-        machine=this_machine({"PATH": str(empty)}))
+        machine=this_machine({"PATH": str(empty)}), place=InPlace(fetched.prod))
     folder = fetched.prod.release(fetched.id())
     release = read_json(folder / "release.json", "release")
     receipt = read_json(folder / "images.receipt.json", "images-receipt")

@@ -46,26 +46,28 @@ def unpack_tar(archive: Path, folder: Path, *, allowed: Bounds = limits.CODE) ->
 
 def unpack_unless_there(archive: Path, folder: Path, *, allowed: Bounds = limits.CODE,
                         besides: Collection[str] = ()) -> None:
-    """Unpack a tar unless the folder holds just that, byte for byte; whoever reads it goes on.
+    """Unpack a tar unless `is_there` says that it is: whoever reads it there goes on."""
+    if not is_there(archive, folder, allowed=allowed, besides=besides):
+        unpack_tar(archive, folder, allowed=allowed)
+
+
+def is_there(archive: Path, folder: Path, *, allowed: Bounds = limits.CODE,
+             besides: Collection[str] = ()) -> bool:
+    """Whether a folder holds what a tar does, byte for byte, and nothing else.
 
     Empty files of the names `besides` may be there too.
     """
-    with refusing_broken(archive, NO_ARCHIVE):
-        if not _holds(archive, folder, allowed, besides):
-            unpack_tar(archive, folder, allowed=allowed)
-
-
-def _holds(archive: Path, folder: Path, allowed: Bounds, besides: Collection[str]) -> bool:
     held = set()
-    with compressed.opened(archive, most=_most(allowed)) as stream:
+    with (refusing_broken(archive, NO_ARCHIVE),
+          compressed.opened(archive, most=_most(allowed)) as stream):
         reader = tars.Reader(stream=stream)
         for member in reader:
             path = files.inside(folder, member.name.rstrip("/"))
             if not _stands(reader, member, path):
                 return False
             held.add(path)
-    return all(path in held or (path.relative_to(folder).as_posix() in besides
-                                and not path.lstat().st_size) for path in files.tree(folder))
+        return all(path in held or (path.relative_to(folder).as_posix() in besides
+                                    and not path.lstat().st_size) for path in files.tree(folder))
 
 
 def _stands(reader: tars.Reader, member: tars.Member, path: Path) -> bool:

@@ -81,31 +81,54 @@ class Confinement:
     least: str = isolation.FULL
 
 
-def prepare(carried: Carried, folder: Path, here: Machine, *,
-            rendered: Path | None = None) -> Launch:
-    """Unpack everything below `folder`, and render the params and this host's config there, or
-    into `rendered`.
+def prepare(carried: Carried, folder: Path, here: Machine) -> Launch:
+    """Unpack and render everything below `folder`; what is right there stays, all else goes."""
+    unpack(carried, folder)
+    return render(carried, folder, here)
 
-    What is right already stays as it is, and all else is replaced whole. Staged configs that the
-    code passes over offline are given by -c; ours come after them, and the last of all is that of
-    this host.
-    """
-    folder = folder.absolute()
-    own = folder if rendered is None else rendered.absolute()
-    nextflow = installed.install(carried.runtime, folder / "runtime", home=folder / "nxf",
-                                 inherited=here.inherited)
-    unpacking.unpack_unless_there(carried.plugins, nextflow.home / "plugins",
-                                  allowed=limits.PLUGINS)
-    unpacking.unpack_unless_there(carried.code, folder / "code")
-    tree = folder / "configs"
-    included = custom_configs.includes(folder / "code")
+
+def is_unpacked(carried: Carried, folder: Path) -> bool:
+    """Whether everything is as `unpack` leaves it, byte for byte."""
+    if not (all(unpacking.is_there(archive, place, allowed=allowed)
+                for archive, place, allowed in _archives(carried, folder))):
+        return False
+    tree, named = folder / "configs", custom_configs.includes(folder / "code").named
+    return all((tree / path).is_file() for path in named) and (
+        unpacking.is_there(carried.configs, tree, besides=named) if carried.configs else
+        not any(path.lstat().st_size for path in files.tree(tree)))
+
+
+def unpack(carried: Carried, folder: Path) -> None:
+    """Unpack runtime, plugins, code and configs below `folder`, unless they are there."""
+    for archive, place, allowed in _archives(carried, folder):
+        unpacking.unpack_unless_there(archive, place, allowed=allowed)
+    tree, named = folder / "configs", custom_configs.includes(folder / "code").named
     if carried.configs:
-        unpacking.unpack_unless_there(carried.configs, tree, besides=included.named)
+        unpacking.unpack_unless_there(carried.configs, tree, besides=named)
     elif not tree.is_dir() or any(path.lstat().st_size for path in files.tree(tree)):
         files.atomic_folder(tree, lambda empty: None)
-    custom_configs.answer(tree, included.named)
+    custom_configs.answer(tree, named)
+
+
+def _archives(carried: Carried, folder: Path) -> list[tuple[Path, Path, limits.Bounds]]:
+    return [(carried.runtime, installed.place(carried.runtime, folder / "runtime"), limits.RUNTIME),
+            (carried.plugins, folder / "nxf/plugins", limits.PLUGINS),
+            (carried.code, folder / "code", limits.CODE)]
+
+
+def render(carried: Carried, folder: Path, here: Machine, *, into: Path | None = None) -> Launch:
+    """Render the params and this host's config into `folder`, where all is unpacked, or `into`.
+
+    Staged configs that the code passes over offline are given by -c; ours come after them, and
+    the last of all is that of this host.
+    """
+    folder = folder.absolute()
+    own = folder if into is None else into.absolute()
+    tree, included = folder / "configs", custom_configs.includes(folder / "code")
     ready = Launch(
-        nextflow=nextflow, code=folder / "code", tree=tree, params=own / "params.json",
+        nextflow=installed.found(carried.runtime, folder / "runtime", home=folder / "nxf",
+                                 inherited=here.inherited),
+        code=folder / "code", tree=tree, params=own / "params.json",
         host_params=own / "host.params.json", folder=own,
         configs=(*(files.inside(tree, path) for path in included.skipped if carried.configs),
                  carried.config.absolute(), own / "host.config"))

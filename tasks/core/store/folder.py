@@ -129,7 +129,7 @@ class FolderStore:
                 raise error
             if [*self._root.iterdir()] or not isinstance(error, FileNotFoundError):
                 return None
-            return "the store's folder is empty, as where nothing is mounted"
+            return "the store lacks a file, and all others: its folder is empty"
         except FileNotFoundError:
             return "the store's folder is missing"
         except OSError as lost:

@@ -83,7 +83,7 @@ def bootstrap(spec: BootstrapSpec) -> str:
                         + "\n".join(_indent(lack) for lack in lacks),
                         todo="mend these, then run the same command again")
     ready, pulled = _unpacked(spec, release, folder, name), 0
-    if missing := daemon.missing(daemon.connect(spec.engine), images):
+    if missing := _missing(spec, folder):
         with placing(spec.layout.of_site, spec.step):
             pulled = daemon.pull(daemon.connect(spec.engine), missing, authfile=spec.authfile)
     path = spec.layout.bootstrap
@@ -152,7 +152,7 @@ def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[
         lambda: java.find(release["nextflow"], spec.machine.inherited),
         *(partial(ownership.refuse_writable_by_others, spec.trust / name)
           for name in ("ca.crt", "config.json")),
-        lambda: daemon.connect(spec.engine),
+        *([lambda: daemon.connect(spec.engine)] if references(folder) else []),
         *(partial(see_registry, address, spec.ca, spec.authfile, spec.network)
           for address in addresses),
         lambda: _see_space(folder, spec.launch)]
@@ -171,10 +171,11 @@ def references(folder: Path) -> list[str]:
 
 def _missing(spec: BootstrapSpec, folder: Path) -> list[str]:
     """The images that the engine lacks; all where none answers."""
+    images = references(folder)
     try:
-        return daemon.missing(daemon.connect(spec.engine), references(folder))
+        return daemon.missing(daemon.connect(spec.engine), images) if images else []
     except HostError:
-        return references(folder)
+        return images
 
 
 def work_folder(layout: OfflinePaths) -> Path:

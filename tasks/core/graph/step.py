@@ -108,7 +108,7 @@ class Holds(_Question):
         return "its time is more than half over"
 
 
-class Mends(_Question):
+class Mends(_Question, UptodateCalculator):  # type: ignore[misc]
     """doit's question whether a step may be passed over: not by a run, where it looks itself for
     what is gone. `doit list` shows what the other questions say."""
 

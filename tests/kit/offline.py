@@ -33,7 +33,7 @@ workflow {{ WAIT(params.gate) }}
 def without_images(staged: Staged, word: str) -> str:
     """Publish a release whose run says a word once its gate is open; return its id."""
     change_code(staged, MAIN.format(word=word).encode())
-    scan = {"images": [], "processes": [], "selectors": []}
+    scan: dict[str, list[object]] = {"images": [], "processes": [], "selectors": []}
     files.write_json(staged.layout.images_scan, scan)
     files.write_json(staged.layout.images_receipt, {"registry": "10.0.0.1:5443", "images": []})
     files.write_json(staged.layout.lock("images"), {"platform": "linux/amd64", "images": []})

@@ -48,6 +48,8 @@ def unpack_unless_there(archive: Path, folder: Path, *, allowed: Bounds = limits
                         besides: Collection[str] = ()) -> None:
     """Unpack a tar unless `is_there` says that it is: whoever reads it there goes on."""
     if not is_there(archive, folder, allowed=allowed, besides=besides):
+        if folder.is_symlink():
+            folder.unlink()
         unpack_tar(archive, folder, allowed=allowed)
 
 
@@ -57,6 +59,8 @@ def is_there(archive: Path, folder: Path, *, allowed: Bounds = limits.CODE,
 
     Empty files of the names `besides` may be there too.
     """
+    if folder.is_symlink():
+        return False
     held = set()
     with (refusing_broken(archive, NO_ARCHIVE),
           compressed.opened(archive, most=_most(allowed)) as stream):

@@ -69,33 +69,6 @@ def test_all_is_fresh_after_a_build(built: Path) -> None:
     assert states["look:p"] == "-"
 
 
-def test_what_mends_runs_each_time_and_is_listed_by_what_it_made(built: Path) -> None:
-    def mending() -> list[dict[str, Any]]:
-        return [step("one:p", "", copy_file, CopySpec(
-            pipeline="p", source=Path("a"), target=Path("b")), needs=[Path("a")],
-            makes=[Path("b")], mends=True), *chain()[2:]]
-
-    build = Build(mending(), built / "state.db")
-    assert build.states()["one:p"] == build.states()["two:p"] == "fresh"
-    build.dependency.backend.is_run = True
-    task = build.control.tasks["one:p"]
-    assert build.dependency.get_status(task, build.control.tasks).status == "run"
-    Path("a").write_text("y")
-    assert Build(mending(), built / "state.db").states()["one:p"] == "stale"
-
-
-def test_a_step_is_fresh_for_what_it_ran_on_and_not_for_what_came_meanwhile(built: Path) -> None:
-    """Another process writes the file that this one's step has read."""
-    def running(digest: str) -> Build:
-        return Build([step("run:p", "", copy_file, CopySpec(
-            pipeline="p", source=Path("a"), target=Path("b")), needs=[Path("a")],
-            makes=[Path("b")], on=lambda: digest)], built / "state.db")
-
-    running("old").succeed("run:p")
-    assert running("old").states()["run:p"] == "fresh"
-    assert running("new").states()["run:p"] == "stale"
-
-
 def test_what_is_made_on_request_has_a_state_from_then_on(built: Path) -> None:
     build = Build(chain(), built / "state.db")
     assert build.states()["asked:p"] == "-"

@@ -59,6 +59,11 @@ class SitePaths:
         return _path(f"{self.root}/prune.json")
 
     @property
+    def host_prune(self) -> Path:
+        """What prod:prune:plan or prod:prune:apply said last on an offline host."""
+        return _path(f"{self.root}/prod/prune.json")
+
+    @property
     def prune_by_hand(self) -> Path:
         """What neither store nor registry let release:prune:apply delete, a line for each."""
         return _path(f"{self.root}/prune.by-hand.txt")

@@ -16,7 +16,7 @@ from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.paths import OfflinePaths
-from tasks.offline_host import freshness
+from tasks.offline_host import freshness, prune_graph
 
 with deferred():
     from tasks.offline_host import bootstrap, fetch, own_configs, run
@@ -34,6 +34,7 @@ def tasks(config: Config) -> Iterator[Task]:
                            partial(_bootstrap, machine=machine)),
         "prod:run": ("the pipeline, offline", _run_own if own else _run),
     }, {name: name for name in config.names})
+    yield from prune_graph.tasks(config)
 
 
 def _fetch(name: str, doc: str, config: Config, pipeline: str) -> Task:

@@ -163,7 +163,7 @@ def offline_site(site: Site) -> dict[str, Any]:
         "signing": {"key": str(site.signing.key), "identity": site.signing.identity},
         "offline": {"trust": str(site.offline.trust)},
         "images": {"carry": site.images.carry},
-        "prune": {"keep": site.prune.keep, "recent": f"{site.prune.recent // 3600} hours"},
+        "prune": {"recent": f"{site.prune.recent // 3600} hours"},
     }
 
 

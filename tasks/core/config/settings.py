@@ -19,7 +19,14 @@ from tasks.core.process_shared import Shared
 ROOT = Path(__file__).resolve().parents[3]
 TOOL = Path("tool.json")
 """In a tool that was carried: what it is. A checkout has none."""
+ONLINE = Path("tasks/release")
+"""In a checkout, a room of the online side, which no tool carries."""
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
+
+
+def is_carried(root: Path = Path()) -> bool:
+    """Whether a folder is that of a tool that was carried: an offline host's, and no checkout."""
+    return (root / TOOL).is_file() and not (root / ONLINE).is_dir()
 
 
 @frozen

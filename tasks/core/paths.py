@@ -78,6 +78,16 @@ class SitePaths:
         return _path(f"{self.tool}/push.receipt.json")
 
     @property
+    def tool_promoted(self) -> Path:
+        """The tool's newest promotion that this checkout has looked at or made."""
+        return _path(f"{self.root}/tool.promoted.json")
+
+    @property
+    def trusted(self) -> Path:
+        """Whose signatures are believed, as `doit site` lays it ready for the offline hosts."""
+        return _path(f"{self.trust}/allowed_signers")
+
+    @property
     def placing_lock(self) -> Path:
         """Held by who changes what is in place on the offline host."""
         return _path(f"{self.root}/prod/.locks/placing.lock")
@@ -265,6 +275,11 @@ class PipelinePaths(_OfPipeline):
 
     def push_receipt(self, part: str) -> Path:
         return _path(f"{self.root}/push/{part}.receipt.json")
+
+    @property
+    def promoted(self) -> Path:
+        """The newest promotion that this checkout has looked at or made."""
+        return _path(f"{self.root}/promoted.json")
 
     @property
     def crossing(self) -> Path:

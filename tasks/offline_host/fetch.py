@@ -18,12 +18,12 @@ from tasks.core.in_place import InPlace, placing
 from tasks.core.parallel import run_all, try_all
 from tasks.core.paths import OfflinePaths
 from tasks.core.progress import Progress
-from tasks.core.schema import check
+from tasks.core.schema import check, read_json
 from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions, signature
 from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, bring
-from tasks.offline_host import freshness
+from tasks.offline_host import choice, freshness, memory
 from tasks.offline_host.laid_out import Stamp, is_laid_out, lay_out, stamp
 from tasks.offline_host.store_memory import Remembering, in_chain, remembered
 
@@ -37,7 +37,8 @@ MAX_LIST = 64 << 20
 class FetchSpec:
     """Where releases come from, what this host knows, and which release is asked for.
 
-    `tool` is the tool's own tool.json, and `asked` whether the user named that tool.
+    `tool` is the tool's own tool.json, and `asked` whether the user named that tool. `hold` says
+    that later calls stay at `release`, or (False) that they don't any more.
     """
 
     pipeline: str
@@ -47,6 +48,7 @@ class FetchSpec:
     tool: Path
     asked: bool
     release: str | None
+    hold: bool | None = None
     place: InPlace
 
     @property
@@ -92,6 +94,8 @@ def fetch(spec: FetchSpec) -> str:
         files.write_bytes(spec.layout.current, pointer)
     freshness.note(spec.host, signed.tool)
     freshness.note(spec.host, signed.promotion)
+    if spec.hold:
+        memory.hold(spec.host.seen, spec.pipeline, signed.name)
     done = (f"{signed.name} is in place: {len(signed.digests)} files checked, {fetched} of them "
             "fetched now")
     return "\n".join(filter(None, [done, signed.notice]))
@@ -116,11 +120,11 @@ def _without_store(spec: FetchSpec, away: StoreAwayError) -> Signed:
 
     What was over, withdrawn or not signed for this host stays so.
     """
-    memory = remembered(spec.layout.of_site, spec.store.url)
+    known = remembered(spec.layout.of_site, spec.store.url)
     try:
-        signed = _ask(memory, spec)
+        signed = _ask(known, spec)
         spec.place.use(signed.name, spec.step)
-        _place(memory, spec, signed)
+        _place(known, spec, signed)
     except AirlockError as error:
         if in_chain(error, StoreError) is None:
             raise
@@ -169,19 +173,14 @@ def _in_cache(spec: FetchSpec, signed: Signed) -> dict[Path, Stamp]:
 
 
 def _chosen(store: Store, spec: FetchSpec) -> tuple[str, Promotion | None]:
-    """The release that is asked for, else the promoted one with its promotion."""
-    if spec.release:
-        _tell_unproven(freshness.asked(store, spec.host, spec.pipeline, spec.release))
-        return spec.release, None
-    promotion = freshness.current(store, spec.host, spec.pipeline)
-    _tell_unproven(promotion)
-    return promotion.id, promotion
-
-
-def _tell_unproven(promotion: Promotion | None) -> None:
-    if promotion and promotion.unproven:
-        logger.warning("NOT PROVEN: %s was made the current release without a validation and a "
-                       "smoke run; the reason given: %s", promotion.id, promotion.unproven)
+    """The release to fetch and, where that is the current one, its promotion."""
+    try:
+        in_place = read_json(spec.layout.current, "current")["id"]
+    except AirlockError:
+        in_place = None
+    chosen = choice.choose(store, spec.host, choice.Asked(
+        pipeline=spec.pipeline, release=spec.release, hold=spec.hold, in_place=in_place))
+    return chosen.id, chosen.promotion if chosen.is_current else None
 
 
 def _where(spec: FetchSpec, name: str, path: str) -> str:

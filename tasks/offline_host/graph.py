@@ -41,12 +41,18 @@ def _fetch(name: str, doc: str, config: Config, pipeline: str) -> Task:
     site, given = config.site, config.variables
     at = OfflinePaths(site=site.name, pipeline=pipeline)
     host = freshness.Host(trust=site.offline.trust, identity=site.signing.identity,
-                          seen=freshness.state_folder(site.name, config.environment))
+                          seen=_seen(config))
     return step(name, doc, fetch.fetch, fetch.FetchSpec(
         pipeline=pipeline, layout=at, store=site.offline.store, host=host, tool=TOOL,
         asked="tool" in given, release=given.get("release"),
+        hold=None if "hold" not in given else given["hold"] not in ("", "0"),
         place=uncompared(in_place.shared(config.shared, at))),
         needs=[TOOL] if TOOL.is_file() else [], always=True, makes=[at.current])
+
+
+def _seen(config: Config) -> Path:
+    """The folder that remembers what this host has seen, and what it may not run."""
+    return freshness.state_folder(config.site.name, config.environment)
 
 
 def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: Machine) -> Task:
@@ -67,7 +73,8 @@ def _run(name: str, doc: str, config: Config, pipeline: str) -> Task:
     place = in_place.shared(config.shared, at)
     is_plain = not {"profile", "config"} & config.variables.keys()
     return step(name, f"{doc}, on its test data", run.run_test, run.RunSpec(
-        pipeline=pipeline, layout=at, settings=RunSettings.of(config.environment),
+        pipeline=pipeline, layout=at, seen=uncompared(_seen(config)),
+        settings=RunSettings.of(config.environment),
         inherited=uncompared(Inherited.of(config.environment)), place=uncompared(place),
         own_configs=_own_configs(config)),
         needs=[at.bootstrap], makes=[at.run], on=place.digest, always=not is_plain,
@@ -78,7 +85,8 @@ def _run_own(name: str, doc: str, config: Config, pipeline: str) -> Task:
     """Another run under the same name: the test run's success stays what it was."""
     at = OfflinePaths(site=config.site.name, pipeline=pipeline)
     return step(name, f"{doc}, on your own data", run.run_own, run.OwnRunSpec(
-        pipeline=pipeline, layout=at, settings=RunSettings.of(config.environment),
+        pipeline=pipeline, layout=at, seen=uncompared(_seen(config)),
+        settings=RunSettings.of(config.environment),
         inherited=uncompared(Inherited.of(config.environment)),
         place=uncompared(in_place.shared(config.shared, at)), own_configs=_own_configs(config),
         input=config.variables.get("input"), params=config.variables.get("params")),

@@ -11,11 +11,11 @@ from typing import Any
 
 from tasks.core import files, parsing
 from tasks.core.engine.address import Engine
-from tasks.core.errors import AirlockError, ConfigError, HostError
+from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.in_place import in_use
 from tasks.core.paths import OfflinePaths, SitePaths
 from tasks.core.schema import check, read_json
-from tasks.offline_host import old_work
+from tasks.offline_host import memory, old_work
 from tasks.offline_host.bootstrap import references, work_folder
 
 DAY = 86400.0
@@ -119,30 +119,16 @@ def _judge(spec: PruneSpec, pipeline: str, name: str, ran: datetime | None) -> R
 
 def _needed(spec: PruneSpec, at: OfflinePaths, name: str) -> str | None:
     """Why a release stays, however old it is."""
+    held = memory.held(spec.seen, at.pipeline)
     if name == _current(at):
         return "in place"
-    if name == _held(spec, at):
-        return "this host is held at it"
+    if held is not None and held.id == name:
+        return f"this host is held at it since {held.since}"
     return "a run or a fetch uses it now" if in_use(at, name) else None
 
 
 def _current(at: OfflinePaths) -> str | None:
     return str(read_json(at.current, "current")["id"]) if at.current.is_file() else None
-
-
-def _held(spec: PruneSpec, at: OfflinePaths) -> str | None:
-    """The release that this host is held at (`release=ID hold=1`), if at any.
-
-    Where what says so can't be read, it is an error: nothing may go then.
-    """
-    path = spec.seen / f"releases/{at.pipeline}.held.json"
-    try:
-        return str(parsing.from_json(path.read_bytes())["id"])
-    except FileNotFoundError:
-        return None
-    except (ValueError, LookupError, TypeError) as error:
-        raise HostError("what says at which release this host is held can't be read", where=path,
-                        todo="hold it again: ./doit role=prod release=ID hold=1") from error
 
 
 def _ran(runs: Path) -> dict[tuple[str, str], datetime]:

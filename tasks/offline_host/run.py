@@ -18,6 +18,7 @@ from tasks.core.nextflow import launch
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.paths import MANIFEST, OfflinePaths
 from tasks.core.schema import check, read_json
+from tasks.offline_host import memory
 from tasks.offline_host.own_configs import OwnConfigs
 
 logger = logging.getLogger(__name__)
@@ -30,10 +31,14 @@ STEP = re.compile(r"\] (Submitted|Cached|Re-submitted) process > (.*)")
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """What is run: a bootstrapped release, on its test data."""
+    """What is run: a bootstrapped release, on its test data.
+
+    `seen` is where this host remembers what was withdrawn.
+    """
 
     pipeline: str
     layout: OfflinePaths
+    seen: Path
     settings: RunSettings
     inherited: Inherited
     place: InPlace
@@ -136,6 +141,7 @@ def _given(variable: str, value: str, *, carried: Sequence[str] = ()) -> Path:
 def _ready(spec: RunSpec) -> tuple[launch.Launch, dict[str, Any]]:
     """Return the launch that the bootstrap prepared, and its receipt."""
     receipt = spec.place.bootstrapped()
+    memory.refuse_withdrawn(spec.seen, spec.pipeline, receipt["release"])
     spec.place.use(receipt["release"], f"prod:run:{spec.pipeline}")
     ready = spec.own_configs.applied(launch.from_json(receipt["launch"], spec.inherited))
     tell_of_own_programs(spec.layout.release(receipt["release"]))

@@ -30,6 +30,8 @@ EVIDENCE = ".airlock/pruned"
 """Where the signed lists of what has gone stay: which bytes a release had can always be shown."""
 SIGNED_TOOL = "airlock.tar.sig"
 TOOL = re.compile(r"tool/([A-Za-z0-9_][A-Za-z0-9._-]*)/.+")
+STATEMENT = re.compile(r"tool/(promotions|[^/]+/proofs)/.+")
+"""What was said of a tool stays, as what is said of releases does."""
 SMOKE = re.compile(r"smoke/([a-z][a-z0-9_-]*)/([^/]+)/.+")
 LISTED = re.compile(rf"releases/([^/]+)/([^/]+)/(?:{'|'.join(SEALED)}|\..+\.part)")
 """What makes a release, but for proofs, which stay; or what a killed push left half."""
@@ -49,7 +51,7 @@ class Survey:
         """Tools that are signed; what is left of others is nobody's."""
         keys: dict[str, set[str]] = {}
         for key in self.entries:
-            if (match := TOOL.fullmatch(key)) and match[1] != "promotions":
+            if (match := TOOL.fullmatch(key)) and not STATEMENT.fullmatch(key):
                 keys.setdefault(match[1], set()).add(key)
         return [Held(pipeline=None, id=name, keys=frozenset(own),
                      listed=self.entries[seal].modified)
@@ -79,7 +81,7 @@ class Survey:
         if match := SMOKE.fullmatch(key):
             return (match[1], match[2]) in releases
         if key.startswith("tool/"):
-            return key in named or key.count("/") < 2 or key.startswith("tool/promotions/")
+            return key in named or key.count("/") < 2 or bool(STATEMENT.fullmatch(key))
         match = LISTED.fullmatch(key)
         return match is None or (match[1], match[2]) in releases
 

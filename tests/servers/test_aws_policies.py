@@ -123,8 +123,8 @@ def publish(site: Site) -> Staged:
     files.write_text(archive, "an archive")
     described, _ = tool.describe("here", {"airlock.tar": b"an archive"}, [wheel])
     files.write_bytes(layout.tool / "tool.json", described)
-    sign.sign_tool(sign.SignToolSpec(layout=layout, store=staged.store, signing=staged.signing))
-    tool.push(tool.PushToolSpec(layout=layout, store=staged.store))
+    sign.sign_tool(sign.SignToolSpec(layout=layout, signing=staged.signing))
+    tool.push(tool.PushToolSpec(layout=layout, store=staged.store, signing=staged.signing))
     large(site, b"in parts" * 2**20)
     _send_cli(site)
     return staged

@@ -21,7 +21,7 @@ from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError
 from tasks.core.in_place import InPlace
 from tasks.core.paths import OfflinePaths, SitePaths
-from tasks.offline_host import prune, prune_plan
+from tasks.offline_host import memory, prune, prune_plan
 from tasks.offline_host.fetch import fetch
 from tasks.offline_host.prune_plan import PruneSpec
 from tests.kit.releases import Staged, change_code, stage
@@ -109,13 +109,12 @@ def test_old_releases_go_and_what_only_they_name(
 
 def test_what_a_host_is_held_at_has_run_or_uses_now_stays(host: Host) -> None:
     aged(host)
-    files.write_json(Path("seen/releases/hello.held.json"), {
-        "id": host.ids[0], "since": "2026-01-01T00:00:00Z"})
+    memory.hold(Path("seen"), "hello", host.ids[0])
     ran(host.ids[1], 12)
     held, recent, _ = host.why()
-    assert held == "stays: this host is held at it"
+    assert held.startswith("stays: this host is held at it since ")
     assert recent.startswith("stays: last ran on ")
-    Path("seen/releases/hello.held.json").unlink()
+    memory.let_go(Path("seen"), "hello")
     shutil.rmtree("runs")
     ran(host.ids[1], 40)
     files.write_text(Path("runs/hello/20200101T000000Z-x/run.json"), "{")

@@ -117,7 +117,6 @@ def test_a_push_after_a_prune_sends_again_what_receipts_still_claim(
         prune.apply(spec(at))
     assert ids[0] not in releases(at)
     # As doit does: the parts are fresh by their receipts, and only push:release looks.
-    sign.sign_release(staged.sign_spec())
     push.push_release(staged.push_spec("release"))
     assert ids[0] in releases(at)
     assert torn(at) == {}
@@ -149,8 +148,8 @@ def publish_tool(staged: Staged, text: str) -> str:
     files.write_json(layout.tool / "tool.json", {
         "kind": "tool", "id": name, "site": "here",
         "wheels": [{"name": "a.whl", "sha256": files.sha256_bytes(b"x"), "size": 1}]})
-    sign.sign_tool(sign.SignToolSpec(layout=layout, store=staged.store, signing=staged.signing))
-    tool.push(tool.PushToolSpec(layout=layout, store=staged.store))
+    sign.sign_tool(sign.SignToolSpec(layout=layout, signing=staged.signing))
+    tool.push(tool.PushToolSpec(layout=layout, store=staged.store, signing=staged.signing))
     return name
 
 
@@ -161,9 +160,11 @@ def test_old_tools_go_and_the_current_one_stays(at: StoreAt) -> None:
     prune.apply(spec(at))
     assert not keys(at, f"tool/{ids[0]}/airlock.tar.sig")
     assert keys(at, f"tool/{ids[0]}/airlock.tar") == {f"tool/{ids[0]}/airlock.tar"}
+    assert keys(at, f".airlock/pruned/tool/{ids[0]}/")
     prune.apply(spec(at))
-    assert {key.split("/")[1] for key in keys(at, "tool/")} == {ids[2], "promotions",
-                                                                "current.json"}
+    assert {key.split("/")[1] for key in keys(at, "tool/") if "/proofs/" not in key} == {
+        ids[2], "promotions", "current.json"}
+    assert keys(at, f"tool/{ids[0]}/proofs/"), "what was said of it stays"
 
 
 def test_what_killed_pushes_left_goes_too(folder: StoreAt) -> None:

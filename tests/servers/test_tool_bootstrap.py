@@ -70,8 +70,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Gap:
         tool.make(tool.ToolSpec(
             layout=layout, platform=site.platform, python=(f"3.{sys.version_info.minor}",),
             carry=site.images.carry, config=graph.offline_site(site)))
-        sign.sign_tool(sign.SignToolSpec(layout=layout, store=store, signing=signing))
-        tool.push(tool.PushToolSpec(layout=layout, store=store))
+        sign.sign_tool(sign.SignToolSpec(layout=layout, signing=signing))
+        tool.push(tool.PushToolSpec(layout=layout, store=store, signing=signing))
     finally:
         patch.undo()
         os.chdir(before)

@@ -149,7 +149,10 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("pipelines",): ["hello", "twin"],
     ("python",): ["3.12"], ("prune", "keep"): 7, ("prune", "pinned"): ["dev-0123456789ab"],
     **{("prune", key): "60 days" for key in ("recent", "grace")},
-    ("platform",): "linux/arm64", ("images", "carry"): "store",
+    ("signing", "colleagues"): {"ann": "ssh-ed25519 AAAA ann"},
+    ("signing", "approvers"): {"bert": "ssh-ed25519 AAAA bert"},
+    ("platform",): "linux/arm64",
+    ("images", "carry"): "store",
     ("hosts", "registries"): {"quay.io": "http://127.0.0.1:1/q"},
     ("hosts", "urls"): {"https://data.hello.example.org/": "http://127.0.0.1:1/d/"},
     ("hosts", "buckets"): {"reads": "https://s3.example.org"},
@@ -247,7 +250,7 @@ ALONG: dict[tuple[str, ...], dict[tuple[str, ...], Any]] = {
 }
 """What a key can't be changed without."""
 
-OF_SITE = ("tool", "tool:sign", "push:tool", "aws:policies")
+OF_SITE = ("tool", "tool:sign", "aws:policies")
 """Steps of the site, which has one of each, whose readers the schema names too."""
 
 
@@ -325,19 +328,31 @@ def test_each_key_of_the_configuration_makes_its_readers_stale_and_no_other(done
         f"  {key}: {verbs}" for key, verbs in wrong.items())
 
 
-def test_a_release_is_signed_once_it_is_proven_or_was_asked_for_without(project: Path) -> None:
-    def signing(**variables: str) -> dict[str, Any]:
+def test_a_release_is_promoted_once_it_is_proven_or_was_asked_for_without(project: Path) -> None:
+    """And signed and pushed in any case: what failed is in the store, and not current."""
+    def promoting(**variables: str) -> list[str]:
         tasks = {f"{task['basename']}:{task['name']}": task
                  for task in rooms.tasks(load(variables)) if task.get("name")}
         assert ("push:smoke:hello" in tasks) == ("unproven" not in variables)
-        return {key: tasks["release:sign:hello"][key] for key in ("setup", "task_dep")}
+        for before in ("release:sign:hello", "push:release:hello"):
+            assert not {"dev:validate:hello", "dev:smoke:hello"} & {
+                *tasks[before]["setup"], *tasks[before]["task_dep"]}
+        assert not tasks["release:promote:hello"]["task_dep"]
+        assert tasks["release:promote:hello"]["uptodate"][-1] is False, "it looks each time"
+        setup: list[str] = tasks["release:promote:hello"]["setup"]
+        return setup
 
-    proven = signing()
-    assert "dev:validate:hello" in proven["setup"]
-    assert proven["task_dep"] == ["dev:smoke:hello"]
-    unproven = signing(unproven="the registry is down")
-    assert "dev:validate:hello" not in unproven["setup"]
-    assert not unproven["task_dep"]
+    proven = promoting()
+    assert {"dev:validate:hello", "dev:smoke:hello"} <= {*proven}
+    unproven = promoting(unproven="the registry is down")
+    assert not {"dev:validate:hello", "dev:smoke:hello"} & {*unproven}
+
+
+@pytest.mark.parametrize("after", ["0", "-1", "1.0", "", "123456789", "x"])
+def test_a_promotions_number_is_one(project: Path, after: str) -> None:
+    assert load({"after": "12"}).after == 12
+    with pytest.raises(ConfigError, match="promotion's number"):
+        load({"after": after})
 
 
 def test_a_command_overrules_a_site_that_proves_nothing(project: Path) -> None:

@@ -111,10 +111,12 @@ def test_a_run_on_own_data_alone_has_no_limit(tmp_path: Path,
         receipt = {"release": "r-1", "run": kind, "profile": "test"}
         monkeypatch.setattr(run, "_ready", lambda _, held=receipt: (ready, held))
         with pytest.raises(HostError, match="published nothing"):
-            run.run_test(run.RunSpec(pipeline="p", layout=layout, settings=RunSettings(),
+            run.run_test(run.RunSpec(pipeline="p", layout=layout, seen=tmp_path,
+                    settings=RunSettings(),
                                      inherited=NOTHING, place=InPlace(layout),
                                      own_configs=OwnConfigs()))
-    run.run_own(run.OwnRunSpec(pipeline="p", layout=layout, settings=RunSettings(),
+    run.run_own(run.OwnRunSpec(pipeline="p", layout=layout, seen=tmp_path,
+                    settings=RunSettings(),
                                inherited=NOTHING, place=InPlace(layout), own_configs=OwnConfigs(),
                                input=None, params=str(tmp_path / "own.yml")))
     assert limits == [7200.0, 86400.0, None]

@@ -21,14 +21,15 @@ from tasks.core.nearest import hint
 from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
-             "tool", "unproven", "profile", "config")
+             "tool", "unproven", "after", "hold", "to", "id", "reason", "profile", "config")
 
 KNOWN_IN_DOTENV = ("AIRLOCK_SITE", *ENVIRONMENT, "AIRLOCK_GIT_TOKEN")
 MAX_REASON = 200
-"""Characters of unproven=REASON, as schemas/promotion.schema.json has it."""
+"""Characters of unproven=REASON and reason=REASON, as schemas/promotion.schema.json has it."""
+NUMBER = re.compile("[1-9][0-9]{0,7}")
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
 RESERVED = frozenset(("aws", "batch", "blobs", "configs", "load", "logs", "maven", "prod",
-                      "prune", "sandbox", "sign", "store", "tool"))
+                      "approve", "promote", "prune", "sandbox", "sign", "store", "tool"))
 """What no pipeline may be called: folders of build/<site>/, and second words of verbs."""
 
 
@@ -40,7 +41,9 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     _check_names(variables, VARIABLES, kind="variable", show="doit NAME=VALUE")
     role = _role(variables, root)
     _refuse_other_tool(variables, root / TOOL)
-    _check_reason(variables.get("unproven", ""))
+    for name in ("unproven", "reason"):
+        _check_reason(name, variables.get(name, ""))
+    _check_number(variables.get("after", "1"))
     # On an offline host nothing is read that was not signed, or typed there.
     own = read_dotenv(root / ".env") if role == "online" else {}
     _check_names([name for name in own if name.startswith("AIRLOCK_")], KNOWN_IN_DOTENV,
@@ -157,11 +160,19 @@ def _refuse_other_tool(variables: Mapping[str, str], path: Path) -> None:
                           todo="copy that one out of the store, and begin again in an empty folder")
 
 
-def _check_reason(reason: str) -> None:
-    """ConfigError where unproven=REASON can't stand in a promotion, which offline hosts print."""
+def _check_reason(name: str, reason: str) -> None:
+    """ConfigError where a reason can't stand in a promotion, which offline hosts print."""
     if len(reason) > MAX_REASON or not reason.isprintable():
-        raise ConfigError("the reason is no line of text, or too long", where="unproven=REASON",
+        raise ConfigError("the reason is no line of text, or too long", where=f"{name}=REASON",
                           todo=f"give one of {MAX_REASON} characters at most")
+
+
+def _check_number(after: str) -> None:
+    """ConfigError where after=NUMBER is no promotion's number."""
+    if not NUMBER.fullmatch(after):
+        raise ConfigError(f"{after!r} is no promotion's number", where="after=NUMBER",
+                          todo="give the number that the error named, or that "
+                               "`doit release:list` shows")
 
 
 def _refuse_unfit_origins(pipeline: Pipeline) -> None:
@@ -182,6 +193,10 @@ def _refuse_contradictions(site: Site) -> None:
                           "registry.repositories can't be kept",
                           where=f"images.carry in config/sites/{site.name}.yml",
                           todo="remove registry.repositories, or set images.carry to registry")
+    if site.signing.identity in site.signing.approvers:
+        raise ConfigError(f"{site.signing.identity} signs, so it can't be an approver as well",
+                          where=f"signing.approvers in config/sites/{site.name}.yml",
+                          todo="give approvers names of their own, and other keys than sign")
     if site.batch and site.batch.mode == "carried-cli" and site.batch.cli is None:
         raise ConfigError("nothing says which AWS CLI is carried",
                           where=f"batch.cli in config/sites/{site.name}.yml",

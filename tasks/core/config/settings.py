@@ -102,12 +102,16 @@ class Signing:
     """The SSH key that signs, and the name that allowed_signers gives it.
 
     `valid` is for how many seconds what is signed is taken for the current one; None is for ever.
+    `colleagues` are the public keys of others who sign under the same identity, by name, and
+    `approvers` those of who may approve what others promote; without any, that needs no approval.
     """
 
     key: Path
     identity: str
     create: bool = False
     valid: Seconds | None = None
+    colleagues: Mapping[str, str] = field(default_factory=dict)
+    approvers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def public(self) -> Path:
@@ -303,6 +307,12 @@ class Config:
         """
         asked = self.variables.get("unproven")
         return self.site.unproven if asked is None else None if asked in ("", "0") else asked
+
+    @property
+    def after(self) -> int | None:
+        """The promotion that what is promoted may follow, seen or not (after=NUMBER)."""
+        number = self.variables.get("after")
+        return None if number is None else int(number)
 
     @property
     def private(self) -> bool:

@@ -142,6 +142,10 @@ SAYS = {
     "profile": "profiles for a run, separated by commas (role=prod)",
     "config": "Nextflow configs for a run, as Slurm's, separated by commas (role=prod)",
     "unproven": "REASON: let a release become the current one without its checks",
+    "after": "NUMBER: promote after that promotion, which this checkout has not seen",
+    "hold": "1: stay at release=ID from now on; 0: no longer (role=prod)",
+    "to": "the release that release:back goes back to", "id": "the one that release:withdraw means",
+    "reason": "why a release is taken back or withdrawn; told to all who fetch",
 }
 """What each variable says."""
 

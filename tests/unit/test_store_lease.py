@@ -149,9 +149,11 @@ def test_no_clock_is_asked_who_lives(store: Store, monkeypatch: pytest.MonkeyPat
     """Neither a holder's, which may be a year behind, nor the file's."""
     with lease.pushing(store):
         path = Path(store.url) / lease.KEY
-        path.write_text(path.read_text().replace("20", "19"))
+        entries = json.loads(path.read_text())
+        entries["holders"][0]["since"] = "1970-01-01T00:00:00Z"
+        path.write_text(json.dumps(entries))
         os.utime(path, (1, 1))
-        with pytest.raises((lease.Busy, StoreError)), lease.pruning(store):
+        with pytest.raises(lease.Busy), lease.pruning(store):
             pass
 
 

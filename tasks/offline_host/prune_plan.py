@@ -9,11 +9,12 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tasks.core import files, parsing
+from tasks.core import files
 from tasks.core.engine.address import Engine
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.in_place import in_use
 from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.core.run_records import last_ran
 from tasks.core.schema import check, read_json
 from tasks.offline_host import memory, old_work
 from tasks.offline_host.bootstrap import references, work_folder
@@ -73,8 +74,8 @@ class Plan:
 
 def plan(spec: PruneSpec) -> Plan:
     """Look at the whole host."""
-    ran = _ran(spec.runs)
-    releases = [_judge(spec, pipeline, name, ran.get((pipeline, name)))
+    ran = last_ran(spec.runs)
+    releases = [_judge(spec, pipeline, name, ran.get(pipeline, {}).get(name))
                 for pipeline, name in _in_place(spec)]
     goes = [release for release in releases if not release.stays]
     cache, fault = list[Path](), None
@@ -129,24 +130,6 @@ def _needed(spec: PruneSpec, at: OfflinePaths, name: str) -> str | None:
 
 def _current(at: OfflinePaths) -> str | None:
     return str(read_json(at.current, "current")["id"]) if at.current.is_file() else None
-
-
-def _ran(runs: Path) -> dict[tuple[str, str], datetime]:
-    """When each release last began to run, by the records of this host's runs.
-
-    A record that can't be read says nothing.
-    """
-    last: dict[tuple[str, str], datetime] = {}
-    for path in runs.glob("*/*/run.json"):
-        try:
-            record = parsing.from_json(path.read_bytes())
-            key = (str(record["pipeline"]), str(record["release"]["id"]))
-            begun = datetime.fromisoformat(record["started"].removesuffix("Z")).replace(
-                tzinfo=timezone.utc)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            continue
-        last[key] = max(begun, last.get(key, begun))
-    return last
 
 
 def named(spec: PruneSpec, *, but: Iterable[Release] = ()) -> set[Path]:

@@ -7,8 +7,8 @@ way, each release that has a list is whole, and the next apply goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Prune
 from tasks.core.errors import AirlockError, IntegrityError
 from tasks.core.parallel import try_all
+from tasks.core.run_records import last_ran
 from tasks.core.store import lease
 from tasks.core.store.interface import NotDeletable, Store, content
 from tasks.core.store.lease import Lease
@@ -40,8 +41,8 @@ from tasks.release.prune_survey import (
 class PruneSpec:
     """Whose releases may go, and by which rules.
 
-    `images` is None where the online side doesn't reach the registry. `ran` is when releases last
-    ran, by pipeline and id, as far as that came back.
+    `images` is None where the online side doesn't reach the registry. `runs` has the records of
+    runs that came back.
     """
 
     pipelines: tuple[str, ...]
@@ -49,9 +50,9 @@ class PruneSpec:
     policy: Prune
     store: StoreAt
     images: ImagesSpec | None
+    runs: Path
     report: Path
     by_hand: Path
-    ran: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
 
 
 def show_plan(spec: PruneSpec) -> str:
@@ -102,10 +103,10 @@ def _verdicts(store: Store, spec: PruneSpec, held: Survey, now: datetime) -> lis
     """What becomes of all releases and tools; those that weren't asked about stay."""
     # A clock that is ahead, this one or the store's, must not make anything older than it is.
     today = min(now, datetime.now(timezone.utc))
-    verdicts = []
+    verdicts, ran = [], last_ran(spec.runs)
     for pipeline in sorted({one.pipeline for one in held.releases}):
         own = [one for one in held.held if one.pipeline == pipeline]
-        judged = judge(own, history(store, pipeline, spec.ran.get(pipeline, {})), spec.policy,
+        judged = judge(own, history(store, pipeline, ran.get(pipeline, {})), spec.policy,
                        today)
         verdicts += unless_asked(judged, is_asked=pipeline in spec.pipelines)
     tools = judge(held.tools, history(store, None, {}), spec.policy, today)

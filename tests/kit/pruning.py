@@ -26,7 +26,8 @@ AT_ONCE = Prune(keep=1, recent=0, grace=0)
 def spec(store: StoreAt, policy: Prune = AT_ONCE, *, pipelines: tuple[str, ...] = ("hello",),
          images: ImagesSpec | None = None) -> prune.PruneSpec:
     return prune.PruneSpec(pipelines=pipelines, tools=True, policy=policy, store=store,
-                           images=images, report=Path("build/here/prune.json"),
+                           images=images, runs=Path("build/here/runs"),
+                           report=Path("build/here/prune.json"),
                            by_hand=Path("build/here/prune.by-hand.txt"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -264,6 +265,23 @@ def test_withdrawn_ones_go_and_their_statement_stays(folder: StoreAt) -> None:
     prune.apply(spec(folder, keep))
     assert releases(folder) == {ids[1]}
     assert promotions.signed(store, subject, 3, staged.host.signers).withdrawn
+
+
+def test_one_that_ran_lately_offline_stays(folder: StoreAt) -> None:
+    """By a record that came back (`prod:import`)."""
+    _, ids = revisions(4, folder)
+    for name, days in ((ids[0], 3), (ids[1], 40)):
+        begun = datetime.now(timezone.utc) - timedelta(days=days)
+        files.write_json(Path(f"build/here/runs/hello/{begun:%Y%m%dT%H%M%SZ}-reads/run.json"), {
+            "pipeline": "hello", "release": {"id": name}, "started": f"{begun:%Y-%m-%dT%H:%M:%S}Z"})
+    files.write_text(Path("build/here/runs/hello/broken/run.json"), "{")
+    prune.apply(spec(folder, Prune(keep=1, recent=3600, grace=0)))
+    assert releases(folder) == {*ids}, "all were current in this hour"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.release.prune_plan.History.last_current", lambda *_: datetime(
+            2020, 1, 1, tzinfo=timezone.utc))
+        prune.apply(spec(folder, Prune(keep=1, recent=30 * 86400, grace=0)))
+    assert releases(folder) == {ids[0], ids[3]}
 
 
 def test_one_that_a_host_is_held_at_is_pinned(folder: StoreAt) -> None:

@@ -28,8 +28,8 @@ def show_plan(spec: PruneSpec) -> str:
     """Print what would go, what stays, and why; nothing is written but the report."""
     plan = prune_plan.plan(spec)
     _tell(spec, plan)
-    return (f"{_count(plan.goes, 'release')} to go, {_amount(plan.cache)} of the cache, "
-            f"{_amount(plan.work)} of work folders; `doit role=prod prod:prune:apply` does it")
+    return (f"{_count(plan.goes, 'release')} to go, with {_amount(plan.cache)} of the cache and "
+            f"{_amount(plan.work, 'work folder')}; `doit role=prod prod:prune:apply` does it")
 
 
 def apply(spec: PruneSpec) -> str:
@@ -119,7 +119,8 @@ def _tell(spec: PruneSpec, plan: Plan) -> None:
         print(f"cache: no release that stays names {_amount(plan.cache)}")
     for pipeline, why in plan.busy.items():
         print(f"work of {pipeline}: stays: {why}")
-    print(f"work: {_amount(plan.work)} of tasks in which nothing has changed for so long")
+    print(f"work: nothing has changed for {spec.recent // 86400} days in "
+          f"{_amount(plan.work, 'work folder')}")
     for image in plan.images:
         print(f"image {image}: no release that stays names it; `doit role=prod prod:prune:images` "
               "takes it out of the engine")
@@ -130,9 +131,9 @@ def _tell(spec: PruneSpec, plan: Plan) -> None:
     prune_plan.write(spec, plan, images=plan.images)
 
 
-def _amount(paths: Iterable[Path]) -> str:
+def _amount(paths: Iterable[Path], what: str = "file") -> str:
     listed = list(paths)
-    return f"{_count(listed, 'file')}, {files.human_size(prune_plan.size(listed))}"
+    return f"{_count(listed, what)}, {files.human_size(prune_plan.size(listed))}"
 
 
 def _count(things: Iterable[object], what: str) -> str:

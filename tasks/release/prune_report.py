@@ -93,8 +93,7 @@ def lines(plan: Plan) -> Iterator[str]:
     for place, gone in plan.survey.missing(plan.survey.releases).items():
         yield f"{place} is not whole: {len(gone)} of its files are missing; push it again"
     if plan.after:
-        yield (f"files: nothing that stays names {_amount(plan, plan.after)}; of these "
-               f"{_amount(plan, plan.keys_now)} go now, {_later(plan, plan.until)}")
+        yield f"files: nothing that stays names {_amount(plan, plan.after)}; {_when(plan)}"
     if plan.images is None:
         yield "images: this side doesn't reach the registry, and deletes nothing there"
         return
@@ -106,8 +105,13 @@ def lines(plan: Plan) -> Iterator[str]:
             yield f"image {image} goes {when}: no release that stays names it"
 
 
-def _later(plan: Plan, until: str) -> str:
-    return f"the others once nothing has named them for {_span(plan.grace)}, by {until}"
+def _when(plan: Plan) -> str:
+    """When the files go that nothing names."""
+    if plan.keys_now == plan.after:
+        return "they go now"
+    later = f"once nothing has named them for {_span(plan.grace)}, by {plan.until}"
+    return (f"{_amount(plan, plan.keys_now)} of them go now, the others {later}" if plan.keys_now
+            else f"they go {later}")
 
 
 def _end(plan: Plan, image: str) -> str:

@@ -94,7 +94,7 @@ def test_old_releases_go_and_what_only_they_name(
         host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     aged(host)
     before = {*AT.blobs.glob("*/*")}
-    assert "2 releases to go, 6 files, " in prune.show_plan(host.spec)
+    assert "2 releases to go, with 6 files, " in prune.show_plan(host.spec)
     assert {*AT.blobs.glob("*/*")} == before
     said = capsys.readouterr().out
     assert f"hello  {host.ids[0]}  goes   came on " in said

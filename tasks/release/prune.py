@@ -76,7 +76,7 @@ def apply(spec: PruneSpec) -> str:
         done = _act(store, spec, plan, held)
     prune_report.write(spec.report, plan, done)
     prune_report.write_by_hand(spec.by_hand, spec.store.url, plan, done)
-    print("\n".join(prune_report.remarks(plan, done, spec.by_hand)), end="", flush=True)
+    print("".join(prune_report.remarks(plan, done, spec.by_hand)), end="", flush=True)
     if done.torn:
         raise IntegrityError("releases that stay lack files that were there before:\n"
                              + "\n".join(f"  {key}" for key in done.torn), where=spec.store.url,

@@ -9,6 +9,7 @@ import pytest
 from tasks.core.config.load import load
 from tasks.core.errors import ConfigError
 from tasks.core.graph import rooms
+from tasks.core.graph.doits import no_task
 
 
 def test_a_release_is_promoted_once_it_is_proven_or_was_asked_for_without(project: Path) -> None:
@@ -46,3 +47,10 @@ def test_a_command_overrules_a_site_that_proves_nothing(project: Path) -> None:
     assert load({"unproven": "1"}).unproven == "1"
     with pytest.raises(ConfigError, match="line of text"):
         load({"unproven": "a\x1b[31m"})
+
+
+def test_a_pipeline_behind_a_task_of_all_is_told_how_it_is_asked_about(project: Path) -> None:
+    tasks = [f"{task['basename']}:{task['name']}" if task.get("name") else task["basename"]
+             for task in rooms.tasks(load({}))]
+    assert "doit pipeline=hello release:prune" in str(no_task("release:prune:hello", tasks))
+    assert "one task for all pipelines" in str(no_task("release:prune:hello", tasks))

@@ -59,7 +59,9 @@ def no_task(name: str, tasks: Iterable[str], commands: Iterable[str] = ()) -> Co
     verb, _, last = name.rpartition(":")
     pipelines = {path.stem for path in Path("config/pipelines").glob("*.yml")}
     if verb in tasks and last in pipelines:
-        return ConfigError(f"the site doesn't name the pipeline {last!r}, so it has no task of it",
+        of_each = any(f"{verb}:{pipeline}" in tasks for pipeline in pipelines)
+        return ConfigError(f"the site doesn't name the pipeline {last!r}, so it has no task of it"
+                           if of_each else f"{verb} is one task for all pipelines",
                            where=name, todo=f"doit pipeline={last} {verb}")
     if name in pipelines:
         return ConfigError(f"{name!r} is a pipeline, and no task", todo=f"doit pipeline={name}")

@@ -54,6 +54,21 @@ class SitePaths:
         return _path(f"{self.root}/trust")
 
     @property
+    def prune_plan(self) -> Path:
+        """What release:prune:plan or release:prune:apply said last, for programs."""
+        return _path(f"{self.root}/prune.json")
+
+    @property
+    def host_prune(self) -> Path:
+        """What prod:prune:plan or prod:prune:apply said last on an offline host."""
+        return _path(f"{self.root}/prod/prune.json")
+
+    @property
+    def prune_by_hand(self) -> Path:
+        """What neither store nor registry let release:prune:apply delete, a line for each."""
+        return _path(f"{self.root}/prune.by-hand.txt")
+
+    @property
     def tool(self) -> Path:
         """This project as the offline host gets it."""
         return _path(f"{self.root}/tool")
@@ -71,6 +86,16 @@ class SitePaths:
     def trusted(self) -> Path:
         """Whose signatures are believed, as `doit site` lays it ready for the offline hosts."""
         return _path(f"{self.trust}/allowed_signers")
+
+    @property
+    def placing_lock(self) -> Path:
+        """Held by who changes what is in place on the offline host."""
+        return _path(f"{self.root}/prod/.locks/placing.lock")
+
+    @property
+    def store_memory(self) -> Path:
+        """What the offline host last read of the store, but for the files that releases list."""
+        return _path(f"{self.root}/prod/store")
 
 
 @frozen
@@ -301,8 +326,12 @@ class OfflinePaths(_OfPipeline):
 
     @property
     def launch(self) -> Path:
-        """Code, runtime, plugins and params, unpacked; Nextflow is launched here."""
+        """Code, runtime, plugins and params, unpacked, in a folder for each release."""
         return _path(f"{self.root}/launch")
+
+    def lock(self, name: str) -> Path:
+        """Shared by those who use a release; it stays when the release goes."""
+        return self.of_site.root / "prod/.locks" / self.pipeline / f"{name}.lock"
 
     @property
     def images_receipt(self) -> Path:

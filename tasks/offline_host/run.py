@@ -12,12 +12,14 @@ from typing import Any
 
 from tasks.core import files, nofollow, ownership, parsing, processes
 from tasks.core.errors import CommandError, ConfigError, HostError
+from tasks.core.in_place import InPlace
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import launch
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.paths import MANIFEST, OfflinePaths
 from tasks.core.schema import check, read_json
 from tasks.offline_host import memory
+from tasks.offline_host.own_configs import OwnConfigs
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,8 @@ class RunSpec:
     seen: Path
     settings: RunSettings
     inherited: Inherited
+    place: InPlace
+    own_configs: OwnConfigs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +57,8 @@ def run_test(spec: RunSpec) -> str:
     """Run the test profile, and write run.json with each result's SHA-256."""
     ready, receipt = _ready(spec)
     out = spec.layout.results(f"{receipt['release']}/{receipt['run']}")
-    _run(spec, ready, receipt, profile=receipt["profile"], out=out, limit=LIMITS[receipt["run"]],
-         words=["-stub-run"] if receipt["run"] == "stub" else [])
+    _run(spec, ready, receipt, profile=spec.own_configs.profile(receipt["profile"]), out=out,
+         limit=LIMITS[receipt["run"]], words=["-stub-run"] if receipt["run"] == "stub" else [])
     results = [{"path": path.relative_to(out).as_posix(), "sha256": files.sha256(path),
                 "size": path.stat().st_size} for path in files.tree(out) if path.is_file()]
     if not results:
@@ -77,8 +81,8 @@ def run_own(spec: OwnRunSpec) -> str:
     out = Path(params.get("outdir", spec.layout.results(f"{receipt['release']}/{name}")))
     own = ready.folder / "own.params.json"
     files.write_json(own, launch.run_params(ready, params))
-    _run(spec, dataclasses.replace(ready, params=own), receipt, profile="", words=[], out=out,
-         limit=None)
+    _run(spec, dataclasses.replace(ready, params=own), receipt,
+         profile=spec.own_configs.profile(""), words=[], out=out, limit=None)
     return f"results in {out}/"
 
 
@@ -136,14 +140,10 @@ def _given(variable: str, value: str, *, carried: Sequence[str] = ()) -> Path:
 
 def _ready(spec: RunSpec) -> tuple[launch.Launch, dict[str, Any]]:
     """Return the launch that the bootstrap prepared, and its receipt."""
-    receipt: dict[str, Any] = read_json(spec.layout.bootstrap, "bootstrap")
+    receipt = spec.place.bootstrapped()
     memory.refuse_withdrawn(spec.seen, spec.pipeline, receipt["release"])
-    ready = launch.from_json(receipt["launch"], spec.inherited)
-    if not (ready.code.is_dir() and ready.params.is_file() and ready.nextflow.java.exists()):
-        raise HostError("what the bootstrap unpacked, or the Java that it chose, is gone",
-                        where=ready.folder,
-                        todo=f"run `./doit role=prod forget prod:bootstrap:{spec.pipeline}`, "
-                             "then the same command again")
+    spec.place.use(receipt["release"], f"prod:run:{spec.pipeline}")
+    ready = spec.own_configs.applied(launch.from_json(receipt["launch"], spec.inherited))
     tell_of_own_programs(spec.layout.release(receipt["release"]))
     return ready, receipt
 
@@ -172,7 +172,7 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], *, pro
     try:
         with processes.following(log, log_progress(step)):
             launch.run(ready, profile=profile, log=log, options=options, words=words,
-                       env=environment, limit=limit)
+                       env=environment, limit=limit, holds=spec.place.holds)
     except CommandError as error:
         raise CommandError(error.what, status=error.status, tail=error.tail, where=error.where,
                            todo=f"{error.todo}; mend the cause and run the same command again: it "

@@ -12,12 +12,14 @@ from tasks.core import files
 from tasks.core.config.load import load
 from tasks.core.errors import ConfigError, HostError
 from tasks.core.graph.run import is_recorded
+from tasks.core.in_place import InPlace
 from tasks.core.nextflow import launch
 from tasks.core.nextflow.environment import NOTHING, RunSettings
 from tasks.core.nextflow.installed import Nextflow
 from tasks.core.paths import OfflinePaths
 from tasks.offline_host import graph, run
 from tasks.offline_host.bootstrap import REMOTE, file_system
+from tasks.offline_host.own_configs import OwnConfigs
 from tasks.offline_host.run import own_params, tell_of_own_programs
 
 MOUNTS = """\
@@ -110,7 +112,11 @@ def test_a_run_on_own_data_alone_has_no_limit(tmp_path: Path,
         monkeypatch.setattr(run, "_ready", lambda _, held=receipt: (ready, held))
         with pytest.raises(HostError, match="published nothing"):
             run.run_test(run.RunSpec(pipeline="p", layout=layout, seen=tmp_path,
-                                     settings=RunSettings(), inherited=NOTHING))
-    run.run_own(run.OwnRunSpec(pipeline="p", layout=layout, seen=tmp_path, settings=RunSettings(),
-                               inherited=NOTHING, input=None, params=str(tmp_path / "own.yml")))
+                    settings=RunSettings(),
+                                     inherited=NOTHING, place=InPlace(layout),
+                                     own_configs=OwnConfigs()))
+    run.run_own(run.OwnRunSpec(pipeline="p", layout=layout, seen=tmp_path,
+                    settings=RunSettings(),
+                               inherited=NOTHING, place=InPlace(layout), own_configs=OwnConfigs(),
+                               input=None, params=str(tmp_path / "own.yml")))
     assert limits == [7200.0, 86400.0, None]

@@ -19,7 +19,14 @@ from tasks.core.process_shared import Shared
 ROOT = Path(__file__).resolve().parents[3]
 TOOL = Path("tool.json")
 """In a tool that was carried: what it is. A checkout has none."""
+ONLINE = Path("tasks/release")
+"""In a checkout, a room of the online side, which no tool carries."""
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
+
+
+def is_carried(root: Path = Path()) -> bool:
+    """Whether a folder is that of a tool that was carried: an offline host's, and no checkout."""
+    return (root / TOOL).is_file() and not (root / ONLINE).is_dir()
 
 
 @frozen
@@ -121,6 +128,20 @@ class Offline:
 
 
 @frozen
+class Prune:
+    """Which releases stay when others go: the last `keep`, what was current in the last `recent`,
+    and what is `pinned` by its id.
+
+    `grace` is for how long blobs and images stay after the last release that named them.
+    """
+
+    keep: int
+    recent: Seconds
+    grace: Seconds
+    pinned: tuple[str, ...] = ()
+
+
+@frozen
 class Sandbox:
     """Addresses of the local site's own servers; only a site that has them starts any."""
 
@@ -155,6 +176,7 @@ class Site:
     smoke: str
     isolation: str
     unproven: str | None = None
+    prune: Prune
     sandbox: Sandbox | None = None
     aws: Aws | None = None
     batch: Batch | None = None

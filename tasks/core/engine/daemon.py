@@ -59,6 +59,18 @@ def dialling(engine: Engine) -> Callable[[], socket.socket]:
                     todo="name another in `engine` or AIRLOCK_ENGINE: unix:///var/run/docker.sock")
 
 
+def missing(client: DockerClient, references: Iterable[str]) -> list[str]:
+    """Those of the `host:port/repository@digest` that the engine doesn't hold."""
+    from docker.errors import ImageNotFound
+    lacks = []
+    for reference in references:
+        try:
+            client.images.get(reference)
+        except ImageNotFound:
+            lacks.append(reference)
+    return lacks
+
+
 def pull(client: DockerClient, references: Iterable[str], *, authfile: Path | None) -> int:
     """Pull each `host:port/repository@digest` that is not there; return how many were pulled.
 
@@ -67,12 +79,7 @@ def pull(client: DockerClient, references: Iterable[str], *, authfile: Path | No
     """
     from docker.errors import APIError, ImageNotFound
     pulled = 0
-    for reference in references:
-        try:
-            client.images.get(reference)
-            continue
-        except ImageNotFound:
-            pass
+    for reference in missing(client, references):
         repository, _, digest = reference.partition("@")
         try:
             client.images.pull(repository, tag=digest, auth_config=login(authfile, repository))

@@ -199,6 +199,23 @@ def linked_away(spec: BootstrapSpec) -> None:
     code.symlink_to((spec.layout.root / "elsewhere").absolute())
 
 
+def test_what_is_right_beside_that_stays_since_runs_use_it(
+        spec: BootstrapSpec, fetched: Staged, engine: FakeEngine) -> None:
+    engine.held.add(f"10.0.0.1:5443/quay.io/airlock/tool@{IMAGE}")
+    bootstrap(spec)
+    plugin = next(spec.launch.rglob("MANIFEST.MF"))
+    before, folder = plugin.stat().st_ino, plugin.parent.stat().st_ino
+    beside = plugin.with_name("cached.bin")
+    beside.write_text("x")
+    bootstrap(spec)
+    assert not beside.exists()
+    assert (plugin.stat().st_ino, plugin.parent.stat().st_ino) == (before, folder)
+    plugin.unlink()
+    plugin.mkdir()  # where a file belongs
+    bootstrap(spec)
+    assert plugin.read_bytes() == b"Plugin-Id: nf-hello\n"
+
+
 @pytest.mark.parametrize("change", [
     removed_file, removed_all, removed_plugin, removed_launcher, removed_params, changed_code,
     added_code, linked_away])

@@ -164,6 +164,16 @@ def test_a_registry_that_is_down_matters_where_an_image_is_missing(
     assert engine.logins == []
 
 
+def test_a_pull_that_another_one_has_ended_is_tried_once_more(
+        spec: BootstrapSpec, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.offline_host.bootstrap.see_registry", lambda *rest: None)
+    engine.faults += ["no basic auth credentials", "no basic auth credentials"]
+    with pytest.raises(RegistryError, match="no basic auth credentials"):
+        bootstrap(spec)
+    engine.faults.append("layer is being downloaded")
+    assert "1 of them pulled now" in bootstrap(spec)
+
+
 def removed_file(spec: BootstrapSpec) -> None:
     next(spec.launch.rglob("main.nf")).unlink()
 

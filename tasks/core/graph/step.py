@@ -169,8 +169,8 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     tasks that must be done first. Only when this one runs, `servers` are started, and `checks` look
     first; a check that fails keeps it from running. `in_all` are checks where everything is built,
     and not where tasks are named. `left` says what to tell at the end of a run where this one
-    wasn't run, of the names of those before it that failed. `standing`, for a step that looks, has names of
-    steps; when its turn comes each gets its state, as `doit list` shows it.
+    wasn't run, of the names of those before it that failed. `standing`, for a step that looks, has
+    names of steps; when its turn comes each gets its state, as `doit list` shows it.
     """
     makes, keeps = list(makes), list(keeps)
     verb, _, last = name.rpartition(":")

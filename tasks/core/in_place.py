@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from tasks.core import files
-from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import SitePaths
 from tasks.core.process_shared import Shared
 from tasks.core.schema import read_json
 

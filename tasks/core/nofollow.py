@@ -24,6 +24,7 @@ from tasks.core.errors import IntegrityError
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
+LOCK = ".airlock.lock"
 LOCK_WAIT = 30.0
 """Seconds that another may hold a lock; a small file is written in far less."""
 
@@ -82,7 +83,7 @@ def writing(root: Path, relative: str) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def locked(root: Path, relative: str) -> Iterator[None]:
-    """Hold the lock beside `root/relative`, which all that write there by this way wait for.
+    """Hold the lock of the folder of `root/relative`, which all that write there by this way await.
 
     It ends with the process. OSError (EAGAIN) where another held it for LOCK_WAIT. Who may write
     into `root` may hold it.
@@ -90,7 +91,7 @@ def locked(root: Path, relative: str) -> Iterator[None]:
     place = files.inside(root, relative)
     with _folder(root, PurePosixPath(relative).parent, make=True) as folder:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        handle = os.open(f".{place.name[:200]}.lock", flags, 0o600, dir_fd=folder)
+        handle = os.open(LOCK, flags, 0o600, dir_fd=folder)
         try:
             with contextlib.suppress(PermissionError):  # it is another's; he has set it
                 os.fchmod(handle, 0o600 | stat.S_IMODE(root.stat().st_mode) & 0o066)
@@ -116,7 +117,7 @@ def _wait_for(handle: int) -> None:
 def is_passing(relative: str) -> bool:
     """Whether a path is that of a lock, or of what a killed `writing` left."""
     name = relative.rpartition("/")[2]
-    return name.startswith(".") and name.endswith((".part", ".lock"))
+    return name == LOCK or (name.startswith(".") and name.endswith(".part"))
 
 
 def listed(root: Path, relative: str) -> Iterator[str]:

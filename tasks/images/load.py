@@ -14,7 +14,7 @@ from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, IntegrityError
 from tasks.core.in_place import InPlace, placing
 from tasks.core.net.network import Network
-from tasks.core.paths import OfflinePaths
+from tasks.core.offline_paths import OfflinePaths
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.schema import read_json
 from tasks.images import plan

@@ -11,7 +11,7 @@ from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step
 from tasks.core.graph.verbs import for_names
 from tasks.core.net.network import Network
-from tasks.core.paths import OfflinePaths
+from tasks.core.offline_paths import OfflinePaths
 
 with deferred():
     from tasks.images.load import LoadSpec, load_images

@@ -17,7 +17,8 @@ from typing import Any
 from tasks.core import files, processes, schema
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import CommandError, HostError
-from tasks.core.paths import OfflinePaths, PipelinePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import PipelinePaths
 from tasks.core.store.store import open_store
 from tasks.core.trust import signature
 from tasks.local_site import host, probes, trust

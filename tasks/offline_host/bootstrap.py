@@ -22,7 +22,7 @@ from tasks.core.net.network import Network
 from tasks.core.net.request import Transport
 from tasks.core.nextflow import java, launch
 from tasks.core.nextflow.machine import Machine
-from tasks.core.paths import OfflinePaths
+from tasks.core.offline_paths import OfflinePaths
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.schema import check, read_json
 

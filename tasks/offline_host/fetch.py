@@ -15,8 +15,8 @@ from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreAwayError, StoreError
 from tasks.core.graph.sweep import sweep_folder
 from tasks.core.in_place import InPlace, placing
+from tasks.core.offline_paths import OfflinePaths
 from tasks.core.parallel import run_all, try_all
-from tasks.core.paths import OfflinePaths
 from tasks.core.progress import Progress
 from tasks.core.schema import check, read_json
 from tasks.core.store.interface import Store

@@ -15,7 +15,7 @@ from tasks.core.graph.verbs import for_names
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.nextflow.machine import Machine, this_machine
-from tasks.core.paths import OfflinePaths
+from tasks.core.offline_paths import OfflinePaths
 from tasks.offline_host import freshness, prune_graph
 
 with deferred():

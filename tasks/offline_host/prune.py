@@ -19,7 +19,7 @@ from tasks.core.engine import daemon
 from tasks.core.errors import HostError
 from tasks.core.graph.sweep import sweep_folder
 from tasks.core.in_place import placing, unused
-from tasks.core.paths import OfflinePaths
+from tasks.core.offline_paths import OfflinePaths
 from tasks.offline_host import prune_plan
 from tasks.offline_host.prune_plan import Plan, PruneSpec, Release
 

@@ -13,7 +13,8 @@ from tasks.core import files
 from tasks.core.engine.address import Engine
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.in_place import in_use
-from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import SitePaths
 from tasks.core.run_records import last_ran
 from tasks.core.schema import check, read_json
 from tasks.offline_host import memory, old_work

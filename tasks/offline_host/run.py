@@ -16,7 +16,8 @@ from tasks.core.in_place import InPlace
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import launch
 from tasks.core.nextflow.environment import Inherited, RunSettings
-from tasks.core.paths import MANIFEST, OfflinePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import MANIFEST
 from tasks.core.schema import check, read_json
 from tasks.offline_host import memory
 from tasks.offline_host.own_configs import OwnConfigs

@@ -19,7 +19,8 @@ from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError
 from tasks.core.in_place import InPlace
-from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import SitePaths
 from tasks.core.schema import SCHEMAS, read_json
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions, signature

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from tasks.core import files
-from tasks.core.paths import OfflinePaths
+from tasks.core.offline_paths import OfflinePaths
 from tests.kit.project import ROOT, Project
 from tests.kit.releases import Staged, change_code
 

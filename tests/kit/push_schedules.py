@@ -32,7 +32,9 @@ from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
 from tasks.core.errors import AirlockError, IntegrityError
-from tasks.core.paths import OfflinePaths, PipelinePaths
+from tasks.core.in_place import InPlace
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import PipelinePaths
 from tasks.core.store import send
 from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
@@ -162,7 +164,8 @@ def look(world: World, pipeline: str, go_on: Callable[[int], bool]) -> None:
     at = OfflinePaths(site="there", pipeline=pipeline)
     host = Host(trust=Path("trust"), identity="airlock", seen=Path("seen"))
     spec = FetchSpec(pipeline=pipeline, layout=at, store=world.at, host=host,
-                     tool=Path("tool.json"), asked=False, release=None)
+                     tool=Path("tool.json"), asked=False, release=None,
+                     place=InPlace(at))
     pointer = Subject(pipeline=pipeline).pointer
     tries = 0
     while go_on(tries):

@@ -10,7 +10,8 @@ from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
 from tasks.core.in_place import InPlace
-from tasks.core.paths import OfflinePaths, PipelinePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import PipelinePaths
 from tasks.core.trust import checksums, signature
 from tasks.offline_host.fetch import FetchSpec
 from tasks.offline_host.freshness import Host

@@ -14,7 +14,7 @@ import pytest
 from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.in_place import InPlace
 from tasks.core.nextflow.environment import NOTHING, RunSettings
-from tasks.core.paths import OfflinePaths
+from tasks.core.offline_paths import OfflinePaths
 from tasks.core.trust import links, promotions, signature
 from tasks.core.trust.promotions import Withdrawn
 from tasks.offline_host import memory, run

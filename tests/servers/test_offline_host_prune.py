@@ -20,7 +20,8 @@ from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError
 from tasks.core.in_place import InPlace
-from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import SitePaths
 from tasks.offline_host import memory, prune, prune_plan
 from tasks.offline_host.fetch import fetch
 from tasks.offline_host.prune_plan import PruneSpec

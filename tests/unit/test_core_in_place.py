@@ -12,7 +12,8 @@ import pytest
 
 from tasks.core import files, in_place
 from tasks.core.in_place import InPlace
-from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import SitePaths
 from tasks.core.process_shared import Shared
 
 AT = OfflinePaths(site="s", pipeline="p")

@@ -16,7 +16,7 @@ from tasks.core.in_place import InPlace
 from tasks.core.nextflow import launch
 from tasks.core.nextflow.environment import NOTHING, RunSettings
 from tasks.core.nextflow.installed import Nextflow
-from tasks.core.paths import OfflinePaths
+from tasks.core.offline_paths import OfflinePaths
 from tasks.offline_host import graph, run
 from tasks.offline_host.bootstrap import REMOTE, file_system
 from tasks.offline_host.own_configs import OwnConfigs

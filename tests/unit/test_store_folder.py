@@ -333,7 +333,7 @@ def test_a_lock_ends_with_its_process_and_is_not_waited_for_for_ever(
     root = tmp_path / "store"
     store = open_store(StoreAt(url=str(root)))
     store.replace("a/current.json", b"0", None)
-    with (root / "a/.current.json.lock").open("rb") as other:
+    with (root / "a/.airlock.lock").open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         monkeypatch.setattr(nofollow, "LOCK_WAIT", 0.05)
         with pytest.raises(StoreError, match="temporarily unavailable"):
@@ -344,7 +344,7 @@ def test_a_lock_ends_with_its_process_and_is_not_waited_for_for_ever(
 def test_a_link_in_the_locks_place_is_not_followed(tmp_path: Path) -> None:
     root = tmp_path / "store"
     (root / "a").mkdir(parents=True)
-    (root / "a/.current.json.lock").symlink_to(tmp_path / "elsewhere")
+    (root / "a/.airlock.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StoreError):
         open_store(StoreAt(url=str(root))).replace("a/current.json", b"0", None)
     assert not (tmp_path / "elsewhere").exists()

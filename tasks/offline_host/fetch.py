@@ -126,7 +126,7 @@ def _without_store(spec: FetchSpec, away: StoreAwayError) -> Signed:
     except AirlockError as error:
         if in_chain(error, StoreError) is None:
             raise
-        here = sorted(path.name for path in spec.layout.release("x").parent.glob("*-*"))
+        here = sorted(path.name for path in spec.layout.release("x").parent.glob("[!.]*"))
         raise StoreAwayError(
             f"{away.what}, and {spec.release or 'no current release'} isn't whole in place here",
             where=away.where, todo=f"{away.todo}; in place: {', '.join(here) or 'none'}") from error

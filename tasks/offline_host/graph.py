@@ -60,18 +60,20 @@ def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: M
 
 
 def _run(name: str, doc: str, config: Config, pipeline: str) -> Task:
-    at = OfflinePaths(site=config.site.name, pipeline=pipeline)
+    at, offline = OfflinePaths(site=config.site.name, pipeline=pipeline), config.site.offline
     return step(name, f"{doc}, on its test data", run.run_test, run.RunSpec(
         pipeline=pipeline, layout=at, settings=RunSettings.of(config.environment),
-        inherited=uncompared(Inherited.of(config.environment))),
+        inherited=uncompared(Inherited.of(config.environment)), runs=uncompared(offline.runs),
+        key=uncompared(offline.key), tool=TOOL, command=uncompared(config.variables)),
         needs=[at.bootstrap], makes=[at.run])
 
 
 def _run_own(name: str, doc: str, config: Config, pipeline: str) -> Task:
     """Another run under the same name: the test run's success stays what it was."""
-    at = OfflinePaths(site=config.site.name, pipeline=pipeline)
+    at, offline = OfflinePaths(site=config.site.name, pipeline=pipeline), config.site.offline
     return step(name, f"{doc}, on your own data", run.run_own, run.OwnRunSpec(
         pipeline=pipeline, layout=at, settings=RunSettings.of(config.environment),
-        inherited=uncompared(Inherited.of(config.environment)),
+        inherited=uncompared(Inherited.of(config.environment)), runs=uncompared(offline.runs),
+        key=uncompared(offline.key), tool=TOOL, command=uncompared(config.variables),
         input=config.variables.get("input"), params=config.variables.get("params")),
         needs=[at.bootstrap], always=True, recorded=False)

@@ -126,6 +126,8 @@ OFFLINE = (
     ("role=prod pipeline=NAME input=SHEET", "the same on your own samples; or params=FILE"),
     ("role=prod pipeline=NAME release=ID", "a release that is not the newest"),
     ("role=prod list", "what is fresh, stale (it will run) or behind something stale"),
+    ("role=prod runs", "all runs of this host; runs:show RUN and runs:verify RUN say more"),
+    ("role=prod prod:export run=RUN to=FILE", "a run's record and results, for the way back"),
 )
 """What is typed, and what it does."""
 SAYS = {

@@ -73,9 +73,9 @@ def write_own(folder: Path) -> None:
 
 def results(project: Project) -> Path:
     disk = project.root / "build/local/sandbox/host/disk"
-    release: str = json.loads(
-        (project.root / "build/local/hello/crossing.json").read_text())["release"]
-    return disk / "hello/airlock/results/hello" / release / "test"
+    run: str = json.loads(
+        (project.root / "build/local/hello/crossing.json").read_text())["run"]
+    return disk / "hello/airlock" / run / "results"
 
 
 def test_the_results_hold_the_true_numbers_of_reads(crossed: Project) -> None:
@@ -181,9 +181,9 @@ def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
     said = host.run_inside(
         "local", ["./doit", "role=prod", "site=local", "pipeline=hello", "input=cohort"],
         cwd=host.HOME / "hello/airlock", env={"PATH": host.path_with(Path(state.python_prefix))})
-    folder = results(crossed).with_name("cohort")
-    assert f"{folder.name}/" in said
-    with (folder / "summary/summary.tsv").open() as stream:
+    run = next(results(crossed).parents[1].glob("*Z-cohort"))
+    assert f"10 results in runs/hello/{run.name}/results/" in said
+    with (run / "results/summary/summary.tsv").open() as stream:
         counts = {(row["sample"], row["mate"]): int(row["reads"])
                   for row in csv.DictReader(stream, delimiter="\t")}
     assert counts == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}

@@ -48,7 +48,7 @@ def _row(run: Run) -> dict[str, Any]:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     count = row["results"]
-    return (row["started"].replace("T", " ").removesuffix("Z"), row["pipeline"], row["release"],
+    return (row["started"][:19].replace("T", " "), row["pipeline"], row["release"],
             row["name"], row["who"], row["outcome"], in_words(row["seconds"]),
             "-" if count is None else str(count))
 

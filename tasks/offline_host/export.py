@@ -16,9 +16,8 @@ from typing import IO, Any
 
 from tasks.core import disk, files
 from tasks.core.errors import ConfigError, IntegrityError
-from tasks.core.trust import promotions
 from tasks.offline_host import runs
-from tasks.offline_host.run_folder import RunFolder
+from tasks.offline_host.run_folder import RunFolder, time
 
 
 class _Hashed:
@@ -53,7 +52,7 @@ def export(folder: RunFolder, to: Path) -> Path:
         raise ConfigError("there is a file already", where=target,
                           todo="name another by to=FILE, or remove this one")
     disk.hold(target.parent, sum(row["size"] for row in record["results"]), "the run's results")
-    ended = int(promotions.time(record["ended"]).timestamp())
+    ended = int(time(record["ended"]).timestamp())
     with files.atomic(target) as stream, tarfile.open(
             fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name, data in _small(folder):
@@ -64,7 +63,7 @@ def export(folder: RunFolder, to: Path) -> Path:
 
 
 def _add_result(archive: tarfile.TarFile, folder: RunFolder, row: Mapping[str, Any],
-                time: int) -> None:
+                mtime: int) -> None:
     """Pack one result, hashed as it is read; IntegrityError where it isn't what was recorded."""
     path = f"results/{row['path']}"
     try:
@@ -75,7 +74,7 @@ def _add_result(archive: tarfile.TarFile, folder: RunFolder, row: Mapping[str, A
         hashed = _Hashed(reader)
         if os.fstat(reader.fileno()).st_size != row["size"]:
             raise _changed(folder, path)
-        _add(archive, f"{folder.name}/{path}", hashed, row["size"], time)
+        _add(archive, f"{folder.name}/{path}", hashed, row["size"], mtime)
     if hashed.sha256 != row["sha256"]:
         raise _changed(folder, path)
 
@@ -88,9 +87,9 @@ def _small(folder: RunFolder) -> Iterator[tuple[str, bytes]]:
 
 
 def _add(archive: tarfile.TarFile, name: str, stream: IO[bytes] | _Hashed, size: int,
-         time: int) -> None:
+         mtime: int) -> None:
     about = tarfile.TarInfo(name)
-    about.size, about.mode, about.mtime = size, 0o644, time
+    about.size, about.mode, about.mtime = size, 0o644, mtime
     archive.addfile(about, stream)
 
 

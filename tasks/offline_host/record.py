@@ -159,7 +159,7 @@ def begin(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: Lau
         now = datetime.now(timezone.utc)
         folder = run_folder.make(records.runs, asked.pipeline, asked.name, now)
         try:
-            record |= {"name": folder.name, "started": now.strftime(promotions.TIME_FORMAT),
+            record |= {"name": folder.name, "started": run_folder.stamp(now),
                        "continues": earlier.folder.name if earlier else None}
             files.write_json(folder.params, params, mode=0o600)
             record["params"] = files.sha256(folder.params)
@@ -231,4 +231,4 @@ def _user(uid: int) -> str:
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).strftime(promotions.TIME_FORMAT)
+    return run_folder.stamp(datetime.now(timezone.utc))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.core.frozen import frozen
@@ -96,6 +96,16 @@ def make(runs: Path, pipeline: str, name: str, now: datetime) -> RunFolder:
 def cleaned(name: str) -> str:
     """A name from outside as a part of a path: letters, digits, `.`, `_` and `-`."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:MAX_NAME].strip("._-") or "run"
+
+
+def stamp(now: datetime) -> str:
+    """A time as records have it, by which runs are ordered: UTC, in milliseconds."""
+    return f"{now.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
+
+
+def time(text: str) -> datetime:
+    """A time that `stamp` wrote."""
+    return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=timezone.utc)
 
 
 def in_utf8(path: Path) -> str:

@@ -11,9 +11,8 @@ from tasks.core import nofollow, parsing
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.frozen import frozen
 from tasks.core.schema import MAX_OTHER, read_json
-from tasks.core.trust import promotions
 from tasks.offline_host import at_work
-from tasks.offline_host.run_folder import NAME, RunFolder
+from tasks.offline_host.run_folder import NAME, RunFolder, time
 
 LATEST = "latest"
 """Stands for the name of the run that began last."""
@@ -43,9 +42,9 @@ class Run:
     @property
     def seconds(self) -> int | None:
         """How long it took, or has taken; None where nobody saw its end."""
-        begun = promotions.time(self.record["started"])
+        begun = time(self.record["started"])
         if self.record["ended"]:
-            return int((promotions.time(self.record["ended"]) - begun).total_seconds())
+            return int((time(self.record["ended"]) - begun).total_seconds())
         if self.state == "running":
             return int((datetime.now(timezone.utc) - begun).total_seconds())
         return None
@@ -105,7 +104,7 @@ def _read(folder: RunFolder) -> Run:
     """A record as far as it is read here; one of another form is ValueError or the like."""
     record = parsing.from_json(nofollow.read(folder.record, most=MAX_OTHER))
     run = Run(folder=folder, record=record)
-    promotions.time(record["started"])
+    time(record["started"])
     used = (run.state, run.who, run.seconds, record["pipeline"], record["release"]["id"],
             record["run"], record["profile"], record["inputs"]["sheet"],
             record["inputs"]["params"], record["outdir"], record["results"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -121,6 +122,6 @@ def own_spec(input: Path | str | None = None, params: Path | None = None,  # noq
 
 
 def folders() -> list[RunFolder]:
-    """All runs' folders, in the order of their names."""
-    return [RunFolder(path=path.absolute())
-            for path in sorted((RUNS / LAYOUT.pipeline).glob("*Z-*"))]
+    """All runs' folders, in the order in which they began."""
+    made = [RunFolder(path=path.absolute()) for path in (RUNS / LAYOUT.pipeline).glob("*Z-*")]
+    return sorted(made, key=lambda folder: str(json.loads(folder.record.read_bytes())["started"]))

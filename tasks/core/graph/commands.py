@@ -44,6 +44,12 @@ class Own(Command):  # type: ignore[misc]
     most_words = 1
     variables: tuple[str, ...] = ()
 
+    def parse_execute(self, words: list[str]) -> int:
+        """Take options behind words too: all of them are switches."""
+        status: int = super().parse_execute(
+            sorted(words, key=lambda word: not word.startswith("-")))
+        return status
+
     @log.until_reader_leaves
     def execute(self, options: Mapping[str, Any], words: Iterable[str]) -> int:
         """Run the command's function."""

@@ -129,15 +129,23 @@ def recorded(run: OpenRun) -> Iterator[None]:
         try:
             yield
         except CommandError as error:
-            run.end("failed", status=error.status, error=error)
+            _end_failed(run, error)
             raise
         except Exception:
-            run.end("failed")
+            _end_failed(run)
             raise
         except BaseException:
             run.interrupted()
             raise
         run.end("success", status=0)
+
+
+def _end_failed(run: OpenRun, error: CommandError | None = None) -> None:
+    """Note that it failed; where that can't be noted, why it failed is still what is raised."""
+    try:
+        run.end("failed", status=error.status if error else None, error=error)
+    except (AirlockError, OSError) as fault:
+        logger.warning("the run's record can't be written: %s", fault)
 
 
 def begin(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: Launch, *,

@@ -132,6 +132,19 @@ def test_a_run_that_fails_says_by_which_process_and_keeps_what_it_made(here: Pat
     assert folder.sums.is_file()
 
 
+def test_why_a_run_failed_is_said_though_its_record_cannot_be_written(
+        here: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    runs.ready(runs.stub(here, BADLY))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tasks.offline_host.results.listed", full)
+    with pytest.raises(CommandError, match="Nextflow ended with an error"):
+        run.run_own(runs.own_spec(sheet("mine.csv")))
+    assert "record can't be written" in caplog.text
+
+
 def test_a_test_run_that_publishes_nothing_has_failed(here: Path) -> None:
     runs.ready(runs.stub(here, "task 1 A COMPLETED 0 -\n"))
     with pytest.raises(HostError, match="published nothing"):

@@ -28,7 +28,11 @@ class Held:
 
 def version(engine: Engine) -> str:
     """Return the engine's version; HostError where none answers."""
-    return str(daemon.connect(engine, timeout=PATIENCE).version()["Version"])
+    from docker.errors import DockerException
+    try:
+        return str(daemon.connect(engine, timeout=PATIENCE).version()["Version"])
+    except (DockerException, OSError) as error:  # docker-py lets errors of requests through
+        raise HostError(f"the engine tells no version: {error}", where=engine.url) from error
 
 
 def images(engine: Engine, references: Iterable[str]) -> Mapping[str, Held]:
@@ -39,15 +43,15 @@ def images(engine: Engine, references: Iterable[str]) -> Mapping[str, Held]:
     from docker.errors import DockerException, ImageNotFound
     try:
         client = daemon.connect(engine, timeout=PATIENCE)
-    except HostError as error:
-        return dict.fromkeys(wanted, Held(id=None, digests=(), why_not=error.what))
+    except (HostError, OSError) as error:
+        return dict.fromkeys(wanted, Held(id=None, digests=(), why_not=str(error)))
     known = {}
     for reference in wanted:
         try:
             image = client.images.get(reference)
         except ImageNotFound:
             known[reference] = Held(id=None, digests=(), why_not="the engine holds no such image")
-        except DockerException as error:
+        except (DockerException, OSError) as error:
             known[reference] = Held(id=None, digests=(), why_not=str(error))
         else:
             known[reference] = Held(id=image.id, digests=tuple(sorted(

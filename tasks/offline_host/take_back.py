@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.core import disk, files
@@ -128,9 +128,10 @@ def _trusted(folder: RunFolder, archive: Path,
         raise IntegrityError("its run.json is of another run, or of one without results",
                              where=archive, todo=ASK)
     named = results.digests(record["results"])
-    if digests != named or len(named) != len(record["results"]):
-        raise IntegrityError("its list and its run.json do not name the same results",
-                             where=archive, todo=ASK)
+    if digests != named or len(named) != len(record["results"]) or any(
+            str(PurePosixPath(path)) != path for path in named):
+        raise IntegrityError("its list and its run.json do not name the same results, each once "
+                             "and by its plain path", where=archive, todo=ASK)
     return record, signed
 
 

@@ -317,3 +317,14 @@ def test_a_trusted_host_cannot_sign_what_is_no_record(
     with pytest.raises(AirlockError):
         take(here / "forged.tar", signers("s", line("host")))
     assert nothing_left()
+
+
+@pytest.mark.parametrize("path", ["./a", "a//b", ".", "a/"])
+def test_a_result_has_one_name_alone(done: RunFolder, here: Path, path: str) -> None:
+    """By another one it would be in place, and missing all the same."""
+    row = {"path": path, "sha256": files.sha256_bytes(b"x"), "size": 1}
+    write(here / "forged.tar", [*forged(done, results=[row]),
+                                member(f"{done.name}/results/{path}", b"x")])
+    with pytest.raises(IntegrityError, match="by its plain path"):
+        take(here / "forged.tar")
+    assert nothing_left()

@@ -110,8 +110,10 @@ def test_two_runs_at_once_have_sessions_and_results_of_their_own(here: Path) -> 
     (here / "scale").touch()
     files.write_text(here / "b/mine.csv", "stone\nchalk\nflint\n")
     sheets = (here / "mine.csv", here / "b/mine.csv")
-    threads = [threading.Thread(target=run.run_own, args=[runs.own_spec(sheet, here / "p.json")])
-               for sheet in sheets]
+    given = json.loads((here / "p.json").read_bytes())
+    files.write_json(here / "q.json", {**given, "outdir": str(here / "elsewhere/out")})
+    threads = [threading.Thread(target=run.run_own, args=[runs.own_spec(sheet, params)])
+               for sheet, params in zip(sheets, (here / "p.json", here / "q.json"), strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -121,5 +123,8 @@ def test_two_runs_at_once_have_sessions_and_results_of_their_own(here: Path) -> 
     assert [outcome(made[str(sheet)])[0] for sheet in sheets] == ["success", "success"]
     assert [(made[str(sheet)].results / "stones.txt").read_text() for sheet in sheets] == [
         "basalt\n", "chalk\nflint\n"]
+    assert (here / "elsewhere/out/stones.txt").read_text() == "chalk\nflint\n"
+    subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], check=True,
+                   cwd=made[str(sheets[1])].path)
     sessions = {read_json(folder.record, "run")["session"] for folder in made.values()}
     assert len(sessions) == 2

@@ -16,7 +16,7 @@ import pytest
 from tasks.core import files, processes
 from tasks.core.errors import CommandError, ConfigError, HostError
 from tasks.core.schema import read_json
-from tasks.offline_host import at_work, results, run, run_folder, run_tasks
+from tasks.offline_host import at_work, results, run, run_folder, run_tasks, wheels
 from tasks.offline_host import runs as records
 from tasks.offline_host.run_folder import RunFolder
 from tests.kit import runs
@@ -175,6 +175,26 @@ def test_an_interrupt_is_noted_though_its_thread_hears_nothing(here: Path) -> No
     assert record["outcome"]["state"] == "interrupted"
     assert (record["results"], len(record["tasks"])) == (None, 1)
     assert record["ended"]
+
+
+def test_an_interrupt_of_the_step_s_own_thread_is_noted(
+        here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.ready(runs.stub(here, WELL))
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.run_test(runs.spec())
+    assert record_of(runs.folders()[0])["outcome"]["state"] == "interrupted"
+
+
+def test_runs_and_results_are_no_strange_files_in_a_tool_s_folder(here: Path) -> None:
+    for path in ("runs/p/x/run.json", "results/a", "odd/a"):
+        files.write_text(here / path, "")
+    files.write_text(here / "SHA256SUMS", "")
+    assert wheels.unlisted(here) == ["odd/a"]
 
 
 @pytest.mark.parametrize("change", [

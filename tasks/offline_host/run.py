@@ -204,7 +204,7 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], run: O
     environment = {**receipt["engine"], "NXF_OPTS": spec.settings.options, "NXF_WORK": work}
     options: list[str | Path] = [
         "-offline", *(["-resume", run.session] if run.session else []),
-        "--outdir", folder.results.resolve(),  # Java 17 takes no link to a folder for one
+        "--outdir", folder.results.resolve(),  # what params named, and no link to it
         "-with-report", folder.reports / "report.html",
         "-with-timeline", folder.reports / "timeline.html",
         "-with-trace", folder.trace, "-with-dag", folder.reports / "dag.html"]

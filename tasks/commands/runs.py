@@ -27,13 +27,14 @@ def runs(typed: Typed) -> int:
         sys.stdout.write(files.json_bytes(listed).decode())
         return 0
     if not known:
-        print(f"no run has begun here: {place.runs.absolute()}")
+        print(f"there is no run here yet: {place.runs.absolute()}; those of an older tool stand in "
+              "its own folder, which AIRLOCK_RUNS can name")
         return 0
     table = [COLUMNS, *(_cells(_row(run)) for run in known)]
     widths = [max(len(row[column]) for row in table) for column in range(len(COLUMNS))]
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        print(shown("  ".join(cells)).rstrip())
+        print(in_a_line("  ".join(cells)).rstrip())
     return 0
 
 
@@ -51,6 +52,11 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     return (row["started"][:19].replace("T", " "), row["pipeline"], row["release"],
             row["name"], row["who"], row["outcome"], in_words(row["seconds"]),
             "-" if count is None else str(count))
+
+
+def in_a_line(text: str) -> str:
+    """Others' text in one line of a terminal: a file's name may hold what would begin another."""
+    return shown(text).replace("\n", "\\n")
 
 
 def in_words(seconds: int | None) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tasks.commands import of_runs
-from tasks.commands.runs import in_words
+from tasks.commands.runs import in_a_line, in_words
 from tasks.core import files
-from tasks.core.errors import shown
 from tasks.core.graph.commands import Typed
 from tasks.offline_host import runs as records
 from tasks.offline_host import verify
@@ -28,7 +27,7 @@ def runs_show(typed: Typed) -> int:
     listed = run.folder.sums.read_bytes() if run.folder.sums.is_file() else b""
     signed, _ = verify.signed_by(run.folder, listed, record["host"]["name"], place.signers)
     for name, text in [*_lines(run, record), ("record", f"{run.folder.record}, {signed}")]:
-        print(shown(f"{name:<10} {text}"))
+        print(in_a_line(f"{name:<10} {text}"))
     return 0
 
 

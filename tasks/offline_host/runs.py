@@ -10,7 +10,7 @@ from typing import Any
 from tasks.core import nofollow, parsing
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.frozen import frozen
-from tasks.core.schema import MAX_OTHER, read_json
+from tasks.core.schema import MAX_OTHER, check, read_json
 from tasks.offline_host import at_work
 from tasks.offline_host.run_folder import NAME, RunFolder, time
 
@@ -101,13 +101,14 @@ def _long(run: Run) -> str:
 
 
 def _read(folder: RunFolder) -> Run:
-    """A record as far as it is read here; one of another form is ValueError or the like."""
+    """A record, held against its schema but for its long lists, which a list of runs only counts.
+
+    One of another form is ValueError or the like.
+    """
     record = parsing.from_json(nofollow.read(folder.record, most=MAX_OTHER))
-    run = Run(folder=folder, record=record)
-    time(record["started"])
-    used = (run.state, run.who, run.seconds, record["pipeline"], record["release"]["id"],
-            record["run"], record["profile"], record["inputs"]["sheet"],
-            record["inputs"]["params"], record["outdir"], record["results"])
-    if record["name"] != folder.name or len(used) == 0:
+    count = None if record["results"] is None else len(record["results"])
+    check({**record, "tasks": [], "images": [], "results": None if count is None else []}, "run",
+          where=folder.record)
+    if record["name"] != folder.name:
         raise ValueError("the record is of another run")
-    return run
+    return Run(folder=folder, record=record)

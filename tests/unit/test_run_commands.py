@@ -82,7 +82,7 @@ def test_runs_are_listed_the_newest_last(
     assert [row["outcome"] for row in listed] == ["success", "failed"]
     assert (listed[1]["process"], listed[0]["results"]) == ("LAB:WEIGH", 1)
     assert doit("role=prod", "runs", "pipeline=hello") == 0
-    assert "no run has begun here" in capsys.readouterr().out
+    assert "there is no run here yet" in capsys.readouterr().out
 
 
 def test_a_run_is_shown_with_what_an_auditor_asks(
@@ -99,6 +99,29 @@ def test_a_run_is_shown_with_what_an_auditor_asks(
     assert record == read_json(first.record, "run")
     assert record["release"]["promotion"]["sha256"] == files.sha256(
         runs.LAYOUT.promotion(runs.RELEASE))
+
+
+@pytest.mark.parametrize("changed", [
+    {"started": 7}, {"host": "node7"}, {"outdir": 5}, {"inputs": []}, {"name": "another"},
+    {"results": 3}, {"outcome": {"state": "well"}}])
+def test_a_record_of_another_form_is_named_and_stands_in_nobody_s_way(
+        first: RunFolder, here: Path, capsys: pytest.CaptureFixture[str],
+        changed: dict[str, Any]) -> None:
+    files.write_json(first.record, {**read_json(first.record, "run"), **changed})
+    assert doit("role=prod", "runs") == 0
+    assert f"no record that can be read: {first.path}" in capsys.readouterr().err
+    run.run_test(runs.spec())
+
+
+def test_a_name_with_a_line_in_it_begins_no_other(
+        first: RunFolder, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = here / "mine\npromotion  number 99\x1b[2J.csv"
+    name.write_text("stone\n")
+    run.run_own(runs.own_spec(name))
+    assert doit("role=prod", "runs:show") == 0
+    said = capsys.readouterr().out
+    assert "\npromotion  number 99" not in said
+    assert "\x1b" not in said
 
 
 def test_a_run_is_named_by_its_name_its_beginning_or_latest(first: RunFolder, here: Path) -> None:

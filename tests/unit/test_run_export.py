@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tasks.core import files
-from tasks.core.errors import AirlockError, ConfigError, IntegrityError
+from tasks.core.errors import AirlockError, CommandError, ConfigError, IntegrityError
 from tasks.core.schema import read_json
 from tasks.core.trust import checksums, signature
 from tasks.offline_host import at_work, export, run, take_back, verify
@@ -177,6 +177,16 @@ def test_a_packed_run_comes_back_whole(done: RunFolder, here: Path) -> None:
     (taken.folder.sums).write_text("0")
     with pytest.raises(IntegrityError, match="another run is in place"):
         take(packed, trusted)
+
+
+def test_a_run_that_made_nothing_goes_back_too(here: Path) -> None:
+    runs.ready(runs.stub(here, "exit 1\n"))
+    files.write_text(here / "mine.csv", "stone\n")
+    with pytest.raises(CommandError):
+        run.run_own(runs.own_spec(here / "mine.csv"))
+    taken = take(export.export(runs.folders()[0], here / "x.tar"))
+    assert taken.record["outcome"]["state"] == "failed"
+    assert verify.verify(taken.folder, None).differences == ()
 
 
 def test_a_run_of_a_release_that_nobody_knows_is_refused(done: RunFolder, here: Path) -> None:

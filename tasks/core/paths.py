@@ -54,6 +54,11 @@ class SitePaths:
         return _path(f"{self.root}/trust")
 
     @property
+    def runs(self) -> Path:
+        """Runs of offline hosts that were brought back to this side."""
+        return _path(f"{self.root}/runs")
+
+    @property
     def tool(self) -> Path:
         """This project as the offline host gets it."""
         return _path(f"{self.root}/tool")
@@ -299,9 +304,9 @@ class OfflinePaths(_OfPipeline):
 
     @property
     def run(self) -> Path:
-        """What came of the test run, with its results' digests."""
+        """The record of the last test run that went well; its own is in the run's folder."""
         return _path(f"{self.root}/run.json")
 
-    def results(self, run: str) -> Path:
-        """What a run publishes: the user's, so outside of build/."""
-        return Path("results") / self.pipeline / run
+    def promotion(self, release: str) -> Path:
+        """The promotion by which a release came here, as it was signed."""
+        return self.root / "promotions" / f"{release}.json"

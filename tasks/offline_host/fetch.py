@@ -174,10 +174,13 @@ def _in_cache(spec: FetchSpec, signed: Signed) -> dict[Path, Stamp]:
 def _chosen(store: Store, spec: FetchSpec) -> tuple[str, Promotion | None]:
     """The release that is asked for, else the promoted one with its promotion."""
     if spec.release:
-        _tell_unproven(freshness.asked(store, spec.host, spec.pipeline, spec.release))
+        promotion = freshness.asked(store, spec.host, spec.pipeline, spec.release)
+        _tell_unproven(promotion)
+        _keep(spec, promotion)
         return spec.release, None
     promotion = freshness.current(store, spec.host, spec.pipeline)
     _tell_unproven(promotion)
+    _keep(spec, promotion)
     return promotion.id, promotion
 
 
@@ -185,6 +188,12 @@ def _tell_unproven(promotion: Promotion | None) -> None:
     if promotion and promotion.unproven:
         logger.warning("NOT PROVEN: %s was made the current release without a validation and a "
                        "smoke run; the reason given: %s", promotion.id, promotion.unproven)
+
+
+def _keep(spec: FetchSpec, promotion: Promotion | None) -> None:
+    """Leave by which promotion the release comes here, for the records of its runs."""
+    if promotion:
+        files.write_bytes(spec.layout.promotion(promotion.id), promotion.data())
 
 
 def _where(spec: FetchSpec, name: str, path: str) -> str:

@@ -28,7 +28,7 @@ MAX_REASON = 200
 """Characters of unproven=REASON, as schemas/promotion.schema.json has it."""
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
 RESERVED = frozenset(("aws", "batch", "blobs", "configs", "load", "logs", "maven", "prod",
-                      "sandbox", "sign", "store", "tool"))
+                      "runs", "sandbox", "sign", "store", "tool"))
 """What no pipeline may be called: folders of build/<site>/, and second words of verbs."""
 
 

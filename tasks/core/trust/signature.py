@@ -26,6 +26,9 @@ IMAGES = "airlock-images"
 CLI = "airlock-cli"
 """The namespace of cli.json, which says by digest which AWS CLI instances of Batch get."""
 
+RUN = "airlock-run"
+"""The namespace of the SHA256SUMS of a run's record and results; an offline host's key signs it."""
+
 INSTALL = "install OpenSSH's client (Debian: openssh-client)"
 _creating = threading.Lock()
 

@@ -88,7 +88,7 @@ def locked(root: Path, relative: str) -> Iterator[None]:
     It ends with the process. OSError (EAGAIN) where another held it for LOCK_WAIT. Who may write
     into `root` may hold it.
     """
-    place = files.inside(root, relative)
+    files.inside(root, relative)
     with _folder(root, PurePosixPath(relative).parent, make=True) as folder:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         handle = os.open(LOCK, flags, 0o600, dir_fd=folder)

@@ -51,9 +51,9 @@ class OfflinePaths(OfPipeline):
 
     @property
     def run(self) -> Path:
-        """What came of the test run, with its results' digests."""
+        """The record of the last test run that went well; its own is in the run's folder."""
         return path_to(f"{self.root}/run.json")
 
-    def results(self, run: str) -> Path:
-        """What a run publishes: the user's, so outside of build/."""
-        return Path("results") / self.pipeline / run
+    def promotion(self, release: str) -> Path:
+        """The promotion by which a release came here, as it was signed."""
+        return self.root / "promotions" / f"{release}.json"

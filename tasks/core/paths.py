@@ -69,6 +69,11 @@ class SitePaths:
         return path_to(f"{self.root}/prune.by-hand.txt")
 
     @property
+    def runs(self) -> Path:
+        """Runs of offline hosts that were brought back to this side."""
+        return path_to(f"{self.root}/runs")
+
+    @property
     def tool(self) -> Path:
         """This project as the offline host gets it."""
         return path_to(f"{self.root}/tool")

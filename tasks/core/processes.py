@@ -21,6 +21,7 @@ BLOCK = 1 << 16
 """Bytes that are read of a stream at a time: what a pipe holds."""
 
 _running: set[subprocess.Popen[bytes]] = set()
+_at_interrupt: list[Callable[[], None]] = []
 _lock = threading.Lock()
 
 
@@ -222,9 +223,27 @@ def end(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
             continue
 
 
+@contextmanager
+def at_interrupt(act: Callable[[], None]) -> Iterator[None]:
+    """Have `act` called where the build is interrupted during the block, before programs end.
+
+    A step's own thread gets no word of an interrupt, and no time after it.
+    """
+    with _lock:
+        _at_interrupt.append(act)
+    try:
+        yield
+    finally:
+        with _lock:
+            _at_interrupt.remove(act)
+
+
 def end_all() -> None:
     """End every program that is still running: called when the build is interrupted."""
     with _lock:
-        left = list(_running)
+        left, acts = list(_running), list(_at_interrupt)
+    for act in acts:
+        with suppress(Exception):  # whatever it meets, programs must end
+            act()
     for process in left:
         end(process)

@@ -61,12 +61,15 @@ class FetchSpec:
 class Signed:
     """What the store, or what is remembered of it, says of the release to run, by signature."""
 
-    name: str
-    promotion: Promotion | None
+    chosen: choice.Choice
     tool: Promotion | None
     notice: str
     digests: Mapping[str, str]
     release: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.chosen.id
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -94,7 +97,9 @@ def fetch(spec: FetchSpec) -> str:
     if not spec.layout.current.is_file() or spec.layout.current.read_bytes() != pointer:
         files.write_bytes(spec.layout.current, pointer)
     freshness.note(spec.host, signed.tool)
-    freshness.note(spec.host, signed.promotion)
+    if signed.chosen.is_current:
+        freshness.note(spec.host, signed.chosen.promotion)
+    _keep(spec, signed.chosen.promotion)
     if spec.hold:
         memory.hold(spec.host.seen, spec.pipeline, signed.name)
     done = (f"{signed.name} is in place: {len(signed.digests)} files checked, {fetched} of them "
@@ -105,15 +110,15 @@ def fetch(spec: FetchSpec) -> str:
 def _ask(store: Store, spec: FetchSpec) -> Signed:
     """Which release is to run, and what it consists of; nothing is brought yet."""
     own, notice = freshness.check_tool(store, spec.host, spec.tool, asked=spec.asked)
-    name, promotion = _chosen(store, spec)
+    chosen = _chosen(store, spec)
+    name = chosen.id
     listed = releases.signed_list(store, Subject(pipeline=spec.pipeline), name, spec.host.signers)
     digests = checksums.parse_sums(listed, where=_where(spec, name, "SHA256SUMS"))
     release = _release(store, spec, name, listed, digests)
     if release["isolation"] == "none":
         logger.warning("NOT ISOLATED: where this release was made, the pipeline's code could read "
                        "and change what its maker could")
-    return Signed(name=name, promotion=promotion, tool=own, notice=notice, digests=digests,
-                  release=release)
+    return Signed(chosen=chosen, tool=own, notice=notice, digests=digests, release=release)
 
 
 def _without_store(spec: FetchSpec, away: StoreAwayError) -> Signed:
@@ -129,7 +134,7 @@ def _without_store(spec: FetchSpec, away: StoreAwayError) -> Signed:
     except AirlockError as error:
         if in_chain(error, StoreError) is None:
             raise
-        here = sorted(path.name for path in spec.layout.release("x").parent.glob("*-*"))
+        here = sorted(path.name for path in spec.layout.release("x").parent.glob("[!.]*"))
         raise StoreAwayError(
             f"{away.what}, and {spec.release or 'no current release'} isn't whole in place here",
             where=away.where, todo=f"{away.todo}; in place: {', '.join(here) or 'none'}") from error
@@ -174,15 +179,20 @@ def _in_cache(spec: FetchSpec, signed: Signed) -> dict[Path, Stamp]:
     return {blob: found for blob, found in checked if found}
 
 
-def _chosen(store: Store, spec: FetchSpec) -> tuple[str, Promotion | None]:
-    """The release to fetch and, where that is the current one, its promotion."""
+def _chosen(store: Store, spec: FetchSpec) -> choice.Choice:
+    """The release to fetch, and the promotion by which it comes."""
     try:
         in_place = read_json(spec.layout.current, "current")["id"]
     except AirlockError:
         in_place = None
-    chosen = choice.choose(store, spec.host, choice.Asked(
+    return choice.choose(store, spec.host, choice.Asked(
         pipeline=spec.pipeline, release=spec.release, hold=spec.hold, in_place=in_place))
-    return chosen.id, chosen.promotion if chosen.is_current else None
+
+
+def _keep(spec: FetchSpec, promotion: Promotion | None) -> None:
+    """Leave by which promotion the release comes here, for the records of its runs."""
+    if promotion:
+        files.write_bytes(spec.layout.promotion(promotion.id), promotion.data())
 
 
 def _where(spec: FetchSpec, name: str, path: str) -> str:

@@ -69,25 +69,27 @@ def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: M
 
 def _run(name: str, doc: str, config: Config, pipeline: str) -> Task:
     """With other settings it is another run, which leaves this one's success as it was."""
-    at = OfflinePaths(site=config.site.name, pipeline=pipeline)
+    at, offline = OfflinePaths(site=config.site.name, pipeline=pipeline), config.site.offline
     place = in_place.shared(config.shared, at)
     is_plain = not {"profile", "config"} & config.variables.keys()
     return step(name, f"{doc}, on its test data", run.run_test, run.RunSpec(
         pipeline=pipeline, layout=at, seen=uncompared(_seen(config)),
         settings=RunSettings.of(config.environment),
-        inherited=uncompared(Inherited.of(config.environment)), place=uncompared(place),
-        own_configs=_own_configs(config)),
+        inherited=uncompared(Inherited.of(config.environment)), runs=uncompared(offline.runs),
+        key=uncompared(offline.key), tool=TOOL, command=uncompared(config.variables),
+        place=uncompared(place), own_configs=_own_configs(config)),
         needs=[at.bootstrap], makes=[at.run], on=place.digest, always=not is_plain,
         recorded=is_plain)
 
 
 def _run_own(name: str, doc: str, config: Config, pipeline: str) -> Task:
     """Another run under the same name: the test run's success stays what it was."""
-    at = OfflinePaths(site=config.site.name, pipeline=pipeline)
+    at, offline = OfflinePaths(site=config.site.name, pipeline=pipeline), config.site.offline
     return step(name, f"{doc}, on your own data", run.run_own, run.OwnRunSpec(
         pipeline=pipeline, layout=at, seen=uncompared(_seen(config)),
         settings=RunSettings.of(config.environment),
-        inherited=uncompared(Inherited.of(config.environment)),
+        inherited=uncompared(Inherited.of(config.environment)), runs=uncompared(offline.runs),
+        key=uncompared(offline.key), tool=TOOL, command=uncompared(config.variables),
         place=uncompared(in_place.shared(config.shared, at)), own_configs=_own_configs(config),
         input=config.variables.get("input"), params=config.variables.get("params")),
         needs=[at.bootstrap], always=True, recorded=False)

@@ -215,7 +215,8 @@ def offline_site(site: Site) -> dict[str, Any]:
         "plugins": {key: value for key, value in vars(site.plugins).items() if value},
         "store": _store(site.offline.store),
         "signing": {"key": str(site.signing.key), "identity": site.signing.identity},
-        "offline": {"trust": str(site.offline.trust)},
+        "offline": {"trust": str(site.offline.trust), "runs": str(site.offline.runs), **(
+            {"key": str(site.offline.key)} if site.offline.key else {})},
         "images": {"carry": site.images.carry},
         "prune": {"recent": f"{site.prune.recent // 3600} hours"},
     }

@@ -55,7 +55,7 @@ def given(host: Host, name: str) -> tuple[str, Path]:
 
 def said(host: Host, name: str) -> str:
     """What the last run of that name has published."""
-    found = [path for path in host.root.glob("r*s*/**/said.txt") if name in str(path)]
+    found = [path for path in host.root.glob("runs/**/said.txt") if name in str(path)]
     return max(found, key=lambda path: path.stat().st_mtime).read_text()
 
 
@@ -158,3 +158,18 @@ def test_what_is_in_place_runs_without_store_registry_and_what_was_removed(
     printed = host.run("pipeline=hello", "release=dev-000000000000", params, status=1)
     assert "the store's folder is missing, and dev-000000000000 isn't whole in place" in printed
     assert f"in place: {name}" in printed
+
+
+@pytest.mark.usefixtures("ended")
+def test_two_runs_of_one_release_at_once_go_on_by_themselves(host: Host, staged: Staged) -> None:
+    offline.without_images(staged, "new")
+    runs = {}
+    for name in ("first", "second"):
+        params, gate = given(host, name)
+        runs[name] = (host.start("pipeline=hello", params), gate)
+    for started, _ in runs.values():
+        started.says("submitted: WAIT")
+    for name, (started, gate) in reversed(runs.items()):
+        gate.touch()
+        started.ends()
+        assert said(host, name) == "new\n"

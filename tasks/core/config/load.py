@@ -31,7 +31,7 @@ NUMBER = re.compile("[1-9][0-9]{0,7}")
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
 RESERVED = frozenset((
     "approve", "aws", "back", "batch", "blobs", "configs", "diff", "list", "load", "logs", "maven",
-    "prod", "promote", "prune", "sandbox", "sign", "store", "tool", "withdraw"))
+    "prod", "promote", "prune", "runs", "sandbox", "sign", "store", "tool", "withdraw"))
 """What no pipeline may be called: folders of build/<site>/, and second words of verbs."""
 
 

@@ -126,10 +126,17 @@ class Signing:
 
 @frozen
 class Offline:
-    """What the offline host sees: the store by its address there, and the hand-filled trust."""
+    """What the offline host sees: the store by its address there, and the hand-filled trust.
+
+    `runs` is where it keeps its runs, and `key` its own key, which signs their records.
+    `run_signers` is the online side's: whose records of runs are taken back.
+    """
 
     store: StoreAt
     trust: Path
+    runs: Path
+    key: Path | None = None
+    run_signers: Path | None = None
 
 
 @frozen

@@ -131,6 +131,8 @@ OFFLINE = (
     ("pipeline=NAME profile=NAME config=FILE", "with a profile and a config of your own"),
     ("list", "what is fresh, stale (it will run) or behind something stale"),
     ("doctor pipeline=NAME", "what this host still lacks, line by line"),
+    ("runs", "all runs of this host; runs:show RUN and runs:verify RUN say more"),
+    ("prod:export run=RUN to=FILE", "a run's record and results, for the way back"),
 )
 """What is typed, and what it does."""
 SAYS = {

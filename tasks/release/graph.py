@@ -15,7 +15,7 @@ from tasks.core.paths import MANIFEST, PipelinePaths, SitePaths
 from tasks.release import places
 
 with deferred():
-    from tasks.release import approve, promote, push, release, sign, tool
+    from tasks.release import approve, back, history, promote, push, release, sign, tool
     from tasks.release.push import PushSpec
 
 
@@ -40,6 +40,9 @@ def tasks(config: Config) -> Iterator[Task]:
     yield from for_pipelines(config, {
         "release:promote": ("the pushed release made the current one, once it is proven", _promote),
         "release:approve": ("a second person's signature over what was promoted", _approve),
+        "release:list": ("what the store holds of its releases, and which is current", _list),
+        "release:back": ("an older release made the current one again", _back),
+        "release:withdraw": ("a release that no host may run any more", _withdraw),
     })
     yield from _tool(config)
 
@@ -105,6 +108,29 @@ def _approve(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, approve.approve_release, approve.ApproveSpec(
         pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
         name=config.variables.get("release")), always=True, servers=site.packages)
+
+
+def _list(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site = config.site
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    return step(name, doc, history.show, history.HistorySpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing), look=True)
+
+
+def _back(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site, given = config.site, config.variables
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    return step(name, doc, back.go_back, back.BackSpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
+        to=given.get("to"), reason=given.get("reason"), after=config.after), look=True)
+
+
+def _withdraw(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site, given = config.site, config.variables
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    return step(name, doc, back.withdraw, back.WithdrawSpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
+        id=given.get("id"), reason=given.get("reason")), look=True)
 
 
 def _sign_images(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:

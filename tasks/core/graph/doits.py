@@ -118,13 +118,14 @@ ONLINE = (
     ("VERB, VERB:PIPELINE", "one kind of artifact: images:mirror, mirror:data:hello"),
     ("images:plan data:plan", "what would be moved and fetched, with sizes"),
     ("dev:validate", "whether the releases would run offline, line by line"),
+    ("release:list", "which releases the store holds, and which is current"),
     ("clean, forget TASK", "remove outputs, or the memory of them"),
     ("test", "all tests of this project"),
 )
 OFFLINE = (
     ("role=prod pipeline=NAME", "fetch what is current, verify it, bootstrap, run"),
     ("role=prod pipeline=NAME input=SHEET", "the same on your own samples; or params=FILE"),
-    ("role=prod pipeline=NAME release=ID", "a release that is not the newest"),
+    ("role=prod pipeline=NAME release=ID", "a release that is not the newest; hold=1 stays there"),
     ("role=prod list", "what is fresh, stale (it will run) or behind something stale"),
 )
 """What is typed, and what it does."""

@@ -22,11 +22,12 @@ from tasks.core.store.folder import FolderStore
 from tasks.core.store.store import open_store
 from tasks.core.trust import signature
 from tasks.core.trust.promotions import Subject, bring
-from tasks.release import chain, promote, proof
+from tasks.release import chain, promote, proof, release
 from tasks.release.chain import Chain
 from tests.kit import buckets
 from tests.kit.chains import Killed, killed
 from tests.kit.clones import Clone, pair
+from tests.kit.releases import change_code
 
 HELLO = Subject(pipeline="hello")
 
@@ -317,6 +318,23 @@ def test_a_key_that_nobody_named_is_an_error_that_says_where_to_name_it(
     alone.bring()
     with pytest.raises(IntegrityError, match=r"signing\.colleagues"):
         alone.promote()
+
+
+def test_what_was_pushed_and_not_promoted_is_told_by_its_id(two: tuple[Clone, Clone]) -> None:
+    ann, _ = two
+    first = ann.ship()
+    with ann.entered() as staged:
+        assert promote.left_behind(staged.layout, ["dev:smoke:hello"]) is None, "it is current"
+        change_code(staged, b"workflow { 13 }\n")
+        release.make(staged.release_spec())
+        failed = ["push:code:hello"]
+        assert promote.left_behind(staged.layout, failed) is None, "it isn't in the store yet"
+        staged.bring()
+        said = promote.left_behind(staged.layout, ["dev:validate:hello", "dev:smoke:hello"])
+        assert said and said.startswith(
+            f"{staged.id()} of hello is in {ann.store.url}, and not the current release, since "
+            f"dev:validate:hello and dev:smoke:hello did not end well; {first} stays the current ")
+        assert "./doit release:promote:hello unproven=REASON" in said
 
 
 def test_a_clock_that_is_wrong_is_told_and_what_it_dated_is_signed_anew(

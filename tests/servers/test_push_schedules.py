@@ -13,7 +13,7 @@ from tasks.release import promote
 from tests.kit import buckets
 from tests.kit import push_schedules as schedules
 
-COUNT, ON_BUCKET = 200, 40
+COUNT, ON_BUCKET = 200, 25
 Replace = Callable[[FolderStore, str, bytes, bytes | None], None]
 
 

@@ -376,7 +376,7 @@ def test_what_failed_to_validate_or_to_smoke_is_pushed_and_not_current_unless_as
     promoted = store / f"promotions/{current(crossed)['number']:08}.json"
     assert b"unproven" in promoted.read_bytes()
     changed_code.write_text(code)
-    crossed.doit("release:promote:hello")
+    crossed.doit("release:promote:hello", f"after={current(crossed)['number']}")
     promoted = store / f"promotions/{current(crossed)['number']:08}.json"
     assert b"unproven" not in promoted.read_bytes()
     assert current(crossed)["id"] == before["id"]

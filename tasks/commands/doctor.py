@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from tasks.core import files
 from tasks.core.config.load import load
-from tasks.core.config.settings import is_carried
+from tasks.core.config.settings import is_carried, offline_command
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, counts, failed, in_words, report
 from tasks.core.graph.commands import Typed
@@ -68,6 +68,6 @@ def _next(site: str | None, role: str, is_broken: bool) -> str:
     if is_broken:
         return "; do what the lines above say, then ask again"
     if role == "prod":
-        return "; next: ./doit pipeline=NAME" if is_carried() else (
-            f"; next: ./doit role=prod site={site} pipeline=NAME")
+        where = "" if is_carried() else f"site={site} "
+        return f"; next: {offline_command(f'{where}pipeline=NAME')}"
     return f"; next: ./doit site={site} images:plan, then ./doit site={site}"

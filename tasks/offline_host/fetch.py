@@ -29,6 +29,8 @@ from tasks.offline_host.store_memory import Remembering, in_chain, remembered
 
 logger = logging.getLogger(__name__)
 
+PASSING = {".incoming", ".link", ".part"}
+"""How names end of files that are on their way into the cache."""
 MAX_LIST = 64 << 20
 """Bytes of SHA256SUMS and of release.json: some 100 for each carried file."""
 
@@ -149,8 +151,9 @@ def _place(store: Store, spec: FetchSpec, signed: Signed) -> int:
         return 0
     with placing(spec.layout.of_site, spec.step):
         sweep_folder(folder.parent)
-        for left in spec.layout.blobs.glob("*/.*"):  # what a killed fetch left
-            left.unlink(missing_ok=True)
+        for left in spec.layout.blobs.glob("*/.*"):
+            if left.suffix in PASSING:  # what a killed fetch left
+                left.unlink(missing_ok=True)
         still = {path for path, before in right.items() if stamp(path) == before}
         fetched = _fetch_all(store, spec, signed, still)
         lay_out(folder, wanted, signed.digests)

@@ -16,10 +16,14 @@ from tests.kit.web import Quiet, Server, running
 
 @dataclass
 class FakeEngine:
-    """What it holds, by reference; the logins of the pulls that it was asked for."""
+    """What it holds, by reference; the logins of the pulls that it was asked for.
+
+    The next pulls end with its `faults`, one each.
+    """
 
     held: set[str] = field(default_factory=set)
     logins: list[dict[str, str]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
     url: str = ""
 
     @property
@@ -49,6 +53,9 @@ def engine() -> Iterator[FakeEngine]:
             query = parse_qs(urlsplit(self.path).query)
             login = self.headers.get("X-Registry-Auth", "")
             fake.logins.append(json.loads(base64.urlsafe_b64decode(login)) if login else {})
+            if fake.faults:
+                self.answer(500, {"message": fake.faults.pop()})
+                return
             fake.held.add(f"{query['fromImage'][0]}@{query['tag'][0]}")
             self.answer(200, {"status": "pulled"})
 

@@ -164,6 +164,16 @@ def test_a_registry_that_is_down_matters_where_an_image_is_missing(
     assert engine.logins == []
 
 
+def test_a_pull_that_another_one_has_ended_is_tried_once_more(
+        spec: BootstrapSpec, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.offline_host.bootstrap.see_registry", lambda *rest: None)
+    engine.faults += ["no basic auth credentials", "no basic auth credentials"]
+    with pytest.raises(RegistryError, match="no basic auth credentials"):
+        bootstrap(spec)
+    engine.faults.append("layer is being downloaded")
+    assert "1 of them pulled now" in bootstrap(spec)
+
+
 def removed_file(spec: BootstrapSpec) -> None:
     next(spec.launch.rglob("main.nf")).unlink()
 
@@ -197,6 +207,23 @@ def linked_away(spec: BootstrapSpec) -> None:
     code = next(spec.launch.rglob("main.nf")).parent
     code.rename(spec.layout.root / "elsewhere")
     code.symlink_to((spec.layout.root / "elsewhere").absolute())
+
+
+def test_what_is_right_beside_that_stays_since_runs_use_it(
+        spec: BootstrapSpec, fetched: Staged, engine: FakeEngine) -> None:
+    engine.held.add(f"10.0.0.1:5443/quay.io/airlock/tool@{IMAGE}")
+    bootstrap(spec)
+    plugin = next(spec.launch.rglob("MANIFEST.MF"))
+    before, folder = plugin.stat().st_ino, plugin.parent.stat().st_ino
+    beside = plugin.with_name("cached.bin")
+    beside.write_text("x")
+    bootstrap(spec)
+    assert not beside.exists()
+    assert (plugin.stat().st_ino, plugin.parent.stat().st_ino) == (before, folder)
+    plugin.unlink()
+    plugin.mkdir()  # where a file belongs
+    bootstrap(spec)
+    assert plugin.read_bytes() == b"Plugin-Id: nf-hello\n"
 
 
 @pytest.mark.parametrize("change", [

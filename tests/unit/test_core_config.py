@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,15 @@ def test_a_checkout_is_never_taken_for_a_carried_tool(project: Path) -> None:
     (project / "tasks/release").mkdir(parents=True)
     assert load({}).role == "online"
     assert load({"role": "prod"}).role == "prod"
+
+
+def test_another_user_is_told_to_have_a_folder_of_their_own(
+        project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load({})
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as for all but root
+    with pytest.raises(ConfigError, match="another user's folder") as caught:
+        load({})
+    assert "each user unpacks the tool" in str(caught.value)
 
 
 @pytest.mark.parametrize("given", [{"profile": "slurm"}, {"config": "x.config"}])

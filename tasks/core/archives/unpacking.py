@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
+import os
+import shutil
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -46,11 +49,43 @@ def unpack_tar(archive: Path, folder: Path, *, allowed: Bounds = limits.CODE) ->
 
 def unpack_unless_there(archive: Path, folder: Path, *, allowed: Bounds = limits.CODE,
                         besides: Collection[str] = ()) -> None:
-    """Unpack a tar unless `is_there` says that it is: whoever reads it there goes on."""
-    if not is_there(archive, folder, allowed=allowed, besides=besides):
-        if folder.is_symlink():
-            folder.unlink()
+    """Unpack a tar unless `is_there` says that it is.
+
+    A folder that isn't right is mended file by file: who reads the others there goes on.
+    """
+    if is_there(archive, folder, allowed=allowed, besides=besides):
+        return
+    if folder.is_symlink():
+        folder.unlink()
+    if not folder.is_dir():
         unpack_tar(archive, folder, allowed=allowed)
+        return
+    with files.scratch(folder.parent, folder.name) as scratch:
+        unpack_tar(archive, scratch / "new", allowed=allowed)
+        try:
+            _mend(folder, scratch / "new")
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            shutil.rmtree(folder)
+            os.replace(scratch / "new", folder)
+
+
+def _mend(folder: Path, right: Path) -> None:
+    """Let a folder hold just the files of another one; those that are the same stay."""
+    wanted = {path.relative_to(right) for path in files.tree(right)}
+    for path in files.tree(folder):
+        if path.relative_to(folder) not in wanted:
+            path.unlink()
+    for relative in wanted:
+        if not _is_same(folder / relative, right / relative):
+            (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(right / relative, folder / relative)
+
+
+def _is_same(path: Path, right: Path) -> bool:
+    if path.is_symlink() or right.is_symlink():
+        return path.is_symlink() and right.is_symlink() and path.readlink() == right.readlink()
+    return (path.is_file() and path.stat().st_mode == right.stat().st_mode
+            and filecmp.cmp(path, right, shallow=False))
 
 
 def is_there(archive: Path, folder: Path, *, allowed: Bounds = limits.CODE,

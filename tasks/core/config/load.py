@@ -64,7 +64,7 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     raw_pipelines = ({} if role == "prod" else
                      {pipeline: read.read(root / f"config/pipelines/{pipeline}.yml", "pipeline")
                       for pipeline in wanted})
-    ownership.private_folder(root / "build" / name)
+    _make_own(root / "build" / name)
     read.finish()
     site = _site(name, raw_site)
     pipelines = tuple(fields.read(Pipeline, {**raw, "name": key}, schema("pipeline"))
@@ -96,6 +96,20 @@ def _refuse_own_configs(variables: Mapping[str, str], role: str) -> None:
             raise ConfigError(f"{name}= is for runs on an offline host", where=f"{name}=",
                               todo="set `profile` in config/pipelines/<pipeline>.yml for the test "
                                    "run; on the offline host, give it there")
+
+
+def _make_own(place: Path) -> None:
+    """The folder that all is built in, which is one user's alone; ConfigError for another user."""
+    try:
+        ownership.private_folder(place)
+        is_ours = os.access(place, os.W_OK)
+    except PermissionError:
+        is_ours = False
+    if not is_ours:
+        raise ConfigError("this user may not write here, so it is another user's folder",
+                          where=place.absolute(),
+                          todo="have a folder of your own: each user unpacks the tool, or clones "
+                               "the project, and has a state of their own")
 
 
 def _carried_site(root: Path) -> str | None:

@@ -29,6 +29,11 @@ def is_carried(root: Path = Path()) -> bool:
     return (root / TOOL).is_file() and not (root / ONLINE).is_dir()
 
 
+def offline_command(words: str) -> str:
+    """What is typed on an offline host: in a carried tool's folder the role needn't be said."""
+    return f"./doit {words}" if is_carried() else f"./doit role=prod {words}"
+
+
 @frozen
 class Registry:
     """The organisation's registry: where images are mirrored to, and pulled from offline.

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
+from tasks.core.errors import CommandError
 from tasks.core.paths import SitePaths
 from tasks.local_site import host
 from tasks.local_site.plan import State
@@ -187,6 +188,35 @@ def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
         counts = {(row["sample"], row["mate"]): int(row["reads"])
                   for row in csv.DictReader(stream, delimiter="\t")}
     assert counts == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
+
+
+def test_a_host_goes_on_without_store_and_registry_and_mends_what_was_pruned(
+        crossed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typed as short as it goes there: role and site are those of the tool that was carried."""
+    monkeypatch.chdir(crossed.root)
+    path = host.path_with(Path(State.read(SitePaths(site="local").sandbox).python_prefix))
+
+    def inside(*words: str, **more: str) -> str:
+        return host.run_inside("local", ["sh", "-c", 'exec "$@" 2>&1', "sh", *words],
+                               cwd=host.HOME / "hello/airlock", env={"PATH": path, **more})
+
+    assert "prod:run:hello" in inside("./doit", "list")
+    images = inside("docker", "images", "--quiet", "--no-trunc").split()
+    inside("docker", "rmi", "--force", *images)
+    assert "2 images, 2 of them pulled now" in inside("./doit", "prod:bootstrap:hello")
+    subprocess.run(["ip", "link", "set", "airtest1", "down"], check=True)
+    try:
+        said = inside("./doit", "pipeline=hello", "input=cohort", AIRLOCK_OFFLINE_STORE="/away")
+        assert said.count("STORE NOT REACHED: the store's folder is missing (/away)") == 1
+        assert "2 images, 0 of them pulled now" in said
+        assert "done   prod:run:hello" in said
+        inside("docker", "rmi", "--force", images[0])
+        with pytest.raises(CommandError) as caught:
+            inside("./doit", "prod:bootstrap:hello")
+        assert "this host can't run the release yet" in str(caught.value)
+    finally:
+        subprocess.run(["ip", "link", "set", "airtest1", "up"], check=True)
+    assert "2 images, 1 of them pulled now" in inside("./doit", "prod:bootstrap:hello")
 
 
 def test_what_is_built_is_closed_and_containers_with_a_user_of_their_own_still_read(

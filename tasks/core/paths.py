@@ -282,6 +282,11 @@ class PipelinePaths(_OfPipeline):
         return _path(f"{self.root}/promoted.json")
 
     @property
+    def releases(self) -> Path:
+        """What release:list said last, for programs."""
+        return _path(f"{self.root}/releases.json")
+
+    @property
     def crossing(self) -> Path:
         """What came of the run on the sandbox's offline host."""
         return _path(f"{self.root}/crossing.json")

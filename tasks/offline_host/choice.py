@@ -58,7 +58,7 @@ def choose(store: Store, host: Host, asked: Asked) -> Choice:
     if held:
         return _held(store, host, asked, held)
     promotion = freshness.current(store, host, asked.pipeline)
-    memory.note_withdrawn(host.seen, promotion)
+    _note_withdrawn(host, promotion, asked)
     memory.refuse_withdrawn(host.seen, asked.pipeline, promotion.id, NONE_LEFT)
     _tell_unproven(promotion)
     _tell_move(promotion, asked)
@@ -66,13 +66,13 @@ def choose(store: Store, host: Host, asked: Asked) -> Choice:
 
 
 def _named(store: Store, host: Host, asked: Asked, name: str) -> Choice:
-    _learn_withdrawn(store, host, asked.pipeline)
+    _learn_withdrawn(store, host, asked)
     memory.refuse_withdrawn(host.seen, asked.pipeline, name)
     return _by_id(store, host, asked.pipeline, name)
 
 
 def _held(store: Store, host: Host, asked: Asked, held: memory.Held) -> Choice:
-    newest = _learn_withdrawn(store, host, asked.pipeline)
+    newest = _learn_withdrawn(store, host, asked)
     memory.refuse_withdrawn(
         host.seen, asked.pipeline, held.id,
         f"this host is held at it since {held.since}; hold=0 goes on to the current one")
@@ -89,19 +89,28 @@ def _by_id(store: Store, host: Host, pipeline: str, name: str) -> Choice:
     return Choice(id=name, promotion=promotion)
 
 
-def _learn_withdrawn(store: Store, host: Host, pipeline: str) -> Promotion | None:
+def _learn_withdrawn(store: Store, host: Host, asked: Asked) -> Promotion | None:
     """Note what was withdrawn; the newest promotion, or None where the store shows none to trust.
 
     Who names a release gets it from a store without a pointer too, or with a broken one.
     """
     try:
-        newest = freshness.newest(store, host, pipeline)
+        newest = freshness.newest(store, host, asked.pipeline)
     except (IntegrityError, StoreError) as error:
         logger.warning("what was withdrawn since this host's last fetch isn't known: %s",
                        shown(error.what))
         return None
-    memory.note_withdrawn(host.seen, newest)
+    _note_withdrawn(host, newest, asked)
     return newest
+
+
+def _note_withdrawn(host: Host, promotion: Promotion, asked: Asked) -> None:
+    """Note what was withdrawn, and say it once; a fresh host has run none of it."""
+    learned = memory.note_withdrawn(host.seen, promotion)
+    if asked.in_place:
+        for name, reason in learned.items():
+            logger.warning("WITHDRAWN: %s is not run any more; the reason given: %s", name,
+                           shown(reason))
 
 
 def _tell_unproven(promotion: Promotion | None) -> None:
@@ -111,13 +120,11 @@ def _tell_unproven(promotion: Promotion | None) -> None:
 
 
 def _tell_move(promotion: Promotion, asked: Asked) -> None:
-    """Say what a plain fetch leaves, and why it goes back where it does."""
-    leaves = asked.in_place if asked.in_place != promotion.id else None
+    """Say what a plain fetch leaves, and why the current release is an older one where it is."""
     said = f"promotion {promotion.number} of {promotion.signed}"
     if promotion.back:
-        logger.warning("WENT BACK: %s%s is the current release again, by %s; the reason given: %s",
-                       f"{leaves} was in place, and " if leaves else "", promotion.id, said,
-                       shown(promotion.back))
-    elif leaves:
-        logger.info("%s was in place; this goes on to the current one, %s, by %s", leaves,
+        logger.warning("WENT BACK: %s is the current release again, by %s; the reason given: %s",
+                       promotion.id, said, shown(promotion.back))
+    if asked.in_place not in (None, promotion.id):
+        logger.info("%s was in place; the current one, %s, takes its place, by %s", asked.in_place,
                     promotion.id, said)

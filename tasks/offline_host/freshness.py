@@ -75,8 +75,10 @@ def _refuse_other_chain(store: Store, promotion: Promotion, seen: memory.Seen) -
     if seen.sha256 is None:
         return
     link: Promotion | None = promotion
+    last = promotion
     chain = links.back(store, promotion)
     while link is not None and link.number > seen.number:
+        last = link
         if link.predecessor is None and seen.linked:
             raise IntegrityError(
                 f"promotion {link.number} names none before it, and number {seen.number}, which "
@@ -84,6 +86,11 @@ def _refuse_other_chain(store: Store, promotion: Promotion, seen: memory.Seen) -
                 where=f"{store.url}: {link.subject.key(link.number)}",
                 todo=f"it was signed by an older tool, or for another store: {ASK}")
         link = next(chain, None)
+    if link is None and last.predecessor is not None:
+        raise IntegrityError(
+            f"more than {links.MAX_LINKS} promotions came after number {seen.number}, which this "
+            "host has seen", where=f"{store.url}: {promotion.subject.place}/promotions",
+            todo=f"name the release that is wanted: release={promotion.id}; and {ASK}")
     if link is not None and (link.number, link.sha256) != (seen.number, seen.sha256):
         raise IntegrityError(
             f"promotion {promotion.number} follows another number {seen.number} than this host has "

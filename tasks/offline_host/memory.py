@@ -6,7 +6,7 @@ remembers it. Each function takes that folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -42,7 +42,7 @@ class Held:
 
 def seen(folder: Path, subject: Subject) -> Seen:
     """What this host has seen of a pipeline's promotions, or of the tool's."""
-    value = _read(folder / f"{subject.place}.json", "seen",
+    value = _read(folder / f"{subject.place}.json", lambda path: read_json(path, "seen"),
                   "removed, this host forgets, and takes an older release for a newer one")
     return Seen(**value) if value else Seen()
 
@@ -62,23 +62,24 @@ def note(folder: Path, promotion: Promotion | None) -> None:
 
 def withdrawn(folder: Path, pipeline: str) -> dict[str, str]:
     """The ids of the pipeline's releases that no host may run, with the reasons."""
-    value = _read(_withdrawn(folder, pipeline), "withdrawn",
+    value = _read(_withdrawn(folder, pipeline), lambda path: read_json(path, "withdrawn"),
                   "removed, this host learns it again at its next fetch, and until then runs them")
     return {entry["id"]: entry["reason"] for entry in value["withdrawn"]} if value else {}
 
 
-def note_withdrawn(folder: Path, promotion: Promotion) -> None:
-    """Remember what a promotion says was withdrawn, whether its own release comes or not."""
-    pipeline = promotion.pipeline
-    if pipeline is None:
-        return
-    path = _withdrawn(folder, pipeline)
+def note_withdrawn(folder: Path, promotion: Promotion) -> dict[str, str]:
+    """Remember what a promotion says was withdrawn; what of it is new, with the reasons."""
+    if promotion.pipeline is None or not promotion.withdrawn:
+        return {}
+    path = _withdrawn(folder, promotion.pipeline)
     with _locked(path):
-        before = withdrawn(folder, pipeline)
-        now = {**before, **{entry.id: entry.reason for entry in promotion.withdrawn}}
-        if now != before:
+        before = withdrawn(folder, promotion.pipeline)
+        new = {entry.id: entry.reason for entry in promotion.withdrawn if entry.id not in before}
+        if new:
+            now = {**before, **new}
             _write(path, "withdrawn", {"withdrawn": [
                 {"id": name, "reason": now[name]} for name in sorted(now)]})
+    return new
 
 
 def refuse_withdrawn(folder: Path, pipeline: str, name: str, todo: str | None = None) -> None:
@@ -94,7 +95,7 @@ def refuse_withdrawn(folder: Path, pipeline: str, name: str, todo: str | None = 
 
 def held(folder: Path, pipeline: str) -> Held | None:
     """At which release this host is held, if at any."""
-    value = _read(_held(folder, pipeline), "held",
+    value = _read(_held(folder, pipeline), lambda path: read_json(path, "held"),
                   "removed, this host goes on to the current release")
     return Held(**value) if value else None
 
@@ -134,12 +135,12 @@ def _write(path: Path, schema: str, value: Mapping[str, Any]) -> None:
     files.write_json(path, check(value, schema, where=path), mode=0o600)
 
 
-def _read(path: Path, schema: str, removed: str) -> dict[str, Any] | None:
+def _read(path: Path, read: Callable[[Path], Any], removed: str) -> dict[str, Any] | None:
     """A file's content, None where there is no file; HostError where it can't be read."""
     if not path.exists():
         return None
     try:
-        value: dict[str, Any] = read_json(path, schema)
+        value: dict[str, Any] = read(path)
     except ConfigError as error:
         raise HostError(f"what this host has seen can't be read: {error.what}", where=path,
                         todo=f"find out who changed it; {removed}") from error

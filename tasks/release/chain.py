@@ -8,7 +8,7 @@ counts for nothing and its number stays unused; with one, the next to append goe
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -139,7 +139,8 @@ def append(chain: Chain, name: str, *, after: Promotion | None, proof: str | Non
                         unproven=unproven),
         predecessor=after.sha256 if after else None, proof=proof, back=back,
         withdrawn=(*before, *((withdrawing,) if withdrawing else ())))
-    _refuse_withdrawn(chain, wanted, is_withdrawing=withdrawing is not None)
+    if withdrawing is None:
+        refuse_withdrawn(chain, name, before)
     if at.promotion is not None and _follows(at.promotion, wanted):  # left by a killed one
         wanted = at.promotion
     elif at.promotion != after:
@@ -191,11 +192,12 @@ def _refuse_gone_back(chain: Chain, newest: Promotion | None) -> None:
              f"nothing older. If it is another store than before, remove {chain.memory}")
 
 
-def _refuse_withdrawn(chain: Chain, wanted: Promotion, *, is_withdrawing: bool) -> None:
-    entry = next((entry for entry in wanted.withdrawn if entry.id == wanted.id), None)
-    if entry and not is_withdrawing:
+def refuse_withdrawn(chain: Chain, name: str, withdrawn: Sequence[Withdrawn]) -> None:
+    """IntegrityError where a release is among those that were withdrawn."""
+    entry = next((entry for entry in withdrawn if entry.id == name), None)
+    if entry is not None:
         raise IntegrityError(
-            f"{wanted.id} was withdrawn, and can't become the current one again: {entry.reason}",
+            f"{name} was withdrawn, and can't become the current one again: {entry.reason}",
             where=f"{chain.store.url}: {chain.subject.place}",
             todo="mend it: a release with other content has another id")
 

@@ -15,7 +15,7 @@ from tasks.core.paths import MANIFEST, PipelinePaths, SitePaths
 from tasks.release import places, prune_graph
 
 with deferred():
-    from tasks.release import approve, promote, push, release, sign, tool
+    from tasks.release import approve, back, history, promote, push, release, sign, tool
     from tasks.release.push import PushSpec
 
 
@@ -40,6 +40,9 @@ def tasks(config: Config) -> Iterator[Task]:
     yield from for_pipelines(config, {
         "release:promote": ("the pushed release made the current one, once it is proven", _promote),
         "release:approve": ("a second person's signature over what was promoted", _approve),
+        "release:list": ("what the store holds of its releases, and which is current", _list),
+        "release:back": ("an older release made the current one again", _back),
+        "release:withdraw": ("a release that no host may run any more", _withdraw),
     })
     yield from _tool(config)
     yield from prune_graph.tasks(config)
@@ -76,7 +79,7 @@ def _promote(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     """
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-    checks = [f"dev:validate:{pipeline.name}", *(
+    checks = [] if config.unproven else [f"dev:validate:{pipeline.name}", *(
         [f"dev:smoke:{pipeline.name}"] if site.smokes else [])]
 
     def left(failed: Sequence[str]) -> str | None:
@@ -85,9 +88,11 @@ def _promote(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, promote.promote_release, promote.PromoteSpec(
         pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
         no_smoke=_no_smoke(site), unproven=config.unproven, after=config.after),
-        needs=[*(at.release / file for file in places.SEALED), at.push_receipt("release")],
-        makes=[at.push_receipt("promote")], keeps=[at.promoted, site.signing.public], always=True,
-        servers=site.packages, checks=[] if config.unproven else checks, left=left)
+        needs=[*(at.release / file for file in places.SEALED), at.push_receipt("release"),
+               *([at.smoke / "smoke.log", at.smoke / "trace.txt"] if checks[1:] else [])],
+        makes=[at.push_receipt("promote")], always=True, servers=site.packages,
+        keeps=[at.promoted, at.validate, at.of_site.trusted, site.signing.public], checks=checks,
+        left=left)
 
 
 def _no_smoke(site: Site) -> str | None:
@@ -104,6 +109,29 @@ def _approve(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, approve.approve_release, approve.ApproveSpec(
         pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
         name=config.variables.get("release")), always=True, servers=site.packages)
+
+
+def _list(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site = config.site
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    return step(name, doc, history.show, history.HistorySpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing), look=True)
+
+
+def _back(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site, given = config.site, config.variables
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    return step(name, doc, back.go_back, back.BackSpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
+        to=given.get("to"), reason=given.get("reason"), after=config.after), look=True)
+
+
+def _withdraw(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site, given = config.site, config.variables
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    return step(name, doc, back.withdraw, back.WithdrawSpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
+        id=given.get("id"), reason=given.get("reason")), look=True)
 
 
 def _sign_images(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -169,7 +197,7 @@ def _tool(config: Config) -> Iterator[Task]:
                tool.push, tool.PushToolSpec(layout=at, store=site.store, signing=site.signing,
                                             after=config.after),
                needs=[*unsigned, seal], makes=[at.tool_receipt], always=True,
-               keeps=[at.tool_promoted, site.signing.public], servers=site.packages)
+               keeps=[at.tool_promoted, at.trusted, site.signing.public], servers=site.packages)
     yield step("tool:approve", "a second person's signature over the promoted tool",
                approve.approve_tool, approve.ApproveToolSpec(
                    layout=at, store=site.store, signing=site.signing), always=True,

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from pathlib import Path
 
 from tasks.core import files
@@ -22,8 +23,8 @@ from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
 from tasks.core.store.interface import Overtaken, Stored
 from tasks.core.store.store import open_store
-from tasks.core.trust import promotions, signature
-from tasks.core.trust.promotions import Promotion, Subject, bring
+from tasks.core.trust import links, promotions, signature
+from tasks.core.trust.promotions import MAX_READ, Promotion, Subject, bring
 from tasks.release import chain, checkout, proof, release_name
 from tasks.release.chain import Chain, Tip
 from tasks.release.proof import Tried
@@ -133,6 +134,7 @@ def promote(here: Chain, wanted: Wanted) -> Done:
         return _held(here, tip, newest)
     _tell_of_clocks(newest, now)
     _refuse_unseen(here, newest, wanted)
+    _refuse_undoing(here, newest, wanted)
     described = proof.describe(here.subject, wanted.name, wanted.tried, here.signing, now,
                                unproven=wanted.unproven)
     digest = proof.push(here.store, wanted.folder, described, here.signing)
@@ -201,8 +203,32 @@ def _refuse_unseen(here: Chain, newest: Promotion | None, wanted: Wanted) -> Non
         return
     theirs = proof.of(here.store, newest)
     commit = theirs["checkout"]["commit"] if theirs and not theirs["checkout"]["dirty"] else None
+    if newest.back:  # by the proof, and so by the commit, of when it was promoted first
+        commit = None
     if commit is None or not checkout.here().follows(commit):
         raise _unseen(here, newest, wanted)
+
+
+def _refuse_undoing(here: Chain, newest: Promotion | None, wanted: Wanted) -> None:
+    """StoreError where another release has taken this one's place: going back has its own step.
+
+    That gives a reason to all who fetch; after=NUMBER says without one that it is meant.
+    """
+    pipeline = here.subject.pipeline
+    if newest is None or newest.id == wanted.name or wanted.after:
+        return
+    if all(link.id != wanted.name for link in islice(links.back(here.store, newest), MAX_READ)):
+        return
+    chain.refuse_withdrawn(here, wanted.name, newest.withdrawn)
+    way = (f"`doit release:back:{pipeline} to={wanted.name} reason=WHY`" if pipeline else
+           f"after={newest.number}")
+    raise StoreError(
+        f"{wanted.name} was the current {_kind(here)} before, and {newest.id} has taken its place, "
+        f"by promotion {newest.number} of {newest.signed}"
+        + (f": {newest.back}" if newest.back else ""),
+        where=f"{here.store.url}: {here.subject.pointer}",
+        todo=f"if this checkout is behind, `git pull` brings the newer configuration; if you mean "
+             f"to go back, say so: {way}")
 
 
 def _unseen(here: Chain, newest: Promotion | None, wanted: Wanted) -> StoreError:
@@ -217,7 +243,7 @@ def _unseen(here: Chain, newest: Promotion | None, wanted: Wanted) -> StoreError
         f"{subject or 'the tool'}: the store holds a promotion that this checkout has not looked "
         f"at, so nothing was changed\n"
         f"  theirs  {newest.id}, promotion {newest.number} of {newest.signed}, "
-        f"{_maker(here, newest)}\n"
+        f"{_maker(here, newest)}{f'; it went back: {newest.back}' if newest.back else ''}\n"
         f"  yours   {wanted.name}, {checkout.here()}", where=where,
         todo=f"`git pull` brings their configuration, once they have pushed it; {diff}"
              f"after={newest.number} says that yours is to follow theirs")
@@ -244,10 +270,11 @@ def _tell_of_clocks(newest: Promotion | None, now: datetime) -> None:
 
 def _proposed(here: Chain, promotion: Promotion) -> Done:
     verb = f"release:approve:{promotion.pipeline}" if promotion.pipeline else "tool:approve"
+    names = ", ".join(here.signing.approvers)
+    who = f"one of {names}" if len(here.signing.approvers) > 1 else names
     return Done(promotion=promotion, is_current=False, said=(
             f"{promotion.id} is in {here.store.url} and proposed as promotion {promotion.number}; "
-            f"it is not the current {_kind(here)} before one of "
-            f"{', '.join(here.signing.approvers)} approves it:\n"
+            f"it is not the current {_kind(here)} before {who} approves it:\n"
             f"AIRLOCK_SIGNING_KEY=THEIR_KEY ./doit {verb}"))
 
 

@@ -35,7 +35,7 @@ ABOUT = "Plugin-Id: nf-a\nPlugin-Version: 1.0.0\n"
 def arrived(hostile: Hostile) -> tuple[Path, launch.Launch]:
     """The release on the offline host, fetched, checked and unpacked for a launch."""
     hostile.run("release", "release:sign", "push:code", "push:data", "push:plugins", "push:runtime",
-                "push:release")
+                "push:release", "release:promote")
     trusted = signature.public_key(Path("keys/id_ed25519"))
     files.write_text(Path("trust/allowed_signers"), signature.allowed_line("airlock", trusted))
     hostile.run("prod:fetch", role="prod")

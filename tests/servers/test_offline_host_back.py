@@ -15,7 +15,7 @@ from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.in_place import InPlace
 from tasks.core.nextflow.environment import NOTHING, RunSettings
 from tasks.core.paths import OfflinePaths
-from tasks.core.trust import promotions, signature
+from tasks.core.trust import links, promotions, signature
 from tasks.core.trust.promotions import Withdrawn
 from tasks.offline_host import memory, run
 from tasks.offline_host.fetch import fetch
@@ -68,18 +68,18 @@ def test_a_signed_going_back_is_taken_with_its_reason(
     assert life.fetch() == life.second
     number = life.promote(life.first, back="the new one \u202eloses reads")
     assert life.fetch() == life.first
-    assert (f"WENT BACK: {life.second} was in place, and {life.first} is the current release "
-            f"again, by promotion {number} of ") in caplog.text
+    assert (f"WENT BACK: {life.first} is the current release again, by promotion {number} of "
+            ) in caplog.text
     assert r"the reason given: the new one \u202eloses reads" in caplog.text
     caplog.clear()
     assert life.fetch() == life.first
-    assert f"WENT BACK: {life.first} is the current release again" in caplog.text
+    assert "WENT BACK" in caplog.text, "until another promotion follows"
     life.promote(life.second)
     caplog.clear()
     caplog.set_level("INFO")
     assert life.fetch() == life.second
     assert "WENT BACK" not in caplog.text
-    assert f"{life.first} was in place; this goes on to the current one, {life.second}" in (
+    assert f"{life.first} was in place; the current one, {life.second}, takes its place" in (
         caplog.text)
 
 
@@ -100,7 +100,7 @@ def test_a_withdrawn_release_is_refused_everywhere_by_a_host_that_knows(
     with pytest.raises(IntegrityError, match=f"{life.second} was withdrawn.*: a leak") as caught:
         life.fetch(life.second)
     assert "./doit role=prod pipeline=hello" in str(caught.value)
-    assert not (life.staged.host.seen / "releases/hello.held.json").exists()
+    assert caplog.text.count(f"WITHDRAWN: {life.second} is not run any more") == 1
     place = OfflinePaths(site="there", pipeline="hello")
     place.bootstrap.write_text(json.dumps(bootstrapped(life.second)))
     with pytest.raises(IntegrityError, match=f"{life.second} was withdrawn"):  # offline, in place
@@ -193,6 +193,32 @@ def test_one_by_an_older_tool_does_not_follow_a_chain(life: Life) -> None:
     forge(life, dataclasses.replace(newest, number=4, predecessor=None))
     with pytest.raises(IntegrityError, match="promotion 4 names none before it"):
         life.fetch()
+
+
+def test_a_way_back_without_end_is_not_gone(
+        life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    life.fetch()
+    for _ in range(4):
+        life.promote(life.second)
+    monkeypatch.setattr(links, "MAX_LINKS", 2)
+    with pytest.raises(IntegrityError, match="more than 2 promotions came after number 3"):
+        life.fetch()
+    monkeypatch.setattr(links, "MAX_LINKS", 4)
+    life.fetch()
+
+
+def test_a_reason_that_would_steer_a_terminal_is_no_promotion(life: Life) -> None:
+    """The trusted key alone could sign it: another tool, or another hand."""
+    with clone("ours", life.staged.store, life.staged.signing) as here:
+        newest = promotions.current(here.store, HELLO, here.trust)
+    for change in ({"back": "\x1b[2Jgone"}, {"back": "a\nFAILED"}, {"unproven": "\x9b31m"},
+                   {"withdrawn": (Withdrawn(id=life.first, reason="\x07"),)},
+                   {"withdrawn": (Withdrawn(id="../../x", reason="why"),)}):
+        forge(life, dataclasses.replace(newest, number=4, predecessor=newest.sha256, **change))
+        with pytest.raises(IntegrityError, match="this is no promotion") as caught:
+            life.fetch()
+        assert str(caught.value).replace("\n", "").isprintable()
+    assert not life.staged.host.seen.exists()
 
 
 def test_what_was_seen_by_an_older_tool_is_taken_as_it_is(life: Life) -> None:

@@ -16,8 +16,9 @@ import pytest
 
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.errors import ConfigError, IntegrityError, StoreError
+from tasks.core.errors import AirlockError, ConfigError, IntegrityError, StoreError
 from tasks.core.schema import read_json
+from tasks.core.store.folder import FolderStore
 from tasks.core.store.store import open_store
 from tasks.core.trust import signature
 from tasks.core.trust.promotions import Subject, bring
@@ -252,6 +253,33 @@ def test_a_run_after_kill_9_completes_what_was_begun(
             assert tip.promotion and tip.pointer == tip.promotion.pointer()
         writes += 1
     assert writes == 5, "proof and its signature, promotion and its signature, the pointer"
+
+
+@pytest.mark.parametrize("over", ["current.json", "promotions/00000002.json",
+                                  "promotions/00000002.json.sig"])
+def test_who_was_overwritten_right_after_a_write_sees_it(
+        two: tuple[Clone, Clone], monkeypatch: pytest.MonkeyPatch, over: str) -> None:
+    """By a store that doesn't look before it replaces: all is read back."""
+    ann, _ = two
+    ann.ship()
+    key = f"releases/hello/{over}"
+    theirs = bring(open_store(ann.store), key.replace("00000002", "00000001"))
+    ann.edit("workflow { 12 }\n")
+    ann.bring()
+
+    def then(write: Any) -> Any:
+        def written(store: FolderStore, name: str, data: bytes, *more: Any) -> None:
+            write(store, name, data, *more)
+            if name == key:
+                whole(store, key, theirs)
+        return written
+
+    whole = FolderStore.put_bytes
+    with monkeypatch.context() as patch:
+        for name in ("replace", "put_bytes"):
+            patch.setattr(FolderStore, name, then(getattr(FolderStore, name)))
+        with pytest.raises(AirlockError, match=r"does not hold what was sent|somebody|signature"):
+            ann.promote()
 
 
 def test_a_chain_that_lacks_a_link_is_an_error(two: tuple[Clone, Clone]) -> None:

@@ -159,6 +159,18 @@ def test_keys_that_contradict_each_other_are_refused(project: Path) -> None:
         load({})
 
 
+def test_who_signs_is_no_approver(project: Path) -> None:
+    site = project / "config/sites/local.yml"
+    raw = yaml.safe_load(site.read_text())
+    raw["signing"]["approvers"] = {"bert": "ssh-ed25519 AAAA bert"}
+    site.write_text(yaml.safe_dump(raw))
+    assert load({}).site.signing.approvers == {"bert": "ssh-ed25519 AAAA bert"}
+    raw["signing"]["approvers"] = {raw["signing"]["identity"]: "ssh-ed25519 AAAA"}
+    site.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ConfigError, match="can't be an approver as well"):
+        load({})
+
+
 def test_a_fault_is_reported_again_on_the_second_try(project: Path) -> None:
     load({})
     pipeline = project / "config/pipelines/hello.yml"

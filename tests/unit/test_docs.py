@@ -15,7 +15,10 @@ from tasks.core.schema import check
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", "docs/pipelines.md", "docs/architecture.md",
          "docs/aws.md", "docs/decisions/what-a-bucket-denies.md",
-         "docs/batch.md"]
+         "docs/batch.md", "docs/security.md", "docs/decisions/promotion.md",
+         "docs/decisions/what-is-signed.md", "docs/runbooks/release-day.md",
+         "docs/decisions/going-back.md", "docs/runbooks/going-back.md",
+         "docs/runbooks/withdrawing.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -28,8 +28,9 @@ MAX_REASON = 200
 """Characters of unproven=REASON and reason=REASON, as schemas/promotion.schema.json has it."""
 NUMBER = re.compile("[1-9][0-9]{0,7}")
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
-RESERVED = frozenset(("aws", "batch", "blobs", "configs", "load", "logs", "maven", "prod",
-                      "approve", "promote", "prune", "sandbox", "sign", "store", "tool"))
+RESERVED = frozenset(("aws", "back", "batch", "blobs", "configs", "list", "load", "logs", "maven",
+                      "prod", "approve", "promote", "prune", "sandbox", "sign", "store", "tool",
+                      "withdraw"))
 """What no pipeline may be called: folders of build/<site>/, and second words of verbs."""
 
 

@@ -112,7 +112,7 @@ class Info(Suggests, DoitInfo):  # type: ignore[misc]
 
 
 ONLINE = (
-    ("", "what the site is for: the pushed releases; on the local site, the whole way across"),
+    ("", "what the site is for: promoted releases; on the local site, the whole way across"),
     ("pipeline=NAME", "one pipeline, any that has a file in config/pipelines"),
     ("site=NAME …", "for that site (config/sites/NAME.yml), not the local one"),
     ("list", "what is fresh, stale (it will run) or behind something stale"),
@@ -120,13 +120,14 @@ ONLINE = (
     ("VERB, VERB:PIPELINE", "one kind of artifact: images:mirror, mirror:data:hello"),
     ("images:plan data:plan", "what would be moved and fetched, with sizes"),
     ("dev:validate", "whether the releases would run offline, line by line"),
+    ("release:list", "which releases the store holds, and which is current"),
     ("clean, forget TASK", "remove outputs, or the memory of them"),
     ("test", "all tests of this project"),
 )
 OFFLINE = (
     ("pipeline=NAME", "fetch what is current, verify it, bootstrap, run"),
     ("pipeline=NAME input=SHEET", "the same on your own samples; or params=FILE"),
-    ("pipeline=NAME release=ID", "a release that is not the newest"),
+    ("pipeline=NAME release=ID", "a release that is not the newest; hold=1 stays there"),
     ("pipeline=NAME profile=NAME config=FILE", "with a profile and a config of your own"),
     ("list", "what is fresh, stale (it will run) or behind something stale"),
     ("doctor pipeline=NAME", "what this host still lacks, line by line"),

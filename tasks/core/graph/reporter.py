@@ -46,7 +46,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         elif task.actions:
             self._not_run.append(task.name)
             left = (task.meta or {}).get("left")
-            if left and (said := left(fail.message.split())):
+            if left and (said := left(list(dict.fromkeys(fail.message.split())))):
                 self._left.append(said)
 
     def skip_ignore(self, task: Any) -> None:

@@ -22,7 +22,7 @@ from tasks.local_site import host
 from tasks.local_site.plan import State
 from tests.kit.project import Project, copy, steps
 
-LOOKS = {"dev:validate:hello"}
+LOOKS = {"dev:validate:hello", "release:promote:hello", "push:tool", "sandbox:packages"}
 
 
 COMMANDS: set[bytes] = set()
@@ -271,32 +271,42 @@ def changed_code(crossed: Project) -> Iterator[Path]:
     module.write_text(before)
 
 
-def test_what_failed_to_validate_or_to_smoke_is_not_current_unless_asked_for(
+def test_what_failed_to_validate_or_to_smoke_is_pushed_and_not_current_unless_asked_for(
         crossed: Project, changed_code: Path) -> None:
     before, code = current(crossed), changed_code.read_text()
+    store = crossed.root / "build/local/store/releases/hello"
+    pushed = {path.parent.name for path in store.glob("*/SHA256SUMS")}
     changed_code.write_text(f"{code}\n// a comment\n")
     manifests = next(path for path in (crossed.root / "build/local/sandbox").glob(
         "**/repositories/**/_manifests/revisions/sha256") if "internet" not in path.parts)
     aside = manifests.rename(manifests.with_name("aside"))
-    failed = crossed.doit("push:release:hello", check=False)
+    failed = crossed.doit("release:promote:hello", check=False)
     aside.rename(manifests)
     assert failed.returncode == 1
     assert "FAILED dev:validate:hello" in failed.stdout
-    assert "not run, since that comes before: release:sign:hello" in failed.stdout
+    assert "not run, since that comes before: release:promote:hello" in failed.stdout
+    left = {path.parent.name for path in store.glob("*/SHA256SUMS")} - pushed
+    assert len(left) == 1, "it is in the store"
+    assert (f"{left.pop()} of hello is in build/local/store, and not the current release, since "
+            f"dev:validate:hello did not end well; {before['id']} stays the current one"
+            ) in failed.stdout
+    assert "./doit release:promote:hello unproven=REASON" in failed.stdout
     assert current(crossed) == before
     changed_code.write_text(code.replace("stub:\n", "stub:\n    error 'no stub today'\n"))
-    failed = crossed.doit("push:release:hello", check=False)
+    failed = crossed.doit("push:release:hello", "release:promote:hello", check=False)
     assert failed.returncode == 1
     assert "FAILED dev:smoke:hello" in failed.stdout
+    assert "since dev:smoke:hello did not end well" in failed.stdout
     assert current(crossed) == before
-    crossed.doit("push:release:hello", "push:tool", "unproven=the stub is broken")
+    crossed.doit("release:promote:hello", "push:tool", "unproven=the stub is broken")
     assert current(crossed)["number"] > before["number"]
     taken = crossed.doit("sandbox:cross:hello", "unproven=the stub is broken")
     assert "NOT PROVEN" in taken.stdout
     assert "the reason given: the stub is broken" in taken.stdout
-    promotion = crossed.root / "build/local/hello/release/promotion.json"
-    assert b"unproven" in promotion.read_bytes()
+    promoted = store / f"promotions/{current(crossed)['number']:08}.json"
+    assert b"unproven" in promoted.read_bytes()
     changed_code.write_text(code)
-    crossed.doit("push:release:hello")
-    assert b"unproven" not in promotion.read_bytes()
+    crossed.doit("release:promote:hello", f"after={current(crossed)['number']}")
+    promoted = store / f"promotions/{current(crossed)['number']:08}.json"
+    assert b"unproven" not in promoted.read_bytes()
     assert current(crossed)["id"] == before["id"]

@@ -40,6 +40,9 @@ STANDS_FOR = {
 or which it says is ready."""
 OWN = {
     "runtime": ("build/local/maven/",), "dev:smoke": ("build/local/hello/launch/",),
+    "release:promote": ("build/local/hello/release/proof.json",
+                        "build/local/hello/promoted.signed.json"),
+    "push:tool": ("build/local/tool/proof.json", "build/local/tool.promoted.signed.json"),
     "tool": ("build/local/tool/wheels/",), "prod:fetch": ("build/local/prod/blobs/",),
     "prod:run": ("build/local/prod/hello/work/", "results/")}
 """Caches and scratch folders of a step's own, besides hidden files and logs."""

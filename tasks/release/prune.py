@@ -22,6 +22,7 @@ from tasks.core.store import lease
 from tasks.core.store.interface import NotDeletable, Store, content
 from tasks.core.store.lease import Lease
 from tasks.core.store.store import open_store
+from tasks.core.trust.promotions import Subject
 from tasks.core.trust.published import MAX_LIST
 from tasks.release import prune_images, prune_report
 from tasks.release.prune_images import ImagesSpec
@@ -104,13 +105,17 @@ def _verdicts(store: Store, spec: PruneSpec, held: Survey, now: datetime) -> lis
     # A clock that is ahead, this one or the store's, must not make anything older than it is.
     today = min(now, datetime.now(timezone.utc))
     verdicts, ran = [], last_ran(spec.runs)
-    for pipeline in sorted({one.pipeline for one in held.releases}):
+    for pipeline in [*held.pipelines, None]:
         own = [one for one in held.held if one.pipeline == pipeline]
-        judged = judge(own, history(store, pipeline, ran.get(pipeline, {})), spec.policy,
-                       today)
-        verdicts += unless_asked(judged, is_asked=pipeline in spec.pipelines)
-    tools = judge(held.tools, history(store, None, {}), spec.policy, today)
-    return verdicts + unless_asked(tools, is_asked=spec.tools)
+        past = history(store, pipeline, ran.get(pipeline or "", {}))
+        if past.current is not None and past.current not in {one.id for one in own}:
+            raise IntegrityError(
+                f"{past.current}, the current {'release' if pipeline else 'tool'}, isn't in the "
+                "store, so nothing goes", where=f"{store.url}: {Subject(pipeline=pipeline).place}/",
+                todo="find out who took it away, and push it again")
+        verdicts += unless_asked(judge(own, past, spec.policy, today), is_asked=(
+            pipeline in spec.pipelines if pipeline else spec.tools))
+    return verdicts
 
 
 def _marked(store: Store, spec: PruneSpec, held: Survey, plan: Plan) -> Plan:

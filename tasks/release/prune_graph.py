@@ -33,10 +33,11 @@ def tasks(config: Config) -> Iterator[Task]:
 
 
 def _images(config: Config) -> ImagesSpec:
-    site = config.site
-    own = (site.registry.address, *site.registry.repositories.values())
-    network = Network.of(config).naming(*(f"https://{address}" for address in own))
+    site, registry = config.site, config.site.registry
+    own = (f"{registry.address}/{registry.prefix}".rstrip("/"), *registry.repositories.values())
+    network = Network.of(config).naming(*(f"https://{place}" for place in own))
     return ImagesSpec(
+        own=own,
         site=site.name, store=site.store.url, built=SitePaths(site=site.name).root,
         access=Access(registries=site.hosts.registries, ca=site.registry.ca,
                       authfile=site.registry.authfile, network=network))

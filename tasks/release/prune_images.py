@@ -32,11 +32,14 @@ NEXUS = ("in Nexus the login needs the privilege delete on the repository; after
 class ImagesSpec:
     """The site's registry, and what else may name its images.
 
+    `own` are the places, host:port[/path], that this site mirrors to: a store can be made to name
+    any image, and nothing else is deleted.
     `built` is where this checkout's receipts lie: what it has mirrored is about to be released.
     `sites` has the files of all sites: those with another `store` may mirror to the same place.
     """
 
     access: Access
+    own: tuple[str, ...]
     built: Path
     site: str
     store: str
@@ -69,6 +72,8 @@ class Named:
     def why_kept(self, image: str, spec: ImagesSpec) -> str | None:
         """Why an image that no release names must stay all the same, or None."""
         repository = image.partition("@")[0]
+        if not any(f"{repository}/".startswith(f"{place}/") for place in spec.own):
+            return "it lies outside of what this site mirrors to"
         if image in self.here:
             return "it was mirrored from this checkout, for a release to come"
         if repository in self.unknown:

@@ -33,6 +33,7 @@ TOOL = re.compile(r"tool/([A-Za-z0-9_][A-Za-z0-9._-]*)/.+")
 STATEMENT = re.compile(r"tool/(promotions|[^/]+/proofs)/.+")
 """What was said of a tool stays, as what is said of releases does."""
 SMOKE = re.compile(r"smoke/([a-z][a-z0-9_-]*)/([^/]+)/.+")
+POINTER = re.compile(r"releases/([a-z][a-z0-9_-]*)/current\.json")
 LISTED = re.compile(rf"releases/([^/]+)/([^/]+)/(?:{'|'.join(SEALED)}|\..+\.part)")
 """What makes a release, but for proofs, which stay; or what a killed push left half."""
 MAX_MARKS = 256 << 20
@@ -56,6 +57,12 @@ class Survey:
         return [Held(pipeline=None, id=name, keys=frozenset(own),
                      listed=self.entries[seal].modified)
                 for name, own in keys.items() if (seal := f"tool/{name}/{SIGNED_TOOL}") in own]
+
+    @property
+    def pipelines(self) -> list[str]:
+        """Those with a release, or with a pointer to one."""
+        return sorted({*(release.pipeline for release in self.releases),
+                       *(match[1] for key in self.entries if (match := POINTER.fullmatch(key)))})
 
     @property
     def held(self) -> list[Held]:

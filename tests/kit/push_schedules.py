@@ -35,7 +35,7 @@ from tasks.core.errors import AirlockError, IntegrityError
 from tasks.core.in_place import InPlace
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.paths import PipelinePaths
-from tasks.core.store import send
+from tasks.core.store import lease, send
 from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, links, promotions, signature
@@ -164,8 +164,7 @@ def look(world: World, pipeline: str, go_on: Callable[[int], bool]) -> None:
     at = OfflinePaths(site="there", pipeline=pipeline)
     host = Host(trust=Path("trust"), identity="airlock", seen=Path("seen"))
     spec = FetchSpec(pipeline=pipeline, layout=at, store=world.at, host=host,
-                     tool=Path("tool.json"), asked=False, release=None,
-                     place=InPlace(at))
+                     tool=Path("tool.json"), asked=False, release=None, place=InPlace(at))
     pointer = Subject(pipeline=pipeline).pointer
     tries = 0
     while go_on(tries):
@@ -272,6 +271,7 @@ def stand_in(patch: pytest.MonkeyPatch, world: World) -> None:
     patch.setattr(fetch, "try_all", _try_all)
     patch.setattr(checkout, "here", lambda: checkout.Checkout(commit=None))
     patch.setattr(os, "fsync", lambda _: None)
+    patch.setattr(lease, "BEAT", 3600.0)  # its thread has no turn
 
 
 def _who() -> str:

@@ -241,6 +241,14 @@ def test_nobody_prunes_while_somebody_pushes(folder: StoreAt) -> None:
     assert releases(folder) == {*ids}
 
 
+def test_a_current_release_that_is_gone_keeps_everything(folder: StoreAt) -> None:
+    _, ids = revisions(3, folder)
+    open_store(folder).delete(f"releases/hello/{ids[2]}/SHA256SUMS")
+    with pytest.raises(IntegrityError, match=f"{ids[2]}, the current release, isn't in the store"):
+        prune.apply(spec(folder))
+    assert releases(folder) == {*ids[:2]}
+
+
 def test_a_store_where_nothing_was_pushed(folder: StoreAt) -> None:
     open_store(folder).put_bytes("x", b"")
     assert "0 releases and 0 tools to go" in prune.show_plan(spec(folder))

@@ -42,8 +42,8 @@ def access(server: Server, authfile: Path | None = None) -> Access:
 
 
 def images(server: Server, **more: Any) -> ImagesSpec:
-    fields = {"access": access(server), "built": Path("build/nowhere"), "site": "here",
-              "store": STORE.url, "sites": Path("sites"), **more}
+    fields = {"access": access(server), "own": (f"{NEXUS}/quay.io/a",), "site": "here",
+              "built": Path("build/nowhere"), "store": STORE.url, "sites": Path("sites"), **more}
     return ImagesSpec(**fields)
 
 
@@ -188,6 +188,20 @@ def test_what_this_checkout_has_mirrored_or_another_site_may_need_stays(server: 
         "store": {"url": "/theirs"}}))
     prune.apply(spec(STORE, images=images(server)))
     assert not is_there(server, "quay.io/a/tool", digests[0])
+
+
+def test_what_lies_outside_of_the_sites_own_place_is_never_deleted(server: Server) -> None:
+    """Who can write into the store can have it name any image."""
+    staged = stage()
+    for path in ("quay.io/another/team", "quay.io/ab/tool"):
+        digest = mirrored(server, f"{path}:1")
+        publish(staged, path, digest)
+    publish(staged, "quay.io/a/tool", mirrored(server, "quay.io/a/tool:1"))
+    for _ in range(2):
+        prune.apply(spec(STORE, images=images(server)))
+    assert is_there(server, "quay.io/another/team", "1")
+    assert is_there(server, "quay.io/ab/tool", "1")
+    assert states() == {"team": "stays", "tool": "stays"}
 
 
 def test_a_release_that_does_not_tell_its_images_keeps_all(server: Server) -> None:

@@ -40,6 +40,8 @@ DEAD = 600.0
 that was under way comes to its end: four attempts of two minutes (tasks/core/net/bounds.py)."""
 LOOK = 2.0
 """Seconds between two looks at another's entry."""
+MOST = 200
+"""Entries that are kept beside a new one: killed pushes of other machines leave theirs."""
 PUSH, PRUNE = "push", "prune"
 
 _pause = time.sleep
@@ -129,8 +131,8 @@ def pushing(store: Store) -> Iterator[Lease]:
         with push.lock:
             lease.users -= 1
             if not lease.users:
-                lease.end()
                 push.lease = None if push.lease is lease else push.lease
+                lease.end()
 
 
 @contextlib.contextmanager
@@ -156,7 +158,7 @@ def _enter(store: Store, work: str) -> Lease:
         in_the_way = [holder for holder in living if PRUNE in (work, holder.work)]
         if in_the_way:
             raise _InTheWay(in_the_way[0])
-        return [*living, own]
+        return [*living[-MOST:], own]
 
     while True:
         try:

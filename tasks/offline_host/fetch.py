@@ -53,7 +53,7 @@ def fetch(spec: FetchSpec) -> str:
     """
     store = open_store(spec.store)
     own, notice = freshness.check_tool(store, spec.host, spec.tool, asked=spec.asked)
-    name, promotion = _chosen(store, spec)
+    name, promotion, came_by = _chosen(store, spec)
     listed = _signed_list(store, spec, name)
     digests = checksums.parse_sums(listed, where=_where(spec, name, "SHA256SUMS"))
     release = _release(store, spec, name, listed, digests)
@@ -67,35 +67,31 @@ def fetch(spec: FetchSpec) -> str:
     pointer = files.json_bytes({"pipeline": spec.pipeline, "id": name})
     if not spec.layout.current.is_file() or spec.layout.current.read_bytes() != pointer:
         files.write_bytes(spec.layout.current, pointer)
+    if came_by:  # for the records of its runs
+        files.write_bytes(spec.layout.promotion(name), came_by.data())
     freshness.note(spec.host, own)
     freshness.note(spec.host, promotion)
     done = f"{name} is in place: {len(digests)} files checked, {fetched} of them fetched now"
     return "\n".join(filter(None, [done, notice]))
 
 
-def _chosen(store: Store, spec: FetchSpec) -> tuple[str, Promotion | None]:
-    """The release that is asked for, else the promoted one with its promotion."""
+def _chosen(store: Store,
+            spec: FetchSpec) -> tuple[str, Promotion | None, Promotion | None]:
+    """The release that is asked for, else the promoted one with its promotion to remember; and the
+    promotion by which either comes here."""
     if spec.release:
         promotion = freshness.asked(store, spec.host, spec.pipeline, spec.release)
         _tell_unproven(promotion)
-        _keep(spec, promotion)
-        return spec.release, None
+        return spec.release, None, promotion
     promotion = freshness.current(store, spec.host, spec.pipeline)
     _tell_unproven(promotion)
-    _keep(spec, promotion)
-    return promotion.id, promotion
+    return promotion.id, promotion, promotion
 
 
 def _tell_unproven(promotion: Promotion | None) -> None:
     if promotion and promotion.unproven:
         logger.warning("NOT PROVEN: %s was made the current release without a validation and a "
                        "smoke run; the reason given: %s", promotion.id, promotion.unproven)
-
-
-def _keep(spec: FetchSpec, promotion: Promotion | None) -> None:
-    """Leave by which promotion the release comes here, for the records of its runs."""
-    if promotion:
-        files.write_bytes(spec.layout.promotion(promotion.id), promotion.data())
 
 
 def _where(spec: FetchSpec, name: str, path: str) -> str:

@@ -99,7 +99,8 @@ def fetch(spec: FetchSpec) -> str:
     freshness.note(spec.host, signed.tool)
     if signed.chosen.is_current:
         freshness.note(spec.host, signed.chosen.promotion)
-    _keep(spec, signed.chosen.promotion)
+    if signed.chosen.promotion:  # for the records of its runs
+        files.write_bytes(spec.layout.promotion(signed.name), signed.chosen.promotion.data())
     if spec.hold:
         memory.hold(spec.host.seen, spec.pipeline, signed.name)
     done = (f"{signed.name} is in place: {len(signed.digests)} files checked, {fetched} of them "
@@ -187,12 +188,6 @@ def _chosen(store: Store, spec: FetchSpec) -> choice.Choice:
         in_place = None
     return choice.choose(store, spec.host, choice.Asked(
         pipeline=spec.pipeline, release=spec.release, hold=spec.hold, in_place=in_place))
-
-
-def _keep(spec: FetchSpec, promotion: Promotion | None) -> None:
-    """Leave by which promotion the release comes here, for the records of its runs."""
-    if promotion:
-        files.write_bytes(spec.layout.promotion(promotion.id), promotion.data())
 
 
 def _where(spec: FetchSpec, name: str, path: str) -> str:

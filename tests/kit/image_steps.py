@@ -64,7 +64,7 @@ def steps(folder: Path, images: Iterable[str], access: Access, destination: Dest
     """The steps over these images; `locking` is what LockSpec has beyond its paths."""
     lock, receipt, oci = folder / "lock.json", folder / "images.receipt.json", folder / "oci"
     config = folder / "images/offline.load.config"
-    (folder / "store").mkdir(exist_ok=True)
+    (folder / "store").mkdir(parents=True, exist_ok=True)
     files.write_text(folder / "images.txt", "".join(f"{image}\n" for image in images))
     files.write_text(config, "// as tasks/offline_config writes it\n")
     committed = lock_at(folder / "locks", "images")

@@ -18,7 +18,8 @@ from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, failed
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited
-from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import SitePaths
 from tasks.core.schema import read_json
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions

@@ -12,7 +12,7 @@ from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import MakeStep, Verbs, for_pipelines
 from tasks.core.paths import MANIFEST, PipelinePaths, SitePaths
-from tasks.release import places
+from tasks.release import places, prune_graph
 
 with deferred():
     from tasks.release import approve, back, history, promote, push, release, sign, tool
@@ -45,6 +45,7 @@ def tasks(config: Config) -> Iterator[Task]:
         "release:withdraw": ("a release that no host may run any more", _withdraw),
     })
     yield from _tool(config)
+    yield from prune_graph.tasks(config)
 
 
 def _release(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -156,20 +157,25 @@ def _push_smoke(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task
 
 
 def _push_release(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
-    """Last of all: what it names is in the store by then."""
+    """Last of all: what it names is in the store by then.
+
+    It looks each time: a prune may have taken what was pushed once.
+    """
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     return _push(name, doc, push.push_release, config, pipeline, "release", [
-        at.release / places.SEAL, *(at.push_receipt(part) for part in places.BEFORE_RELEASE)])
+        at.release / places.SEAL, *(at.push_receipt(part) for part in places.BEFORE_RELEASE)],
+        always=True)
 
 
 def _push(name: str, doc: str, action: Callable[[PushSpec], str], config: Config,
-          pipeline: Pipeline, part: str, needs: Sequence[Path] = ()) -> Task:
+          pipeline: Pipeline, part: str, needs: Sequence[Path] = (), *,
+          always: bool = False) -> Task:
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     carried = places.fixed(at, pipeline.nextflow.version, carry=site.images.carry,
                            configs=pipeline.configs is not None).values()
     spec = PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
-    return step(name, doc, action, spec, makes=[at.push_receipt(part)],
+    return step(name, doc, action, spec, makes=[at.push_receipt(part)], always=always,
                 needs=[*(at.release / file for file in places.LISTED), *needs,
                        *(place for kind, place in carried
                          if kind in places.KINDS.get(part, ()))])
@@ -208,10 +214,12 @@ def offline_site(site: Site) -> dict[str, Any]:
             {} if site.registry.port is None else {"port": site.registry.port})},
         "plugins": {key: value for key, value in vars(site.plugins).items() if value},
         "store": _store(site.offline.store),
-        # No key is read there; the place of this side's differs between colleagues, the tool not.
+        # This key isn't read there; its place differs between colleagues, and the tool must not.
         "signing": {"key": "on-the-online-side", "identity": site.signing.identity},
-        "offline": {"trust": str(site.offline.trust)},
+        "offline": {"trust": str(site.offline.trust), "runs": str(site.offline.runs), **(
+            {"key": str(site.offline.key)} if site.offline.key else {})},
         "images": {"carry": site.images.carry},
+        "prune": {"recent": f"{site.prune.recent // 3600} hours"},
     }
 
 

@@ -94,10 +94,21 @@ def promote_release(spec: PromoteSpec) -> str:
                     smoke=None if unproven or spec.no_smoke else at.smoke))
     with opened(Subject(pipeline=spec.pipeline), spec.store, spec.signing, at.promoted,
                 at.of_site.trusted) as here:
+        _refuse_absent(here, wanted.name)
         done = promote(here, wanted)
         write_receipt(at.push_receipt("promote"), "promote", spec.store, done.held(here))
     return done.said + (f"\non the offline host: ./doit role=prod site={at.site} "
                         f"pipeline={spec.pipeline}" if done.is_current else "")
+
+
+def _refuse_absent(here: Chain, name: str) -> None:
+    """StoreError where the release's list isn't in the store; under a lease, so it stays there."""
+    key = f"{here.subject.place}/{name}/SHA256SUMS"
+    if key not in here.store.sizes([key]):
+        raise StoreError(f"{name} is not in the store: it was not pushed, or has been pruned",
+                         where=f"{here.store.url}: {key}",
+                         todo=f"./doit push:release:{here.subject.pipeline}, which sends what is "
+                              "missing; then this again")
 
 
 @contextmanager

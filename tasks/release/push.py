@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
-from tasks.core.store.interface import Stored
+from tasks.core.store import lease
+from tasks.core.store.interface import Store, Stored
+from tasks.core.store.lease import Lease
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums
@@ -48,17 +50,61 @@ def push_release(spec: PushSpec) -> str:
     listed = (folder / "SHA256SUMS").read_bytes()
     name = checksums.release_id(release["revision"], listed)
     store = open_store(spec.store)
-    title = f"push:release:{spec.pipeline}"
-    blobs = [*_blobs(spec, release), _upload(checksums.blob_key("release.json", files.sha256(
-        folder / "release.json")), folder / "release.json")]
-    stored = send(store, blobs, title=title)
-    _see_that_all_is_there(spec, listed, stored)
-    place = f"releases/{spec.pipeline}/{name}"
-    stored += send(store, [_upload(f"{place}/{path}", folder / path) for path in SEALED],
-                   title=title)
+    with lease.pushing(store) as held:
+        stored = _release_there(store, spec, release, name) or _send_release(
+            store, spec, release, name, held)
+        held.see_held()  # else a prune may not have seen the list; then all is looked at again
     write_receipt(spec.layout.push_receipt("release"), "release", spec.store, stored)
     return (f"{name} is in {spec.store.url}; release:promote:{spec.pipeline} makes it the current "
             "one")
+
+
+def _send_release(store: Store, spec: PushSpec, release: dict[str, Any],
+                  name: str, held: Lease) -> list[Stored]:
+    """Send the rest, what somebody has taken of the parts since they were sent, then the list."""
+    title = f"push:release:{spec.pipeline}"
+    own = _own(spec, release)
+    stored = send(store, own, title=title)
+    _see_that_all_is_there(spec, (spec.layout.release / "SHA256SUMS").read_bytes(), stored)
+    parts = _all_blobs(spec, release)
+    sizes = store.sizes(parts)
+    send(store, [upload for key, upload in parts.items() if sizes.get(key) != upload.size],
+         title=title)
+    held.see_held()
+    return stored + send(store, _sealed(spec, name), title=title)
+
+
+def _release_there(store: Store, spec: PushSpec, release: dict[str, Any],
+                   name: str) -> list[Stored] | None:
+    """What the receipt says, where it is of this release, and nothing of that has gone since."""
+    before = {held.key: held for held in known(spec.layout.push_receipt("release"), spec.store)}
+    wanted = {upload.key: upload for upload in (*_own(spec, release), *_sealed(spec, name))}
+    if any(before.get(key) != Stored(key=key, size=upload.size, sha256=upload.sha256)
+           for key, upload in wanted.items()):
+        return None
+    everything = wanted | _all_blobs(spec, release)
+    sizes = store.sizes(everything)
+    if any(sizes.get(key) != upload.size for key, upload in everything.items()):
+        return None
+    return [before[key] for key in wanted]
+
+
+def _own(spec: PushSpec, release: dict[str, Any]) -> list[Upload]:
+    """The blobs that no part before brings."""
+    path = spec.layout.release / "release.json"
+    key = checksums.blob_key(path.name, files.sha256(path))
+    return [*_blobs(spec, release), _upload(key, path)]
+
+
+def _sealed(spec: PushSpec, name: str) -> list[Upload]:
+    """What makes the release one."""
+    return [_upload(f"releases/{spec.pipeline}/{name}/{path}", spec.layout.release / path)
+            for path in SEALED]
+
+
+def _all_blobs(spec: PushSpec, release: dict[str, Any]) -> dict[str, Upload]:
+    return {upload.key: upload for part in places.KINDS
+            for upload in _blobs(replace(spec, part=part), release)}
 
 
 def push_smoke(spec: PushSpec) -> str:
@@ -70,7 +116,9 @@ def push_smoke(spec: PushSpec) -> str:
 
 
 def _finish(part: str, at: StoreAt, uploads: Sequence[Upload], receipt: Path) -> str:
-    stored = send(open_store(at), uploads, title=f"push:{part}", known=known(receipt, at))
+    store = open_store(at)
+    with lease.pushing(store):
+        stored = send(store, uploads, title=f"push:{part}", known=known(receipt, at))
     write_receipt(receipt, part, at, stored)
     size = files.human_size(sum(held.size for held in stored))
     return f"{len(stored)} files, {size} in {at.url}"

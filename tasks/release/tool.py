@@ -20,6 +20,8 @@ from tasks.core.errors import CommandError, SourceError
 from tasks.core.machine_names import MACHINES
 from tasks.core.paths import SitePaths
 from tasks.core.schema import check, read_json
+from tasks.core.store import lease
+from tasks.core.store.interface import Store
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums
@@ -146,12 +148,17 @@ def push(spec: PushToolSpec) -> str:
     uploads = [Upload(key=f"tool/{name}/{path.relative_to(folder).as_posix()}", path=path,
                       sha256=files.sha256(path), size=path.stat().st_size) for path in paths]
     store = open_store(spec.store)
+    with lease.pushing(store):
+        return _push(spec, store, name, uploads)
+
+
+def _push(spec: PushToolSpec, store: Store, name: str, uploads: Sequence[Upload]) -> str:
+    folder, at = spec.layout.tool, spec.layout
     stored = send(store, uploads, title="push:tool")
-    at = spec.layout
     wanted = Wanted(name=name, folder=folder, after=spec.after,
                     tried=Tried(validate=None, smoke=None, no_smoke="it is the tool"))
     with opened(Subject(pipeline=None), spec.store, spec.signing, at.tool_promoted,
                 at.trusted) as here:
         done = promote(here, wanted)
         write_receipt(at.tool_receipt, "tool", spec.store, [*stored, *done.held(here)])
-    return f"{len(paths)} files in {spec.store.url}: tool/{name}/\n{done.said}"
+    return f"{len(uploads)} files in {spec.store.url}: tool/{name}/\n{done.said}"

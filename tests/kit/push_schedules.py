@@ -32,17 +32,19 @@ from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
 from tasks.core.errors import AirlockError, IntegrityError
-from tasks.core.paths import OfflinePaths, PipelinePaths
-from tasks.core.store import send
+from tasks.core.in_place import InPlace
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import PipelinePaths
+from tasks.core.store import lease, send
 from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
-from tasks.core.trust import checksums, links, promotions, signature
+from tasks.core.trust import links, promotions, signature
 from tasks.core.trust.promotions import Subject, Trust
 from tasks.offline_host import fetch
 from tasks.offline_host.fetch import FetchSpec
 from tasks.offline_host.freshness import Host
-from tasks.release import checkout, places, promote, push, release
-from tests.kit import quick_signatures, releases, turns
+from tasks.release import checkout, promote, push
+from tests.kit import quick_releases, quick_signatures, turns
 from tests.kit.turns import Killed, Luck, Turns
 
 AFTER = re.compile(r"\bafter=(\d+) says")
@@ -106,7 +108,7 @@ class Pusher:
 
     def push(self, content: bytes) -> None:
         """Make a release of these bytes and push it, until that went well; then promote it."""
-        name = make(self.layout, self.world.template, content)
+        name = quick_releases.make(self.layout, self.world.template, content)
         self.world.contents[name] = content
         self.world.own[self.name].add(name)
         after, last = None, None
@@ -138,31 +140,12 @@ class Pusher:
         self.world.wrong.append(f"{self.name} doesn't get through: {last}")
 
 
-def make(layout: PipelinePaths, template: dict[str, Any], content: bytes) -> str:
-    """Write a release of one file, signed, with receipts of the parts before it; its id."""
-    files.write_bytes(layout.offline_config, content)
-    digest = files.sha256_bytes(content)
-    about = {**template, "pipeline": layout.pipeline, "files": [
-        {"path": "offline.config", "sha256": digest, "size": len(content), "kind": "config"}]}
-    files.write_json(layout.release / "release.json", about)
-    listed = checksums.format_sums({"offline.config": digest, "release.json": files.sha256(
-        layout.release / "release.json")})
-    files.write_bytes(layout.release / "SHA256SUMS", listed)
-    key = Path(f"keys/{layout.site}")
-    files.write_bytes(layout.release / "SHA256SUMS.sig",
-                      signature.sign(key, listed, namespace=signature.RELEASE))
-    releases.try_out(layout)
-    for part in places.BEFORE_RELEASE:
-        files.write_json(layout.push_receipt(part), {"store": "s", "part": part, "objects": []})
-    return checksums.release_id(about["revision"], listed)
-
-
 def look(world: World, pipeline: str, go_on: Callable[[int], bool]) -> None:
     """Fetch what is current, again and again, and hold it against what was pushed."""
     at = OfflinePaths(site="there", pipeline=pipeline)
     host = Host(trust=Path("trust"), identity="airlock", seen=Path("seen"))
     spec = FetchSpec(pipeline=pipeline, layout=at, store=world.at, host=host,
-                     tool=Path("tool.json"), asked=False, release=None)
+                     tool=Path("tool.json"), asked=False, release=None, place=InPlace(at))
     pointer = Subject(pipeline=pipeline).pointer
     tries = 0
     while go_on(tries):
@@ -269,6 +252,7 @@ def stand_in(patch: pytest.MonkeyPatch, world: World) -> None:
     patch.setattr(fetch, "try_all", _try_all)
     patch.setattr(checkout, "here", lambda: checkout.Checkout(commit=None))
     patch.setattr(os, "fsync", lambda _: None)
+    patch.setattr(lease, "BEAT", 3600.0)  # its thread has no turn
 
 
 def _who() -> str:
@@ -285,27 +269,13 @@ def _try_all(work: Callable[[Any], Any], values: Iterable[Any]) -> list[Any]:
     return [attempt(value) for value in values]
 
 
-def template_at(folder: Path) -> dict[str, Any]:
-    """A release.json to make others from."""
-    folder.mkdir(parents=True)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        staged = releases.stage()
-        release.make(staged.release_spec())
-        made: dict[str, Any] = json.loads((staged.layout.release / "release.json").read_bytes())
-    finally:
-        os.chdir(before)
-    return made
-
-
 def some(numbers: Sequence[int], at: StoreAt, root: Path) -> list[Outcome]:
     """Carry out schedules one after the other, each in a folder of its own and its part of a store.
     """
     outcomes = []
     before = Path.cwd()
     with quick_signatures.stand_in():
-        template = template_at(root / f"template-{numbers[0]}")
+        template = quick_releases.template_at(root / f"template-{numbers[0]}")
         for number in numbers:
             folder = root / f"{number}"
             folder.mkdir()

@@ -9,7 +9,9 @@ from pathlib import Path
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
-from tasks.core.paths import OfflinePaths, PipelinePaths
+from tasks.core.in_place import InPlace
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import PipelinePaths
 from tasks.core.trust import checksums, signature
 from tasks.offline_host.fetch import FetchSpec
 from tasks.offline_host.freshness import Host
@@ -52,7 +54,8 @@ class Staged:
 
     def fetch_spec(self, name: str | None = None) -> FetchSpec:
         return FetchSpec(pipeline=self.prod.pipeline, layout=self.prod, store=self.store,
-                         host=self.host, tool=Path("tool.json"), asked=False, release=name)
+                         host=self.host, tool=Path("tool.json"), asked=False, release=name,
+                         place=InPlace(self.prod))
 
     @property
     def host(self) -> Host:

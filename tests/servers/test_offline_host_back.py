@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import ConfigError, HostError, IntegrityError
-from tasks.core.nextflow.environment import NOTHING, RunSettings
-from tasks.core.paths import OfflinePaths
+from tasks.core.in_place import InPlace
+from tasks.core.offline_paths import OfflinePaths
 from tasks.core.trust import links, promotions, signature
 from tasks.core.trust.promotions import Withdrawn
 from tasks.offline_host import memory, run
 from tasks.offline_host.fetch import fetch
+from tests.kit import runs
 from tests.kit.chains import HELLO, clone, promote
 from tests.kit.releases import Staged, change_code, stage
 
@@ -102,8 +103,8 @@ def test_a_withdrawn_release_is_refused_everywhere_by_a_host_that_knows(
     place = OfflinePaths(site="there", pipeline="hello")
     place.bootstrap.write_text(json.dumps(bootstrapped(life.second)))
     with pytest.raises(IntegrityError, match=f"{life.second} was withdrawn"):  # offline, in place
-        run.run_test(run.RunSpec(pipeline="hello", layout=place, seen=life.staged.host.seen,
-                                 settings=RunSettings(), inherited=NOTHING))
+        run.run_test(runs.spec(pipeline="hello", layout=place, seen=life.staged.host.seen,
+                               place=InPlace(place)))
     assert life.fetch() == life.first
     shutil.rmtree("store/releases/hello/promotions")  # it tells nothing any more
     with pytest.raises(IntegrityError, match="was withdrawn"):

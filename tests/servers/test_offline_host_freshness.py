@@ -13,7 +13,8 @@ import pytest
 from tasks.core import files
 from tasks.core.config.settings import Signing
 from tasks.core.errors import ConfigError, HostError, IntegrityError, StoreError
-from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import SitePaths
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions, signature
 from tasks.core.trust.promotions import Subject

@@ -124,6 +124,24 @@ def test_they_start_the_tool_without_a_network(gap: Gap) -> None:
     assert not [verb for verb in ("push", "stage", "sandbox") if verb in done.stdout]
 
 
+def test_the_folder_of_the_tool_knows_its_role_and_its_site(gap: Gap) -> None:
+    typed(gap)
+
+    def said(*words: str) -> str:
+        return subprocess.run(
+            ["./doit", *words], cwd=gap.folder / "here/airlock", text=True, check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={"PATH": os.environ["PATH"], "HOME": str(gap.folder / "home"),
+                 "AIRLOCK_SITE": "another"}).stdout
+
+    assert "prod:run:hello" in said("list")
+    assert said("list") == said("list", "role=prod") == said("list", "site=local")
+    assert "./doit pipeline=NAME  " in said("help") and "images:mirror" not in said("help")
+    found = json.loads(said("doctor", "--json"))
+    assert (found["role"], found["site"]) == ("prod", "local")
+    assert "there is no role 'online'" in said("list", "role=online")
+
+
 def releases_own_list(gap: Gap) -> None:
     """A release's genuine list and signature, beside an archive that neither names."""
     os.chdir(gap.folder)

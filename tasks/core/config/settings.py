@@ -19,7 +19,19 @@ from tasks.core.process_shared import Shared
 ROOT = Path(__file__).resolve().parents[3]
 TOOL = Path("tool.json")
 """In a tool that was carried: what it is. A checkout has none."""
+ONLINE = Path("tasks/release")
+"""In a checkout, a room of the online side, which no tool carries."""
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
+
+
+def is_carried(root: Path = Path()) -> bool:
+    """Whether a folder is that of a tool that was carried: an offline host's, and no checkout."""
+    return (root / TOOL).is_file() and not (root / ONLINE).is_dir()
+
+
+def offline_command(words: str) -> str:
+    """What is typed on an offline host: in a carried tool's folder the role needn't be said."""
+    return f"./doit {words}" if is_carried() else f"./doit role=prod {words}"
 
 
 @frozen
@@ -114,10 +126,31 @@ class Signing:
 
 @frozen
 class Offline:
-    """What the offline host sees: the store by its address there, and the hand-filled trust."""
+    """What the offline host sees: the store by its address there, and the hand-filled trust.
+
+    `runs` is where it keeps its runs, and `key` its own key, which signs their records.
+    `run_signers` is the online side's: whose records of runs are taken back.
+    """
 
     store: StoreAt
     trust: Path
+    runs: Path
+    key: Path | None = None
+    run_signers: Path | None = None
+
+
+@frozen
+class Prune:
+    """Which releases stay when others go: the last `keep`, what was current in the last `recent`,
+    and what is `pinned` by its id.
+
+    `grace` is for how long blobs and images stay after the last release that named them.
+    """
+
+    keep: int
+    recent: Seconds
+    grace: Seconds
+    pinned: tuple[str, ...] = ()
 
 
 @frozen
@@ -155,6 +188,7 @@ class Site:
     smoke: str
     isolation: str
     unproven: str | None = None
+    prune: Prune
     sandbox: Sandbox | None = None
     aws: Aws | None = None
     batch: Batch | None = None

@@ -27,6 +27,8 @@ IMAGES = "airlock-images"
 CLI = "airlock-cli"
 """The namespace of cli.json, which says by digest which AWS CLI instances of Batch get."""
 
+RUN = "airlock-run"
+"""The namespace of the SHA256SUMS of a run's record and results; an offline host's key signs it."""
 PROOF, APPROVAL = "airlock-proof", "airlock-approval"
 """The namespaces of what says how a release was tried, and of a second person's word for a
 promotion: that covers the promotion's own bytes."""

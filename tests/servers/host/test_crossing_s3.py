@@ -90,8 +90,8 @@ def test_the_results_hold_the_true_numbers_of_reads(crossed: Crossed) -> None:
         with gzip.open(crossed.project.reads / name, "rt") as stream:
             return sum(1 for _ in stream) // 4
 
-    release = crossed.built("hello/crossing.json")["release"]
-    summary = crossed.disk / "hello/airlock/results/hello" / release / "test/summary/summary.tsv"
+    run = crossed.built("hello/crossing.json")["run"]
+    summary = crossed.disk / "hello/airlock" / run / "results/summary/summary.tsv"
     with summary.open() as stream:
         counts = {(row["sample"], row["mate"]): int(row["reads"])
                   for row in csv.DictReader(stream, delimiter="\t")}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from tasks.core.errors import ConfigError, IntegrityError, StoreError, shown
+from tasks.core.errors import ConfigError, IntegrityError, StoreAwayError, StoreError, shown
 from tasks.core.store.interface import Store
 from tasks.core.trust.promotions import Promotion
 from tasks.offline_host import freshness, memory
@@ -96,6 +96,8 @@ def _learn_withdrawn(store: Store, host: Host, asked: Asked) -> Promotion | None
     """
     try:
         newest = freshness.newest(store, host, asked.pipeline)
+    except StoreAwayError:  # what is remembered of the store is asked instead
+        raise
     except (IntegrityError, StoreError) as error:
         logger.warning("what was withdrawn since this host's last fetch isn't known: %s",
                        shown(error.what))

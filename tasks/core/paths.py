@@ -6,6 +6,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from tasks.core.frozen import frozen
+from tasks.core.lock_files import LockFiles
 
 MANIFEST = "data.manifest.json"
 
@@ -126,9 +127,13 @@ class PipelinePaths(OfPipeline):
     def root(self) -> Path:
         return path_to(f"build/{self.site}/{self.pipeline}")
 
+    def locks(self, kind: str) -> LockFiles:
+        """The files of a lock (code, images, data, plugins, runtime), which are committed."""
+        return LockFiles(site=self.site, pipeline=self.pipeline, kind=kind)
+
     def lock(self, kind: str) -> Path:
-        """A lock (code, images, data, plugins, runtime): the same for all sites."""
-        return path_to(f"config/locks/{self.pipeline}/{kind}.json")
+        """A lock as it holds for this site, of images or plugins: what other steps read."""
+        return path_to(f"{self.root}/{kind}.lock.json")
 
     def runtime(self, version: str) -> Path:
         """The runtime's archive: nextflow-<version>/{nextflow,lib/*.jar}."""

@@ -20,7 +20,9 @@ PAGES = ["README.md", "CONTRIBUTING.md", "docs/pipelines.md", "docs/architecture
          "docs/runbooks/two-colleagues.md",
          "docs/decisions/going-back.md", "docs/runbooks/going-back.md",
          "docs/runbooks/withdrawing.md", "docs/runbooks/before-a-release.md",
-         "docs/runbooks/audit.md", "docs/decisions/what-a-run-records.md"]
+         "docs/runbooks/audit.md", "docs/decisions/what-a-run-records.md",
+         "docs/troubleshooting.md", "docs/decisions/locks-by-site.md",
+         "docs/runbooks/two-sites.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -22,7 +22,8 @@ from tasks.local_site import host
 from tests.kit.crossed import COMMANDS, inside, watching_commands, write_own
 from tests.kit.project import Project, copy, steps
 
-LOOKS = {"dev:validate:hello", "release:promote:hello", "push:tool", "sandbox:packages"}
+LOOKS = {"preflight", "dev:validate:hello", "release:promote:hello", "push:tool",
+         "sandbox:packages"}
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core.config.settings import offline_command
 from tasks.core.engine import daemon
 from tasks.core.errors import HostError
 from tasks.core.graph.sweep import sweep_folder
@@ -30,7 +29,7 @@ def show_plan(spec: PruneSpec) -> str:
     plan = prune_plan.plan(spec)
     _tell(spec, plan)
     return (f"{_count(plan.goes, 'release')} to go, with {_amount(plan.cache)} of the cache and "
-            f"{_amount(plan.work, 'work folder')}; `{offline_command('prod:prune:apply')}` does it")
+            f"{_amount(plan.work, 'work folder')}; `doit role=prod prod:prune:apply` does it")
 
 
 def apply(spec: PruneSpec) -> str:
@@ -123,8 +122,8 @@ def _tell(spec: PruneSpec, plan: Plan) -> None:
     print(f"work: nothing has changed for {spec.recent // 86400} days in "
           f"{_amount(plan.work, 'work folder')}")
     for image in plan.images:
-        print(f"image {image}: no release that stays names it; "
-              f"`{offline_command('prod:prune:images')}` takes it out of the engine")
+        print(f"image {image}: no release that stays names it; `doit role=prod prod:prune:images` "
+              "takes it out of the engine")
     for tool, name in plan.tools.items():
         print(f"tool {name} lies in {tool}: remove it by hand, once its runs and results are "
               "elsewhere")

@@ -134,6 +134,11 @@ class PipelinePaths(_OfPipeline):
         return _path(f"{self.root}/images.txt")
 
     @property
+    def images_carried(self) -> Path:
+        """The images' lock as a release carries it, without the times of their resolving."""
+        return _path(f"{self.release}/images.lock.json")
+
+    @property
     def images_scan(self) -> Path:
         """Processes with their containers, files and lines."""
         return _path(f"{self.root}/images.json")

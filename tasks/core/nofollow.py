@@ -119,6 +119,25 @@ def is_passing(relative: str) -> bool:
     return name.startswith(".") and name.endswith((".part", ".lock"))
 
 
+def remove(root: Path, relative: str) -> None:
+    """Remove `root/relative`, and the folders on its way that are empty then.
+
+    A file that isn't there is no fault: who was killed between file and folder goes on.
+    """
+    path = PurePosixPath(files.inside(root, relative).relative_to(root))
+    with (contextlib.suppress(FileNotFoundError),
+          _folder(root, path.parent, make=False) as folder):
+        os.unlink(path.name, dir_fd=folder)
+    for below in list(path.parents)[:-1]:
+        try:
+            with _folder(root, below.parent, make=False) as folder:
+                os.rmdir(below.name, dir_fd=folder)
+        except FileNotFoundError:
+            continue
+        except OSError:  # not empty
+            return
+
+
 def listed(root: Path, relative: str) -> Iterator[str]:
     """The paths from `root` of all regular files below `root/relative`; links are passed over."""
     waiting = [PurePosixPath(relative)]

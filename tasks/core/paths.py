@@ -54,6 +54,11 @@ class SitePaths:
         return _path(f"{self.root}/trust")
 
     @property
+    def carry(self) -> Path:
+        """What carrying by disk keeps: lists to be signed; offline, volumes put together."""
+        return _path(f"{self.root}/carry")
+
+    @property
     def tool(self) -> Path:
         """This project as the offline host gets it."""
         return _path(f"{self.root}/tool")

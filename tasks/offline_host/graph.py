@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import TOOL, Config
 from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
@@ -14,17 +16,18 @@ from tasks.core.graph.verbs import for_names
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.nextflow.machine import Machine, this_machine
-from tasks.core.paths import OfflinePaths
-from tasks.offline_host import freshness
+from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.offline_host import freshness, taken
 
 with deferred():
-    from tasks.offline_host import bootstrap, fetch, run
+    from tasks.offline_host import bootstrap, fetch, run, take
 
 
 def tasks(config: Config) -> Iterator[Task]:
     """`prod:fetch:<pipeline>`, `prod:bootstrap:<pipeline>` and `prod:run:<pipeline>`."""
     yield group("prod", "bring the current release in, and run it",
                 ["prod:fetch", "prod:bootstrap", "prod:run"])
+    yield _take(config)
     machine, pulling = this_machine(config.environment), threading.Lock()
     own = "input" in config.variables or "params" in config.variables
     yield from for_names(config, {
@@ -35,15 +38,37 @@ def tasks(config: Config) -> Iterator[Task]:
     }, {name: name for name in config.names})
 
 
+def _take(config: Config) -> Task:
+    """Where from=DIR is given, before anything is fetched; else only when it is named."""
+    given = config.variables.get("from")
+    return step("prod:take", "a folder that was carried by disk, verified, into the store",
+                take.take, take.TakeSpec(
+                    carried=given, store=config.site.offline.store, into=_source(config)[1],
+                    host=_host(config), back="release" in config.variables),
+                always=True, recorded=False)
+
+
+def _source(config: Config) -> tuple[StoreAt, Path | None]:
+    """Where releases are read from, and the folder that carried files are put into."""
+    given, store = config.variables.get("from"), config.site.offline.store
+    return taken.source(given, store, SitePaths(site=config.site.name).carry) if given else (
+        store, None)
+
+
+def _host(config: Config) -> freshness.Host:
+    site = config.site
+    return freshness.Host(trust=site.offline.trust, identity=site.signing.identity,
+                          seen=freshness.state_folder(site.name, config.environment))
+
+
 def _fetch(name: str, doc: str, config: Config, pipeline: str) -> Task:
     site, given = config.site, config.variables
     at = OfflinePaths(site=site.name, pipeline=pipeline)
-    host = freshness.Host(trust=site.offline.trust, identity=site.signing.identity,
-                          seen=freshness.state_folder(site.name, config.environment))
     return step(name, doc, fetch.fetch, fetch.FetchSpec(
-        pipeline=pipeline, layout=at, store=site.offline.store, host=host, tool=TOOL,
+        pipeline=pipeline, layout=at, store=_source(config)[0], host=_host(config), tool=TOOL,
         asked="tool" in given, release=given.get("release")),
-        needs=[TOOL] if TOOL.is_file() else [], always=True, makes=[at.current])
+        needs=[TOOL] if TOOL.is_file() else [], always=True, makes=[at.current],
+        after=["prod:take"] if "from" in given else [])
 
 
 def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: Machine,

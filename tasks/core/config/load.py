@@ -21,14 +21,14 @@ from tasks.core.nearest import hint
 from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
-             "tool", "unproven")
+             "tool", "unproven", "to", "from", "part", "remove", "images")
 
 KNOWN_IN_DOTENV = ("AIRLOCK_SITE", *ENVIRONMENT, "AIRLOCK_GIT_TOKEN")
 MAX_REASON = 200
 """Characters of unproven=REASON, as schemas/promotion.schema.json has it."""
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
-RESERVED = frozenset(("aws", "batch", "blobs", "configs", "load", "logs", "maven", "prod",
-                      "sandbox", "sign", "store", "tool"))
+RESERVED = frozenset(("aws", "batch", "blobs", "carry", "configs", "lay", "load", "logs", "maven",
+                      "prod", "sandbox", "sign", "store", "tool"))
 """What no pipeline may be called: folders of build/<site>/, and second words of verbs."""
 
 

@@ -35,11 +35,13 @@ def _lay(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         archives = None
     return step(name, doc, lay.lay, lay.LaySpec(
         pipeline=pipeline.name, layout=at.of_site, store=site.store, archives=archives,
-        to=given.get("to"), part=given.get("part"),
+        to=given.get("to"), part=config.part,
         remove=given.get("remove", "0") not in ("", "0"), key=site.signing.key,
         trust=site.offline.trust, identity=site.signing.identity,
         shared=uncompared(config.shared)), always=True, recorded=False,
-        needs=[at.archives / file for file in ("SHA256SUMS", "SHA256SUMS.sig")] if archives else [])
+        # Without a folder it says so, before anything is made for it.
+        needs=[at.archives / file for file in ("SHA256SUMS", "SHA256SUMS.sig")]
+        if archives and given.get("to") else [])
 
 
 def _seal(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:

@@ -50,7 +50,7 @@ class LaySpec:
     store: StoreAt
     archives: Path | None
     to: str | None
-    part: str | None
+    part: int | None
     remove: bool
     key: Path
     trust: Path
@@ -66,7 +66,7 @@ def pending(layout: SitePaths, to: str | None) -> Path:
 
 def lay(spec: LaySpec) -> str:
     """Bring the folder up to the store, and write the list that is to be signed."""
-    room = split.size(spec.part) - split.BESIDE if spec.part else None
+    room = spec.part - split.BESIDE if spec.part else None
     root = place.chosen(spec.to, spec.store.folder, Path())
     with place.held(root, spec.shared):
         return _Laying(Place(root, spec.shared), spec, room).all()
@@ -93,10 +93,10 @@ class _Laying:
         if self._room is None:
             digests = {path: file.sha256 for path, file in wanted.items()}
             record = self._leaving(record, digests)
-            written = self._lay_out(record, wanted)
+            written = self._lay_out(wanted)
         else:
             record, digests, written = self._fill(record, wanted, self._room)
-        digests |= {path: files.sha256_bytes(data) for path, data in self._top(record).items()}
+        digests |= {path: files.sha256_bytes(data) for path, data in self._top.items()}
         files.write_bytes(self._pending, checksums.format_sums(digests))
         own = record.pipelines[self._spec.pipeline]
         return "\n".join([
@@ -129,7 +129,7 @@ class _Laying:
     def _leaving(self, record: Record, wanted: Collection[str]) -> Record:
         """The record, with the files of earlier times that are there and that nothing names now.
 
-        With `remove` they will go, and it names none.
+        With `remove` they will go, and it names none. What stands at the top is known then.
         """
         before, left = self._before, set()
         if before is not None:
@@ -138,9 +138,13 @@ class _Laying:
                 left |= {*self._to.volumes(), WHOLE_SUMS, WHOLE_SEAL}
         self._gone = sorted(path for path in left - {*wanted} if carried.is_ours(path)
                             and os.path.lexists(self._to.root / path))
-        return record if self._spec.remove else replace(record, left=tuple(self._gone))
+        if not self._spec.remove:
+            record = replace(record, left=tuple(self._gone))
+        self._top = {RECORD: record.data(), README: readme.text(
+            record, trust=self._spec.trust, identity=self._spec.identity).encode()}
+        return record
 
-    def _lay_out(self, record: Record, wanted: Mapping[str, File]) -> int:
+    def _lay_out(self, wanted: Mapping[str, File]) -> int:
         """Have every file there; the bytes that were written."""
         if remark := place.unfit(self._to.root, [(file.path, file.size)
                                                  for file in wanted.values()]):
@@ -151,10 +155,11 @@ class _Laying:
         changing = {file.path: file for file in lacking if carried.POINTER.fullmatch(file.path)
                     or os.path.lexists(self._to.root / file.path)}
         self._write([file for file in lacking if file.path not in changing])
-        if changing or not self._stands(record):
+        if changing or not self._stands():
             self._to.unseal()
             self._write(changing.values())
-            self._write_top(record)
+            self._write_top()
+        self._to.flush()
         return sum(file.size for file in lacking)
 
     def _write(self, lacking: Collection[File]) -> None:
@@ -181,10 +186,10 @@ class _Laying:
         record = self._leaving(replace(record, stretches=tuple(sorted(
             [*kept, *planned], key=lambda stretch: stretch.first))), {
                 *there, *map(carried.own_list, there), *stale, WHOLE_SUMS, WHOLE_SEAL})
-        if stale or planned or not self._stands(record):
+        if stale or planned or not self._stands():
             self._to.unseal()
             self._to.remove(stale)
-            self._write_top(record)
+            self._write_top()
         for stretch in planned:
             there |= volumes.write(
                 self._to.root, split.names(stretch, wanted, room), room, volumes.contents(
@@ -203,21 +208,16 @@ class _Laying:
             self._to.have(path, data)
         return {path: files.sha256_bytes(data) for path, data in lists.items()}
 
-    def _top(self, record: Record) -> dict[str, bytes]:
-        """The files at the folder's top but the list and its signature."""
-        return {RECORD: record.data(), README: readme.text(
-            record, trust=self._spec.trust, identity=self._spec.identity).encode()}
-
-    def _stands(self, record: Record) -> bool:
+    def _stands(self) -> bool:
         """Whether what the folder says of itself is right already."""
         return not (self._spec.remove and self._gone) and all(
             place.content(self._to.root, path, len(data)) == data
-            for path, data in self._top(record).items())
+            for path, data in self._top.items())
 
-    def _write_top(self, record: Record) -> None:
+    def _write_top(self) -> None:
         if self._spec.remove:
             self._to.remove(self._gone)
-        for path, data in self._top(record).items():
+        for path, data in self._top.items():
             self._to.have(path, data)
 
     def _remarks(self, record: Record) -> list[str]:

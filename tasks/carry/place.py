@@ -182,7 +182,7 @@ class Place:
         """Write a file whole or not at all. IntegrityError where it has other bytes than it should.
         """
         size = 0
-        with nofollow.writing(self.root, file.path) as writer:
+        with nofollow.writing(self.root, file.path, flush=False) as writer:
             def blocks() -> Iterator[bytes]:
                 nonlocal size
                 while block := stream.read(files.CHUNK):

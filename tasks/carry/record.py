@@ -18,7 +18,8 @@ from tasks.core import files, parsing
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.schema import check
 from tasks.core.trust import carried, checksums, signature
-from tasks.core.trust.carried import MAX_LIST, RECORD, SEAL, SUMS
+from tasks.core.trust.carried import MAX_LIST, POINTER, RECORD, SEAL, SUMS
+from tasks.core.trust.promotions import Subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,17 +64,20 @@ class Record:
 
 
 def _subject(subject: Carried) -> dict[str, Any]:
-    return {"id": subject.id, "number": subject.number, "files": [
-        {"path": file.path, "sha256": file.sha256, "size": file.size,
-         # The pointer as it was then: the store's may have moved on when it is needed again.
-         **({"text": file.data.decode()} if file.data is not None
-            and file.path.endswith("/current.json") else {})} for file in subject.files]}
+    pointer = next(file for file in subject.files if POINTER.fullmatch(file.path))
+    return {"id": subject.id, "number": subject.number, "pointer": (pointer.data or b"").decode(),
+            "files": [f"{file.sha256} {file.size} {file.path}" for file in subject.files
+                      if file is not pointer]}
 
 
-def _carried(value: Mapping[str, Any]) -> Carried:
-    return Carried(id=value["id"], number=value["number"], files=tuple(
-        File(path=file["path"], sha256=file["sha256"], size=file["size"],
-             data=file["text"].encode() if "text" in file else None) for file in value["files"]))
+def _carried(value: Mapping[str, Any], subject: Subject) -> Carried:
+    lines = (line.split(" ", 2) for line in value["files"])
+    # The pointer as it was then: the store's may have moved on when it is needed again.
+    pointer = value["pointer"].encode()
+    return Carried(id=value["id"], number=value["number"], files=(
+        *(File(path=path, sha256=sha256, size=int(size)) for sha256, size, path in lines),
+        File(path=subject.pointer, sha256=files.sha256_bytes(pointer), size=len(pointer),
+             data=pointer)))
 
 
 def read(root: Path, *, pending: Path, key: Path) -> tuple[Record | None, bool]:
@@ -90,8 +94,10 @@ def read(root: Path, *, pending: Path, key: Path) -> tuple[Record | None, bool]:
         return None, False
     record = Record(
         site=value["site"], left=tuple(filter(carried.is_ours, value["left"])),
-        pipelines={name: _carried(entry) for name, entry in value["pipelines"].items()},
-        tool=_carried(value["tool"]) if value["tool"] else None, part=value.get("part"),
+        pipelines={name: _carried(entry, Subject(pipeline=name))
+                   for name, entry in value["pipelines"].items()},
+        tool=_carried(value["tool"], Subject(pipeline=None)) if value["tool"] else None,
+        part=value.get("part"),
         stretches=tuple(Stretch(first=stretch["first"], paths=tuple(stretch["paths"]))
                         for stretch in value.get("stretches", [])))
     return record, files.sha256_bytes(data) in (

@@ -13,27 +13,13 @@ from tasks.carry.contents import File
 from tasks.carry.record import Stretch
 from tasks.core.archives import volumes
 from tasks.core.archives.volumes import Member
-from tasks.core.config.fields import bytes_of
 from tasks.core.errors import ConfigError
-from tasks.core.schema import schema
 from tasks.core.trust.carried import MAX_VOLUMES, volume
 
 BESIDE = 4096
 """Bytes of a volume's size that are left for its own list beside it, and for its name."""
-LEAST = 1 << 20
-"""Bytes of the smallest volume."""
-
-
-def size(text: str) -> int:
-    """The bytes of part=SIZE. ConfigError where it is no size, or too small."""
-    import re
-    pattern = schema("pipeline")["properties"]["data"]["properties"]["limit"]["pattern"]
-    value = bytes_of(text) if re.fullmatch(pattern.strip("^$"), text, re.ASCII) else 0
-    if value < LEAST:
-        raise ConfigError(f"{text!r} is no size of a volume", where="part=SIZE",
-                          todo="give 1.1 MB at least: part=4GB for sticks with FAT32, part=4.7GB "
-                               "for DVDs (powers of 1,000)")
-    return value
+OPEN = 50
+"""Volumes that a file may still go into: more would cost time, and fill hardly better."""
 
 
 def member(file: File) -> Member:
@@ -81,20 +67,27 @@ def plan(files: Sequence[File], taken: Iterable[int], room: int) -> list[Stretch
 
 
 def _packed(files: Iterable[File], room: int) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Files as they share a volume, with the count of volumes that they need."""
-    paths: list[str] = []
-    full = 0
+    """Files as they share a volume, with the count of volumes that they need: each goes into the
+    first that has room for it."""
+    waiting: list[list[str]] = []
+    lengths: list[int] = []
     for file in files:
         length = volumes.length(member(file))
-        if paths and full + length > room:
-            yield tuple(paths), 1
-            paths, full = [], 0
         if length > room:
             yield (file.path,), -(-length // room)
-        else:
-            paths.append(file.path)
-            full += length
-    if paths:
+            continue
+        fitting = next((number for number, full in enumerate(lengths) if full + length <= room),
+                       None)
+        if fitting is None:
+            if len(waiting) == OPEN:
+                lengths.pop(0)
+                yield tuple(waiting.pop(0)), 1
+            fitting = len(waiting)
+            waiting.append([])
+            lengths.append(0)
+        waiting[fitting].append(file.path)
+        lengths[fitting] += length
+    for paths in waiting:
         yield tuple(paths), 1
 
 

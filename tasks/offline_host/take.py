@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import disk, files, nofollow
+from tasks.core import disk, files, nofollow, processes
 from tasks.core.archives import volumes
 from tasks.core.archives.volumes import Volumes
 from tasks.core.config.aws_settings import StoreAt
@@ -95,6 +95,7 @@ class _Taking:
             self._put_together()
         shown = pointers.signed(open_store(at), self._shown, self._spec.host)
         if self._into is not None:
+            processes.run(["sync", "--file-system", self._into])  # before anything leads there
             pointers.move(open_store(at), self._shown, back=self._spec.back)
         filled = "" if self._is_store else self._fill_store(Path(at.url))
         named = ", ".join(f"{pointer.pipeline or 'the tool'} {pointer.id}" for pointer in shown)
@@ -163,7 +164,7 @@ class _Taking:
             self._shown[path] = data
         elif stored and self._into is not None and self._lacks(self._into, path, digest):
             try:
-                with nofollow.writing(self._into, path) as writer:
+                with nofollow.writing(self._into, path, flush=False) as writer:
                     self._see(path, digest, _digest(blocks, writer.write))
             except OSError as error:
                 raise StoreError(f"the store's folder: {error.strerror}", where=self._into / path,

@@ -8,6 +8,7 @@ from pathlib import Path
 from tasks.carry.lay import LaySpec, lay
 from tasks.carry.seal import SealSpec, seal
 from tasks.core import files
+from tasks.core.config.fields import bytes_of
 from tasks.core.paths import SitePaths
 from tasks.core.process_shared import Shared
 from tasks.offline_host import freshness
@@ -38,7 +39,8 @@ def lay_spec(staged: Staged, to: Path | str, *, part: str | None = None, remove:
              archives: Path | None = None, shared: Shared | None = None) -> LaySpec:
     return LaySpec(
         pipeline=staged.layout.pipeline, layout=staged.layout.of_site, store=staged.store,
-        archives=archives, to=str(to), part=part, remove=remove, key=staged.signing.key,
+        archives=archives, to=str(to), part=bytes_of(part) if part else None, remove=remove,
+        key=staged.signing.key,
         trust=staged.trust.absolute(), identity=staged.signing.identity,
         shared=shared or Shared())
 

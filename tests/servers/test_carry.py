@@ -127,9 +127,11 @@ def test_a_changed_record_is_not_believed(ready: Staged) -> None:
     blob = next(path for path in sorted(tree(STICK)) if path.endswith("/reads_1.fq"))
     record = json.loads((STICK / "carry.json").read_bytes())
     (STICK / blob).write_bytes(b"worse")
-    for file in record["pipelines"]["sarek"]["files"]:
-        if file["path"] == blob:
-            file |= {"sha256": files.sha256_bytes(b"worse"), "size": 5}
+    listed = record["pipelines"]["sarek"]["files"]
+    changed = [f"{files.sha256_bytes(b'worse')} 5 {blob}" if line.endswith(f" {blob}") else line
+               for line in listed]
+    assert changed != listed
+    record["pipelines"]["sarek"]["files"] = changed
     (STICK / "carry.json").write_bytes(files.json_bytes(record))
     carry(ready, STICK)
     verified(STICK, ready.trust)

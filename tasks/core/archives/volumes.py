@@ -74,7 +74,7 @@ def write(root: Path, names: Sequence[str], room: int, chunks: Iterator[bytes]) 
     rest = b""
     for name in names:
         digest, left = hashlib.sha256(), room
-        with nofollow.writing(root, name) as stream:
+        with nofollow.writing(root, name, flush=False) as stream:
             while left:
                 if not rest and not (rest := next(chunks, b"")):
                     break

@@ -26,6 +26,9 @@ VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params",
 KNOWN_IN_DOTENV = ("AIRLOCK_SITE", *ENVIRONMENT, "AIRLOCK_GIT_TOKEN")
 MAX_REASON = 200
 """Characters of unproven=REASON, as schemas/promotion.schema.json has it."""
+SIZE = re.compile(r"[0-9]+(\.[0-9]+)? ?[kMGT]?B")
+LEAST_PART = 10**6
+"""Bytes of the smallest part=SIZE."""
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
 RESERVED = frozenset(("aws", "batch", "blobs", "carry", "configs", "lay", "load", "logs", "maven",
                       "prod", "sandbox", "sign", "store", "tool"))
@@ -42,6 +45,7 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     _check_names([role], ("online", "prod"), kind="role", show="role=prod, or leave it out")
     _refuse_other_tool(variables, root / TOOL)
     _check_reason(variables.get("unproven", ""))
+    _check_size(variables.get("part", "4GB"))
     # On an offline host nothing is read that was not signed, or typed there.
     own = read_dotenv(root / ".env") if role == "online" else {}
     _check_names([name for name in own if name.startswith("AIRLOCK_")], KNOWN_IN_DOTENV,
@@ -133,6 +137,14 @@ def _check_reason(reason: str) -> None:
     if len(reason) > MAX_REASON or not reason.isprintable():
         raise ConfigError("the reason is no line of text, or too long", where="unproven=REASON",
                           todo=f"give one of {MAX_REASON} characters at most")
+
+
+def _check_size(text: str) -> None:
+    """ConfigError where part=SIZE is no size that a disk could have."""
+    if not SIZE.fullmatch(text) or fields.bytes_of(text) < LEAST_PART:
+        raise ConfigError(f"{text!r} is no size of a volume", where="part=SIZE",
+                          todo="give 1 MB at least: part=4GB for sticks with FAT32, part=4.7GB for "
+                               "DVDs (GB are 1,000 MB)")
 
 
 def _refuse_unfit_origins(pipeline: Pipeline) -> None:

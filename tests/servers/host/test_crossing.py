@@ -7,6 +7,7 @@ import csv
 import gzip
 import hashlib
 import json
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -187,6 +188,33 @@ def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
         counts = {(row["sample"], row["mate"]): int(row["reads"])
                   for row in csv.DictReader(stream, delimiter="\t")}
     assert counts == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
+
+
+def test_the_release_crosses_by_disk_too(crossed: Project, monkeypatch: pytest.MonkeyPatch,
+                                         tmp_path: Path) -> None:
+    """README.txt of the carried folder, typed on the host; then the one command of the tool."""
+    monkeypatch.chdir(crossed.root)
+    disk = SitePaths(site="local").sandbox / "host/disk"
+    state = State.read(SitePaths(site="local").sandbox)
+
+    def typed(folder: str, script: str) -> str:
+        return host.run_inside("local", ["bash", "-ec", script], cwd=host.HOME / folder, env={
+            "PATH": host.path_with(Path(state.python_prefix)), "HOME": str(host.HOME)})
+
+    for folder, part in (("stick", ()), ("discs", ("part=20MB",))):
+        crossed.doit("carry:hello", f"to={tmp_path / folder}", *part)
+        shutil.copytree(tmp_path / folder, disk / folder)
+    page = (disk / "stick/README.txt").read_text()
+    first = next(text for text in page.partition("THE FIRST TIME")[2].split("\n\n")
+                 if text.startswith("ssh-keygen"))
+    said = typed("stick", first)
+    assert "prod:take" in said
+    assert "10 results in" in said
+    tool = json.loads((crossed.root / "build/local/tool/tool.json").read_text())["id"]
+    again = typed(f"airlock-{tool}/airlock",
+                  f"./doit role=prod from={host.HOME}/discs pipeline=hello")
+    assert "files verified" in again
+    assert "fresh  prod:run:hello" in again
 
 
 def test_what_is_built_is_closed_and_containers_with_a_user_of_their_own_still_read(

@@ -15,6 +15,7 @@ from tasks.core.errors import CommandError, SourceError
 from tasks.core.nextflow import known_faults, launch, queries
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import install
+from tasks.core.parallel import run_all
 from tasks.runtime import build as runtimes
 from tasks.runtime.dist import Dist
 from tests.kit.failing import FAILING, cause_of
@@ -91,18 +92,22 @@ def test_a_failed_run_says_its_cause(runtime: runtimes.Runtime, tmp_path: Path,
     assert all(part in said for part in FAILING[name].said), said
 
 
-@pytest.mark.parametrize("is_confined", [True, False])
 def test_what_a_run_was_doing_when_it_was_ended_is_said(
-        runtime: runtimes.Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-        is_confined: bool) -> None:
+        runtime: runtimes.Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it was confined; both wait at the same time."""
     monkeypatch.setattr(launch.run, "__kwdefaults__",
                         {**(launch.run.__kwdefaults__ or {}), "limit": 30.0})
-    (tmp_path / "room").mkdir()
-    within = launch.Confinement(folder=tmp_path / "room", timeout=30) if is_confined else None
-    with pytest.raises(launch.TooLong, match=r"the stub run took longer than 30 s") as caught:
-        run(runtime.archive, tmp_path, "-stub-run", within=within,
-            text="println 'reading the sheet'\nsleep 600_000\nworkflow {}\n")
-    assert "last: reading the sheet" in str(caught.value)
+
+    def see(name: str) -> None:
+        room = tmp_path / name / "room"
+        room.mkdir(parents=True)
+        within = launch.Confinement(folder=room, timeout=30) if name == "confined" else None
+        with pytest.raises(launch.TooLong, match=r"the stub run took longer than 30 s") as caught:
+            run(runtime.archive, tmp_path / name, "-stub-run", within=within,
+                text="println 'reading the sheet'\nsleep 600_000\nworkflow {}\n")
+        assert "last: reading the sheet" in str(caught.value)
+
+    run_all(see, ["confined", "free"])
 
 
 def as_dist(archive: Path, target: Path) -> None:

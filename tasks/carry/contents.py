@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Any, TypeAlias
 
 from tasks.core import files, nofollow, parsing
@@ -57,8 +56,11 @@ class Carried:
 
 
 @contextmanager
-def opened(file: File, at: StoreAt, store: Store) -> Iterator[IO[bytes]]:
-    """A file's bytes, of which nobody has seen yet that they are the right ones."""
+def opened(file: File, at: StoreAt, store: Store, near: Path) -> Iterator[IO[bytes]]:
+    """A file's bytes, of which nobody has seen yet that they are the right ones.
+
+    What comes out of a bucket lies in the folder `near` meanwhile.
+    """
     if file.data is not None:
         yield io.BytesIO(file.data)
     elif file.source is not None:
@@ -77,8 +79,8 @@ def opened(file: File, at: StoreAt, store: Store) -> Iterator[IO[bytes]]:
                                  "run the same command again") from error
             yield stream
     else:
-        with TemporaryDirectory() as scratch:
-            path = Path(scratch) / "file"
+        with files.scratch(near, "brought") as scratch:
+            path = scratch / "file"
             store.get(file.path, path, most=file.size)
             with path.open("rb") as brought:
                 yield brought

@@ -79,7 +79,8 @@ class _Laying:
         self._to, self._spec, self._room = to, spec, room
         self._store = open_store(spec.store)
         self._pending = pending(spec.layout, spec.to)
-        self._before, self._is_own = records.read(to.root, pending=self._pending, key=spec.key)
+        self._memory = spec.layout.carry / "records.txt"
+        self._before, self._is_own = records.read(to.root, memory=self._memory, key=spec.key)
         to.refuse_others(known=self._before is not None)
         if self._before and self._before.site != spec.layout.site:
             raise ConfigError(f"this folder carries the site {self._before.site!r}", where=to.root,
@@ -142,6 +143,7 @@ class _Laying:
             record = replace(record, left=tuple(self._gone))
         self._top = {RECORD: record.data(), README: readme.text(
             record, trust=self._spec.trust, identity=self._spec.identity).encode()}
+        records.remember(self._memory, self._top[RECORD])
         return record
 
     def _lay_out(self, wanted: Mapping[str, File]) -> int:
@@ -166,10 +168,13 @@ class _Laying:
         with Progress("carry", {file.path: file.size for file in lacking},
                       kind="files") as progress:
             def one(file: File) -> None:
-                with contents.opened(file, self._spec.store, self._store) as stream:
+                with self._opened(file) as stream:
                     self._to.write(file, stream, progress.of(file.path))
 
             run_all(one, sorted(lacking, key=lambda file: -file.size), threads=THREADS)
+
+    def _opened(self, file: File) -> contents.Opened:
+        return contents.opened(file, self._spec.store, self._store, self._pending.parent)
 
     def _fill(self, record: Record, wanted: Mapping[str, File],
               room: int) -> tuple[Record, dict[str, str], int]:
@@ -194,8 +199,7 @@ class _Laying:
             there |= volumes.write(
                 self._to.root, split.names(stretch, wanted, room), room, volumes.contents(
                     [split.member(wanted[path]) for path in stretch.paths],
-                    lambda member: contents.opened(wanted[member.name], self._spec.store,
-                                                   self._store)))
+                    lambda member: self._opened(wanted[member.name])))
         return record, there | self._write_lists(wanted, there), needed
 
     def _write_lists(self, wanted: Mapping[str, File], there: Mapping[str, str]) -> dict[str, str]:

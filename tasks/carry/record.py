@@ -1,7 +1,7 @@
 """carry.json: what lies in a carried folder and why, so that the next time only what differs moves.
 
 The folder comes back from places where others could write into it. So the record is believed where
-our own key has signed the list that names it, or the list that is about to be signed does; of any
+our own key has signed the list that names it, or this checkout remembers having written it; of any
 other, only which files may be looked at and removed is taken.
 """
 
@@ -20,6 +20,9 @@ from tasks.core.schema import check
 from tasks.core.trust import carried, checksums, signature
 from tasks.core.trust.carried import MAX_LIST, POINTER, RECORD, SEAL, SUMS
 from tasks.core.trust.promotions import Subject
+
+MAX_KNOWN = 100
+"""Records that are remembered of a folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +83,18 @@ def _carried(value: Mapping[str, Any], subject: Subject) -> Carried:
              data=pointer)))
 
 
-def read(root: Path, *, pending: Path, key: Path) -> tuple[Record | None, bool]:
+def remember(memory: Path, data: bytes) -> None:
+    """Note a record before the folder gets it, so that a carry that ends midway goes on."""
+    known = memory.read_text().split() if memory.is_file() else []
+    digest = files.sha256_bytes(data)
+    if digest not in known:
+        files.write_text(memory, "".join(f"{line}\n" for line in [*known, digest][-MAX_KNOWN:]))
+
+
+def read(root: Path, *, memory: Path, key: Path) -> tuple[Record | None, bool]:
     """The record of an earlier time, and whether it may be believed; None where there is none.
 
-    `pending` is the list that is about to be signed, and `key` signs.
+    `memory` has what `remember` noted, and `key` signs.
     """
     data = place.content(root, RECORD, MAX_LIST)
     if data is None:
@@ -100,9 +111,8 @@ def read(root: Path, *, pending: Path, key: Path) -> tuple[Record | None, bool]:
         part=value.get("part"),
         stretches=tuple(Stretch(first=stretch["first"], paths=tuple(stretch["paths"]))
                         for stretch in value.get("stretches", [])))
-    return record, files.sha256_bytes(data) in (
-        _digest(pending.read_bytes() if pending.is_file() else None),
-        _digest(_own_list(root, key)))
+    known = memory.read_text().split() if memory.is_file() else []
+    return record, files.sha256_bytes(data) in (*known, _digest(_own_list(root, key)))
 
 
 def _own_list(root: Path, key: Path) -> bytes | None:

@@ -17,6 +17,7 @@ from tasks.carry.seal import SealSpec, seal
 from tasks.core import disk, files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError, HostError, IntegrityError, StoreError
+from tasks.core.parallel import run_all
 from tasks.core.process_shared import Shared
 from tasks.core.trust import checksums
 from tasks.release import sign
@@ -112,10 +113,23 @@ def test_one_folder_holds_several_pipelines_and_each_stays_as_it_was_carried(
     assert any(f"sarek/{first}/" in path for path in listed)
     assert json.loads((STICK / "releases/sarek/current.json").read_bytes())["id"] == first
     (STICK / "SHA256SUMS.sig").unlink()
-    shutil.rmtree("build/here/carry")
+    shutil.rmtree("build/here/carry")  # another checkout
     carry(ready, STICK)
     assert "of sarek is not carried on" in caplog.text
     assert not any("sarek" in path for path in verified(STICK, ready.trust))
+
+
+def test_two_pipelines_are_carried_side_by_side(ready: Staged) -> None:
+    """As `doit carry to=DIR` does it, whose steps run at once."""
+    both = [ready, stage("sarek")]
+    both[1].publish()
+    shared = Shared()
+    specs = [lay_spec(one, STICK, shared=shared) for one in both]
+    seals = [SealSpec(pipeline=spec.pipeline, layout=spec.layout, to=spec.to,
+                      signing=ready.signing, shared=shared) for spec in specs]
+    run_all(lambda pair: [lay(pair[0]), seal(pair[1])], zip(specs, seals, strict=True))
+    listed = verified(STICK, ready.trust)
+    assert all(any(f"releases/{name}/" in path for path in listed) for name in ("hello", "sarek"))
 
 
 def test_a_changed_record_is_not_believed(ready: Staged) -> None:

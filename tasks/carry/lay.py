@@ -21,7 +21,7 @@ from tasks.carry.record import Record
 from tasks.core import disk, files
 from tasks.core.archives import volumes
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.errors import ConfigError
+from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.parallel import run_all
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.process_shared import Shared
@@ -116,8 +116,24 @@ class _Laying:
         kept = {name: self._with_archives(name, subject) for name, subject in kept.items()}
         kept[self._spec.pipeline] = contents.of_pipeline(self._store, self._spec.pipeline,
                                                          self._spec.archives)
-        return Record(site=self._spec.layout.site, pipelines=dict(sorted(kept.items())),
-                      tool=contents.of_tool(self._store), part=self._room)
+        wanted = Record(site=self._spec.layout.site, pipelines=dict(sorted(kept.items())),
+                        tool=contents.of_tool(self._store), part=self._room)
+        if self._before and self._is_own:
+            self._refuse_back(self._before, wanted)
+        return wanted
+
+    def _refuse_back(self, before: Record, wanted: Record) -> None:
+        """IntegrityError where the folder has later promotions than the store."""
+        pairs = [(name, subject, wanted.pipelines[name])
+                 for name, subject in before.pipelines.items()]
+        if before.tool and wanted.tool:
+            pairs.append(("the tool", before.tool, wanted.tool))
+        for name, there, now in pairs:
+            if there.number > now.number:
+                raise IntegrityError(
+                    f"{name}: the folder has promotion {there.number}, {there.id}, and the store "
+                    f"{now.number}, {now.id}: the store is older", where=self._to.root,
+                    todo="find out who went back in the store; else name an empty folder")
 
     def _with_archives(self, pipeline: str, subject: Carried) -> Carried:
         """What was carried before, with the archives of this side, which the store hasn't."""
@@ -153,7 +169,7 @@ class _Laying:
             logger.warning("%s", remark)
         here = run_all(self._to.holds, wanted.values(), threads=os.cpu_count() or 1)
         lacking = [file for file, held in zip(wanted.values(), here, strict=True) if not held]
-        disk.hold(self._to.root, sum(file.size for file in lacking), "what is carried")
+        self._make_room(sum(file.size for file in lacking))
         changing = {file.path: file for file in lacking if carried.POINTER.fullmatch(file.path)
                     or os.path.lexists(self._to.root / file.path)}
         self._write([file for file in lacking if file.path not in changing])
@@ -163,6 +179,13 @@ class _Laying:
             self._write_top()
         self._to.flush()
         return sum(file.size for file in lacking)
+
+    def _make_room(self, needed: int) -> None:
+        """HostError where the disk has none, also without the files that are to go."""
+        if self._spec.remove and disk.free_at(self._to.root) < needed:
+            self._to.unseal()  # which may name them
+            self._to.remove(self._gone)
+        disk.hold(self._to.root, needed, "what is carried")
 
     def _write(self, lacking: Collection[File]) -> None:
         with Progress("carry", {file.path: file.size for file in lacking},
@@ -187,10 +210,11 @@ class _Laying:
         planned = split.plan(lacking, map(carried.number, there), room)
         stale = self._to.volumes() - {*there, *map(carried.own_list, there)}
         needed = sum(file.size for file in lacking)
-        disk.hold(self._to.root, needed - self._to.sizes(stale), "what is carried")
+        place.unfit(self._to.root, [(carried.volume(1), min(room, needed))])
         record = self._leaving(replace(record, stretches=tuple(sorted(
             [*kept, *planned], key=lambda stretch: stretch.first))), {
                 *there, *map(carried.own_list, there), *stale, WHOLE_SUMS, WHOLE_SEAL})
+        self._make_room(needed - self._to.sizes(stale))
         if stale or planned or not self._stands():
             self._to.unseal()
             self._to.remove(stale)

@@ -99,6 +99,19 @@ def test_what_nothing_names_any_more_is_removed_when_asked(ready: Staged) -> Non
     assert tree(STICK).keys() == {*listed, "SHA256SUMS", "SHA256SUMS.sig", "holiday.jpg"}
 
 
+def test_a_store_that_went_back_is_not_carried(ready: Staged) -> None:
+    shutil.copytree("store", "before")
+    change_code(ready, b"workflow { other }\n")
+    ready.publish()
+    carry(ready, STICK)
+    shutil.rmtree("store")
+    shutil.move("before", "store")
+    before = tree(STICK)
+    with pytest.raises(IntegrityError, match="the store is older"):
+        carry(ready, STICK)
+    assert tree(STICK) == before
+
+
 def test_one_folder_holds_several_pipelines_and_each_stays_as_it_was_carried(
         ready: Staged, caplog: pytest.LogCaptureFixture) -> None:
     other = stage("sarek")

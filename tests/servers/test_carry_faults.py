@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import time
@@ -171,7 +172,21 @@ def test_a_full_disk_and_one_that_cant_be_written_are_said(ready: Staged) -> Non
         with pytest.raises(HostError, match=r"the disk has .* free, and needed are"):
             carry(ready, STICK)
         assert not list(STICK.glob("*"))
-        subprocess.run(["mount", "-o", "remount,ro,size=10m", STICK], check=True)
+        subprocess.run(["mount", "-o", "remount,size=10m", STICK], check=True)
+        carry(ready, STICK)
+        change_code(ready, random.Random(2).randbytes(6_000_000))
+        ready.publish()
+        carry(ready, STICK)
+        change_code(ready, random.Random(3).randbytes(6_000_000))
+        ready.publish()
+        with pytest.raises(HostError, match="the disk has"):
+            carry(ready, STICK)
+        verified(STICK, ready.trust)
+        carry(ready, STICK, remove=True)
+        assert any(ready.id() in path for path in verified(STICK, ready.trust))
+        subprocess.run(["mount", "-o", "remount,ro", STICK], check=True)
+        change_code(ready, b"workflow {}\n")
+        ready.publish()
         with pytest.raises(HostError, match="it can't be written"):
             carry(ready, STICK)
     finally:

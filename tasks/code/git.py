@@ -204,6 +204,25 @@ def _fetch(cache: Path, url: str, *options: str, refspecs: Sequence[str], log: P
             partial.unlink(missing_ok=True)
 
 
+def between(cache: Path, old: str, new: str, *, most: int) -> tuple[int, list[list[str]]] | None:
+    """How many commits lead from `old` to `new`, and the newest `most` of them: commit, time and
+    first line.
+
+    None where the repository doesn't know both, or holds too little history to tell.
+    """
+    if not (cache / "HEAD").is_file():
+        return None
+    try:
+        if _git(cache, "rev-parse", "--is-shallow-repository").strip() == "true":
+            _git(cache, "merge-base", "--is-ancestor", old, new)
+        count = int(_git(cache, "rev-list", "--count", "--end-of-options", f"{old}..{new}"))
+        lines = _git(cache, "log", f"--max-count={most}", "--format=%H%x09%cI%x09%s",
+                     "--end-of-options", f"{old}..{new}", most=MAX_REFS)
+    except (CommandError, processes.TooMuch):
+        return None
+    return count, [line.split("\t", 2) for line in lines.splitlines() if line.count("\t") >= 2]
+
+
 def write_tree(cache: Path, commit: str, root: Path) -> None:
     """Write the files of `commit` below the empty folder `root`, as tree.write does."""
     tree.write(partial(_piped, cache), commit, root, where=cache)

@@ -1,4 +1,4 @@
-"""`space:<pipeline>`: the one step that asks several rooms."""
+"""`space` and `release:diff`: the steps that ask several rooms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.config.settings import Config, Pipeline
-from tasks.core.graph.deferred import deferred
+from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step
 from tasks.core.graph.verbs import for_pipelines
 from tasks.core.paths import PipelinePaths, SitePaths
@@ -14,13 +14,25 @@ from tasks.data.graph import plan_spec as data_plan
 from tasks.images.graph import plan_spec as images_plan
 
 with deferred():
+    from tasks.commands.release_diff import DiffSpec, diff
+    from tasks.commands.release_now import NowSpec
     from tasks.commands.space import SpaceSpec, space
+
+NOW = "now"
+"""What from= and to= call the release that would be made of what stands here."""
+READ = ("release", "images:lock", "mirror:data", "plugins:cache", "config", "reach")
+"""The steps whose files release:diff reads where they are fresh, and doesn't ask for elsewhere."""
+TOGGLES = Path("config/offline.config")
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`space:<pipeline>`, which comes before all that moves much, where everything is built."""
+    """`space:<pipeline>`, which comes before all that moves much, where everything is built; and
+    `release:diff:<pipeline>`, which is asked before that.
+    """
     yield from for_pipelines(config, {
-        "space": ("what is to be fetched, and whether the disks have room", _space)})
+        "space": ("what is to be fetched, and whether the disks have room", _space),
+        "release:diff": ("what differs between two releases, or from what would be made now",
+                         _diff)})
 
 
 def _space(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -42,3 +54,36 @@ def _near(config: Config) -> tuple[Path, ...]:
     sandbox = SitePaths(site=config.site.name).sandbox
     engines = ("engine", "host") if config.site.smokes else ("host",)
     return (sandbox / "nexus", *(sandbox / name for name in engines))
+
+
+def _diff(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    """Of what would be made now, no more is built than code, resolved config and images' lock."""
+    site = config.site
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    before, after = config.variables.get("from"), config.variables.get("to", NOW)
+    standing = {f"{verb}:{pipeline.name}": "" for verb in READ}
+    asks = NOW in (before, after)
+    spec = DiffSpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
+        signers=at.of_site.trust / "allowed_signers", before=before, after=after,
+        now=_now(config, pipeline, standing) if asks else None)
+    images = [] if at.images_unknown.is_file() else [at.images_scan, at.images_pinned]
+    version = pipeline.nextflow.version
+    return step(name, doc, diff, spec, look=True, standing=standing if asks else None,
+                servers=site.servers if asks else site.packages,
+                needs=[at.code, at.code_manifest, at.resolved, at.runtime(version), *images,
+                       *([at.configs, at.configs_manifest] if pipeline.configs else [])]
+                if asks else [])
+
+
+def _now(config: Config, pipeline: Pipeline, standing: dict[str, str]) -> NowSpec:
+    site = config.site
+    in_registry = site.images.carry == "registry"
+    return NowSpec(
+        pipeline=pipeline.name, configs=pipeline.configs is not None, by_hand=pipeline.plugins,
+        layout=PipelinePaths(site=site.name, pipeline=pipeline.name), toggles=TOGGLES,
+        images=images_plan(config, pipeline), data=data_plan(config, pipeline),
+        asks_registry=in_registry, standing=uncompared(standing), about={
+            "nextflow": pipeline.nextflow.version, "profile": pipeline.profile,
+            "run": pipeline.run, "platform": site.platform, "registry": site.registry.address,
+            "smoke": site.smoke if in_registry else "none"})

@@ -1,8 +1,12 @@
-"""`dev:contents`: what each pipeline carries, as a table for people and their documents."""
+"""`dev:contents`: what each pipeline carries, as a table for people and their documents.
+
+A row is of one state: what the configuration and the locks say now. A file of a step that isn't
+fresh may be of another one, so its cell is a dash.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,52 +15,65 @@ from tasks.core.errors import ConfigError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
 
+FRESH = "fresh"
+"""The state, as `doit list` shows it, of a step whose files are of the configuration as it stands.
+"""
 UNKNOWN = "–"
 HEADER = ("Pipeline", "Revision", "Nextflow", "Images", "Plugins", "Data", "Open references")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContentsSpec:
-    """The pipelines' built files, and the Nextflow version of each."""
+    """The pipelines' built files, and the Nextflow version of each.
+
+    `standing` has the states of the steps that made them, by `<step>:<pipeline>`.
+    """
 
     layouts: tuple[PipelinePaths, ...]
     runtimes: tuple[str, ...]
+    standing: Mapping[str, str]
 
 
 def contents(spec: ContentsSpec) -> str:
     """Print a Markdown table with a row for each pipeline; what isn't built is a dash."""
-    rows = [HEADER, tuple("---" for _ in HEADER),
-            *(row(layout, runtime)
-              for layout, runtime in zip(spec.layouts, spec.runtimes, strict=True))]
-    print("\n".join(f"| {' | '.join(cells)} |" for cells in rows), flush=True)
-    return f"{len(spec.layouts)} pipelines"
+    rows = [row(layout, runtime, spec.standing)
+            for layout, runtime in zip(spec.layouts, spec.runtimes, strict=True)]
+    lines = [HEADER, tuple("---" for _ in HEADER), *rows]
+    print("\n".join(f"| {' | '.join(cells)} |" for cells in lines), flush=True)
+    dashes = sum(UNKNOWN in cells for cells in rows)
+    return f"{len(rows)} pipelines" + (
+        f", {dashes} of them not built as the configuration stands now ({UNKNOWN}): `doit list` "
+        "says what is stale" if dashes else "")
 
 
-def row(layout: PipelinePaths, runtime: str) -> tuple[str, ...]:
+def row(layout: PipelinePaths, runtime: str, standing: Mapping[str, str]) -> tuple[str, ...]:
     """One pipeline's cells, in the order of HEADER."""
-    return (layout.pipeline, _known(lambda: _revision(layout)), runtime,
-            _known(lambda: _images(layout)), _known(lambda: _plugins(layout)),
-            _known(lambda: _data(layout)), _known(lambda: _open(layout)))
+    def known(step: str, cell: Callable[[], str]) -> str:
+        if standing.get(f"{step}:{layout.pipeline}") != FRESH:
+            return UNKNOWN
+        try:
+            return cell()
+        except (ConfigError, FileNotFoundError):
+            return UNKNOWN
 
-
-def _known(cell: Callable[[], str]) -> str:
-    try:
-        return cell()
-    except (ConfigError, FileNotFoundError):
-        return UNKNOWN
+    is_locked = standing.get(f"images:lock:{layout.pipeline}") == FRESH
+    return (layout.pipeline, known("stage", lambda: _revision(layout)), runtime,
+            known("images:list", lambda: _images(layout, is_locked=is_locked)),
+            known("plugins:cache", lambda: _plugins(layout)),
+            known("mirror:data", lambda: _data(layout)), known("reach", lambda: _open(layout)))
 
 
 def _revision(layout: PipelinePaths) -> str:
     return str(read_json(layout.code_manifest, "code-manifest")["revision"])
 
 
-def _images(layout: PipelinePaths) -> str:
+def _images(layout: PipelinePaths, *, is_locked: bool) -> str:
     """How many images are listed and, once they are locked, the bytes of their blobs."""
     count = len(layout.images.read_text().split())
-    lock = layout.lock("images")
-    if not lock.is_file():
+    if not is_locked:
         return str(count)
-    blobs = {blob["digest"]: blob["size"] for image in read_json(lock, "images-lock")["images"]
+    images = read_json(layout.lock("images"), "images-lock")["images"]
+    blobs = {blob["digest"]: blob["size"] for image in images
              for blob in (image["config"], *image["layers"]) if blob}
     return f"{count}, {files.human_size(sum(blobs.values()))}"
 

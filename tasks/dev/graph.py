@@ -18,6 +18,8 @@ from tasks.core.paths import PipelinePaths, SitePaths
 with deferred():
     from tasks.dev import checks, contents, smoke, validate
 
+READ = ("stage", "images:list", "images:lock", "plugins:cache", "mirror:data", "reach")
+"""The steps whose files dev:contents reads, if they are fresh."""
 
 def tasks(config: Config) -> Iterator[Task]:
     """`dev:validate:<pipeline>`, `dev:smoke:<pipeline>`, `dev:contents` and `test`.
@@ -36,14 +38,21 @@ def tasks(config: Config) -> Iterator[Task]:
                           partial(_smoke, machine=machine, pulling=pulling))}
            if smokes else {}),
     })
-    yield step("dev:contents", "a table of what each pipeline carries", contents.contents,
-               contents.ContentsSpec(
-                   layouts=tuple(PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-                                 for pipeline in config.pipelines),
-                   runtimes=tuple(pipeline.nextflow.version for pipeline in config.pipelines)),
-               look=True)
+    yield _contents(config)
     yield step("test", "all checks and tests of this project", checks.run,
                checks.CheckSpec(logs=SitePaths(site=config.site.name).logs), look=True)
+
+
+def _contents(config: Config) -> Task:
+    pipelines = config.pipelines
+    standing = {f"{verb}:{pipeline.name}": "" for pipeline in pipelines for verb in READ}
+    return step("dev:contents", "a table of what each pipeline carries", contents.contents,
+                contents.ContentsSpec(
+                    layouts=tuple(PipelinePaths(site=config.site.name, pipeline=pipeline.name)
+                                  for pipeline in pipelines),
+                    runtimes=tuple(pipeline.nextflow.version for pipeline in pipelines),
+                    standing=uncompared(standing)),
+                look=True, standing=standing)
 
 
 def _validate(name: str, doc: str, config: Config, pipeline: Pipeline, *,

@@ -27,7 +27,8 @@ from pathlib import Path
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
-from tasks.core.paths import OfflinePaths, PipelinePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import PipelinePaths
 from tasks.core.trust import checksums, signature
 from tasks.core.trust.promotions import Promotion
 from tasks.offline_host.take import TakeSpec, take

@@ -30,8 +30,8 @@ def push_tool(staged: Staged, word: bytes = b"the first") -> str:
     files.write_bytes(layout.tool / "tool.json", about)
     files.write_tar(layout.tool / "airlock.tar", Path("made"), [Path("made/doit")], extra={
         "dodo.py": MEMBERS["dodo.py"], "word": word, "tool.json": about, "SHA256SUMS": listed})
-    sign.sign_tool(sign.SignToolSpec(layout=layout, store=staged.store, signing=staged.signing))
-    tool.push(tool.PushToolSpec(layout=layout, store=staged.store))
+    sign.sign_tool(sign.SignToolSpec(layout=layout, signing=staged.signing))
+    tool.push(tool.PushToolSpec(layout=layout, store=staged.store, signing=staged.signing))
     return files.sha256_bytes(listed)[:12]
 
 

@@ -55,7 +55,7 @@ def test_the_folder_is_the_store_under_one_list(ready: Staged) -> None:
     here = tree(STICK)
     assert set(listed) == here.keys() - {"SHA256SUMS", "SHA256SUMS.sig"}
     of_store = {path: data for path, data in tree(Path("store")).items()
-                if not path.endswith(".lock")}
+                if not path.endswith(".lock") and not path.startswith(".airlock/")}
     assert {path: data for path, data in here.items() if path in of_store} == of_store
     assert here.keys() - of_store.keys() == {"README.txt", "carry.json", "SHA256SUMS",
                                              "SHA256SUMS.sig"}
@@ -242,7 +242,7 @@ def test_a_bucket_is_carried_as_a_folder_is(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with buckets.gateway(tmp_path / "s3") as running:
         (running.root / "bucket").mkdir()
-        for path in Path("build/here").rglob("promot*.json*"):
+        for path in Path("build/here").rglob("*promot*.json*"):
             path.unlink()  # of the folder, which is another store
         far = replace(ready, store=StoreAt(url="s3://bucket/x", endpoint=running.endpoint,
                                            region="us-east-1"))
@@ -253,8 +253,6 @@ def test_a_bucket_is_carried_as_a_folder_is(
         assert "0 B written now" in carry(far, STICK)
         assert written(STICK) == before
     carry(ready, Path("near"))
-    from_bucket, from_folder = tree(STICK), tree(Path("near"))
-    assert from_bucket.keys() == from_folder.keys()
-    for path, data in from_bucket.items():
-        if path.startswith(("blobs/", f"releases/hello/{ready.id()}/")):
-            assert data == from_folder[path], path
+    blobs = [{path: data for path, data in tree(place).items() if path.startswith("blobs/")}
+             for place in (STICK, Path("near"))]
+    assert blobs[0] == blobs[1]

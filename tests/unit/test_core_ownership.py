@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import disk, files, ownership
+from tasks.core import files, ownership
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.load import load
 from tasks.core.errors import HostError
+from tasks.core.offline_paths import OfflinePaths
 from tasks.core.ownership import refuse_writable_by_others
-from tasks.core.paths import OfflinePaths
 from tasks.core.store.store import open_store
 from tasks.core.trust import signature
 from tasks.offline_host import bootstrap, run
@@ -179,7 +179,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "var").mkdir()
     (tmp_path / "var").chmod(0o1777 if os.geteuid() == 0 else 0o755)
     monkeypatch.setattr(bootstrap, "LOCAL", tmp_path / "var")
-    monkeypatch.setattr(disk, "file_system", lambda *_: "nfs4")
+    monkeypatch.setattr(bootstrap, "file_system", lambda *_: "nfs4")
     return tmp_path / "var" / f"airlock-{os.geteuid()}"
 
 

@@ -20,6 +20,8 @@ class State(SqliteDB):  # type: ignore[misc]
     """
 
     desc = "sqlite3, one commit per task"
+    is_run = False
+    """Whether steps are run, and not only looked at."""
     _dirty: set[str]
 
     def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:
@@ -35,6 +37,7 @@ class State(SqliteDB):  # type: ignore[misc]
 
     def remove(self, task_id: str) -> None:
         super().remove(task_id)
+        self._conn.commit()  # an open transaction would keep other runs of the host waiting
         if self._texts is not None:
             self._texts.pop(task_id, None)
 
@@ -51,8 +54,10 @@ class State(SqliteDB):  # type: ignore[misc]
         self._dirty = set()
 
 
-def states(tasks: Iterable[Any], dependency: Any) -> dict[str, str]:
-    """Each task's state: fresh; stale (it will run); behind (something before it is stale).
+def states(tasks: Iterable[Any], dependency: Any,
+           names: Iterable[str] | None = None) -> dict[str, str]:
+    """The state of each task, or of those `names` and what they hang on: fresh; stale (it will
+    run); behind (something before it is stale).
 
     `tasks` are doit's, with implicit dependencies already added by TaskControl. A task that only
     looks has no state, and counts for nothing behind it; nor has one that is made on request and
@@ -80,7 +85,7 @@ def states(tasks: Iterable[Any], dependency: Any) -> dict[str, str]:
                                else BEHIND if behind else FRESH)
         return known[name]
 
-    for name in by_name:
+    for name in by_name if names is None else names:
         state(name)
     return known
 

@@ -1,0 +1,125 @@
+"""The releases of a store: which there are, and what one says once its signature was verified."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tasks.core import files
+from tasks.core.errors import ConfigError, IntegrityError, StoreError
+from tasks.core.schema import read_json
+from tasks.core.store.interface import Store
+from tasks.core.trust import checksums, signature
+from tasks.core.trust.promotions import CARRY_AGAIN, Subject, Trust, bring
+
+MAX_LIST = 64 << 20
+"""Bytes of SHA256SUMS and of release.json: some 100 for each carried file."""
+ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A release of a store, signed by a trusted key: its id, its list, and release.json.
+
+    `digests` are the SHA-256 of its files by their paths there, release.json's among them.
+    """
+
+    subject: Subject
+    id: str
+    digests: Mapping[str, str]
+    content: Mapping[str, Any]
+
+
+def ids(store: Store, subject: Subject) -> list[str]:
+    """The ids of all releases in the store, sorted; none where nothing was pushed.
+
+    Nothing of them is verified.
+    """
+    try:
+        keys = store.list(f"{subject.place}/")
+    except StoreError:
+        if store.head(subject.pointer) is not None:
+            raise
+        return []  # a folder that the first push will make
+    named = (key.removeprefix(f"{subject.place}/").split("/") for key in keys)
+    return sorted(parts[0] for parts in named
+                  if parts[1:] == ["SHA256SUMS"] and ID.fullmatch(parts[0]))
+
+
+def read(store: Store, subject: Subject, name: str, trust: Trust) -> Release:
+    """A release by its id; IntegrityError where it isn't what a trusted key has signed."""
+    listed = signed_list(store, subject, name, trust)
+    digests = checksums.parse_sums(listed, where=_where(store, subject, name, "SHA256SUMS"))
+    where = _where(store, subject, name, "release.json")
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "release.json"
+        path.write_bytes(bring(store, f"{subject.place}/{name}/release.json", MAX_LIST))
+        if files.sha256(path) != digests.get("release.json"):
+            raise IntegrityError("its bytes have changed", where=where, todo=CARRY_AGAIN)
+        try:
+            content = read_json(path, "release")
+        except ConfigError as error:
+            raise IntegrityError("this is no release that this version of nf-airlock reads: "
+                                 f"{error.what}", where=where,
+                                 todo="read it with the version that made it") from error
+    refuse_other(store, subject, name, listed, content)
+    return Release(subject=subject, id=name, digests=digests, content=content)
+
+
+def get(store: Store, release: Release, path: str, target: Path) -> None:
+    """Bring one of its files, as the list has it; IntegrityError where the store's is another."""
+    size = next(file["size"] for file in release.content["files"] if file["path"] == path)
+    key = checksums.blob_key(path, release.digests[path])
+    store.get(key, target, most=size)
+    if files.sha256(target) != release.digests[path]:
+        target.unlink()
+        raise IntegrityError(f"{path} of the release {release.id} has other bytes than were "
+                             "signed", where=f"{store.url}: {key}", todo=CARRY_AGAIN)
+
+
+def signed_list(store: Store, subject: Subject, name: str, trust: Trust) -> bytes:
+    """A release's SHA256SUMS, once a trusted key has signed it; nothing else is read before."""
+    place = f"{subject.place}/{name}"
+    files.inside(Path(), place)
+    where = _where(store, subject, name, "SHA256SUMS")
+    try:
+        listed = bring(store, f"{place}/SHA256SUMS", MAX_LIST)
+    except StoreError as error:
+        known = sorted({key.split("/")[2] for key in store.list(f"{subject.place}/")
+                        if key.endswith("/SHA256SUMS")})
+        raise StoreError(f"there is no release {name!r}: {error.what}", where=where,
+                         todo=f"known: {', '.join(known) or 'none'}") from error
+    try:
+        signed = bring(store, f"{place}/SHA256SUMS.sig")
+    except StoreError as error:
+        raise IntegrityError(f"the signature is missing: {error.what}", where=f"{where}.sig",
+                             todo=CARRY_AGAIN) from error
+    signature.verify(listed, signed, namespace=signature.RELEASE, allowed=trust.allowed,
+                     signer=subject.signer(trust.identity), where=f"{where}.sig")
+    return listed
+
+
+def refuse_other(store: Store, subject: Subject, name: str, listed: bytes,
+                 content: Mapping[str, Any]) -> None:
+    """IntegrityError where release.json isn't of the pipeline, id and files that were signed."""
+    where = _where(store, subject, name, "release.json")
+    if content["pipeline"] != subject.pipeline:
+        raise IntegrityError(f"this is a release of another pipeline, {content['pipeline']!r}",
+                             where=where, todo=CARRY_AGAIN)
+    own = checksums.release_id(content["revision"], listed)
+    if own != name:
+        raise IntegrityError(f"the release under the name {name} is {own}", where=where,
+                             todo=CARRY_AGAIN)
+    named = {file["path"]: file["sha256"] for file in content["files"]}
+    digests = checksums.parse_sums(listed, where=where)
+    if named != {path: digest for path, digest in digests.items() if path != "release.json"}:
+        raise IntegrityError("release.json and SHA256SUMS do not list the same files", where=where,
+                             todo=CARRY_AGAIN)
+
+
+def _where(store: Store, subject: Subject, name: str, path: str) -> str:
+    return f"{store.url}: {subject.place}/{name}/{path}"

@@ -75,6 +75,11 @@ class SitePaths:
         return path_to(f"{self.root}/runs")
 
     @property
+    def carry(self) -> Path:
+        """What carrying by disk keeps: lists to be signed; offline, volumes put together."""
+        return path_to(f"{self.root}/carry")
+
+    @property
     def tool(self) -> Path:
         """This project as the offline host gets it."""
         return path_to(f"{self.root}/tool")
@@ -177,6 +182,11 @@ class PipelinePaths(OfPipeline):
     @property
     def images(self) -> Path:
         return path_to(f"{self.root}/images.txt")
+
+    @property
+    def images_carried(self) -> Path:
+        """The images' lock as a release carries it, without the times of their resolving."""
+        return path_to(f"{self.release}/images.lock.json")
 
     @property
     def images_scan(self) -> Path:

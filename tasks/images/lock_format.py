@@ -51,12 +51,13 @@ class Image(Variant):
     `index` is the digest of the list that the tag meant; `whole` says that all of its platforms
     are carried, and so is the index. `convert` is the reason why the destination can't hold the
     source's own bytes, and `converted_from` the source's digest once that was done: `manifest` is
-    the destination's then. `licence` names what the organisation needs to use it.
+    the destination's then. `resolved` is when the tag was asked, which a lock that is carried
+    doesn't say. `licence` names what the organisation needs to use it.
     """
 
     source: Reference
     index: str | None
-    resolved: str
+    resolved: str | None
     others: tuple[Variant, ...] = ()
     whole: bool = False
     convert: str | None = None
@@ -108,7 +109,8 @@ def read_entries(path: Path) -> dict[str, Entry]:
 
 def from_entries(entries: Entries) -> list[Image]:
     """The images of a lock's entries."""
-    return [Image(source=parse(entry["source"]), index=entry["index"], resolved=entry["resolved"],
+    return [Image(source=parse(entry["source"]), index=entry["index"],
+                  resolved=entry.get("resolved"),
                   others=tuple(Variant(**_variant(other)) for other in entry.get("others", [])),
                   whole=entry.get("whole", False), convert=entry.get("convert"),
                   licence=entry.get("licence"), **_variant(entry))
@@ -140,9 +142,9 @@ def as_entries(images: Iterable[Image]) -> dict[str, Entry]:
 
 
 def _as_json(image: Image) -> dict[str, Any]:
-    entry = {"source": str(image.source), "index": image.index, **_variant_json(image),
-            "resolved": image.resolved}
-    optional = {"whole": image.whole, "convert": image.convert, "licence": image.licence,
+    entry = {"source": str(image.source), "index": image.index, **_variant_json(image)}
+    optional = {"resolved": image.resolved, "whole": image.whole, "convert": image.convert,
+                "licence": image.licence,
                 "others": [_variant_json(other) for other in image.others]}
     return entry | {key: value for key, value in optional.items() if value}
 

@@ -35,12 +35,12 @@ def _config() -> Config:
 CONFIG = _config()
 OFFLINE = CONFIG.role == "prod"
 LOCAL = CONFIG.site.sandbox is not None
-# Plain `doit` goes up to the pushed releases; on the local site, all the way across.
+# Plain `doit` goes up to the promoted releases; on the local site, all the way across.
 CROSSING = ["sandbox:cross"] if LOCAL else []
 DOIT_CONFIG = {
     "default_tasks": (["prod:run"] if OFFLINE else
-                      [*([] if CONFIG.unproven else ["dev:validate"]), "push", "push:tool",
-                       *CROSSING]),
+                      [*([] if CONFIG.unproven else ["dev:validate"]), "push",
+                       "release:promote", "push:tool", *CROSSING]),
     "backend": "airlock",
     "dep_file": str(SitePaths(site=CONFIG.site.name).state(CONFIG.role)),
     "reporter": Reporter,

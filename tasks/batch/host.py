@@ -20,6 +20,7 @@ from tasks.core.aws.policy import s3_host
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError
 from tasks.core.schema import check, read_json
+from tasks.core.store.lease import pushing
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 
@@ -112,7 +113,9 @@ def _send(spec: HostSpec, manifest: Mapping[str, Any]) -> None:
     uploads += [Upload(key=f"cli/{manifest['sha256'][:12]}/{path.name}", path=path,
                        sha256=files.sha256(path), size=path.stat().st_size)
                 for path in (at.cli_manifest, at.cli_signature)]
-    stored = send(open_store(spec.sent_to), uploads, title="batch:host")
+    store = open_store(spec.sent_to)
+    with pushing(store):
+        stored = send(store, uploads, title="batch:host")
     receipt = {"store": spec.sent_to.url, "part": "cli", "objects": [
         {"key": held.key, "size": held.size, "sha256": held.sha256,
          **({"tag": held.tag} if held.tag else {})}

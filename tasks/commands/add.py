@@ -215,7 +215,7 @@ def _next(name: str, config: Config) -> Iterable[str]:
     steps = [(f"./doit {site}pipeline={name} images:list data:plan",
               "its images and data, with sizes"),
              (f"./doit {site}pipeline={name}", "all of it, up to " + (
-                 "results on the offline host" if config.site.sandbox else "the pushed release")),
+                 "results on the offline host" if config.site.sandbox else "the promoted release")),
              (f"git add config/pipelines/{name}.yml", "and config/locks/" + name
               + "/ once that ran")]
     wide = max(len(command) for command, _ in steps)

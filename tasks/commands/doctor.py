@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from tasks.core import files
 from tasks.core.config.load import load
+from tasks.core.config.settings import is_carried, offline_command
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, counts, failed, in_words, report
 from tasks.core.graph.commands import Typed
@@ -24,7 +25,7 @@ SIDES = {"online": "doctor_online", "prod": "doctor_offline"}
 
 def doctor(typed: Typed) -> int:
     """Print what was looked at; 1 where something fails, else 0."""
-    role = typed.variables.get("role", "online")
+    role = typed.variables.get("role", "prod" if is_carried() else "online")
     site, checks = _checks(typed.variables, role)
     findings = examine(checks)
     counted = counts(findings)
@@ -67,5 +68,6 @@ def _next(site: str | None, role: str, is_broken: bool) -> str:
     if is_broken:
         return "; do what the lines above say, then ask again"
     if role == "prod":
-        return f"; next: ./doit role=prod site={site} pipeline=NAME"
+        where = "" if is_carried() else f"site={site} "
+        return f"; next: {offline_command(f'{where}pipeline=NAME')}"
     return f"; next: ./doit site={site} images:plan, then ./doit site={site}"

@@ -18,14 +18,15 @@ from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, failed
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited
-from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import SitePaths
 from tasks.core.schema import read_json
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions
 from tasks.doctor import disk, engine, machine, reach, registry, stores
 from tasks.doctor.checks import Check
 from tasks.doctor.registry import RegistrySpec
-from tasks.offline_host import freshness
+from tasks.offline_host import freshness, memory
 from tasks.offline_host.freshness import Host
 
 BY_HAND = "an administrator fills it by hand, as INSTALL.txt of the folder says that came with it"
@@ -65,7 +66,7 @@ def _trust(host: Host) -> Iterator[Finding]:
         yield Finding(check="trust", status=FAIL, cure=BY_HAND,
                       text=f"there is no trust folder {host.trust}")
         return
-    allowed = host.signers.allowed
+    allowed = host.trust / "allowed_signers"
     for path, missing in ((allowed, BY_HAND), (host.trust / "ca.crt", None),
                           (host.trust / "config.json", None)):
         try:
@@ -99,7 +100,7 @@ def _of_file(path: Path, missing: str | None, host: Host) -> Finding:
         return Finding(check="trust", status=FAIL if missing else WARN,
                        text=f"{path} is missing" + (
                            "" if missing else f": {without[path.name]}"), cure=BY_HAND)
-    if path == host.signers.allowed and not _names(path, host.identity):
+    if path.name == "allowed_signers" and not _names(path, host.identity):
         return Finding(check="trust", status=FAIL, text=f"{path} names no key for {host.identity}",
                        cure="put the line there that allowed_signers of the folder holds which "
                             "came with the site")
@@ -131,6 +132,7 @@ def _release(config: Config, host: Host, pipeline: str) -> Iterator[Finding]:
         yield failed("release", AirlockError(f"{pipeline}: {error.what}", where=error.where,
                                              todo=error.todo))
         return
+    yield from _kept_from(host, promotion, pipeline)
     until = f", until {promotion.expires}" if promotion.expires else ""
     yield Finding(check="release", status=OK, text=f"{pipeline}: {promotion.id} is the current one,"
                   f" number {promotion.number}{until}; a trusted key signed that")
@@ -139,6 +141,17 @@ def _release(config: Config, host: Host, pipeline: str) -> Iterator[Finding]:
         yield Finding(check="clock", status=FAIL, cure=reach.SET_CLOCK,
                       text=f"{promotion.id} was signed at {promotion.signed}, which is still to "
                            "come by this clock")
+
+
+def _kept_from(host: Host, promotion: promotions.Promotion, pipeline: str) -> Iterator[Finding]:
+    """Why this host doesn't run the current release: it was withdrawn, or the host is held."""
+    reason = next((entry.reason for entry in promotion.withdrawn if entry.id == promotion.id), None)
+    if reason is not None:
+        yield Finding(check="release", status=FAIL, cure="ask those who withdrew it for the next",
+                      text=f"{pipeline}: {promotion.id}, the current one, was withdrawn: {reason}")
+    if held := memory.held(host.seen, pipeline):
+        yield Finding(check="release", status=WARN, cure="hold=0 goes on to the current one",
+                      text=f"{pipeline}: this host is held at {held.id} since {held.since}")
 
 
 def _registries(config: Config) -> Iterator[Check]:

@@ -60,6 +60,10 @@ class StoreError(AirlockError):
     """The store refused, failed, or lacks a key."""
 
 
+class StoreAwayError(StoreError):
+    """Nobody answers where the store is: it says neither yes nor no."""
+
+
 class AwsError(AirlockError):
     """AWS refused, failed, or holds what must not be there."""
 

@@ -24,6 +24,7 @@ from tasks.core.errors import IntegrityError
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
+LOCK = ".airlock.lock"
 LOCK_WAIT = 30.0
 """Seconds that another may hold a lock; a small file is written in far less."""
 
@@ -82,15 +83,15 @@ def writing(root: Path, relative: str) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def locked(root: Path, relative: str) -> Iterator[None]:
-    """Hold the lock beside `root/relative`, which all that write there by this way wait for.
+    """Hold the lock of the folder of `root/relative`, which all that write there by this way await.
 
     It ends with the process. OSError (EAGAIN) where another held it for LOCK_WAIT. Who may write
     into `root` may hold it.
     """
-    place = files.inside(root, relative)
+    files.inside(root, relative)
     with _folder(root, PurePosixPath(relative).parent, make=True) as folder:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        handle = os.open(f".{place.name[:200]}.lock", flags, 0o600, dir_fd=folder)
+        handle = os.open(LOCK, flags, 0o600, dir_fd=folder)
         try:
             with contextlib.suppress(PermissionError):  # it is another's; he has set it
                 os.fchmod(handle, 0o600 | stat.S_IMODE(root.stat().st_mode) & 0o066)
@@ -116,25 +117,66 @@ def _wait_for(handle: int) -> None:
 def is_passing(relative: str) -> bool:
     """Whether a path is that of a lock, or of what a killed `writing` left."""
     name = relative.rpartition("/")[2]
-    return name.startswith(".") and name.endswith((".part", ".lock"))
+    return name == LOCK or (name.startswith(".") and name.endswith(".part"))
 
 
 def listed(root: Path, relative: str) -> Iterator[str]:
     """The paths from `root` of all regular files below `root/relative`; links are passed over."""
+    return (path for path, _ in described(root, relative))
+
+
+def described(root: Path, relative: str) -> Iterator[tuple[str, os.stat_result]]:
+    """The same, each with its size and times."""
     waiting = [PurePosixPath(relative)]
     while waiting:
         at = waiting.pop()
         try:
-            with _folder(root, at, make=False) as folder, os.scandir(folder) as entries:
-                listed = [(entry.name, entry.is_dir(follow_symlinks=False),
-                           entry.is_file(follow_symlinks=False)) for entry in entries]
+            with _folder(root, at, make=False) as folder, os.scandir(folder) as names:
+                entries = [(entry.name, status) for entry in names
+                           if (status := _status(entry.name, folder))]
         except FileNotFoundError:
             continue
-        for name, is_folder, is_file in listed:
-            if is_folder:
+        for name, status in entries:
+            if stat.S_ISDIR(status.st_mode):
                 waiting.append(at / name)
-            elif is_file:
-                yield (at / name).as_posix()
+            elif stat.S_ISREG(status.st_mode):
+                yield (at / name).as_posix(), status
+
+
+def _status(name: str, folder: int) -> os.stat_result | None:
+    with contextlib.suppress(FileNotFoundError):  # it went meanwhile
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    return None
+
+
+def size(root: Path, relative: str) -> int | None:
+    """Bytes of the regular file `root/relative`; None where there is none."""
+    path = PurePosixPath(files.inside(root, relative).relative_to(root))
+    try:
+        with _folder(root, path.parent, make=False) as folder:
+            status = _status(path.name, folder)
+    except FileNotFoundError:
+        return None
+    return status.st_size if status and stat.S_ISREG(status.st_mode) else None
+
+
+def remove(root: Path, relative: str) -> None:
+    """Remove `root/relative`, and the folders on its way that are empty then.
+
+    A file that isn't there is no fault: who was killed between file and folder goes on.
+    """
+    path = PurePosixPath(files.inside(root, relative).relative_to(root))
+    with (contextlib.suppress(FileNotFoundError),
+          _folder(root, path.parent, make=False) as folder):
+        os.unlink(path.name, dir_fd=folder)
+    for below in list(path.parents)[:-1]:
+        try:
+            with _folder(root, below.parent, make=False) as folder:
+                os.rmdir(below.name, dir_fd=folder)
+        except FileNotFoundError:
+            continue
+        except OSError:  # not empty
+            return
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ MANIFEST = "data.manifest.json"
 
 
 @cache
-def _path(text: str) -> Path:
+def path_to(text: str) -> Path:
     """One object for each path, since the graph names most files in many places."""
     return Path(text)
 
@@ -24,48 +24,88 @@ class SitePaths:
 
     @cached_property
     def root(self) -> Path:
-        return _path(f"build/{self.site}")
+        return path_to(f"build/{self.site}")
 
     def state(self, role: str) -> Path:
         """doit's own database."""
-        return _path(f"{self.root}/{role}.db")
+        return path_to(f"{self.root}/{role}.db")
 
     @property
     def logs(self) -> Path:
-        return _path(f"{self.root}/logs")
+        return path_to(f"{self.root}/logs")
 
     @property
     def blobs(self) -> Path:
         """Carried files by content, laid out as in the store: <sha256>/<basename>."""
-        return _path(f"{self.root}/blobs/sha256")
+        return path_to(f"{self.root}/blobs/sha256")
 
     @property
     def maven(self) -> Path:
         """Maven's local repository, for all pipelines: nothing is fetched twice."""
-        return _path(f"{self.root}/maven")
+        return path_to(f"{self.root}/maven")
 
     @property
     def sandbox(self) -> Path:
-        return _path(f"{self.root}/sandbox")
+        return path_to(f"{self.root}/sandbox")
 
     @property
     def trust(self) -> Path:
         """What an administrator takes to the offline hosts by hand."""
-        return _path(f"{self.root}/trust")
+        return path_to(f"{self.root}/trust")
+
+    @property
+    def prune_plan(self) -> Path:
+        """What release:prune:plan or release:prune:apply said last, for programs."""
+        return path_to(f"{self.root}/prune.json")
+
+    @property
+    def host_prune(self) -> Path:
+        """What prod:prune:plan or prod:prune:apply said last on an offline host."""
+        return path_to(f"{self.root}/prod/prune.json")
+
+    @property
+    def prune_by_hand(self) -> Path:
+        """What neither store nor registry let release:prune:apply delete, a line for each."""
+        return path_to(f"{self.root}/prune.by-hand.txt")
+
+    @property
+    def runs(self) -> Path:
+        """Runs of offline hosts that were brought back to this side."""
+        return path_to(f"{self.root}/runs")
 
     @property
     def tool(self) -> Path:
         """This project as the offline host gets it."""
-        return _path(f"{self.root}/tool")
+        return path_to(f"{self.root}/tool")
 
     @property
     def tool_receipt(self) -> Path:
-        return _path(f"{self.tool}/push.receipt.json")
+        return path_to(f"{self.tool}/push.receipt.json")
+
+    @property
+    def tool_promoted(self) -> Path:
+        """The tool's newest promotion that this checkout has looked at or made."""
+        return path_to(f"{self.root}/tool.promoted.json")
+
+    @property
+    def trusted(self) -> Path:
+        """Whose signatures are believed, as `doit site` lays it ready for the offline hosts."""
+        return path_to(f"{self.trust}/allowed_signers")
+
+    @property
+    def placing_lock(self) -> Path:
+        """Held by who changes what is in place on the offline host."""
+        return path_to(f"{self.root}/prod/.locks/placing.lock")
+
+    @property
+    def store_memory(self) -> Path:
+        """What the offline host last read of the store, but for the files that releases list."""
+        return path_to(f"{self.root}/prod/store")
 
 
 @frozen
-class _OfPipeline:
-    """One pipeline of a site."""
+class OfPipeline:
+    """Files that belong to one pipeline of a site, on either side."""
 
     site: str
     pipeline: str
@@ -75,86 +115,86 @@ class _OfPipeline:
         return SitePaths(site=self.site)
 
     def log(self, step: str) -> Path:
-        return _path(f"{self.of_site.logs}/{step.replace(':', '-')}.log")
+        return path_to(f"{self.of_site.logs}/{step.replace(':', '-')}.log")
 
 
 @frozen
-class PipelinePaths(_OfPipeline):
+class PipelinePaths(OfPipeline):
     """Files that belong to one pipeline of a site."""
 
     @cached_property
     def root(self) -> Path:
-        return _path(f"build/{self.site}/{self.pipeline}")
+        return path_to(f"build/{self.site}/{self.pipeline}")
 
     def lock(self, kind: str) -> Path:
         """A lock (code, images, data, plugins, runtime): the same for all sites."""
-        return _path(f"config/locks/{self.pipeline}/{kind}.json")
+        return path_to(f"config/locks/{self.pipeline}/{kind}.json")
 
     def runtime(self, version: str) -> Path:
         """The runtime's archive: nextflow-<version>/{nextflow,lib/*.jar}."""
-        return _path(f"{self.root}/nextflow-{version}.tar")
+        return path_to(f"{self.root}/nextflow-{version}.tar")
 
     def runtime_sums(self, version: str) -> Path:
         """The archive's SHA-256, as `sha256sum` writes it."""
-        return _path(f"{self.root}/nextflow-{version}.tar.sha256")
+        return path_to(f"{self.root}/nextflow-{version}.tar.sha256")
 
     @property
     def git_cache(self) -> Path:
         """A bare repository with what was fetched of a git source."""
-        return _path(f"{self.root}/.git-cache")
+        return path_to(f"{self.root}/.git-cache")
 
     @property
     def code(self) -> Path:
-        return _path(f"{self.root}/code.tar")
+        return path_to(f"{self.root}/code.tar")
 
     @property
     def code_manifest(self) -> Path:
-        return _path(f"{self.root}/manifest.json")
+        return path_to(f"{self.root}/manifest.json")
 
     @property
     def configs(self) -> Path:
         """Institutional configs, where the pipeline's config names any."""
-        return _path(f"{self.root}/configs.tar")
+        return path_to(f"{self.root}/configs.tar")
 
     @property
     def configs_manifest(self) -> Path:
-        return _path(f"{self.root}/configs.manifest.json")
+        return path_to(f"{self.root}/configs.manifest.json")
 
     @property
     def configs_cache(self) -> Path:
-        return _path(f"{self.root}/.configs-cache")
+        return path_to(f"{self.root}/.configs-cache")
 
     @property
     def resolved(self) -> Path:
         """The config, as Nextflow resolves it with the profile."""
-        return _path(f"{self.root}/resolved.json")
+        return path_to(f"{self.root}/resolved.json")
 
     @property
     def images(self) -> Path:
-        return _path(f"{self.root}/images.txt")
+        return path_to(f"{self.root}/images.txt")
 
     @property
     def images_scan(self) -> Path:
         """Processes with their containers, files and lines."""
-        return _path(f"{self.root}/images.json")
+        return path_to(f"{self.root}/images.json")
 
     @property
     def images_unknown(self) -> Path:
         """Which images the code alone didn't tell, so that `nextflow inspect` is asked."""
-        return _path(f"{self.root}/images.unknown.txt")
+        return path_to(f"{self.root}/images.unknown.txt")
 
     @property
     def images_pinned(self) -> Path:
-        return _path(f"{self.root}/images.pinned.txt")
+        return path_to(f"{self.root}/images.pinned.txt")
 
     @property
     def images_receipt(self) -> Path:
-        return _path(f"{self.root}/images.receipt.json")
+        return path_to(f"{self.root}/images.receipt.json")
 
     @property
     def images_plan(self) -> Path:
         """What images:plan said last, for programs."""
-        return _path(f"{self.root}/images.plan.json")
+        return path_to(f"{self.root}/images.plan.json")
 
     @property
     def data_manifest(self) -> Path:
@@ -163,12 +203,12 @@ class PipelinePaths(_OfPipeline):
     @property
     def data_plan(self) -> Path:
         """What data:plan said last, for programs."""
-        return _path(f"{self.root}/data.plan.json")
+        return path_to(f"{self.root}/data.plan.json")
 
     @property
     def own(self) -> Path:
         """The users' own data: a folder for each sheet, with its manifest."""
-        return _path(f"{self.root}/own")
+        return path_to(f"{self.root}/own")
 
     def own_names(self) -> tuple[str, ...]:
         """The names of the sheets that were staged."""
@@ -177,127 +217,91 @@ class PipelinePaths(_OfPipeline):
     @property
     def data_sums(self) -> Path:
         """SHA256SUMS over the data alone, in the release's own paths."""
-        return _path(f"{self.root}/data.SHA256SUMS")
+        return path_to(f"{self.root}/data.SHA256SUMS")
 
     @property
     def inputs(self) -> Path:
         """The samplesheet with cells relative to the release: data/<sha256>/<basename>."""
-        return _path(f"{self.root}/inputs.csv")
+        return path_to(f"{self.root}/inputs.csv")
 
     @property
     def inputs_store(self) -> Path:
         """The samplesheet with the store's URLs."""
-        return _path(f"{self.root}/inputs3.csv")
+        return path_to(f"{self.root}/inputs3.csv")
 
     @property
     def plugins_list(self) -> Path:
-        return _path(f"{self.root}/plugins.txt")
+        return path_to(f"{self.root}/plugins.txt")
 
     @property
     def plugins(self) -> Path:
-        return _path(f"{self.root}/plugins.tar")
+        return path_to(f"{self.root}/plugins.tar")
 
     @property
     def reach(self) -> Path:
         """What would still reach out at run time, with what answers it."""
-        return _path(f"{self.root}/reach.json")
+        return path_to(f"{self.root}/reach.json")
 
     @property
     def offline_config(self) -> Path:
-        return _path(f"{self.root}/offline.config")
+        return path_to(f"{self.root}/offline.config")
 
     @property
     def oci_index(self) -> Path:
         """The index of the images' OCI layout; its blobs are the site's."""
-        return _path(f"{self.root}/oci/index.json")
+        return path_to(f"{self.root}/oci/index.json")
 
     @property
     def oci_marker(self) -> Path:
-        return _path(f"{self.root}/oci/oci-layout")
+        return path_to(f"{self.root}/oci/oci-layout")
 
     @property
     def archives(self) -> Path:
         """One archive per image for `docker load`, their SHA256SUMS and offline.load.config."""
-        return _path(f"{self.root}/images")
+        return path_to(f"{self.root}/images")
 
     @property
     def load_config(self) -> Path:
         """offline.config for engines that have loaded the archives."""
-        return _path(f"{self.archives}/offline.load.config")
+        return path_to(f"{self.archives}/offline.load.config")
 
     @property
     def smoke(self) -> Path:
-        return _path(f"{self.root}/smoke")
+        return path_to(f"{self.root}/smoke")
 
     @property
     def validate(self) -> Path:
         """What dev:validate said last, for programs."""
-        return _path(f"{self.root}/validate.json")
+        return path_to(f"{self.root}/validate.json")
 
     @property
     def release(self) -> Path:
-        return _path(f"{self.root}/release")
+        return path_to(f"{self.root}/release")
 
     @property
     def release_diff(self) -> Path:
         """What release:diff said last, for programs."""
-        return _path(f"{self.root}/release.diff.json")
+        return path_to(f"{self.root}/release.diff.json")
 
     @property
     def release_diff_page(self) -> Path:
         """The same as a page, for those who decide."""
-        return _path(f"{self.root}/release.diff.html")
+        return path_to(f"{self.root}/release.diff.html")
 
     def push_receipt(self, part: str) -> Path:
-        return _path(f"{self.root}/push/{part}.receipt.json")
+        return path_to(f"{self.root}/push/{part}.receipt.json")
+
+    @property
+    def promoted(self) -> Path:
+        """The newest promotion that this checkout has looked at or made."""
+        return path_to(f"{self.root}/promoted.json")
+
+    @property
+    def releases(self) -> Path:
+        """What release:list said last, for programs."""
+        return path_to(f"{self.root}/releases.json")
 
     @property
     def crossing(self) -> Path:
         """What came of the run on the sandbox's offline host."""
-        return _path(f"{self.root}/crossing.json")
-
-
-@frozen
-class OfflinePaths(_OfPipeline):
-    """Files of one pipeline on the offline host."""
-
-    @cached_property
-    def root(self) -> Path:
-        return self.of_site.root / "prod" / self.pipeline
-
-    @property
-    def blobs(self) -> Path:
-        """Fetched files by content, for all pipelines: <sha256>/<basename>."""
-        return self.of_site.root / "prod/blobs/sha256"
-
-    @property
-    def current(self) -> Path:
-        """Which release is in place."""
-        return _path(f"{self.root}/current.json")
-
-    def release(self, name: str) -> Path:
-        """A release's own layout, as its SHA256SUMS tells."""
-        return self.root / "releases" / name
-
-    @property
-    def launch(self) -> Path:
-        """Code, runtime, plugins and params, unpacked; Nextflow is launched here."""
-        return _path(f"{self.root}/launch")
-
-    @property
-    def images_receipt(self) -> Path:
-        """What images:load has put into the registry, read back from it."""
-        return _path(f"{self.root}/images.receipt.json")
-
-    @property
-    def bootstrap(self) -> Path:
-        return _path(f"{self.root}/bootstrap.json")
-
-    @property
-    def run(self) -> Path:
-        """What came of the test run, with its results' digests."""
-        return _path(f"{self.root}/run.json")
-
-    def results(self, run: str) -> Path:
-        """What a run publishes: the user's, so outside of build/."""
-        return Path("results") / self.pipeline / run
+        return path_to(f"{self.root}/crossing.json")

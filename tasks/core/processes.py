@@ -21,6 +21,7 @@ BLOCK = 1 << 16
 """Bytes that are read of a stream at a time: what a pipe holds."""
 
 _running: set[subprocess.Popen[bytes]] = set()
+_at_interrupt: list[Callable[[], None]] = []
 _lock = threading.Lock()
 
 
@@ -40,17 +41,18 @@ def run(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | N
         env: Mapping[str, str] | None = None, stdin: bytes | None = None,
         todo: str | None = None, timeout: float | None = None, most: int | None = None,
         show: bool = False, check: Callable[[], None] | None = None,
-        quote: Callable[[bytes], list[str]] | None = None) -> str:
+        quote: Callable[[bytes], list[str]] | None = None, holds: Sequence[int] = ()) -> str:
     """Run `command` to its end and return its standard output as text; the rest is as read()."""
     return read(command, log=log, cwd=cwd, env=env, stdin=stdin, todo=todo, timeout=timeout,
-                most=most, show=show, check=check, quote=quote).decode(errors="replace")
+                most=most, show=show, check=check, quote=quote,
+                holds=holds).decode(errors="replace")
 
 
 def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | None = None,
          env: Mapping[str, str] | None = None, stdin: bytes | None = None,
          todo: str | None = None, timeout: float | None = None, most: int | None = None,
          show: bool = False, check: Callable[[], None] | None = None,
-         quote: Callable[[bytes], list[str]] | None = None) -> bytes:
+         quote: Callable[[bytes], list[str]] | None = None, holds: Sequence[int] = ()) -> bytes:
     """Run `command` to its end and return its standard output.
 
     With `log`, both streams go to that file instead, and with `show` to our own standard output
@@ -59,7 +61,7 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
     streams; arguments are not shown. An interrupt ends the program's whole process group. So does
     time: TimeoutExpired after `timeout` seconds; and, of a program that is given no input, output:
     TooMuch beyond `most` bytes. What `check` raises, which is asked every second while the program
-    runs, ends it as well.
+    runs, ends it as well. `holds` are open files that it has too, by their numbers.
     """
     words = [os.fspath(word) for word in command]
     if log is not None:
@@ -68,6 +70,7 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
     try:
         process = subprocess.Popen(
             words, cwd=cwd, env=None if env is None else dict(env), start_new_session=True,
+            pass_fds=tuple(holds),
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=None if show else sink or subprocess.PIPE,
             stderr=None if show else subprocess.STDOUT if sink else subprocess.PIPE)
@@ -220,9 +223,27 @@ def end(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
             continue
 
 
+@contextmanager
+def at_interrupt(act: Callable[[], None]) -> Iterator[None]:
+    """Have `act` called where the build is interrupted during the block, before programs end.
+
+    A step's own thread gets no word of an interrupt, and no time after it.
+    """
+    with _lock:
+        _at_interrupt.append(act)
+    try:
+        yield
+    finally:
+        with _lock:
+            _at_interrupt.remove(act)
+
+
 def end_all() -> None:
     """End every program that is still running: called when the build is interrupted."""
     with _lock:
-        left = list(_running)
+        left, acts = list(_running), list(_at_interrupt)
+    for act in acts:
+        with suppress(Exception):  # whatever it meets, programs must end
+            act()
     for process in left:
         end(process)

@@ -142,7 +142,7 @@ def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     lock = at.lock("images")
     return step(name, doc, verify_images, VerifySpec(
         pipeline=pipeline.name, lock=lock, locks=_locks(site.name, site.pipelines),
-        receipt=at.images_receipt, destination=_destination(site),
+        receipt=at.images_receipt, destination=_destination(site), store=site.store,
         access=_access(config, with_destination=True)),
         needs=[at.images_receipt, lock], look=True, servers=site.servers)
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files
+from tasks.core.engine import daemon
+from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, IntegrityError
+from tasks.core.in_place import InPlace, placing
 from tasks.core.net.network import Network
-from tasks.core.paths import OfflinePaths
+from tasks.core.offline_paths import OfflinePaths
 from tasks.core.registry.client import Access, Manifest, Registries
 from tasks.core.schema import read_json
 from tasks.images import plan
@@ -27,12 +30,18 @@ from tasks.images.transfer import Transfer
 
 @dataclass(frozen=True, kw_only=True)
 class LoadSpec:
-    """The release in place, and the folder with the registry's CA and login."""
+    """The release in place, the folder with the registry's CA and login, and this host's engine."""
 
     pipeline: str
     layout: OfflinePaths
     trust: Path
     network: Network
+    engine: Engine
+    place: InPlace
+
+    @property
+    def step(self) -> str:
+        return f"images:load:{self.pipeline}"
 
     @property
     def access(self) -> Access:
@@ -56,14 +65,34 @@ class Promised(Destination):
 
 
 def load_images(spec: LoadSpec) -> str:
-    """Put what the registry lacks, read everything back, and write the receipt of it."""
-    name = read_json(spec.layout.current, "current")["id"]
+    """Put what the registry lacks, read everything back, and write the receipt of it.
+
+    Not where the engine holds all of it already: then a run asks no registry for anything.
+    """
+    name = spec.place.name
+    spec.place.use(name, spec.step)
     folder = spec.layout.release(name)
     if not (folder / "oci/index.json").is_file():
         raise HostError(f"the release {name} carries no images", where=folder,
                         todo="set `images: {carry: store}` in the site's file on the online side "
                              "and release again; or `carry: registry` here, where a registry "
                              "spans the gap")
+    if spec.layout.images_receipt.is_file() and _is_pulled(spec, folder):
+        return f"this host's engine holds the images of {name}"
+    with placing(spec.layout.of_site, spec.step):
+        return _load(spec, folder)
+
+
+def _is_pulled(spec: LoadSpec, folder: Path) -> bool:
+    held = read_json(folder / "images.receipt.json", "images-receipt")["images"]
+    try:
+        return not daemon.missing(daemon.connect(spec.engine), [
+            f"{image['destination']}@{image['digest']}" for image in held])
+    except HostError:
+        return False
+
+
+def _load(spec: LoadSpec, folder: Path) -> str:
     layout = PipelinePaths(folder / "oci", spec.pipeline)
     images = laid_out(read_lock(folder / "images.lock.json"), folder / "oci/index.json",
                       layout.blobs)
@@ -96,8 +125,7 @@ class PipelinePaths:
     def __init__(self, folder: Path, pipeline: str) -> None:
         self.blobs = FlatBlobs(
             root=folder / "blobs/sha256",
-            todo=f"run `./doit role=prod prod:fetch:{pipeline}`, which fetches it anew, then the "
-                 "same command again")
+            todo=f"run the same command again: its prod:fetch:{pipeline} fetches it anew")
 
     def at(self, name: str) -> PipelinePaths:
         """All repositories' images are here."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tasks.core import in_place
 from tasks.core.config.settings import Config
-from tasks.core.graph.deferred import deferred
+from tasks.core.engine.address import Engine
+from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step
 from tasks.core.graph.verbs import for_names
 from tasks.core.net.network import Network
-from tasks.core.paths import OfflinePaths
+from tasks.core.offline_paths import OfflinePaths
 
 with deferred():
     from tasks.images.load import LoadSpec, load_images
@@ -25,5 +27,6 @@ def _load(name: str, doc: str, config: Config, pipeline: str) -> Task:
     at = OfflinePaths(site=config.site.name, pipeline=pipeline)
     return step(name, doc, load_images, LoadSpec(
         pipeline=pipeline, layout=at, trust=config.site.offline.trust,
-        network=Network.of(config)),
-        needs=[at.current], makes=[at.images_receipt])
+        network=Network.of(config), engine=uncompared(Engine.of(config.environment)),
+        place=uncompared(in_place.shared(config.shared, at))),
+        needs=[at.current], makes=[at.images_receipt], mends=True)

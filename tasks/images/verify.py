@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasks.core.errors import ImageError, IntegrityError, RegistryError
+from tasks.core.config.aws_settings import StoreAt
+from tasks.core.errors import AirlockError, ImageError, IntegrityError, RegistryError
 from tasks.core.net.pace import MOST_CONNECTIONS
 from tasks.core.parallel import run_all
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
-from tasks.images import convert, moved_tags
+from tasks.core.store.interface import Store
+from tasks.core.store.store import open_store
+from tasks.core.trust import published
+from tasks.images import convert, moved_tags, reference
 from tasks.images.destination import Destination
 from tasks.images.lock_format import Image, read_lock
 from tasks.images.read_back import differences
@@ -26,7 +30,8 @@ from tasks.images.survey import open_registries
 class VerifySpec:
     """What images:verify reads; it removes the receipt where it isn't true any more.
 
-    `locks` are those of all pipelines of the site: what none of them names is extra.
+    `locks` are those of all pipelines of the site, and `store` has the releases before: what
+    none of them names is extra.
     """
 
     pipeline: str
@@ -35,6 +40,7 @@ class VerifySpec:
     receipt: Path
     destination: Destination
     access: Access
+    store: StoreAt
 
 
 def verify_images(spec: VerifySpec) -> str:
@@ -64,7 +70,7 @@ def verify_images(spec: VerifySpec) -> str:
     lines += [f"differs  {line}" for line in drift]
     everything = [*locked, *(image for path in spec.locks if path.is_file() and path != spec.lock
                              for image in read_lock(path))]
-    lines += [f"extra    {line}" for line in extra(registries, everything, spec.destination)]
+    lines += [f"extra    {line}" for line in _extra(registries, everything, spec)]
     lines += [f"source   {tag.source}: {tag.message}"
               for tag in moved_tags.ask_sources(registries, locked)
               if tag.state not in (moved_tags.CURRENT, moved_tags.PINNED)]
@@ -96,9 +102,32 @@ def compare(written: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     return lines
 
 
-def extra(registries: Registries, images: Sequence[Image], destination: Destination) -> list[str]:
-    """What the destination holds below our paths that no image names: tags, then repositories."""
-    named: dict[str, set[str]] = {}
+def _extra(registries: Registries, images: Sequence[Image], spec: VerifySpec) -> list[str]:
+    """What is extra; nothing is called so where it isn't known what older releases need."""
+    try:
+        released = released_images(open_store(spec.store))
+    except AirlockError as error:
+        return [f"can't be known: what releases in the store need isn't known: {error.what}"]
+    return extra(registries, images, spec.destination, released)
+
+
+def released_images(store: Store) -> dict[str, set[str]]:
+    """The tags that releases in the store name, of any pipeline, by repository in the registry."""
+    tags: dict[str, set[str]] = {}
+    for listed in run_all(partial(published.images, store), published.releases(store)):
+        for image in listed["images"]:
+            tag = reference.parse(image["source"]).tag
+            tags.setdefault(image["destination"], set()).update([tag] if tag else [])
+    return tags
+
+
+def extra(registries: Registries, images: Sequence[Image], destination: Destination,
+          released: Mapping[str, set[str]]) -> list[str]:
+    """What the destination holds below our paths that neither an image nor a release names: tags,
+    then repositories."""
+    ours = owned([image.source for image in images], destination)
+    named = {name: {*tags} for name, tags in released.items()
+             if name.partition("/")[0] in ours}  # a registry of before isn't looked at
     for image in images:
         tags = named.setdefault(destination.repository(image.source), set())
         tags |= {image.source.tag} if image.source.tag else set()
@@ -107,8 +136,6 @@ def extra(registries: Registries, images: Sequence[Image], destination: Destinat
         address, _, path = name.partition("/")
         return [f"{name}:{tag}" for tag in sorted({*registries.at(address).tags(path)}
                                                   - named[name])]
-
-    ours = owned([image.source for image in images], destination)
 
     def others(address: str) -> list[str]:
         paths = sorted(registries.at(address).repositories())

@@ -17,7 +17,8 @@ from typing import Any
 from tasks.core import files, processes, schema
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import CommandError, HostError
-from tasks.core.paths import OfflinePaths, PipelinePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import PipelinePaths
 from tasks.core.store.store import open_store
 from tasks.core.trust import signature
 from tasks.local_site import host, probes, trust
@@ -103,17 +104,27 @@ def cross(spec: CrossSpec) -> str:
                                                              line)),
           _probing(spec, place) as probed):
         _run(place, script(spec, place, tool), log)
-    results = place.look("list", str(place.there / TOOL / "results"))
+    run = _run_of(place, spec.pipeline)
+    results = place.look("list", str(place.there / TOOL / run / "results"))
     probes.refuse_reached(probed.attempts)
     taken = time.monotonic() - begun
     files.write_json(spec.layout.crossing, schema.check(
         {"pipeline": spec.pipeline, "isolated": state.isolated, "why_not": state.why_not,
          "release": release, "tool": tool, "seconds": round(taken, 1),
          "probed_during_run": probed.during_run, "probes": probed.attempts,
-         "results": results}, "crossing", where=spec.layout.crossing))
-    shown = os.path.relpath(place.here / TOOL / "results")
+         "run": str(run), "results": results}, "crossing", where=spec.layout.crossing))
+    shown = os.path.relpath(place.here / TOOL / run / "results")
     return "\n".join([f"{release} ran on the offline host; {len(results)} results in {shown}",
                       *copied, *_of_probes(probed), *state.shortcomings()])
+
+
+def _run_of(place: Place, pipeline: str) -> Path:
+    """The folder of the crossing's run, from the tool's folder: it began with none."""
+    made = sorted((place.here / TOOL).glob(f"runs/{pipeline}/*Z-*"))
+    if not made:
+        raise HostError("the offline host keeps no run of it", where=place.here / TOOL / "runs",
+                        todo="see that its site's file names no other folder in offline.runs")
+    return made[-1].relative_to(place.here / TOOL)
 
 
 def script(spec: CrossSpec, place: Place, tool: str) -> str:

@@ -44,7 +44,8 @@ def _cross(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, layout=at, key=site.signing.key, identity=site.signing.identity,
         store=site.store, offline_store=site.offline.store, trust=site.offline.trust,
         engine=config.environment.get("AIRLOCK_ENGINE")),
-        needs=[at.push_receipt("release"), at.of_site.tool_receipt], makes=[at.crossing],
+        needs=[*(at.push_receipt(part) for part in ("release", "promote")),
+               at.of_site.tool_receipt, at.of_site.tool / "airlock.tar.sig"], makes=[at.crossing],
         keeps=[site.signing.public], servers=["sandbox:up"])
 
 

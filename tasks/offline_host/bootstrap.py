@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tasks.core import files, ownership, processes
+from tasks.core.disk import existing
 from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
 from tasks.core.errors import AirlockError, HostError, RegistryError
+from tasks.core.graph.sweep import sweep_folder
+from tasks.core.in_place import InPlace, placing
 from tasks.core.net.network import Network
 from tasks.core.net.request import Transport
 from tasks.core.nextflow import java, launch
 from tasks.core.nextflow.machine import Machine
-from tasks.core.paths import OfflinePaths
+from tasks.core.offline_paths import OfflinePaths
 from tasks.core.registry.endpoint import Endpoint
 from tasks.core.schema import check, read_json
 
@@ -34,8 +36,8 @@ LOCAL = Path("/var/tmp")  # noqa: S108 - the folder below it is looked at
 class BootstrapSpec:
     """The release in place, the folder with the registry's CA and login, and this machine.
 
-    `launch` is where all is unpacked, absolute, since the params name files below it. `pulling` is
-    held while images are pulled: two steps that pull one image at once can fail.
+    `launch` is the folder below which it is unpacked, absolute, since the params name files there;
+    each release has its own, so that two can run at once.
     """
 
     pipeline: str
@@ -45,7 +47,11 @@ class BootstrapSpec:
     network: Network
     engine: Engine
     machine: Machine
-    pulling: threading.Lock = field(default_factory=threading.Lock)
+    place: InPlace
+
+    @property
+    def step(self) -> str:
+        return f"prod:bootstrap:{self.pipeline}"
 
     @property
     def ca(self) -> Path | None:
@@ -61,32 +67,54 @@ class BootstrapSpec:
 def bootstrap(spec: BootstrapSpec) -> str:
     """Unpack code, runtime and plugins, render the params, pull the images, write bootstrap.json.
 
-    It holds all that a run needs to know of this host, so that `prod:run` only reads it.
+    What is there already stays, so this is also what mends: each run begins with it. The file holds
+    all that a run needs to know of this host, so that `prod:run` only reads it.
 
     HostError with all that this host lacks.
     """
-    name = read_json(spec.layout.current, "current")["id"]
+    name = spec.place.name
+    spec.place.use(name, spec.step)
     folder = spec.layout.release(name)
     release = read_json(folder / "release.json", "release")
-    images = sorted(f"{image['destination']}@{image['digest']}" for image in held_images(folder))
+    images = references(folder)
     lacks = lacking(spec, release, folder)
     if lacks:
         raise HostError("this host can't run the release yet:\n"
                         + "\n".join(_indent(lack) for lack in lacks),
                         todo="mend these, then run the same command again")
-    ready = launch.prepare(carried(folder, release["nextflow"]), spec.launch, spec.machine)
-    with spec.pulling:
-        pulled = daemon.pull(daemon.connect(spec.engine), images, authfile=spec.authfile)
-    here = spec.machine.limits
-    receipt = {"pipeline": spec.pipeline, "release": name, "nextflow": release["nextflow"],
-               "profile": release["profile"], "run": release["run"], "images": images,
-               "engine": spec.engine.environment, "launch": launch.as_json(ready),
-               "limits": {"cpus": here.cpus, "memory": here.memory},
-               "work": str(work_folder(spec.layout))}
-    files.write_json(spec.layout.bootstrap,
-                     check(receipt, "bootstrap", where=spec.layout.bootstrap))
+    ready, pulled = _unpacked(spec, release, folder, name), 0
+    if missing := _missing(spec, folder):
+        with placing(spec.layout.of_site, spec.step):
+            pulled = daemon.pull(daemon.connect(spec.engine), missing, authfile=spec.authfile)
+    path = spec.layout.bootstrap
+    receipt = check(_receipt(spec, release, images, ready), "bootstrap", where=path)
+    spec.place.receipt = receipt
+    if not path.is_file() or path.read_bytes() != files.json_bytes(receipt):
+        files.write_json(path, receipt)
     return f"{name}: {len(images)} images, {pulled} of them pulled now; " \
            f"Nextflow {release['nextflow']} on {ready.nextflow.java}"
+
+
+def _unpacked(spec: BootstrapSpec, release: dict[str, Any], folder: Path,
+              name: str) -> launch.Launch:
+    """The launch, unpacked by one run at a time, and rendered for this size of the host."""
+    held, unpacked, here = carried(folder, release["nextflow"]), spec.launch / name, spec.machine
+    if not launch.is_unpacked(held, unpacked):
+        with placing(spec.layout.of_site, spec.step):
+            sweep_folder(unpacked)
+            launch.unpack(held, unpacked)
+    size = f"host-{here.limits.cpus}-{here.limits.megabytes}"
+    return launch.render(held, unpacked, here, into=unpacked / size)
+
+
+def _receipt(spec: BootstrapSpec, release: dict[str, Any], images: list[str],
+             ready: launch.Launch) -> dict[str, Any]:
+    here = spec.machine.limits
+    return {"pipeline": spec.pipeline, "release": spec.place.name, "nextflow": release["nextflow"],
+            "profile": release["profile"], "run": release["run"], "images": images,
+            "engine": spec.engine.environment, "launch": launch.as_json(ready),
+            "limits": {"cpus": here.cpus, "memory": here.memory},
+            "work": str(work_folder(spec.layout))}
 
 
 def held_images(folder: Path) -> list[dict[str, Any]]:
@@ -112,25 +140,42 @@ def _indent(lack: AirlockError) -> str:
 
 
 def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[AirlockError]:
-    """Everything that this host lacks for the release."""
+    """Everything that this host lacks for the release.
+
+    The registry is asked for those images alone that the engine hasn't.
+    """
     lacks = []
-    addresses = sorted({image["destination"].partition("/")[0] for image in held_images(folder)})
+    addresses = sorted({image.partition("/")[0] for image in _missing(spec, folder)})
     looks: list[Callable[[], object]] = [
         lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it",
                                path=spec.machine.inherited.path),
         lambda: java.find(release["nextflow"], spec.machine.inherited),
         *(partial(ownership.refuse_writable_by_others, spec.trust / name)
           for name in ("ca.crt", "config.json")),
-        lambda: daemon.connect(spec.engine),
+        *([lambda: daemon.connect(spec.engine)] if references(folder) else []),
         *(partial(see_registry, address, spec.ca, spec.authfile, spec.network)
           for address in addresses),
-        lambda: _see_space(folder, spec.layout.root)]
+        lambda: _see_space(folder, spec.launch)]
     for see in looks:
         try:
             see()
         except AirlockError as error:
             lacks.append(error)
     return lacks
+
+
+def references(folder: Path) -> list[str]:
+    """The images of a release, by digest, as the engine knows them."""
+    return sorted(f"{image['destination']}@{image['digest']}" for image in held_images(folder))
+
+
+def _missing(spec: BootstrapSpec, folder: Path) -> list[str]:
+    """The images that the engine lacks; all where none answers."""
+    images = references(folder)
+    try:
+        return daemon.missing(daemon.connect(spec.engine), images) if images else []
+    except HostError:
+        return images
 
 
 def work_folder(layout: OfflinePaths) -> Path:
@@ -153,9 +198,11 @@ def file_system(place: Path, mounts: str) -> str:
 
 
 def _see_space(folder: Path, place: Path) -> None:
-    """Room to unpack what is carried: as much again as its archives."""
+    """Room to unpack what is carried, unless it was: as much again as its archives."""
+    if (place / folder.name).is_dir():
+        return
     needed = sum(path.stat().st_size for path in folder.glob("*.tar"))
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(existing(place)).free
     if free < needed:
         raise HostError(f"the disk has {files.human_size(free)} left, "
                         f"{files.human_size(needed)} are needed", where=place,

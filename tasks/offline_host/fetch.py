@@ -5,33 +5,41 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tasks.core import disk, files
+from tasks.core import disk, files, parsing
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.errors import AirlockError, IntegrityError
-from tasks.core.parallel import try_all
-from tasks.core.paths import OfflinePaths
+from tasks.core.errors import AirlockError, IntegrityError, StoreAwayError, StoreError
+from tasks.core.graph.sweep import sweep_folder
+from tasks.core.in_place import InPlace, placing
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.parallel import run_all, try_all
 from tasks.core.progress import Progress
-from tasks.core.schema import read_json
+from tasks.core.schema import check, read_json
 from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, releases
 from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject, bring
 from tasks.core.trust.releases import MAX_LIST
-from tasks.offline_host import freshness
+from tasks.offline_host import choice, freshness, memory
+from tasks.offline_host.laid_out import Stamp, is_laid_out, lay_out, stamp
+from tasks.offline_host.store_memory import Remembering, in_chain, remembered
 
 logger = logging.getLogger(__name__)
+
+PASSING = {".incoming", ".link", ".part"}
+"""How names end of files that are on their way into the cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FetchSpec:
     """Where releases come from, what this host knows, and which release is asked for.
 
-    `tool` is the tool's own tool.json, and `asked` whether the user named that tool.
+    `tool` is the tool's own tool.json, and `asked` whether the user named that tool. `hold` says
+    that later calls stay at `release`, or (False) that they don't any more.
     """
 
     pipeline: str
@@ -41,50 +49,145 @@ class FetchSpec:
     tool: Path
     asked: bool
     release: str | None
+    hold: bool | None = None
+    place: InPlace
+
+    @property
+    def step(self) -> str:
+        return f"prod:fetch:{self.pipeline}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signed:
+    """What the store, or what is remembered of it, says of the release to run, by signature."""
+
+    chosen: choice.Choice
+    tool: Promotion | None
+    notice: str
+    digests: Mapping[str, str]
+    release: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.chosen.id
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {file["path"]: file["size"] for file in self.release["files"]}
 
 
 def fetch(spec: FetchSpec) -> str:
     """Bring the current release, or the one asked for, into place.
 
-    IntegrityError names what is not as it was signed; then nothing in place has changed, and
-    the good files are kept for the next time.
+    Where the store can't be reached, what is in place will do. IntegrityError names what is not as
+    it was signed; then nothing in place has changed, and the good files are kept for the next time.
     """
-    store = open_store(spec.store)
+    store = Remembering(open_store(spec.store))
+    try:
+        signed = _ask(store.store, spec)
+    except AirlockError as error:
+        if (away := in_chain(error, StoreAwayError)) is None:
+            raise
+        signed, fetched = _without_store(spec, away), 0
+    else:
+        spec.place.use(signed.name, spec.step)
+        fetched = _place(store.store, spec, signed)
+        store.keep(spec.layout.of_site)
+    pointer = files.json_bytes({"pipeline": spec.pipeline, "id": signed.name})
+    if not spec.layout.current.is_file() or spec.layout.current.read_bytes() != pointer:
+        files.write_bytes(spec.layout.current, pointer)
+    freshness.note(spec.host, signed.tool)
+    if signed.chosen.is_current:
+        freshness.note(spec.host, signed.chosen.promotion)
+    if signed.chosen.promotion:  # for the records of its runs
+        files.write_bytes(spec.layout.promotion(signed.name), signed.chosen.promotion.data())
+    if spec.hold:
+        memory.hold(spec.host.seen, spec.pipeline, signed.name)
+    done = (f"{signed.name} is in place: {len(signed.digests)} files checked, {fetched} of them "
+            "fetched now")
+    return "\n".join(filter(None, [done, signed.notice]))
+
+
+def _ask(store: Store, spec: FetchSpec) -> Signed:
+    """Which release is to run, and what it consists of; nothing is brought yet."""
     own, notice = freshness.check_tool(store, spec.host, spec.tool, asked=spec.asked)
-    name, promotion = _chosen(store, spec)
+    chosen = _chosen(store, spec)
+    name = chosen.id
     listed = releases.signed_list(store, Subject(pipeline=spec.pipeline), name, spec.host.signers)
     digests = checksums.parse_sums(listed, where=_where(spec, name, "SHA256SUMS"))
     release = _release(store, spec, name, listed, digests)
     if release["isolation"] == "none":
         logger.warning("NOT ISOLATED: where this release was made, the pipeline's code could read "
                        "and change what its maker could")
-    sizes = {file["path"]: file["size"] for file in release["files"]}
-    fetched = _fetch_all(store, spec, digests, sizes)
-    folder = spec.layout.release(name)
-    _lay_out(spec, folder, digests)
-    pointer = files.json_bytes({"pipeline": spec.pipeline, "id": name})
-    if not spec.layout.current.is_file() or spec.layout.current.read_bytes() != pointer:
-        files.write_bytes(spec.layout.current, pointer)
-    freshness.note(spec.host, own)
-    freshness.note(spec.host, promotion)
-    done = f"{name} is in place: {len(digests)} files checked, {fetched} of them fetched now"
-    return "\n".join(filter(None, [done, notice]))
+    return Signed(chosen=chosen, tool=own, notice=notice, digests=digests, release=release)
 
 
-def _chosen(store: Store, spec: FetchSpec) -> tuple[str, Promotion | None]:
-    """The release that is asked for, else the promoted one with its promotion."""
-    if spec.release:
-        _tell_unproven(freshness.asked(store, spec.host, spec.pipeline, spec.release))
-        return spec.release, None
-    promotion = freshness.current(store, spec.host, spec.pipeline)
-    _tell_unproven(promotion)
-    return promotion.id, promotion
+def _without_store(spec: FetchSpec, away: StoreAwayError) -> Signed:
+    """The release in place, by what is remembered of the store; else an error that says it's away.
+
+    What was over, withdrawn or not signed for this host stays so.
+    """
+    known = remembered(spec.layout.of_site, spec.store.url)
+    try:
+        signed = _ask(known, spec)
+        spec.place.use(signed.name, spec.step)
+        _place(known, spec, signed)
+    except AirlockError as error:
+        if in_chain(error, StoreError) is None:
+            raise
+        here = sorted(path.name for path in spec.layout.release("x").parent.glob("[!.]*"))
+        raise StoreAwayError(
+            f"{away.what}, and {spec.release or 'no current release'} isn't whole in place here",
+            where=away.where, todo=f"{away.todo}; in place: {', '.join(here) or 'none'}") from error
+    logger.warning("STORE NOT REACHED: %s (%s); %s, which is in place, runs without a word on "
+                   "newer or withdrawn releases", away.what, away.where, signed.name)
+    return signed
 
 
-def _tell_unproven(promotion: Promotion | None) -> None:
-    if promotion and promotion.unproven:
-        logger.warning("NOT PROVEN: %s was made the current release without a validation and a "
-                       "smoke run; the reason given: %s", promotion.id, promotion.unproven)
+def _place(store: Store, spec: FetchSpec, signed: Signed) -> int:
+    """Bring and lay out what isn't there yet; how many files were fetched.
+
+    Nobody waits for anybody where all is there.
+    """
+    folder = spec.layout.release(signed.name)
+    wanted = {path: _blob(spec, path, signed.digests) for path in signed.digests}
+    right = _in_cache(spec, signed)
+    if right.keys() == set(wanted.values()) and is_laid_out(folder, wanted, signed.digests):
+        return 0
+    with placing(spec.layout.of_site, spec.step):
+        sweep_folder(folder.parent)
+        for left in spec.layout.blobs.glob("*/.*"):
+            if left.suffix in PASSING:  # what a killed fetch left
+                left.unlink(missing_ok=True)
+        still = {path for path, before in right.items() if stamp(path) == before}
+        fetched = _fetch_all(store, spec, signed, still)
+        lay_out(folder, wanted, signed.digests)
+    return fetched
+
+
+def _in_cache(spec: FetchSpec, signed: Signed) -> dict[Path, Stamp]:
+    """The files of the cache that are as they were signed, with what shows that they still are."""
+    there = {blob: path for path in sorted(signed.digests)
+             if stamp(blob := _blob(spec, path, signed.digests))}
+    with Progress(spec.step, {path: signed.sizes.get(path, 0) for path in there.values()},
+                  kind="files") as progress:
+        def look(blob: Path) -> Stamp | None:
+            before, digest = stamp(blob), files.sha256(blob)
+            progress.add(there[blob], signed.sizes.get(there[blob], 0))
+            return before if digest == signed.digests[there[blob]] else None
+
+        checked = zip(there, run_all(look, list(there)), strict=True)
+    return {blob: found for blob, found in checked if found}
+
+
+def _chosen(store: Store, spec: FetchSpec) -> choice.Choice:
+    """The release to fetch, and the promotion by which it comes."""
+    try:
+        in_place = read_json(spec.layout.current, "current")["id"]
+    except AirlockError:
+        in_place = None
+    return choice.choose(store, spec.host, choice.Asked(
+        pipeline=spec.pipeline, release=spec.release, hold=spec.hold, in_place=in_place))
 
 
 def _where(spec: FetchSpec, name: str, path: str) -> str:
@@ -100,10 +203,16 @@ def _release(store: Store, spec: FetchSpec, name: str, listed: bytes,
     shown = bring(store, f"releases/{spec.pipeline}/{name}/release.json", MAX_LIST)
     if files.sha256_bytes(shown) != digests["release.json"]:
         raise IntegrityError("its bytes have changed", where=where, todo=CARRY_AGAIN)
-    path = _blob(spec, "release.json", digests)
-    _fetch_one(store, "release.json", digests["release.json"], None, path)
-    release: dict[str, Any] = read_json(path, "release")
+    release = _as_release(shown, where)
     releases.refuse_other(store, Subject(pipeline=spec.pipeline), name, listed, release)
+    return release
+
+
+def _as_release(shown: bytes, where: str) -> dict[str, Any]:
+    try:
+        release: dict[str, Any] = check(parsing.from_json(shown), "release", where=where)
+    except ValueError as error:
+        raise IntegrityError(f"this is not JSON: {error}", where=where, todo=CARRY_AGAIN) from error
     return release
 
 
@@ -111,22 +220,24 @@ def _blob(spec: FetchSpec, path: str, digests: Mapping[str, str]) -> Path:
     return spec.layout.blobs / digests[path] / PurePosixPath(path).name
 
 
-def _fetch_all(store: Store, spec: FetchSpec, digests: Mapping[str, str],
-               sizes: Mapping[str, int]) -> int:
-    """Bring and check every file; how many were fetched now.
+def _fetch_all(store: Store, spec: FetchSpec, signed: Signed, right: Collection[Path]) -> int:
+    """Bring and check every file but those that are `right`; how many were fetched.
 
     IntegrityError, or the first fault's own kind, that names all that are not as signed.
     """
+    digests, sizes = signed.digests, signed.sizes
     # One content under two paths is one file here, so it is fetched once.
-    paths = {_blob(spec, path, digests): path for path in sorted(digests)}
+    paths = {blob: path for path in sorted(digests)
+             if (blob := _blob(spec, path, digests)) not in right}
     disk.hold(spec.layout.blobs, sum(sizes.get(path, 0) for place, path in paths.items()
                                      if not place.is_file()), "the release")
     largest_first = sorted(paths.values(), key=lambda path: -sizes.get(path, 0))
-    with Progress(f"prod:fetch:{spec.pipeline}",
-                  {path: sizes.get(path, 0) for path in largest_first}, kind="files") as progress:
+    with Progress(spec.step, {path: sizes.get(path, 0) for path in largest_first},
+                  kind="files") as progress:
         def fetch_one(path: str) -> bool:
+            own = files.inside(spec.layout.release(signed.name), path)
             is_new = _fetch_one(store, path, digests[path], sizes.get(path),
-                                _blob(spec, path, digests))
+                                _blob(spec, path, digests), own)
             progress.add(path, sizes.get(path, 0))
             return is_new
 
@@ -138,12 +249,17 @@ def _fetch_all(store: Store, spec: FetchSpec, digests: Mapping[str, str],
         raise kind("files of the release are not as they were signed:\n"
                    + "\n".join(f"  {path}: {fault.what}" for path, fault in faults.items()),
                    where=spec.store.url, todo=CARRY_AGAIN)
-    return sum(result is True for result in results)
+    return sum(result is True and path != "release.json"  # which was asked for before
+               for path, result in zip(largest_first, results, strict=True))
 
 
-def _fetch_one(store: Store, path: str, digest: str, size: int | None, target: Path) -> bool:
-    """Have one file in the cache, checked; whether it was fetched now."""
-    if _is_own_file(target) and files.sha256(target) == digest:
+def _fetch_one(store: Store, path: str, digest: str, size: int | None, target: Path,
+               own: Path) -> bool:
+    """Have one file in the cache, checked; whether it was fetched now.
+
+    `own` is its place in the release, which may still hold what the store hasn't any more.
+    """
+    if stamp(target) and files.sha256(target) == digest:
         return False
     key = checksums.blob_key(path, digest)
     incoming = target.with_name(f".{target.name}.{threading.get_ident()}.incoming")
@@ -155,33 +271,11 @@ def _fetch_one(store: Store, path: str, digest: str, size: int | None, target: P
                                  f"{key}", where=store.url, todo=CARRY_AGAIN)
         incoming.chmod(0o444)
         os.replace(incoming, target)
+    except StoreError:
+        if not stamp(own) or files.sha256(own) != digest:
+            raise
+        files.link_or_copy(own, target)
+        return False
     finally:
         incoming.unlink(missing_ok=True)
     return True
-
-
-def _lay_out(spec: FetchSpec, folder: Path, digests: Mapping[str, str]) -> None:
-    """The release's own folder, of links into the cache; left alone where it is right."""
-    wanted = {path: _blob(spec, path, digests) for path in digests}
-    if folder.is_dir() and _is_laid_out(folder, wanted, digests):
-        return
-
-    def build(temporary: Path) -> None:
-        for path, blob in wanted.items():
-            files.link_or_copy(blob, files.inside(temporary, path))
-
-    files.atomic_folder(folder, build)
-
-
-def _is_laid_out(folder: Path, wanted: Mapping[str, Path], digests: Mapping[str, str]) -> bool:
-    there = sorted(path.relative_to(folder).as_posix() for path in files.tree(folder))
-    return there == sorted(wanted) and all(
-        _is_own_file(folder / path)
-        and ((folder / path).samefile(blob) or files.sha256(folder / path) == digests[path])
-        for path, blob in wanted.items())
-
-
-def _is_own_file(path: Path) -> bool:
-    """Whether a file stands there itself: behind a link, another could change it after the check.
-    """
-    return path.is_file() and not path.is_symlink()

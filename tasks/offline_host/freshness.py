@@ -1,7 +1,7 @@
-"""Whether a host may take what is promoted: it isn't over, and nothing goes back unasked.
+"""Whether a host may take what is promoted: it isn't over, and goes back only by a signed word.
 
-What this host has seen stands in its user's state folder, outside of the tool's own, so that a
-fresh copy of the tool remembers it. An administrator can ask for a minimum in the trust folder.
+It must follow what this host has seen, link by link. An administrator can ask for a minimum in the
+trust folder, for hosts that have seen nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tasks.core import files, ownership
-from tasks.core.errors import ConfigError, HostError, IntegrityError, StoreError
+from tasks.core import ownership
+from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.schema import read_json
 from tasks.core.store.interface import Store
-from tasks.core.trust import promotions
-from tasks.core.trust.promotions import Promotion, Subject, Trust
+from tasks.core.trust import approvals, links, promotions
+from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject, Trust
+from tasks.offline_host import memory
+
+ASK = "ask those who push, and show them this"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,8 @@ class Host:
 
     @property
     def signers(self) -> Trust:
-        return Trust(allowed=self.trust / "allowed_signers", identity=self.identity)
+        return Trust(allowed=self.trust / "allowed_signers", identity=self.identity,
+                     approvers=approvals.needed(self.trust))
 
 
 def state_folder(site: str, environment: Mapping[str, str]) -> Path:
@@ -40,19 +44,69 @@ def state_folder(site: str, environment: Mapping[str, str]) -> Path:
 
 def current(store: Store, host: Host, pipeline: str) -> Promotion:
     """The promoted release, if this host may take it; nothing is noted yet."""
+    promotion = newest(store, host, pipeline)
+    _refuse_over(promotion, store)
+    _refuse_below(promotion, minimum(host, promotion.subject), host, store)
+    return promotion
+
+
+def newest(store: Store, host: Host, pipeline: str) -> Promotion:
+    """The newest promotion that the store shows, whether it is over or not.
+
+    IntegrityError where it is older than what this host has seen, or doesn't follow that.
+    """
     subject = Subject(pipeline=pipeline)
     promotion = promotions.current(store, subject, host.signers)
-    _refuse_over(promotion, store)
-    seen = _seen(host, subject)
-    if promotion.number < seen:
+    seen = memory.seen(host.seen, subject)
+    if promotion.number < seen.number:
         raise IntegrityError(
             f"the store shows {promotion.id}, promoted as number {promotion.number}, and this "
-            f"host has seen number {seen}: it is older",
+            f"host has seen number {seen.number}: it is older",
             where=f"{store.url}: {subject.pointer}",
             todo=f"ask those who pushed it; if you want to go back, say so: "
                  f"release={promotion.id}")
-    _refuse_below(promotion, minimum(host, subject), host, store)
+    _refuse_other_chain(store, promotion, seen)
+    _refuse_forgotten(store, promotion, memory.withdrawn(host.seen, pipeline))
     return promotion
+
+
+def _refuse_other_chain(store: Store, promotion: Promotion, seen: memory.Seen) -> None:
+    """IntegrityError where a promotion doesn't lead back to the one that this host has seen."""
+    if seen.sha256 is None:
+        return
+    link: Promotion | None = promotion
+    last = promotion
+    chain = links.back(store, promotion)
+    while link is not None and link.number > seen.number:
+        last = link
+        if link.predecessor is None and seen.linked:
+            raise IntegrityError(
+                f"promotion {link.number} names none before it, and number {seen.number}, which "
+                "this host has seen, did",
+                where=f"{store.url}: {link.subject.key(link.number)}",
+                todo=f"it was signed by an older tool, or for another store: {ASK}")
+        link = next(chain, None)
+    if link is None and last.predecessor is not None:
+        raise IntegrityError(
+            f"more than {links.MAX_LINKS} promotions came after number {seen.number}, which this "
+            "host has seen", where=f"{store.url}: {promotion.subject.place}/promotions",
+            todo=f"name the release that is wanted: release={promotion.id}; and {ASK}")
+    if link is not None and (link.number, link.sha256) != (seen.number, seen.sha256):
+        raise IntegrityError(
+            f"promotion {promotion.number} follows another number {seen.number} than this host has "
+            "seen: two were signed after the same one",
+            where=f"{store.url}: {promotion.subject.key(link.number)}",
+            todo=f"one of the two stores that they went to must give way: {ASK}")
+
+
+def _refuse_forgotten(store: Store, promotion: Promotion, withdrawn: Mapping[str, str]) -> None:
+    """IntegrityError where what this host knows to be withdrawn no longer is."""
+    gone = sorted(withdrawn.keys() - {entry.id for entry in promotion.withdrawn})
+    if gone:
+        raise IntegrityError(
+            f"promotion {promotion.number} no longer says that {', '.join(gone)} was withdrawn, "
+            "and one that this host has seen did",
+            where=f"{store.url}: {promotion.subject.key(promotion.number)}", todo=CARRY_AGAIN)
 
 
 def asked(store: Store, host: Host, pipeline: str, name: str) -> Promotion | None:
@@ -66,11 +120,12 @@ def asked(store: Store, host: Host, pipeline: str, name: str) -> Promotion | Non
     try:
         promotion = promotions.naming(store, subject, name, host.signers)
     except StoreError:
-        if least:
+        if least or host.signers.approvers:
             raise
         return None
     if least:
         _refuse_below(promotion, least, host, store)
+    approvals.refuse_none(promotion, host.signers.approvers, name, store.url)
     return promotion
 
 
@@ -88,12 +143,13 @@ def check_tool(store: Store, host: Host, own: Path, *, asked: bool) -> tuple[Pro
         promotion = promotions.naming(store, subject, name, host.signers)
         if least := minimum(host, subject):
             _refuse_below(promotion, least, host, store)
+        approvals.refuse_none(promotion, host.signers.approvers, name, store.url)
         return promotion, ""
     newest = _newest_tool(store, subject, host)
     promotion = (newest if newest.id == name
                  else promotions.naming(store, subject, name, host.signers))
-    seen = _seen(host, subject)
-    if promotion is None or promotion.number < seen:
+    seen = memory.seen(host.seen, subject)
+    if promotion is None or promotion.number < seen.number:
         raise IntegrityError(
             f"this tool, {name}, is older than one that this host has run" if promotion else
             f"this tool, {name}, was never the current one of this store", where=own,
@@ -106,10 +162,7 @@ def check_tool(store: Store, host: Host, own: Path, *, asked: bool) -> tuple[Pro
 
 def note(host: Host, promotion: Promotion | None) -> None:
     """Remember a promotion whose release is in place, or whose tool has run."""
-    if promotion and promotion.number > _seen(host, promotion.subject):
-        path = _memory(host, promotion.subject)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        files.write_json(path, {"number": promotion.number}, mode=0o600)
+    memory.note(host.seen, promotion)
 
 
 def minimum(host: Host, subject: Subject) -> int:
@@ -122,22 +175,6 @@ def minimum(host: Host, subject: Subject) -> int:
     least = value.get("pipelines", {}).get(subject.pipeline) if subject.pipeline else (
         value.get("tool"))
     return int(least or 0)
-
-
-def _memory(host: Host, subject: Subject) -> Path:
-    return host.seen / f"{subject.place}.json"
-
-
-def _seen(host: Host, subject: Subject) -> int:
-    path = _memory(host, subject)
-    if not path.exists():
-        return 0
-    try:
-        return int(read_json(path, "seen")["number"])
-    except ConfigError as error:
-        raise HostError(f"what this host has seen can't be read: {error.what}", where=path,
-                        todo="find out who changed it; removed, this host forgets, and takes an "
-                             "older release for a newer one") from error
 
 
 def _newest_tool(store: Store, subject: Subject, host: Host) -> Promotion:

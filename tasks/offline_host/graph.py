@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
+from tasks.core import in_place
 from tasks.core.config.settings import TOOL, Config
 from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
@@ -14,64 +15,90 @@ from tasks.core.graph.verbs import for_names
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.nextflow.machine import Machine, this_machine
-from tasks.core.paths import OfflinePaths
-from tasks.offline_host import freshness
+from tasks.core.offline_paths import OfflinePaths
+from tasks.offline_host import freshness, prune_graph
 
 with deferred():
-    from tasks.offline_host import bootstrap, fetch, run
+    from tasks.offline_host import bootstrap, fetch, own_configs, run
 
 
 def tasks(config: Config) -> Iterator[Task]:
     """`prod:fetch:<pipeline>`, `prod:bootstrap:<pipeline>` and `prod:run:<pipeline>`."""
     yield group("prod", "bring the current release in, and run it",
                 ["prod:fetch", "prod:bootstrap", "prod:run"])
-    machine, pulling = this_machine(config.environment), threading.Lock()
+    machine = this_machine(config.environment)
     own = "input" in config.variables or "params" in config.variables
     yield from for_names(config, {
         "prod:fetch": ("a release out of the store, checked", _fetch),
         "prod:bootstrap": ("all that the release needs on this host",
-                           partial(_bootstrap, machine=machine, pulling=pulling)),
+                           partial(_bootstrap, machine=machine)),
         "prod:run": ("the pipeline, offline", _run_own if own else _run),
     }, {name: name for name in config.names})
+    yield from prune_graph.tasks(config)
 
 
 def _fetch(name: str, doc: str, config: Config, pipeline: str) -> Task:
     site, given = config.site, config.variables
     at = OfflinePaths(site=site.name, pipeline=pipeline)
     host = freshness.Host(trust=site.offline.trust, identity=site.signing.identity,
-                          seen=freshness.state_folder(site.name, config.environment))
+                          seen=_seen(config))
     return step(name, doc, fetch.fetch, fetch.FetchSpec(
         pipeline=pipeline, layout=at, store=site.offline.store, host=host, tool=TOOL,
-        asked="tool" in given, release=given.get("release")),
+        asked="tool" in given, release=given.get("release"),
+        hold=None if "hold" not in given else given["hold"] not in ("", "0"),
+        place=uncompared(in_place.shared(config.shared, at))),
         needs=[TOOL] if TOOL.is_file() else [], always=True, makes=[at.current])
 
 
-def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: Machine,
-               pulling: threading.Lock) -> Task:
-    """Steps that share `pulling` pull images one after the other."""
+def _seen(config: Config) -> Path:
+    """The folder that remembers what this host has seen, and what it may not run."""
+    return freshness.state_folder(config.site.name, config.environment)
+
+
+def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: Machine) -> Task:
+    """It mends, too: each run starts it, and what is there stays."""
     site = config.site
     at = OfflinePaths(site=site.name, pipeline=pipeline)
     return step(name, doc, bootstrap.bootstrap, bootstrap.BootstrapSpec(
         pipeline=pipeline, layout=at, launch=at.launch.absolute(), trust=site.offline.trust,
         network=Network.of(config), engine=Engine.of(config.environment), machine=machine,
-        pulling=uncompared(pulling)),
+        place=uncompared(in_place.shared(config.shared, at))),
         needs=[at.current, *([at.images_receipt] if site.images.carry == "store" else [])],
-        makes=[at.bootstrap])
+        makes=[at.bootstrap], mends=True)
 
 
 def _run(name: str, doc: str, config: Config, pipeline: str) -> Task:
-    at = OfflinePaths(site=config.site.name, pipeline=pipeline)
+    """With other settings it is another run, which leaves this one's success as it was."""
+    at, offline = OfflinePaths(site=config.site.name, pipeline=pipeline), config.site.offline
+    place = in_place.shared(config.shared, at)
+    is_plain = not {"profile", "config"} & config.variables.keys()
     return step(name, f"{doc}, on its test data", run.run_test, run.RunSpec(
-        pipeline=pipeline, layout=at, settings=RunSettings.of(config.environment),
-        inherited=uncompared(Inherited.of(config.environment))),
-        needs=[at.bootstrap], makes=[at.run])
+        pipeline=pipeline, layout=at, seen=uncompared(_seen(config)),
+        settings=RunSettings.of(config.environment),
+        inherited=uncompared(Inherited.of(config.environment)), runs=uncompared(offline.runs),
+        key=uncompared(offline.key), tool=TOOL, command=uncompared(config.variables),
+        place=uncompared(place), own_configs=_own_configs(config)),
+        needs=[at.bootstrap], makes=[at.run], on=place.digest, always=not is_plain,
+        recorded=is_plain)
 
 
 def _run_own(name: str, doc: str, config: Config, pipeline: str) -> Task:
     """Another run under the same name: the test run's success stays what it was."""
-    at = OfflinePaths(site=config.site.name, pipeline=pipeline)
+    at, offline = OfflinePaths(site=config.site.name, pipeline=pipeline), config.site.offline
     return step(name, f"{doc}, on your own data", run.run_own, run.OwnRunSpec(
-        pipeline=pipeline, layout=at, settings=RunSettings.of(config.environment),
-        inherited=uncompared(Inherited.of(config.environment)),
+        pipeline=pipeline, layout=at, seen=uncompared(_seen(config)),
+        settings=RunSettings.of(config.environment),
+        inherited=uncompared(Inherited.of(config.environment)), runs=uncompared(offline.runs),
+        key=uncompared(offline.key), tool=TOOL, command=uncompared(config.variables),
+        place=uncompared(in_place.shared(config.shared, at)), own_configs=_own_configs(config),
         input=config.variables.get("input"), params=config.variables.get("params")),
         needs=[at.bootstrap], always=True, recorded=False)
+
+
+def _own_configs(config: Config) -> own_configs.OwnConfigs:
+    """What `profile=` and `config=` name, each a list with commas."""
+    def listed(name: str) -> list[str]:
+        return list(filter(None, map(str.strip, config.variables.get(name, "").split(","))))
+
+    return own_configs.OwnConfigs(profiles=tuple(listed("profile")), configs=tuple(
+        Path(place).expanduser().absolute() for place in listed("config")))

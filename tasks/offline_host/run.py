@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +14,17 @@ from typing import Any
 
 from tasks.core import files, nofollow, ownership, parsing, processes
 from tasks.core.errors import CommandError, ConfigError, HostError
+from tasks.core.in_place import InPlace
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import launch
 from tasks.core.nextflow.environment import Inherited, RunSettings
-from tasks.core.paths import MANIFEST, OfflinePaths
-from tasks.core.schema import check, read_json
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import MANIFEST
+from tasks.core.schema import read_json
+from tasks.offline_host import given, memory, record, run_tasks
+from tasks.offline_host.continuing import Asked
+from tasks.offline_host.own_configs import OwnConfigs
+from tasks.offline_host.record import OpenRun, Records
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +34,32 @@ LIMITS = {"stub": launch.LIMIT, "test": 86400.0}
 """Seconds after which a run on the test data is ended; one on the user's own has no limit."""
 STEP = re.compile(r"\] (Submitted|Cached|Re-submitted) process > (.*)")
 
+
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """What is run: a bootstrapped release, on its test data."""
+    """What is run: a bootstrapped release, on its test data; and where its record is kept.
+
+    `tool` is the tool's own tool.json, and `command` the variables that were typed.
+    `seen` is where this host remembers what was withdrawn.
+    """
 
     pipeline: str
     layout: OfflinePaths
+    seen: Path
     settings: RunSettings
     inherited: Inherited
+    place: InPlace
+    own_configs: OwnConfigs
+    runs: Path
+    key: Path | None
+    tool: Path
+    command: Mapping[str, str]
+
+    def records(self) -> Records:
+        """Where the run's record is kept, and what it says of the site and the command."""
+        tool = read_json(self.tool, "tool")["id"] if self.tool.is_file() else None
+        return Records(runs=self.runs, key=self.key, site=self.layout.site, tool=tool,
+                       command=self.command)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,36 +71,46 @@ class OwnRunSpec(RunSpec):
 
 
 def run_test(spec: RunSpec) -> str:
-    """Run the test profile, and write run.json with each result's SHA-256."""
+    """Run the test profile; its record stands in its own folder, and as this step's output."""
     ready, receipt = _ready(spec)
-    out = spec.layout.results(f"{receipt['release']}/{receipt['run']}")
-    _run(spec, ready, receipt, profile=receipt["profile"], out=out, limit=LIMITS[receipt["run"]],
-         words=["-stub-run"] if receipt["run"] == "stub" else [])
-    results = [{"path": path.relative_to(out).as_posix(), "sha256": files.sha256(path),
-                "size": path.stat().st_size} for path in files.tree(out) if path.is_file()]
-    if not results:
-        raise HostError("the run ended well, but published nothing", where=out,
-                        todo="look at its log; the pipeline must publish into params.outdir")
-    record = {"pipeline": spec.pipeline, "release": receipt["release"],
-              "nextflow": receipt["nextflow"], "profile": f"{receipt['profile']},offline",
-              "run": receipt["run"], "images": receipt["images"], "results": str(out),
-              "files": results}
-    files.write_json(spec.layout.run, check(record, "run", where=spec.layout.run))
-    return f"{len(results)} results in {out}/"
+    kind, profile = receipt["run"], spec.own_configs.profile(receipt["profile"])
+    run = _begin(spec, ready, receipt, json.loads(ready.params.read_bytes()), Asked(
+        pipeline=spec.pipeline, release=receipt["release"], run=kind, name=kind,
+        profile=f"{profile},offline"))
+    with record.recorded(run):
+        _run(spec, ready, receipt, run, profile=profile, limit=LIMITS[kind],
+             words=["-stub-run"] if kind == "stub" else [])
+        if not run.results().files:
+            raise HostError("the run ended well, but published nothing", where=run.folder.path,
+                            todo="look at its log; the pipeline must publish into params.outdir")
+    files.write_bytes(spec.layout.run, run.folder.record.read_bytes())
+    return _said(run)
 
 
 def run_own(spec: OwnRunSpec) -> str:
     """Run the user's own data, without the test profile and its params."""
     ready, receipt = _ready(spec)
     release = spec.layout.release(receipt["release"])
-    params = own_params(spec.input, spec.params, release=release, folder=ready.folder)
-    name = Path(spec.input or spec.params or "").stem
-    out = Path(params.get("outdir", spec.layout.results(f"{receipt['release']}/{name}")))
-    own = ready.folder / "own.params.json"
-    files.write_json(own, launch.run_params(ready, params))
-    _run(spec, dataclasses.replace(ready, params=own), receipt, profile="", words=[], out=out,
-         limit=None)
-    return f"results in {out}/"
+    own = own_params(spec.input, spec.params, release=release, folder=ready.folder)
+    sheet = given.sheet(spec.input, own, carried=spec.input and own_of(release, spec.input))
+    profile = spec.own_configs.profile("")
+    params = given.file(Path(spec.params)) if spec.params else None
+    run = _begin(spec, ready, receipt, launch.run_params(ready, own), Asked(
+        pipeline=spec.pipeline, release=receipt["release"], run="own",
+        profile=f"{profile},offline".lstrip(","),
+        name=Path(spec.input or spec.params or "").stem, sheet=sheet, params=params,
+        outdir=given.outdir(own)))
+    with record.recorded(run):
+        given.keep(run.folder, sheet, params)
+        _run(spec, ready, receipt, run, profile=profile, words=[], limit=None)
+    return _said(run)
+
+
+def _said(run: OpenRun) -> str:
+    signed = ", signed" if run.folder.signature.is_file() else ""
+    shown = os.path.relpath(run.folder.path)
+    return (f"{len(run.results().files)} results in {shown}/results/; its record{signed}: "
+            f"{shown}/{run.folder.record.name}")
 
 
 def own_params(sheet: str | None, params: str | None, *, release: Path,
@@ -126,18 +162,20 @@ def _given(variable: str, value: str, *, carried: Sequence[str] = ()) -> Path:
         known = f", or the name of a sheet that the release carries: {', '.join(carried)}"
         raise ConfigError(f"there is no such file, given by {variable}=", where=path.absolute(),
                           todo=f"give its absolute path{known if carried else ''}")
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"the name of what {variable}= gives is no UTF-8", where=path,
+                          todo="rename it, or a folder that it lies in") from error
     return path
 
 
 def _ready(spec: RunSpec) -> tuple[launch.Launch, dict[str, Any]]:
     """Return the launch that the bootstrap prepared, and its receipt."""
-    receipt: dict[str, Any] = read_json(spec.layout.bootstrap, "bootstrap")
-    ready = launch.from_json(receipt["launch"], spec.inherited)
-    if not (ready.code.is_dir() and ready.params.is_file() and ready.nextflow.java.exists()):
-        raise HostError("what the bootstrap unpacked, or the Java that it chose, is gone",
-                        where=ready.folder,
-                        todo=f"run `./doit role=prod forget prod:bootstrap:{spec.pipeline}`, "
-                             "then the same command again")
+    receipt = spec.place.bootstrapped()
+    memory.refuse_withdrawn(spec.seen, spec.pipeline, receipt["release"])
+    spec.place.use(receipt["release"], f"prod:run:{spec.pipeline}")
+    ready = spec.own_configs.applied(launch.from_json(receipt["launch"], spec.inherited))
     tell_of_own_programs(spec.layout.release(receipt["release"]))
     return ready, receipt
 
@@ -151,26 +189,44 @@ def tell_of_own_programs(release: Path) -> None:
                        f"{', '.join(own)} runs" if len(own) == 1 else f"{', '.join(own)} run")
 
 
-def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], *, profile: str,
-         out: Path, words: list[str], limit: float | None) -> None:
-    step = f"prod:run:{spec.pipeline}"
-    reports = out.absolute().parent / f"{out.name}.reports"
-    reports.mkdir(parents=True, exist_ok=True)
-    log = spec.layout.log(step)
-    work = spec.settings.work or str(own_work_folder(Path(receipt["work"]), spec.layout))
+def _begin(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any],
+           params: Mapping[str, Any], asked: Asked) -> OpenRun:
+    run = record.begin(spec.records(), asked, receipt, ready, params=params,
+                       promotion=spec.layout.promotion(asked.release),
+                       work=_work(spec, receipt))
+    if run.session:
+        logger.info("prod:run:%s  goes on from %s", spec.pipeline, run.record["continues"])
+    return run
+
+
+def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], run: OpenRun, *,
+         profile: str, words: list[str], limit: float | None) -> None:
+    """Run Nextflow in the run's own launch folder, so that two at once share no session."""
+    folder, work = run.folder, run.record["work"]
+    columns = folder.launch / "trace.config"
+    files.write_text(columns, run_tasks.config())
+    own = dataclasses.replace(ready, params=folder.params, folder=folder.launch,
+                              configs=(*ready.configs, columns))
     environment = {**receipt["engine"], "NXF_OPTS": spec.settings.options, "NXF_WORK": work}
     options: list[str | Path] = [
-        "-offline", "-resume", "--outdir", out.absolute(),
-        "-with-report", reports / "report.html", "-with-timeline", reports / "timeline.html",
-        "-with-trace", reports / "trace.txt", "-with-dag", reports / "dag.html"]
+        "-offline", *(["-resume", run.session] if run.session else []),
+        "--outdir", folder.results.resolve(),  # what params named, and no link to it
+        "-with-report", folder.reports / "report.html",
+        "-with-timeline", folder.reports / "timeline.html",
+        "-with-trace", folder.trace, "-with-dag", folder.reports / "dag.html"]
     try:
-        with processes.following(log, log_progress(step)):
-            launch.run(ready, profile=profile, log=log, options=options, words=words,
-                       env=environment, limit=limit)
+        with processes.following(folder.log, log_progress(f"prod:run:{spec.pipeline}")):
+            launch.run(own, profile=profile, log=folder.log, options=options, words=words,
+                       env=environment, limit=limit, holds=spec.place.holds)
     except CommandError as error:
         raise CommandError(error.what, status=error.status, tail=error.tail, where=error.where,
                            todo=f"{error.todo}; mend the cause and run the same command again: it "
-                                f"goes on from {work}") from error
+                                f"goes on from {folder.name}") from error
+
+
+def _work(spec: RunSpec, receipt: Mapping[str, Any]) -> str:
+    """The folder in which tasks work: all runs' own, since a session's tasks have its hashes."""
+    return spec.settings.work or str(own_work_folder(Path(receipt["work"]), spec.layout))
 
 
 def own_work_folder(place: Path, layout: OfflinePaths) -> Path:

@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-OWN_FOLDERS = {".venv", "build", "results", "wheels"}
-"""What a tool's own runs make at its top."""
+OWN_FOLDERS = {".venv", "build", "results", "runs", "wheels"}
+"""What its user makes at its top; `results` is where params often put an outdir."""
 
 LISTED_APART = {"SHA256SUMS", "tool.json"}
 """Members of the archive that its own list doesn't name."""

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.config.settings import Config, Pipeline, Signing, Site
+from tasks.core.config.settings import Config, Pipeline, Site
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import MakeStep, Verbs, for_pipelines
 from tasks.core.paths import MANIFEST, PipelinePaths, SitePaths
-from tasks.release import places
+from tasks.release import places, prune_graph
 
 with deferred():
-    from tasks.release import push, release, sign, tool
+    from tasks.release import approve, back, history, promote, push, release, sign, tool
     from tasks.release.push import PushSpec
 
 
@@ -23,8 +23,7 @@ def tasks(config: Config) -> Iterator[Task]:
     """`release`, `release:sign` and `push:<part>` of each pipeline; `tool` with its own."""
     yield from for_pipelines(config, {
         "release": ("the list of all that is carried", _release),
-        "release:sign": ("that list, signed as the current one; alone opens the signing key",
-                         _sign),
+        "release:sign": ("that list, signed", _sign),
         "images:sign": ("the signature of the archives that images:save makes", _sign_images),
     })
     pushes: Verbs[Pipeline] = {
@@ -34,12 +33,19 @@ def tasks(config: Config) -> Iterator[Task]:
         "push:runtime": ("into the store: Nextflow itself", _push_part("runtime")),
         **({"push:smoke": ("into the store: what the smoke run wrote", _push_smoke)}
            if config.site.smokes and not config.unproven else {}),
-        "push:release": ("into the store: the signed list, then the pointer to it",
-                         _push_release),
+        "push:release": ("into the store: the signed list", _push_release),
     }
     yield group("push", "the release into the store", pushes)
     yield from for_pipelines(config, pushes)
-    yield from _tool(config.site)
+    yield from for_pipelines(config, {
+        "release:promote": ("the pushed release made the current one, once it is proven", _promote),
+        "release:approve": ("a second person's signature over what was promoted", _approve),
+        "release:list": ("what the store holds of its releases, and which is current", _list),
+        "release:back": ("an older release made the current one again", _back),
+        "release:withdraw": ("a release that no host may run any more", _withdraw),
+    })
+    yield from _tool(config)
+    yield from prune_graph.tasks(config)
 
 
 def _release(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -58,31 +64,74 @@ def _release(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 
 
 def _sign(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
-    """After the last step that runs the pipeline's code: what is signed is final by then.
-
-    A validation or smoke run that failed keeps it from being signed, so from becoming current.
-    """
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     return step(name, doc, sign.sign_release, sign.SignSpec(
-        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
-        unproven=config.unproven),
+        pipeline=pipeline.name, layout=at, signing=site.signing),
         needs=[at.release / file for file in places.LISTED],
-        makes=[at.release / file for file in places.SIGNED], keeps=[site.signing.public],
-        still=_still(site.signing, at.release / places.PROMOTION), servers=site.packages,
-        after=[f"dev:smoke:{pipeline.name}"] if site.smokes and not config.unproven else [],
-        checks=[] if config.unproven else [f"dev:validate:{pipeline.name}"])
+        makes=[at.release / places.SEAL], keeps=[site.signing.public], servers=site.packages)
 
 
-def _still(signing: Signing, promotion: Path) -> Callable[[], bool] | None:
-    """Whether a promotion needs no new signature yet; one without an end never does."""
-    if signing.valid is None:
+def _promote(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    """Looks at the store each time, where others promote as well.
+
+    A validation or smoke run that failed keeps the release from becoming current.
+    """
+    site = config.site
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    checks = [] if config.unproven else [f"dev:validate:{pipeline.name}", *(
+        [f"dev:smoke:{pipeline.name}"] if site.smokes else [])]
+
+    def left(failed: Sequence[str]) -> str | None:
+        from tasks.release.promote import left_behind
+        return left_behind(at, failed)
+    return step(name, doc, promote.promote_release, promote.PromoteSpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
+        no_smoke=_no_smoke(site), unproven=config.unproven, after=config.after),
+        needs=[*(at.release / file for file in places.SEALED), at.push_receipt("release"),
+               *([at.smoke / "smoke.log", at.smoke / "trace.txt"] if checks[1:] else [])],
+        makes=[at.push_receipt("promote")], always=True, servers=site.packages,
+        keeps=[at.promoted, at.validate, at.of_site.trusted, site.signing.public], checks=checks,
+        left=left)
+
+
+def _no_smoke(site: Site) -> str | None:
+    """Why there is no smoke run, where there is none."""
+    if site.smokes:
         return None
+    return ("the site has no smoke run" if site.smoke == "none" else
+            "the store carries the images, so no engine on this side can pull them")
 
-    def holds() -> bool:
-        from tasks.release.sign import holds
-        return holds(promotion)
-    return holds
+
+def _approve(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site = config.site
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    return step(name, doc, approve.approve_release, approve.ApproveSpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
+        name=config.variables.get("release")), always=True, servers=site.packages)
+
+
+def _list(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site = config.site
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    return step(name, doc, history.show, history.HistorySpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing), look=True)
+
+
+def _back(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site, given = config.site, config.variables
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    return step(name, doc, back.go_back, back.BackSpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
+        to=given.get("to"), reason=given.get("reason"), after=config.after), look=True)
+
+
+def _withdraw(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    site, given = config.site, config.variables
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    return step(name, doc, back.withdraw, back.WithdrawSpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
+        id=given.get("id"), reason=given.get("reason")), look=True)
 
 
 def _sign_images(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -108,41 +157,51 @@ def _push_smoke(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task
 
 
 def _push_release(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
-    """Last of all: what it names is in the store by then."""
+    """Last of all: what it names is in the store by then.
+
+    It looks each time: a prune may have taken what was pushed once.
+    """
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     return _push(name, doc, push.push_release, config, pipeline, "release", [
-        *(at.release / file for file in places.SIGNED),
-        *(at.push_receipt(part) for part in places.BEFORE_RELEASE)])
+        at.release / places.SEAL, *(at.push_receipt(part) for part in places.BEFORE_RELEASE)],
+        always=True)
 
 
 def _push(name: str, doc: str, action: Callable[[PushSpec], str], config: Config,
-          pipeline: Pipeline, part: str, needs: Sequence[Path] = ()) -> Task:
+          pipeline: Pipeline, part: str, needs: Sequence[Path] = (), *,
+          always: bool = False) -> Task:
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     carried = places.fixed(at, pipeline.nextflow.version, carry=site.images.carry,
                            configs=pipeline.configs is not None).values()
     spec = PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
-    return step(name, doc, action, spec, makes=[at.push_receipt(part)],
+    return step(name, doc, action, spec, makes=[at.push_receipt(part)], always=always,
                 needs=[*(at.release / file for file in places.LISTED), *needs,
                        *(place for kind, place in carried
                          if kind in places.KINDS.get(part, ()))])
 
 
-def _tool(site: Site) -> Iterator[Task]:
+def _tool(config: Config) -> Iterator[Task]:
+    site = config.site
     at = SitePaths(site=site.name)
     spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
                          carry=site.images.carry, config=offline_site(site))
     unsigned = [at.tool / name for name in ("airlock.tar", "tool.json")]
-    signed = [at.tool / name for name in ("airlock.tar.sig", *places.PROMOTED)]
+    seal = at.tool / "airlock.tar.sig"
     yield step("tool", "this project and its wheels", tool.make, spec,
                needs=places.top(), makes=unsigned)
-    yield step("tool:sign", "its signature, as the current tool", sign.sign_tool,
-               sign.SignToolSpec(layout=at, store=site.store, signing=site.signing),
-               needs=unsigned, makes=signed, keeps=[site.signing.public],
-               still=_still(site.signing, at.tool / places.PROMOTION), servers=site.packages)
-    yield step("push:tool", "into the store: this project and its wheels", tool.push,
-               tool.PushToolSpec(layout=at, store=site.store), needs=[*unsigned, *signed],
-               makes=[at.tool_receipt])
+    yield step("tool:sign", "its signature", sign.sign_tool,
+               sign.SignToolSpec(layout=at, signing=site.signing), needs=unsigned, makes=[seal],
+               keeps=[site.signing.public], servers=site.packages)
+    yield step("push:tool", "into the store: this project and its wheels, as the current tool",
+               tool.push, tool.PushToolSpec(layout=at, store=site.store, signing=site.signing,
+                                            after=config.after),
+               needs=[*unsigned, seal], makes=[at.tool_receipt], always=True,
+               keeps=[at.tool_promoted, at.trusted, site.signing.public], servers=site.packages)
+    yield step("tool:approve", "a second person's signature over the promoted tool",
+               approve.approve_tool, approve.ApproveToolSpec(
+                   layout=at, store=site.store, signing=site.signing), always=True,
+               servers=site.packages)
 
 
 def offline_site(site: Site) -> dict[str, Any]:
@@ -156,8 +215,10 @@ def offline_site(site: Site) -> dict[str, Any]:
         "plugins": {key: value for key, value in vars(site.plugins).items() if value},
         "store": _store(site.offline.store),
         "signing": {"key": str(site.signing.key), "identity": site.signing.identity},
-        "offline": {"trust": str(site.offline.trust)},
+        "offline": {"trust": str(site.offline.trust), "runs": str(site.offline.runs), **(
+            {"key": str(site.offline.key)} if site.offline.key else {})},
         "images": {"carry": site.images.carry},
+        "prune": {"recent": f"{site.prune.recent // 3600} hours"},
     }
 
 

@@ -1,4 +1,4 @@
-"""Which files make a release, its signature and promotion, and the tool; where they lie here.
+"""Which files make a release, its signature, and the tool; where they lie here.
 
 The graph is built from this alone, so it imports nothing of the room's logic.
 """
@@ -9,8 +9,6 @@ from pathlib import Path
 
 from tasks.core.paths import PipelinePaths
 
-PROMOTION = "promotion.json"
-"""Beside what is signed: the statement that this is the current one; its signature is beside it."""
 KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
          "release": ("images", "config")}
 """Which kinds of a release's files each part brings to the store."""
@@ -18,9 +16,8 @@ KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime
 BEFORE_RELEASE = ("code", "data", "plugins", "runtime")
 """The parts that are pushed before a release is."""
 LISTED = ("release.json", "SHA256SUMS")
-SEALED = (*LISTED, "SHA256SUMS.sig")
-PROMOTED = (PROMOTION, f"{PROMOTION}.sig")
-SIGNED = ("SHA256SUMS.sig", *PROMOTED)
+SEAL = "SHA256SUMS.sig"
+SEALED = (*LISTED, SEAL)
 SMOKE = ("smoke.log", "trace.txt", "report.html", "DAG.svg")
 TOP = {
     "LICENSE": "the licence",

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.errors import ConfigError, IntegrityError, StoreError
+from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
+from tasks.core.store import lease
 from tasks.core.store.interface import Store, Stored
-from tasks.core.store.send import Upload, refuse_lost, send
+from tasks.core.store.lease import Lease
+from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
-from tasks.core.trust import checksums, promotions
-from tasks.core.trust.promotions import Promotion
-from tasks.release import places
-from tasks.release.places import BEFORE_RELEASE, PROMOTED, PROMOTION, SEALED, SMOKE
+from tasks.core.trust import checksums
+from tasks.release import places, release_name
+from tasks.release.places import BEFORE_RELEASE, SEALED, SMOKE
 from tasks.release.release_files import source_of
 
 
@@ -40,42 +41,84 @@ def push(spec: PushSpec) -> str:
 
 
 def push_release(spec: PushSpec) -> str:
-    """Send the rest, then the signed list, then the promotion that makes this the current release.
+    """Send the rest, then the signed list; what the current release is stays as it was.
 
-    IntegrityError where a listed file is not in the store yet: no pointer to a torn release.
+    IntegrityError where a listed file is not in the store yet: nobody may find a torn release.
     """
     folder = spec.layout.release
     release = read_json(folder / "release.json", "release")
     listed = (folder / "SHA256SUMS").read_bytes()
     name = checksums.release_id(release["revision"], listed)
     store = open_store(spec.store)
-    title = f"push:release:{spec.pipeline}"
-    blobs = [*_blobs(spec, release), _upload(checksums.blob_key("release.json", files.sha256(
-        folder / "release.json")), folder / "release.json")]
-    stored = send(store, blobs, title=title)
-    _see_that_all_is_there(spec, listed, stored)
-    place = f"releases/{spec.pipeline}/{name}"
-    stored += send(store, [_upload(f"{place}/{path}", folder / path) for path in SEALED],
-                   title=title)
-    stored += promote(store, folder, name, title=title)
+    with lease.pushing(store) as held:
+        stored = _release_there(store, spec, release, name) or _send_release(
+            store, spec, release, name, held)
+        held.see_held()  # else a prune may not have seen the list; then all is looked at again
     write_receipt(spec.layout.push_receipt("release"), "release", spec.store, stored)
-    return (f"{name} is the current release in {spec.store.url}\n"
-            f"on the offline host: ./doit role=prod site={spec.layout.site} "
-            f"pipeline={spec.pipeline}")
+    return (f"{name} is in {spec.store.url}; release:promote:{spec.pipeline} makes it the current "
+            "one")
+
+
+def _send_release(store: Store, spec: PushSpec, release: dict[str, Any],
+                  name: str, held: Lease) -> list[Stored]:
+    """Send the rest, what somebody has taken of the parts since they were sent, then the list."""
+    title = f"push:release:{spec.pipeline}"
+    own = _own(spec, release)
+    stored = send(store, own, title=title)
+    _see_that_all_is_there(spec, (spec.layout.release / "SHA256SUMS").read_bytes(), stored)
+    parts = _all_blobs(spec, release)
+    sizes = store.sizes(parts)
+    send(store, [upload for key, upload in parts.items() if sizes.get(key) != upload.size],
+         title=title)
+    held.see_held()
+    return stored + send(store, _sealed(spec, name), title=title)
+
+
+def _release_there(store: Store, spec: PushSpec, release: dict[str, Any],
+                   name: str) -> list[Stored] | None:
+    """What the receipt says, where it is of this release, and nothing of that has gone since."""
+    before = {held.key: held for held in known(spec.layout.push_receipt("release"), spec.store)}
+    wanted = {upload.key: upload for upload in (*_own(spec, release), *_sealed(spec, name))}
+    if any(before.get(key) != Stored(key=key, size=upload.size, sha256=upload.sha256)
+           for key, upload in wanted.items()):
+        return None
+    everything = wanted | _all_blobs(spec, release)
+    sizes = store.sizes(everything)
+    if any(sizes.get(key) != upload.size for key, upload in everything.items()):
+        return None
+    return [before[key] for key in wanted]
+
+
+def _own(spec: PushSpec, release: dict[str, Any]) -> list[Upload]:
+    """The blobs that no part before brings."""
+    path = spec.layout.release / "release.json"
+    key = checksums.blob_key(path.name, files.sha256(path))
+    return [*_blobs(spec, release), _upload(key, path)]
+
+
+def _sealed(spec: PushSpec, name: str) -> list[Upload]:
+    """What makes the release one."""
+    return [_upload(f"releases/{spec.pipeline}/{name}/{path}", spec.layout.release / path)
+            for path in SEALED]
+
+
+def _all_blobs(spec: PushSpec, release: dict[str, Any]) -> dict[str, Upload]:
+    return {upload.key: upload for part in places.KINDS
+            for upload in _blobs(replace(spec, part=part), release)}
 
 
 def push_smoke(spec: PushSpec) -> str:
     """Send what the smoke run wrote: evidence beside the release, not part of it."""
-    folder = spec.layout.release
-    release = read_json(folder / "release.json", "release")
-    name = checksums.release_id(release["revision"], (folder / "SHA256SUMS").read_bytes())
+    name = release_name.made(spec.layout)
     uploads = [_upload(f"smoke/{spec.pipeline}/{name}/{path}", spec.layout.smoke / path)
                for path in SMOKE]
     return _finish(spec.part, spec.store, uploads, spec.layout.push_receipt(spec.part))
 
 
 def _finish(part: str, at: StoreAt, uploads: Sequence[Upload], receipt: Path) -> str:
-    stored = send(open_store(at), uploads, title=f"push:{part}", known=known(receipt, at))
+    store = open_store(at)
+    with lease.pushing(store):
+        stored = send(store, uploads, title=f"push:{part}", known=known(receipt, at))
     write_receipt(receipt, part, at, stored)
     size = files.human_size(sum(held.size for held in stored))
     return f"{len(stored)} files, {size} in {at.url}"
@@ -109,43 +152,6 @@ def _see_that_all_is_there(spec: PushSpec, listed: bytes, stored: Iterable[Store
                              where=spec.store.url,
                              todo=f"run `doit forget push:data:{spec.pipeline}` and its like, "
                                   "then push again")
-
-
-def promote(store: Store, folder: Path, name: str, *, title: str) -> list[Stored]:
-    """Bring the signed promotion of `name` into the store, then the pointer to it.
-
-    StoreError where somebody promoted another at the same time; then what was signed here goes,
-    so that the next run signs anew, after theirs.
-    """
-    promotion = promotions.read(folder / PROMOTION)
-    if promotion is None or promotion.id != name:
-        raise IntegrityError(f"this is not the promotion of {name}", where=folder / PROMOTION,
-                             todo="remove it, and run the same command again")
-    key = promotion.subject.key(promotion.number)
-    try:
-        stored = send(store, [_upload(f"{key}{path.removeprefix(PROMOTION)}", folder / path)
-                              for path in PROMOTED], title=title)
-    except StoreError as error:
-        if store.head(key) is None:
-            raise
-        for path in PROMOTED:
-            (folder / path).unlink(missing_ok=True)
-        raise StoreError(f"somebody promoted another under the number {promotion.number}",
-                         where=f"{store.url}: {key}",
-                         todo="look at what they pushed; the same command again makes yours the "
-                              "current one, after theirs") from error
-    return [*stored, _point(store, promotion)]
-
-
-def _point(store: Store, promotion: Promotion) -> Stored:
-    key, data = promotion.subject.pointer, promotion.pointer()
-    wanted = Stored(key=key, size=len(data), sha256=files.sha256_bytes(data))
-    if store.head(key) != wanted:
-        store.put_bytes(key, data)
-        held = store.head(key)
-        if held != wanted:
-            raise refuse_lost(held, wanted, f"{store.url}: {key}")
-    return wanted
 
 
 def known(receipt: Path, at: StoreAt) -> list[Stored]:

@@ -15,16 +15,22 @@ from typing import Any
 
 from tasks.core import files, processes
 from tasks.core.config.aws_settings import StoreAt
+from tasks.core.config.settings import Signing
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.machine_names import MACHINES
 from tasks.core.paths import SitePaths
 from tasks.core.schema import check, read_json
+from tasks.core.store import lease
+from tasks.core.store.interface import Store
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums
+from tasks.core.trust.promotions import Subject
 from tasks.release import tool_contents
 from tasks.release.places import top
-from tasks.release.push import promote, write_receipt
+from tasks.release.promote import Wanted, opened, promote
+from tasks.release.proof import Tried
+from tasks.release.push import write_receipt
 
 MANYLINUX = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5", "2014", "2010", "1")
 """glibc versions up to Debian 12's that wheels may ask for (PEP 600 and its forerunners)."""
@@ -46,10 +52,15 @@ class ToolSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class PushToolSpec:
-    """Where the tool goes."""
+    """Where the tool goes, and what its promotion is signed with.
+
+    `after` is the promotion that it may follow unseen.
+    """
 
     layout: SitePaths
     store: StoreAt
+    signing: Signing
+    after: int | None = None
 
 
 def make(spec: ToolSpec) -> str:
@@ -125,7 +136,10 @@ def _download(spec: ToolSpec, pinned: str, place: Path) -> None:
 
 
 def push(spec: PushToolSpec) -> str:
-    """Bring the tool into the store, below tool/<id>/, promote it, and write the receipt."""
+    """Bring the tool into the store, below tool/<id>/, promote it, and write the receipt.
+
+    An older checkout doesn't make an older tool the current one: that has not been looked at there.
+    """
     folder = spec.layout.tool
     tool = read_json(folder / "tool.json", "tool")
     name = tool["id"]
@@ -134,7 +148,17 @@ def push(spec: PushToolSpec) -> str:
     uploads = [Upload(key=f"tool/{name}/{path.relative_to(folder).as_posix()}", path=path,
                       sha256=files.sha256(path), size=path.stat().st_size) for path in paths]
     store = open_store(spec.store)
+    with lease.pushing(store):
+        return _push(spec, store, name, uploads)
+
+
+def _push(spec: PushToolSpec, store: Store, name: str, uploads: Sequence[Upload]) -> str:
+    folder, at = spec.layout.tool, spec.layout
     stored = send(store, uploads, title="push:tool")
-    stored += promote(store, folder, name, title="push:tool")
-    write_receipt(spec.layout.tool_receipt, "tool", spec.store, stored)
-    return f"{len(paths)} files in {spec.store.url}: tool/{name}/"
+    wanted = Wanted(name=name, folder=folder, after=spec.after,
+                    tried=Tried(validate=None, smoke=None, no_smoke="it is the tool"))
+    with opened(Subject(pipeline=None), spec.store, spec.signing, at.tool_promoted,
+                at.trusted) as here:
+        done = promote(here, wanted)
+        write_receipt(at.tool_receipt, "tool", spec.store, [*stored, *done.held(here)])
+    return f"{len(uploads)} files in {spec.store.url}: tool/{name}/\n{done.said}"

@@ -23,6 +23,8 @@ ENTRIES = (
     "tasks.core.graph.run", "tasks.core.graph.state",  # these five are pyproject.toml's
     "tasks.offline_host.graph", "tasks.offline_host.wheels",  # its own, and ./doit's
     "tasks.commands.doctor", "tasks.commands.doctor_offline",
+    "tasks.commands.runs", "tasks.commands.runs_show", "tasks.commands.runs_verify",
+    "tasks.commands.prod_export",
 )
 LOADS_IMAGES = "tasks.images.offline_graph"
 """The entry besides, where the site's store carries the images."""

@@ -34,6 +34,9 @@ LEFT_OUT = """\
 # hosts:                                # public hosts that are reached elsewhere from here
 #   registries: {quay.io: "https://nexus.example.org:8443/quay-proxy"}
 #   urls: {"https://github.com/": "https://git-mirror.example.org/"}
+# signing:
+#   colleagues: {ann: "ssh-ed25519 AAAA…"}   # who else signs under this identity
+#   approvers: {bert: "ssh-ed25519 AAAA…"}   # what is promoted needs the approval of one of them
 # engine: unix:///var/run/docker.sock   # of the smoke run; DOCKER_HOST else
 # smoke: none                           # no smoke run, where there is no engine
 # isolation: none                       # where no namespaces can be made; releases tell it

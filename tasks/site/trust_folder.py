@@ -5,6 +5,7 @@ It holds nothing secret: the login is typed there.
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 from pathlib import Path
@@ -22,7 +23,7 @@ For the administrator of an offline host of the site {site}
 Carry this folder there by a way that you trust: who can change it can have anything run there. The
 key that signs has this fingerprint; compare it with those who sign, by telephone for instance:
 
-    {fingerprint}
+{fingerprint}
 
 As root, in this folder, with USER for the user who runs pipelines there:
 
@@ -36,11 +37,22 @@ fill config.json.template by hand, or let `docker --config {trust} login {addres
     chown USER {trust}/config.json
 
 {engine}{store}
-Later, to refuse all that was promoted under a lower number, {trust}/minimum.json:
-{{"tool": 3, "pipelines": {{"NAME": 12}}}}
+{approvals}Later, to refuse all that was promoted under a lower number, {trust}/minimum.json:
+{least}
 
 Then USER copies the tool there and starts it, as README.md has it ("On the offline host"), and
 looks at all of it with: ./doit doctor role=prod
+"""
+
+APPROVALS = """\
+What is promoted counts here once a second person has approved it: {names}. This file says so, and
+nothing that comes out of the store can lift it, no tool either:
+
+    install -m 0644 minimum.json {trust}/minimum.json
+
+Who copies a tool here should look at both signatures by hand, since it is the tool that asks for
+the second one later: docs/decisions/promotion.md, "The tool itself".
+
 """
 
 
@@ -51,8 +63,11 @@ def lay(site: Site, folder: Path) -> list[str]:
     ownership.private_folder(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
-    files.write_text(folder / "allowed_signers",
-                     signature.allowed_line(site.signing.identity, public))
+    files.write_text(folder / "allowed_signers", signature.allowed_line(
+        site.signing.identity, public) + signature.lines_for(
+            site.signing.identity, site.signing.colleagues, site.signing.approvers))
+    if site.signing.approvers:
+        files.write_json(folder / "minimum.json", {"approvers": sorted(site.signing.approvers)})
     if site.registry.ca is not None:
         _copy_ca(site.registry.ca, folder / "ca.crt")
     addresses = list(dict.fromkeys([site.registry.address, *(
@@ -62,7 +77,12 @@ def lay(site: Site, folder: Path) -> list[str]:
     files.copy(LOGIN, folder / "login.sh")
     shown = processes.run(["ssh-keygen", "-l", "-f", "-"], stdin=f"{public}\n".encode(),
                           todo=signature.INSTALL).split()
-    files.write_text(folder / "INSTALL.txt", _install(site, addresses, f"{shown[1]} {shown[-1]}"))
+    keys = [f"{shown[1]} {shown[-1]}", *(
+        f"{signature.fingerprint(key)} {name}{what}" for people, what in (
+            (site.signing.colleagues, ""), (site.signing.approvers, " (approves)"))
+        for name, key in people.items())]
+    files.write_text(folder / "INSTALL.txt", _install(
+        site, addresses, "\n".join(f"    {key}" for key in keys)))
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -89,5 +109,10 @@ def _install(site: Site, addresses: list[str], fingerprint: str) -> str:
              f"The store is read at {url}: mount it there, read-only is enough.")
     may = ("may pull and push: images are loaded into it there"
            if site.images.carry == "store" else "may pull is enough")
-    return INSTALL.format(site=site.name, fingerprint=fingerprint, trust=trust, ca=ca,
-                          engine=engine, store=f"{store}\n", may=may, address=addresses[0])
+    names = ", ".join(sorted(site.signing.approvers))
+    least = '{"tool": 3, "pipelines": {"NAME": 12}' + (
+        f', "approvers": {json.dumps(sorted(site.signing.approvers))}}}' if names else "}")
+    return INSTALL.format(
+        site=site.name, fingerprint=fingerprint, trust=trust, ca=ca, engine=engine,
+        store=f"{store}\n", may=may, address=addresses[0], least=least,
+        approvals=APPROVALS.format(names=names, trust=trust) if names else "")

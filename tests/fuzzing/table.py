@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tests.fuzzing import code, registries, trust
+from tests.fuzzing import code, registries, runs, trust
 from tests.fuzzing.reader import Reader
 
 READERS: dict[str, Reader] = {
-    reader.name: reader for reader in [*trust.READERS, *registries.READERS, *code.READERS]}
+    reader.name: reader for reader in [
+        *trust.READERS, *registries.READERS, *code.READERS, *runs.READERS]}

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError
-from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.core.in_place import InPlace
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import SitePaths
 from tasks.core.schema import SCHEMAS, read_json
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, promotions, signature
@@ -163,7 +165,7 @@ def fetched(value: tuple[bytes, bytes], folder: Path) -> None:
     spec = fetch.FetchSpec(
         pipeline="hello", layout=layout, store=StoreAt(url=str(folder / "store")),
         host=freshness.Host(trust=folder / "trust", identity="airlock", seen=folder / "seen"),
-        tool=folder / "tool.json", asked=False, release=name)
+        tool=folder / "tool.json", asked=False, release=name, place=InPlace(layout))
     there = mock.patch.object(SitePaths, "root", property(lambda _: folder / "there"))
     with there, unsigned(), contextlib.redirect_stderr(io.StringIO()):
         fetch.fetch(spec)

@@ -37,17 +37,25 @@ def program() -> Path:
 
 
 @contextmanager
-def gateway(root: Path, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[Gateway]:
-    """A server on the port, 0 being a free one; ended by its process id."""
+def gateway(root: Path, *, host: str = "127.0.0.1", port: int = 0,
+            versions: bool = False) -> Iterator[Gateway]:
+    """A server on the port, 0 being a free one; ended by its process id.
+
+    With `versions` its buckets can keep older ones of each object.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
         port = probe.getsockname()[1]
     data, log = root / "buckets", root / "versitygw.log"
     data.mkdir(parents=True)
+    words: list[str | Path] = []
+    if versions:
+        (root / "versions").mkdir()
+        words = ["--versioning-dir", root / "versions"]
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [program(), "--keep-alive", "--port", f"{host}:{port}", "posix", data],
+            [program(), "--keep-alive", "--port", f"{host}:{port}", "posix", *words, data],
             stdout=sink, stderr=sink,
             env={**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET})
     try:

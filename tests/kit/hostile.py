@@ -15,7 +15,8 @@ import yaml
 from tasks.core import files
 from tasks.core.config import load
 from tasks.core.graph import rooms
-from tasks.core.paths import OfflinePaths, PipelinePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import PipelinePaths
 from tests.kit import releases as staged
 
 PUBLIC = "https://data.example.org/"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.images.destination import Destination
@@ -62,6 +63,7 @@ def steps(folder: Path, images: Iterable[str], access: Access, destination: Dest
     """The steps over these images; `locking` is what LockSpec has beyond its paths."""
     lock, receipt, oci = folder / "lock.json", folder / "images.receipt.json", folder / "oci"
     config = folder / "images/offline.load.config"
+    (folder / "store").mkdir(exist_ok=True)
     files.write_text(folder / "images.txt", "".join(f"{image}\n" for image in images))
     files.write_text(config, "// as tasks/offline_config writes it\n")
     common: dict[str, Any] = {"pipeline": "test", "lock": lock, "access": access}
@@ -71,7 +73,8 @@ def steps(folder: Path, images: Iterable[str], access: Access, destination: Dest
         plan=PlanSpec(**common, destination=destination, locks=(lock,), receipt=receipt,
                       report=folder / "images.plan.json"),
         mirror=MirrorSpec(**common, receipt=receipt, destination=destination),
-        verify=VerifySpec(**common, locks=(lock,), receipt=receipt, destination=destination),
+        verify=VerifySpec(**common, locks=(lock,), receipt=receipt, destination=destination,
+                          store=StoreAt(url=str(folder / "store"))),
         layout=LayoutSpec(**common, index=oci / "index.json", marker=oci / "oci-layout",
                           blobs=folder / "blobs", destination=None, receipt=receipt),
         save=SaveSpec(pipeline="test", lock=lock, index=oci / "index.json",

@@ -9,11 +9,13 @@ from pathlib import Path
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
-from tasks.core.paths import OfflinePaths, PipelinePaths
+from tasks.core.in_place import InPlace
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import PipelinePaths
 from tasks.core.trust import checksums, signature
 from tasks.offline_host.fetch import FetchSpec
 from tasks.offline_host.freshness import Host
-from tasks.release import places, push, release, sign
+from tasks.release import places, promote, push, release, sign
 
 VERSION = "24.10.5"
 IMAGE = "sha256:" + "a" * 64
@@ -36,9 +38,15 @@ class Staged:
                                    runtime=VERSION, profile="test", run="test",
                                    platform="linux/amd64")
 
-    def sign_spec(self, unproven: str | None = None) -> sign.SignSpec:
-        return sign.SignSpec(pipeline=self.layout.pipeline, layout=self.layout, store=self.store,
-                             signing=self.signing, unproven=unproven)
+    def sign_spec(self) -> sign.SignSpec:
+        return sign.SignSpec(pipeline=self.layout.pipeline, layout=self.layout,
+                             signing=self.signing)
+
+    def promote_spec(self, unproven: str | None = None,
+                     after: int | None = None) -> promote.PromoteSpec:
+        return promote.PromoteSpec(pipeline=self.layout.pipeline, layout=self.layout,
+                                   store=self.store, signing=self.signing, unproven=unproven,
+                                   after=after)
 
     def push_spec(self, part: str) -> push.PushSpec:
         return push.PushSpec(pipeline=self.layout.pipeline, part=part, layout=self.layout,
@@ -46,7 +54,8 @@ class Staged:
 
     def fetch_spec(self, name: str | None = None) -> FetchSpec:
         return FetchSpec(pipeline=self.prod.pipeline, layout=self.prod, store=self.store,
-                         host=self.host, tool=Path("tool.json"), asked=False, release=name)
+                         host=self.host, tool=Path("tool.json"), asked=False, release=name,
+                         place=InPlace(self.prod))
 
     @property
     def host(self) -> Host:
@@ -59,17 +68,22 @@ class Staged:
             self.signing.identity, signature.public_key(self.signing.key)))
 
     def publish(self) -> str:
-        """Make the release, sign it and push it; return its id."""
+        """Make the release, sign it, push it and promote it; return its id."""
         release.make(self.release_spec())
         return self.push()
 
-    def push(self, unproven: str | None = None) -> str:
-        """Sign and push what was made; return its id."""
-        sign.sign_release(self.sign_spec(unproven))
+    def push(self, unproven: str | None = None, after: int | None = None) -> str:
+        """Sign, push and promote what was made; return its id."""
+        self.bring()
+        promote.promote_release(self.promote_spec(unproven, after))
+        return self.id()
+
+    def bring(self) -> None:
+        """Sign and push what was made; the current release stays as it was."""
+        sign.sign_release(self.sign_spec())
         for part in places.BEFORE_RELEASE:
             push.push(self.push_spec(part))
         push.push_release(self.push_spec("release"))
-        return self.id()
 
     def id(self) -> str:
         listed = (self.layout.release / "SHA256SUMS").read_bytes()
@@ -83,6 +97,7 @@ def stage(pipeline: str = "hello") -> Staged:
     _data(layout)
     _images(layout)
     _plugins(layout)
+    try_out(layout)
     runtime = layout.runtime(VERSION)
     _tar(runtime, {f"nextflow-{VERSION}/nextflow": b"#!/bin/sh\n"})
     files.write_text(layout.runtime_sums(VERSION), f"{files.sha256(runtime)}  {runtime.name}\n")
@@ -95,6 +110,15 @@ def stage(pipeline: str = "hello") -> Staged:
         layout=layout, prod=OfflinePaths(site="there", pipeline=pipeline),
         signing=Signing(key=Path("keys/id_ed25519"), identity="airlock", create=True),
         store=StoreAt(url="store"), trust=Path("trust"))
+
+
+def try_out(layout: PipelinePaths) -> None:
+    """What dev:validate and dev:smoke leave where all went well."""
+    files.write_json(layout.validate, {
+        "pipeline": layout.pipeline, "warnings": [],
+        "subjects": [{"subject": "store", "ok": True, "message": "it answers"}]})
+    for name in places.SMOKE:
+        files.write_text(layout.smoke / name, f"{name}\n")
 
 
 def change_code(staged: Staged, text: bytes) -> None:

@@ -32,10 +32,10 @@ from tasks.core.store.s3_client import Body, Bucket, Request
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.offline_host.fetch import fetch
-from tasks.release import push, sign, tool
-from tests.kit import buckets, tls
+from tasks.release import prune, push, sign, tool
+from tests.kit import buckets, pruning, tls
 from tests.kit.policy_front import OWNER, REGION, Caller, PolicyFront, Rules
-from tests.kit.releases import Staged, stage
+from tests.kit.releases import Staged, change_code, stage
 from tests.kit.web import running
 
 VPCE, OTHER_VPCE = "vpce-0a1b2c3d4e5f60718", "vpce-0fffffffffffffff0"
@@ -123,8 +123,8 @@ def publish(site: Site) -> Staged:
     files.write_text(archive, "an archive")
     described, _ = tool.describe("here", {"airlock.tar": b"an archive"}, [wheel])
     files.write_bytes(layout.tool / "tool.json", described)
-    sign.sign_tool(sign.SignToolSpec(layout=layout, store=staged.store, signing=staged.signing))
-    tool.push(tool.PushToolSpec(layout=layout, store=staged.store))
+    sign.sign_tool(sign.SignToolSpec(layout=layout, signing=staged.signing))
+    tool.push(tool.PushToolSpec(layout=layout, store=staged.store, signing=staged.signing))
     large(site, b"in parts" * 2**20)
     _send_cli(site)
     return staged
@@ -320,3 +320,25 @@ def test_what_is_not_the_stores_is_out_of_the_roles_reach(
     path.write_bytes(b"x")
     with pytest.raises(StoreError, match="access is denied"):
         act(S3Store(site.at("online")), path)
+
+
+def test_the_pushing_role_prunes_by_list_and_the_administrator_by_hand(site: Site) -> None:
+    """The administrator may delete, and opens no file: the key isn't theirs to use."""
+    staged = dataclasses.replace(stage(), store=site.at("online"))
+    old = staged.publish()
+    change_code(staged, b"another")
+    new = staged.publish()
+    by_hand = Path("build/here/prune.by-hand.txt")
+    for count in (3, 3):  # the release's list first; what it named once the list has gone
+        prune.apply(pruning.spec(site.at("online")))
+        keys = [line.removeprefix("s3://carried/some/prefix/")
+                for line in by_hand.read_text().splitlines()]
+        assert len(keys) == count
+        assert [ask(site, "admin", "internet", "DELETE", key) for key in keys] == [204] * count
+        site.at("online")
+    assert keys[0].startswith("blobs/")
+    prune.apply(pruning.spec(site.at("online")))
+    assert not by_hand.exists()
+    assert pruning.releases(site.at("online")) == {new}
+    assert pruning.keys(site.at("online"), f".airlock/pruned/hello/{old}/")
+    assert pruning.torn(site.at("online")) == {}

@@ -14,8 +14,10 @@ from tasks.commands import doctor_offline
 from tasks.core import files
 from tasks.core.errors import IntegrityError
 from tasks.core.trust import signature
-from tasks.offline_host import freshness
+from tasks.core.trust.promotions import Withdrawn
+from tasks.offline_host import freshness, memory
 from tests.kit import registries
+from tests.kit.chains import clone, promote
 from tests.kit.own_site import OwnSite, tls_of
 from tests.kit.registries import Server
 from tests.kit.releases import Staged, stage
@@ -135,6 +137,17 @@ def test_a_promotion_that_is_over_is_told(
     assert own.look("prod").one("release")["cure"] == "have it pushed again"
 
 
+def test_a_host_that_is_held_and_a_current_release_that_was_withdrawn_are_told(
+        own: OwnSite, ready: Staged) -> None:
+    memory.hold(Path("state/airlock/acme"), "hello", "dev-000000000000")
+    with clone("ours", ready.store, ready.signing) as here:
+        promote(here, ready.id(), withdrawing=Withdrawn(id=ready.id(), reason="a leak"))
+    withdrawn, held, _ = own.look("prod").of("release")
+    assert (withdrawn["status"], held["status"]) == ("fail", "warn")
+    assert "was withdrawn: a leak" in withdrawn["text"]
+    assert "held at dev-000000000000 since" in held["text"]
+
+
 def test_a_site_whose_images_go_by_the_store_must_push_there(own: OwnSite, ready: Staged) -> None:
     own.change("images", {"carry": "store"})
     assert "taken back" in own.look("prod").one("push")["text"]
@@ -151,7 +164,6 @@ def test_another_python_than_the_wheels_are_for_is_told(own: OwnSite, ready: Sta
 def test_the_java_of_what_is_in_place_is_looked_for(own: OwnSite, ready: Staged) -> None:
     place = Path("build/acme/prod/hello")
     release = json.loads(Path("build/here/hello/release/release.json").read_text())
-    files.write_json(place / "current.json", {
-        "pipeline": "hello", "id": ready.id(), "created": release["created"]})
+    files.write_json(place / "current.json", {"pipeline": "hello", "id": ready.id()})
     files.write_json(place / f"releases/{ready.id()}/release.json", release)
     assert "runs Nextflow 24.10.5 (hello)" in own.look("prod").one("java")["text"]

@@ -35,13 +35,14 @@ ABOUT = "Plugin-Id: nf-a\nPlugin-Version: 1.0.0\n"
 def arrived(hostile: Hostile) -> tuple[Path, launch.Launch]:
     """The release on the offline host, fetched, checked and unpacked for a launch."""
     hostile.run("release", "release:sign", "push:code", "push:data", "push:plugins", "push:runtime",
-                "push:release")
+                "push:release", "release:promote")
     trusted = signature.public_key(Path("keys/id_ed25519"))
     files.write_text(Path("trust/allowed_signers"), signature.allowed_line("airlock", trusted))
     hostile.run("prod:fetch", role="prod")
-    folder = hostile.prod.release(json.loads(hostile.prod.current.read_text())["id"])
+    name = json.loads(hostile.prod.current.read_text())["id"]
+    folder = hostile.prod.release(name)
     return folder.absolute(), launch.prepare(bootstrap.carried(folder, VERSION),
-                                             hostile.prod.launch, this_machine())
+                                             hostile.prod.launch / name, this_machine())
 
 
 def test_what_is_odd_but_harmless_arrives_as_it_was(hostile: Hostile, web: Web) -> None:

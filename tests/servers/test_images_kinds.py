@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tasks.core import files
 from tasks.core.errors import HostError, ImageError
 from tasks.core.net.network import Network
 from tasks.core.registry.client import Access, Registries
@@ -262,6 +263,32 @@ def test_what_is_extra_moved_gone_or_silent_is_named_and_no_fault(
     assert "1 gone" in show_outdated(replace(asked, access=silent))
 
 
+def test_what_an_older_release_needs_is_not_extra(
+        world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    at = steps(world, tmp_path, NEW)
+    at.lock_and_mirror()
+    prefix = f"{at.mirror.destination.prefix}/quay.io/biocontainers"
+    for name in ("new:0", "new:stray", "left:7", "left:8"):
+        servers.add_image(world.one, f"{prefix}/{name}", LAYERS[:1], authfile=world.access.authfile)
+    store = Path(at.verify.store.url)
+    store.rmdir()
+    verify_images(at.verify)
+    assert "extra    can't be known: what releases in the store need" in capsys.readouterr().out
+    images = [{"source": f"quay.io/biocontainers/{name}", "digest": f"sha256:{'a' * 64}",
+               "destination": f"{world.one.address}/{prefix}/{name.partition(':')[0]}",
+               "platform": "linux/amd64", "size": 1} for name in ("new:0", "left:7")]
+    receipt = files.json_bytes({"registry": world.one.address, "images": images})
+    digest = files.sha256_bytes(receipt)
+    files.write_bytes(store / f"blobs/sha256/{digest}/images.receipt.json", receipt)
+    files.write_text(store / "releases/other/1.0-0123456789ab/SHA256SUMS",
+                     f"{digest}  images.receipt.json\n")
+    verify_images(at.verify)
+    out = capsys.readouterr().out
+    assert f"extra    {world.one.address}/{prefix}/new:stray\n" in out
+    assert f"extra    {world.one.address}/{prefix}/left:8\n" in out
+    assert "new:0" not in out and "left:7" not in out and f"{prefix}/left\n" not in out
+
+
 def test_a_silent_source_is_no_fault(world: World, tmp_path: Path,
                                      monkeypatch: pytest.MonkeyPatch,
                                      capsys: pytest.CaptureFixture[str]) -> None:
@@ -295,6 +322,6 @@ def test_long_lists_are_read_to_their_end_and_a_forbidden_one_is_named(world: Wo
         access = Access(registries={home: memory.url}, ca=None, authfile=tmp_path / "none.json")
         (tmp_path / "none.json").write_text("{}")
         found = extra(Registries(access), read_lock(at.lock.lock),
-                      Destination(address=home, prefix="in"))
+                      Destination(address=home, prefix="in"), {})
     assert [name.rpartition(":")[2] for name in found[:3]] == ["first", "second", "third"]
     assert found[3].startswith(f"can't be known for all of {home}: {home} refuses its list")

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
+from tasks.core.engine.address import Engine
 from tasks.core.errors import IntegrityError, RegistryError
+from tasks.core.in_place import InPlace
 from tasks.core.net.inner_addresses import EVERYWHERE
 from tasks.core.net.network import Network
 from tasks.core.registry.client import Access
@@ -66,7 +68,8 @@ class Gap:
     def load_spec(self) -> LoadSpec:
         return LoadSpec(pipeline="hello", layout=self.staged.prod,
                         trust=self.staged.trust.absolute(),
-                        network=Network(inside=EVERYWHERE))
+                        network=Network(inside=EVERYWHERE), place=InPlace(self.staged.prod),
+                        engine=Engine(url="unix:///nowhere/docker.sock"))
 
     def see(self, source: str) -> dict[str, object]:
         """What skopeo says of an image at the offline registry."""

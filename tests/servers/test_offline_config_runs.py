@@ -21,6 +21,7 @@ from tasks.core import files
 from tasks.core.nextflow import launch, machine
 from tasks.images.scan import ListSpec, list_images
 from tasks.offline_config.render import RenderSpec, build
+from tasks.offline_host.own_configs import OwnConfigs
 from tasks.runtime import build as runtimes
 from tests.kit.project import ROOT
 
@@ -281,3 +282,44 @@ def taken(here: Launched, *, profile: str) -> dict[str, str]:
                env={"PATH": f"{here.root / 'bin'}:{os.environ['PATH']}"})
     lines = (here.root / "trace.txt").read_text().splitlines()[1:]
     return dict(line.split("\t") for line in lines)
+
+
+SLURM = """
+    process {
+        executor = 'slurm'
+        queue = 'long'
+        container = 'elsewhere/all:1'
+        resourceLimits = [cpus: 96, memory: 700.GB]
+        withName: '.*:SUB:TOOL' { container = 'elsewhere/qualified:1'; cpus = 7 }
+        withName: 'AGAIN' { container = 'elsewhere/again:1' }
+        withLabel: 'big' { container = 'elsewhere/big:1' }
+    }
+    docker { enabled = false; registry = 'docker.io' }
+    singularity.enabled = true
+    conda.enabled = true
+    wave.enabled = true
+    tower { enabled = true; accessToken = 'x' }
+    profiles { lab { process.clusterOptions = '--account lab'; podman.enabled = true } }
+"""
+
+
+def test_a_user_s_config_sets_what_offline_config_leaves_open_and_no_more(
+        runtime: runtimes.Runtime, tmp_path: Path) -> None:
+    """With the form of the template whose institutional configs are given by -c, too."""
+    here = launched(tmp_path, runtime, GENERATIONS["3.2"], configs=True)
+    (tmp_path / "slurm.config").write_text(SLURM)
+    own = OwnConfigs(profiles=("lab", "site_x"), configs=(tmp_path / "slurm.config",))
+    found = launch.resolve(own.applied(here.ready), profile=own.profile("test"),
+                           log=tmp_path / "log", reads=[tmp_path / "slurm.config"])
+    process = found["process"]
+    assert (process["executor"], process["clusterOptions"]) == ("slurm", "--account lab")
+    assert process["resourceLimits"]["cpus"] == 96
+    assert process["withName:.*:SUB:TOOL"]["cpus"] == 7
+    assert found["docker"]["enabled"] is True and found["docker"]["registry"] == REGISTRY
+    for engine in ("singularity", "conda", "podman", "wave", "tower"):
+        assert found[engine]["enabled"] is False, engine
+    ours = images_by_selector(process)
+    assert ours["(?:(.*:)?(AGAIN))"] == [mirrored("quay.io/a/again:1"),
+                                         mirrored("quay.io/a/other:1")]
+    named = [key.removeprefix("withName:") for key in process if key.startswith("withName:")]
+    assert named[-len(ours):] == list(ours), "a selector stands behind ours, and would beat them"

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tasks.core import files
+from tasks.core import files, in_place
 from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, RegistryError
+from tasks.core.in_place import InPlace
 from tasks.core.net.inner_addresses import EVERYWHERE
 from tasks.core.net.network import Network
-from tasks.core.nextflow.machine import this_machine
+from tasks.core.nextflow.machine import Limits, this_machine
 from tasks.core.schema import read_json
 from tasks.offline_host.bootstrap import BootstrapSpec, bootstrap, lacking, see_registry
 from tasks.offline_host.fetch import fetch
-from tests.kit.releases import Staged, stage
+from tests.kit import fake_engine
+from tests.kit.fake_engine import FakeEngine
+from tests.kit.releases import IMAGE, Staged, change_code, stage
 from tests.kit.tls import self_signed
 from tests.kit.web import Quiet, Server, running
 
@@ -88,7 +93,7 @@ def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
     spec = BootstrapSpec(
         pipeline="hello", layout=fetched.prod, launch=fetched.prod.launch, trust=fetched.trust,
         network=Network(inside=EVERYWHERE), engine=Engine(url=f"unix://{tmp_path}/no.sock"),
-        machine=this_machine({"PATH": str(empty)}))
+        machine=this_machine({"PATH": str(empty)}), place=InPlace(fetched.prod))
     folder = fetched.prod.release(fetched.id())
     release = read_json(folder / "release.json", "release")
     receipt = read_json(folder / "images.receipt.json", "images-receipt")
@@ -105,3 +110,184 @@ def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
         bootstrap(spec)
     assert "'bash'" in str(caught.value) and "the disk has 0 B left" in str(caught.value)
     assert not fetched.prod.launch.exists() and not fetched.prod.bootstrap.exists()
+
+
+@pytest.fixture
+def engine() -> Iterator[FakeEngine]:
+    with fake_engine.engine() as made:
+        yield made
+
+
+@pytest.fixture
+def spec(fetched: Staged, engine: FakeEngine) -> BootstrapSpec:
+    """The bootstrap of the release that is in place, whose one image lies at a registry that isn't
+    there."""
+    login(fetched.trust, "10.0.0.1:5443", PASSWORD)
+    return BootstrapSpec(
+        pipeline="hello", layout=fetched.prod, launch=fetched.prod.launch.absolute(),
+        trust=fetched.trust, network=Network(inside=EVERYWHERE), engine=engine.engine,
+        machine=this_machine(os.environ), place=InPlace(fetched.prod))
+
+
+def launched(spec: BootstrapSpec) -> dict[str, tuple[int, int]]:
+    """What is unpacked and rendered, each file with what shows that it wasn't written anew."""
+    return {path.relative_to(spec.launch).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns)
+            for path in files.tree(spec.launch)}
+
+
+def test_images_are_pulled_once_and_again_where_they_are_gone(
+        spec: BootstrapSpec, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = f"10.0.0.1:5443/quay.io/airlock/tool@{IMAGE}"
+    asked: list[str] = []
+    monkeypatch.setattr("tasks.offline_host.bootstrap.see_registry",
+                        lambda address, *rest: asked.append(address))
+    assert "1 images, 1 of them pulled now" in bootstrap(spec)
+    assert engine.held == {image} and asked == ["10.0.0.1:5443"]
+    assert "1 images, 0 of them pulled now" in bootstrap(spec)  # no registry is asked
+    assert len(asked) == 1
+    engine.held.clear()  # docker image prune --all
+    assert "1 images, 1 of them pulled now" in bootstrap(spec)
+    assert engine.logins == 2 * [{"username": USER, "password": PASSWORD}]
+
+
+def test_a_registry_that_is_down_matters_where_an_image_is_missing(
+        spec: BootstrapSpec, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(address: str, *rest: object) -> None:
+        raise RegistryError("nobody answers", where=address)
+
+    monkeypatch.setattr("tasks.offline_host.bootstrap.see_registry", down)
+    engine.held.add(f"10.0.0.1:5443/quay.io/airlock/tool@{IMAGE}")
+    assert "0 of them pulled now" in bootstrap(spec)
+    engine.held.clear()
+    with pytest.raises(HostError, match="nobody answers"):
+        bootstrap(spec)
+    assert engine.logins == []
+
+
+def test_a_pull_that_another_one_has_ended_is_tried_once_more(
+        spec: BootstrapSpec, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.offline_host.bootstrap.see_registry", lambda *rest: None)
+    engine.faults += ["no basic auth credentials", "no basic auth credentials"]
+    with pytest.raises(RegistryError, match="no basic auth credentials"):
+        bootstrap(spec)
+    engine.faults.append("layer is being downloaded")
+    assert "1 of them pulled now" in bootstrap(spec)
+
+
+def removed_file(spec: BootstrapSpec) -> None:
+    next(spec.launch.rglob("main.nf")).unlink()
+
+
+def removed_all(spec: BootstrapSpec) -> None:
+    shutil.rmtree(spec.launch)
+
+
+def removed_plugin(spec: BootstrapSpec) -> None:
+    shutil.rmtree(next(spec.launch.rglob("nf-hello-1.0.0")))
+
+
+def removed_launcher(spec: BootstrapSpec) -> None:
+    next(path for path in spec.launch.rglob("nextflow") if path.is_file()).unlink()
+
+
+def removed_params(spec: BootstrapSpec) -> None:
+    for path in [*spec.launch.rglob("params.json"), *spec.launch.rglob("inputs.csv")]:
+        path.unlink()
+
+
+def changed_code(spec: BootstrapSpec) -> None:
+    next(spec.launch.rglob("main.nf")).write_text("workflow  {}\n")
+
+
+def added_code(spec: BootstrapSpec) -> None:
+    next(spec.launch.rglob("main.nf")).with_name("nextflow.config").write_text("process.cpus = 9")
+
+
+def linked_away(spec: BootstrapSpec) -> None:
+    code = next(spec.launch.rglob("main.nf")).parent
+    code.rename(spec.layout.root / "elsewhere")
+    code.symlink_to((spec.layout.root / "elsewhere").absolute())
+
+
+def test_what_is_right_beside_that_stays_since_runs_use_it(
+        spec: BootstrapSpec, fetched: Staged, engine: FakeEngine) -> None:
+    engine.held.add(f"10.0.0.1:5443/quay.io/airlock/tool@{IMAGE}")
+    bootstrap(spec)
+    plugin = next(spec.launch.rglob("MANIFEST.MF"))
+    before, folder = plugin.stat().st_ino, plugin.parent.stat().st_ino
+    beside = plugin.with_name("cached.bin")
+    beside.write_text("x")
+    bootstrap(spec)
+    assert not beside.exists()
+    assert (plugin.stat().st_ino, plugin.parent.stat().st_ino) == (before, folder)
+    plugin.unlink()
+    plugin.mkdir()  # where a file belongs
+    bootstrap(spec)
+    assert plugin.read_bytes() == b"Plugin-Id: nf-hello\n"
+
+
+@pytest.mark.parametrize("change", [
+    removed_file, removed_all, removed_plugin, removed_launcher, removed_params, changed_code,
+    added_code, linked_away])
+def test_what_was_made_and_is_gone_or_changed_is_made_again(
+        spec: BootstrapSpec, engine: FakeEngine, change: Callable[[BootstrapSpec], None]) -> None:
+    engine.held.add(f"10.0.0.1:5443/quay.io/airlock/tool@{IMAGE}")
+    bootstrap(spec)
+    whole = {path: path.read_bytes() for path in files.tree(spec.launch)}
+    change(spec)
+    bootstrap(spec)
+    assert {path: path.read_bytes() for path in files.tree(spec.launch)} == whole
+    assert not any(path.is_symlink() for path in spec.launch.rglob("*"))
+
+
+def test_what_stands_is_left_alone_since_runs_use_it(
+        spec: BootstrapSpec, engine: FakeEngine) -> None:
+    engine.held.add(f"10.0.0.1:5443/quay.io/airlock/tool@{IMAGE}")
+    bootstrap(spec)
+    before = launched(spec)
+    with in_place.placing(spec.layout.of_site, "prod:fetch:sarek"):  # nor does it wait for anybody
+        bootstrap(spec)
+    after = launched(spec)
+    assert before.keys() == after.keys()
+    assert [path for path in before if before[path] != after[path] and "/host-" not in path] == []
+
+
+def test_two_releases_and_two_sizes_of_the_host_are_ready_beside_each_other(
+        fetched: Staged, spec: BootstrapSpec, engine: FakeEngine) -> None:
+    engine.held.add(f"10.0.0.1:5443/quay.io/airlock/tool@{IMAGE}")
+    bootstrap(spec)
+    first = dict(spec.place.bootstrapped()["launch"])
+    smaller = dataclasses.replace(spec, place=InPlace(fetched.prod), machine=dataclasses.replace(
+        spec.machine, limits=Limits(cpus=1, memory=2**30)))
+    bootstrap(smaller)
+    assert Path(first["folder"], "host.config").read_text() != Path(
+        smaller.place.bootstrapped()["launch"]["folder"], "host.config").read_text()
+    assert smaller.place.bootstrapped()["launch"]["code"] == first["code"]
+    change_code(fetched, b"workflow { 2 }\n")
+    fetched.publish()
+    other = dataclasses.replace(spec, place=InPlace(fetched.prod))
+    fetch(dataclasses.replace(fetched.fetch_spec(), place=other.place))
+    bootstrap(other)
+    assert "2" in Path(other.place.bootstrapped()["launch"]["code"], "main.nf").read_text()
+    assert Path(first["code"], "main.nf").read_text() == "workflow {}\n"
+    # The first process goes on with its own release, whatever came into place meanwhile.
+    assert spec.place.bootstrapped()["launch"] == first
+    assert bootstrap(spec).startswith(str(spec.place.name))
+    assert spec.place.name != other.place.name
+
+
+def test_another_java_is_taken_where_the_first_is_gone(
+        spec: BootstrapSpec, engine: FakeEngine, tmp_path: Path) -> None:
+    engine.held.add(f"10.0.0.1:5443/quay.io/airlock/tool@{IMAGE}")
+    found = shutil.which("java")
+    assert found
+    own = tmp_path / "own/bin/java"
+    files.write_text(own, f"#!/bin/sh\nexec {found} \"$@\"\n", mode=0o755)
+    with_own = dataclasses.replace(spec, machine=dataclasses.replace(
+        spec.machine, inherited=dataclasses.replace(spec.machine.inherited,
+                                                    java_home=str(own.parent.parent))))
+    bootstrap(with_own)
+    assert with_own.place.bootstrapped()["launch"]["java"] == str(own)
+    own.unlink()
+    bootstrap(with_own)
+    assert with_own.place.bootstrapped()["launch"]["java"] != str(own)

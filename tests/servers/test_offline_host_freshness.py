@@ -13,13 +13,14 @@ import pytest
 from tasks.core import files
 from tasks.core.config.settings import Signing
 from tasks.core.errors import ConfigError, HostError, IntegrityError, StoreError
-from tasks.core.paths import OfflinePaths, SitePaths
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.paths import SitePaths
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions, signature
 from tasks.core.trust.promotions import Subject
 from tasks.offline_host import freshness
 from tasks.offline_host.fetch import fetch
-from tasks.release import places, push, release, sign, tool
+from tasks.release import chain, promote, release, sign, tool
 from tests.kit.releases import Staged, change_code, stage
 
 POINTER = Path("store/releases/hello/current.json")
@@ -64,14 +65,13 @@ def test_a_pointer_that_stands_still_is_noticed(
 
 def test_a_release_is_signed_anew_when_half_of_its_time_is_over(
         ready: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = ready.layout.release / "promotion.json"
-    before = path.read_bytes()
-    at(monkeypatch, sign, timedelta(days=44))
-    assert sign.holds(path)
+    before = POINTER.read_bytes()
+    at(monkeypatch, promote, timedelta(days=44))
     ready.publish()
-    assert path.read_bytes() == before
-    at(monkeypatch, sign, timedelta(days=46))
-    assert not sign.holds(path)
+    assert POINTER.read_bytes() == before
+    assert not Path("store/releases/hello/promotions/00000002.json").exists()
+    for module in (promote, chain):
+        at(monkeypatch, module, timedelta(days=46))
     name = ready.publish()
     assert json.loads(POINTER.read_text()) == {"pipeline": "hello", "id": name, "number": 2}
     at(monkeypatch, freshness, timedelta(days=130))
@@ -174,28 +174,21 @@ def test_a_signer_may_be_limited_to_a_pipeline(ready: Staged) -> None:
 
 
 def test_two_colleagues_who_promote_at_the_same_time(ready: Staged, tmp_path: Path) -> None:
-    """The second one's push is an error that says so; the same commands then make it current."""
-    sealed = ready.layout.release
+    """The second one's push is an error that shows both; after=NUMBER then follows theirs."""
     change_code(ready, b"workflow { mine }\n")
-    ready.publish()  # number 2, theirs
-    theirs = (sealed / "promotion.json").read_bytes()
-    shutil.rmtree(sealed)
-    for path in ("promotion.json", "promotion.json.sig"):  # we signed before theirs arrived
-        (Path("store/releases/hello/promotions") / path.replace("promotion", "00000002")).rename(
-            tmp_path / path)
+    theirs = ready.publish()  # number 2
+    ready.layout.promoted.unlink()  # from another clone
+    ready.layout.promoted.with_name("promoted.signed.json").unlink()
     change_code(ready, b"workflow { ours }\n")
     release.make(ready.release_spec())
-    sign.sign_release(ready.sign_spec())
-    for path in ("promotion.json", "promotion.json.sig"):
-        shutil.copy(tmp_path / path, Path("store/releases/hello/promotions")
-                    / path.replace("promotion", "00000002"))
-    for part in places.BEFORE_RELEASE:
-        push.push(ready.push_spec(part))
-    with pytest.raises(StoreError, match="promoted another under the number 2"):
-        push.push_release(ready.push_spec("release"))
-    assert Path("store/releases/hello/promotions/00000002.json").read_bytes() == theirs
-    sign.sign_release(ready.sign_spec())
-    push.push_release(ready.push_spec("release"))
+    ready.bring()
+    with pytest.raises(StoreError, match="not looked at") as caught:
+        promote.promote_release(ready.promote_spec())
+    for shown in (theirs, "promotion 2", ready.id(), "after=2"):
+        assert shown in str(caught.value)
+    assert json.loads(POINTER.read_text())["number"] == 2
+    assert not Path("store/releases/hello/promotions/00000003.json").exists()
+    promote.promote_release(ready.promote_spec(after=2))
     assert json.loads(POINTER.read_text())["number"] == 3
     fetch(ready.fetch_spec())
 
@@ -212,8 +205,9 @@ def tools(ready: Staged) -> list[str]:
         files.write_json(layout.tool / "tool.json", {
             "kind": "tool", "id": name, "site": "here",
             "wheels": [{"name": "a.whl", "sha256": files.sha256_bytes(b"x"), "size": 1}]})
-        sign.sign_tool(sign.SignToolSpec(layout=layout, store=ready.store, signing=ready.signing))
-        tool.push(tool.PushToolSpec(layout=layout, store=ready.store))
+        sign.sign_tool(sign.SignToolSpec(layout=layout, signing=ready.signing))
+        tool.push(tool.PushToolSpec(layout=layout, store=ready.store,
+                                    signing=ready.signing))
         made.append(name)
     return made
 

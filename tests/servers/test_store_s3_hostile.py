@@ -13,7 +13,7 @@ import pytest
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.net import bounds
-from tasks.core.store import interface, s3
+from tasks.core.store import interface, s3_listing
 from tasks.core.store.interface import Store, Stored
 from tasks.core.store.store import open_store
 from tests.kit.bounded import limited
@@ -173,7 +173,7 @@ def test_a_listing_has_no_entities(server: Any) -> None:
 
 def test_a_listing_ends(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     server.kind = "pages"
-    monkeypatch.setattr(s3, "MAX_PAGES", 7)
+    monkeypatch.setattr(s3_listing, "MAX_PAGES", 7)
     with pytest.raises(StoreError, match="more than 7 pages"):
         opened(server).list("")
     server.keys = 10

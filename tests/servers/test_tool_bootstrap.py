@@ -70,8 +70,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Gap:
         tool.make(tool.ToolSpec(
             layout=layout, platform=site.platform, python=(f"3.{sys.version_info.minor}",),
             carry=site.images.carry, config=graph.offline_site(site)))
-        sign.sign_tool(sign.SignToolSpec(layout=layout, store=store, signing=signing))
-        tool.push(tool.PushToolSpec(layout=layout, store=store))
+        sign.sign_tool(sign.SignToolSpec(layout=layout, signing=signing))
+        tool.push(tool.PushToolSpec(layout=layout, store=store, signing=signing))
     finally:
         patch.undo()
         os.chdir(before)
@@ -122,6 +122,24 @@ def test_they_start_the_tool_without_a_network(gap: Gap) -> None:
     assert 'Good "airlock-tool" signature for airlock' in done.stdout
     assert "prod:run:hello" in done.stdout
     assert not [verb for verb in ("push", "stage", "sandbox") if verb in done.stdout]
+
+
+def test_the_folder_of_the_tool_knows_its_role_and_its_site(gap: Gap) -> None:
+    typed(gap)
+
+    def said(*words: str) -> str:
+        return subprocess.run(
+            ["./doit", *words], cwd=gap.folder / "here/airlock", text=True, check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={"PATH": os.environ["PATH"], "HOME": str(gap.folder / "home"),
+                 "AIRLOCK_SITE": "another"}).stdout
+
+    assert "prod:run:hello" in said("list")
+    assert said("list") == said("list", "role=prod") == said("list", "site=local")
+    assert "./doit pipeline=NAME  " in said("help") and "images:mirror" not in said("help")
+    found = json.loads(said("doctor", "--json"))
+    assert (found["role"], found["site"]) == ("prod", "local")
+    assert "there is no role 'online'" in said("list", "role=online")
 
 
 def releases_own_list(gap: Gap) -> None:

@@ -19,7 +19,8 @@ from tests.unit.test_core_graph import all_tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_STEP = ("tasks/core/graph/", "tasks/core/config/yaml_files.py", "tasks/core/config/load.py",
-                "tasks/offline_host/wheels.py", "tasks/commands/", "tasks/doctor/", "tasks/site/",
+                "tasks/offline_host/wheels.py", "tasks/offline_host/take_back.py",
+                "tasks/commands/", "tasks/doctor/", "tasks/site/",
                 "tasks/core/nearest.py", "tasks/code/releases.py")
 """What runs beside the steps' actions: it loads and runs the graph, makes the environment, or is a
 command of its own."""

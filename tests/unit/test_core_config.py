@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +13,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
+from tasks.core import files
 from tasks.core.config import fields
 from tasks.core.config.load import load
 from tasks.core.config.overrides import ENVIRONMENT
@@ -38,6 +41,52 @@ def test_an_unknown_name_is_answered_with_the_nearest(project: Path, given: dict
                                                       expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         load(given)
+
+
+def carried(folder: Path, site: str = "local") -> None:
+    """Make it the folder of a tool that was carried for a site."""
+    files.write_json(folder / "tool.json", {
+        "kind": "tool", "id": "0123456789ab", "site": site,
+        "wheels": [{"name": "a-1-py3-none-any.whl", "sha256": "0" * 64, "size": 1}]})
+
+
+def test_the_folder_of_a_carried_tool_knows_its_role_and_its_site(
+        project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy("config/sites/local.yml", "config/sites/acme.yml")
+    assert load({}).role == "online"
+    carried(project, "acme")
+    monkeypatch.setenv("AIRLOCK_SITE", "elsewhere")
+    Path(".env").write_text("AIRLOCK_TRUST=/evil\n")
+    for given in ({}, {"role": "prod"}, {"site": "acme"}):
+        config = load(given)
+        assert (config.role, config.site.name) == ("prod", "acme")
+        assert str(config.site.offline.trust) != "/evil"
+    assert load({"site": "local"}).site.name == "local"
+    with pytest.raises(ConfigError, match="there is no role 'online'"):
+        load({"role": "online"})
+
+
+def test_a_checkout_is_never_taken_for_a_carried_tool(project: Path) -> None:
+    carried(project)
+    (project / "tasks/release").mkdir(parents=True)
+    assert load({}).role == "online"
+    assert load({"role": "prod"}).role == "prod"
+
+
+def test_another_user_is_told_to_have_a_folder_of_their_own(
+        project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load({})
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as for all but root
+    with pytest.raises(ConfigError, match="another user's folder") as caught:
+        load({})
+    assert "each user unpacks the tool" in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [{"profile": "slurm"}, {"config": "x.config"}])
+def test_settings_of_a_run_are_not_passed_over_online(project: Path, given: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="for runs on an offline host"):
+        load(given)
+    assert load({"role": "prod", **given}).variables == {"role": "prod", **given}
 
 
 def test_environment_beats_dotenv_beats_the_file(project: Path,
@@ -107,6 +156,18 @@ def test_keys_that_contradict_each_other_are_refused(project: Path) -> None:
     load({})
     site.write_text(yaml.safe_dump({**raw, "images": {"carry": "store"}}))
     with pytest.raises(ConfigError, match=r"registry\.repositories can't be kept"):
+        load({})
+
+
+def test_who_signs_is_no_approver(project: Path) -> None:
+    site = project / "config/sites/local.yml"
+    raw = yaml.safe_load(site.read_text())
+    raw["signing"]["approvers"] = {"bert": "ssh-ed25519 AAAA bert"}
+    site.write_text(yaml.safe_dump(raw))
+    assert load({}).site.signing.approvers == {"bert": "ssh-ed25519 AAAA bert"}
+    raw["signing"]["approvers"] = {raw["signing"]["identity"]: "ssh-ed25519 AAAA"}
+    site.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ConfigError, match="can't be an approver as well"):
         load({})
 
 

@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 from tasks.core.config.load import load
-from tasks.core.errors import ConfigError
 from tasks.core.graph import rooms
 from tasks.core.graph.step import group, step
 from tests.kit.graph import Build
@@ -147,7 +146,10 @@ def node(schema: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
 
 OTHER: dict[tuple[str, ...], Any] = {
     ("pipelines",): ["hello", "twin"],
-    ("python",): ["3.12"],
+    ("python",): ["3.12"], ("prune", "keep"): 7, ("prune", "pinned"): ["dev-0123456789ab"],
+    **{("prune", key): "60 days" for key in ("recent", "grace")},
+    ("signing", "colleagues"): {"ann": "ssh-ed25519 AAAA ann"},
+    ("signing", "approvers"): {"bert": "ssh-ed25519 AAAA bert"},
     ("platform",): "linux/arm64",
     ("images", "carry"): "store",
     ("hosts", "registries"): {"quay.io": "http://127.0.0.1:1/q"},
@@ -247,7 +249,7 @@ ALONG: dict[tuple[str, ...], dict[tuple[str, ...], Any]] = {
 }
 """What a key can't be changed without."""
 
-OF_SITE = ("tool", "tool:sign", "push:tool", "aws:policies")
+OF_SITE = ("tool", "tool:sign", "aws:policies")
 """Steps of the site, which has one of each, whose readers the schema names too."""
 
 
@@ -323,28 +325,3 @@ def test_each_key_of_the_configuration_makes_its_readers_stale_and_no_other(done
                                                  sorted(declared - verbs))
     assert not wrong, "key: (stale but not declared, declared but not stale)\n" + "\n".join(
         f"  {key}: {verbs}" for key, verbs in wrong.items())
-
-
-def test_a_release_is_signed_once_it_is_proven_or_was_asked_for_without(project: Path) -> None:
-    def signing(**variables: str) -> dict[str, Any]:
-        tasks = {f"{task['basename']}:{task['name']}": task
-                 for task in rooms.tasks(load(variables)) if task.get("name")}
-        assert ("push:smoke:hello" in tasks) == ("unproven" not in variables)
-        return {key: tasks["release:sign:hello"][key] for key in ("setup", "task_dep")}
-
-    proven = signing()
-    assert "dev:validate:hello" in proven["setup"]
-    assert proven["task_dep"] == ["dev:smoke:hello"]
-    unproven = signing(unproven="the registry is down")
-    assert "dev:validate:hello" not in unproven["setup"]
-    assert not unproven["task_dep"]
-
-
-def test_a_command_overrules_a_site_that_proves_nothing(project: Path) -> None:
-    path = project / "config/sites/local.yml"
-    path.write_text(path.read_text() + "unproven: no engine yet\n")
-    assert load({}).unproven == "no engine yet"
-    assert load({"unproven": "0"}).unproven is None
-    assert load({"unproven": "1"}).unproven == "1"
-    with pytest.raises(ConfigError, match="line of text"):
-        load({"unproven": "a\x1b[31m"})

@@ -13,8 +13,8 @@ from tasks.core import files, ownership
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.load import load
 from tasks.core.errors import HostError
+from tasks.core.offline_paths import OfflinePaths
 from tasks.core.ownership import refuse_writable_by_others
-from tasks.core.paths import OfflinePaths
 from tasks.core.store.store import open_store
 from tasks.core.trust import signature
 from tasks.offline_host import bootstrap, run

@@ -130,3 +130,26 @@ def test_a_check_of_the_whole_comes_first_where_no_task_is_named(
     (tmp_path / "big").touch()
     assert DoitMain(loader, extra_config=command).run(["run", "-n", parallel, *words]) == 0
     assert ran == []  # what is fresh asks for nothing
+
+
+def test_a_step_that_was_not_run_tells_what_that_leaves(
+        tmp_path: Path, parallel: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once, by the names of what failed before it, whether that is a check or makes a file."""
+    def fail() -> TaskFailed:
+        return TaskFailed("it is broken")
+
+    made = tmp_path / "made"
+    loader = ModuleTaskLoader({
+        "task_check": lambda: {"actions": [fail], "targets": [str(made)]},
+        "task_promote": lambda: {
+            "actions": [lambda: True], "setup": ["check"], "file_dep": [str(made)],
+            "meta": {"left": lambda failed: f"it is left, since {', '.join(failed)} failed"}},
+        "task_quiet": lambda: {"actions": [lambda: True], "setup": ["check"],
+                               "meta": {"left": lambda failed: None}},
+        "DOIT_CONFIG": {"dep_file": str(tmp_path / "state.db"), "backend": "sqlite3",
+                        "reporter": Reporter, "par_type": "thread", "continue": True}})
+    command = {"COMMAND": {"run": "tasks.core.graph.run:Run"}}
+    assert DoitMain(loader, extra_config=command).run(["run", "-n", parallel]) == 1
+    said = capsys.readouterr().err
+    assert said.endswith("\n\nit is left, since check failed\n")
+    assert "None" not in said

@@ -12,13 +12,10 @@ from tasks.core import files
 from tasks.core.config.load import load
 from tasks.core.errors import ConfigError, HostError
 from tasks.core.graph.run import is_recorded
-from tasks.core.nextflow import launch
-from tasks.core.nextflow.environment import NOTHING, RunSettings
-from tasks.core.nextflow.installed import Nextflow
-from tasks.core.paths import OfflinePaths
 from tasks.offline_host import graph, run
 from tasks.offline_host.bootstrap import REMOTE, file_system
 from tasks.offline_host.run import own_params, tell_of_own_programs
+from tests.kit import runs
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0
@@ -98,19 +95,10 @@ def test_a_run_on_own_data_alone_has_no_limit(tmp_path: Path,
     limits: list[float | None] = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "_run", lambda *_, limit, **__: limits.append(limit))
-    files.write_json(tmp_path / "host.params.json", {})
     files.write_text(tmp_path / "own.yml", "a: 1\n")
-    ready = launch.Launch(
-        nextflow=Nextflow(launcher=tmp_path, java=tmp_path, home=tmp_path, inherited=NOTHING),
-        code=tmp_path, tree=tmp_path, configs=(), params=tmp_path / "params.json",
-        host_params=tmp_path / "host.params.json", folder=tmp_path)
-    layout = OfflinePaths(site="s", pipeline="p")
     for kind in ("stub", "test"):
-        receipt = {"release": "r-1", "run": kind, "profile": "test"}
-        monkeypatch.setattr(run, "_ready", lambda _, held=receipt: (ready, held))
+        runs.ready(tmp_path / "nextflow-24.10.5/nextflow", kind=kind)
         with pytest.raises(HostError, match="published nothing"):
-            run.run_test(run.RunSpec(pipeline="p", layout=layout, settings=RunSettings(),
-                                     inherited=NOTHING))
-    run.run_own(run.OwnRunSpec(pipeline="p", layout=layout, settings=RunSettings(),
-                               inherited=NOTHING, input=None, params=str(tmp_path / "own.yml")))
+            run.run_test(runs.spec())
+    run.run_own(runs.own_spec(params=tmp_path / "own.yml"))
     assert limits == [7200.0, 86400.0, None]

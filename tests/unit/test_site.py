@@ -18,6 +18,7 @@ from tasks.commands.site import site
 from tasks.core.config.load import load
 from tasks.core.errors import ConfigError
 from tasks.core.graph.commands import Typed
+from tasks.core.trust import approvals, signature
 from tasks.site import questions, site_file
 from tasks.site.answers import Incomplete, from_words
 from tests.kit.project import ROOT
@@ -72,6 +73,29 @@ def test_the_folder_for_the_administrator_holds_what_prod_expects(home: Path) ->
     assert "/etc/docker/certs.d/nexus.example.org:8443/ca.crt" in text
     held = b"".join(path.read_bytes() for path in folder.iterdir())
     assert b"PRIVATE KEY" not in held
+
+
+def test_colleagues_and_who_approves_stand_in_the_folder_too(home: Path) -> None:
+    assert type_site(**GIVEN) == 0
+    public = {}
+    for name in ("ann", "bert"):
+        signature.ready(home / name, create=True, identity=name)
+        public[name] = signature.public_key(home / name)
+    path = Path("config/sites/acme.yml")
+    raw = yaml.safe_load(path.read_text())
+    raw["signing"] |= {"colleagues": {"ann": f"{public['ann']} ann@example.org"},
+                       "approvers": {"bert": public["bert"]}}
+    path.write_text(yaml.safe_dump(raw))
+    assert type_site() == 0
+    folder = Path("build/acme/trust")
+    lines = (folder / "allowed_signers").read_text().splitlines()
+    assert lines[1:] == [f'airlock,airlock/* namespaces="airlock-*" {public["ann"]}',
+                         f'bert,bert/* namespaces="airlock-approval" {public["bert"]}']
+    assert approvals.needed(folder) == ("bert",)
+    text = (folder / "INSTALL.txt").read_text()
+    assert "install -m 0644 minimum.json /etc/airlock/minimum.json" in text
+    for name in ("ann", "bert"):
+        assert f"{signature.fingerprint(public[name])} {name}" in text
 
 
 def test_the_login_is_typed_where_it_is_needed_and_no_argument_holds_it(tmp_path: Path) -> None:

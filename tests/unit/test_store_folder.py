@@ -8,7 +8,7 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pytest
 from tasks.core import files, nofollow
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
-from tasks.core.store.interface import Store, Stored, is_immutable
+from tasks.core.store.interface import Entry, Store, Stored, is_immutable
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tests.kit import replacing
@@ -153,6 +153,15 @@ class Counting:
 
     def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
         return None
+
+    def sizes(self, keys: Collection[str]) -> Mapping[str, int]:
+        raise NotImplementedError
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        raise NotImplementedError
+
+    def delete(self, key: str) -> bool:
+        raise NotImplementedError
 
 
 def test_sixteen_at_a_time_for_the_process_and_one_for_a_key(tmp_path: Path) -> None:
@@ -324,7 +333,7 @@ def test_a_lock_ends_with_its_process_and_is_not_waited_for_for_ever(
     root = tmp_path / "store"
     store = open_store(StoreAt(url=str(root)))
     store.replace("a/current.json", b"0", None)
-    with (root / "a/.current.json.lock").open("rb") as other:
+    with (root / "a/.airlock.lock").open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         monkeypatch.setattr(nofollow, "LOCK_WAIT", 0.05)
         with pytest.raises(StoreError, match="temporarily unavailable"):
@@ -335,7 +344,7 @@ def test_a_lock_ends_with_its_process_and_is_not_waited_for_for_ever(
 def test_a_link_in_the_locks_place_is_not_followed(tmp_path: Path) -> None:
     root = tmp_path / "store"
     (root / "a").mkdir(parents=True)
-    (root / "a/.current.json.lock").symlink_to(tmp_path / "elsewhere")
+    (root / "a/.airlock.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StoreError):
         open_store(StoreAt(url=str(root))).replace("a/current.json", b"0", None)
     assert not (tmp_path / "elsewhere").exists()

@@ -33,7 +33,9 @@ def reachable(carry: str) -> set[Path]:
     """The modules with code that role=prod can come to from what ./doit starts."""
     started = (ROOT / "dodo.py").read_text() + (ROOT / "pyproject.toml").read_text()
     waiting = {"tasks.offline_host.wheels", "tasks.offline_host.graph",
-               "tasks.commands.doctor", "tasks.commands.doctor_offline",
+               "tasks.commands.doctor", "tasks.commands.doctor_offline", "tasks.commands.runs",
+               "tasks.commands.runs_show", "tasks.commands.runs_verify",
+               "tasks.commands.prod_export",
                *(["tasks.images.offline_graph"] if carry == "store" else []),
                *re.findall(r'(?:"|^from )(tasks[.\w]+)(?=:| import)', started, re.MULTILINE),
                "tasks.core.graph.rooms"}
@@ -57,7 +59,8 @@ def test_the_tool_holds_the_modules_that_the_offline_side_can_run_and_no_other(
         "commands", "core", "doctor", "offline_host",
         *(["images"] if carry == "store" else [])}
     assert {"schemas/site.schema.json", "schemas/release.schema.json",
-            "schemas/site-doctor.schema.json",
+            "schemas/site-doctor.schema.json", "schemas/run.schema.json",
+            "schemas/runs.schema.json",
             "tasks/core/nextflow/resolve.nf"} <= set(map(str, paths))
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import filecmp
+import os
+import shutil
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 from tasks.core import files
@@ -12,6 +16,7 @@ from tasks.core.archives.limits import Bounds, Count
 from tasks.core.archives.zips import unpack_zip
 from tasks.core.errors import IntegrityError
 
+NO_ARCHIVE = "neither a whole zip nor a whole tar archive"
 MAX_HEADER_BYTES = 1024
 """What a tar's member may have on average beside its content."""
 
@@ -36,17 +41,96 @@ def unpack_tar(archive: Path, folder: Path, *, allowed: Bounds = limits.CODE) ->
     devices, pipes, repeated names, sparse members, and for more than is `allowed`.
     """
     comments: list[str] = []
-    with refusing_broken(archive, "neither a whole zip nor a whole tar archive"):
+    with refusing_broken(archive, NO_ARCHIVE):
         files.atomic_folder(folder, lambda temporary: comments.append(
             _unpack_members(archive, temporary, allowed)))
     return comments[0] or None
 
 
+def unpack_unless_there(archive: Path, folder: Path, *, allowed: Bounds = limits.CODE,
+                        besides: Collection[str] = ()) -> None:
+    """Unpack a tar unless `is_there` says that it is.
+
+    A folder that isn't right is mended file by file: who reads the others there goes on.
+    """
+    if is_there(archive, folder, allowed=allowed, besides=besides):
+        return
+    if folder.is_symlink():
+        folder.unlink()
+    if not folder.is_dir():
+        unpack_tar(archive, folder, allowed=allowed)
+        return
+    with files.scratch(folder.parent, folder.name) as scratch:
+        unpack_tar(archive, scratch / "new", allowed=allowed)
+        try:
+            _mend(folder, scratch / "new")
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            shutil.rmtree(folder)
+            os.replace(scratch / "new", folder)
+
+
+def _mend(folder: Path, right: Path) -> None:
+    """Let a folder hold just the files of another one; those that are the same stay."""
+    wanted = {path.relative_to(right) for path in files.tree(right)}
+    for path in files.tree(folder):
+        if path.relative_to(folder) not in wanted:
+            path.unlink()
+    for relative in wanted:
+        if not _is_same(folder / relative, right / relative):
+            (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(right / relative, folder / relative)
+
+
+def _is_same(path: Path, right: Path) -> bool:
+    if path.is_symlink() or right.is_symlink():
+        return path.is_symlink() and right.is_symlink() and path.readlink() == right.readlink()
+    return (path.is_file() and path.stat().st_mode == right.stat().st_mode
+            and filecmp.cmp(path, right, shallow=False))
+
+
+def is_there(archive: Path, folder: Path, *, allowed: Bounds = limits.CODE,
+             besides: Collection[str] = ()) -> bool:
+    """Whether a folder holds what a tar does, byte for byte, and nothing else.
+
+    Empty files of the names `besides` may be there too.
+    """
+    if folder.is_symlink():
+        return False
+    held = set()
+    with (refusing_broken(archive, NO_ARCHIVE),
+          compressed.opened(archive, most=_most(allowed)) as stream):
+        reader = tars.Reader(stream=stream)
+        for member in reader:
+            path = files.inside(folder, member.name.rstrip("/"))
+            if not _stands(reader, member, path):
+                return False
+            held.add(path)
+        return all(path in held or (path.relative_to(folder).as_posix() in besides
+                                    and not path.lstat().st_size) for path in files.tree(folder))
+
+
+def _stands(reader: tars.Reader, member: tars.Member, path: Path) -> bool:
+    if member.is_link:
+        return path.is_symlink() and str(path.readlink()) == member.link
+    if path.is_symlink() or member.is_folder:
+        return path.is_dir() and not path.is_symlink()
+    if not path.is_file() or bool(path.stat().st_mode & 0o100) != member.is_executable:
+        return False
+    with path.open("rb") as stream:
+        while block := reader.content(files.CHUNK):
+            if stream.read(len(block)) != block:
+                return False
+        return not stream.read(1)
+
+
+def _most(allowed: Bounds) -> int:
+    return allowed.size + MAX_HEADER_BYTES * allowed.members
+
+
 def _unpack_members(archive: Path, folder: Path, allowed: Bounds) -> str:
     """Unpack while reading, so that nothing is read twice or beyond the limit."""
     count = Count(bounds=allowed, where=archive.name)
-    most = allowed.size + MAX_HEADER_BYTES * allowed.members
-    with compressed.opened(archive, most=most) as stream:
+    with compressed.opened(archive, most=_most(allowed)) as stream:
         reader = tars.Reader(stream=stream)
         for member in reader:
             target = files.inside(folder, member.name.rstrip("/"))

@@ -14,21 +14,24 @@ from pathlib import Path
 from tasks.core import ownership
 from tasks.core.config import fields
 from tasks.core.config.overrides import ENVIRONMENT, overlay, read_dotenv
-from tasks.core.config.settings import ARCHIVES, TOOL, Config, Pipeline, Site
+from tasks.core.config.settings import ARCHIVES, TOOL, Config, Pipeline, Site, is_carried
 from tasks.core.config.yaml_files import ConfigFiles, Raw
 from tasks.core.errors import ConfigError
 from tasks.core.nearest import hint
 from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
-             "tool", "unproven", "from", "to")
+             "tool", "unproven", "after", "hold", "from", "to", "id", "reason",
+             "profile", "config")
 
 KNOWN_IN_DOTENV = ("AIRLOCK_SITE", *ENVIRONMENT, "AIRLOCK_GIT_TOKEN")
 MAX_REASON = 200
-"""Characters of unproven=REASON, as schemas/promotion.schema.json has it."""
+"""Characters of unproven=REASON and reason=REASON, as schemas/promotion.schema.json has it."""
+NUMBER = re.compile("[1-9][0-9]{0,7}")
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
-RESERVED = frozenset(("aws", "batch", "blobs", "configs", "diff", "load", "logs", "maven", "prod",
-                      "sandbox", "sign", "store", "tool"))
+RESERVED = frozenset((
+    "approve", "aws", "back", "batch", "blobs", "configs", "diff", "list", "load", "logs", "maven",
+    "prod", "promote", "prune", "runs", "sandbox", "sign", "store", "tool", "withdraw"))
 """What no pipeline may be called: folders of build/<site>/, and second words of verbs."""
 
 
@@ -38,18 +41,19 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     Raises ConfigError with every fault of a file at once.
     """
     _check_names(variables, VARIABLES, kind="variable", show="doit NAME=VALUE")
-    role = variables.get("role", "online")
-    _check_names([role], ("online", "prod"), kind="role", show="role=prod, or leave it out")
+    role = _role(variables, root)
     _refuse_other_tool(variables, root / TOOL)
-    _check_reason(variables.get("unproven", ""))
+    for name in ("unproven", "reason"):
+        _check_reason(name, variables.get(name, ""))
+    _check_number(variables.get("after", "1"))
     # On an offline host nothing is read that was not signed, or typed there.
     own = read_dotenv(root / ".env") if role == "online" else {}
     _check_names([name for name in own if name.startswith("AIRLOCK_")], KNOWN_IN_DOTENV,
                  kind="variable", show=".env; .env.template lists them")
     environment = {**own, **os.environ}
     sites = sorted(path.stem for path in (root / "config/sites").glob("*.yml"))
-    default = sites[0] if len(sites) == 1 else "local"  # an offline host has one site alone
-    name = variables.get("site") or environment.get("AIRLOCK_SITE") or default
+    name = variables.get("site") or _carried_site(root) or environment.get("AIRLOCK_SITE") or (
+        sites[0] if len(sites) == 1 else "local")
     _check_names([name], sites, kind="site", show="config/sites/<site>.yml")
     read = ConfigFiles(root / "build" / name / "config.json")
     overrides = {key: environment[key] for key in ENVIRONMENT if environment.get(key)}
@@ -62,7 +66,7 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     raw_pipelines = ({} if role == "prod" else
                      {pipeline: read.read(root / f"config/pipelines/{pipeline}.yml", "pipeline")
                       for pipeline in wanted})
-    ownership.private_folder(root / "build" / name)
+    _make_own(root / "build" / name)
     read.finish()
     site = _site(name, raw_site)
     pipelines = tuple(fields.read(Pipeline, {**raw, "name": key}, schema("pipeline"))
@@ -72,6 +76,50 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
         _refuse_unfit_origins(pipeline)
     return Config(site=site, role=role, variables=dict(variables),
                   environment=dict(os.environ), names=tuple(wanted), pipelines=pipelines)
+
+
+def _role(variables: Mapping[str, str], root: Path) -> str:
+    """prod in the folder of a carried tool, where no other can be; else online, or as it is typed.
+    """
+    if is_carried(root):
+        _check_names([variables.get("role", "prod")], ("prod",), kind="role",
+                     show="a tool that was carried is for the offline host")
+        return "prod"
+    role = variables.get("role", "online")
+    _check_names([role], ("online", "prod"), kind="role", show="role=prod, or leave it out")
+    _refuse_own_configs(variables, role)
+    return role
+
+
+def _refuse_own_configs(variables: Mapping[str, str], role: str) -> None:
+    """ConfigError where what only a run on an offline host takes would be passed over."""
+    for name in ("profile", "config"):
+        if name in variables and role != "prod":
+            raise ConfigError(f"{name}= is for runs on an offline host", where=f"{name}=",
+                              todo="set `profile` in config/pipelines/<pipeline>.yml for the test "
+                                   "run; on the offline host, give it there")
+
+
+def _make_own(place: Path) -> None:
+    """The folder that all is built in, which is one user's alone; ConfigError for another user."""
+    try:
+        ownership.private_folder(place)
+        is_ours = os.access(place, os.W_OK)
+    except PermissionError:
+        is_ours = False
+    if not is_ours:
+        raise ConfigError("this user may not write here, so it is another user's folder",
+                          where=place.absolute(),
+                          todo="have a folder of your own: each user unpacks the tool, or clones "
+                               "the project, and has a state of their own")
+
+
+def _carried_site(root: Path) -> str | None:
+    """The site that a carried tool is for: an environment for another one doesn't count there."""
+    if not is_carried(root):
+        return None
+    name: str = read_json(root / TOOL, "tool")["site"]
+    return name
 
 
 def _site(name: str, raw: Raw) -> Site:
@@ -128,11 +176,19 @@ def _refuse_other_tool(variables: Mapping[str, str], path: Path) -> None:
                           todo="copy that one out of the store, and begin again in an empty folder")
 
 
-def _check_reason(reason: str) -> None:
-    """ConfigError where unproven=REASON can't stand in a promotion, which offline hosts print."""
+def _check_reason(name: str, reason: str) -> None:
+    """ConfigError where a reason can't stand in a promotion, which offline hosts print."""
     if len(reason) > MAX_REASON or not reason.isprintable():
-        raise ConfigError("the reason is no line of text, or too long", where="unproven=REASON",
+        raise ConfigError("the reason is no line of text, or too long", where=f"{name}=REASON",
                           todo=f"give one of {MAX_REASON} characters at most")
+
+
+def _check_number(after: str) -> None:
+    """ConfigError where after=NUMBER is no promotion's number."""
+    if not NUMBER.fullmatch(after):
+        raise ConfigError(f"{after!r} is no promotion's number", where="after=NUMBER",
+                          todo="give the number that the error named, or that "
+                               "`doit release:list` shows")
 
 
 def _refuse_unfit_origins(pipeline: Pipeline) -> None:
@@ -153,6 +209,10 @@ def _refuse_contradictions(site: Site) -> None:
                           "registry.repositories can't be kept",
                           where=f"images.carry in config/sites/{site.name}.yml",
                           todo="remove registry.repositories, or set images.carry to registry")
+    if site.signing.identity in site.signing.approvers:
+        raise ConfigError(f"{site.signing.identity} signs, so it can't be an approver as well",
+                          where=f"signing.approvers in config/sites/{site.name}.yml",
+                          todo="give approvers names of their own, and other keys than sign")
     if site.batch and site.batch.mode == "carried-cli" and site.batch.cli is None:
         raise ConfigError("nothing says which AWS CLI is carried",
                           where=f"batch.cli in config/sites/{site.name}.yml",

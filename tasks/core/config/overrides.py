@@ -23,6 +23,8 @@ ENVIRONMENT = {
     "AIRLOCK_OFFLINE_STORE_ENDPOINT": "offline.store.endpoint",
     "AIRLOCK_OFFLINE_STORE_REGION": "offline.store.region",
     "AIRLOCK_TRUST": "offline.trust",
+    "AIRLOCK_RUNS": "offline.runs",
+    "AIRLOCK_RUN_KEY": "offline.key",
     "AIRLOCK_ENGINE": "engine",
 }
 """Which key of the site each variable of the environment sets."""

@@ -19,7 +19,19 @@ from tasks.core.process_shared import Shared
 ROOT = Path(__file__).resolve().parents[3]
 TOOL = Path("tool.json")
 """In a tool that was carried: what it is. A checkout has none."""
+ONLINE = Path("tasks/release")
+"""In a checkout, a room of the online side, which no tool carries."""
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar", ".zip")
+
+
+def is_carried(root: Path = Path()) -> bool:
+    """Whether a folder is that of a tool that was carried: an offline host's, and no checkout."""
+    return (root / TOOL).is_file() and not (root / ONLINE).is_dir()
+
+
+def offline_command(words: str) -> str:
+    """What is typed on an offline host: in a carried tool's folder the role needn't be said."""
+    return f"./doit {words}" if is_carried() else f"./doit role=prod {words}"
 
 
 @frozen
@@ -95,12 +107,16 @@ class Signing:
     """The SSH key that signs, and the name that allowed_signers gives it.
 
     `valid` is for how many seconds what is signed is taken for the current one; None is for ever.
+    `colleagues` are the public keys of others who sign under the same identity, by name, and
+    `approvers` those of who may approve what others promote; without any, that needs no approval.
     """
 
     key: Path
     identity: str
     create: bool = False
     valid: Seconds | None = None
+    colleagues: Mapping[str, str] = field(default_factory=dict)
+    approvers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def public(self) -> Path:
@@ -110,10 +126,31 @@ class Signing:
 
 @frozen
 class Offline:
-    """What the offline host sees: the store by its address there, and the hand-filled trust."""
+    """What the offline host sees: the store by its address there, and the hand-filled trust.
+
+    `runs` is where it keeps its runs, and `key` its own key, which signs their records.
+    `run_signers` is the online side's: whose records of runs are taken back.
+    """
 
     store: StoreAt
     trust: Path
+    runs: Path
+    key: Path | None = None
+    run_signers: Path | None = None
+
+
+@frozen
+class Prune:
+    """Which releases stay when others go: the last `keep`, what was current in the last `recent`,
+    and what is `pinned` by its id.
+
+    `grace` is for how long blobs and images stay after the last release that named them.
+    """
+
+    keep: int
+    recent: Seconds
+    grace: Seconds
+    pinned: tuple[str, ...] = ()
 
 
 @frozen
@@ -151,6 +188,7 @@ class Site:
     smoke: str
     isolation: str
     unproven: str | None = None
+    prune: Prune
     sandbox: Sandbox | None = None
     aws: Aws | None = None
     batch: Batch | None = None
@@ -281,6 +319,12 @@ class Config:
         """
         asked = self.variables.get("unproven")
         return self.site.unproven if asked is None else None if asked in ("", "0") else asked
+
+    @property
+    def after(self) -> int | None:
+        """The promotion that what is promoted may follow, seen or not (after=NUMBER)."""
+        number = self.variables.get("after")
+        return None if number is None else int(number)
 
     @property
     def private(self) -> bool:

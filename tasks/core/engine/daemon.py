@@ -59,6 +59,18 @@ def dialling(engine: Engine) -> Callable[[], socket.socket]:
                     todo="name another in `engine` or AIRLOCK_ENGINE: unix:///var/run/docker.sock")
 
 
+def missing(client: DockerClient, references: Iterable[str]) -> list[str]:
+    """Those of the `host:port/repository@digest` that the engine doesn't hold."""
+    from docker.errors import ImageNotFound
+    lacks = []
+    for reference in references:
+        try:
+            client.images.get(reference)
+        except ImageNotFound:
+            lacks.append(reference)
+    return lacks
+
+
 def pull(client: DockerClient, references: Iterable[str], *, authfile: Path | None) -> int:
     """Pull each `host:port/repository@digest` that is not there; return how many were pulled.
 
@@ -67,21 +79,27 @@ def pull(client: DockerClient, references: Iterable[str], *, authfile: Path | No
     """
     from docker.errors import APIError, ImageNotFound
     pulled = 0
-    for reference in references:
-        try:
-            client.images.get(reference)
-            continue
-        except ImageNotFound:
-            pass
+    for reference in missing(client, references):
         repository, _, digest = reference.partition("@")
         try:
-            client.images.pull(repository, tag=digest, auth_config=login(authfile, repository))
+            _pull_one(client, repository, digest, login(authfile, repository))
             client.images.get(reference)
         except (APIError, ImageNotFound) as error:
             raise RegistryError(f"the engine cannot pull {reference}: {_reason(error)}",
                                 todo=_remedy(str(error), repository)) from error
         pulled += 1
     return pulled
+
+
+def _pull_one(client: DockerClient, repository: str, digest: str,
+                own: dict[str, str] | None) -> None:
+    """Pull an image, once more where that fails: another user's pull of it may have ended ours."""
+    from docker.errors import APIError, ImageNotFound
+    try:
+        client.images.pull(repository, tag=digest, auth_config=own)
+    except (APIError, ImageNotFound):
+        if missing(client, [f"{repository}@{digest}"]):
+            client.images.pull(repository, tag=digest, auth_config=own)
 
 
 def login(authfile: Path | None, repository: str) -> dict[str, str] | None:

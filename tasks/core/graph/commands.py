@@ -1,8 +1,8 @@
 """Commands of this project's own, beside doit's: what is typed and isn't a step.
 
 A command is a class here, named in pyproject.toml, with a function of the same name in
-tasks/commands/<name>.py, which is imported when it runs. It loads no graph, so it works where the
-configuration doesn't: it may be what writes it.
+tasks/commands/<name>.py (`_` for its `:`), which is imported when it runs. It loads no graph, so it
+works where the configuration doesn't: it may be what writes it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ class Own(Command):  # type: ignore[misc]
     most_words = 1
     variables: tuple[str, ...] = ()
 
+    def parse_execute(self, words: list[str]) -> int:
+        """Take options behind words too: all of them are switches."""
+        status: int = super().parse_execute(
+            sorted(words, key=lambda word: not word.startswith("-")))
+        return status
+
     @log.until_reader_leaves
     def execute(self, options: Mapping[str, Any], words: Iterable[str]) -> int:
         """Run the command's function."""
@@ -63,11 +69,12 @@ class Own(Command):  # type: ignore[misc]
 
     def _function(self) -> Callable[[Typed], int]:
         """The command's function; what is carried to an offline host lacks those of this side."""
-        module = f"tasks.commands.{self.name}"
+        name = self.name.replace(":", "_")
+        module = f"tasks.commands.{name}"
         if importlib.util.find_spec(module) is None:
             raise ConfigError(f"`doit {self.name}` is for the online side",
                               todo="type it in the checkout that this tool was carried from")
-        function: Callable[[Typed], int] = getattr(importlib.import_module(module), self.name)
+        function: Callable[[Typed], int] = getattr(importlib.import_module(module), name)
         return function
 
     def _typed(self, words: tuple[str, ...], variables: Mapping[str, str],
@@ -126,3 +133,67 @@ class NewSite(Own):
     variables = ("registry", "ca", "authfile", "store", "endpoint", "region", "key", "makekey",
                  "identity", "carry", "offline_store", "offline_endpoint", "trust", "pipelines",
                  "platform", "python", "plugins")
+
+
+class _OfRuns(Own):
+    """A command on the runs of an offline host, or on those that were brought back."""
+
+    variables = ("site", "role", "pipeline")
+
+
+AS_JSON = {"name": "json", "short": "", "long": "json", "type": bool, "default": False}
+
+
+class Runs(_OfRuns):
+    """List runs."""
+
+    name = "runs"
+    doc_purpose = "list the runs of this host, those that failed or were interrupted too"
+    doc_usage = "[role=prod] [pipeline=NAME] [--json]"
+    doc_description = ("Without role=prod: those that prod:import has brought back to this side. "
+                       "The newest is the last.")
+    most_words = 0
+    cmd_options = ({**AS_JSON, "help": "print a list as JSON, by schemas/runs.schema.json"},)
+
+
+class RunsShow(_OfRuns):
+    """Show one run."""
+
+    name = "runs:show"
+    doc_purpose = "show a run: release, who, when, inputs, images, outcome, results"
+    doc_usage = "[RUN] [role=prod] [pipeline=NAME] [--json]"
+    doc_description = "RUN is its name, or the beginning of it; without it, the latest."
+    cmd_options = ({**AS_JSON, "help": "print its record, run.json"},)
+
+
+class RunsVerify(_OfRuns):
+    """Hold a run's results against its record."""
+
+    name = "runs:verify"
+    doc_purpose = "hold a run's results against its record: what was changed, is missing or added"
+    doc_usage = "[RUN] [role=prod] [pipeline=NAME]"
+    doc_description = ("RUN is as for runs:show. It ends with 1 where anything differs, or the "
+                       "record isn't signed as it must be.")
+
+
+class ProdExport(Own):
+    """Pack a run for the way back."""
+
+    name = "prod:export"
+    doc_purpose = "pack a run's record and results into one file, for the online side"
+    doc_usage = "role=prod run=RUN to=FILE_OR_FOLDER"
+    doc_description = "RUN is as for runs:show. What was given to the run is not packed."
+    most_words = 0
+    variables = ("site", "role", "pipeline", "run", "to")
+
+
+class ProdImport(Own):
+    """Check a packed run, and lay it out."""
+
+    name = "prod:import"
+    doc_purpose = "check a run that an offline host has packed, and lay it out on this side"
+    doc_usage = "from=FILE [to=FOLDER]"
+    doc_description = ("Where the site's file names offline.run_signers, it must be signed by its "
+                       "host. It comes to lie in build/SITE/runs, or below FOLDER.")
+    most_words = 0
+    variables = ("site", "from", "to")

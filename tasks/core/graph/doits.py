@@ -16,7 +16,7 @@ from doit.cmd_resetdep import ResetDep as DoitResetDep
 from doit.exceptions import InvalidCommand
 
 from tasks.core.config.load import VARIABLES
-from tasks.core.config.settings import TOOL
+from tasks.core.config.settings import is_carried
 from tasks.core.errors import ConfigError
 from tasks.core.graph import log
 from tasks.core.graph.commands import Own
@@ -59,7 +59,9 @@ def no_task(name: str, tasks: Iterable[str], commands: Iterable[str] = ()) -> Co
     verb, _, last = name.rpartition(":")
     pipelines = {path.stem for path in Path("config/pipelines").glob("*.yml")}
     if verb in tasks and last in pipelines:
-        return ConfigError(f"the site doesn't name the pipeline {last!r}, so it has no task of it",
+        of_each = any(f"{verb}:{pipeline}" in tasks for pipeline in pipelines)
+        return ConfigError(f"the site doesn't name the pipeline {last!r}, so it has no task of it"
+                           if of_each else f"{verb} is one task for all pipelines",
                            where=name, todo=f"doit pipeline={last} {verb}")
     if name in pipelines:
         return ConfigError(f"{name!r} is a pipeline, and no task", todo=f"doit pipeline={name}")
@@ -110,7 +112,7 @@ class Info(Suggests, DoitInfo):  # type: ignore[misc]
 
 
 ONLINE = (
-    ("", "what the site is for: the pushed releases; on the local site, the whole way across"),
+    ("", "what the site is for: promoted releases; on the local site, the whole way across"),
     ("pipeline=NAME", "one pipeline, any that has a file in config/pipelines"),
     ("site=NAME …", "for that site (config/sites/NAME.yml), not the local one"),
     ("list", "what is fresh, stale (it will run) or behind something stale"),
@@ -118,25 +120,37 @@ ONLINE = (
     ("VERB, VERB:PIPELINE", "one kind of artifact: images:mirror, mirror:data:hello"),
     ("images:plan data:plan", "what would be moved and fetched, with sizes"),
     ("dev:validate", "whether the releases would run offline, line by line"),
+    ("release:list", "which releases the store holds, and which is current"),
     ("clean, forget TASK", "remove outputs, or the memory of them"),
     ("test", "all tests of this project"),
 )
 OFFLINE = (
-    ("role=prod pipeline=NAME", "fetch what is current, verify it, bootstrap, run"),
-    ("role=prod pipeline=NAME input=SHEET", "the same on your own samples; or params=FILE"),
-    ("role=prod pipeline=NAME release=ID", "a release that is not the newest"),
-    ("role=prod list", "what is fresh, stale (it will run) or behind something stale"),
+    ("pipeline=NAME", "fetch what is current, verify it, bootstrap, run"),
+    ("pipeline=NAME input=SHEET", "the same on your own samples; or params=FILE"),
+    ("pipeline=NAME release=ID", "a release that is not the newest; hold=1 stays there"),
+    ("pipeline=NAME profile=NAME config=FILE", "with a profile and a config of your own"),
+    ("list", "what is fresh, stale (it will run) or behind something stale"),
+    ("doctor pipeline=NAME", "what this host still lacks, line by line"),
+    ("runs", "all runs of this host; runs:show RUN and runs:verify RUN say more"),
+    ("prod:export run=RUN to=FILE", "a run's record and results, for the way back"),
 )
 """What is typed, and what it does."""
 SAYS = {
     "site": "which config/sites/NAME.yml; else AIRLOCK_SITE, else local",
     "pipeline": "one pipeline instead of those that the site names",
-    "role": "prod on the offline host", "release": "which release is fetched (role=prod)",
+    "role": "prod on the offline host; known where a tool was carried to",
+    "release": "which release is fetched (role=prod)",
     "relock": "1: take what differs from the locks", "input": "a samplesheet of your own",
     "params": "a file of params of your own (role=prod)",
     "private": "1: carry files that look private",
     "tool": "the tool that is expected (role=prod)",
+    "profile": "profiles for a run, separated by commas (role=prod)",
+    "config": "Nextflow configs for a run, as Slurm's, separated by commas (role=prod)",
     "unproven": "REASON: let a release become the current one without its checks",
+    "after": "NUMBER: promote after that promotion, which this checkout has not seen",
+    "hold": "1: stay at release=ID from now on; 0: no longer (role=prod)",
+    "to": "the release that release:back goes back to", "id": "the one that release:withdraw means",
+    "reason": "why a release is taken back or withdrawn; told to all who fetch",
 }
 """What each variable says."""
 
@@ -149,8 +163,8 @@ class Help(DoitHelp):  # type: ignore[misc]
 
     def print_usage(self, cmds: Mapping[str, Any]) -> None:
         """Print what this project's user types, then doit's own commands."""
-        typed = [*(OFFLINE if TOOL.is_file() else ONLINE)]
-        if not TOOL.is_file():
+        typed = [*(OFFLINE if is_carried() else ONLINE)]
+        if not is_carried():
             typed[2:2] = [(f"{command.name} {command.doc_usage}", command.doc_purpose)
                           for command in cmds.values() if issubclass(command, Own)]
         own = {name for name, command in cmds.items() if issubclass(command, Own)}

@@ -22,6 +22,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self._took: dict[str, float] = {}
         self._fresh = 0
         self._not_run: list[str] = []
+        self._left: list[str] = []
 
     def execute_task(self, task: Any) -> None:
         self._started[task.name] = time.monotonic()
@@ -44,6 +45,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             super().add_failure(task, fail)
         elif task.actions:
             self._not_run.append(task.name)
+            left = (task.meta or {}).get("left")
+            if left and (said := left(list(dict.fromkeys(fail.message.split())))):
+                self._left.append(said)
 
     def skip_ignore(self, task: Any) -> None:
         self._line("ignore", task.name, "")
@@ -71,6 +75,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             sys.stderr.write(f"\nFAILED, as shown above: {names}\n")
         if self._not_run:
             sys.stderr.write(f"not run, since that comes before: {', '.join(self._not_run)}\n")
+        for said in self._left:
+            sys.stderr.write(f"\n{said}\n")
 
     def _sum_up(self) -> None:
         if not self._took:

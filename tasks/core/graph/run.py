@@ -41,13 +41,12 @@ class Run(Suggests, DoitRun):  # type: ignore[misc]
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         runner.use()
         _commit_each(self.dep_manager)
+        self.dep_manager.backend.is_run = True
         if self.sel_default_tasks:
             for task in self.task_list:
                 task.setup_tasks += (task.meta or {}).get("in_all", ())
         try:
-            state = Path(self.dep_manager.name)
-            with alone(state.with_suffix(".lock")):
-                sweep.sweep(state)
+            with _alone_online(Path(self.dep_manager.name)):
                 status: int = super()._execute(
                     outfile, verbosity, always, continue_, reporter, num_process, par_type,
                     single, auto_delayed_regex, force_verbosity, failure_verbosity, pdb)
@@ -87,6 +86,19 @@ def _commit_each(dep_manager: Any) -> None:
 def is_recorded(task: Any) -> bool:
     """Whether a run of the task counts: not where a switch makes it do something else."""
     return bool((task.meta or {}).get("recorded", True))
+
+
+@contextmanager
+def _alone_online(state: Path) -> Iterator[None]:
+    """Be alone on a site's state. On an offline host runs go side by side: its steps lock what
+    they change themselves (tasks/core/in_place.py), and sweep it."""
+    if state.stem == "prod":
+        state.parent.mkdir(parents=True, exist_ok=True)
+        yield
+        return
+    with alone(state.with_suffix(".lock")):
+        sweep.sweep(state)
+        yield
 
 
 class Busy(Exception):

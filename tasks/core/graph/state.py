@@ -20,6 +20,8 @@ class State(SqliteDB):  # type: ignore[misc]
     """
 
     desc = "sqlite3, one commit per task"
+    is_run = False
+    """Whether steps are run, and not only looked at."""
     _dirty: set[str]
 
     def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:
@@ -35,6 +37,7 @@ class State(SqliteDB):  # type: ignore[misc]
 
     def remove(self, task_id: str) -> None:
         super().remove(task_id)
+        self._conn.commit()  # an open transaction would keep other runs of the host waiting
         if self._texts is not None:
             self._texts.pop(task_id, None)
 

@@ -11,7 +11,7 @@ import inspect
 import json
 import os
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,19 +96,6 @@ class Kept(_Question):
         return f"changed or missing: {', '.join(map(str, self._paths))}"
 
 
-class Holds(_Question):
-    """doit's question whether what a step made still holds, where time alone can end that."""
-
-    def __init__(self, still: Callable[[], bool]) -> None:
-        self._still = still
-
-    def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
-        return self._still()
-
-    def __repr__(self) -> str:
-        return "its time is more than half over"
-
-
 class Standing(_Question, UptodateCalculator):  # type: ignore[misc]
     """No question, but the moment when a step that looks is told how other steps stand.
 
@@ -127,23 +114,63 @@ class Standing(_Question, UptodateCalculator):  # type: ignore[misc]
         return None
 
 
+class Mends(_Question, UptodateCalculator):  # type: ignore[misc]
+    """doit's question whether a step may be passed over: not by a run, where it looks itself for
+    what is gone. `doit list` shows what the other questions say."""
+
+    def __init__(self) -> None:
+        self._is_run = False
+
+    def setup(self, dep_manager: Any, tasks_dict: Mapping[str, Any]) -> None:
+        """doit calls this before the question: the state's keeper knows what it is opened for."""
+        self._is_run = dep_manager.backend.is_run
+
+    def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
+        return not self._is_run
+
+    def __repr__(self) -> str:
+        return "each run looks whether what it made is all there"
+
+
+class Same(_Question):
+    """doit's question whether something is what it was for the last success, by a digest.
+
+    The digest is asked again when the step succeeds, in the process that has run it: a file may
+    be another process's by then.
+    """
+
+    def __init__(self, digest: Callable[[], str]) -> None:
+        self._digest = digest
+
+    def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
+        task.value_savers.append(lambda: {"on": self._digest()})
+        return bool(values.get("on") == self._digest())
+
+    def __repr__(self) -> str:
+        return "another release, or another bootstrap of it"
+
+
 def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, *,
          needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
          always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
-         still: Callable[[], bool] | None = None, after: Iterable[str] = (),
-         servers: Iterable[str] = (), checks: Iterable[str] = (),
-         in_all: Iterable[str] = (), standing: dict[str, str] | None = None) -> Task:
+         mends: bool = False, on: Callable[[], str] | None = None,
+         after: Iterable[str] = (), servers: Iterable[str] = (), checks: Iterable[str] = (),
+         in_all: Iterable[str] = (),
+         left: Callable[[Sequence[str]], str | None] | None = None,
+         standing: dict[str, str] | None = None) -> Task:
     """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
 
     `needs` and `makes` are the files read and written, `keeps` the locks that are both. `always`
     runs it each time; `look` says that it changes nothing, so it never counts as stale; `asked`,
     that it is made on request only, so it isn't stale before it was made once. Without
     `recorded` the run leaves the step's state as it was: for a switch that makes the step do
-    something else. `still` says whether what it made holds yet: a signature may end. `after` are
+    something else. `mends` has each run start it, fresh or not, since it looks for what is gone.
+    `on` is the digest of what it runs on where other processes write that file, too. `after` are
     tasks that must be done first. Only when this one runs, `servers` are started, and `checks` look
     first; a check that fails keeps it from running. `in_all` are checks where everything is built,
-    and not where tasks are named. `standing`, for a step that looks, has names of steps; when its
-    turn comes each gets its state, as `doit list` shows it.
+    and not where tasks are named. `left` says what to tell at the end of a run where this one
+    wasn't run, of the names of those before it that failed. `standing`, for a step that looks, has
+    names of steps; when its turn comes each gets its state, as `doit list` shows it.
     """
     makes, keeps = list(makes), list(keeps)
     verb, _, last = name.rpartition(":")
@@ -155,24 +182,23 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "targets": [os.fspath(path) for path in makes],
         "uptodate": [*([Standing(standing)] if standing else []), False] if look else [
             # Asked also where it runs each time: they note what the next run is held against.
-            *_questions(spec, action, keeps, still), *([False] if always else [])],
+            *_questions(spec, action, keeps), *([Mends()] if mends else []),
+            *([Same(on)] if on else []), *([False] if always else [])],
         "task_dep": list(after),
         "setup": [*servers, *checks],
         "clean": True,  # its outputs; locks stay
         "verbosity": 2,
         "io": {"capture": False},
         "meta": {"look": look or always, "asked": asked, "recorded": recorded,
-                 "in_all": list(in_all)},
+                 "in_all": list(in_all), "left": left},
     }
     if "pipeline" in _fields(spec):
         task |= {"basename": verb, "name": last}
     return task
 
 
-def _questions(spec: object, action: Callable[..., object], keeps: list[Path],
-               still: Callable[[], bool] | None) -> list[Any]:
-    return [Settings(spec, action), *([Kept(keeps)] if keeps else []),
-            *([Holds(still)] if still else [])]
+def _questions(spec: object, action: Callable[..., object], keeps: list[Path]) -> list[Any]:
+    return [Settings(spec, action), *([Kept(keeps)] if keeps else [])]
 
 
 def group(name: str, doc: str, members: Iterable[str] = ()) -> Task:

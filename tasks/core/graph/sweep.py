@@ -11,12 +11,9 @@ from pathlib import Path
 def sweep(state: Path) -> None:
     """Remove what was half made where the run writes that holds the lock of this state.
 
-    The offline host's role has its own state, and build/<site>/prod for itself.
+    Not in build/<site>/prod, which is the offline host's: its steps sweep what they place.
     """
     root = state.parent
-    if state.stem == "prod":
-        sweep_folder(root / "prod")
-        return
     for folder in [root, *(path for path in root.iterdir() if path.name != "prod")]:
         sweep_folder(folder)
 

@@ -39,13 +39,22 @@ class Nextflow:
 
 def install(archive: Path, folder: Path, *, home: Path, inherited: Inherited) -> Nextflow:
     """Unpack a runtime archive below `folder` (once for each content) and find its Java."""
+    unpacking.unpack_unless_there(archive, place(archive, folder), allowed=limits.RUNTIME)
+    return found(archive, folder, home=home, inherited=inherited)
+
+
+def place(archive: Path, folder: Path) -> Path:
+    """Where a runtime archive is unpacked below `folder`."""
+    return folder / f"{version_of(archive)}-{files.sha256(archive)[:12]}"
+
+
+def found(archive: Path, folder: Path, *, home: Path, inherited: Inherited) -> Nextflow:
+    """Return what is unpacked there, with a Java of this machine that runs it."""
     version = version_of(archive)
-    place = folder / f"{version}-{files.sha256(archive)[:12]}"
-    if not place.is_dir():
-        unpacking.unpack_tar(archive, place, allowed=limits.RUNTIME)
     home.mkdir(parents=True, exist_ok=True)
-    return Nextflow(launcher=(place / f"nextflow-{version}/nextflow").absolute(),
-                    java=java.find(version, inherited), home=home, inherited=inherited)
+    launcher = place(archive, folder) / f"nextflow-{version}/nextflow"
+    return Nextflow(launcher=launcher.absolute(), java=java.find(version, inherited), home=home,
+                    inherited=inherited)
 
 
 def version_of(archive: Path) -> str:

@@ -58,10 +58,16 @@ def _candidates(inherited: Inherited) -> list[Path]:
 
 def major_of(java: Path) -> int | None:
     """Return the major version that `java -version` names, or None where it does not start."""
+    match = re.match(r"\d+", version_of(java) or "")
+    return int(match[0]) if match else None
+
+
+def version_of(java: Path) -> str | None:
+    """Return the version that `java -version` names, 21.0.8, or None where it does not start."""
     try:
         done = subprocess.run([java, "-version"], capture_output=True, text=True, check=True,
                               timeout=PATIENCE)
     except (OSError, subprocess.SubprocessError):
         return None
-    match = re.search(r'version "(\d+)', done.stderr)
-    return int(match[1]) if match else None
+    match = re.search(r'version "([^"\n]+)"', done.stderr)
+    return match[1] if match else None

@@ -88,6 +88,11 @@ FAULTS = (
         todo="process.resourceLimits (from 24.04 on), or the params max_cpus and max_memory of "
              "older templates, set the bounds; `prod:bootstrap` writes them for this host"),
     Fault(
+        pattern=r"no basic auth credentials|Unable to find image '\S+' locally",
+        means="an image is gone from this machine's engine, and Docker asks the registry for it by "
+              "itself, without our login",
+        todo="run the same command again: it pulls what is gone first, and goes on"),
+    Fault(
         pattern=r"Unknown project .* NOTE: automatic download from remote repositories is disabled",
         means="Nextflow takes the pipeline's name for a remote project, and may not fetch it",
         todo="name the folder of the unpacked code; directly before it may stand no option that "

@@ -82,29 +82,57 @@ class Confinement:
 
 
 def prepare(carried: Carried, folder: Path, here: Machine) -> Launch:
-    """Unpack and render everything below `folder`; what is there is replaced whole.
+    """Unpack and render everything below `folder`; what is right there stays, all else goes."""
+    unpack(carried, folder)
+    return render(carried, folder, here)
+
+
+def is_unpacked(carried: Carried, folder: Path) -> bool:
+    """Whether everything is as `unpack` leaves it, byte for byte."""
+    if not (all(unpacking.is_there(archive, place, allowed=allowed)
+                for archive, place, allowed in _archives(carried, folder))):
+        return False
+    tree, named = folder / "configs", custom_configs.includes(folder / "code").named
+    return all((tree / path).is_file() for path in named) and (
+        unpacking.is_there(carried.configs, tree, besides=named) if carried.configs else
+        not any(path.lstat().st_size for path in files.tree(tree)))
+
+
+def unpack(carried: Carried, folder: Path) -> None:
+    """Unpack runtime, plugins, code and configs below `folder`, unless they are there."""
+    for archive, place, allowed in _archives(carried, folder):
+        unpacking.unpack_unless_there(archive, place, allowed=allowed)
+    tree, named = folder / "configs", custom_configs.includes(folder / "code").named
+    if carried.configs:
+        unpacking.unpack_unless_there(carried.configs, tree, besides=named)
+    elif not tree.is_dir() or any(path.lstat().st_size for path in files.tree(tree)):
+        files.atomic_folder(tree, lambda empty: None)
+    custom_configs.answer(tree, named)
+
+
+def _archives(carried: Carried, folder: Path) -> list[tuple[Path, Path, limits.Bounds]]:
+    return [(carried.runtime, installed.place(carried.runtime, folder / "runtime"), limits.RUNTIME),
+            (carried.plugins, folder / "nxf/plugins", limits.PLUGINS),
+            (carried.code, folder / "code", limits.CODE)]
+
+
+def render(carried: Carried, folder: Path, here: Machine, *, into: Path | None = None) -> Launch:
+    """Render the params and this host's config into `folder`, where all is unpacked, or `into`.
 
     Staged configs that the code passes over offline are given by -c; ours come after them, and
     the last of all is that of this host.
     """
     folder = folder.absolute()
-    nextflow = installed.install(carried.runtime, folder / "runtime", home=folder / "nxf",
-                                 inherited=here.inherited)
-    unpacking.unpack_tar(carried.plugins, nextflow.home / "plugins", allowed=limits.PLUGINS)
-    unpacking.unpack_tar(carried.code, folder / "code")
-    tree, host_configs = folder / "configs", folder / "host.config"
-    included = custom_configs.includes(folder / "code")
-    if carried.configs:
-        unpacking.unpack_tar(carried.configs, tree)
-    else:
-        files.atomic_folder(tree, lambda empty: None)
-    custom_configs.answer(tree, included.named)
+    own = folder if into is None else into.absolute()
+    tree, included = folder / "configs", custom_configs.includes(folder / "code")
     ready = Launch(
-        nextflow=nextflow, code=folder / "code", tree=tree, params=folder / "params.json",
-        host_params=folder / "host.params.json", folder=folder,
+        nextflow=installed.found(carried.runtime, folder / "runtime", home=folder / "nxf",
+                                 inherited=here.inherited),
+        code=folder / "code", tree=tree, params=own / "params.json",
+        host_params=own / "host.params.json", folder=own,
         configs=(*(files.inside(tree, path) for path in included.skipped if carried.configs),
-                 carried.config.absolute(), host_configs))
-    files.write_text(host_configs, host_config(here.limits))
+                 carried.config.absolute(), own / "host.config"))
+    files.write_text(own / "host.config", host_config(here.limits))
     _write_params(carried, ready, here.limits, has_tree=bool(included.named))
     return ready
 
@@ -171,12 +199,14 @@ def _profiles(profile: str) -> str:
 
 def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path],
         words: Sequence[str] = (), env: Mapping[str, str] | None = None,
-        within: Confinement | None = None, limit: float | None = LIMIT) -> None:
+        within: Confinement | None = None, limit: float | None = LIMIT,
+        holds: Sequence[int] = ()) -> None:
     """`nextflow run WORDS CODE OPTIONS`, its output into `log`; CommandError with the cause.
 
     `words` stand directly before the project: after another option, `-stub-run` and `-preview`
     would swallow an argument (notes of Nextflow 24.10). With `within` it is confined to that, and
-    has its time, else `limit` seconds. TooLong, which says what it did last, where it takes more.
+    has its time, else `limit` seconds, and keeps the files `holds` open, with the locks on them,
+    for as long as it lives. TooLong, which says what it did last, where it takes more.
     """
     limit = within.timeout if within else limit
     script = main_script(launch.configs)
@@ -195,7 +225,7 @@ def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path
             finally:
                 queries.keep(detail, kept)
         else:
-            processes.run(command, log=log, cwd=launch.folder, timeout=limit,
+            processes.run(command, log=log, cwd=launch.folder, timeout=limit, holds=holds,
                           quote=failures.quoted, env=launch.nextflow.environment(env))
     except subprocess.TimeoutExpired as error:
         raise _too_long(limit, words, log) from error

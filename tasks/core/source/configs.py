@@ -138,8 +138,8 @@ class Reader:
 
     `names` holds what names stand for at the place that has been read so far. What it begins with
     is given from outside, as by -params-file, and no config changes it. `settings` are the values
-    of all settings without closures, by their path. `broken` are files that can't be read, with
-    what is wrong with each.
+    of all settings without closures, by their path. `declared` are the names of all profiles, read
+    or not. `broken` are files that can't be read, with what is wrong with each.
     """
 
     def __init__(self, sources: Sources, names: Names,
@@ -149,6 +149,7 @@ class Reader:
         self.names[ENGINE] = frozenset([Unset(ENGINE)])
         self.settings: dict[str, Values] = {}
         self.given = frozenset(names)
+        self.declared: set[str] = set()
         self.broken: dict[str, AirlockError] = {}
         self._open: list[str] = []
         self._variables: dict[str, Values] = {}
@@ -230,6 +231,8 @@ class Reader:
 
     def _is_read(self, path: tuple[str, ...]) -> bool:
         profile, _ = _profile(path)
+        if profile is not None:
+            self.declared.add(profile)
         return profile is None or self.profiles is None or profile in self.profiles
 
     def _setting(self, path: tuple[str, ...], tokens: Sequence[Token], guards: Guards, *,

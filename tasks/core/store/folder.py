@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.core import files, nofollow
-from tasks.core.errors import StoreError
-from tasks.core.store.interface import Overtaken, Stored, refuse_changed, take, within
+from tasks.core.errors import StoreAwayError, StoreError
+from tasks.core.store.interface import (
+    Entry,
+    NotDeletable,
+    Overtaken,
+    Stored,
+    refuse_changed,
+    take,
+    within,
+)
+
+AWAY = {errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT,
+        errno.ENODEV, errno.ENXIO, errno.EREMOTEIO}
+"""What Linux says of a mounted disk that is gone, or whose server is."""
 
 
 class FolderStore:
@@ -85,7 +99,11 @@ class FolderStore:
                  where=f"{self.url}: {key}")
 
     def list(self, prefix: str) -> Sequence[str]:
-        if not self._root.is_dir():
+        try:
+            is_there = self._root.is_dir()
+        except OSError as error:
+            raise self._fault(error, prefix) from error
+        if not is_there:
             raise self._fault(FileNotFoundError(2, "No such file or directory"), prefix)
         below = prefix.rpartition("/")[0]
         if below:
@@ -100,12 +118,57 @@ class FolderStore:
     def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
         return None
 
+    def sizes(self, keys: Collection[str]) -> Mapping[str, int]:
+        try:
+            sizes = {key: nofollow.size(self._root, key) for key in keys}
+        except OSError as error:
+            raise self._fault(error, "") from error
+        return {key: size for key, size in sizes.items() if size is not None}
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        if not self._root.is_dir():
+            raise self._fault(FileNotFoundError(2, "No such file or directory"), prefix)
+        try:
+            for key, status in nofollow.described(self._root, prefix.rpartition("/")[0]):
+                if key.startswith(prefix) and not key.endswith(".lock"):
+                    yield Entry(key=key, size=status.st_size, modified=datetime.fromtimestamp(
+                        status.st_mtime, timezone.utc))
+        except OSError as error:
+            raise self._fault(error, prefix) from error
+
+    def delete(self, key: str) -> bool:
+        try:
+            nofollow.remove(self._root, key)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise NotDeletable(f"the store's folder: {error.strerror}", where=self._root / key,
+                                   todo="work as a user who may delete there") from error
+            raise self._fault(error, key) from error
+        return False
+
     def _fault(self, error: OSError, key: str) -> StoreError:
-        if isinstance(error, FileNotFoundError):
-            if not self._root.is_dir():
-                return StoreError("the store's folder is missing", where=self._root,
+        if why := self._away(error):
+            return StoreAwayError(why, where=self._root,
                                   todo="mount the disk that holds it, or correct store.url")
+        if isinstance(error, FileNotFoundError):
             return StoreError("the store lacks a file", where=self._root / key,
                               todo="push the release again, or carry the whole store")
         return StoreError(f"the store's folder: {error.strerror}", where=self._root / key,
                           todo="free space or mend the rights there, then run this again")
+
+    def _away(self, error: OSError) -> str | None:
+        """Why there is no store here at all, where that is so; disks are mounted on empty folders.
+
+        A file that can't be read may be damaged: EIO counts where the whole folder says it.
+        """
+        try:
+            if error.errno in AWAY:
+                raise error
+            if [*self._root.iterdir()] or not isinstance(error, FileNotFoundError):
+                return None
+            return "the store lacks a file, and all others: its folder is empty"
+        except FileNotFoundError:
+            return "the store's folder is missing"
+        except OSError as lost:
+            return (f"the store's disk doesn't answer: {lost.strerror}"
+                    if lost.errno in {*AWAY, errno.EIO} else None)

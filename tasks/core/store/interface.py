@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from tasks.core import nofollow
@@ -31,6 +33,19 @@ class Stored:
     sha256: str | None
     tag: str | None = field(default=None, compare=False)
     fault: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A file in a listing. `modified` is when it was written, UTC, by the store's own clock."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class NotDeletable(StoreError):
+    """The store doesn't let this user delete, as a bucket's policy may say."""
 
 
 class Overtaken(StoreError):
@@ -79,6 +94,18 @@ class Store(Protocol):
     def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
         """Size and tag of those keys that are there; None where asking for each is no slower."""
 
+    def sizes(self, keys: Collection[str]) -> Mapping[str, int]:
+        """Bytes of those keys that are there, without reading them."""
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """All files whose keys start with `prefix`, also those that a killed push left half."""
+
+    def delete(self, key: str) -> bool:
+        """Delete a file, if it is there; whether the store keeps its bytes as an older version.
+
+        NotDeletable where this user may not.
+        """
+
 
 def difference(held: Stored | None, wanted: Stored) -> str:
     """Return in words how what a store holds under a key differs from what it should hold."""
@@ -91,6 +118,16 @@ def difference(held: Stored | None, wanted: Stored) -> str:
     if held.sha256 != wanted.sha256:
         return f"its SHA-256 there is {held.sha256}, not {wanted.sha256}"
     return held.fault or "nothing"
+
+
+def content(store: Store, key: str, *, most: int) -> bytes | None:
+    """A small file's bytes; None where it isn't there. IntegrityError above `most` bytes."""
+    if key not in store.sizes([key]):
+        return None
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "file"
+        store.get(key, path, most=most)
+        return path.read_bytes()
 
 
 def take(chunks: Iterable[bytes], write: Callable[[bytes], object], *, most: int,

@@ -10,15 +10,20 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, StoreError
+from tasks.core.parallel import run_all
 from tasks.core.parsing import whole_number
 from tasks.core.process_shared import Shared
+from tasks.core.store import s3_listing
 from tasks.core.store.interface import (
+    THREADS,
+    Entry,
+    NotDeletable,
     Overtaken,
     Stored,
     difference,
@@ -54,9 +59,6 @@ PART_SIZE = 256 * 2**20
 
 MAX_HEADS = 50
 """Keys that are asked for one by one at most; that costs as much as a listing's page of 1,000."""
-
-MAX_PAGES = 5000
-"""Pages of a listing, 1,000 keys each; a server may go on without end."""
 
 _probed = Shared()
 """What a store's probe showed, once for each store of a process."""
@@ -108,7 +110,7 @@ class S3Store:
         if response.status in (403, 404):
             # The answer to HEAD has no body, so no error code: a listing says which it is.
             if response.status == 403 or not self._bucket_exists:
-                self._list_page({"prefix": self._key(key), "max-keys": "1"})
+                s3_listing.page(self._bucket, {"prefix": self._key(key), "max-keys": "1"})
                 self._bucket_exists = True
             if response.status == 404:
                 return None
@@ -276,8 +278,8 @@ class S3Store:
 
     def list(self, prefix: str) -> Sequence[str]:
         root = f"{self._prefix}/" if self._prefix else ""
-        return within(prefix, (entry["Key"].removeprefix(root)
-                               for entries, _ in self._pages(root + prefix) for entry in entries))
+        return within(prefix, (entry["Key"].removeprefix(root) for entries, _ in
+                               s3_listing.pages(self._bucket, root + prefix) for entry in entries))
 
     def tags(self, keys: Collection[str]) -> Mapping[str, Stored] | None:
         """By a listing of the folder that they share; None for a few, or among too many others."""
@@ -286,7 +288,8 @@ class S3Store:
         wanted = {self._key(key): key for key in keys}
         folder = os.path.commonpath([key.rpartition("/")[0] for key in wanted])
         stored: dict[str, Stored] = {}
-        for number, (entries, more) in enumerate(self._pages(folder and f"{folder}/"), start=1):
+        pages = s3_listing.pages(self._bucket, folder and f"{folder}/")
+        for number, (entries, more) in enumerate(pages, start=1):
             stored |= {key: Stored(key=key, size=int(entry["Size"]), sha256=None,
                                    tag=entry.get("ETag"))
                        for entry in entries if (key := wanted.get(entry["Key"]))}
@@ -294,29 +297,33 @@ class S3Store:
                 return None
         return stored
 
-    def _pages(self, prefix: str) -> Iterator[tuple[Sequence[Mapping[str, str]], str | None]]:
-        """The entries of a listing by pages, each with the token of the next one."""
-        query = {"prefix": prefix}
-        for _ in range(MAX_PAGES):
-            entries, token = self._list_page(query)
-            yield entries, token
-            if not token:
-                return
-            query["continuation-token"] = token
-        raise StoreError(f"a listing has more than {MAX_PAGES} pages", where=self.url,
-                         todo="look at who answers at store.endpoint")
+    def sizes(self, keys: Collection[str]) -> Mapping[str, int]:
+        listing = self.tags(keys)
+        if listing is not None:
+            return {key: stored.size for key, stored in listing.items()}
+        sizes = zip(sorted(keys), run_all(self._size, sorted(keys), threads=THREADS), strict=True)
+        return {key: size for key, size in sizes if size is not None}
 
-    def _list_page(self, query: Mapping[str, str]) -> tuple[Sequence[dict[str, str]], str | None]:
-        response = self._bucket.ask(Request(method="GET", query={
-            "list-type": "2", "encoding-type": "url", **query}))
-        page = self._bucket.parse(response.data, query["prefix"])
-        fields = dict(texts(page))
-        entries = [dict(texts(child)) for child in page if child.tag.endswith("Contents")]
-        for entry in entries:
-            if "Key" not in entry or whole_number(entry.get("Size", "")) is None:
-                raise StoreError("the store lists a file without key or size", where=self.url,
-                                 todo="look at who answers at store.endpoint")
-            if fields.get("EncodingType") == "url":
-                entry["Key"] = unquote_plus(entry["Key"])
-        token = fields.get("NextContinuationToken")
-        return entries, token if fields.get("IsTruncated") == "true" else None
+    def _size(self, key: str) -> int | None:
+        response = self._head(key, {})
+        if response.status == 403:
+            raise self._bucket.explain(Refusal(status=403), self._key(key))
+        return None if response.status == 404 else whole_number(
+            response.headers.get("Content-Length", ""))
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        root = f"{self._prefix}/" if self._prefix else ""
+        for entries, _ in s3_listing.pages(self._bucket, root + prefix):
+            for entry in entries:
+                yield Entry(key=entry["Key"].removeprefix(root), size=int(entry["Size"]),
+                            modified=s3_listing.time(self._bucket, entry))
+
+    def delete(self, key: str) -> bool:
+        answer = self._bucket.answer(Request(method="DELETE", key=self._key(key), accept=(404,)))
+        if isinstance(answer, Response):
+            return answer.headers.get("x-amz-delete-marker") == "true"
+        if answer.is_denied or answer.is_unsupported:
+            raise NotDeletable(f"the store doesn't let this be deleted ({answer.summary})",
+                               where=self._bucket.where(self._key(key)),
+                               todo="work as a role that may delete (aws.roles.admin)")
+        raise self._bucket.explain(answer, self._key(key))

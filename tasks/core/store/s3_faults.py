@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.errors import AirlockError, IntegrityError, StoreError
+from tasks.core.errors import AirlockError, IntegrityError, StoreAwayError, StoreError
 
 WRONG_KEY = ("the credentials are wrong", "correct AWS_PROFILE or the access key")
 CAUSES = {
@@ -54,6 +54,11 @@ class Refusal:
             "ConditionalRequestConflict", "RequestTimeout", "SlowDown", "Throttling")
 
     @property
+    def is_gateways(self) -> bool:
+        """Whether it is the word of what stands before a store that can't be reached."""
+        return self.status in (502, 503, 504) and not self.code
+
+    @property
     def is_unsupported(self) -> bool:
         """Whether it may mean that the server doesn't know what was asked for."""
         return self.status in (400, 405, 501) and not self.is_passing
@@ -94,7 +99,8 @@ def explain(refusal: Refusal, where: str, at: StoreAt) -> AirlockError:
     if 300 <= refusal.status < 400:
         return StoreError(f"the store redirects ({refusal.status} {refusal.code}), which is not "
                           "followed", where=where, todo="correct store.endpoint and store.region")
-    return StoreError(f"the store refused: {refusal.summary}", where=where,
+    kind = StoreAwayError if refusal.is_gateways else StoreError
+    return kind(f"the store refused: {refusal.summary}", where=where,
                       todo="if the store can't do that for a checksum, set store.checksums to "
                            "metadata; if for If-None-Match, store.conditional to none"
                       if code in ("NotImplemented", "501") else
@@ -118,8 +124,8 @@ def explain_connection(error: Exception, where: str, trusted: str) -> StoreError
         return StoreError("the store's certificate is not trusted by the CAs that are taken: "
                           f"{trusted}", where=where,
                           todo="set AWS_CA_BUNDLE to the CA's certificate (PEM)")
-    return StoreError(f"no connection to the store ({type(error).__name__})", where=where,
-                      todo="check the network, store.endpoint and store.region, then try again")
+    return StoreAwayError(f"no connection to the store ({type(error).__name__})", where=where,
+                          todo="check the network, store.endpoint and store.region, then try again")
 
 
 def explain_excess(error: AirlockError, where: str) -> StoreError:

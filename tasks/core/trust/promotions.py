@@ -16,11 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tasks.core import files, nofollow, parsing
-from tasks.core.errors import AirlockError, ConfigError, IntegrityError, StoreError
+from tasks.core import files
+from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.schema import read_json
 from tasks.core.store.interface import Store
-from tasks.core.trust import signature
+from tasks.core.trust import approvals, signature
 
 MAX_SMALL = 1 << 20
 """Bytes of a pointer, a promotion or a signature; they have less than 1,000."""
@@ -55,6 +55,10 @@ class Subject:
     def key(self, number: int) -> str:
         """The key of a promotion; its signature lies beside it."""
         return f"{self.place}/promotions/{number:08}.json"
+
+    def approval(self, number: int) -> str:
+        """The key of the second signature of a promotion, where one is needed."""
+        return f"{self.key(number)}.approval.sig"
 
     def signer(self, identity: str) -> str:
         """Whom allowed_signers must name for it."""
@@ -126,10 +130,14 @@ class Promotion:
 
 @dataclass(frozen=True, kw_only=True)
 class Trust:
-    """Who may sign: the file allowed_signers, and the site's identity in it."""
+    """Who may sign: the file allowed_signers, and the site's identity in it.
+
+    Where there are `approvers`, what is promoted needs the approval of one of them as well.
+    """
 
     allowed: Path
     identity: str
+    approvers: tuple[str, ...] = ()
 
 
 def time(text: str) -> datetime:
@@ -151,18 +159,6 @@ def read(path: Path) -> Promotion | None:
         return _promotion(read_json(path, "promotion"))
     except ConfigError:
         return None
-
-
-def holds(path: Path, now: datetime) -> bool:
-    """Whether the promotion in a file of this side has more than half of its time left, or no end.
-
-    The graph asks whenever it is loaded, so the file isn't held against its schema. One that is
-    missing or broken is an error of the step that makes or pushes it.
-    """
-    try:
-        return not _promotion(parsing.from_json(nofollow.read(path, most=MAX_SMALL))).is_due(now)
-    except (AirlockError, OSError, ValueError, TypeError, AttributeError):
-        return True
 
 
 def numbers(store: Store, subject: Subject) -> list[int]:
@@ -203,13 +199,32 @@ def signed(store: Store, subject: Subject, number: int, trust: Trust) -> Promoti
     except StoreError as error:
         raise IntegrityError(f"the promotion that the pointer names is missing: {error.what}",
                              where=where, todo=CARRY_AGAIN) from error
-    signature.verify(data, seal, namespace=signature.PROMOTION, allowed=trust.allowed,
-                     signer=subject.signer(trust.identity), where=f"{where}.sig")
+    signed_by = signature.verify(data, seal, namespace=signature.PROMOTION, allowed=trust.allowed,
+                                 signer=subject.signer(trust.identity), where=f"{where}.sig")
     promotion = _promotion(_json(data, "promotion", where))
     if (promotion.pipeline, promotion.number) != (subject.pipeline, number):
         raise IntegrityError(f"this is promotion {promotion.number} of "
                              f"{promotion.pipeline or 'the tool'}", where=where, todo=CARRY_AGAIN)
+    if trust.approvers:
+        _see_approved(store, promotion, data, trust, signed_by)
     return promotion
+
+
+def _see_approved(store: Store, promotion: Promotion, data: bytes, trust: Trust,
+                  signed_by: str) -> None:
+    subject = promotion.subject
+    key = subject.approval(promotion.number)
+    where = f"{store.url}: {key}"
+    try:
+        approval = bring(store, key)
+    except StoreError as error:
+        verb = f"release:approve:{subject.pipeline}" if subject.pipeline else "tool:approve"
+        raise IntegrityError(
+            f"{promotion.id} was not approved by a second person, which the trust folder asks for",
+            where=where, todo=f"one of {', '.join(trust.approvers)} types `doit {verb}` on the "
+                              "online side; then carry it again") from error
+    approvals.verify(data, approval, allowed=trust.allowed, approvers=trust.approvers,
+                     pipeline=subject.pipeline, signed_by=signed_by, where=where)
 
 
 def naming(store: Store, subject: Subject, name: str, trust: Trust) -> Promotion | None:

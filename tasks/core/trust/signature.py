@@ -9,9 +9,10 @@ that a signature made for one kind is none for another. Who may sign what stands
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.core import files, ownership, processes
@@ -25,6 +26,15 @@ IMAGES = "airlock-images"
 
 CLI = "airlock-cli"
 """The namespace of cli.json, which says by digest which AWS CLI instances of Batch get."""
+
+RUN = "airlock-run"
+"""The namespace of the SHA256SUMS of a run's record and results; an offline host's key signs it."""
+PROOF, APPROVAL = "airlock-proof", "airlock-approval"
+"""The namespaces of what says how a release was tried, and of a second person's word for a
+promotion: that covers the promotion's own bytes."""
+
+FINGERPRINT = re.compile(r"\bkey (SHA256:[A-Za-z0-9+/]{43})")
+"""The key in what ssh-keygen says of a good signature; of a certificate, that of its key."""
 
 INSTALL = "install OpenSSH's client (Debian: openssh-client)"
 _creating = threading.Lock()
@@ -65,6 +75,19 @@ def principal(identity: str, pipeline: str) -> str:
 def allowed_line(identity: str, public: str) -> str:
     """The line of `allowed_signers` that lets a key sign the tool and all pipelines' releases."""
     return f'{identity},{identity}/* namespaces="airlock-*" {public}\n'
+
+
+def approver_line(name: str, public: str) -> str:
+    """The line of `allowed_signers` that lets a key approve what others have signed."""
+    return f'{name},{name}/* namespaces="{APPROVAL}" {public}\n'
+
+
+def lines_for(identity: str, colleagues: Mapping[str, str], approvers: Mapping[str, str]) -> str:
+    """The lines of those whose public keys a site's file names: who signs, and who approves."""
+    def plain(key: str) -> str:
+        return " ".join(key.split()[:2])
+    return "".join([*(allowed_line(identity, plain(key)) for key in colleagues.values()),
+                    *(approver_line(name, plain(key)) for name, key in approvers.items())])
 
 
 def public_key(key: Path) -> str:
@@ -116,10 +139,10 @@ def _verify_own(key: Path, data: bytes, signature: bytes, namespace: str) -> Non
 
 
 def verify(data: bytes, signature: bytes, *, namespace: str, allowed: Path, signer: str,
-           where: object) -> None:
+           where: object) -> str:
     """IntegrityError unless a key that `allowed` names for `signer` has signed `data` as this kind.
 
-    `signer` is a principal of allowed_signers.
+    `signer` is a principal of allowed_signers. Returns the key's fingerprint.
     """
     if not allowed.is_file():
         raise HostError("the list of trusted keys is missing", where=allowed, todo=(
@@ -131,11 +154,40 @@ def verify(data: bytes, signature: bytes, *, namespace: str, allowed: Path, sign
         files.write_bytes(file, signature)
         common: list[str | Path] = ["-n", namespace, "-s", file]
         try:
-            _ssh_keygen(["-Y", "verify", "-f", allowed, "-I", signer, *common], data)
+            said = _ssh_keygen(["-Y", "verify", "-f", allowed, "-I", signer, *common], data)
         except CommandError as error:
             raise IntegrityError(_why(common, data, allowed, signer), where=where, todo=(
                 "use nothing of it; ask those who pushed it, and compare their public key "
                 f"with {allowed}")) from error
+    return _fingerprint(said)
+
+
+def maker(data: bytes, signature: bytes, *, namespace: str) -> str | None:
+    """The fingerprint of the key that has signed `data` as this kind, trusted or not.
+
+    None where the signature belongs to other bytes, or another kind.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "signature"
+        files.write_bytes(file, signature)
+        try:
+            return _fingerprint(_ssh_keygen(
+                ["-Y", "check-novalidate", "-n", namespace, "-s", file], data))
+        except CommandError:
+            return None
+
+
+def fingerprint(public: str) -> str:
+    """The fingerprint of a public key, as ssh-keygen shows it."""
+    return _ssh_keygen(["-l", "-f", "-"], f"{public}\n".encode()).split()[1]
+
+
+def _fingerprint(said: str) -> str:
+    match = FINGERPRINT.search(said)
+    if match is None:
+        raise HostError("this ssh-keygen doesn't say by which key something was signed",
+                        todo="install OpenSSH 8.2 or newer")
+    return match[1]
 
 
 def _why(common: Sequence[str | Path], data: bytes, allowed: Path, signer: str) -> str:

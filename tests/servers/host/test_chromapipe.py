@@ -41,8 +41,8 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 def results(project: Project) -> Path:
-    disk = project.root / "build/local/sandbox/host/disk/chromapipe/airlock/results/chromapipe"
-    folder, = disk.glob("*/test")
+    disk = project.root / "build/local/sandbox/host/disk/chromapipe/airlock/runs/chromapipe"
+    folder, = disk.glob("*Z-test/results")
     return folder
 
 

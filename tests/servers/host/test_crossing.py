@@ -16,12 +16,15 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
+from tasks.core.errors import CommandError
 from tasks.core.paths import SitePaths
+from tasks.core.schema import read_json
+from tasks.core.trust import signature
 from tasks.local_site import host
 from tasks.local_site.plan import State
 from tests.kit.project import Project, copy, steps
 
-LOOKS = {"dev:validate:hello"}
+LOOKS = {"dev:validate:hello", "release:promote:hello", "push:tool", "sandbox:packages"}
 
 
 COMMANDS: set[bytes] = set()
@@ -73,9 +76,9 @@ def write_own(folder: Path) -> None:
 
 def results(project: Project) -> Path:
     disk = project.root / "build/local/sandbox/host/disk"
-    release: str = json.loads(
-        (project.root / "build/local/hello/crossing.json").read_text())["release"]
-    return disk / "hello/airlock/results/hello" / release / "test"
+    run: str = json.loads(
+        (project.root / "build/local/hello/crossing.json").read_text())["run"]
+    return disk / "hello/airlock" / run / "results"
 
 
 def test_the_results_hold_the_true_numbers_of_reads(crossed: Project) -> None:
@@ -195,19 +198,94 @@ def test_a_comment_in_the_source_goes_as_far_as_bytes_differ(crossed: Project) -
         main.write_text(before)
 
 
+def inside(crossed: Project, *words: str) -> str:
+    """What a command says in the tool's folder on the offline host, whose own key signs runs."""
+    state = State.read(SitePaths(site="local").sandbox)
+    return host.run_inside(
+        "local", words, cwd=host.HOME / "hello/airlock",
+        env={"PATH": host.path_with(Path(state.python_prefix)),
+             "AIRLOCK_RUN_KEY": str(host.HOME / "hello/host_key")})
+
+
 def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(crossed.root)
-    state = State.read(SitePaths(site="local").sandbox)
-    said = host.run_inside(
-        "local", ["./doit", "role=prod", "site=local", "pipeline=hello", "input=cohort"],
-        cwd=host.HOME / "hello/airlock", env={"PATH": host.path_with(Path(state.python_prefix))})
-    folder = results(crossed).with_name("cohort")
-    assert f"{folder.name}/" in said
-    with (folder / "summary/summary.tsv").open() as stream:
+    signature.ready(crossed.root / "build/local/sandbox/host/disk/hello/host_key", create=True,
+                    identity="host")
+    said = inside(crossed, "./doit", "role=prod", "site=local", "pipeline=hello", "input=cohort")
+    run = next(results(crossed).parents[1].glob("*Z-cohort"))
+    assert f"10 results in runs/hello/{run.name}/results/; its record, signed" in said
+    with (run / "results/summary/summary.tsv").open() as stream:
         counts = {(row["sample"], row["mate"]): int(row["reads"])
                   for row in csv.DictReader(stream, delimiter="\t")}
     assert counts == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
+
+
+def test_a_run_s_record_names_the_images_that_the_engine_ran(crossed: Project) -> None:
+    for run in results(crossed).parents[1].glob("*Z-*"):
+        record = read_json(run / "run.json", "run")
+        there = crossed.root / "build/local/sandbox/host/disk/hello/airlock/build/local/prod/hello"
+        held = json.loads((there / "bootstrap.json").read_text())["images"]
+        ran = {image["reference"]: image for image in record["images"]}
+        assert ran
+        assert ran.keys() <= set(held)
+        assert all(name in image["digests"] and image["id"].startswith("sha256:")
+                   for name, image in ran.items())
+        assert {task["container"] for task in record["tasks"]} == ran.keys()
+        assert record["versions"]["docker"]
+        assert record["release"]["promotion"]["number"] >= 1
+        assert record["release"]["id"] == current(crossed)["id"]
+        subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=run, check=True)
+
+
+def test_a_run_goes_back_to_the_online_side(crossed: Project,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(crossed.root)
+    listed = inside(crossed, "./doit", "role=prod", "runs").splitlines()
+    assert [line.split()[4].partition("-")[2] for line in listed[1:]] == ["test", "cohort"]
+    assert "results are as they were recorded" in inside(
+        crossed, "./doit", "role=prod", "runs:verify", "cohort")
+    inside(crossed, "./doit", "role=prod", "prod:export", "run=cohort",
+           f"to={host.HOME}/hello/cohort.tar")
+    disk = crossed.root / "build/local/sandbox/host/disk/hello"
+    raw = crossed.site()
+    raw["offline"]["run_signers"] = "config/run_signers"
+    before = crossed.site()
+    crossed.write_site(raw)
+    name = read_json(next(disk.glob("airlock/runs/hello/*-cohort")) / "run.json",
+                     "run")["host"]["name"]
+    files.write_text(crossed.root / "config/run_signers",
+                     f'{name} namespaces="airlock-run" {signature.public_key(disk / "host_key")}\n')
+    try:
+        said = crossed.doit("prod:import", f"from={disk}/cohort.tar").stdout
+        assert f"signed by the key that config/run_signers names for {name}" in said
+        assert "as they were recorded" in crossed.doit("runs:verify", "cohort").stdout
+    finally:
+        crossed.write_site(before)
+
+
+def test_a_host_goes_on_without_store_and_registry_and_mends_what_was_pruned(
+        crossed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typed as short as it goes there: role and site are those of the tool that was carried."""
+
+    def typed(*words: str) -> str:
+        return inside(crossed, "sh", "-c", 'exec env "$@" 2>&1', "sh", *words)
+    monkeypatch.chdir(crossed.root)
+    assert "prod:run:hello" in typed("./doit", "list")
+    images = typed("docker", "images", "--quiet", "--no-trunc").split()
+    typed("docker", "rmi", "--force", *images)
+    assert "2 images, 2 of them pulled now" in typed("./doit", "prod:bootstrap:hello")
+    subprocess.run(["ip", "link", "set", "airtest1", "down"], check=True)
+    try:
+        said = typed("AIRLOCK_OFFLINE_STORE=/away", "./doit", "pipeline=hello", "input=cohort")
+        assert said.count("STORE NOT REACHED: the store's folder is missing (/away)") == 1
+        assert "2 images, 0 of them pulled now" in said and "done   prod:run:hello" in said
+        typed("docker", "rmi", "--force", images[0])
+        with pytest.raises(CommandError, match="this host can't run the release yet"):
+            typed("./doit", "prod:bootstrap:hello")
+    finally:
+        subprocess.run(["ip", "link", "set", "airtest1", "up"], check=True)
+    assert "2 images, 1 of them pulled now" in typed("./doit", "prod:bootstrap:hello")
 
 
 def test_what_is_built_is_closed_and_containers_with_a_user_of_their_own_still_read(
@@ -262,32 +340,42 @@ def changed_code(crossed: Project) -> Iterator[Path]:
     module.write_text(before)
 
 
-def test_what_failed_to_validate_or_to_smoke_is_not_current_unless_asked_for(
+def test_what_failed_to_validate_or_to_smoke_is_pushed_and_not_current_unless_asked_for(
         crossed: Project, changed_code: Path) -> None:
     before, code = current(crossed), changed_code.read_text()
+    store = crossed.root / "build/local/store/releases/hello"
+    pushed = {path.parent.name for path in store.glob("*/SHA256SUMS")}
     changed_code.write_text(f"{code}\n// a comment\n")
     manifests = next(path for path in (crossed.root / "build/local/sandbox").glob(
         "**/repositories/**/_manifests/revisions/sha256") if "internet" not in path.parts)
     aside = manifests.rename(manifests.with_name("aside"))
-    failed = crossed.doit("push:release:hello", check=False)
+    failed = crossed.doit("release:promote:hello", check=False)
     aside.rename(manifests)
     assert failed.returncode == 1
     assert "FAILED dev:validate:hello" in failed.stdout
-    assert "not run, since that comes before: release:sign:hello" in failed.stdout
+    assert "not run, since that comes before: release:promote:hello" in failed.stdout
+    left = {path.parent.name for path in store.glob("*/SHA256SUMS")} - pushed
+    assert len(left) == 1, "it is in the store"
+    assert (f"{left.pop()} of hello is in build/local/store, and not the current release, since "
+            f"dev:validate:hello did not end well; {before['id']} stays the current one"
+            ) in failed.stdout
+    assert "./doit release:promote:hello unproven=REASON" in failed.stdout
     assert current(crossed) == before
     changed_code.write_text(code.replace("stub:\n", "stub:\n    error 'no stub today'\n"))
-    failed = crossed.doit("push:release:hello", check=False)
+    failed = crossed.doit("push:release:hello", "release:promote:hello", check=False)
     assert failed.returncode == 1
     assert "FAILED dev:smoke:hello" in failed.stdout
+    assert "since dev:smoke:hello did not end well" in failed.stdout
     assert current(crossed) == before
-    crossed.doit("push:release:hello", "push:tool", "unproven=the stub is broken")
+    crossed.doit("release:promote:hello", "push:tool", "unproven=the stub is broken")
     assert current(crossed)["number"] > before["number"]
     taken = crossed.doit("sandbox:cross:hello", "unproven=the stub is broken")
     assert "NOT PROVEN" in taken.stdout
     assert "the reason given: the stub is broken" in taken.stdout
-    promotion = crossed.root / "build/local/hello/release/promotion.json"
-    assert b"unproven" in promotion.read_bytes()
+    promoted = store / f"promotions/{current(crossed)['number']:08}.json"
+    assert b"unproven" in promoted.read_bytes()
     changed_code.write_text(code)
-    crossed.doit("push:release:hello")
-    assert b"unproven" not in promotion.read_bytes()
+    crossed.doit("release:promote:hello", f"after={current(crossed)['number']}")
+    promoted = store / f"promotions/{current(crossed)['number']:08}.json"
+    assert b"unproven" not in promoted.read_bytes()
     assert current(crossed)["id"] == before["id"]

@@ -54,5 +54,5 @@ def test_the_run_offline_takes_the_plugin_that_was_locked(crossed: Project) -> N
     build = crossed.root / "build/local"
     assert (build / "hello/plugins.txt").read_text() == "nf-airlock-hello@1.0.0\n"
     assert "    id 'nf-airlock-hello@1.0.0'\n" in (build / "hello/offline.config").read_text()
-    marks = [*(build / "sandbox/host/disk/hello/airlock/results").rglob("airlock_mark.txt")]
+    marks = [*(build / "sandbox/host/disk/hello/airlock/runs").rglob("airlock_mark.txt")]
     assert [mark.read_text().startswith("airlock:") for mark in marks] == [True]

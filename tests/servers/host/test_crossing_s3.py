@@ -90,8 +90,8 @@ def test_the_results_hold_the_true_numbers_of_reads(crossed: Crossed) -> None:
         with gzip.open(crossed.project.reads / name, "rt") as stream:
             return sum(1 for _ in stream) // 4
 
-    release = crossed.built("hello/crossing.json")["release"]
-    summary = crossed.disk / "hello/airlock/results/hello" / release / "test/summary/summary.tsv"
+    run = crossed.built("hello/crossing.json")["run"]
+    summary = crossed.disk / "hello/airlock" / run / "results/summary/summary.tsv"
     with summary.open() as stream:
         counts = {(row["sample"], row["mate"]): int(row["reads"])
                   for row in csv.DictReader(stream, delimiter="\t")}
@@ -143,7 +143,8 @@ def test_the_way_of_the_tool_is_printed(crossed: Crossed) -> None:
 
 def test_a_second_run_only_looks(crossed: Crossed) -> None:
     assert set(crossed.project.states().values()) <= {"fresh", "-"}
-    assert steps(crossed.doit().stdout) <= {"sandbox:up", "dev:validate:hello"}
+    assert steps(crossed.doit().stdout) <= {"sandbox:up", "sandbox:packages", "dev:validate:hello",
+                                            "release:promote:hello", "push:tool"}
 
 
 def test_no_secret_key_stands_in_what_was_built(crossed: Crossed) -> None:

@@ -55,10 +55,11 @@ def dummy_tool(spec: SiteSpec, part: Plan, doit: str) -> cross.CrossSpec:
 def test_a_crossing_leaves_results_and_what_was_out_of_reach(
         spec: SiteSpec, part: Plan, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "tasks")
-    asked = dummy_tool(spec, part, 'mkdir -p results/a work; echo "$@" > work/words; pwd; '
-                                   'ln -s "$PWD/work/words" results/a/words')
+    asked = dummy_tool(spec, part, 'r=runs/hello/20260102T030405Z-test/results; '
+                                   'mkdir -p $r/a work; echo "$@" > work/words; pwd; '
+                                   'ln -s "$PWD/work/words" $r/a/words')
     said = cross.cross(asked)
-    assert "1 results in build/local/sandbox/host/disk/hello/airlock/results" in said
+    assert "1 results in build/local/sandbox/host/disk/hello/airlock/runs/hello/" in said
     receipt = json.loads(asked.layout.crossing.read_bytes())
     text = b"role=prod tool=abc site=local pipeline=hello\n"
     assert receipt["results"] == [{"path": "a/words", "sha256": files.sha256_bytes(text),

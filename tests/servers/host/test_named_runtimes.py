@@ -93,10 +93,11 @@ def test_the_whole_way(crossed: Crossed) -> None:
     assert "agree" in crossed.doit("images:inspect:hello").stdout
     crossing = crossed.receipt("hello/crossing.json")
     host = crossed.root / "build/local/sandbox/host/disk/hello/airlock"
-    results = host / "results/hello" / crossing["release"] / "test"
+    results = host / crossing["run"] / "results"
     assert TITLE in (results / "summary/summary.html").read_text()
     assert "<svg" in (crossed.root / "build/local/hello/smoke/DAG.svg").read_text()
-    assert steps(crossed.doit().stdout) <= {"dev:validate:hello", "sandbox:up"}
+    assert steps(crossed.doit().stdout) <= {"dev:validate:hello", "sandbox:up", "push:tool",
+                                            "sandbox:packages", "release:promote:hello"}
     _note(crossed, host)
 
 

@@ -199,7 +199,7 @@ def test_the_readme_s_own_site_crosses_by_a_folder(by_folder: Own) -> None:
     assert set(there.values()) <= {"ok", "not known", "warn"}, said
     assert there["trust"] == there["store"] == there["release"] == there["login"] == "ok"
     assert there["engine pulls"] == "ok"
-    assert "results in results/hello/" in said
+    assert "results in runs/hello/" in said
 
 
 def test_a_second_look_at_the_offline_host_knows_more(by_folder: Own) -> None:
@@ -249,7 +249,7 @@ def test_the_readme_s_own_site_crosses_by_a_bucket(by_bucket: Own) -> None:
             store.get(key, disk / "acme" / key.removeprefix(f"tool/{tool}/"), most=1 << 30)
     said = cross(own, ":")
     assert "fail" not in checked(said).values(), said
-    assert "results in results/hello/" in said
+    assert "results in runs/hello/" in said
 
 
 def test_no_secret_stands_in_the_repository(by_folder: Own) -> None:

@@ -26,7 +26,7 @@ GOALS = ("images:plan:hello", "images:verify:hello", "images:inspect:hello", "de
 OFFLINE = ("prod:fetch:hello", "prod:bootstrap:hello", "prod:run:hello")
 THERE = host.HOME / "hello/airlock"
 
-CODE = ("tasks", "schemas", "doit", "dodo.py", ".venv", "tests")
+CODE = ("tasks", "schemas", "doit", "dodo.py", "tool.json", ".venv", "tests")
 STANDS_FOR = {
     "data.manifest.json": ("build/local/blobs/",),
     "config/locks/hello/data.json": ("build/local/blobs/",),
@@ -40,8 +40,11 @@ STANDS_FOR = {
 or which it says is ready."""
 OWN = {
     "runtime": ("build/local/maven/",), "dev:smoke": ("build/local/hello/launch/",),
+    "release:promote": ("build/local/hello/release/proof.json",
+                        "build/local/hello/promoted.signed.json"),
+    "push:tool": ("build/local/tool/proof.json", "build/local/tool.promoted.signed.json"),
     "tool": ("build/local/tool/wheels/",), "prod:fetch": ("build/local/prod/blobs/",),
-    "prod:run": ("build/local/prod/hello/work/", "results/")}
+    "prod:run": ("build/local/prod/hello/work/", "build/local/prod/hello/promotions/", "runs/")}
 """Caches and scratch folders of a step's own, besides hidden files and logs."""
 FAR = ("build/local/store/", "build/local/sandbox/sandbox.json", "build/local/sandbox/host/")
 """What stands for the far side, and for servers that run."""

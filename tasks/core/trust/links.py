@@ -1,0 +1,74 @@
+"""From a promotion back to the one before, by the digest that it names: the links of a chain.
+
+Who trusts a promotion's signature trusts what it names by digest, so the links before need none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tasks.core import files
+from tasks.core.errors import IntegrityError, StoreError
+from tasks.core.store.interface import Store
+from tasks.core.trust import promotions
+from tasks.core.trust.promotions import CARRY_AGAIN, MAX_READ, Promotion
+
+MAX_LINKS = 10_000
+"""Promotions that are read at one go; two a week are 100 a year."""
+
+
+def back(store: Store, newest: Promotion) -> Iterator[Promotion]:
+    """The promotions before, the newest first, up to the first one or to one that names none.
+
+    IntegrityError where the store lacks one; it ends after MAX_LINKS.
+    """
+    link = newest
+    for _ in range(MAX_LINKS):
+        earlier = before(store, link)
+        if earlier is None:
+            return
+        yield earlier
+        link = earlier
+
+
+def before(store: Store, link: Promotion) -> Promotion | None:
+    """The promotion that `link` follows, or None where it names none.
+
+    Its number is the one before, unless that was never used: a push was killed there.
+    """
+    if link.predecessor is None:
+        return None
+    for number in islice(range(link.number - 1, 0, -1), MAX_READ):
+        data = _content(store, link.subject.key(number))
+        if data is not None and files.sha256_bytes(data) == link.predecessor:
+            return _parsed(data, link, f"{store.url}: {link.subject.key(number)}")
+    raise IntegrityError(
+        f"the promotion before number {link.number} is missing, or has changed",
+        where=f"{store.url}: {link.subject.key(link.number - 1)}", todo=CARRY_AGAIN)
+
+
+def _content(store: Store, key: str) -> bytes | None:
+    """A promotion's bytes; None where there is none, or what is there is too large to be one."""
+    try:
+        return promotions.bring(store, key)
+    except IntegrityError:
+        return None
+    except StoreError:
+        if store.head(key) is not None:
+            raise
+        return None
+
+
+def _parsed(data: bytes, after: Promotion, where: str) -> Promotion:
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "promotion.json"
+        path.write_bytes(data)
+        promotion = promotions.read(path)
+    if promotion is None or (promotion.pipeline, promotion.number < after.number) != (
+            after.pipeline, True):
+        raise IntegrityError(f"this is no promotion that number {after.number} can follow",
+                             where=where, todo=CARRY_AGAIN)
+    return promotion

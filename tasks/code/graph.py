@@ -10,6 +10,7 @@ from tasks.core.config.settings import Config, Origin, Pipeline
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step
 from tasks.core.graph.verbs import for_names, for_pipelines
+from tasks.core.lock_files import LockFiles
 from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
 
@@ -28,7 +29,7 @@ class _Target:
     cache: Path
     archive: Path
     manifest: Path
-    lock: Path
+    lock: LockFiles
     log: Path
 
 
@@ -45,7 +46,7 @@ def _code(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     return _stage(config, _Target(
         step=name, doc=doc, pipeline=pipeline.name, origin=pipeline.code, cache=at.git_cache,
-        archive=at.code, manifest=at.code_manifest, lock=at.lock("code"), log=at.log(name)))
+        archive=at.code, manifest=at.code_manifest, lock=at.locks("code"), log=at.log(name)))
 
 
 def _configs(name: str, doc: str, config: Config, named: tuple[str, Origin]) -> Task:
@@ -53,7 +54,7 @@ def _configs(name: str, doc: str, config: Config, named: tuple[str, Origin]) -> 
     at = PipelinePaths(site=config.site.name, pipeline=pipeline)
     return _stage(config, _Target(
         step=name, doc=doc, pipeline=pipeline, origin=origin, cache=at.configs_cache,
-        archive=at.configs, manifest=at.configs_manifest, lock=at.lock("configs"),
+        archive=at.configs, manifest=at.configs_manifest, lock=at.locks("configs"),
         log=at.log(name)))
 
 
@@ -83,7 +84,7 @@ def _git(config: Config, target: _Target) -> Task:
         manifest=target.manifest, lock=target.lock, log=target.log,
         relock=uncompared(config.relock))
     return step(target.step, f"{target.doc}, from git", stage.from_git, spec,
-                makes=[spec.archive, spec.manifest], keeps=[spec.lock], always=config.relock,
+                makes=[spec.archive, spec.manifest], keeps=spec.lock.paths, always=config.relock,
                 servers=config.site.servers)
 
 
@@ -95,4 +96,4 @@ def _archive(config: Config, target: _Target) -> Task:
     own = Path(target.origin.source).expanduser()
     return step(target.step, f"{target.doc}, from an archive", stage.from_archive, spec,
                 needs=[own] if own.is_file() else [], makes=[spec.archive, spec.manifest],
-                keeps=[spec.lock], servers=config.site.servers)
+                keeps=spec.lock.paths, servers=config.site.servers)

@@ -14,6 +14,7 @@ from tasks.core import files, lock_files
 from tasks.core.archives import limits, unpacking
 from tasks.core.archives.limits import Count
 from tasks.core.errors import ConfigError, SourceError
+from tasks.core.lock_files import Entries, Entry, Locked, LockFiles
 from tasks.core.net import download, urls
 from tasks.core.net.network import Network
 
@@ -48,7 +49,7 @@ class GitStage:
     cache: Path
     archive: Path
     manifest: Path
-    lock: Path
+    lock: LockFiles
     log: Path
     relock: bool
 
@@ -64,7 +65,7 @@ class ArchiveStage:
     urls: Mapping[str, str]
     archive: Path
     manifest: Path
-    lock: Path
+    lock: LockFiles
     network: Network = field(default_factory=Network)
 
 
@@ -112,13 +113,15 @@ def from_git(spec: GitStage) -> str:
                           where=urls.redact(spec.source),
                           todo=f"take it out of `source` and hosts.urls; put it into {git.TOKEN}, "
                                "or git's credential helper (git help credentials)")
-    commit, seconds = git.resolve(spec.cache, url, spec.revision, log=spec.log)
-    lock = lock_files.read(spec.lock, "code-lock")
-    if lock and "commit" in lock and (lock["source"], lock["revision"]) == (
-            spec.source, spec.revision):
+    locked = _locked(spec)
+    try:
+        commit, seconds = git.resolve(spec.cache, url, spec.revision, log=spec.log)
+    except SourceError as error:
+        raise _with_lock(spec, locked, error) from error
+    if lock := locked.entries.get(lock_files.WHOLE):
         what = f"{spec.source} at {spec.revision}"
         lock_files.compare({what: lock["commit"]}, {what: commit}, lock=spec.lock,
-                           relock=spec.relock)
+                           relock=spec.relock, own=[what] if locked.own else [])
     with files.scratch(spec.archive.parent, "code") as root:
         git.write_tree(spec.cache, commit, root)
         paths = files.tree(root)
@@ -126,8 +129,8 @@ def from_git(spec: GitStage) -> str:
         files.write_tar(spec.archive, root, paths, mtime=seconds)
     _write_manifest(spec, revision=spec.revision, commit=commit, seconds=seconds,
                     count=len(paths))
-    files.write_json(spec.lock, {"source": spec.source, "revision": spec.revision,
-                                 "commit": commit})
+    _lock(spec, locked, {"source": spec.source, "revision": spec.revision, "commit": commit},
+          is_fresh=spec.relock or not lock)
     return f"{len(paths)} files of commit {commit[:12]}"
 
 
@@ -154,10 +157,39 @@ def from_archive(spec: ArchiveStage) -> str:
     commit = comment if comment and COMMIT.fullmatch(comment) else None
     _write_manifest(spec, revision=spec.revision or spec.sha256[:12], commit=commit, seconds=None,
                     count=len(paths))
-    files.write_json(spec.lock, {
+    # Its SHA-256 stands in the configuration, so that no site can have another.
+    lock_files.write(spec.lock, Locked(own={}, shared={lock_files.WHOLE: {
         "source": urls.redact(spec.source), "revision": spec.revision or spec.sha256[:12],
-        "sha256": spec.sha256, **({"commit": commit} if commit else {})})
+        "sha256": spec.sha256, **({"commit": commit} if commit else {})}}), _form)
     return f"{len(paths)} files" + (f" of commit {commit[:12]}" if commit else "")
+
+
+def _with_lock(spec: GitStage, locked: Locked, error: SourceError) -> SourceError:
+    """The error of a repository that lacks what is locked of it, with what that is."""
+    lock = locked.entries.get(lock_files.WHOLE)
+    if lock is None:
+        return error
+    place = spec.lock.own if locked.own else spec.lock.shared
+    return SourceError(f"{error.what}\n  locked: commit {lock['commit']}, in {place}",
+                       where=error.where, todo=error.todo)
+
+
+def _locked(spec: GitStage) -> Locked:
+    """What is locked of this source and revision, by all sites and by this one."""
+    shared, own = ({lock_files.WHOLE: lock} if lock and "commit" in lock and (
+        lock["source"], lock["revision"]) == (spec.source, spec.revision) else {}
+        for lock in (lock_files.read(path, "code-lock") for path in spec.lock.paths))
+    return Locked(shared=shared, own=own)
+
+
+def _lock(spec: GitStage, locked: Locked, now: Entry, *, is_fresh: bool) -> None:
+    name, reached = lock_files.WHOLE, urls.mapped(spec.source, spec.urls)
+    own = {} if reached == spec.source else {name: urls.redact(reached)}
+    lock_files.write(spec.lock, locked.renewed({name: now}, [name] if is_fresh else [], own), _form)
+
+
+def _form(entries: Entries) -> Entry:
+    return entries[lock_files.WHOLE]
 
 
 def _write_manifest(spec: Stage, *, revision: str, commit: str | None,

@@ -1,4 +1,4 @@
-"""`space` and `release:diff`: the steps that ask several rooms."""
+"""`preflight`, `space` and `release:diff`: the steps that ask several rooms."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from tasks.core.config.settings import Config, Pipeline
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step
 from tasks.core.graph.verbs import for_pipelines
+from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.data.graph import plan_spec as data_plan
+from tasks.images.graph import destination
 from tasks.images.graph import plan_spec as images_plan
 
 with deferred():
+    from tasks.commands.preflight import PreflightSpec, preflight
     from tasks.commands.release_diff import DiffSpec, diff
     from tasks.commands.release_now import NowSpec
     from tasks.commands.space import SpaceSpec, space
@@ -26,13 +29,27 @@ TOGGLES = Path("config/offline.config")
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`space:<pipeline>`, which comes before all that moves much, where everything is built; and
-    `release:diff:<pipeline>`, which is asked before that.
+    """Where everything is built, `preflight` comes first, and `space:<pipeline>` before all that
+    moves much; `release:diff:<pipeline>` is asked before that.
     """
+    yield _preflight(config)
     yield from for_pipelines(config, {
         "space": ("what is to be fetched, and whether the disks have room", _space),
         "release:diff": ("what differs between two releases, or from what would be made now",
                          _diff)})
+
+
+def _preflight(config: Config) -> Task:
+    site, network = config.site, Network.of(config)
+    is_asked = site.images.carry == "registry"
+    locks = [PipelinePaths(site=site.name, pipeline=name).lock("images") for name in config.names]
+    spec = PreflightSpec(
+        destination=destination(site) if is_asked else None, ca=site.registry.ca,
+        authfile=site.registry.authfile, network=network,
+        locks=tuple(locks), store=site.store, signing=site.signing,
+        starts="./doit sandbox:up starts it" if site.sandbox else None)
+    return step("preflight", "whether registry, login, store and signing key are as they must be",
+                preflight, spec, look=True, first=True, servers=site.servers)
 
 
 def _space(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:

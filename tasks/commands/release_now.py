@@ -186,8 +186,8 @@ def _plugins(spec: NowSpec, parts: _Parts, scratch: Path) -> None:
         parts.listed["plugins.tar"] = _file(at.plugins)
         return
     config = resolved_config.config(at.resolved)
-    lock = lock_files.read(at.lock("plugins"), "plugins-lock") or {"plugins": []}
-    locked = {entry["id"]: entry["version"] for entry in lock["plugins"]}
+    locked = {entry["id"]: entry["version"] for path in at.locks("plugins").paths
+              for entry in (lock_files.read(path, "plugins-lock") or {"plugins": []})["plugins"]}
     lines = []
     try:
         # As if every param were answered: what an address among them loads isn't known yet.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,6 +72,17 @@ def existing(folder: Path) -> Path:
     """The folder, or the nearest above it that is there already."""
     folder = folder.absolute()
     return next(place for place in (folder, *folder.parents) if place.is_dir())
+
+
+def file_system(place: Path, mounts: str) -> str:
+    """Return the type of the file system that holds `place`, by the lines of /proc/self/mounts."""
+    best, best_kind = "", ""
+    for line in mounts.splitlines():
+        _, point, kind, *_ = line.split(" ")
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point)
+        if place.is_relative_to(point) and len(point) >= len(best):
+            best, best_kind = point, kind
+    return best_kind
 
 
 def _listed(needs: Sequence[Need]) -> str:

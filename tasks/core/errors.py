@@ -2,7 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+
+_STEERING = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*(?:[@-~]|$)"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*(?:[0-~]|$)")
+"""What steers a terminal (ECMA-48), in its forms of seven and of eight bits: CSI (colours, moves of
+the cursor), strings such as OSC (titles, links), and all other escapes."""
+
+
+FEW = 3
+"""Files that are named where many have one fault."""
+
+
+def plain(line: str) -> str:
+    """Return a line of others' text as a terminal ends up showing it, and nothing that steers one.
+
+    Of a line that was written over (a carriage return) the last is left, and what a backspace takes
+    back is gone.
+    """
+    text = _STEERING.sub("", line).rstrip("\r").rpartition("\r")[2]
+    kept: list[str] = []
+    for character in text:
+        if character == "\b":
+            del kept[-1:]
+        elif character == "\t" or character.isprintable():
+            kept.append(character)
+        elif character.isspace():  # such as one that breaks no line
+            kept.append(" ")
+    return "".join(kept)
 
 
 def shown(text: str) -> str:
@@ -30,6 +60,26 @@ class AirlockError(Exception):
         if self.todo:
             lines.append(f"  to do: {self.todo}")
         return shown("\n".join(lines))
+
+
+def folded(faults: Mapping[str, AirlockError]) -> str:
+    """Return the errors by what each is about, those that say the same once, with all of these."""
+    alike: dict[tuple[str, str | None], list[str]] = {}
+    for about, error in faults.items():
+        alike.setdefault((error.what.replace(about, ""), error.todo), []).append(about)
+    return "\n".join(str(faults[first]) + (
+        f"\n  the same for {len(others)} more: {', '.join(others)}" if others else "")
+        for first, *others in alike.values())
+
+
+def listed(faults: Mapping[str, AirlockError]) -> str:
+    """Return a line for each different fault of files, with those that have it, by their paths."""
+    alike: dict[str, list[str]] = {}
+    for path, error in faults.items():
+        alike.setdefault(error.what, []).append(path)
+    return "\n".join(f"  {', '.join(paths[:FEW])}" + (
+        f" and {len(paths) - FEW} more" if len(paths) > FEW else "") + f": {what}"
+        for what, paths in alike.items())
 
 
 class ConfigError(AirlockError):
@@ -78,7 +128,7 @@ class CommandError(AirlockError):
     def __init__(self, what: str, *, status: int, tail: Sequence[str] = (), where: object = None,
                  todo: str | None = None) -> None:
         self.status = status
-        self.tail = list(tail)
+        self.tail = [plain(line) for line in tail]
         super().__init__(what, where=where, todo=todo)
 
     def __str__(self) -> str:

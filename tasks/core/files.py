@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from typing import IO, Any
 from tasks.core.errors import IntegrityError
 
 CHUNK = 1 << 20
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @contextlib.contextmanager
@@ -86,7 +88,7 @@ def inside(root: Path, relative: str) -> Path:
     """
     pure = PurePosixPath(relative)
     if (not relative or pure.is_absolute() or ".." in pure.parts
-            or any(ord(character) < 32 or ord(character) == 127 for character in relative)):
+            or CONTROL.search(relative)):
         raise IntegrityError(f"the path {relative!r} is not allowed here", where=root,
                              todo="it must be relative, without '..' and control characters")
     return root / pure

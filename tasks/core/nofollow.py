@@ -57,8 +57,10 @@ def too_large(most: int, where: object) -> IntegrityError:
 
 
 @contextlib.contextmanager
-def writing(root: Path, relative: str) -> Iterator[IO[bytes]]:
+def writing(root: Path, relative: str, *, flush: bool = True) -> Iterator[IO[bytes]]:
     """Yield a temporary file beside `root/relative` that replaces it when the block ends well.
+
+    Without `flush` its bytes may not be on the disk yet: who writes many flushes all at once.
 
     Folders are made as needed. Who may enter `root` may enter them, and read the file. What stands
     at the place is replaced and never followed. IntegrityError where a folder on the way is a link.
@@ -73,7 +75,8 @@ def writing(root: Path, relative: str) -> Iterator[IO[bytes]]:
                 yield stream
                 stream.flush()
                 os.fchmod(handle, 0o600 | stat.S_IMODE(root.stat().st_mode) & 0o044)
-                os.fsync(handle)
+                if flush:
+                    os.fsync(handle)
             os.replace(name, place.name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):

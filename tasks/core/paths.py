@@ -6,6 +6,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from tasks.core.frozen import frozen
+from tasks.core.lock_files import LockFiles
 
 MANIFEST = "data.manifest.json"
 
@@ -74,6 +75,11 @@ class SitePaths:
         return path_to(f"{self.root}/runs")
 
     @property
+    def carry(self) -> Path:
+        """What carrying by disk keeps: lists to be signed; offline, volumes put together."""
+        return path_to(f"{self.root}/carry")
+
+    @property
     def tool(self) -> Path:
         """This project as the offline host gets it."""
         return path_to(f"{self.root}/tool")
@@ -126,9 +132,13 @@ class PipelinePaths(OfPipeline):
     def root(self) -> Path:
         return path_to(f"build/{self.site}/{self.pipeline}")
 
+    def locks(self, kind: str) -> LockFiles:
+        """The files of a lock (code, images, data, plugins, runtime), which are committed."""
+        return LockFiles(site=self.site, pipeline=self.pipeline, kind=kind)
+
     def lock(self, kind: str) -> Path:
-        """A lock (code, images, data, plugins, runtime): the same for all sites."""
-        return path_to(f"config/locks/{self.pipeline}/{kind}.json")
+        """A lock as it holds for this site, of images or plugins: what other steps read."""
+        return path_to(f"{self.root}/{kind}.lock.json")
 
     def runtime(self, version: str) -> Path:
         """The runtime's archive: nextflow-<version>/{nextflow,lib/*.jar}."""
@@ -172,6 +182,11 @@ class PipelinePaths(OfPipeline):
     @property
     def images(self) -> Path:
         return path_to(f"{self.root}/images.txt")
+
+    @property
+    def images_carried(self) -> Path:
+        """The images' lock as a release carries it, without the times of their resolving."""
+        return path_to(f"{self.release}/images.lock.json")
 
     @property
     def images_scan(self) -> Path:

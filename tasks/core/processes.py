@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
-from tasks.core.errors import CommandError, HostError
+from tasks.core.errors import CommandError, HostError, plain
 
 BLOCK = 1 << 16
 """Bytes that are read of a stream at a time: what a pipe holds."""
@@ -189,7 +189,7 @@ def following(log: Path, say: Callable[[str], None]) -> Iterator[None]:
             while True:
                 ended = done.is_set()
                 while line := stream.readline():
-                    say(line.rstrip())
+                    say(plain(line.rstrip("\n")).rstrip())
                 if ended:
                     return
                 done.wait(0.2)
@@ -205,7 +205,7 @@ def following(log: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 def tail(text: bytes, count: int = 12) -> list[str]:
     """The last `count` lines that say something."""
-    lines = [line.rstrip() for line in text.decode(errors="replace").splitlines()]
+    lines = [plain(line).rstrip() for line in text.decode(errors="replace").split("\n")]
     return [line for line in lines if line][-count:]
 
 

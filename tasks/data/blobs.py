@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -53,7 +53,8 @@ class Cache:
     """Where files go, how URLs are reached, and the digests that are known from the lock.
 
     `partial` holds what is not whole yet, by URL, also from one run to the next. `limit` is how
-    many bytes one call may bring in all, whatever its servers have said before.
+    many bytes one call may bring in all, whatever its servers have said before. `notes` say of a
+    locked file, by its URL, what helps where it can't be had.
     """
 
     folder: Path
@@ -61,6 +62,7 @@ class Cache:
     reach: Reach
     known: Mapping[str, str]
     limit: int | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def basename(path: str) -> str:
@@ -82,7 +84,7 @@ def fetch_all(wanted: Mapping[str, Iterable[str]], cache: Cache) -> dict[str, Bl
     """
     _forget_old(cache.partial)
     budget = _Budget(cache.limit)
-    return gather(wanted, lambda url: _fetch_once(url, cache, budget))
+    return gather(wanted, lambda url: _fetch_once(url, cache, budget), cache.notes)
 
 
 class _Budget:

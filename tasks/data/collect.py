@@ -210,7 +210,7 @@ def _fetch(looked: Mapping[str, Named], collected: Collected, cache: Cache) -> N
     asked = {key: [named.place] for key, named in looked.items() if named.path is None}
     small = {key: size for key, size in sources.sizes(
         {key: places for key, places in asked.items() if not looked[key].is_main},
-        cache.reach).items() if size is None or size <= MAX_SHEET}
+        cache.reach, cache.notes).items() if size is None or size <= MAX_SHEET}
     collected.fetched |= fetch_all({key: places for key, places in asked.items()
                                     if key in small or looked[key].is_main}, cache)
 

@@ -40,7 +40,7 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         inputs=at.inputs, inputs_store=at.inputs_store)
     return step(name, doc, mirror, spec, needs=[spec.source.code, spec.source.resolved],
                 makes=[spec.manifest, spec.sums, spec.inputs, spec.inputs_store],
-                keeps=[spec.source.lock], always=config.relock, servers=config.site.servers,
+                keeps=spec.source.lock.paths, always=config.relock, servers=config.site.servers,
                 in_all=[f"space:{pipeline.name}"])
 
 
@@ -80,5 +80,5 @@ def _source(config: Config, at: PipelinePaths, lock: str = "data") -> Source:
     return Source(
         reach=Reach(prefixes=hosts.urls, buckets=hosts.buckets, folders=hosts.folders,
                     network=Network.of(config)),
-        code=at.code, resolved=at.resolved, blobs=at.of_site.blobs, lock=at.lock(lock),
+        code=at.code, resolved=at.resolved, blobs=at.of_site.blobs, lock=at.locks(lock),
         relock=uncompared(config.relock))

@@ -12,10 +12,11 @@ from typing import Any
 from tasks.core import disk, files, lock_files
 from tasks.core.errors import ConfigError
 from tasks.core.inputs import staged_data
+from tasks.core.lock_files import Entry, Locked, LockFiles
 from tasks.core.net import urls
 from tasks.core.source import resolved_config
 from tasks.core.trust import checksums
-from tasks.data import params, plan, references, stage, trees
+from tasks.data import params, plan, references, sources, stage, trees
 from tasks.data.blobs import Blob, Cache
 from tasks.data.collect import Collected, Root, collect
 from tasks.data.left import Left, tell
@@ -52,7 +53,7 @@ class Source:
     code: Path
     resolved: Path
     blobs: Path
-    lock: Path
+    lock: LockFiles
     relock: bool
 
 
@@ -173,21 +174,44 @@ def _nulled(chosen: params.Chosen, reference_files: references.References,
 
 def opened(source: Source, *, limit: int | None) -> tuple[Cache, dict[str, str], dict[str, int]]:
     """The cache, and of the lock's files the digests and sizes by URL."""
-    lock = lock_files.read(source.lock, "data-lock") or {"files": []}
-    known = {entry["url"]: entry["sha256"] for entry in lock["files"]}
-    sizes = {entry["url"]: entry["size"] for entry in lock["files"]}
+    locked = _locked(source.lock)
+    entries = locked.entries
+    notes = {url: _note(source.lock, entry, is_own=url in locked.own)
+             for url, entry in entries.items()}
+    known = {url: entry["sha256"] for url, entry in entries.items()}
+    sizes = {url: entry["size"] for url, entry in entries.items()}
     return Cache(folder=source.blobs, partial=source.blobs / ".partial", reach=source.reach,
-                 known={} if source.relock else known, limit=limit), known, sizes
+                 known={} if source.relock else known, limit=limit, notes=notes), known, sizes
+
+
+def _note(lock: LockFiles, entry: Entry, *, is_own: bool) -> str:
+    """What an error says of a file that is locked, and can't be had."""
+    return (f"\n      locked in {lock.own if is_own else lock.shared}: sha256 {entry['sha256']}; a "
+            "copy of that will do, mapped in hosts.urls; for other bytes there: "
+            f"{lock.renewing}")
 
 
 def lock(staged: stage.Staged, known: Mapping[str, str], source: Source) -> None:
     """Hold what was fetched against the lock, then write the lock."""
-    fetched = {blob.url: blob for key, blob in staged.blobs.items() if urls.is_url(key)}
-    lock_files.compare(known, {url: blob.sha256 for url, blob in fetched.items()}, lock=source.lock,
-                  relock=source.relock)
-    files.write_json(source.lock, {"files": [
-        {"url": url, "sha256": blob.sha256, "size": blob.size}
-        for url, blob in sorted(fetched.items())]})
+    fetched = {key: blob for key, blob in staged.blobs.items() if urls.is_url(key)}
+    now: dict[str, Entry] = {
+        blob.url: {"url": blob.url, "sha256": blob.sha256, "size": blob.size}
+        for blob in fetched.values()}
+    locked = _locked(source.lock)
+    lock_files.compare(known, {url: entry["sha256"] for url, entry in now.items()},
+                       lock=source.lock, relock=source.relock, own=locked.own)
+    fresh = now if source.relock else {*now} - {*locked.entries}
+    lock_files.write(source.lock, locked.renewed(now, fresh, {
+        blob.url: place for key, blob in fetched.items()
+        if (place := sources.own_place(key, source.reach))}), lambda entries: {
+            "files": [entries[url] for url in sorted(entries)]})
+
+
+def _locked(lock: LockFiles) -> Locked:
+    """The lock's entries, by their URLs without secrets."""
+    shared, own = ({entry["url"]: entry for entry in (
+        lock_files.read(path, "data-lock") or {"files": []})["files"]} for path in lock.paths)
+    return Locked(shared=shared, own=own)
 
 
 def _trees(selection: Selection, resolved: Mapping[str, Any],

@@ -5,6 +5,7 @@ docs/decisions/where-data-comes-from.md has the schemes, their credentials and t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,6 +112,16 @@ def at(url: str, reach: Reach) -> tuple[Source, str]:
                       + ", unless hosts.urls maps it to https")
 
 
+def own_place(url: str, reach: Reach) -> str | None:
+    """Where a URL is asked, without secrets, if that is a place of the site's own; else None."""
+    reached = _mapped(url, reach.prefixes)
+    if reached.startswith("s3://"):
+        endpoint = reach.buckets.get(urlsplit(reached).netloc, bucket.AWS)
+        return None if endpoint == bucket.AWS else f"{endpoint.rstrip('/')}/{reached[5:]}"
+    is_own = reached != url or reached.startswith("file:")
+    return urls.redact(reached) if is_own else None
+
+
 def _mapped(url: str, prefixes: Mapping[str, str]) -> str:
     if not _is_bucket(url):
         return urls.mapped(url, prefixes)
@@ -186,29 +197,43 @@ def _parents(name: str) -> Iterator[str]:
         yield name
 
 
-def gather(wanted: Mapping[str, Iterable[str]], work: Callable[[str], T]) -> dict[str, T]:
+def gather(wanted: Mapping[str, Iterable[str]], work: Callable[[str], T],
+           notes: Mapping[str, str] | None = None) -> dict[str, T]:
     """What `work` makes of each URL, several at a time; SourceError with all faults at once.
 
-    `wanted` says for each URL where it stands, for the errors.
+    `wanted` says for each URL where it stands, for the errors; so do `notes` of some.
     """
     ordered = sorted(wanted)
     results: dict[str, T] = {}
-    faults = []
+    faults: dict[str, str] = {}
+    again: Counter[str] = Counter()
     for url, result in zip(ordered, try_all(work, ordered, threads=THREADS), strict=True):
         if isinstance(result, AirlockError):
+            fault = result.what if _is_about_host(result) else url
+            if fault in faults:
+                again[fault] += 1
+                continue
             places = "; ".join(dict.fromkeys(wanted[url]))
-            faults.append(f"    {urls.redact(url)}: {result.what}\n      in {places}"
-                          + (f"\n      asked at {result.where}" if result.where else ""))
+            faults[fault] = (f"    {urls.redact(url)}: {result.what}\n      in {places}"
+                             + (f"\n      asked at {result.where}" if result.where else "")
+                             + (notes or {}).get(urls.redact(url), ""))
         else:
             results[url] = result
     if faults:
         more = len(faults) - MAX_FAULTS_SHOWN
-        raise SourceError(f"{len(faults)} of {len(wanted)} files can't be had:\n"
-                          + "\n".join(faults[:MAX_FAULTS_SHOWN])
+        lines = [text + (f"\n      and {again[fault]} more files there" if again[fault] else "")
+                 for fault, text in faults.items()]
+        raise SourceError(f"{len(faults) + again.total()} of {len(wanted)} files can't be had:\n"
+                          + "\n".join(lines[:MAX_FAULTS_SHOWN])
                           + (f"\n    and {more} more" if more > 0 else ""),
                           todo="mend the sheet or params, or map the address in hosts.urls of "
                                "the site's config")
     return results
+
+
+def _is_about_host(error: AirlockError) -> bool:
+    """Whether an error is one of a host, so that it is the same for all of that host's files."""
+    return error.where is not None and urls.address(error.where) in error.what
 
 
 def look(url: str, reach: Reach) -> RemoteFile | None:
@@ -234,7 +259,8 @@ def answers(asked: Iterable[str], reach: Reach) -> dict[str, RemoteFile | None]:
             if not isinstance(remote, AirlockError)}
 
 
-def sizes(wanted: Mapping[str, Iterable[str]], reach: Reach) -> dict[str, int | None]:
+def sizes(wanted: Mapping[str, Iterable[str]], reach: Reach,
+          notes: Mapping[str, str] | None = None) -> dict[str, int | None]:
     """The bytes of each URL without fetching any, None where the server doesn't say.
 
     Raises SourceError with all faults at once, and where each URL stands.
@@ -242,10 +268,10 @@ def sizes(wanted: Mapping[str, Iterable[str]], reach: Reach) -> dict[str, int | 
     def size(url: str) -> int | None:
         remote = look(url, reach)
         if remote is None:
-            raise SourceError("there is no such file")
+            raise SourceError("there is no such file", where=urls.redact(at(url, reach)[1]))
         return remote.size
 
-    return gather(wanted, size)
+    return gather(wanted, size, notes)
 
 
 def companions(named: Iterable[str], reach: Reach) -> dict[str, tuple[str, ...]]:

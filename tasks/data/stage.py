@@ -81,7 +81,7 @@ def weigh(wanted: Wanted, collected: Collected, cache: Cache,
     held = {url: known for url in wanted.places if (known := _is_held(url, cache))}
     held |= dict.fromkeys(collected.fetched, True)
     asked = {url: places for url, places in wanted.places.items() if url not in held}
-    sizes = sources.sizes(asked, cache.reach)
+    sizes = sources.sizes(asked, cache.reach, cache.notes)
     sizes |= {url: (collected.fetched[url].size if url in collected.fetched
                     else locked[urls.redact(url)]) for url in held if url in wanted.places}
     sizes |= {key: path.stat().st_size for key, path in collected.local.items()}

@@ -28,17 +28,28 @@ class KeySpec:
     laid_by: str
 
 
-def key(spec: KeySpec) -> Iterator[Finding]:
-    """Look at the key's file, then let it sign, then hold that against the list."""
-    path = spec.signing.key
-    public = spec.signing.public
-    if not path.exists() and not public.is_file():
-        create = spec.signing.create
+def there(signing: Signing) -> Iterator[Finding]:
+    """Look at the key's file alone, which isn't opened."""
+    path = signing.key
+    if not path.exists() and not signing.public.is_file():
+        create = signing.create
         yield Finding(check="key", status=OK if create else FAIL, text=(
             f"{path} is made when it is first used" if create
             else f"the signing key is missing: {path}"), cure=None if create else
-            f"ssh-keygen -t ed25519 -N '' -C {spec.signing.identity} -f {path}, or correct "
+            f"ssh-keygen -t ed25519 -N '' -C {signing.identity} -f {path}, or correct "
             "signing.key (AIRLOCK_SIGNING_KEY)")
+    elif path.exists():
+        try:
+            _refuse_open(path)
+        except AirlockError as error:
+            yield failed("key", error)
+
+
+def key(spec: KeySpec) -> Iterator[Finding]:
+    """Look at the key's file, then let it sign, then hold that against the list."""
+    path, public = spec.signing.key, spec.signing.public
+    if not path.exists() and not public.is_file():
+        yield from there(spec.signing)
         return
     try:
         if path.exists():

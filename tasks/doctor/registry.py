@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.core import files
 from tasks.core.errors import AirlockError, NetError, RegistryError
-from tasks.core.findings import OK, UNKNOWN, WARN, Finding, failed
+from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, failed
 from tasks.core.frozen import frozen
 from tasks.core.net import bounds
 from tasks.core.net.network import Network
@@ -85,6 +85,25 @@ def registry(spec: RegistrySpec) -> Iterator[Finding]:
         return
     if spec.pushes:
         yield _push(spec)
+
+
+def pushable(spec: RegistrySpec, path: str | None) -> Iterator[Finding]:
+    """Look at the registry, and whether this login may push to `path`; nothing is pushed.
+
+    Without a path that is not known yet.
+    """
+    is_open = True
+    for finding in registry(spec):
+        is_open = is_open and finding.status not in (FAIL, UNKNOWN)
+        yield finding
+    if not is_open or path is None:
+        return
+    try:
+        _client(spec).try_push(path)
+    except Refused as error:
+        yield failed("push", error, f"{error.todo}; {ALLOW}")
+    except AirlockError as error:
+        yield failed("push", error)
 
 
 def _refuse_other(spec: RegistrySpec, answer: Answer) -> None:

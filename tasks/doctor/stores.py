@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KEY = ".airlock/doctor"
 """What is written, and taken back; below the folder of what a push writes for itself."""
+MOUNT_WRITABLE = "mount it writable here, or name another folder in store.url (AIRLOCK_STORE)"
 DATA = b"Written by `doit doctor`, which takes it back.\n"
 
 
@@ -32,6 +33,44 @@ def written(at: StoreAt) -> Iterator[Finding]:
     """The online side's store."""
     folder = at.folder
     yield from _folder(at, folder) if folder is not None else _bucket(at)
+
+
+def writable(at: StoreAt) -> Iterator[Finding]:
+    """The online side's store, before anything is built: nothing is written."""
+    folder = at.folder
+    try:
+        if folder is None:
+            yield from _reached(at)
+            s3_probe.try_put(_opened(at), _key(at, s3_probe.PROBE), at)
+        else:
+            _refuse_closed(folder)
+    except AirlockError as error:
+        yield failed("store", error)
+
+
+def _refuse_closed(folder: Path) -> None:
+    """StoreError where this user can write nothing below the folder, which may not be there yet."""
+    standing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not standing.is_dir():
+        raise StoreError("the store's folder can't be made: what stands there is no folder",
+                         where=standing, todo="correct store.url (AIRLOCK_STORE)")
+    if os.statvfs(standing).f_flag & os.ST_RDONLY:
+        raise StoreError("the store's disk is mounted read-only", where=standing,
+                         todo=MOUNT_WRITABLE)
+    if not os.access(standing, os.W_OK | os.X_OK):
+        raise StoreError("this user may not write into the store's folder", where=standing,
+                         todo=f"let this user write there: {standing}; or name another folder in "
+                              "store.url (AIRLOCK_STORE)")
+
+
+def _opened(at: StoreAt) -> Bucket:
+    from tasks.core.store.s3_client import Bucket
+    return Bucket(at)
+
+
+def _key(at: StoreAt, name: str) -> str:
+    prefix = urlsplit(at.url).path.strip("/")
+    return f"{prefix}/{name}" if prefix else name
 
 
 def readable(at: StoreAt) -> Iterator[Finding]:
@@ -106,7 +145,7 @@ def _cure_of_folder(folder: Path, error: AirlockError) -> str | None:
     if "space" in error.what:
         return f"free space there: {files.human_size(free_at(standing))} are left"
     if "Read-only" in error.what:
-        return "mount it writable here, or name another folder in store.url (AIRLOCK_STORE)"
+        return MOUNT_WRITABLE
     if not os.access(standing, os.W_OK):
         return f"let this user write there: {standing}; or name another folder in store.url"
     return error.todo
@@ -133,12 +172,9 @@ def _ca_bundle() -> Path | None:
 
 
 def _bucket(at: StoreAt) -> Iterator[Finding]:
-    from tasks.core.store.s3_client import Bucket
     try:
         yield from _reached(at)
-        bucket = Bucket(at)
-        prefix = urlsplit(at.url).path.strip("/")
-        key = f"{prefix}/{KEY}" if prefix else KEY
+        bucket, key = _opened(at), _key(at, KEY)
         s3_probe.probe(bucket, key, at)
         response = bucket.stream(key)
         brought = b"".join(bucket.blocks(response, key))

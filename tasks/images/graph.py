@@ -92,13 +92,14 @@ def _asked(name: str, config: Config, pipeline: Pipeline) -> InspectSpec:
 def _lock(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-    lock = at.lock("images")
+    lock = at.locks("images")
     return step(name, doc, lock_images, LockSpec(
-        pipeline=pipeline.name, images=at.images, lock=lock, pinned=at.images_pinned,
+        pipeline=pipeline.name, images=at.images, lock=lock, merged=at.lock("images"),
+        pinned=at.images_pinned,
         platform=site.platform, platforms=site.image_platforms, licences=site.images.licences,
         access=_access(config), relock=uncompared(config.relock)),
-        needs=[at.images], makes=[at.images_pinned], keeps=[lock], always=config.relock,
-        servers=site.servers)
+        needs=[at.images], makes=[at.images_pinned, at.lock("images")], keeps=lock.paths,
+        always=config.relock, servers=site.servers)
 
 
 def _outdated(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -114,7 +115,7 @@ def plan_spec(config: Config, pipeline: Pipeline) -> PlanSpec:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     return PlanSpec(
         pipeline=pipeline.name, lock=at.lock("images"), locks=_locks(site.name, site.pipelines),
-        receipt=at.images_receipt, report=at.images_plan, destination=_destination(site),
+        receipt=at.images_receipt, report=at.images_plan, destination=destination(site),
         access=_access(config, with_destination=True))
 
 
@@ -130,8 +131,9 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     lock = at.lock("images")
     return step(name, doc, mirror_images, MirrorSpec(
-        pipeline=pipeline.name, lock=lock, receipt=at.images_receipt,
-        destination=_destination(site), access=_access(config, with_destination=True)),
+        pipeline=pipeline.name, lock=lock, committed=at.locks("images"),
+        receipt=at.images_receipt, destination=destination(site),
+        access=_access(config, with_destination=True)),
         needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers,
         in_all=[f"space:{pipeline.name}"])
 
@@ -142,7 +144,7 @@ def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     lock = at.lock("images")
     return step(name, doc, verify_images, VerifySpec(
         pipeline=pipeline.name, lock=lock, locks=_locks(site.name, site.pipelines),
-        receipt=at.images_receipt, destination=_destination(site), store=site.store,
+        receipt=at.images_receipt, destination=destination(site), store=site.store,
         access=_access(config, with_destination=True)),
         needs=[at.images_receipt, lock], look=True, servers=site.servers)
 
@@ -152,9 +154,9 @@ def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     lock = at.lock("images")
     return step(name, doc, lay_out, LayoutSpec(
-        pipeline=pipeline.name, lock=lock, index=at.oci_index, marker=at.oci_marker,
-        blobs=at.of_site.blobs, receipt=at.images_receipt, access=_access(config),
-        destination=_destination(site) if in_store else None),
+        pipeline=pipeline.name, lock=lock, committed=at.locks("images"), index=at.oci_index,
+        marker=at.oci_marker, blobs=at.of_site.blobs, receipt=at.images_receipt,
+        access=_access(config), destination=destination(site) if in_store else None),
         needs=[lock, at.images_pinned], servers=site.servers, asked=not in_store,
         in_all=[f"space:{pipeline.name}"],
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
@@ -171,7 +173,8 @@ def _save(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         makes=[at.archives / "SHA256SUMS", *sorted(at.archives.glob("*.tar"))])
 
 
-def _destination(site: Site) -> Destination:
+def destination(site: Site) -> Destination:
+    """Where in the organisation's registry the site's images go."""
     return Destination(address=site.registry.address, prefix=site.registry.prefix,
                        repositories=site.registry.repositories,
                        connections=site.registry.connections)
@@ -189,5 +192,9 @@ def _access(config: Config, *, with_destination: bool = False) -> Access:
 
 @cache
 def _locks(site: str, pipelines: tuple[str, ...]) -> tuple[Path, ...]:
-    """The locks of all of a site's images: worked out once, not for each pipeline."""
-    return tuple(PipelinePaths(site=site, pipeline=name).lock("images") for name in pipelines)
+    """The locks of all of a site's images: worked out once, not for each pipeline.
+
+    Also of a pipeline that was not built here yet.
+    """
+    return tuple(path for name in pipelines
+                 for path in PipelinePaths(site=site, pipeline=name).locks("images").paths)

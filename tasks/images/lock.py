@@ -8,8 +8,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, parsing
-from tasks.core.errors import AirlockError, ImageError
+from tasks.core import files, lock_files, parsing
+from tasks.core.errors import AirlockError, ImageError, folded
+from tasks.core.lock_files import Entries, Entry, Locked, LockFiles
 from tasks.core.parallel import try_all
 from tasks.core.registry.client import (
     INDEXES,
@@ -19,15 +20,19 @@ from tasks.core.registry.client import (
     Manifest,
     Registries,
     Registry,
+    endpoint,
 )
+from tasks.core.registry.endpoint import Missing
 from tasks.images import licences, schema1
 from tasks.images.lock_format import (
     Blob,
     Image,
     Variant,
+    as_entries,
     as_json,
     distinct,
-    read_lock,
+    from_entries,
+    read_entries,
     read_platforms,
 )
 from tasks.images.moved_tags import moved_by_relock
@@ -39,7 +44,7 @@ LARGEST_CONFIG = 8 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class LockSpec:
-    """What images:lock reads and writes.
+    """What images:lock reads and writes; `merged` is the lock as it holds for the site.
 
     `platform` is the offline hosts'; `platforms` are carried beside it, or `all` that an index has.
     `licences` maps patterns of repositories to the licence that they need.
@@ -47,7 +52,8 @@ class LockSpec:
 
     pipeline: str
     images: Path
-    lock: Path
+    lock: LockFiles
+    merged: Path
     pinned: Path
     platform: str
     access: Access
@@ -59,15 +65,21 @@ class LockSpec:
 def lock_images(spec: LockSpec) -> str:
     """Bring the lock up to `images.txt`: new images are resolved, those no longer listed go."""
     wanted = [parse(line) for line in spec.images.read_text().split()]
-    before = read_lock(spec.lock) if spec.lock.is_file() else []
-    kept = {} if spec.relock else {image.source: image for image in _kept(before, spec)}
+    locked = _locked(spec)
+    before = from_entries(locked.entries)
+    kept = {} if spec.relock else {image.source: image for image in before}
     waiting = [reference for reference in wanted if reference not in kept]
     registries = Registries(spec.access)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    resolved = resolve_all(registries, waiting, spec.platform, now, spec.platforms)
+    resolved = resolve_all(registries, waiting, spec.platform, now, spec.platforms, before)
+    images = [kept.get(reference) or resolved[reference] for reference in wanted]
+    _write(spec, locked.renewed(as_entries(images), {*map(str, waiting)}, {
+        str(reference): place for reference in waiting
+        if (place := endpoint(reference.repository, spec.access.registries))
+        != endpoint(reference.repository, {})}))
     images = [replace(image, licence=licences.needed(image.source, spec.licences))
-              for image in (kept.get(reference) or resolved[reference] for reference in wanted)]
-    files.write_json(spec.lock, as_json(spec.platform, spec.platforms, images))
+              for image in images]
+    files.write_json(spec.merged, as_json(spec.platform, spec.platforms, as_entries(images)))
     files.write_text(spec.pinned, "".join(f"{line}\n" for line in sorted(
         {image.source.at(image.manifest) for image in images})))
     blobs = distinct(images)
@@ -91,30 +103,74 @@ def remarks(images: Sequence[Image], platforms: Sequence[str]) -> list[str]:
     return lines
 
 
-def _kept(images: list[Image], spec: LockSpec) -> list[Image]:
-    """The lock's entries, where they are for the site's platforms."""
-    if images and read_platforms(spec.lock) != (spec.platform, *spec.platforms):
+def _locked(spec: LockSpec) -> Locked:
+    """The lock's entries. Those for other platforms than the site's are left, and shared no more.
+
+    ImageError where a lock for other platforms would hold, unless the user asked to lock anew.
+    """
+    shared, own = (_fitting(path, spec) for path in spec.lock.paths)
+    other = next((path for path, entries in zip(spec.lock.paths, (shared, own), strict=True)
+                  if entries is None), None)
+    if other is not None and not own and not spec.relock:
         locked, asked = (" and ".join(names) for names in (
-            read_platforms(spec.lock), (spec.platform, *spec.platforms)))
-        raise ImageError(f"the lock is for {locked}, the site's platform is {asked}",
-                         where=spec.lock,
-                         todo=f"to lock the images for {asked} instead, add relock=1")
-    return images
+            read_platforms(other), (spec.platform, *spec.platforms)))
+        raise ImageError(f"the lock is for {locked}, the site's platform is {asked}", where=other,
+                         todo=f"to lock the images for {asked} for this site: {spec.lock.renewing}")
+    return Locked(shared=shared or {}, own=own or {})
+
+
+def _fitting(path: Path, spec: LockSpec) -> dict[str, Entry] | None:
+    """The entries of one of the lock's files; None where they are for other platforms."""
+    entries = read_entries(path) if path.is_file() else {}
+    fits = not entries or read_platforms(path) == (spec.platform, *spec.platforms)
+    return entries if fits else None
+
+
+def _write(spec: LockSpec, locked: Locked) -> None:
+    """Write the lock; where what all share is for other platforms, all is the site's own."""
+    def form(entries: Entries) -> dict[str, Any]:
+        return as_json(spec.platform, spec.platforms, entries)
+
+    if spec.lock.shared.is_file() and _fitting(spec.lock.shared, spec) is None:
+        files.write_json(spec.lock.own, form(locked.entries))
+    else:
+        lock_files.write(spec.lock, locked, form)
 
 
 def resolve_all(registries: Registries, references: Sequence[Reference], platform: str,
-                now: str, platforms: Sequence[str] = ()) -> dict[Reference, Image]:
-    """Resolve images several at a time; all faults are raised together."""
-    results = try_all(lambda reference: resolve(registries, reference, platform, now, platforms),
-                      references)
-    faults = [result for result in results if isinstance(result, AirlockError)]
+                now: str, platforms: Sequence[str] = (),
+                before: Sequence[Image] = ()) -> dict[Reference, Image]:
+    """Resolve images several at a time; all faults are raised together.
+
+    Of those that were locked `before` and are gone, the error says that the lock still has them.
+    """
+    locked = {image.source: image for image in before}
+
+    def ask(reference: Reference) -> Image:
+        try:
+            return resolve(registries, reference, platform, now, platforms)
+        except Missing as error:
+            if reference not in locked:
+                raise
+            raise _gone(error, locked[reference]) from error
+
+    results = try_all(ask, references)
+    faults = {str(reference): result for reference, result in zip(references, results, strict=True)
+              if isinstance(result, AirlockError)}
     if len(faults) == 1:
-        raise faults[0]
+        raise next(iter(faults.values()))
     if faults:
-        raise ImageError("these images can't be locked:\n"
-                         + "\n".join(dict.fromkeys(str(error) for error in faults)))
+        raise ImageError(f"{len(faults)} images can't be locked:\n{folded(faults)}")
     return {reference: image for reference, image in zip(references, results, strict=True)
             if not isinstance(image, AirlockError)}
+
+
+def _gone(error: Missing, image: Image) -> ImageError:
+    return ImageError(f"{error.what} any more; it is locked to {image.manifest}, since "
+                      f"{image.resolved}", where=error.where,
+                      todo="without relock=1 the lock keeps it, and the copy is used that the "
+                           "registry or the store has of it; where none has, take another image, "
+                           "given by hand under `images` in the pipeline's file")
 
 
 def resolve(registries: Registries, reference: Reference, platform: str, now: str,

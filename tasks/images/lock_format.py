@@ -1,4 +1,4 @@
-"""A locked image, and the form of the lock: config/locks/<pipeline>/images.json."""
+"""A locked image, and the form of the lock: config/locks/<pipeline>/images.json, and merged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.core.lock_files import Entries, Entry
 from tasks.core.schema import read_json
 from tasks.images.reference import Reference, parse
 
@@ -50,12 +51,13 @@ class Image(Variant):
     `index` is the digest of the list that the tag meant; `whole` says that all of its platforms
     are carried, and so is the index. `convert` is the reason why the destination can't hold the
     source's own bytes, and `converted_from` the source's digest once that was done: `manifest` is
-    the destination's then. `licence` names what the organisation needs to use it.
+    the destination's then. `resolved` is when the tag was asked, which a lock that is carried
+    doesn't say. `licence` names what the organisation needs to use it.
     """
 
     source: Reference
     index: str | None
-    resolved: str
+    resolved: str | None
     others: tuple[Variant, ...] = ()
     whole: bool = False
     convert: str | None = None
@@ -97,11 +99,22 @@ def distinct(images: Iterable[Image]) -> list[Blob]:
 
 def read_lock(path: Path) -> list[Image]:
     """The images of a lock."""
-    return [Image(source=parse(entry["source"]), index=entry["index"], resolved=entry["resolved"],
+    return from_entries(read_entries(path))
+
+
+def read_entries(path: Path) -> dict[str, Entry]:
+    """The entries of a lock by their source, as they stand there."""
+    return {entry["source"]: entry for entry in read_json(path, "images-lock")["images"]}
+
+
+def from_entries(entries: Entries) -> list[Image]:
+    """The images of a lock's entries."""
+    return [Image(source=parse(entry["source"]), index=entry["index"],
+                  resolved=entry.get("resolved"),
                   others=tuple(Variant(**_variant(other)) for other in entry.get("others", [])),
                   whole=entry.get("whole", False), convert=entry.get("convert"),
                   licence=entry.get("licence"), **_variant(entry))
-            for entry in read_json(path, "images-lock")["images"]]
+            for entry in entries.values()]
 
 
 def read_platforms(path: Path) -> tuple[str, ...]:
@@ -117,17 +130,21 @@ def _variant(entry: Mapping[str, Any]) -> dict[str, Any]:
             "config": Blob(**entry["config"]) if entry["config"] else None}
 
 
-def as_json(platform: str, platforms: Sequence[str], images: Sequence[Image]) -> dict[str, Any]:
-    """The lock's form, by schemas/images-lock.schema.json; what doesn't apply is left out."""
+def as_json(platform: str, platforms: Sequence[str], entries: Entries) -> dict[str, Any]:
+    """The lock's form, by schemas/images-lock.schema.json."""
     return {"platform": platform, **({"further": list(platforms)} if platforms else {}),
-            "images": [_as_json(image)
-                       for image in sorted(images, key=lambda image: str(image.source))]}
+            "images": [entries[source] for source in sorted(entries)]}
+
+
+def as_entries(images: Iterable[Image]) -> dict[str, Entry]:
+    """The images' entries in a lock, by their source; what doesn't apply is left out."""
+    return {str(image.source): _as_json(image) for image in images}
 
 
 def _as_json(image: Image) -> dict[str, Any]:
-    entry = {"source": str(image.source), "index": image.index, **_variant_json(image),
-            "resolved": image.resolved}
-    optional = {"whole": image.whole, "convert": image.convert, "licence": image.licence,
+    entry = {"source": str(image.source), "index": image.index, **_variant_json(image)}
+    optional = {"resolved": image.resolved, "whole": image.whole, "convert": image.convert,
+                "licence": image.licence,
                 "others": [_variant_json(other) for other in image.others]}
     return entry | {key: value for key, value in optional.items() if value}
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
+from tasks.core.lock_files import LockFiles
 from tasks.core.parallel import run_all
 from tasks.core.registry.client import Access, Registries
 from tasks.images import convert, plan
 from tasks.images.destination import Destination, refuse_shared_homes
 from tasks.images.lock_format import Image, read_lock
+from tasks.images.locked_sources import LockedSources
 from tasks.images.plan import ImageMove, Plan
 from tasks.images.read_back import read_back
 from tasks.images.receipt import receipt
@@ -38,10 +40,11 @@ class PlanSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorSpec:
-    """What images:mirror reads and writes."""
+    """What images:mirror reads and writes; `committed` are the lock's files, for the errors."""
 
     pipeline: str
     lock: Path
+    committed: LockFiles
     receipt: Path
     destination: Destination
     access: Access
@@ -74,9 +77,11 @@ def mirror_images(spec: MirrorSpec) -> str:
     addresses = open_registries(registries, locked, spec.destination)
     images = convert.as_held(registries, locked, spec.destination, spec.receipt)
     moves = plan.make(images, survey(registries, images, spec.destination), spec.destination)
-    transfer = Transfer(registries, registries, spec.destination)
+    sources = LockedSources(registries, spec.committed, f"an image that is whole at "
+                            f"{' and '.join(addresses)} stays, and is used as it is")
+    transfer = Transfer(sources, registries, spec.destination)
     transfer.carry_out(moves, title=f"mirror {spec.pipeline}")
-    converted = _convert(spec, registries, locked, moves)
+    converted = _convert(spec, sources, registries, locked, moves)
     images = [converted.get(image.source, image) for image in images]
     files.write_json(spec.receipt, receipt(images, spec.destination))
     moved = sum(not blob.held_by for blob in moves.blobs)
@@ -84,8 +89,8 @@ def mirror_images(spec: MirrorSpec) -> str:
             f"moved in {moved} blobs" + (f", {len(converted)} converted" if converted else ""))
 
 
-def _convert(spec: MirrorSpec, registries: Registries, locked: Sequence[Image],
-             moves: Plan) -> dict[Reference, Image]:
+def _convert(spec: MirrorSpec, sources: LockedSources, registries: Registries,
+             locked: Sequence[Image], moves: Plan) -> dict[Reference, Image]:
     """Put the images that can't stay as they are, and return them as the far side has them."""
     originals = {image.source: image for image in locked}
 
@@ -93,7 +98,7 @@ def _convert(spec: MirrorSpec, registries: Registries, locked: Sequence[Image],
         image = originals[move.image.source]
         folder = spec.receipt.parent / f"converting-{image.manifest[-12:]}"
         target = registries.at(spec.destination.registry(image.source))
-        converted = convert.carry(registries.at(image.source.repository), target, image,
+        converted = convert.carry(sources.at(image.source.repository), target, image,
                                   move.repository, folder)
         read_back(registries, converted, spec.destination)
         return converted

@@ -16,6 +16,7 @@ from typing import Any
 
 from tasks.core import disk, files
 from tasks.core.errors import AirlockError, IntegrityError
+from tasks.core.lock_files import LockFiles
 from tasks.core.parallel import run_all
 from tasks.core.progress import Progress
 from tasks.core.registry.client import Access, Registries
@@ -25,6 +26,7 @@ from tasks.images.blobs import Blobs
 from tasks.images.convert import converted_to
 from tasks.images.destination import Destination, refuse_collisions
 from tasks.images.lock_format import Blob, Image, distinct, read_lock
+from tasks.images.locked_sources import LockedSources
 from tasks.images.receipt import receipt
 from tasks.images.reference import Reference
 
@@ -35,12 +37,14 @@ AGAIN = "run `doit images:layout` again, which fetches it anew"
 class LayoutSpec:
     """What images:layout reads and writes.
 
-    With `destination`, the registry that images:load fills behind the gap, it also writes the
-    `receipt` that tells where each image is pulled from there.
+    `committed` are the lock's files, for the errors. With `destination`, the registry that
+    images:load fills behind the gap, it also writes the `receipt` that tells where each image is
+    pulled from there.
     """
 
     pipeline: str
     lock: Path
+    committed: LockFiles
     index: Path
     marker: Path
     blobs: Path
@@ -109,7 +113,9 @@ class _Fetch:
 
     def __init__(self, spec: LayoutSpec, locked: Sequence[Image]) -> None:
         self._spec, self._locked = spec, locked
-        self._registries = Registries(spec.access)
+        self._sources = LockedSources(
+            Registries(spec.access), spec.committed,
+            f"what lies in {spec.blobs} is used as it is, and not asked for again")
         self.blobs = Blobs(root=spec.blobs, todo=AGAIN)
         self.fetched = 0
 
@@ -132,7 +138,7 @@ class _Fetch:
         return [self._convert(image) if image.convert else image for image in self._locked]
 
     def _blob(self, blob: Blob, source: Reference) -> int:
-        registry = self._registries.at(source.repository)
+        registry = self._sources.at(source.repository)
         with self.blobs.keeping(blob.digest):
             if self.blobs.holds(blob.digest, blob.size):
                 self._progress.of(str(source))(blob.size)
@@ -150,7 +156,7 @@ class _Fetch:
         with self.blobs.keeping(digest) as path:
             if path.is_file() and self.blobs.holds(digest, path.stat().st_size):
                 return
-            manifest = self._registries.at(source.repository).manifest(source.path, digest)
+            manifest = self._sources.at(source.repository).manifest(source.path, digest)
             self.blobs.write(digest, iter([manifest.data]))
 
     def _convert(self, image: Image) -> Image:
@@ -160,7 +166,7 @@ class _Fetch:
             if all(self.blobs.holds(blob.digest, blob.size) for blob in known.blobs):
                 return known
         folder = self._spec.index.parent / f"converting-{image.manifest[-12:]}"
-        registry = self._registries.at(image.source.repository)
+        registry = self._sources.at(image.source.repository)
         with schema1.converted(registry, image, folder) as converted:
             result = converted_to(image, converted.manifest)
             schema1.check_layers(image, result.layers)

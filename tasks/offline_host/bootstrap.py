@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files, ownership, processes
-from tasks.core.disk import existing
+from tasks.core.disk import existing, file_system
 from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
 from tasks.core.errors import AirlockError, HostError, RegistryError
@@ -184,17 +183,6 @@ def work_folder(layout: OfflinePaths) -> Path:
     if file_system(place, Path("/proc/self/mounts").read_text()) in REMOTE:
         return LOCAL / f"airlock-{os.geteuid()}" / layout.pipeline
     return place
-
-
-def file_system(place: Path, mounts: str) -> str:
-    """Return the type of the file system that holds `place`, by the lines of /proc/self/mounts."""
-    best, best_kind = "", ""
-    for line in mounts.splitlines():
-        _, point, kind, *_ = line.split(" ")
-        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point)
-        if place.is_relative_to(point) and len(point) >= len(best):
-            best, best_kind = point, kind
-    return best_kind
 
 
 def _see_space(folder: Path, place: Path) -> None:

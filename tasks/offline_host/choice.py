@@ -6,11 +6,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from tasks.core.errors import ConfigError, IntegrityError, StoreError, shown
+from tasks.core.errors import ConfigError, IntegrityError, StoreAwayError, StoreError, shown
 from tasks.core.store.interface import Store
 from tasks.core.trust.promotions import Promotion
 from tasks.offline_host import freshness, memory
 from tasks.offline_host.freshness import Host
+from tasks.offline_host.store_memory import in_chain
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,11 @@ def _learn_withdrawn(store: Store, host: Host, asked: Asked) -> Promotion | None
     """
     try:
         newest = freshness.newest(store, host, asked.pipeline)
+    except StoreAwayError:  # what is remembered of the store is asked instead
+        raise
     except (IntegrityError, StoreError) as error:
+        if in_chain(error, StoreAwayError):  # then what is remembered says it
+            raise
         logger.warning("what was withdrawn since this host's last fetch isn't known: %s",
                        shown(error.what))
         return None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tasks.core import disk, files
+from tasks.core.config.settings import offline_command
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.offline_host import runs
 from tasks.offline_host.run_folder import RunFolder, time
@@ -95,5 +96,5 @@ def _add(archive: tarfile.TarFile, name: str, stream: IO[bytes] | _Hashed, size:
 
 def _changed(folder: RunFolder, path: str) -> IntegrityError:
     return IntegrityError(f"{path} is not what was recorded of it", where=folder.path,
-                          todo=f"`./doit role=prod runs:verify {folder.name}` names all that "
-                               "has changed; only what the record says is packed")
+                          todo=f"`{offline_command(f'runs:verify {folder.name}')}` names all "
+                               "that has changed; only what the record says is packed")

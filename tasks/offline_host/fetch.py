@@ -12,7 +12,7 @@ from typing import Any
 
 from tasks.core import disk, files, parsing
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.errors import AirlockError, IntegrityError, StoreAwayError, StoreError
+from tasks.core.errors import AirlockError, IntegrityError, StoreAwayError, StoreError, listed
 from tasks.core.graph.sweep import sweep_folder
 from tasks.core.in_place import InPlace, placing
 from tasks.core.offline_paths import OfflinePaths
@@ -247,7 +247,7 @@ def _fetch_all(store: Store, spec: FetchSpec, signed: Signed, right: Collection[
     if faults:
         kind = type(next(iter(faults.values())))
         raise kind("files of the release are not as they were signed:\n"
-                   + "\n".join(f"  {path}: {fault.what}" for path, fault in faults.items()),
+                   + listed(faults),
                    where=spec.store.url, todo=CARRY_AGAIN)
     return sum(result is True and path != "release.json"  # which was asked for before
                for path, result in zip(largest_first, results, strict=True))
@@ -264,7 +264,12 @@ def _fetch_one(store: Store, path: str, digest: str, size: int | None, target: P
     key = checksums.blob_key(path, digest)
     incoming = target.with_name(f".{target.name}.{threading.get_ident()}.incoming")
     try:
-        store.get(key, incoming, most=MAX_LIST if size is None else size)
+        try:
+            store.get(key, incoming, most=MAX_LIST if size is None else size)
+        except IntegrityError as error:
+            raise IntegrityError(f"its bytes have changed: there are more than the "
+                                 f"{MAX_LIST if size is None else size} that it had, in {key}",
+                                 where=store.url, todo=CARRY_AGAIN) from error
         arrived, length = files.sha256(incoming), incoming.stat().st_size
         if arrived != digest or size not in (None, length):
             raise IntegrityError(f"its bytes have changed (sha256 {arrived}, {length} bytes), in "

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tasks.core import in_place
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import TOOL, Config
 from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
@@ -16,16 +17,18 @@ from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.offline_paths import OfflinePaths
-from tasks.offline_host import freshness, prune_graph
+from tasks.core.paths import SitePaths
+from tasks.offline_host import freshness, prune_graph, taken
 
 with deferred():
-    from tasks.offline_host import bootstrap, fetch, own_configs, run
+    from tasks.offline_host import bootstrap, fetch, own_configs, run, take
 
 
 def tasks(config: Config) -> Iterator[Task]:
     """`prod:fetch:<pipeline>`, `prod:bootstrap:<pipeline>` and `prod:run:<pipeline>`."""
     yield group("prod", "bring the current release in, and run it",
                 ["prod:fetch", "prod:bootstrap", "prod:run"])
+    yield _take(config)
     machine = this_machine(config.environment)
     own = "input" in config.variables or "params" in config.variables
     yield from for_names(config, {
@@ -37,17 +40,38 @@ def tasks(config: Config) -> Iterator[Task]:
     yield from prune_graph.tasks(config)
 
 
+def _take(config: Config) -> Task:
+    """Where from=DIR is given, before anything is fetched; else only when it is named."""
+    given = config.variables.get("from")
+    return step("prod:take", "a folder that was carried by disk, verified, into the store",
+                take.take, take.TakeSpec(
+                    carried=given, store=config.site.offline.store, into=_source(config)[1],
+                    host=_host(config), back="release" in config.variables),
+                always=True, recorded=False)
+
+
+def _source(config: Config) -> tuple[StoreAt, Path | None]:
+    """Where releases are read from, and the folder that carried files are put into."""
+    given, store = config.variables.get("from"), config.site.offline.store
+    return taken.source(given, store, SitePaths(site=config.site.name).carry) if given else (
+        store, None)
+
+
+def _host(config: Config) -> freshness.Host:
+    return freshness.Host(trust=config.site.offline.trust, identity=config.site.signing.identity,
+                          seen=_seen(config))
+
+
 def _fetch(name: str, doc: str, config: Config, pipeline: str) -> Task:
     site, given = config.site, config.variables
     at = OfflinePaths(site=site.name, pipeline=pipeline)
-    host = freshness.Host(trust=site.offline.trust, identity=site.signing.identity,
-                          seen=_seen(config))
     return step(name, doc, fetch.fetch, fetch.FetchSpec(
-        pipeline=pipeline, layout=at, store=site.offline.store, host=host, tool=TOOL,
+        pipeline=pipeline, layout=at, store=_source(config)[0], host=_host(config), tool=TOOL,
         asked="tool" in given, release=given.get("release"),
         hold=None if "hold" not in given else given["hold"] not in ("", "0"),
         place=uncompared(in_place.shared(config.shared, at))),
-        needs=[TOOL] if TOOL.is_file() else [], always=True, makes=[at.current])
+        needs=[TOOL] if TOOL.is_file() else [], always=True, makes=[at.current],
+        after=["prod:take"] if "from" in given else [])
 
 
 def _seen(config: Config) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files
+from tasks.core.config.settings import offline_command
 from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.schema import check, read_json
 from tasks.core.trust.promotions import TIME_FORMAT, Promotion, Subject
@@ -89,8 +90,8 @@ def refuse_withdrawn(folder: Path, pipeline: str, name: str, todo: str | None = 
         raise IntegrityError(
             f"{name} was withdrawn, and is not run any more; the reason given: {reason}",
             where=_withdrawn(folder, pipeline), todo=todo or (
-                f"bring the current one in: ./doit role=prod pipeline={pipeline}; if that is the "
-                "one, ask those who withdrew it for the next"))
+                f"bring the current one in: {offline_command(f'pipeline={pipeline}')}; if that is "
+                "the one, ask those who withdrew it for the next"))
 
 
 def held(folder: Path, pipeline: str) -> Held | None:

@@ -22,7 +22,7 @@ def tasks(config: Config) -> Iterator[Task]:
     site = config.site
     spec = PruneSpec(
         layout=SitePaths(site=site.name), only=config.variables.get("pipeline"),
-        seen=freshness.state_folder(site.name, config.environment), runs=Path("runs"),
+        seen=freshness.state_folder(site.name, config.environment), runs=site.offline.runs,
         here=Path().absolute(), recent=site.prune.recent, engine=Engine.of(config.environment))
     yield group("prod:prune", "what this host no longer needs", ["prod:prune:plan"])
     yield step("prod:prune:plan", "what would go from this host, what stays, and why",

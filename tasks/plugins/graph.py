@@ -31,8 +31,9 @@ def _cache(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, nextflow=version, resolved=at.resolved, at=site.plugins,
         urls=site.hosts.urls, by_hand=pipeline.plugins, data_manifest=at.data_manifest,
         runtime=at.runtime(version), listed=at.plugins_list, archive=at.plugins,
-        lock=at.lock("plugins"), relock=uncompared(config.relock),
+        lock=at.locks("plugins"), merged=at.lock("plugins"), relock=uncompared(config.relock),
         network=Network.of(config))
     return step(name, doc, cache, spec, needs=[spec.resolved, spec.runtime, spec.data_manifest],
-                makes=[spec.archive, spec.listed], keeps=[spec.lock], always=config.relock,
-                after=["sandbox:plugin"] if served else [], servers=site.servers)
+                makes=[spec.archive, spec.listed, spec.merged], keeps=spec.lock.paths,
+                always=config.relock, after=["sandbox:plugin"] if served else [],
+                servers=site.servers)

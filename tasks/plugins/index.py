@@ -17,12 +17,15 @@ from tasks.core import parsing, schema
 from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import SourceError
 from tasks.core.nearest import hint
-from tasks.core.net import download
+from tasks.core.net import download, urls
 from tasks.core.net.network import Network
 from tasks.core.nextflow import plugin_ranges, versions
 
 MAX_INDEX = 32 << 20
 """Bytes of an index, or of a registry's answer; Nextflow's own has about 1 MB."""
+PUBLISHED = re.compile(r"https://(registry\.nextflow\.io|plugins\.nextflow\.io|www\.nextflow\.io|"
+                       r"raw\.githubusercontent\.com/nextflow-io/plugins)/")
+"""Where Nextflow's own index and registry are published: they say the same to all sites."""
 _SPEC = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:@(.+))?")
 
 
@@ -108,6 +111,17 @@ def ask_all(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str, scrat
         said |= dict.fromkeys(others, ask(PluginsAt(registry=at.registry), others, nextflow,
                                           scratch, network))
     return said
+
+
+def own_place(base: str, url: str, prefixes: Mapping[str, str]) -> str | None:
+    """Where a plugin was asked for, if that is a place of the site's own; else None.
+
+    `base` is its index or registry, `url` its zip as that names it, `prefixes` are hosts.urls.
+    """
+    if not PUBLISHED.match(base):
+        return urls.redact(base)
+    reached = urls.mapped(url, prefixes)
+    return None if reached == url else urls.redact(reached)
 
 
 def choose(index: Sequence[Any], url: str, plugin: str, version: str | None,

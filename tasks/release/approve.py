@@ -88,7 +88,9 @@ def _proposed(here: Chain, newest: Promotion | None, name: str | None) -> Promot
     where = f"{here.store.url}: {here.subject.pointer}"
     if newest is None:
         raise StoreError("nothing was proposed", where=where,
-                         todo="release:promote proposes a release, push:tool a tool")
+                         todo="release:promote proposes a release, push:tool a tool; if a "
+                              "colleague did, put their public key under signing.colleagues in "
+                              "the site's file")
     if name is not None and newest.id != name:
         raise IntegrityError(f"the newest that was proposed is {newest.id}, not {name}",
                              where=where, todo="look at that one, or have yours proposed again")

@@ -56,11 +56,13 @@ def _release(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         run=pipeline.run, platform=site.platform, carry=site.images.carry, smoke=site.smoke,
         configs=pipeline.configs is not None, own=at.own_names(), isolation=site.isolation)
     carried = [place for _, place in places.fixed(
-        at, version, carry=site.images.carry, configs=spec.configs).values()]
+        at, version, carry=site.images.carry, configs=spec.configs).values()
+        if place != at.images_carried]
     return step(name, doc, release.make, spec,
                 needs=[*carried, *(at.own / own / MANIFEST for own in spec.own), at.resolved,
-                       at.data_sums, at.runtime_sums(version), at.lock("plugins")],
-                makes=[at.release / file for file in places.LISTED])
+                       at.data_sums, at.runtime_sums(version), at.lock("images"),
+                       at.lock("plugins")],
+                makes=[*(at.release / file for file in places.LISTED), at.images_carried])
 
 
 def _sign(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -214,7 +216,8 @@ def offline_site(site: Site) -> dict[str, Any]:
             {} if site.registry.port is None else {"port": site.registry.port})},
         "plugins": {key: value for key, value in vars(site.plugins).items() if value},
         "store": _store(site.offline.store),
-        "signing": {"key": str(site.signing.key), "identity": site.signing.identity},
+        # This key isn't read there; its place differs between colleagues, and the tool must not.
+        "signing": {"key": "on-the-online-side", "identity": site.signing.identity},
         "offline": {"trust": str(site.offline.trust), "runs": str(site.offline.runs), **(
             {"key": str(site.offline.key)} if site.offline.key else {})},
         "images": {"carry": site.images.carry},

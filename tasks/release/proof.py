@@ -6,7 +6,6 @@ it by identity and key, not by user and machine: those would stay readable in th
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,11 +18,10 @@ from tasks.core.frozen import frozen
 from tasks.core.schema import check, read_json
 from tasks.core.store.interface import Store
 from tasks.core.store.send import Upload, send
+from tasks.core.tool_version import TOOL_VERSION
 from tasks.core.trust import promotions, signature
 from tasks.core.trust.promotions import Promotion, Subject, bring
 from tasks.release import checkout
-
-VERSION = re.compile(r'^version = "([^"\n]+)"', re.MULTILINE)
 
 
 @frozen
@@ -46,15 +44,9 @@ def describe(subject: Subject, name: str, tried: Tried, signing: Signing, now: d
         "kind": "proof", "pipeline": subject.pipeline, "id": name,
         "made": now.strftime(promotions.TIME_FORMAT), "identity": signing.identity,
         "key": signature.fingerprint(signature.public_key(signing.key)),
-        "checkout": {"commit": at.commit, "dirty": bool(at.changed)}, "version": _version(),
+        "checkout": {"commit": at.commit, "dirty": bool(at.changed)}, "version": TOOL_VERSION,
         "validation": _validation(tried.validate), "smoke": _smoke(tried),
         **({"unproven": unproven} if unproven else {})}
-
-
-def _version() -> str:
-    match = VERSION.search(Path("pyproject.toml").read_text()) if Path(
-        "pyproject.toml").is_file() else None
-    return match[1] if match else "unknown"
 
 
 def _validation(path: Path | None) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ def tasks(config: Config) -> Iterator[Task]:
     spec = prune.PruneSpec(
         pipelines=config.names, tools="pipeline" not in config.variables, policy=site.prune,
         store=site.store, images=_images(config) if site.images.carry == "registry" else None,
-        runs=at.root / "runs", report=at.prune_plan, by_hand=at.prune_by_hand)
+        runs=at.runs, report=at.prune_plan, by_hand=at.prune_by_hand)
     yield group("release:prune", "which releases would go, and what with them",
                 ["release:prune:plan"])
     yield step("release:prune:plan", "what would go from store and registry, what stays, and why",

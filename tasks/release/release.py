@@ -12,6 +12,7 @@ from tasks.core.nextflow import isolation
 from tasks.core.nextflow.tested_lines import is_tested
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check, read_json
+from tasks.core.tool_version import TOOL_VERSION
 from tasks.core.trust import checksums
 from tasks.release import release_files
 
@@ -41,6 +42,7 @@ class ReleaseSpec:
 def make(spec: ReleaseSpec) -> str:
     """Write the release folder; IntegrityError where a file is not what was claimed."""
     release_files.check_platform(spec.layout, spec.platform)
+    release_files.write_lock(spec.layout)
     carried = release_files.collect(spec.layout, spec.runtime, carry=spec.carry,
                                configs=spec.configs, own=spec.own)
     folder = spec.layout.release
@@ -78,7 +80,9 @@ def describe(spec: ReleaseSpec, carried: Sequence[release_files.Carried]) -> dic
         "kind": "release",
         "pipeline": spec.pipeline,
         "revision": safe_revision(manifest["revision"]),
+        "source": manifest["source"],
         "commit": manifest["commit"],
+        "tool": TOOL_VERSION,
         "configs": _configs(spec),
         "nextflow": spec.runtime,
         "tested": is_tested(spec.runtime),

@@ -13,7 +13,7 @@ from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.inputs import staged_data
 from tasks.core.paths import MANIFEST, PipelinePaths
-from tasks.core.schema import read_json
+from tasks.core.schema import check, read_json
 from tasks.release import oci
 from tasks.release.places import fixed
 
@@ -202,6 +202,17 @@ def _plugins(layout: PipelinePaths) -> list[str]:
         faults.append(_differs(layout.plugins, sorted(folders), sorted(wanted),
                                layout.plugins_list))
     return faults
+
+
+def write_lock(layout: PipelinePaths) -> None:
+    """Write the images' lock as it is carried: when they were resolved is not what they are.
+
+    So two who lock the same images on different days make the same release.
+    """
+    lock = read_json(layout.lock("images"), "images-lock")
+    for image in lock["images"]:
+        image.pop("resolved", None)
+    files.write_json(layout.images_carried, check(lock, "images-lock", where=layout.images_carried))
 
 
 def registry_of(layout: PipelinePaths) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from tasks.core import files, lock_files
 from tasks.core.archives import limits, zips
 from tasks.core.errors import IntegrityError
+from tasks.core.lock_files import Entry, Locked, LockFiles
 from tasks.core.net import urls
 from tasks.core.nextflow import isolation, known_faults
 from tasks.runtime import maven
@@ -34,7 +35,7 @@ class Runtime:
     coordinates: tuple[str, ...]
     archive: Path
     sums: Path
-    lock: Path
+    lock: LockFiles
     log: Path
     relock: bool
     repository: Path
@@ -52,14 +53,14 @@ def build(spec: Runtime) -> str:
     with files.scratch(spec.archive.parent, "runtime") as folder:
         place = folder / f"nextflow-{spec.version}"
         lock = _fetch_jars(spec, folder, place / "lib")
-        _hold_against_lock(spec, lock)
+        renewed = _hold_against_lock(spec, lock)
         _check_version(place / "lib", spec.version)
         launcher = place / "nextflow"
         launcher.write_bytes(LAUNCHER.read_bytes())
         launcher.chmod(0o755)
         files.write_tar(spec.archive, folder, files.tree(place))
     files.write_text(spec.sums, f"{files.sha256(spec.archive)}  {spec.archive.name}\n")
-    files.write_json(spec.lock, lock)
+    lock_files.write(spec.lock, renewed, lambda entries: entries[lock_files.WHOLE])
     size = files.human_size(spec.archive.stat().st_size)
     return "\n".join([f"{len(lock['jars'])} jars, {size}",
                       *map(str, known_faults.foreseen(spec.version))])
@@ -100,11 +101,42 @@ def _check_version(lib: Path, version: str) -> None:
                          where=lib.name, todo="look at `nextflow` in the pipeline's config")
 
 
-def _hold_against_lock(spec: Runtime, now: dict[str, Any]) -> None:
-    """SourceError where the same coordinates or the same -dist give other bytes than before."""
-    lock = lock_files.read(spec.lock, "runtime-lock")
-    if lock is None:
-        return
+def _hold_against_lock(spec: Runtime, now: dict[str, Any]) -> Locked:
+    """Return the lock as it is to be written.
+
+    SourceError where the same coordinates or the same -dist give other bytes than before.
+    """
+    name = lock_files.WHOLE
+    shared, own = ({} if lock is None else {name: lock} for lock in (
+        lock_files.read(path, "runtime-lock") for path in spec.lock.paths))
+    locked = Locked(shared=shared, own=own if _is_asked(own.get(name), now) else {})
+    lock = locked.entries.get(name)
+    if lock is not None:
+        _compare(spec, lock, now, is_own=bool(locked.own))
+    is_fresh = spec.relock or not _is_asked(lock, now)
+    place = _own_place(spec)
+    return locked.renewed({name: now}, [name] if is_fresh else [], {name: place} if place else {})
+
+
+def _is_asked(lock: Entry | None, now: Entry) -> bool:
+    """Whether what is locked is what is asked for now: this version, from there."""
+    return lock is not None and all(lock.get(key) == now.get(key) for key in (
+        "version", "coordinates")) and _url(lock) == _url(now)
+
+
+def _url(lock: Entry) -> str | None:
+    return lock["dist"]["url"] if "dist" in lock else None
+
+
+def _own_place(spec: Runtime) -> str | None:
+    """The place of the site's own that the runtime came from; None where it's the publisher's."""
+    if spec.dist is None:
+        return maven.own_repository(spec.coordinates, spec.repository)
+    own = spec.dist.reached_at != spec.dist.place
+    return urls.redact(spec.dist.reached_at) if own else None
+
+
+def _compare(spec: Runtime, lock: Entry, now: Entry, *, is_own: bool) -> None:
     before, after = ({jar["name"]: jar["sha256"] for jar in side["jars"]} for side in (lock, now))
     if spec.dist is not None:
         dist = lock.get("dist", {"url": None, "sha256": "(from Maven)"})
@@ -115,4 +147,5 @@ def _hold_against_lock(spec: Runtime, now: dict[str, Any]) -> None:
         # The same coordinates give the same set, so a jar that came or went is a change too.
         before, after = ({name: side.get(name, "(not there)") for name in {*before, *after}}
                          for side in (before, after))
-    lock_files.compare(before, after, lock=spec.lock, relock=spec.relock)
+    lock_files.compare(before, after, lock=spec.lock, relock=spec.relock,
+                       own=before if is_own else [])

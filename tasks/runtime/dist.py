@@ -48,8 +48,14 @@ def fetch(dist: Dist, target: Path) -> dict[str, str | int]:
     if dist.path is not None and not dist.path.is_file():
         raise ConfigError("there is no such file", where=dist.path,
                           todo="`nextflow.dist` in the pipeline's config is a URL or a file")
-    got = download.fetch(urls.located(dist.reached_at), target, most=LARGEST,
-                         network=dist.network.naming(dist.reached_at))
+    try:
+        got = download.fetch(urls.located(dist.reached_at), target, most=LARGEST,
+                             network=dist.network.naming(dist.reached_at))
+    except SourceError as error:
+        raise SourceError(f"the -dist file can't be had: {error.what}", where=error.where,
+                          todo=error.todo or "look at `nextflow.dist` in the pipeline's config, "
+                          "and at hosts.urls in the site's, which may lead to a mirror that lacks "
+                          "it") from error
     download.hold(got, dist.sha256, what="the runtime is not what was promised",
                   where=urls.redact(dist.place),
                   todo="compare nextflow.sha256 in the pipeline's config with what Nextflow's "

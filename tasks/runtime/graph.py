@@ -29,7 +29,7 @@ def _runtime(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:
     spec = Runtime(
         pipeline=pipeline.name, version=version, coordinates=nextflow.coordinates,
         dist=_dist(config, nextflow), archive=at.runtime(version), sums=at.runtime_sums(version),
-        lock=at.lock("runtime"), log=at.log(name), relock=uncompared(config.relock),
+        lock=at.locks("runtime"), log=at.log(name), relock=uncompared(config.relock),
         repository=at.of_site.maven, isolation=site.isolation,
         environment=uncompared(config.environment))
     source = "Maven" if nextflow.dist is None else "its -dist file"
@@ -37,7 +37,7 @@ def _runtime(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:
            if nextflow.dist and not urls.is_url(nextflow.dist) else None)
     return step(name, f"Nextflow {version}, from {source}", build, spec,
                 needs=[own] if own and own.is_file() else [], makes=[spec.archive, spec.sums],
-                keeps=[spec.lock], always=config.relock,
+                keeps=spec.lock.paths, always=config.relock,
                 servers=site.packages if nextflow.dist is None else site.servers)
 
 

@@ -18,6 +18,8 @@ MIRROR = ("where Maven Central is out of reach, name a mirror, or a proxy, in Ma
 UNREACHED = re.compile(r"Unknown host ([^\s:]+)|Connect to (\S+) [^\n]*?(?:refused|unreachable|"
                        r"timed out|No route to host)", re.IGNORECASE)
 """How Maven's transports say that there is no way to a host."""
+CENTRAL = "central"
+"""Maven's id of Maven Central."""
 INSTALL_MAVEN = "install Maven (on Debian: apt-get install maven)"
 
 _LISTED = re.compile(r"artifacts could not be resolved: (.+?): (?:Could not find artifact|"
@@ -25,6 +27,7 @@ _LISTED = re.compile(r"artifacts could not be resolved: (.+?): (?:Could not find
 _MISSING = re.compile(r"(?:Could not find artifact|Failure to find) ([\w.-]+(?::[\w.-]+){2,4})|"
                       r"([\w.-]+(?::[\w.-]+){2,4}) was not found in ")
 """What Maven 3 says of an artifact that no repository has, at once and in later attempts."""
+_CAME_FROM = re.compile(r"^[^#>\n]+\.jar>([^=\s]+)=", re.MULTILINE)
 _NOT_TRANSFERRED = re.compile(r"Could not transfer artifact")
 
 
@@ -70,6 +73,21 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
     if odd:
         raise IntegrityError(f"Maven put something else than jars there: {', '.join(odd)}",
                              where=log, todo="look at what `nextflow.coordinates` brings")
+
+
+def own_repository(coordinates: tuple[str, ...], repository: Path) -> str | None:
+    """Which mirror, by its id in Maven's settings, the jars of `coordinates` came from.
+
+    None where that was Maven Central, or isn't known: Maven notes it beside each file, as
+    `NAME>ID=`, in a form that it calls its own.
+    """
+    for group, artifact, version in (coordinate.split(":") for coordinate in coordinates):
+        note = repository.joinpath(*group.split("."), artifact, version, "_remote.repositories")
+        said = note.read_text(errors="replace") if note.is_file() else ""
+        ids = {*_CAME_FROM.findall(said)} - {CENTRAL}
+        if ids:
+            return f"the mirror {min(ids)} of Maven's settings.xml"
+    return None
 
 
 def missing(said: str) -> list[str]:

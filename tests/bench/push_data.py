@@ -28,7 +28,8 @@ def main() -> None:
                        "size": path.stat().st_size, "kind": "data"})
     files.write_json(at.release / "release.json", {
         "kind": "release", "smoke": "none", "isolation": "none",
-        "pipeline": at.pipeline, "revision": "1", "commit": None, "nextflow": "24.10.5",
+        "pipeline": at.pipeline, "revision": "1", "source": "bench", "commit": None,
+        "tool": "0.1.0", "nextflow": "24.10.5",
         "profile": "test", "run": "test",
         "platform": "linux/amd64", "registry": "none", "configs": None, "tested": True,
         "reach": {"findings": [], "counted": []}, "files": listed})

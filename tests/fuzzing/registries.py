@@ -84,7 +84,8 @@ def resolved(value: tuple[str, bytes, bytes, bytes], folder: Path) -> None:
     image = lock.resolve(held, reference.parse("q.example.org/a/b:1"), PLATFORM,
                          "2026-01-01T00:00:00Z", ("all",))
     assert image.manifest.startswith("sha256:")
-    locked = check(lock_format.as_json(PLATFORM, (), [image]), "images-lock", where="lock")
+    locked = check(lock_format.as_json(PLATFORM, (), lock_format.as_entries([image])),
+                   "images-lock", where="lock")
     files.write_json(folder / "images.json", locked)
     back, = lock_format.read_lock(folder / "images.json")
     assert (back.manifest, back.layers, back.index) == (image.manifest, image.layers, image.index)

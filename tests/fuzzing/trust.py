@@ -129,7 +129,8 @@ def _promotion() -> Promotion:
 def _release(**changes: Any) -> dict[str, Any]:
     carried = [{"path": name, "sha256": DIGEST, "size": 1, "kind": "code"}
                for name in ("code.tar", "data/x")]
-    return {"kind": "release", "pipeline": "hello", "revision": "dev", "commit": None,
+    return {"kind": "release", "pipeline": "hello", "revision": "dev", "source": "x",
+            "commit": None, "tool": "0.1.0",
             "configs": None, "nextflow": "24.10.5",
             "tested": True, "profile": "test", "run": "test", "smoke": "stub",
             "isolation": "namespaces", "platform": "linux/amd64", "registry": "r.example.org:443",

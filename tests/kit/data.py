@@ -8,6 +8,7 @@ from typing import Any
 
 from tasks.data.mirror import Mirror, Selection, Source
 from tasks.data.sources import Reach
+from tests.kit.locks import lock_at
 from tests.kit.web import Web
 
 PUBLIC = "https://data.example.org/"
@@ -26,7 +27,8 @@ def data_spec(root: Path, web: Web, **changes: Any) -> Mirror:
     source: dict[str, Any] = {
         "reach": Reach(prefixes={PUBLIC: f"{web.url}/"}), "code": root / "code.tar",
         "resolved": root / "resolved.json", "blobs": root / "blobs/sha256",
-        "lock": root / "locks/data.json", "relock": False}
+        "lock": lock_at(root / "locks", "data"),
+        "relock": False}
     for values in (selection, source):
         values |= {key: value for key, value in changes.items() if key in values}
     return Mirror(pipeline="p", selection=Selection(**selection), source=Source(**source),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.code import stage
+from tests.kit.locks import lock_at
 
 SOURCE = "https://git.example.org/hello.git"
 DATE = "2024-03-01T10:00:00+00:00"
@@ -60,7 +61,8 @@ def spec(folder: Path, base: str, **changes: Any) -> stage.GitStage:
         "pipeline": "p", "source": SOURCE, "revision": "v1",
         "urls": {"https://git.example.org/": f"{base}/"}, "cache": folder / "out/cache",
         "archive": folder / "out/code.tar", "manifest": folder / "out/manifest.json",
-        "lock": folder / "locks/code.json", "log": folder / "out/log", "relock": False, **changes}
+        "lock": lock_at(folder / "locks", "code"),
+        "log": folder / "out/log", "relock": False, **changes}
     return stage.GitStage(**values)
 
 

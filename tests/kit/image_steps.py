@@ -17,6 +17,7 @@ from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
 from tasks.images.oci_layout import LayoutSpec, lay_out
 from tasks.images.save import SaveSpec, save_images
 from tasks.images.verify import VerifySpec
+from tests.kit.locks import lock_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,16 +67,19 @@ def steps(folder: Path, images: Iterable[str], access: Access, destination: Dest
     (folder / "store").mkdir(exist_ok=True)
     files.write_text(folder / "images.txt", "".join(f"{image}\n" for image in images))
     files.write_text(config, "// as tasks/offline_config writes it\n")
+    committed = lock_at(folder / "locks", "images")
     common: dict[str, Any] = {"pipeline": "test", "lock": lock, "access": access}
     return Steps(
         lock=LockSpec(**{**common, "images": folder / "images.txt", "relock": False,
+                         "lock": committed, "merged": lock,
                          "pinned": folder / "pinned.txt", "platform": "linux/amd64", **locking}),
         plan=PlanSpec(**common, destination=destination, locks=(lock,), receipt=receipt,
                       report=folder / "images.plan.json"),
-        mirror=MirrorSpec(**common, receipt=receipt, destination=destination),
+        mirror=MirrorSpec(**common, committed=committed, receipt=receipt, destination=destination),
         verify=VerifySpec(**common, locks=(lock,), receipt=receipt, destination=destination,
                           store=StoreAt(url=str(folder / "store"))),
-        layout=LayoutSpec(**common, index=oci / "index.json", marker=oci / "oci-layout",
-                          blobs=folder / "blobs", destination=None, receipt=receipt),
+        layout=LayoutSpec(**common, committed=committed, index=oci / "index.json",
+                          marker=oci / "oci-layout", blobs=folder / "blobs",
+                          destination=None, receipt=receipt),
         save=SaveSpec(pipeline="test", lock=lock, index=oci / "index.json",
                       blobs=folder / "blobs", config=config, folder=folder / "images"))

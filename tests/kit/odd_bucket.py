@@ -19,6 +19,10 @@ KEY_ARN = "arn:aws:kms:us-west-2:111122223333:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c
 OTHER_ARN = KEY_ARN.replace("0a1b2c3d-", "ffffffff-")
 
 
+Refused = tuple[int, str, str] | tuple[int, str]
+"""Status and code of a refusal, and perhaps its message."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ways:
     """How the server differs from AWS, by what it does with a part of a request.
@@ -26,7 +30,9 @@ class Ways:
     checksums: kept, dropped, or refused with an error for the header. conditional: kept, ignored
     or refused. metadata: kept or dropped. encryption: kept, dropped, refused, silent in the answer
     to a put, or AES256 whatever is asked for. demands: without this encryption a put is denied.
-    key: the KMS key that it takes. damages: it changes bytes that it keeps.
+    key: the KMS key that it takes. damages: it changes bytes that it keeps. region: the one that
+    the bucket is in, where requests for another are refused. refuses: status, code and message of
+    the answer to whatever would write.
     """
 
     checksums: str = "kept"
@@ -37,6 +43,8 @@ class Ways:
     key: str | None = KEY_ARN
     bucket_key: bool = True
     damages: bool = False
+    region: str | None = None
+    refuses: tuple[int, str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +107,8 @@ class Handler(Quiet):
 
     def do_HEAD(self) -> None:
         key, query, ways = self._begin()
+        if self._is_elsewhere(ways):
+            return
         if ways.checksums == "refused" and "x-amz-checksum-mode" in self.sent:
             self._answer(400)
         elif key in self.server.objects:
@@ -115,6 +125,8 @@ class Handler(Quiet):
         key, query, ways = self._begin()
         data = self.rfile.read(int(self.headers["Content-Length"]))
         part = query.get("partNumber")
+        if self._is_elsewhere(ways):
+            return
         if refusal := self._refusal(key, ways, is_begin=part is None):
             self._refuse(*refusal)
         elif part is not None:
@@ -126,6 +138,8 @@ class Handler(Quiet):
     def do_POST(self) -> None:
         key, query, ways = self._begin()
         data = self.rfile.read(int(self.headers["Content-Length"]))
+        if self._is_elsewhere(ways):
+            return
         if refusal := self._refusal(key, ways, is_begin="uploads" in query):
             self._refuse(*refusal)
         elif "uploads" in query:
@@ -150,7 +164,25 @@ class Handler(Quiet):
         self.server.uploads.pop(query["uploadId"], None)
         self._answer(204)
 
-    def _refusal(self, key: str, ways: Ways, *, is_begin: bool) -> tuple[int, str] | None:
+    def _is_elsewhere(self, ways: Ways) -> bool:
+        """Whether the request was for another region, and has been answered as AWS does it."""
+        asked = self.sent.get("authorization", "////").split("/")[2]
+        if ways.region in (None, asked):
+            return False
+        where = {"x-amz-bucket-region": str(ways.region)}
+        if self.command == "HEAD":
+            self._answer(400, headers=where)
+        else:
+            self._answer(400, "<Error><Code>AuthorizationHeaderMalformed</Code><Message>The "
+                         f"authorization header is malformed; the region '{asked}' is wrong; "
+                         f"expecting '{ways.region}'</Message><Region>{ways.region}</Region>"
+                         "</Error>".encode(), where)
+        return True
+
+    def _refusal(self, key: str, ways: Ways, *, is_begin: bool) -> Refused | None:
+        return ways.refuses or self._unkept(key, ways, is_begin=is_begin)
+
+    def _unkept(self, key: str, ways: Ways, *, is_begin: bool) -> Refused | None:
         """Status and code where the server refuses. Parts say nothing of encryption."""
         if ways.checksums == "refused" and any("checksum" in name for name in self.sent):
             return 501, "NotImplemented"
@@ -201,8 +233,9 @@ class Handler(Quiet):
             for key, kept in sorted(self.server.objects.items())
             if key.startswith(query.get("prefix", ""))), "</R>"]).encode()
 
-    def _refuse(self, status: int, code: str) -> None:
-        self._answer(status, f"<Error><Code>{code}</Code></Error>".encode())
+    def _refuse(self, status: int, code: str, message: str = "") -> None:
+        self._answer(status, f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>"
+                             "</Error>".encode())
 
     def _answer(self, status: int, data: bytes = b"",
                 headers: Mapping[str, str] | None = None) -> None:

@@ -38,16 +38,16 @@ from tasks.core.paths import PipelinePaths
 from tasks.core.store import lease, send
 from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
-from tasks.core.trust import checksums, links, promotions, signature
+from tasks.core.trust import links, promotions, signature
 from tasks.core.trust.promotions import Subject, Trust
 from tasks.offline_host import fetch
 from tasks.offline_host.fetch import FetchSpec
 from tasks.offline_host.freshness import Host
-from tasks.release import checkout, places, promote, push, release
-from tests.kit import quick_signatures, releases, turns
+from tasks.release import checkout, promote, push
+from tests.kit import quick_releases, quick_signatures, turns
 from tests.kit.turns import Killed, Luck, Turns
 
-AFTER = re.compile(r"\bafter=(\d+) says")
+SHOWN = re.compile(r"promotion ([0-9]+) of [0-9]{4}-")
 ROUNDS = 2
 """Releases that each pusher makes, one after the other."""
 KEYS = {name: f"key-of {name}" for name in ("ann", "bert")}
@@ -108,7 +108,7 @@ class Pusher:
 
     def push(self, content: bytes) -> None:
         """Make a release of these bytes and push it, until that went well; then promote it."""
-        name = make(self.layout, self.world.template, content)
+        name = quick_releases.make(self.layout, self.world.template, content)
         self.world.contents[name] = content
         self.world.own[self.name].add(name)
         after, last = None, None
@@ -126,7 +126,7 @@ class Pusher:
                 last = error
                 if not (error.todo and error.what):
                     self.world.wrong.append(f"{self.name}: an error without advice: {error}")
-                leave = AFTER.search(str(error))
+                leave = SHOWN.search(str(error))
                 if leave is not None:
                     self.world.refused += 1
                     self.world.shown.add((self.name, int(leave[1])))
@@ -138,25 +138,6 @@ class Pusher:
             self.world.promoted.append((self.pipeline, number.number if number else 0, name))
             return
         self.world.wrong.append(f"{self.name} doesn't get through: {last}")
-
-
-def make(layout: PipelinePaths, template: dict[str, Any], content: bytes) -> str:
-    """Write a release of one file, signed, with receipts of the parts before it; its id."""
-    files.write_bytes(layout.offline_config, content)
-    digest = files.sha256_bytes(content)
-    about = {**template, "pipeline": layout.pipeline, "files": [
-        {"path": "offline.config", "sha256": digest, "size": len(content), "kind": "config"}]}
-    files.write_json(layout.release / "release.json", about)
-    listed = checksums.format_sums({"offline.config": digest, "release.json": files.sha256(
-        layout.release / "release.json")})
-    files.write_bytes(layout.release / "SHA256SUMS", listed)
-    key = Path(f"keys/{layout.site}")
-    files.write_bytes(layout.release / "SHA256SUMS.sig",
-                      signature.sign(key, listed, namespace=signature.RELEASE))
-    releases.try_out(layout)
-    for part in places.BEFORE_RELEASE:
-        files.write_json(layout.push_receipt(part), {"store": "s", "part": part, "objects": []})
-    return checksums.release_id(about["revision"], listed)
 
 
 def look(world: World, pipeline: str, go_on: Callable[[int], bool]) -> None:
@@ -207,9 +188,8 @@ def judge(world: World, pipelines: Iterable[str]) -> Iterator[str]:
         for link, before in itertools.pairwise(chain):
             ours, theirs = (quick_signatures.maker(promotions.bring(
                 store, f"{link.subject.key(one.number)}.sig")) for one in (link, before))
-            if ours != theirs and (ours, before.number) not in world.shown and (
-                    (pipeline, before.number, before.id) not in world.promoted
-                    or before.id not in world.own[ours]):
+            if (ours != theirs and (ours, before.number) not in world.shown
+                    and before.id not in world.own[ours]):
                 yield f"{pipeline}: {ours}'s number {link.number} follows one that was not shown"
         for made, number, name in world.promoted:
             if made == pipeline and (number, name) not in there:
@@ -288,27 +268,13 @@ def _try_all(work: Callable[[Any], Any], values: Iterable[Any]) -> list[Any]:
     return [attempt(value) for value in values]
 
 
-def template_at(folder: Path) -> dict[str, Any]:
-    """A release.json to make others from."""
-    folder.mkdir(parents=True)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        staged = releases.stage()
-        release.make(staged.release_spec())
-        made: dict[str, Any] = json.loads((staged.layout.release / "release.json").read_bytes())
-    finally:
-        os.chdir(before)
-    return made
-
-
 def some(numbers: Sequence[int], at: StoreAt, root: Path) -> list[Outcome]:
     """Carry out schedules one after the other, each in a folder of its own and its part of a store.
     """
     outcomes = []
     before = Path.cwd()
     with quick_signatures.stand_in():
-        template = template_at(root / f"template-{numbers[0]}")
+        template = quick_releases.template_at(root / f"template-{numbers[0]}")
         for number in numbers:
             folder = root / f"{number}"
             folder.mkdir()

@@ -65,7 +65,8 @@ def free_port() -> int:
 @contextmanager
 def registry(root: Path, *, tls: tuple[Path, Path] | None = None, htpasswd: Path | None = None,
              token: dict[str, str] | None = None, schema1: bool = False,
-             at: tuple[str, int] | None = None, deletes: bool = True) -> Iterator[Server]:
+             at: tuple[str, int] | None = None, deletes: bool = True,
+             read_only: bool = False) -> Iterator[Server]:
     """docker-registry on a free port, or `at` a host and port; ended by its process id.
 
     `tls` are certificate and key; `token` are the settings of token authentication. With
@@ -79,7 +80,9 @@ def registry(root: Path, *, tls: tuple[Path, Path] | None = None, htpasswd: Path
         auth = {"token": token}
     config = {"version": "0.1", "log": {"level": "warn"},
               "storage": {"filesystem": {"rootdirectory": str(root / "data")},
-                          "delete": {"enabled": deletes}},
+                          "delete": {"enabled": deletes},
+                          **({"maintenance": {"readonly": {"enabled": True}}}
+                             if read_only else {})},
               "http": {"addr": f"{host}:{port}", "secret": "test",
                        **({"tls": {"certificate": str(tls[0]), "key": str(tls[1])}}
                           if tls else {})},

@@ -38,6 +38,7 @@ from tasks.images import lock, mirror
 from tasks.images.destination import Destination
 from tests.kit import registries as servers
 from tests.kit.images import OciLayout
+from tests.kit.locks import lock_at
 from tests.kit.registries import Server
 from tests.kit.registry_proxy import KINDS, Fault, Proxy, serve
 
@@ -152,10 +153,14 @@ def run(at: World, folder: Path, number: int, near: str, far: str, authfile: Pat
     (folder / "images.txt").write_text("".join(f"{name}\n" for name in sorted(at.expected)))
     access = Access(registries={"quay.io": f"{far}/quay.io", at.target.address: near}, ca=None,
                     authfile=authfile)
+    committed = lock_at(folder / "locks", "images")
     common: dict[str, Any] = {"pipeline": "test", "lock": folder / "lock.json", "access": access}
-    return Run(lock=lock.LockSpec(**common, images=folder / "images.txt", relock=False,
-                                  pinned=folder / "pinned.txt", platform="linux/amd64"),
-               mirror=mirror.MirrorSpec(**common, receipt=folder / "receipt.json",
+    return Run(lock=lock.LockSpec(**{**common, "lock": committed},
+                                  merged=folder / "lock.json", images=folder / "images.txt",
+                                  relock=False, pinned=folder / "pinned.txt",
+                                  platform="linux/amd64"),
+               mirror=mirror.MirrorSpec(**common, committed=committed,
+                                        receipt=folder / "receipt.json",
                                         destination=Destination(address=at.target.address,
                                                                 prefix=f"s{number}")),
                in_chunks=in_chunks)
@@ -239,8 +244,8 @@ def killed(at: Run, proxies: Sequence[Proxy], requests: int) -> bool:
 
 def judge(at: World, done: Run, number: int, *, complete: bool) -> str:
     """What is wrong with lock, receipt and the destination's own files; empty where nothing is."""
-    if done.lock.lock.exists():
-        images = json.loads(done.lock.lock.read_bytes())["images"]
+    if done.lock.merged.exists():
+        images = json.loads(done.lock.merged.read_bytes())["images"]
         if {image["source"]: image["manifest"] for image in images} != at.expected:
             return "the lock is wrong"
     store = at.target.data / "docker/registry/v2"

@@ -41,7 +41,7 @@ def now_spec(staged: Staged, fresh: tuple[str, ...] = FRESH, *, asks: bool = Fal
     access = Access(registries={}, ca=None, authfile=None, network=Network())
     source = data.Source(
         reach=Reach(prefixes={}, buckets={}, folders=(), network=Network()), code=at.code,
-        resolved=at.resolved, blobs=at.of_site.blobs, lock=at.lock("data"), relock=False)
+        resolved=at.resolved, blobs=at.of_site.blobs, lock=at.locks("data"), relock=False)
     files.write_text(Path("toggles/offline.config"), "docker.enabled = true\n")
     return NowSpec(
         pipeline=at.pipeline, layout=at, configs=False, by_hand=(), asks_registry=asks,

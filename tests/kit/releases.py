@@ -15,7 +15,7 @@ from tasks.core.paths import PipelinePaths
 from tasks.core.trust import checksums, signature
 from tasks.offline_host.fetch import FetchSpec
 from tasks.offline_host.freshness import Host
-from tasks.release import places, promote, push, release, sign
+from tasks.release import places, promote, push, release, release_files, sign
 
 VERSION = "24.10.5"
 IMAGE = "sha256:" + "a" * 64
@@ -171,6 +171,7 @@ def _images(layout: PipelinePaths) -> None:
             "layers": [{"digest": IMAGE, "size": 2,
                         "media_type": "application/vnd.oci.image.layer.v1.tar+gzip"}],
             "config": {"digest": IMAGE, "size": 1}, "resolved": "2026-01-01T00:00:00Z"}]})
+    release_files.write_lock(layout)
     files.write_json(layout.images_receipt, {
         "registry": "10.0.0.1:5443", "images": [{
             "source": source, "destination": place, "digest": IMAGE, "platform": "linux/amd64",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ import yaml
 from tasks.core import files
 from tasks.core.source import resolved_config
 from tasks.runtime import build as runtimes
-from tests.kit import aws, own_site, registries, tls
+from tests.kit import aws, buckets, own_site, registries, tls
 from tests.kit import hostile as pipelines
 from tests.kit.aws import Front
+from tests.kit.locks import lock_at
 from tests.kit.own_site import OwnSite
 from tests.kit.project import MAVEN, ROOT
 from tests.kit.registry_memory import Memory, serve
@@ -38,6 +38,12 @@ def bucket_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
                         ("SHARED_CREDENTIALS_FILE", str(tmp_path / "none")),
                         ("EC2_METADATA_DISABLED", "true")):
         monkeypatch.setenv(f"AWS_{name}", value)
+
+
+@pytest.fixture(scope="session")
+def versity() -> Path:
+    """The S3 server's program, built before a test has a home folder of its own."""
+    return buckets.program()
 
 
 @pytest.fixture
@@ -92,12 +98,13 @@ def empty_aws(shared_front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> runtimes.Runtime:
     """hello's runtime, built once by the real step with the real Maven, held against its lock."""
     folder = tmp_path_factory.mktemp("runtime")
-    shutil.copy(ROOT / "config/locks/hello/runtime.json", folder)
+    lock = lock_at(folder / "locks", "runtime")
+    files.copy(ROOT / "config/locks/hello/runtime.json", lock.shared)
     raw = yaml.safe_load((ROOT / "config/pipelines/hello.yml").read_text())["nextflow"]
     spec = runtimes.Runtime(
         pipeline="hello", version=raw["version"], coordinates=tuple(raw["coordinates"]),
         archive=folder / f"nextflow-{raw['version']}.tar", sums=folder / "sums",
-        lock=folder / "runtime.json", log=folder / "maven.log", relock=False,
+        lock=lock, log=folder / "maven.log", relock=False,
         repository=MAVEN, environment=os.environ)
     runtimes.build(spec)
     return spec

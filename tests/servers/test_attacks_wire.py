@@ -28,6 +28,7 @@ from tasks.core.registry.client import Access, Registries
 from tasks.core.store.store import open_store
 from tasks.plugins import index
 from tests.kit import web
+from tests.kit.locks import lock_at
 from tests.kit.tls import certificates
 
 SECRET = "s3cr3t-w0rd"
@@ -129,7 +130,7 @@ def repository(at: Server, folder: Path) -> None:
     stage.from_git(stage.GitStage(
         pipeline="p", source=f"{at.url}/x.git", revision="v1", urls={}, cache=folder / "cache",
         archive=folder / "code.tar", manifest=folder / "manifest.json",
-        lock=folder / "lock.json", log=folder / "log", relock=False))
+        lock=lock_at(folder / "locks", "code"), log=folder / "log", relock=False))
 
 
 WAYS: dict[str, Ask] = {ask.__name__: ask for ask in (data, plugins, registry, bucket,

@@ -18,6 +18,7 @@ from tasks.code import git, stage
 from tasks.core import files, schema
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tests.kit.git import DATE, SOURCE, Repository, local, spec
+from tests.kit.locks import lock_at
 from tests.kit.tls import self_signed
 from tests.kit.web import Quiet, Server, Web, running
 
@@ -50,8 +51,9 @@ def test_a_tag_is_staged_byte_for_byte(repository: Repository, tmp_path: Path) -
                      "link.nf": (0o777, seconds, "main.nf"), "main.nf": (0o644, seconds, "")}
     manifest = schema.read_json(tmp_path / "out/manifest.json", "code-manifest")
     assert (manifest["commit"], manifest["date"], manifest["revision"]) == (commit, DATE, "v1")
-    assert schema.read_json(tmp_path / "locks/code.json", "code-lock") == {
-        "source": SOURCE, "revision": "v1", "commit": commit}
+    assert schema.read_json(lock_at(tmp_path / "locks", "code").own, "code-lock") == {
+        "source": SOURCE, "revision": "v1", "commit": commit,
+        "reached_at": f"file://{tmp_path}/served/git/hello.git"}
 
 
 def test_the_web_gives_the_same_bytes(repository: Repository, tmp_path: Path, web: Web) -> None:
@@ -69,7 +71,7 @@ def test_branch_and_commit_are_revisions_too(repository: Repository, tmp_path: P
     repository.push()
     for revision, commit in (("main", second), (first, first), (second[:9], second)):
         stage.from_git(local(tmp_path, revision=revision))
-        assert json.loads((tmp_path / "locks/code.json").read_text())["commit"] == commit
+        assert json.loads((lock_at(tmp_path / "locks", "code").own).read_text())["commit"] == commit
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def test_one_revision_is_fetched_and_not_its_history(
     assert size(tmp_path / "out/cache") < 5000
     assert repository.git("for-each-ref", "--format=%(refname)", at=tmp_path / "out/cache") == (
         "refs/airlock/revision")
-    commit = json.loads((tmp_path / "locks/code.json").read_text())["commit"]
+    commit = json.loads((lock_at(tmp_path / "locks", "code").own).read_text())["commit"]
     assert commit == repository.git("rev-parse", f"{named}^{{commit}}")
     # What is left of that is in nobody's way, nor are digits that only a history can tell.
     stage.from_git(local(tmp_path, revision=long_ago[:8], relock=True))
@@ -126,7 +128,7 @@ def test_where_a_server_cannot_do_that_history_comes_along(
             monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
         monkeypatch.setenv("GIT_CONFIG_COUNT", "2")
     stage.from_git(spec(tmp_path, base, revision=named))
-    commit = json.loads((tmp_path / "locks/code.json").read_text())["commit"]
+    commit = json.loads((lock_at(tmp_path / "locks", "code").own).read_text())["commit"]
     assert commit == repository.git("rev-parse", f"{named}^{{commit}}")
 
 
@@ -139,7 +141,7 @@ def test_a_tag_comes_before_a_branch_of_the_same_name(repository: Repository,
     repository.git("push", "--quiet", str(repository.bare), "HEAD:refs/heads/both",
                    "HEAD:refs/heads/deep/refs/tags/v9")
     stage.from_git(local(tmp_path, revision="both"))
-    assert json.loads((tmp_path / "locks/code.json").read_text())["commit"] == tagged
+    assert json.loads((lock_at(tmp_path / "locks", "code").own).read_text())["commit"] == tagged
     with pytest.raises(SourceError, match="no tag, branch or commit 'v9'"):
         stage.from_git(local(tmp_path, revision="v9"))
 
@@ -157,7 +159,7 @@ def test_a_moved_tag_is_refused_with_both_commits_until_relock(repository: Repos
     assert all(part in str(caught.value) for part in (first, second, "relock=1"))
     assert (tmp_path / "out/code.tar").read_bytes() == before
     stage.from_git(local(tmp_path, relock=True))
-    assert json.loads((tmp_path / "locks/code.json").read_text())["commit"] == second
+    assert json.loads((lock_at(tmp_path / "locks", "code").own).read_text())["commit"] == second
 
 
 def test_a_submodule_is_refused(repository: Repository, tmp_path: Path) -> None:
@@ -209,7 +211,7 @@ def test_what_a_killed_fetch_left_is_no_hindrance(repository: Repository, tmp_pa
 
 def test_a_broken_lock_is_named(repository: Repository, tmp_path: Path) -> None:
     stage.from_git(local(tmp_path))
-    (tmp_path / "locks/code.json").write_text('{"source": 1, "commit": "x"}')
+    (lock_at(tmp_path / "locks", "code").own).write_text('{"source": 1, "commit": "x"}')
     with pytest.raises(ConfigError) as caught:
         stage.from_git(local(tmp_path))
     for part in ("code.json", "source", "commit", "revision"):
@@ -254,7 +256,7 @@ def archived(repository: Repository, web: Web, **changes: Any) -> stage.ArchiveS
         "pipeline": "p", "source": "https://git.example.org/hello.tar.gz", "revision": "1.0",
         "sha256": files.sha256(data), "urls": {"https://git.example.org/": f"{web.url}/"},
         "archive": folder / "out/code.tar", "manifest": folder / "out/manifest.json",
-        "lock": folder / "locks/code.json", **changes}
+        "lock": lock_at(folder / "locks", "code"), **changes}
     (folder / "out").mkdir(exist_ok=True)
     return stage.ArchiveStage(**values)
 
@@ -268,7 +270,7 @@ def test_an_archive_is_unwrapped_and_names_its_commit(repository: Repository, we
         assert {"main.nf", "bin/tool", "link.nf", "x.nf"} <= set(tar.getnames())
     manifest = schema.read_json(made.manifest, "code-manifest")
     assert (manifest["revision"], manifest["commit"]) == ("1.0", commit)
-    assert schema.read_json(made.lock, "code-lock")["sha256"] == made.sha256
+    assert schema.read_json(made.lock.shared, "code-lock")["sha256"] == made.sha256
     with pytest.raises(IntegrityError, match="not the one that was promised") as caught:
         stage.from_archive(dataclasses.replace(made, sha256="0" * 64))
     assert made.sha256 in str(caught.value)

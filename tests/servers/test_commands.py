@@ -23,14 +23,16 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_clean_takes_outputs_and_leaves_locks(project: Project) -> None:
-    lock = project.root / "config/locks/hello/images.json"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    lock.write_text("{}")
+    locks = [project.root / f"config/locks/hello/{name}" for name in (
+        "images.json", "local/images.json")]
+    for lock in locks:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text("{}")
     built = project.root / "build/local/hello"
     project.doit("clean", "images:*")
     assert not (built / "images.txt").exists()
     assert (built / "code.tar").exists()
-    assert lock.read_text() == "{}"
+    assert [lock.read_text() for lock in locks] == ["{}", "{}"]
     assert project.states()["images:list:hello"] == "stale"
     assert project.states()["stage:hello"] == "fresh"
 

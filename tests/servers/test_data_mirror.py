@@ -19,6 +19,7 @@ from tasks.data.sources import Reach
 from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
 from tests.kit.data import PUBLIC, READS, data_spec, sha256
+from tests.kit.locks import lock_at
 from tests.kit.project import ROOT
 from tests.kit.web import Web
 
@@ -47,7 +48,7 @@ def test_params_and_sheet_are_staged(tmp_path: Path, web: Web, params: dict[str,
     assert {file["url"] for file in manifest["files"]} == {
         f"{PUBLIC}x/r.fq.gz", f"{PUBLIC}y/r.fq.gz", f"{PUBLIC}a%20b.fa?download=1",
         "code:assets/local.fa"}
-    lock = schema.read_json(tmp_path / "locks/data.json", "data-lock")
+    lock = schema.read_json(lock_at(tmp_path / "locks", "data").own, "data-lock")
     assert f"{PUBLIC}sheet.csv" in {file["url"] for file in lock["files"]}
     assert not [*(tmp_path / "blobs/sha256/.partial").iterdir()]
     (tmp_path / "data").symlink_to("blobs/sha256")
@@ -82,8 +83,9 @@ def test_changed_bytes_are_refused_with_both_digests_until_relock(
         mirror(data_spec(tmp_path, web))
     assert all(part in str(caught.value) for part in (sha256(b"1"), sha256(b"changed"), "relock=1"))
     mirror(data_spec(tmp_path, web, relock=True))
-    lock = json.loads((tmp_path / "locks/data.json").read_text())
-    assert lock == {"files": [{"url": f"{PUBLIC}a.fa", "sha256": sha256(b"changed"), "size": 7}]}
+    lock = json.loads((lock_at(tmp_path / "locks", "data").own).read_text())
+    assert lock == {"files": [{"url": f"{PUBLIC}a.fa", "sha256": sha256(b"changed"), "size": 7,
+                               "reached_at": f"{web.url}/a.fa"}]}
 
 
 def test_all_faults_are_named_at_once_with_their_places(

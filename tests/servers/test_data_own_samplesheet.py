@@ -18,6 +18,7 @@ from tasks.offline_host.run import own_params
 from tasks.release import release
 from tests.kit import releases as staged
 from tests.kit.data import PUBLIC, data_spec, sha256
+from tests.kit.locks import lock_at
 from tests.kit.web import Web
 
 
@@ -38,7 +39,7 @@ def test_a_user_s_own_sheet_is_carried_and_found_offline(
         f"{name}{mark}{cell}\n" for name, cell in cells.items()) if mark else json.dumps(
         [{"sample": name, "file": cell} for name, cell in cells.items()]))
     source = dataclasses.replace(data_spec(tmp_path, web).source, blobs=ready.layout.of_site.blobs,
-                                 lock=tmp_path / "locks/own-cohort-1.json")
+                                 lock=lock_at(tmp_path / "locks", "own-cohort-1"))
     own = OwnSpec(pipeline="hello", sheet=sheet, source=source, limit=None,
                   folder=ready.layout.own / "cohort-1")
     assert "input=cohort-1" in mirror_own(own)

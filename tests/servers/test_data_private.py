@@ -20,6 +20,7 @@ from tasks.data.mirror import Source
 from tasks.data.own_samplesheet import OwnSpec, mirror_own
 from tasks.data.sources import Reach
 from tests.kit import releases as staged
+from tests.kit.locks import lock_at
 from tests.kit.project import ROOT
 
 SECRET = b"@patient\nACGT\n+\nIIII\n"
@@ -33,7 +34,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnSpec:
     (tmp_path / "home").mkdir()
     source = Source(reach=Reach(folders=(tmp_path / "shared",)), code=tmp_path / "code.tar",
                     resolved=tmp_path / "resolved.json", blobs=ready.layout.of_site.blobs,
-                    lock=tmp_path / "locks/own-cohort.json", relock=False)
+                    lock=lock_at(tmp_path / "locks", "own-cohort"), relock=False)
     return OwnSpec(pipeline="hello", sheet=tmp_path / "home/cohort.csv", source=source,
                    folder=ready.layout.own / "cohort", limit=None)
 

@@ -122,12 +122,6 @@ def test_a_bucket_without_credentials_says_how_to_have_them(
     assert "AWS_PROFILE" in bucket.look().one("store")["cure"]
 
 
-@pytest.fixture(scope="session")
-def versity() -> Path:
-    """The S3 server's program, built before a test has a home folder of its own."""
-    return buckets.program()
-
-
 def test_a_real_s3_server_is_left_without_what_was_written(
         versity: Path, bucket: OwnSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buckets, "program", lambda: versity)

@@ -28,6 +28,7 @@ from tasks.images.scan import ListSpec, list_images
 from tasks.offline_config.render import RenderSpec, build
 from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
+from tests.kit.locks import lock_at
 from tests.kit.project import ROOT
 from tests.kit.web import serving
 
@@ -196,7 +197,7 @@ def hello(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory) -
                                 limit=None),
             source=Source(reach=Reach(prefixes={public: f"{web.url}/"}), code=root / "code.tar",
                           resolved=root / "resolved.json", blobs=root / "blobs",
-                          lock=root / "data.json", relock=False),
+                          lock=lock_at(root / "locks", "data"), relock=False),
             sums=root / "sums", inputs=root / "inputs.csv", inputs_store=root / "inputs3.csv"))
     list_images(ListSpec(pipeline="hello", code=root / "code.tar", profile="test", given={},
                          images=root / "images.txt", scan=root / "images.json"))

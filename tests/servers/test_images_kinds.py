@@ -82,7 +82,7 @@ def test_schema_1_is_named_converted_once_and_held_against_its_source(
     said = lock_images(at.lock)
     assert f"convert: {OLD} is in docker schema 1" in said
     assert f"licence: {OLD} needs one of ours" in said
-    locked = {str(image.source): image for image in read_lock(at.lock.lock)}[OLD]
+    locked = {str(image.source): image for image in read_lock(at.lock.merged)}[OLD]
     assert (locked.convert, locked.config, len(locked.layers)) == ("docker schema 1", None, 3)
     assert (at.planned(OLD)["state"], at.planned(OLD)["licence"]) == ("converts", "ours")
     assert "1 converted" in mirror_images(at.mirror)
@@ -157,8 +157,8 @@ def test_a_single_platform_leaves_the_index_and_all_of_them_bring_it(
     at.lock_and_mirror()
     one = at.received(BOTH)
     assert "index" not in one
-    assert pointed(world, one) == one["digest"] == read_lock(at.lock.lock)[0].manifest
-    with pytest.raises(ImageError, match="add relock=1"):
+    assert pointed(world, one) == one["digest"] == read_lock(at.lock.merged)[0].manifest
+    with pytest.raises(ImageError, match="relock=1"):
         lock_images(replace(at.lock, platforms=("all",)))
     for platforms in (("all",), ("linux/arm64",)):
         said = lock_images(replace(at.lock, platforms=platforms, relock=True))
@@ -166,7 +166,7 @@ def test_a_single_platform_leaves_the_index_and_all_of_them_bring_it(
         assert at.planned(BOTH)["state"] == ("moves" if platforms == ("all",) else "present")
         mirror_images(at.mirror)
         both = at.received(BOTH)
-        image = read_lock(at.lock.lock)[0]
+        image = read_lock(at.lock.merged)[0]
         assert pointed(world, both) == both["index"] == image.index
         assert both["digest"] == one["digest"]
         assert [other["platform"] for other in both["others"]] == ["linux/arm64"]
@@ -194,7 +194,7 @@ def test_a_lost_platform_is_a_mismatch(world: World, tmp_path: Path,
                                        capsys: pytest.CaptureFixture[str]) -> None:
     at = steps(world, tmp_path, BOTH, platforms=("all",))
     at.lock_and_mirror()
-    other = read_lock(at.lock.lock)[0].others[0].manifest
+    other = read_lock(at.lock.merged)[0].others[0].manifest
     (world.one.data / "docker/registry/v2/repositories" / place(at.received(BOTH))
      / f"_manifests/revisions/sha256/{other[7:]}/link").unlink()
     with pytest.raises(ImageError):
@@ -216,7 +216,7 @@ def test_each_source_goes_to_its_own_registry(world: World, tmp_path: Path,
     assert servers.inspect(world.two, f"{place(at.received(BOTH))}:1",
                            world.access.authfile)["Digest"] == at.received(BOTH)["digest"]
     assert "3 images whole" in verify_images(at.verify)
-    layer = read_lock(at.lock.lock)[0].layers[0].digest
+    layer = read_lock(at.lock.merged)[0].layers[0].digest
     world.two.blob(layer).unlink()
     with pytest.raises(ImageError):
         verify_images(at.verify)
@@ -229,12 +229,12 @@ def test_two_pipelines_that_meet_in_one_place_are_refused(world: World, tmp_path
     shared = {"quay.io": f"{world.one.address}/x", "docker.io": f"{world.one.address}/x"}
     at = steps(world, tmp_path, NEW, repositories=shared)
     lock_images(at.lock)
-    other = json.loads(at.lock.lock.read_bytes())
+    other = json.loads(at.lock.merged.read_bytes())
     other["images"][0]["source"] = "docker.io/biocontainers/new:2"
     (tmp_path / "other.json").write_text(json.dumps(other))
     show_plan(at.plan)
     with pytest.raises(ImageError, match="would both go to"):
-        show_plan(replace(at.plan, locks=(at.lock.lock, tmp_path / "other.json")))
+        show_plan(replace(at.plan, locks=(at.lock.merged, tmp_path / "other.json")))
 
 
 def test_what_is_extra_moved_gone_or_silent_is_named_and_no_fault(
@@ -254,7 +254,7 @@ def test_what_is_extra_moved_gone_or_silent_is_named_and_no_fault(
     assert "source   quay.io/biocontainers/new:moving: has moved from" in out
     assert at.mirror.receipt.exists()
 
-    asked = OutdatedSpec(pipeline="test", lock=at.lock.lock, access=world.access)
+    asked = OutdatedSpec(pipeline="test", lock=at.lock.merged, access=world.access)
     assert show_outdated(asked).startswith("1 moved of 3 images")
     assert capsys.readouterr().out.splitlines()[1].split()[:2] == [
         "moved", "quay.io/biocontainers/new:moving"]
@@ -301,7 +301,7 @@ def test_a_silent_source_is_no_fault(world: World, tmp_path: Path,
     assert f"source   {NEW}: no answer from 127.0.0.1:1" in capsys.readouterr().out
     assert at.mirror.receipt.exists()
     assert "1 unknown of 2" in show_outdated(OutdatedSpec(
-        pipeline="test", lock=at.lock.lock, access=silent))
+        pipeline="test", lock=at.lock.merged, access=silent))
 
 
 def test_long_lists_are_read_to_their_end_and_a_forbidden_one_is_named(world: World,
@@ -321,7 +321,7 @@ def test_long_lists_are_read_to_their_end_and_a_forbidden_one_is_named(world: Wo
         home = memory.url.removeprefix("http://")
         access = Access(registries={home: memory.url}, ca=None, authfile=tmp_path / "none.json")
         (tmp_path / "none.json").write_text("{}")
-        found = extra(Registries(access), read_lock(at.lock.lock),
+        found = extra(Registries(access), read_lock(at.lock.merged),
                       Destination(address=home, prefix="in"), {})
     assert [name.rpartition(":")[2] for name in found[:3]] == ["first", "second", "third"]
     assert found[3].startswith(f"can't be known for all of {home}: {home} refuses its list")

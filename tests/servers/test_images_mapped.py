@@ -31,7 +31,7 @@ def test_a_part_of_a_host_is_mapped_and_its_rest_is_asked_where_the_host_is(
         at = image_steps.steps(tmp_path, [f"{name}/org/tool:1", f"{name}/org-two/tool:1"], access,
                                Destination(address=target.address))
         at.lock_and_mirror()
-        locked = {str(image.source): image.manifest for image in read_lock(at.lock.lock)}
+        locked = {str(image.source): image.manifest for image in read_lock(at.lock.merged)}
         assert locked == {
             f"{name}/org/tool:1": servers.inspect(bundled, "stand-in/org/tool:1")["Digest"],
             f"{name}/org-two/tool:1": servers.inspect(true, "org-two/tool:1")["Digest"]}

@@ -108,7 +108,7 @@ def test_images_of_all_kinds_arrive_whole_and_only_once(
         by_tag = servers.inspect(world.target, f"{path}:{image['source'].rpartition(':')[2]}",
                                  world.authfile)
         assert by_tag["Digest"] == image["digest"]
-    locked = {str(image.source): image for image in read_lock(at.lock.lock)}
+    locked = {str(image.source): image for image in read_lock(at.lock.merged)}
     assert locked[three[0]].index is not None
     assert locked[three[1]].index is None
     assert locked[three[1]].media_type == OCI
@@ -124,16 +124,17 @@ def test_the_lock_keeps_what_it_holds_and_drops_what_is_no_longer_listed(
         world: World, tmp_path: Path, three: list[str]) -> None:
     at = steps(world, tmp_path, three[1:])
     lock_images(at.lock)
-    first = json.loads(at.lock.lock.read_bytes())
+    first = json.loads(at.lock.merged.read_bytes())
     first["images"][0]["resolved"] = "2001-01-01T00:00:00Z"
-    at.lock.lock.write_text(json.dumps(first))
+    at.lock.lock.own.write_text(json.dumps(first))
     at.lock.images.write_text(f"{three[0]}\n{three[1]}\n")
     assert "2 images, 1 resolved now" in lock_images(at.lock)
-    second = {image["source"]: image for image in read_json(at.lock.lock, "images-lock")["images"]}
+    second = {image["source"]: image
+              for image in read_json(at.lock.merged, "images-lock")["images"]}
     assert sorted(second) == three[:2]
     assert second[three[1]]["resolved"] == "2001-01-01T00:00:00Z"
     lock_images(replace(at.lock, relock=True))
-    third = read_json(at.lock.lock, "images-lock")["images"]
+    third = read_json(at.lock.merged, "images-lock")["images"]
     assert all(image["resolved"] != "2001-01-01T00:00:00Z" for image in third)
 
 
@@ -143,11 +144,11 @@ def test_a_moved_tag_is_taken_and_named_only_when_asked(world: World, tmp_path: 
         if content == b"first":
             at = steps(world, tmp_path, ["quay.io/biocontainers/moved:1"])
             at.lock_and_mirror()
-            first = read_lock(at.lock.lock)[0].manifest
+            first = read_lock(at.lock.merged)[0].manifest
     assert "moved" not in lock_images(at.lock)
-    assert read_lock(at.lock.lock)[0].manifest == first
+    assert read_lock(at.lock.merged)[0].manifest == first
     said = lock_images(replace(at.lock, relock=True))
-    second = read_lock(at.lock.lock)[0].manifest
+    second = read_lock(at.lock.merged)[0].manifest
     assert f"moved: quay.io/biocontainers/moved:1 from {first} to {second}" in said
     mirror_images(at.mirror)
     path = f"{at.mirror.destination.prefix}/quay.io/biocontainers/moved:1"
@@ -157,18 +158,18 @@ def test_a_moved_tag_is_taken_and_named_only_when_asked(world: World, tmp_path: 
 def test_a_kept_lock_needs_no_network(world: World, tmp_path: Path, three: list[str]) -> None:
     at = steps(world, tmp_path, three)
     lock_images(at.lock)
-    kept = at.lock.lock.read_bytes()
+    kept = at.lock.merged.read_bytes()
     nowhere = replace(world.access, registries={"quay.io": "http://127.0.0.1:1",
                                                 "docker.io": "http://127.0.0.1:1"})
     lock_images(replace(at.lock, access=nowhere))
-    assert at.lock.lock.read_bytes() == kept
+    assert at.lock.merged.read_bytes() == kept
 
 
 def test_another_platform_is_refused(world: World, tmp_path: Path, three: list[str]) -> None:
     at = steps(world, tmp_path, three)
     with pytest.raises(ImageError, match="made for linux/amd64"):
         lock_images(replace(at.lock, platform="linux/arm64"))
-    assert not at.lock.lock.exists()
+    assert not at.lock.merged.exists()
     at.lock.images.write_text(f"{three[0]}\n")
     lock_images(replace(at.lock, platform="linux/arm64"))
     with pytest.raises(ImageError, match="relock=1"):
@@ -181,7 +182,7 @@ def test_a_missing_image_is_named(world: World, tmp_path: Path, three: list[str]
     at = steps(world, tmp_path, [*three, "quay.io/biocontainers/nosuch:1"])
     with pytest.raises(RegistryError, match=r"no image quay\.io/biocontainers/nosuch:1"):
         lock_images(at.lock)
-    assert not at.lock.lock.exists()
+    assert not at.lock.merged.exists()
 
 
 def test_a_wrong_ca_says_what_to_do(world: World, tmp_path: Path, three: list[str]) -> None:
@@ -222,7 +223,7 @@ def test_a_changed_byte_at_the_source_is_refused_and_named(world: World, tmp_pat
                       [random.Random(str(tmp_path)).randbytes(700_000)])
     at = steps(world, tmp_path, ["quay.io/biocontainers/spoiled:1"])
     lock_images(at.lock)
-    layer = read_lock(at.lock.lock)[0].layers[0].digest
+    layer = read_lock(at.lock.merged)[0].layers[0].digest
     flip(world.source.blob(layer))
     with pytest.raises(IntegrityError) as caught:
         mirror_images(at.mirror)
@@ -237,7 +238,7 @@ def test_verify_finds_a_lost_layer_and_the_mirror_repairs_it(
                       [random.Random(str(tmp_path)).randbytes(70_000)])
     at = steps(world, tmp_path, ["quay.io/biocontainers/lost:1"])
     at.lock_and_mirror()
-    layer = read_lock(at.lock.lock)[0].layers[0].digest
+    layer = read_lock(at.lock.merged)[0].layers[0].digest
     content = world.target.blob(layer).read_bytes()
     world.target.blob(layer).unlink()
     capsys.readouterr()
@@ -285,7 +286,7 @@ def test_a_shared_layer_crosses_once(world: World, tmp_path: Path, three: list[s
             **world.access.registries, fresh.address: fresh.url})
         at = steps(world, tmp_path, three, access=access, address=fresh.address)
         lock_images(at.lock)
-        blobs = {blob.digest: blob.size for image in read_lock(at.lock.lock)
+        blobs = {blob.digest: blob.size for image in read_lock(at.lock.merged)
                  for blob in image.blobs}
         assert f"in {len(blobs)} blobs to move" in show_plan(at.plan)
         said = mirror_images(at.mirror)

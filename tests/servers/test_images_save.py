@@ -63,7 +63,7 @@ def test_archives_are_whole_and_their_bytes_hang_on_the_images_alone(
     assert len(first.archives()) == 2
     subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=first.save.folder,
                    check=True, capture_output=True)
-    image = read_lock(first.lock.lock)[0]
+    image = read_lock(first.lock.merged)[0]
     with tarfile.open(next(first.save.folder.glob("one-1.0-*.tar"))) as archive:
         for member in archive:
             name = member.name.rpartition("/")[2]
@@ -125,7 +125,7 @@ def test_further_platforms_are_in_the_layout_and_the_hosts_own_in_the_archive(
     at = steps(tmp_path, source.url, ["quay.io/bio/both:1"])
     at = replace(at, lock=replace(at.lock, platforms=("linux/arm64",)))
     at.lock_and_save()
-    image = read_lock(at.lock.lock)[0]
+    image = read_lock(at.lock.merged)[0]
     for digest in image.manifests:
         plain = digest.removeprefix("sha256:")
         assert files.sha256(at.layout.blobs / plain / plain) == plain
@@ -162,7 +162,7 @@ def test_a_flipped_byte_in_a_blob_is_refused_and_named_and_the_next_run_complete
     at = steps(tmp_path, source.url, [ONE, TWO])
     lock_images(at.lock)
     lay_out(at.layout)
-    digest = read_lock(at.lock.lock)[1].layers[1].digest.removeprefix("sha256:")
+    digest = read_lock(at.lock.merged)[1].layers[1].digest.removeprefix("sha256:")
     flip(at.layout.blobs / digest / digest)
     with pytest.raises(IntegrityError) as caught:
         save_images(at.save)
@@ -179,7 +179,7 @@ def test_a_flipped_byte_at_the_source_is_refused_and_named(tmp_path: Path) -> No
         servers.add_image(server, "quay.io/bio/spoiled:1", [SHARED])
         at = steps(tmp_path / "p", server.url, ["quay.io/bio/spoiled:1"])
         lock_images(at.lock)
-        digest = read_lock(at.lock.lock)[0].layers[0].digest
+        digest = read_lock(at.lock.merged)[0].layers[0].digest
         blob = server.blob(digest)
         whole = blob.read_bytes()
         flip(blob)
@@ -308,7 +308,7 @@ def test_schema_1_is_saved_converted_and_only_once(tmp_path: Path) -> None:
         servers.add_image(server, "quay.io/bio/old:0.7", [SHARED, b"old"], form="v2s1")
         at = steps(tmp_path / "p", server.url, ["quay.io/bio/old:0.7"])
         at.lock_and_save()
-        locked = read_lock(at.lock.lock)[0]
+        locked = read_lock(at.lock.merged)[0]
         entry = read_json(at.layout.index, "oci-index")["manifests"][0]
         assert entry["annotations"]["airlock.converted-from"] == locked.manifest
         assert entry["digest"] != locked.manifest

@@ -55,10 +55,12 @@ class Gap:
         access = Access(registries={"quay.io": f"{self.source.url}/quay.io"}, ca=None,
                         authfile=None)
         files.write_text(at.images, "".join(f"{image}\n" for image in sorted(images)))
-        lock_images(LockSpec(pipeline="hello", images=at.images, lock=at.lock("images"),
-                             pinned=at.images_pinned, platform="linux/amd64", access=access,
-                             relock=True, platforms=platforms))
-        lay_out(LayoutSpec(pipeline="hello", lock=at.lock("images"), index=at.oci_index,
+        lock_images(LockSpec(pipeline="hello", images=at.images, lock=at.locks("images"),
+                             merged=at.lock("images"), pinned=at.images_pinned,
+                             platform="linux/amd64", access=access, relock=True,
+                             platforms=platforms))
+        lay_out(LayoutSpec(pipeline="hello", lock=at.lock("images"),
+                           committed=at.locks("images"), index=at.oci_index,
                            marker=at.oci_marker, blobs=at.of_site.blobs, access=access,
                            destination=Destination(address=self.target.address, prefix="in"),
                            receipt=at.images_receipt))

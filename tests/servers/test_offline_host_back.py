@@ -267,6 +267,19 @@ def test_a_held_host_stays_and_says_so(life: Life, caplog: pytest.LogCaptureFixt
     assert f"release={life.second} hold=1" in str(caught.value)
 
 
+def test_a_held_host_runs_what_is_in_place_while_the_store_is_away(
+        life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    life.fetch()
+    life.fetch(life.first, hold=True)
+    Path("store").rename("elsewhere")
+    caplog.clear()
+    assert life.fetch() == life.first
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("HELD" in line for line in said) == 1
+    assert sum("STORE NOT REACHED" in line for line in said) == 1
+    assert not any("isn't known" in line for line in said)
+
+
 def test_a_held_release_that_is_withdrawn_is_refused(life: Life) -> None:
     life.fetch(life.first, hold=True)
     life.promote(life.second, withdrawing=Withdrawn(id=life.first, reason="a leak"))

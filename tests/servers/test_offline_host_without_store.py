@@ -73,7 +73,7 @@ def test_a_bucket_that_nobody_answers_for_is_away_and_a_refusal_is_not(
     for refusal, is_away in ((Refusal(status=403), False), (Refusal(status=404), False),
                              (Refusal(status=503, code="SlowDown"), False),
                              (Refusal(status=502), True), (Refusal(status=504), True)):
-        error = s3_faults.explain(refusal, "there", at)
+        error = s3_faults.explain(refusal, "there", at, "us-east-1")
         assert isinstance(error, StoreAwayError) is is_away, refusal
 
 

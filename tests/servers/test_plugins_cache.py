@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -16,11 +17,14 @@ from tasks.core import files, schema
 from tasks.core.archives import unpacking
 from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
+from tasks.core.lock_files import LockFiles
+from tasks.plugins import index
 from tasks.plugins.cache import Plugins, cache
 from tasks.resolve.resolve import ResolveSpec, resolve
 from tasks.runtime import build as runtimes
+from tests.kit.locks import lock_at
 from tests.kit.plugins import MANIFEST, Shop, zipped
-from tests.kit.web import Web
+from tests.kit.web import Web, serving
 
 
 @pytest.fixture
@@ -42,8 +46,8 @@ def spec(root: Path, web: Web, **changes: Any) -> Plugins:
         "at": PluginsAt(index=f"{web.url}/plugins.json"), "urls": {}, "by_hand": (),
         "resolved": root / "resolved.json", "runtime": made(root / "nextflow-24.10.5.tar"),
         "data_manifest": root / "data.manifest.json", "listed": root / "plugins.txt",
-        "archive": root / "plugins.tar", "lock": root / "locks/plugins.json",
-        "relock": False, **changes}
+        "archive": root / "plugins.tar", "lock": lock_at(root / "locks", "plugins"),
+        "merged": root / "plugins.lock.json", "relock": False, **changes}
     files.write_json(root / "data.manifest.json", {
         "pipeline": "p", "profile": "test", "declared": [], "sheets": [], "files": [],
         "params": {"vep_cache": {"kind": "none", "was": "s3://x/y"}}})
@@ -74,7 +78,7 @@ def test_pinned_plugins_are_cached_sorted_and_locked(tmp_path: Path, web: Web, s
     cache(spec(tmp_path, web))
     assert (tmp_path / "plugins.txt").read_text() == "nf-a@2.0.0\nnf-b@1.0.0\n"
     assert names(tmp_path) == [f"nf-a-2.0.0/{MANIFEST}", f"nf-b-1.0.0/{MANIFEST}"]
-    lock = schema.read_json(tmp_path / "locks/plugins.json", "plugins-lock")["plugins"]
+    lock = schema.read_json(tmp_path / "plugins.lock.json", "plugins-lock")["plugins"]
     assert lock[0] == {"id": "nf-a", "version": "2.0.0", "url": f"{web.url}/nf-a-2.0.0.zip",
                        "because": "nextflow.config", "sha256": hashlib.sha256(data).hexdigest(),
                        "sha512": hashlib.sha512(data).hexdigest()}
@@ -127,7 +131,7 @@ def test_without_a_checksum_only_the_lock_can_vouch(tmp_path: Path, web: Web, sh
     shop.add("nf-a", "1.0.0", sha512sum=None)
     cache(spec(tmp_path, web))
     with pytest.raises(IntegrityError, match=r"no sha512sum of nf-a@1\.0\.0"):
-        cache(spec(tmp_path, web, lock=tmp_path / "none.json"))
+        cache(spec(tmp_path, web, lock=lock_at(tmp_path / "none", "plugins")))
 
 
 def test_a_zip_that_holds_another_plugin_is_refused(tmp_path: Path, web: Web, shop: Shop,
@@ -242,3 +246,39 @@ def test_the_real_nextflow_names_the_plugins(tmp_path: Path, web: Web, shop: Sho
         runtime=runtime.archive, output=tmp_path / "resolved.json", log=tmp_path / "log"))
     cache(spec(tmp_path, web, runtime=runtime.archive))
     assert (tmp_path / "plugins.txt").read_text() == "nf-a@1.0.0\nnf-b@1.0.0\n"
+
+
+def test_what_a_site_s_own_index_has_otherwise_is_locked_for_that_site_alone(
+        tmp_path: Path, web: Web, shop: Shop, wanted: list[str],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the published index is the test's first server, and the site's own the second."""
+    monkeypatch.setattr(index, "PUBLISHED", re.compile(re.escape(web.url)))
+    for version in ("1.0.0", "1.1.0"):
+        shop.add("nf-a", version)
+    shop.add("nf-b", "1.0.0")
+    wanted += ["nf-a", "nf-b@1.0.0"]
+    lock = LockFiles(site="behind", pipeline="p", kind="plugins", root=tmp_path / "locks")
+    cache(spec(tmp_path, web))
+    before = lock.shared.read_bytes()
+    with serving() as own:
+        theirs = Shop(own)
+        theirs.add("nf-a", "1.0.0")
+        theirs.add("nf-b", "1.0.0")
+        asked = {"at": PluginsAt(index=f"{own.url}/plugins.json"), "lock": lock}
+        with pytest.raises(SourceError) as caught:
+            cache(spec(tmp_path, web, **asked))
+        assert f"locked: nf-a@1.1.0, in {lock.shared}" in str(caught.value)
+        assert "./doit site=behind relock=1 plugins:cache:p" in str(caught.value)
+        cache(spec(tmp_path, web, **asked, relock=True))
+        entry, = schema.read_json(lock.own, "plugins-lock")["plugins"]
+        assert (entry["id"], entry["version"]) == ("nf-a", "1.0.0")
+        assert entry["reached_at"] == f"{own.url}/plugins.json"
+        assert lock.shared.read_bytes() == before
+        cache(spec(tmp_path, web, **asked))
+        merged = schema.read_json(tmp_path / "plugins.lock.json", "plugins-lock")["plugins"]
+        assert [(one["id"], one["version"]) for one in merged] == [("nf-a", "1.0.0"),
+                                                                   ("nf-b", "1.0.0")]
+        assert not any("reached_at" in one for one in merged)
+        del own.files["/nf-a-1.0.0.zip"]
+        with pytest.raises(SourceError, match=r"the zip of nf-a@1\.0\.0 can't be had: 404"):
+            cache(spec(tmp_path, web, **asked))

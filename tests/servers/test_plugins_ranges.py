@@ -21,6 +21,7 @@ from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import install
 from tasks.plugins.cache import Plugins, cache
 from tasks.runtime import build as runtimes
+from tests.kit.locks import lock_at
 from tests.kit.plugins import MANIFEST, Shop
 from tests.kit.web import Web
 
@@ -62,7 +63,7 @@ def spec(root: Path, web: Web, declared: Sequence[str], **changes: Any) -> Plugi
         "at": PluginsAt(index=f"{web.url}/plugins.json"), "resolved": root / "resolved.json",
         "runtime": root / "nextflow.tar", "data_manifest": root / "data.manifest.json",
         "listed": root / "plugins.txt", "archive": root / "plugins.tar",
-        "lock": root / "locks/plugins.json", **changes}
+        "lock": lock_at(root / "locks", "plugins"), "merged": root / "plugins.lock.json", **changes}
     return Plugins(**values)
 
 
@@ -77,7 +78,7 @@ def test_the_newest_that_fits_is_chosen_and_locked(tmp_path: Path, web: Web, sho
     declared = [f"nf-a@{asked}" if asked else "nf-a"]
     cache(spec(tmp_path, web, declared))
     assert (tmp_path / "plugins.txt").read_text() == f"nf-a@{chosen}\n"
-    entry, = schema.read_json(tmp_path / "locks/plugins.json", "plugins-lock")["plugins"]
+    entry, = schema.read_json(tmp_path / "plugins.lock.json", "plugins-lock")["plugins"]
     assert entry.get("asked") == (None if asked == chosen else asked or "*")
     shop.add("nf-a", "1.2.99", real("nf-a", "1.2.99"))
     shop.add("nf-a", "2.0.99", real("nf-a", "2.0.99"))
@@ -122,9 +123,9 @@ def test_the_real_nextflow_runs_with_them_offline(
         declared: list[str]) -> None:
     """It ends without the pins, and takes just what the lock says with them."""
     cache(spec(tmp_path, web, declared))
-    locked = schema.read_json(tmp_path / "locks/plugins.json", "plugins-lock")["plugins"]
+    locked = schema.read_json(tmp_path / "plugins.lock.json", "plugins-lock")["plugins"]
     pins = tmp_path / "pins.config"
-    pins.write_text("\n".join(plugin_pins.read(tmp_path / "locks/plugins.json")))
+    pins.write_text("\n".join(plugin_pins.read(tmp_path / "plugins.lock.json")))
     started = run(runtime.archive, tmp_path / "with", declared, (pins,))
     assert started == {f"{entry['id']}@{entry['version']}" for entry in locked}
     assert {"nf-b@0.5.0", "nf-c@1.4.0"} < started

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import getpass
 import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -283,43 +281,6 @@ def test_who_was_overwritten_right_after_a_write_sees_it(
             ann.promote()
 
 
-def test_a_chain_that_lacks_a_link_is_an_error(two: tuple[Clone, Clone]) -> None:
-    ann, _ = two
-    ann.ship()
-    ann.edit("workflow { 11 }\n")
-    ann.ship()
-    folder = Path(ann.store.url) / "releases/hello"
-    first = folder / "promotions/00000001.json"
-    data = first.read_bytes()
-    first.write_bytes(data + b"\n")
-    with pytest.raises(IntegrityError, match="before number 2 is missing, or has changed"):
-        ann.promote()
-    first.unlink()
-    with pytest.raises(IntegrityError, match="before number 2 is missing, or has changed"):
-        ann.promote()
-    first.write_bytes(data)
-    pointer = folder / "current.json"
-    held = pointer.read_bytes()
-    pointer.write_bytes(held.replace(b'"number": 2', b'"number": 3'))
-    with pytest.raises(IntegrityError, match="promotion that the pointer names is missing"):
-        ann.promote()
-    pointer.write_bytes(json.dumps({**json.loads(held), "number": 1, "id": json.loads(data)["id"]}
-                                   ).encode())
-    ann.promote()
-    assert pointer.read_bytes() == held, "a pointer that was put back is moved on again"
-
-
-def test_a_key_that_nobody_named_is_an_error_that_says_where_to_name_it(
-        two: tuple[Clone, Clone]) -> None:
-    ann, bert = two
-    bert.git("pull", "-q", "origin", "main")
-    ann.ship()
-    alone = dataclasses.replace(bert, signing=dataclasses.replace(bert.signing, colleagues={}))
-    alone.bring()
-    with pytest.raises(IntegrityError, match=r"signing\.colleagues"):
-        alone.promote()
-
-
 def test_what_was_pushed_and_not_promoted_is_told_by_its_id(two: tuple[Clone, Clone]) -> None:
     ann, _ = two
     first = ann.ship()
@@ -335,31 +296,3 @@ def test_what_was_pushed_and_not_promoted_is_told_by_its_id(two: tuple[Clone, Cl
             f"{staged.id()} of hello is in {ann.store.url}, and not the current release, since "
             f"dev:validate:hello and dev:smoke:hello did not end well; {first} stays the current ")
         assert "./doit release:promote:hello unproven=REASON" in said
-
-
-def test_a_clock_that_is_wrong_is_told_and_what_it_dated_is_signed_anew(
-        two: tuple[Clone, Clone], monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture) -> None:
-    """Numbers decide what is newer; a time only says until when."""
-    ann = dataclasses.replace(two[0], signing=dataclasses.replace(two[0].signing, valid=86400))
-    with monkeypatch.context() as patch:
-        for module in (promote, chain):
-            ahead(patch, module, timedelta(days=3))
-        name = ann.ship()
-    ann.promote()
-    assert current(ann) == (name, 2)
-    assert "one of the two clocks is wrong" in caplog.text
-    signed = json.loads(bring(open_store(ann.store), HELLO.key(2)))["signed"]
-    assert signed < json.loads(bring(open_store(ann.store), HELLO.key(1)))["signed"]
-    caplog.clear()
-    ann.promote()
-    assert current(ann) == (name, 2)
-    assert not caplog.text
-
-
-def ahead(patch: pytest.MonkeyPatch, module: object, time: timedelta) -> None:
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-            return datetime.now(tz) + time
-    patch.setattr(module, "datetime", Clock)

@@ -17,6 +17,7 @@ from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import install
 from tasks.runtime import build as runtimes
 from tests.kit import project
+from tests.kit.locks import lock_at
 from tests.kit.web import Web
 
 JAR = "io/nextflow/nf-commons/24.10.5/nf-commons-24.10.5.jar"
@@ -24,10 +25,11 @@ JAR = "io/nextflow/nf-commons/24.10.5/nf-commons-24.10.5.jar"
 
 def beside(spec: runtimes.Runtime, folder: Path, **changes: object) -> runtimes.Runtime:
     """The same step with its outputs in another folder, and a copy of the lock."""
-    (folder / "runtime.json").write_bytes(spec.lock.read_bytes())
+    lock = lock_at(folder / "locks", "runtime")
+    files.write_bytes(lock.shared, spec.lock.shared.read_bytes())
     return dataclasses.replace(
         spec, archive=folder / spec.archive.name, sums=folder / "sums",
-        lock=folder / "runtime.json", log=folder / "maven.log",
+        lock=lock, log=folder / "maven.log",
         **changes)  # type: ignore[arg-type]
 
 
@@ -44,16 +46,16 @@ def test_a_changed_jar_is_refused_with_both_digests_until_relock(
         runtime: runtimes.Runtime, tmp_path: Path) -> None:
     """Relocked, it is the same again, byte for byte."""
     again = beside(runtime, tmp_path)
-    lock = json.loads(again.lock.read_text())
+    lock = json.loads(again.lock.shared.read_text())
     true, lock["jars"][0]["sha256"] = lock["jars"][0]["sha256"], "0" * 64
     dropped = lock["jars"].pop(1)["name"]
-    files.write_json(again.lock, lock)
+    files.write_json(again.lock.shared, lock)
     with pytest.raises(SourceError) as caught:
         runtimes.build(again)
     assert all(part in str(caught.value) for part in (true, "0" * 64, dropped, "relock=1"))
     assert not again.archive.exists()
     runtimes.build(dataclasses.replace(again, relock=True))
-    assert again.lock.read_bytes() == runtime.lock.read_bytes()
+    assert again.lock.shared.read_bytes() == runtime.lock.shared.read_bytes()
     assert again.archive.read_bytes() == runtime.archive.read_bytes()
     subprocess.run(["sha256sum", "--check", "--strict", "sums"], cwd=tmp_path, check=True)
 

@@ -19,6 +19,7 @@ from tasks.core.parallel import run_all
 from tasks.runtime import build as runtimes
 from tasks.runtime.dist import Dist
 from tests.kit.failing import FAILING, cause_of
+from tests.kit.locks import lock_at
 from tests.kit.project import MAVEN
 
 MAIN = """
@@ -53,8 +54,8 @@ def from_maven(folder: Path, version: str) -> runtimes.Runtime:
         pipeline="p", version=version, archive=folder / f"nextflow-{version}.tar",
         coordinates=tuple(f"io.nextflow:{name}:{version}"
                           for name in ("nextflow", "nf-commons", "nf-httpfs")),
-        sums=folder / "sums", lock=folder / "runtime.json", log=folder / "maven.log", relock=False,
-        repository=MAVEN, environment=os.environ)
+        sums=folder / "sums", lock=lock_at(folder / "locks", "runtime"),
+        log=folder / "maven.log", relock=False, repository=MAVEN, environment=os.environ)
     runtimes.build(spec)
     return spec
 
@@ -147,7 +148,7 @@ def test_a_runtime_from_a_dist_file_runs(runtime: runtimes.Runtime, tmp_path: Pa
     spec = runtimes.Runtime(
         pipeline="p", version=runtime.version, coordinates=(),
         archive=tmp_path / f"nextflow-{runtime.version}.tar", sums=tmp_path / "sums",
-        lock=tmp_path / "runtime.json", log=tmp_path / "log", relock=False,
+        lock=lock_at(tmp_path / "locks", "runtime"), log=tmp_path / "log", relock=False,
         repository=MAVEN,
         dist=Dist(place=str(packed), reached_at=str(packed), sha256=files.sha256(packed)))
     runtimes.build(spec)

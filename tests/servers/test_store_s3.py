@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from urllib3.exceptions import ProtocolError
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError, StoreError
-from tasks.core.store.interface import Overtaken, Stored
+from tasks.core.store.interface import Overtaken, Store, Stored
 from tasks.core.store.s3 import S3Store
 from tasks.core.store.s3_client import Request
 from tasks.core.store.send import Upload, send
@@ -278,3 +279,41 @@ def test_a_write_whose_answer_was_lost_is_no_others(
     assert lost
     store.get("tool/current.json", tmp_path / "back", most=10)
     assert (tmp_path / "back").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+                                    lambda data: data + b"more", lambda data: data[:-2],
+                                    lambda data: b""], ids=["other", "longer", "shorter", "empty"])
+def test_an_object_that_changed_on_the_server_s_disk_is_named_as_changed(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes]) -> None:
+    monkeypatch.chdir(tmp_path)
+    with buckets.gateway(tmp_path / "s3") as running:
+        (running.root / "bucket").mkdir()
+        staged = dataclasses.replace(stage(), store=StoreAt(
+            url="s3://bucket/p", endpoint=running.endpoint, region="us-east-1"))
+        staged.publish()
+        staged.trust_key()
+        for name in ("code.tar", "release.json"):
+            damaged = next((running.root / "bucket/p/blobs").rglob(name))
+            before = damaged.read_bytes()
+            damaged.write_bytes(change(before))
+            shutil.rmtree("build/there", ignore_errors=True)  # what was fetched before is kept
+            with pytest.raises(IntegrityError, match="its bytes have changed") as caught:
+                fetch(staged.fetch_spec())
+            assert f"/{name}" in str(caught.value)
+            assert damaged.parent.name in str(caught.value)
+            damaged.write_bytes(before)
+        assert "is in place" in fetch(staged.fetch_spec())
+
+
+@pytest.mark.parametrize("ask", [
+    lambda store, _: store.head("a/b"), lambda store, _: store.list("a/"),
+    lambda store, _: store.put_bytes("a/b", SMALL),
+    lambda store, path: store.get("a/b", path, most=MOST)], ids=["head", "list", "put", "get"])
+def test_another_region_is_named_whatever_is_asked(
+        at: StoreAt, tmp_path: Path, ask: Callable[[Store, Path], object]) -> None:
+    elsewhere = open_store(dataclasses.replace(at, region="eu-central-1"))
+    with pytest.raises(StoreError) as caught:
+        ask(elsewhere, tmp_path / "back")
+    assert "the bucket lies in us-east-1, and was asked for in eu-central-1" in str(caught.value)
+    assert "set store.region (AIRLOCK_STORE_REGION) to us-east-1" in str(caught.value)

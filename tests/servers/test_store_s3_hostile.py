@@ -129,7 +129,7 @@ def opened(server: Any) -> Store:
     ("endless_error", "get", "StoreError the store sends an answer of more than"),
     ("endless", "list", "StoreError the store sends an answer of more than"),
     ("endless_error", "list", "StoreError the store sends an answer of more than"),
-    ("short", "get", "StoreError no connection")])
+    ("short", "get", "StoreError the store broke off in the middle")])
 def test_an_answer_ends_by_what_comes_not_by_what_it_says(
         server: Any, tmp_path: Path, kind: str, ask: str, said: str) -> None:
     server.kind = kind

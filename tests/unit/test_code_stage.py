@@ -16,6 +16,7 @@ from tasks.code import folder, stage
 from tasks.core import files, schema
 from tasks.core.archives import unpacking
 from tasks.core.errors import ConfigError, SourceError
+from tests.kit.locks import lock_at
 
 NAMES = st.text("abcäöABC012._- ", min_size=1, max_size=8).filter(
     lambda name: name.strip(". ") and name not in folder.LEFT_OUT
@@ -156,7 +157,7 @@ def test_a_git_url_with_a_login_is_refused_and_not_shown(tmp_path: Path, url: st
     wrong = stage.GitStage(
         pipeline="p", source=url, revision="v1", urls={"https://": "file:///nowhere/"},
         cache=tmp_path / "cache", archive=tmp_path / "code.tar", manifest=tmp_path / "m.json",
-        lock=tmp_path / "lock.json", log=tmp_path / "log", relock=False)
+        lock=lock_at(tmp_path / "locks", "code"), log=tmp_path / "log", relock=False)
     with pytest.raises(ConfigError) as caught:
         stage.from_git(wrong)
     assert "word1" not in str(caught.value)

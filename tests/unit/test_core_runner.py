@@ -108,6 +108,44 @@ def test_a_step_that_was_not_run_is_as_fresh_as_before(tmp_path: Path, parallel:
     assert sorted(ran) == ["images", "servers"]  # the same bytes again: the release stays
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_looked_at_first_comes_before_every_step_once_and_stops_all(
+        tmp_path: Path, parallel: str, capsys: pytest.CaptureFixture[str], fails: bool) -> None:
+    ran: list[str] = []
+
+    def act(name: str) -> object:
+        ran.append(name)
+        return TaskFailed("a wrong password") if fails and name == "look" else None
+
+    def task(name: str, **more: object) -> object:
+        return lambda: {"actions": [(act, [name])], "targets": [str(tmp_path / name)],
+                        "uptodate": [(tmp_path / name).is_file()], **more}
+
+    loader = ModuleTaskLoader({
+        "task_servers": task("servers"), "task_one": task("one"), "task_two": task("two"),
+        "task_last": task("last", task_dep=["one", "two"], setup=["servers"]),
+        "task_look": lambda: {"actions": [(act, ["look"])], "uptodate": [False],
+                              "setup": ["servers"], "meta": {"first": True}},
+        "DOIT_CONFIG": {"dep_file": str(tmp_path / "state.db"), "backend": "sqlite3",
+                        "reporter": Reporter, "par_type": "thread", "continue": True,
+                        "default_tasks": ["last"]}})
+    command = {"COMMAND": {"run": "tasks.core.graph.run:Run"}}
+    status = DoitMain(loader, extra_config=command).run(["run", "-n", parallel])
+    assert status == (1 if fails else 0)
+    assert ran[:2] == ["servers", "look"]
+    assert sorted(ran[2:]) == ([] if fails else ["last", "one", "two"])
+    said = capsys.readouterr().err
+    assert said.count("a wrong password") == (1 if fails else 0)
+    ran.clear()
+    assert DoitMain(loader, extra_config=command).run(["run", "-n", parallel, "one"]) == 0
+    assert "look" not in ran
+    for name in ("one", "two", "last", "servers"):
+        (tmp_path / name).touch()
+    ran.clear()
+    assert DoitMain(loader, extra_config=command).run(["run", "-n", parallel]) == 0
+    assert ran == []
+
+
 @pytest.mark.parametrize(("words", "expected"), [((), ["check", "big"]), (("big",), ["big"])])
 def test_a_check_of_the_whole_comes_first_where_no_task_is_named(
         words: tuple[str, ...], expected: list[str], tmp_path: Path, parallel: str) -> None:
@@ -130,6 +168,24 @@ def test_a_check_of_the_whole_comes_first_where_no_task_is_named(
     (tmp_path / "big").touch()
     assert DoitMain(loader, extra_config=command).run(["run", "-n", parallel, *words]) == 0
     assert ran == []  # what is fresh asks for nothing
+
+
+def test_a_fault_that_several_steps_meet_is_told_once(
+        tmp_path: Path, parallel: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(where: str, what: str = "no connection to the store") -> object:
+        return lambda: {"actions": [lambda: TaskFailed(
+            f"{what}\n  where: s3://b: {where}\n  to do: check it")]}
+
+    loader = ModuleTaskLoader({
+        "task_one": fail("one"), "task_two": fail("two"), "task_three": fail("three", "denied"),
+        "DOIT_CONFIG": {"dep_file": str(tmp_path / "state.db"), "backend": "sqlite3",
+                        "reporter": Reporter, "par_type": "thread", "continue": True}})
+    command = {"COMMAND": {"run": "tasks.core.graph.run:Run"}}
+    assert DoitMain(loader, extra_config=command).run(["run", "-n", parallel]) == 1
+    said = capsys.readouterr().err
+    assert said.count("no connection to the store") == said.count("denied") == 1
+    assert said.count(", above\n") == 1
+    assert all(name in said for name in ("FAILED one", "FAILED two", "FAILED three"))
 
 
 def test_a_step_that_was_not_run_tells_what_that_leaves(

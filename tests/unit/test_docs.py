@@ -17,9 +17,12 @@ PAGES = ["README.md", "CONTRIBUTING.md", "docs/pipelines.md", "docs/architecture
          "docs/aws.md", "docs/decisions/what-a-bucket-denies.md",
          "docs/batch.md", "docs/security.md", "docs/decisions/promotion.md",
          "docs/decisions/what-is-signed.md", "docs/runbooks/release-day.md",
+         "docs/runbooks/two-colleagues.md",
          "docs/decisions/going-back.md", "docs/runbooks/going-back.md",
          "docs/runbooks/withdrawing.md", "docs/runbooks/before-a-release.md",
-         "docs/runbooks/audit.md", "docs/decisions/what-a-run-records.md"]
+         "docs/runbooks/audit.md", "docs/decisions/what-a-run-records.md",
+         "docs/troubleshooting.md", "docs/decisions/locks-by-site.md",
+         "docs/runbooks/two-sites.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -112,4 +112,4 @@ def test_the_data_is_staged_for_it_only_where_it_is_asked(project: Path) -> None
     at.images_unknown.parent.mkdir(parents=True, exist_ok=True)
     at.images_unknown.write_text("main.nf:1: A: the image hangs on x\n")
     assert needs() == {"code.tar", "data.manifest.json", "inputs.csv", "plugins.tar",
-                       "plugins.json", "nextflow-24.10.5.tar"}
+                       "plugins.lock.json", "nextflow-24.10.5.tar"}

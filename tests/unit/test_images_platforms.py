@@ -14,7 +14,15 @@ from tasks.core import files
 from tasks.core.errors import ConfigError, ImageError
 from tasks.core.registry import jws
 from tasks.images import licences, platforms
-from tasks.images.lock_format import Blob, Image, Variant, as_json, read_lock, read_platforms
+from tasks.images.lock_format import (
+    Blob,
+    Image,
+    Variant,
+    as_entries,
+    as_json,
+    read_lock,
+    read_platforms,
+)
 from tasks.images.platforms import ALL, UNKNOWN
 from tasks.images.reference import Reference, parse
 
@@ -114,7 +122,7 @@ IMAGES = st.builds(
 def test_a_lock_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFactory,
                                           images: list[Image], further: tuple[str, ...]) -> None:
     path = tmp_path_factory.mktemp("lock") / "images.json"
-    files.write_json(path, as_json(AMD, further, images))
+    files.write_json(path, as_json(AMD, further, as_entries(images)))
     assert read_lock(path) == sorted(images, key=lambda image: str(image.source))
     assert read_platforms(path) == (AMD, *further)
 
@@ -123,7 +131,7 @@ def test_a_changed_lock_is_refused_with_every_fault(tmp_path: Path) -> None:
     path = tmp_path / "images.json"
     image = Image(source=IMAGE, index=None, manifest=digest("m"), media_type="m", platform=AMD,
                   config=None, layers=(), resolved="2026-01-01T00:00:00Z")
-    value = as_json(AMD, (), [image])
+    value = as_json(AMD, (), as_entries([image]))
     value["images"][0] |= {"convert": "for fun", "manifest": "latest"}
     files.write_json(path, value)
     with pytest.raises(ConfigError) as caught:

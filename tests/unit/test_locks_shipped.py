@@ -34,5 +34,7 @@ def test_git_takes_the_runtimes_lock_and_leaves_what_is_made_on_each_machine() -
 
     assert not is_ignored("config/locks/hello/runtime.json")
     assert is_ignored("config/locks/hello/images.json")
+    assert is_ignored("config/locks/demo/local/data.json")
+    assert not is_ignored("config/locks/demo/nexus/data.json")
     assert is_ignored("config/locks/chromapipe/images.json")
     assert not is_ignored("config/locks/demo/images.json")

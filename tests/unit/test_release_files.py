@@ -10,7 +10,8 @@ import pytest
 from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.schema import read_json
-from tasks.release import release_files
+from tasks.core.tool_version import TOOL_VERSION
+from tasks.release import release, release_files
 from tests.kit import releases as staged
 from tests.kit.releases import VERSION, Staged, stage
 
@@ -33,6 +34,28 @@ def test_every_file_is_listed_with_its_kind(ready: Staged) -> None:
     for file in found.values():
         assert file.sha256 == files.sha256(file.source)
         assert file.source == release_files.source_of(ready.layout, VERSION, file.path, file.sha256)
+
+
+def test_two_who_lock_the_same_on_different_days_make_one_release(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for clone, day in (("one", "2026-01-01"), ("elsewhere/other", "2026-07-30")):
+        (tmp_path / clone).mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / clone)
+        own = stage()
+        lock = own.layout.lock("images")
+        replace(lock, "2026-01-01T00:00:00Z", f"{day}T09:08:07Z")
+        release.make(own.release_spec())
+        assert day in lock.read_text()
+        made.append((own.id(), (own.layout.release / "SHA256SUMS").read_bytes()))
+    assert made[0] == made[1]
+
+
+def test_a_release_names_its_source_and_the_version_of_the_tool(ready: Staged) -> None:
+    release.make(ready.release_spec())
+    about = read_json(ready.layout.release / "release.json", "release")
+    assert (about["source"], about["commit"]) == ("examples/hello", None)
+    assert about["tool"] == TOOL_VERSION
 
 
 def test_a_converted_image_is_held_against_the_digest_that_it_came_from(ready: Staged) -> None:

@@ -14,6 +14,7 @@ from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tasks.core.nextflow import known_faults
 from tasks.runtime.build import BUILD_INFO, Runtime, build
 from tasks.runtime.dist import MAIN, Dist
+from tests.kit.locks import lock_at
 
 
 def jar(version: str = "25.10.4", main: str = MAIN) -> bytes:
@@ -31,8 +32,8 @@ def spec(root: Path, data: bytes, sha256: str | None = None) -> Runtime:
     (root / "out").mkdir(exist_ok=True)
     return Runtime(
         pipeline="p", version="25.10.4", coordinates=(), archive=root / "out/nextflow-25.10.4.tar",
-        sums=root / "out/sums", lock=root / "runtime.json", log=root / "log", relock=False,
-        repository=root / "maven",
+        sums=root / "out/sums", lock=lock_at(root / "locks", "runtime"), log=root / "log",
+        relock=False, repository=root / "maven",
         dist=Dist(place=str(path), reached_at=str(path), sha256=sha256))
 
 
@@ -44,7 +45,7 @@ def test_the_jar_is_taken_out_whole_and_locked(tmp_path: Path) -> None:
         assert member is not None
         assert member.read() == jar()
         assert tar.getmember("nextflow-25.10.4/nextflow").mode == 0o755
-    lock = schema.read_json(made.lock, "runtime-lock")
+    lock = schema.read_json(made.lock.shared, "runtime-lock")
     assert lock["dist"]["sha256"] == files.sha256(tmp_path / "nextflow-25.10.4-dist")
     before = made.archive.read_bytes()
     build(made)

@@ -76,12 +76,12 @@ def test_what_differs_is_said_in_words(held: Stored | None, said: str) -> None:
     (Refusal(status=501), None, "store.conditional to none")])
 def test_a_refusal_names_the_keys_of_the_site(
         refusal: Refusal, asked: str | None, said: str) -> None:
-    assert said in str(explain(refusal, "s3://bucket: k", at(asked)))
+    assert said in str(explain(refusal, "s3://bucket: k", at(asked), "us-east-1"))
 
 
 def test_a_servers_words_are_shown_in_part() -> None:
     long = Refusal(status=403, code="AccessDenied", message="x" * 10_000 + "\x1b[2J")
-    assert len(str(explain(long, "s3://bucket: k", at(None)))) < 1000
+    assert len(str(explain(long, "s3://bucket: k", at(None), "us-east-1"))) < 1000
 
 
 @pytest.mark.parametrize(("keys", "fits"), [

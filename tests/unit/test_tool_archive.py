@@ -121,6 +121,15 @@ def test_the_offline_sites_file_is_whole_and_says_nothing_of_the_online_side(
     assert offline.site.signing.identity == online.site.signing.identity
 
 
+def test_colleagues_with_keys_of_their_own_make_one_tool(
+        project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each would find the other's to be another one, and promote its own."""
+    ours = graph.offline_site(load({}).site)
+    monkeypatch.setenv("AIRLOCK_SIGNING_KEY", "/home/bert/.ssh/bert")
+    assert load({}).site.signing.key == Path("/home/bert/.ssh/bert")
+    assert graph.offline_site(load({}).site) == ours
+
+
 def test_the_wheels_are_asked_for_without_markers_and_with_all_hashes() -> None:
     pinned = (ROOT / "requirements.txt").read_text()
     asked = tool.MARKER.sub(" ", pinned)

@@ -75,7 +75,7 @@ def _seconds(text: str) -> int:
     return int(count) * {"hours": 3600, "days": 86400, "weeks": 7 * 86400}[unit]
 
 
-def _bytes(text: str) -> int:
+def bytes_of(text: str) -> int:
     """Bytes of `20 GB`, by powers of 1,000."""
     unit = text.rstrip("B")[-1]
     power = " kMGT".index(unit) if unit in "kMGT" else 0
@@ -91,6 +91,6 @@ def _lower_case(names: list[str]) -> tuple[str, ...]:
 
 
 Seconds = Annotated[int, _seconds]
-Bytes = Annotated[int, _bytes]
+Bytes = Annotated[int, bytes_of]
 OneOrSeveral = Annotated[tuple[str, ...], _one_or_several]
 HostNames = Annotated[tuple[str, ...], _lower_case]

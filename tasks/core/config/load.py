@@ -22,16 +22,20 @@ from tasks.core.schema import read_json, schema
 
 VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params", "private",
              "tool", "unproven", "after", "hold", "from", "to", "id", "reason",
-             "profile", "config")
+             "profile", "config", "part", "remove", "images")
 
 KNOWN_IN_DOTENV = ("AIRLOCK_SITE", *ENVIRONMENT, "AIRLOCK_GIT_TOKEN")
 MAX_REASON = 200
 """Characters of unproven=REASON and reason=REASON, as schemas/promotion.schema.json has it."""
 NUMBER = re.compile("[1-9][0-9]{0,7}")
+SIZE = re.compile(r"[0-9]+(\.[0-9]+)? ?[kMGT]?B")
+LEAST_PART = 10**6
+"""Bytes of the smallest part=SIZE."""
 PIPELINE = re.compile("[a-z][a-z0-9_-]*")
 RESERVED = frozenset((
-    "approve", "aws", "back", "batch", "blobs", "configs", "diff", "list", "load", "logs", "maven",
-    "prod", "promote", "prune", "runs", "sandbox", "sign", "store", "tool", "withdraw"))
+    "approve", "aws", "back", "batch", "blobs", "carry", "configs", "diff", "lay", "list", "load",
+    "logs", "maven", "prod", "promote", "prune", "runs", "sandbox", "sign", "store", "tool",
+    "withdraw"))
 """What no pipeline may be called: folders of build/<site>/, and second words of verbs."""
 
 
@@ -46,6 +50,7 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
     for name in ("unproven", "reason"):
         _check_reason(name, variables.get(name, ""))
     _check_number(variables.get("after", "1"))
+    _check_size(variables.get("part", "4GB"))
     # On an offline host nothing is read that was not signed, or typed there.
     own = read_dotenv(root / ".env") if role == "online" else {}
     _check_names([name for name in own if name.startswith("AIRLOCK_")], KNOWN_IN_DOTENV,
@@ -189,6 +194,14 @@ def _check_number(after: str) -> None:
         raise ConfigError(f"{after!r} is no promotion's number", where="after=NUMBER",
                           todo="give the number that the error named, or that "
                                "`doit release:list` shows")
+
+
+def _check_size(text: str) -> None:
+    """ConfigError where part=SIZE is no size that a disk could have."""
+    if not SIZE.fullmatch(text) or fields.bytes_of(text) < LEAST_PART:
+        raise ConfigError(f"{text!r} is no size of a volume", where="part=SIZE",
+                          todo="give 1 MB at least: part=4GB for sticks with FAT32, part=4.7GB for "
+                               "DVDs (GB are 1,000 MB)")
 
 
 def _refuse_unfit_origins(pipeline: Pipeline) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.config.aws_settings import Aws, Batch, StoreAt
-from tasks.core.config.fields import Bytes, HostNames, OneOrSeveral, Seconds
+from tasks.core.config.fields import Bytes, HostNames, OneOrSeveral, Seconds, bytes_of
 from tasks.core.frozen import frozen
 from tasks.core.process_shared import Shared
 
@@ -325,6 +325,11 @@ class Config:
         """The promotion that what is promoted may follow, seen or not (after=NUMBER)."""
         number = self.variables.get("after")
         return None if number is None else int(number)
+
+    @property
+    def part(self) -> int | None:
+        """Bytes of a volume, where what is carried by disk is split (part=SIZE)."""
+        return bytes_of(self.variables["part"]) if "part" in self.variables else None
 
     @property
     def private(self) -> bool:

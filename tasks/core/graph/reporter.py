@@ -22,6 +22,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self._took: dict[str, float] = {}
         self._fresh = 0
         self._not_run: list[str] = []
+        self._said: dict[str, str] = {}
         self._left: list[str] = []
 
     def execute_task(self, task: Any) -> None:
@@ -62,8 +63,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def _write_failure(self, result: dict[str, Any], write_exception: bool = True) -> None:
         sys.stdout.flush()
-        message = result["exception"].get_msg().strip()
-        sys.stderr.write(f"FAILED {result['task'].name}: {message}\n")
+        message, name = result["exception"].get_msg().strip(), result["task"].name
+        # What is wrong with a server is found by all steps that ask it, each at another place.
+        said = "\n".join(line for line in message.splitlines()
+                         if not line.startswith("  where: "))
+        first = self._said.setdefault(said, name)
+        sys.stderr.write(f"FAILED {name}: {message if first == name else f'as {first}, above'}\n")
 
     def complete_run(self) -> None:
         for message in self.runtime_errors:

@@ -6,7 +6,7 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,7 @@ class Run(Suggests, DoitRun):  # type: ignore[misc]
         _commit_each(self.dep_manager)
         self.dep_manager.backend.is_run = True
         if self.sel_default_tasks:
-            for task in self.task_list:
-                task.setup_tasks += (task.meta or {}).get("in_all", ())
+            _put_checks_before(self.task_list)
         try:
             with _alone_online(Path(self.dep_manager.name)):
                 status: int = super()._execute(
@@ -64,6 +63,25 @@ class Run(Suggests, DoitRun):  # type: ignore[misc]
             # Steps that compute in threads can't be stopped; all they write is renamed into
             # place when whole, so the process may end now.
             os._exit(130)
+
+
+def _put_checks_before(tasks: Sequence[Any]) -> None:
+    """Let each step have its checks for where everything is built, and those that come first.
+
+    What these need themselves, such as servers, comes before them.
+    """
+    by_name = {task.name: task for task in tasks}
+    firsts = [task.name for task in tasks if (task.meta or {}).get("first")]
+    before, left = set(firsts), list(firsts)
+    while left:
+        task = by_name[left.pop()]
+        new = {*task.task_dep, *task.setup_tasks} - before
+        before |= new
+        left += new
+    for task in tasks:
+        task.setup_tasks += (task.meta or {}).get("in_all", ())
+        if task.actions and task.name not in before:
+            task.setup_tasks += firsts
 
 
 def _commit_each(dep_manager: Any) -> None:

@@ -155,7 +155,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
          always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
          mends: bool = False, on: Callable[[], str] | None = None,
          after: Iterable[str] = (), servers: Iterable[str] = (), checks: Iterable[str] = (),
-         in_all: Iterable[str] = (),
+         in_all: Iterable[str] = (), first: bool = False,
          left: Callable[[Sequence[str]], str | None] | None = None,
          standing: dict[str, str] | None = None) -> Task:
     """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
@@ -168,8 +168,9 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     `on` is the digest of what it runs on where other processes write that file, too. `after` are
     tasks that must be done first. Only when this one runs, `servers` are started, and `checks` look
     first; a check that fails keeps it from running. `in_all` are checks where everything is built,
-    and not where tasks are named. `left` says what to tell at the end of a run where this one
-    wasn't run, of the names of those before it that failed. `standing`, for a step that looks, has
+    and not where tasks are named; a `first` one comes there before any other step that runs.
+    `left` says what to tell at the end of a run where this one wasn't run, of the names of those
+    before it that failed. `standing`, for a step that looks, has
     names of steps; when its turn comes each gets its state, as `doit list` shows it.
     """
     makes, keeps = list(makes), list(keeps)
@@ -190,7 +191,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "verbosity": 2,
         "io": {"capture": False},
         "meta": {"look": look or always, "asked": asked, "recorded": recorded,
-                 "in_all": list(in_all), "left": left},
+                 "in_all": list(in_all), "left": left, "first": first},
     }
     if "pipeline" in _fields(spec):
         task |= {"basename": verb, "name": last}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -29,6 +30,15 @@ MAX_TIME_WITHOUT_PROGRESS = 600.0
 """Seconds from a first failure after which a request that brings nothing isn't sent again."""
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
 """Statuses after which the same request may succeed (RFC 9110, RFC 6585, RFC 8470)."""
+INSUFFICIENT_STORAGE = 507
+"""The status of RFC 4918."""
+FULL = re.compile(r"quota|storage ?full|no space left|insufficient ?storage|disk (is )?full|"
+                  r"not enough (disk )?space|exceed the configured upper limit|"
+                  r"\"Err\": ?(28|122)\b", re.IGNORECASE)
+"""What servers say, by code or in words, where there is no room: Ceph (QuotaExceeded, 403), MinIO
+(XMinioStorageFull, 507; XMinioAdminBucketQuotaExceeded), Harbor (403, a project's limit), Nexus (a
+blob store's quota), docker-registry (the system's number, ENOSPC or EDQUOT), file systems behind
+others."""
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": "nf-airlock"}
 
 
@@ -171,6 +181,12 @@ def persist(url: str, hosts: Hosts, work: Callable[[], T], *,
                                        "hosts.urls in the site's config") from fault
             mark = max(mark, count)
             host.rest(backoff(tried.in_row) if fault.wait is None else fault.wait)
+
+
+def says_full(status: int, said: str) -> bool:
+    """Whether a refusal says that there is no room, and not that a pace is too quick."""
+    return status == INSUFFICIENT_STORAGE or (
+        status not in (429, 503) and FULL.search(said) is not None)
 
 
 def reason(error: Exception) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from tasks.core.errors import plain
+
 MAX_LINES = 40
 """Lines of a cause that are shown; the log has all."""
 MAX_LENGTH = 400
@@ -19,8 +21,6 @@ SECTIONS = {"Command executed": (8, 0), "Source block": (8, 0), "Command output"
             "Command error": (0, 12), "Command wrapper": (0, 12)}
 """How many lines of a section are shown, the first ones and the last ones."""
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-"""What steers a terminal (ECMA-48): colours above all."""
 _NOISE = re.compile(
     r"N E X T F L O W |Nextflow \S+ is available|Launching `|Tip: |WARN: | *-- Check '[^']*' file|"
     r"\[[0-9a-f]{2}/[0-9a-f]{6}\] |\[(?:skipped|-) *\] |executor > |Execution cancelled |"
@@ -81,9 +81,9 @@ def last(lines: Iterable[str]) -> str:
 
 def _plain(line: str) -> str:
     """A line as a terminal ends up showing it, bounded; what stands in a section stays indented."""
-    text = _ESCAPES.sub("", line.rstrip())
-    shown = text.rpartition("\r")[2].rstrip()
-    text = f"  {shown.lstrip()}" if shown != text and text.startswith("  ") else shown
+    text = plain(line.rstrip()).rstrip()
+    if "\r" in line.rstrip() and plain(line.partition("\r")[0]).startswith("  "):
+        text = f"  {text.lstrip()}"
     return text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}…"
 
 

@@ -90,7 +90,7 @@ class Authenticator:
         self._fetching: dict[frozenset[str], threading.Lock] = {}
         self._lock = threading.RLock()
         self._login: Login | None = None
-        self._login_read = False
+        self._login_read = self._has_let_in = False
 
     def header(self, scopes: Sequence[str]) -> dict[str, str]:
         """The Authorization for these scopes; nothing before the registry has asked for it."""
@@ -130,16 +130,24 @@ class Authenticator:
                 self._login_read = True
             return self._login
 
-    def refused(self, what: str) -> Refused:
-        """The error for a registry that will not let us do `what`."""
+    def let_in(self, permit: Mapping[str, str]) -> None:
+        """Take note that a request was let in, with the login if that was sent."""
+        self._has_let_in = self._has_let_in or (bool(permit) and self._login is not None)
+
+    def refused(self, what: str, words: str = "") -> Refused:
+        """The error for a registry that will not let us do `what`, and perhaps says why."""
         file = self._authfile or credentials.default_file()
+        said = f" (it says: {words})" if words else ""
         if self.login is None:
             return Refused(
-                f"{self._host} refuses {what} without a login, and none is known", where=file,
+                f"{self._host} refuses {what} without a login, and none is known{said}", where=file,
                 todo=f"check the name, or log in with `docker login {self._host}`, and set "
                      "registry.authfile to the file that it writes")
+        why = ("it has taken this login before, so that has expired or was changed meanwhile, or "
+               "has no right to it" if self._has_let_in else
+               "wrong user or password, or no right to it")
         return Refused(
-            f"{self._host} refuses {what}: wrong user or password, or no right to it", where=file,
+            f"{self._host} refuses {what}: {why}{said}", where=file,
             todo=f"correct the login there with `docker login {self._host}`, or ask the "
                  "registry's administrator for the right")
 

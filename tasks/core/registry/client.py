@@ -23,7 +23,7 @@ from tasks.core.net.request import Transport
 from tasks.core.registry.auth import Refused
 from tasks.core.registry.docker_hub import DOCKER_HUB, HUB_ADDRESS
 from tasks.core.registry.downloads import Download
-from tasks.core.registry.endpoint import Endpoint
+from tasks.core.registry.endpoint import Endpoint, Missing
 from tasks.core.registry.heads import Heads
 from tasks.core.registry.jws import payload
 from tasks.core.registry.streams import checked, read_whole
@@ -167,10 +167,10 @@ class Registry(Endpoint):
         """
         manifest = self.find_manifest(path, reference)
         if manifest is None:
-            raise RegistryError(f"there is no image {self.name(path, reference)}",
-                                where=self.url(path, f"manifests/{reference}"),
-                                todo="check the name and the tag in the pipeline; if it was there "
-                                     "before, its tag may have moved: try relock=1")
+            raise Missing(f"there is no image {self.name(path, reference)}", host=self.address,
+                          where=self.url(path, f"manifests/{reference}"),
+                          todo="check the name and the tag in the pipeline, and where "
+                               "hosts.registries of the site's config leads")
         return manifest
 
     def find_manifest(self, path: str, reference: str) -> Manifest | None:
@@ -300,6 +300,10 @@ class Registry(Endpoint):
         """Send a blob as it comes from `source`, which is opened anew for each attempt."""
         self._uploads.send(path, digest, size, source,
                            lambda: self.blob_size(path, digest, size) == size, started)
+
+    def try_push(self, path: str) -> None:
+        """Begin an upload to a repository and give it up; RegistryError where none may be."""
+        self._uploads.begin_and_end(path)
 
     def put_manifest(self, path: str, reference: str, manifest: Manifest) -> bool:
         """Put a manifest by tag or digest; False where the registry misses one of its blobs."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tasks.core import parsing
 from tasks.core.net import bounds
 from tasks.core.net.request import ATTEMPTS, Broken
-from tasks.core.registry.endpoint import Endpoint
+from tasks.core.registry.endpoint import Endpoint, Missing
 from tasks.core.registry.streams import chunks_of
 
 if TYPE_CHECKING:
@@ -52,6 +52,11 @@ class Download:
         part = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         if response.status == 206 and part and parsing.whole_number(part[1]) == offset:
             return response, 0
+        if response.status == 404:
+            response.close()
+            raise Missing(f"{self._at.host} answered 404 for {self._name}: it has no such blob",
+                          host=self._at.address, where=self._url,
+                          todo="see whether the registry was cleaned up meanwhile")
         raise self._at.unexpected(response, self._name, self._url)
 
     def _chunks(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

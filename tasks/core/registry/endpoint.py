@@ -7,14 +7,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.core.errors import RegistryError, SourceError
+from tasks.core.errors import RegistryError, SourceError, plain
 from tasks.core.net import bounds, redirects, urls, web_page
 from tasks.core.net.pace import Host
-from tasks.core.net.request import ATTEMPTS, Body, Transport
+from tasks.core.net.request import ATTEMPTS, Body, Transport, says_full
 from tasks.core.registry.auth import Authenticator
 
 if TYPE_CHECKING:
     import urllib3
+
+
+SAID = 2000
+"""Bytes that are read of a refusal."""
+MAX_WORDS = 300
+"""Characters of it that are shown."""
+TOO_LARGE = 413
+
+
+class Missing(RegistryError):
+    """A registry that answers 404 for an image or blob; `host` is its address."""
+
+    def __init__(self, what: str, *, host: str, where: object = None,
+                 todo: str | None = None) -> None:
+        self.host = host
+        super().__init__(what, where=where, todo=todo)
+
+
+class Full(RegistryError):
+    """A registry without room, or one that lets this user have no more of it."""
 
 
 class Endpoint:
@@ -38,6 +58,11 @@ class Endpoint:
         """How many connections to this registry there may be, and the pace of its requests."""
         return self.transport.limits(self.base)
 
+    @property
+    def address(self) -> str:
+        """host[:port], as it is asked; an image's name may have another host."""
+        return urls.address(self.base)
+
     def ask(self, method: str, url: str, scopes: tuple[str, ...], name: str,
             headers: Mapping[str, str] | None = None, body: Body = None, *,
             attempts: int = ATTEMPTS) -> urllib3.BaseHTTPResponse:
@@ -51,13 +76,17 @@ class Endpoint:
             permit = self._auth.header(scopes) if self.is_own(url) else {}
             response = self._send(method, url, {**(headers or {}), **permit}, body,
                                   attempts=1 if once else attempts)
+            words = _words(response) if response.status == 403 and method != "HEAD" else ""
             if method == "HEAD" or response.status in (401, 403):
                 bounds.dismiss(response)
             if response.status in (401, 403) and not self.is_own(response.url or url):
                 raise self._refused_elsewhere(name, response)
+            if says_full(response.status, words):
+                raise self._full(response.status, words, name, url)
             if response.status == 403:
-                raise self._auth.refused(name)
+                raise self._auth.refused(name, words)
             if response.status != 401:
+                self._auth.let_in(permit)
                 return response
             if not self._auth.learn(response.headers.getlist("WWW-Authenticate"), scopes,
                                     permit.get("Authorization")):
@@ -106,9 +135,15 @@ class Endpoint:
 
     def unexpected(self, response: urllib3.BaseHTTPResponse, name: str, url: str) -> RegistryError:
         """An error with the registry's own words."""
-        said = _begins(response, 2000) if response.status >= 400 else b""
+        words = _words(response) if response.status >= 400 else ""
         response.close()
-        words = " ".join(said.decode(errors="replace").split())[:300]
+        if says_full(response.status, words):
+            return self._full(response.status, words, name, url)
+        if response.status == TOO_LARGE:
+            return RegistryError(f"{self.host} takes nothing of the size of {name} (413): "
+                                 f"{words}".rstrip(": "), where=(response.url or url),
+                                 todo="have the limit of what stands before it raised (nginx: "
+                                      "client_max_body_size 0), or its own")
         if 300 <= response.status < 400:
             words = "it points to " + urls.redact(response.headers.get("Location", "nowhere"))[:300]
         return RegistryError(f"{self.host} answered {response.status} for {name}"
@@ -116,6 +151,13 @@ class Endpoint:
                              where=(response.url or url).partition("?")[0],
                              todo="see the registry's log; if it was busy, run the same command "
                                   "again: what was moved is kept")
+
+    def _full(self, status: int, words: str, name: str, url: str) -> Full:
+        return Full(f"{self.host} is full, or its quota is used up: it answered {status} for "
+                    f"{name}" + (f": {words}" if words else ""), where=url.partition("?")[0],
+                    todo="free space there, or have the quota raised (in Nexus: the blob store's "
+                         "disk and its soft quota, cleanup policies, then compact the blob store);"
+                         " what was moved is kept, and the same command goes on from here")
 
     def location(self, start: str, response: urllib3.BaseHTTPResponse) -> str:
         """The address of an upload, which may be relative; `start` where the response has none.
@@ -153,6 +195,11 @@ class Endpoint:
     def push(self, path: str) -> tuple[str, ...]:
         """The scope of a token to write into a repository."""
         return (f"repository:{self.inner(path)}:pull,push",)
+
+
+def _words(response: urllib3.BaseHTTPResponse) -> str:
+    """What a refusal says, in one line."""
+    return plain(" ".join(_begins(response, SAID).decode(errors="replace").split()))[:MAX_WORDS]
 
 
 def _begins(response: urllib3.BaseHTTPResponse, most: int) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from tasks.core import parsing
 from tasks.core.errors import RegistryError
 from tasks.core.net import bounds, redirects, urls
 from tasks.core.net.request import ATTEMPTS, Broken
-from tasks.core.registry.endpoint import Endpoint
+from tasks.core.registry.endpoint import Endpoint, Full
 
 if TYPE_CHECKING:
     import urllib3
@@ -29,6 +29,8 @@ LARGE = 1 << 30
 """Bytes from which a blob goes in chunks: a broken connection then costs one of them."""
 NO_WHOLE = (405, 411, 413, 415, 501)
 """Answers of registries and of proxies before them that take no blob in one piece."""
+READ_ONLY = (405, 501)
+"""Answers to the begin of an upload where a registry takes none."""
 TAKEN = (200, 201, 202, 204)
 """Answers to a chunk that was taken; the specification's is 202."""
 SMALL = 1 << 16
@@ -69,7 +71,8 @@ class Refusal:
 
     @property
     def passes(self) -> bool:
-        return self.status in (*PASSING, *NO_WHOLE) or self.status >= 500
+        return not isinstance(self.error, Full) and (
+            self.status in (*PASSING, *NO_WHOLE) or self.status >= 500)
 
 
 class Uploads:
@@ -136,6 +139,27 @@ class Uploads:
         if response.status != 202:
             raise self._at.unexpected(response, name, url)
         return self.started(url, name, response)
+
+    def begin_and_end(self, path: str) -> None:
+        """Open an upload and cancel it: RegistryError where nothing may be pushed to `path`.
+
+        Registries that make no repository by themselves, and odd ones, answer otherwise than by a
+        refusal; what they make of a push is then known by the push alone.
+        """
+        url, name = self._at.url(path, "blobs/uploads/"), f"a push to {self._at.address}/{path}"
+        response = self._at.ask("POST", url, self._at.push(path), name, {"Content-Length": "0"},
+                                b"", attempts=1)
+        if response.status in READ_ONLY:
+            raise RegistryError(f"{self._at.address} takes no pushes to {path} "
+                                f"({response.status}): it is read-only, or passes on another's",
+                                where=url, todo="name one that takes pushes in registry.host, "
+                                "registry.port and registry.prefix; in Nexus a hosted repository")
+        if response.status != 202:
+            bounds.dismiss(response)
+            return
+        with suppress(RegistryError):  # one that is left open ends by itself
+            bounds.dismiss(self._at.ask("DELETE", self.started(url, name, response).location,
+                                        self._at.push(path), name, attempts=1))
 
     def started(self, url: str, name: str, response: urllib3.BaseHTTPResponse) -> Started:
         """Return the upload that a response of 202 has opened.

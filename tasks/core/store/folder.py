@@ -25,6 +25,19 @@ AWAY = {errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno
         errno.ENODEV, errno.ENXIO, errno.EREMOTEIO}
 """What Linux says of a mounted disk that is gone, or whose server is."""
 
+MAKE_ROOM = ("free space there; what was sent stays, and the same command goes on from here")
+CAUSES = {
+    errno.ENOSPC: ("the store's disk is full (No space left on device)", MAKE_ROOM),
+    errno.EDQUOT: ("this user's quota on the store's disk is used up",
+                   f"have it raised, or {MAKE_ROOM}"),
+    errno.EROFS: ("the store's disk is mounted read-only (Read-only file system)",
+                  "mount it writable here, or correct store.url"),
+    errno.EIO: ("the store's disk can't be read or written there (Input/output error)",
+                "look at the kernel's log (dmesg), and replace the disk"),
+    errno.ESTALE: ("the store's folder is no longer where it was mounted (Stale file handle)",
+                   "mount it again, then run this again")}
+"""Errors of the system, with what they mean and what to do."""
+
 
 class FolderStore:
     """A folder, also the form for a carry by disk.
@@ -153,8 +166,10 @@ class FolderStore:
         if isinstance(error, FileNotFoundError):
             return StoreError("the store lacks a file", where=self._root / key,
                               todo="push the release again, or carry the whole store")
-        return StoreError(f"the store's folder: {error.strerror}", where=self._root / key,
-                          todo="free space or mend the rights there, then run this again")
+        what, todo = CAUSES.get(error.errno or 0, (
+            f"the store's folder: {error.strerror}",
+            "free space or mend the rights there, then run this again"))
+        return StoreError(what, where=self._root / key, todo=todo)
 
     def _away(self, error: OSError) -> str | None:
         """Why there is no store here at all, where that is so; disks are mounted on empty folders.

@@ -134,6 +134,8 @@ class S3Store:
         if isinstance(response, Refusal):
             if headers and response.is_unsupported and isinstance(ask({}), Response):
                 raise refused_checksums(response, self._bucket.where(self._key(key)))
+            if not (response.code or response.is_passing):  # an answer to HEAD has no words
+                s3_listing.page(self._bucket, {"prefix": self._key(key), "max-keys": "1"})
             raise self._bucket.explain(response, self._key(key))
         return response
 

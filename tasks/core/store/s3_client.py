@@ -120,7 +120,7 @@ class Bucket:
 
     def explain(self, refusal: s3_faults.Refusal, key: str) -> AirlockError:
         """Return the error to raise for a refusal."""
-        return s3_faults.explain(refusal, self.where(key), self._at)
+        return s3_faults.explain(refusal, self.where(key), self._at, self.region)
 
     def _accepted(self, answer: Taken | s3_faults.Refusal, request: Request) -> Taken:
         if isinstance(answer, s3_faults.Refusal):
@@ -133,7 +133,7 @@ class Bucket:
         try:
             yield from response.stream(files.CHUNK, decode_content=False)
         except HTTPError as error:
-            raise s3_faults.explain_connection(error, self.where(key), self._trusted) from error
+            raise s3_faults.explain_break(error, self.where(key)) from error
         except bounds.Exceeded as error:
             raise s3_faults.explain_excess(error, self.where(key)) from error
 

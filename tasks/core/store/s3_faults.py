@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreAwayError, StoreError
+from tasks.core.net.request import says_full
 
 WRONG_KEY = ("the credentials are wrong", "correct AWS_PROFILE or the access key")
 CAUSES = {
@@ -20,15 +21,19 @@ CAUSES = {
     "KMS.DisabledException": ("the KMS key is disabled", "enable it, or correct store.kms_key"),
     "KMS.KMSInvalidStateException": ("the KMS key can't be used, as when its deletion is "
                                      "scheduled", "mend its state, or correct store.kms_key"),
-    "PermanentRedirect": ("the bucket lies in another region", "correct store.region"),
-    "AuthorizationHeaderMalformed": ("the bucket lies in another region", "correct store.region"),
     "NoSuchKey": ("the store lacks a file", "push the release again"),
 }
 """Error codes of S3 servers, with what they mean and what to do."""
 
+ELSEWHERE = {"PermanentRedirect", "AuthorizationHeaderMalformed", "TemporaryRedirect",
+             "IllegalLocationConstraintException"}
+"""Error codes of a request for another region than the bucket's."""
 REFUSED_BYTES = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch",
                  "XAmzContentChecksumMismatch"}
 """What S3 servers answer where the bytes do not have the checksum that was sent."""
+
+MAKE_ROOM = ("free space there, or have the quota raised; what was sent stays, and the same "
+             "command goes on from here")
 
 MAX_MESSAGE = 300
 """Characters of a server's own words that are shown."""
@@ -48,10 +53,20 @@ class Refusal:
     region: str | None = None
 
     @property
+    def is_full(self) -> bool:
+        """Whether the server has no room, or lets this user have no more."""
+        return says_full(self.status, f"{self.code} {self.message}")
+
+    def is_elsewhere(self, region: str) -> bool:
+        """Whether the bucket lies in another region than the request was signed for."""
+        return self.code_or_status in ELSEWHERE or (
+            self.status in (301, 307, 400) and self.region not in (None, "", region))
+
+    @property
     def is_passing(self) -> bool:
         """Whether the same request may succeed a little later."""
-        return self.status in (429, 500, 502, 503, 504) or self.code in (
-            "ConditionalRequestConflict", "RequestTimeout", "SlowDown", "Throttling")
+        return not self.is_full and (self.status in (429, 500, 502, 503, 504) or self.code in (
+            "ConditionalRequestConflict", "RequestTimeout", "SlowDown", "Throttling"))
 
     @property
     def is_gateways(self) -> bool:
@@ -78,9 +93,14 @@ class Refusal:
         return f"{self.code_or_status} {self.message[:MAX_MESSAGE]}".rstrip()
 
 
-def explain(refusal: Refusal, where: str, at: StoreAt) -> AirlockError:
-    """Return the error to raise for an answer; `at` is the store, as the site has it."""
+def explain(refusal: Refusal, where: str, at: StoreAt, region: str) -> AirlockError:
+    """Return the error to raise for an answer.
+
+    `at` is the store, as the site has it, and `region` the one that the request was signed for.
+    """
     code = refusal.code_or_status
+    if refusal.is_full or refusal.is_elsewhere(region):
+        return _of_place(refusal, where, region)
     if code in REFUSED_BYTES:
         return IntegrityError(f"the store refused a file whose bytes are not what its checksum says"
                               f" ({code})", where=where,
@@ -93,9 +113,13 @@ def explain(refusal: Refusal, where: str, at: StoreAt) -> AirlockError:
                           todo=_what_to_allow(refusal, at))
     if code in CAUSES:
         what, todo = CAUSES[code]
-        if refusal.region and todo == "correct store.region":
-            todo = f"set store.region to {refusal.region}"
         return StoreError(f"{what} ({code})", where=where, todo=todo)
+    return _otherwise(refusal, where)
+
+
+def _otherwise(refusal: Refusal, where: str) -> StoreError:
+    """The error for an answer that means nothing in particular."""
+    code = refusal.code_or_status
     if 300 <= refusal.status < 400:
         return StoreError(f"the store redirects ({refusal.status} {refusal.code}), which is not "
                           "followed", where=where, todo="correct store.endpoint and store.region")
@@ -105,6 +129,18 @@ def explain(refusal: Refusal, where: str, at: StoreAt) -> AirlockError:
                            "metadata; if for If-None-Match, store.conditional to none"
                       if code in ("NotImplemented", "501") else
                       "look up the code in the S3 documentation")
+
+
+def _of_place(refusal: Refusal, where: str, region: str) -> StoreError:
+    """The error of a bucket without room, or in another region, which AWS names in a header."""
+    if refusal.is_full:
+        return StoreError(f"the store is full, or its quota is used up ({refusal.summary})",
+                          where=where, todo=MAKE_ROOM)
+    lies = refusal.region or "another region"
+    return StoreError(f"the bucket lies in {lies}, and was asked for in {region} "
+                      f"({refusal.code_or_status})", where=where,
+                      todo=f"set store.region (AIRLOCK_STORE_REGION) to {refusal.region}"
+                      if refusal.region else "correct store.region (AIRLOCK_STORE_REGION)")
 
 
 def _what_to_allow(refusal: Refusal, at: StoreAt) -> str:
@@ -126,6 +162,13 @@ def explain_connection(error: Exception, where: str, trusted: str) -> StoreError
                           todo="set AWS_CA_BUNDLE to the CA's certificate (PEM)")
     return StoreAwayError(f"no connection to the store ({type(error).__name__})", where=where,
                           todo="check the network, store.endpoint and store.region, then try again")
+
+
+def explain_break(error: Exception, where: str) -> StoreError:
+    """Return the error to raise where an answer ended in the middle of a file."""
+    return StoreError(f"the store broke off in the middle of a file ({type(error).__name__})",
+                      where=where, todo="run this again; if it stays with this file, it can't be "
+                                        "read there: look at the store's log and disks")
 
 
 def explain_excess(error: AirlockError, where: str) -> StoreError:

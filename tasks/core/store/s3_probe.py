@@ -15,9 +15,10 @@ from tasks.core.store.s3_checksums import (
     checksum_headers,
     kept_sha256,
     metadata_sha256,
+    upload_headers,
     wants_checksum,
 )
-from tasks.core.store.s3_client import Body, Bucket, Request, Response
+from tasks.core.store.s3_client import Body, Bucket, Request, Response, texts
 from tasks.core.store.s3_encryption import (
     ALGORITHM,
     BUCKET_KEY,
@@ -70,6 +71,23 @@ def probe(bucket: Bucket, key: str, at: StoreAt) -> Kept:
     if at.encryption == KMS and answer.get(BUCKET_KEY, "").lower() != "true":
         logger.warning("the store uses no bucket key, so each file costs a call to KMS: %s", at.url)
     return Kept(kms_key=answer.get(KEY) if at.encryption == KMS else None)
+
+
+def try_put(bucket: Bucket, key: str, at: StoreAt) -> None:
+    """Ask for the bucket's listing, then begin an upload in parts and give it up.
+
+    So nothing is written. AirlockError where the bucket isn't there, or the credentials may not
+    write; where a server knows no uploads in parts, the put itself will tell.
+    """
+    bucket.ask(Request(method="GET", query={"list-type": "2", "prefix": key, "max-keys": "1"}))
+    begun = bucket.answer(Request(method="POST", key=key, query={"uploads": ""}, headers={
+        **upload_headers(BODY.sha256, at), **encryption_headers(at)}))
+    if isinstance(begun, Refusal):
+        if begun.is_unsupported:
+            return
+        raise bucket.explain(begun, key)
+    upload = dict(texts(bucket.parse(begun.data, key))).get("UploadId", "")
+    bucket.answer(Request(method="DELETE", key=key, query={"uploadId": upload}))
 
 
 def _put(bucket: Bucket, key: str, at: StoreAt, **condition: str) -> Response | Refusal:

@@ -24,6 +24,9 @@ TOOL, RELEASE, PROMOTION = "airlock-tool", "airlock-release", "airlock-promotion
 IMAGES = "airlock-images"
 """The namespace of the SHA256SUMS beside archives for engines to load."""
 
+CARRY = "airlock-carry"
+"""The namespace of the SHA256SUMS over all of a folder that is carried by disk."""
+
 CLI = "airlock-cli"
 """The namespace of cli.json, which says by digest which AWS CLI instances of Batch get."""
 

@@ -8,9 +8,7 @@ import gzip
 import hashlib
 import json
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,34 +19,11 @@ from tasks.core.paths import SitePaths
 from tasks.core.schema import read_json
 from tasks.core.trust import signature
 from tasks.local_site import host
-from tasks.local_site.plan import State
+from tests.kit.crossed import COMMANDS, inside, watching_commands, write_own
 from tests.kit.project import Project, copy, steps
 
-LOOKS = {"dev:validate:hello", "release:promote:hello", "push:tool", "sandbox:packages"}
-
-
-COMMANDS: set[bytes] = set()
-"""The command lines of all processes that were seen while the fixture's `doit` ran."""
-
-
-@contextmanager
-def watching_commands() -> Iterator[None]:
-    """Collect every process's command line, some 50 times a second."""
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                with suppress(OSError):
-                    COMMANDS.add(path.read_bytes())
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+LOOKS = {"preflight", "dev:validate:hello", "release:promote:hello", "push:tool",
+         "sandbox:packages"}
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +39,6 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         yield project
     finally:
         project.doit("sandbox:down", check=False)
-
-
-def write_own(folder: Path) -> None:
-    """A user's own sheet and reads, named beside it, below it, and absolutely."""
-    for name, count in (("a.fastq.gz", 7), ("deep/b 1.fastq.gz", 3), ("deep/b 2.fastq.gz", 2)):
-        files.write_bytes(folder / name, gzip.compress(b"@r\nACGT\n+\nIIII\n" * count))
-    files.write_text(folder / "cohort.csv", "sample,fastq_1,fastq_2\none,a.fastq.gz,\n"
-                     f"two,deep/b 1.fastq.gz,{folder}/deep/b 2.fastq.gz\n")
 
 
 def results(project: Project) -> Path:
@@ -196,15 +163,6 @@ def test_a_comment_in_the_source_goes_as_far_as_bytes_differ(crossed: Project) -
         assert not ran & {"images:lock:hello", "images:mirror:hello", "config:hello"}
     finally:
         main.write_text(before)
-
-
-def inside(crossed: Project, *words: str) -> str:
-    """What a command says in the tool's folder on the offline host, whose own key signs runs."""
-    state = State.read(SitePaths(site="local").sandbox)
-    return host.run_inside(
-        "local", words, cwd=host.HOME / "hello/airlock",
-        env={"PATH": host.path_with(Path(state.python_prefix)),
-             "AIRLOCK_RUN_KEY": str(host.HOME / "hello/host_key")})
 
 
 def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,

@@ -1,4 +1,5 @@
-"""Two clones with the same locks and the same key make the same bytes of all that is carried."""
+"""Two clones with the same key make the same bytes of all that is carried, each with its own locks.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ def carried(project: Project) -> dict[str, bytes]:
     site = project.root / "build/local"
     listed = json.loads((site / "hello/release/release.json").read_bytes())["files"]
     made = {files.sha256(path): path for path in [
-        *site.glob("hello/*"), *(site / "blobs").rglob("*"), *project.root.glob("config/locks/*/*")]
+        *site.glob("hello/*"), *site.glob("hello/release/*"), *(site / "blobs").rglob("*")]
         if path.is_file()}
     return {**{file["path"]: made[file["sha256"]].read_bytes() for file in listed},
             **{name: (site / "hello/release" / name).read_bytes() for name in SEALED},
@@ -67,9 +68,7 @@ def clones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clone, Cl
     first = build(one, {"PYTHONHASHSEED": "1"})
     before = os.umask(0o077)
     try:
-        for part in ("config/locks", KEY):
-            shutil.rmtree(place / part, ignore_errors=True)
-            shutil.copytree(one.root / part, place / part)
+        shutil.copytree(one.root / KEY, place / KEY)
         as_another_user_clones(other, 0o077)
         home = folder / "home"
         home.mkdir()

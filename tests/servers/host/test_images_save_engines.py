@@ -77,7 +77,7 @@ def test_docker_loads_and_runs_them(saved: Saved, tmp_path: Path) -> None:
             assert engine.run("run", "--rm", "--network=none", "--pull=never",
                               name).stdout.strip() == text
         # An engine of this kind keeps no digest; the image's id is its config's.
-        image = next(image for image in read_lock(saved.steps.lock.lock)
+        image = next(image for image in read_lock(saved.steps.lock.merged)
                      if str(image.source) == OCI)
         assert image.config is not None
         assert engine.inspect(OCI)["Id"] == image.config.digest
@@ -96,7 +96,7 @@ def test_docker_refuses_a_flipped_byte(saved: Saved, tmp_path: Path) -> None:
 
 
 def test_podman_loads_and_runs_them_and_keeps_their_digests(saved: Saved, tmp_path: Path) -> None:
-    locked = {str(image.source): image.manifest for image in read_lock(saved.steps.lock.lock)}
+    locked = {str(image.source): image.manifest for image in read_lock(saved.steps.lock.merged)}
     with podman(tmp_path / "podman") as engine:
         for path in saved.archives():
             engine.run("load", "--input", str(path))
@@ -111,7 +111,7 @@ def test_podman_loads_and_runs_them_and_keeps_their_digests(saved: Saved, tmp_pa
 
 
 def test_skopeo_reads_them_in_both_forms(saved: Saved, tmp_path: Path) -> None:
-    locked = {str(image.source): image for image in read_lock(saved.steps.lock.lock)}
+    locked = {str(image.source): image for image in read_lock(saved.steps.lock.merged)}
     for name, source in (("oci-1.0", OCI), ("docker", V2S2)):
         path = saved.archive(name)
         seen = json.loads(subprocess.run(["skopeo", "inspect", f"oci-archive:{path}"], check=True,

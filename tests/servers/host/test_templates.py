@@ -214,7 +214,7 @@ def test_its_images_are_found(crossed: Project, name: str) -> None:
 
 @pytest.mark.parametrize("name", [template.name for template in TEMPLATES])
 def test_its_commit_is_locked(crossed: Project, name: str) -> None:
-    lock = json.loads((crossed.root / f"config/locks/{name}/code.json").read_text())
+    lock = json.loads((crossed.root / f"config/locks/{name}/local/code.json").read_text())
     bare = sandbox_of(crossed).files / f"git/{name}.git"
     asked = ["git", "-C", str(bare), "rev-parse", f"{REVISIONS[name]}^{{commit}}"]
     commit = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
@@ -239,7 +239,7 @@ def test_its_plugin_is_carried_as_pinned(crossed: Project, template: templates.T
 
 @pytest.mark.parametrize("name", [template.name for template in TEMPLATES])
 def test_its_images_are_given_by_digest(crossed: Project, name: str) -> None:
-    lock = json.loads((crossed.root / f"config/locks/{name}/images.json").read_text())
+    lock = json.loads((crossed.root / f"build/local/{name}/images.lock.json").read_text())
     config = built(crossed, name, "offline.config").read_text()
     for image in IMAGES[name]:
         repository, _, tag = image.rpartition(":")

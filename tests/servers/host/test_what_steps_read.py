@@ -29,7 +29,7 @@ THERE = host.HOME / "hello/airlock"
 CODE = ("tasks", "schemas", "doit", "dodo.py", "tool.json", ".venv", "tests")
 STANDS_FOR = {
     "data.manifest.json": ("build/local/blobs/",),
-    "config/locks/hello/data.json": ("build/local/blobs/",),
+    "config/locks/hello/local/data.json": ("build/local/blobs/",),
     "release/SHA256SUMS": ("build/local/blobs/",),
     "tool/tool.json": ("build/local/tool/wheels/",),
     "prod/hello/current.json": ("build/local/prod/hello/releases/",),
@@ -44,8 +44,10 @@ OWN = {
                         "build/local/hello/promoted.signed.json"),
     "push:tool": ("build/local/tool/proof.json", "build/local/tool.promoted.signed.json"),
     "tool": ("build/local/tool/wheels/",), "prod:fetch": ("build/local/prod/blobs/",),
-    "prod:run": ("build/local/prod/hello/work/", "build/local/prod/hello/promotions/", "runs/")}
-"""Caches and scratch folders of a step's own, besides hidden files and logs."""
+    "prod:run": ("build/local/prod/hello/work/", "build/local/prod/hello/promotions/", "runs/"),
+    "images:plan": ("config/locks/",), "images:verify": ("config/locks/",)}
+"""Caches and scratch folders of a step's own, besides hidden files and logs; and of steps that look
+alone, the locks of all the site's pipelines."""
 FAR = ("build/local/store/", "build/local/sandbox/sandbox.json", "build/local/sandbox/host/")
 """What stands for the far side, and for servers that run."""
 CREDENTIALS = ("build/local/sandbox/trust/ca.crt", "build/local/sandbox/auth/config.json",

@@ -1,0 +1,97 @@
+"""The pointers of a carried folder, and how they are moved on in the offline side's store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.core import parsing
+from tasks.core.errors import ConfigError, IntegrityError, StoreError
+from tasks.core.schema import check
+from tasks.core.store.interface import Store
+from tasks.core.trust import promotions
+from tasks.core.trust.carried import subjects
+from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject, bring
+from tasks.offline_host.freshness import Host
+
+logger = logging.getLogger(__name__)
+
+
+def signed(store: Store, shown: Mapping[str, bytes], host: Host) -> list[Promotion]:
+    """The promotions that pointers name, by trusted signatures; `store` has these."""
+    promoted = []
+    for subject in subjects(shown):
+        pointer = _parsed(shown[subject.pointer], subject.pointer)
+        promotion = promotions.signed(store, subject, pointer["number"], host.signers)
+        if (pointer["pipeline"], pointer["id"]) != (subject.pipeline, promotion.id):
+            raise IntegrityError(f"the pointer names {pointer['id']}, and its promotion "
+                                 f"{promotion.id}", where=f"{store.url}: {subject.pointer}",
+                                 todo=CARRY_AGAIN)
+        promoted.append(promotion)
+    return promoted
+
+
+def refuse_older(store: Store, shown: Mapping[str, bytes], *, back: bool) -> None:
+    """IntegrityError where a store is ahead of a carried folder, unless the user goes `back`."""
+    for subject in subjects(shown):
+        _to_move(store, subject, shown[subject.pointer], back=back)
+
+
+def move(store: Store, shown: Mapping[str, bytes], *, back: bool) -> None:
+    """Let a store's pointers follow those of a carried folder; all that they lead to is there."""
+    refuse_older(store, shown, back=back)
+    for subject in subjects(shown):
+        data = shown[subject.pointer]
+        at = _to_move(store, subject, data, back=back)
+        if at is not None:
+            store.replace(subject.pointer, data, at.before)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _At:
+    """What a pointer holds before it is moved."""
+
+    before: bytes | None
+
+
+def _to_move(store: Store, subject: Subject, data: bytes, *, back: bool) -> _At | None:
+    """What the store's pointer holds, where it is to be moved; None where it stays."""
+    try:
+        before = bring(store, subject.pointer)
+    except StoreError:
+        if store.head(subject.pointer) is not None:
+            raise
+        return _At(before=None)
+    try:
+        there = _parsed(before, subject.pointer)
+    except IntegrityError:
+        return _At(before=before)  # nothing that a host would take
+    own = _parsed(data, subject.pointer)
+    if before == data:
+        return None
+    if there["number"] < own["number"]:
+        return _At(before=before)
+    if there["number"] == own["number"]:
+        raise IntegrityError(f"the store's promotion {own['number']} is of {there['id']}, and that "
+                             f"of the carried folder of {own['id']}",
+                             where=f"{store.url}: {subject.pointer}",
+                             todo="use neither; ask those who made them")
+    what = (f"{subject.pipeline or 'the tool'}: the carried folder shows {own['id']}, promoted as "
+            f"number {own['number']}, and the store has number {there['number']}, {there['id']}: "
+            "the folder is older")
+    if back or subject.pipeline is None:
+        logger.info("%s; the store's pointer stays", what)
+        return None
+    raise IntegrityError(what, where=f"{store.url}: {subject.pointer}",
+                         todo=f"carry again; if you want to go back, say so: release={own['id']}")
+
+
+def _parsed(data: bytes, where: str) -> Mapping[str, Any]:
+    try:
+        value: Mapping[str, Any] = check(parsing.from_json(data), "pointer", where=where)
+    except (ValueError, ConfigError) as error:
+        raise IntegrityError(f"this is no pointer: {error}", where=where,
+                             todo=CARRY_AGAIN) from error
+    return value

@@ -1,0 +1,55 @@
+"""What a crossing's test looks at while it runs, and on the offline host that it leaves."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tasks.core import files
+from tasks.core.paths import SitePaths
+from tasks.local_site import host
+from tasks.local_site.plan import State
+from tests.kit.project import Project
+
+COMMANDS: set[bytes] = set()
+"""The command lines of all processes that were seen while the fixture's `doit` ran."""
+
+
+@contextmanager
+def watching_commands() -> Iterator[None]:
+    """Collect every process's command line, some 50 times a second."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    COMMANDS.add(path.read_bytes())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def inside(crossed: Project, *words: str) -> str:
+    """What a command says in the tool's folder on the offline host, whose own key signs runs."""
+    state = State.read(SitePaths(site="local").sandbox)
+    return host.run_inside(
+        "local", words, cwd=host.HOME / "hello/airlock",
+        env={"PATH": host.path_with(Path(state.python_prefix)),
+             "AIRLOCK_RUN_KEY": str(host.HOME / "hello/host_key")})
+
+
+def write_own(folder: Path) -> None:
+    """A user's own sheet and reads, named beside it, below it, and absolutely."""
+    for name, count in (("a.fastq.gz", 7), ("deep/b 1.fastq.gz", 3), ("deep/b 2.fastq.gz", 2)):
+        files.write_bytes(folder / name, gzip.compress(b"@r\nACGT\n+\nIIII\n" * count))
+    files.write_text(folder / "cohort.csv", "sample,fastq_1,fastq_2\none,a.fastq.gz,\n"
+                     f"two,deep/b 1.fastq.gz,{folder}/deep/b 2.fastq.gz\n")

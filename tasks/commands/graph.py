@@ -82,7 +82,7 @@ def _diff(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     asks = NOW in (before, after)
     spec = DiffSpec(
         pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
-        signers=at.of_site.trust / "allowed_signers", before=before, after=after,
+        signers=at.of_site.trusted, before=before, after=after,
         now=_now(config, pipeline, standing) if asks else None)
     images = [] if at.images_unknown.is_file() else [at.images_scan, at.images_pinned]
     version = pipeline.nextflow.version

@@ -13,6 +13,7 @@ from tasks.commands.release_now import NowSpec
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
+from tasks.core.errors import HostError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check, read_json
 from tasks.core.store.store import open_store
@@ -24,6 +25,7 @@ from tasks.diff.code import Commit, History
 from tasks.diff.document import document
 from tasks.diff.model import NOTHING, NOW, End
 from tasks.diff.stored import Stored
+from tasks.release import chain
 
 MAX_COMMITS = 200
 
@@ -81,7 +83,11 @@ def _ends(spec: DiffSpec, scratch: Path) -> tuple[End, End]:
     if not names:
         before, after = (now if name == NOW else End(kind=NOTHING) for name in asked)
         return before, after
-    with stored.trusted(spec.signing, spec.signers) as trust:
+    with chain.trusted(spec.signing, spec.signers) as trust:
+        if not trust.allowed.read_bytes():
+            raise HostError("there is no public key to verify the store's releases by",
+                            where=spec.signing.public, todo="put the site's public key there, or "
+                            "correct signing.key in the site's file")
         held = Stored(store=store, subject=subject, trust=trust)
         newest = stored.current(held)
         default = newest.id if newest else None

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from tasks.core import files
-from tasks.core.config.settings import Signing
-from tasks.core.errors import ConfigError, HostError
+from tasks.core.errors import ConfigError
 from tasks.core.paths import MANIFEST
 from tasks.core.store.interface import Store
-from tasks.core.trust import promotions, releases, signature
+from tasks.core.trust import promotions, releases
 from tasks.core.trust.promotions import Promotion, Subject, Trust
 from tasks.core.trust.releases import Release
 from tasks.diff.model import NOTHING, RELEASE, End, File, Promoted
@@ -33,25 +29,6 @@ class Stored:
     store: Store
     subject: Subject
     trust: Trust
-
-
-@contextmanager
-def trusted(signing: Signing, signers: Path) -> Iterator[Trust]:
-    """Whom this side believes: its own key, and those that the file `signers` names.
-
-    HostError where there is neither.
-    """
-    lines = signers.read_text() if signers.is_file() else ""
-    if signing.public.is_file() or signing.key.is_file():
-        lines += signature.allowed_line(signing.identity, signature.public_key(signing.key))
-    if not lines:
-        raise HostError("there is no public key to verify the store's releases by",
-                        where=signing.public, todo="put the site's public key there, or correct "
-                        "signing.key in the site's file")
-    with TemporaryDirectory() as scratch:
-        allowed = Path(scratch) / "allowed_signers"
-        files.write_text(allowed, lines)
-        yield Trust(allowed=allowed, identity=signing.identity)
 
 
 def choose(names: Sequence[str], text: str) -> str:

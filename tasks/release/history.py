@@ -163,7 +163,7 @@ def _release(here: Chain, name: str, made: Sequence[_Promoted],
         fault = _line(error)
     proofs = [found for entry in made if (found := proof.of(here.store, entry.promotion))]
     return {
-        "id": name, "revision": held.revision if held else None, "fault": fault,
+        "id": name, "revision": held.content["revision"] if held else None, "fault": fault,
         "withdrawn": withdrawn, "proof": proofs[0] if proofs else None,
         "promotions": [{
             "number": entry.promotion.number, "signed": entry.promotion.signed,

@@ -52,6 +52,9 @@ def ids(store: Store, subject: Subject) -> list[str]:
 
 def read(store: Store, subject: Subject, name: str, trust: Trust) -> Release:
     """A release by its id; IntegrityError where it isn't what a trusted key has signed."""
+    if ID.fullmatch(name) is None:
+        raise IntegrityError("this is no release's id", todo=CARRY_AGAIN,
+                             where=_where(store, subject, name, "SHA256SUMS"))
     listed = signed_list(store, subject, name, trust)
     digests = checksums.parse_sums(listed, where=_where(store, subject, name, "SHA256SUMS"))
     where = _where(store, subject, name, "release.json")

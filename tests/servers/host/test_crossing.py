@@ -103,7 +103,6 @@ def test_what_was_carried_is_what_would_be_made_now(crossed: Project) -> None:
     for line in ("~ Code              dev, 1 file: 1 config", "~ Params            1 added",
                  "= Images            the same; to mirror: none"):
         assert line in ran.splitlines()
-    assert "\n? Data              the same; " in ran
     assert "\n    + min_length  30\n" in ran and "cohort" not in ran
     page = (crossed.root / "build/local/hello/release.diff.html").read_text()
     assert "No difference." in page

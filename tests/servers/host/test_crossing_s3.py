@@ -144,8 +144,8 @@ def test_the_way_of_the_tool_is_printed(crossed: Crossed) -> None:
 def test_a_second_run_only_looks(crossed: Crossed) -> None:
     assert set(crossed.project.states().values()) <= {"fresh", "-"}
     assert steps(crossed.doit().stdout) <= {"preflight", "sandbox:up", "sandbox:packages",
-                                            "dev:validate:hello", "release:promote:hello",
-                                            "push:tool"}
+                                            "dev:validate:hello", "push:release:hello",
+                                            "release:promote:hello", "push:tool"}
 
 
 def test_no_secret_key_stands_in_what_was_built(crossed: Crossed) -> None:

@@ -185,7 +185,7 @@ def test_a_full_disk_and_one_that_cant_be_written_are_said(ready: Staged) -> Non
         carry(ready, STICK, remove=True)
         assert any(ready.id() in path for path in verified(STICK, ready.trust))
         subprocess.run(["mount", "-o", "remount,ro", STICK], check=True)
-        change_code(ready, b"workflow {}\n")
+        change_code(ready, b"workflow { 9 }\n")
         ready.publish()
         with pytest.raises(HostError, match="it can't be written"):
             carry(ready, STICK)

@@ -149,7 +149,11 @@ SAYS = {
     "unproven": "REASON: let a release become the current one without its checks",
     "after": "NUMBER: promote after that promotion, which this checkout has not seen",
     "hold": "1: stay at release=ID from now on; 0: no longer (role=prod)",
-    "to": "the release that release:back goes back to", "id": "the one that release:withdraw means",
+    "from": "the release that release:diff begins with; a carried folder (role=prod)",
+    "to": "the release that release:back or release:diff means; the folder that carry fills",
+    "part": "SIZE: split what carry lays into volumes", "images": "0: carry without images",
+    "remove": "1: take away what earlier carries left in the folder",
+    "id": "the release that release:withdraw means",
     "reason": "why a release is taken back or withdrawn; told to all who fetch",
 }
 """What each variable says."""

@@ -49,7 +49,8 @@ def _preflight(config: Config) -> Task:
         locks=tuple(locks), store=site.store, signing=site.signing,
         starts="./doit sandbox:up starts it" if site.sandbox else None)
     return step("preflight", "whether registry, login, store and signing key are as they must be",
-                preflight, spec, look=True, first=True, servers=site.servers)
+                # The local site starts its own, and has them as they must be.
+                preflight, spec, look=True, first=site.sandbox is None, servers=site.servers)
 
 
 def _space(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:

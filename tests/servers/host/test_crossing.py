@@ -22,8 +22,8 @@ from tasks.local_site import host
 from tests.kit.crossed import COMMANDS, inside, watching_commands, write_own
 from tests.kit.project import Project, copy, steps
 
-LOOKS = {"preflight", "dev:validate:hello", "push:release:hello", "release:promote:hello",
-         "push:tool", "sandbox:packages"}
+LOOKS = {"dev:validate:hello", "push:release:hello", "release:promote:hello", "push:tool",
+         "sandbox:packages"}
 
 
 @pytest.fixture(scope="module")

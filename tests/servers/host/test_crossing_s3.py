@@ -18,6 +18,7 @@ import pytest
 
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
+from tasks.core.store import lease
 from tasks.core.store.s3_probe import PROBE
 from tasks.core.store.store import open_store
 from tests.kit import buckets, machine
@@ -105,7 +106,7 @@ def test_the_receipts_hold_what_the_store_reports(crossed: Crossed,
     for name, value in environment(crossed.project).items():
         monkeypatch.setenv(name, value)
     store = open_store(crossed.at)
-    parts = ("code", "data", "plugins", "runtime", "smoke", "release")
+    parts = ("code", "data", "plugins", "runtime", "smoke", "release", "promote")
     receipts = [crossed.built(f"hello/push/{part}.receipt.json") for part in parts]
     receipts.append(crossed.built("tool/push.receipt.json"))
     for receipt in receipts:
@@ -118,7 +119,7 @@ def test_the_receipts_hold_what_the_store_reports(crossed: Crossed,
             path = crossed.bucket / "some/prefix" / entry["key"]
             assert files.sha256(path) == entry["sha256"]
     pushed = {entry["key"] for receipt in receipts for entry in receipt["objects"]}
-    assert pushed | {PROBE} == set(store.list(""))
+    assert pushed | {PROBE, lease.KEY} == set(store.list(""))
 
 
 def test_it_was_isolated_and_tried_to_get_out_during_its_run(crossed: Crossed) -> None:
@@ -143,7 +144,7 @@ def test_the_way_of_the_tool_is_printed(crossed: Crossed) -> None:
 
 def test_a_second_run_only_looks(crossed: Crossed) -> None:
     assert set(crossed.project.states().values()) <= {"fresh", "-"}
-    assert steps(crossed.doit().stdout) <= {"preflight", "sandbox:up", "sandbox:packages",
+    assert steps(crossed.doit().stdout) <= {"sandbox:up", "sandbox:packages",
                                             "dev:validate:hello", "push:release:hello",
                                             "release:promote:hello", "push:tool"}
 

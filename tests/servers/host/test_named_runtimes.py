@@ -96,7 +96,7 @@ def test_the_whole_way(crossed: Crossed) -> None:
     results = host / crossing["run"] / "results"
     assert TITLE in (results / "summary/summary.html").read_text()
     assert "<svg" in (crossed.root / "build/local/hello/smoke/DAG.svg").read_text()
-    assert steps(crossed.doit().stdout) <= {"preflight", "dev:validate:hello", "sandbox:up",
+    assert steps(crossed.doit().stdout) <= {"dev:validate:hello", "sandbox:up",
                                             "push:release:hello", "push:tool",
                                             "sandbox:packages", "release:promote:hello"}
     _note(crossed, host)

@@ -179,8 +179,15 @@ def built(project: Project, pipeline: str, name: str) -> Path:
     return project.root / "build/local" / pipeline / name
 
 
+def offline_run(project: Project, pipeline: str) -> Path:
+    """The folder of the run on the offline host."""
+    runs = project.root / f"build/local/sandbox/host/disk/{pipeline}/airlock/runs"
+    (folder,) = (runs / pipeline).glob("*Z-*")
+    return folder
+
+
 def results(project: Project, pipeline: str) -> Path:
-    return project.root / f"build/local/sandbox/host/disk/{pipeline}/airlock/results"
+    return offline_run(project, pipeline) / "results"
 
 
 def one_of(project: Project, pipeline: str, pattern: str) -> Path:
@@ -251,7 +258,7 @@ def test_its_images_are_given_by_digest(crossed: Project, name: str) -> None:
 def test_it_ran_on_the_offline_host(crossed: Project, name: str) -> None:
     receipt = json.loads(built(crossed, name, "crossing.json").read_text())
     assert receipt["isolated"] is True
-    lines = next(results(crossed, name).rglob("trace.txt")).read_text().splitlines()
+    lines = next(offline_run(crossed, name).rglob("trace.txt")).read_text().splitlines()
     for process, count in {":FASTQC ": 2, ":MULTIQC": 1}.items():
         done = [line for line in lines if process in line]
         assert len(done) == count, lines

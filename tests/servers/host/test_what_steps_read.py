@@ -43,7 +43,8 @@ OWN = {
     "release:promote": ("build/local/hello/release/proof.json",
                         "build/local/hello/promoted.signed.json"),
     "push:tool": ("build/local/tool/proof.json", "build/local/tool.promoted.signed.json"),
-    "tool": ("build/local/tool/wheels/",), "prod:fetch": ("build/local/prod/blobs/",),
+    "tool": ("build/local/tool/wheels/",),
+    "prod:fetch": ("build/local/prod/blobs/", "build/local/prod/store/"),
     "prod:run": ("build/local/prod/hello/work/", "build/local/prod/hello/promotions/", "runs/"),
     "images:plan": ("config/locks/",), "images:verify": ("config/locks/",)}
 """Caches and scratch folders of a step's own, besides hidden files and logs; and of steps that look

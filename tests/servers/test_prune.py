@@ -108,7 +108,7 @@ def test_what_was_signed_stays_as_evidence(folder: StoreAt) -> None:
 def test_a_push_after_a_prune_sends_again_what_receipts_still_claim(
         at: StoreAt, monkeypatch: pytest.MonkeyPatch) -> None:
     staged, ids = revisions(1, at)
-    for name in ("build", "config", "keys"):
+    for name in ("build", "keys"):
         shutil.copytree(name, f"other/{name}")
     with monkeypatch.context() as patch:
         patch.chdir("other")

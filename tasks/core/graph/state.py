@@ -61,7 +61,8 @@ def states(tasks: Iterable[Any], dependency: Any,
 
     `tasks` are doit's, with implicit dependencies already added by TaskControl. A task that only
     looks has no state, and counts for nothing behind it; nor has one that is made on request and
-    never was. A group has its members' worst.
+    never was. One that makes files and runs each time has none but behind something stale. A group
+    has its members' worst.
     """
     by_name = {task.name: task for task in tasks}
     known: dict[str, str] = {}
@@ -77,7 +78,8 @@ def states(tasks: Iterable[Any], dependency: Any,
             if task.has_subtask:
                 known[name] = before
             elif _is_apart(task, dependency):
-                known[name] = LOOK
+                waits = (task.meta or {}).get("always") and before in (STALE, BEHIND)
+                known[name] = BEHIND if waits else LOOK
             else:
                 own = dependency.get_status(task, by_name).status
                 behind = before in (STALE, BEHIND)

@@ -191,7 +191,8 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "verbosity": 2,
         "io": {"capture": False},
         "meta": {"look": look or always, "asked": asked, "recorded": recorded,
-                 "in_all": list(in_all), "left": left, "first": first},
+                 "in_all": list(in_all), "left": left, "first": first,
+                 "always": always and bool(makes)},
     }
     if "pipeline" in _fields(spec):
         task |= {"basename": verb, "name": last}

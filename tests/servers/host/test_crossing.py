@@ -156,7 +156,8 @@ def test_a_comment_in_the_source_goes_as_far_as_bytes_differ(crossed: Project) -
         assert states["stage:hello"] == "stale"
         for name in ("images:list:hello", "images:lock:hello", "images:mirror:hello",
                      "mirror:data:hello", "config:hello", "release:hello", "dev:smoke:hello",
-                     "push:code:hello", "sandbox:cross:hello"):
+                     "push:code:hello", "push:release:hello", "release:promote:hello",
+                     "sandbox:cross:hello"):
             assert states[name] == "behind", name
         assert states["runtime:hello"] == "fresh"
         ran = steps(crossed.doit("config", "images:mirror", "mirror:data", "plugins:cache").stdout)

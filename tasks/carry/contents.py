@@ -19,10 +19,10 @@ from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError, HostError, IntegrityError, StoreError
 from tasks.core.parallel import run_all
 from tasks.core.schema import check
-from tasks.core.store.interface import Store
+from tasks.core.store.interface import Store, bring
 from tasks.core.trust import checksums
 from tasks.core.trust.carried import MAX_LIST
-from tasks.core.trust.promotions import FILE_NAME, Subject, bring
+from tasks.core.trust.promotions import FILE_NAME, Subject
 
 SOURCE = "org.opencontainers.image.ref.name"
 """The annotation by which an archive names its image as images.txt does."""

@@ -19,10 +19,10 @@ from tasks.core.offline_paths import OfflinePaths
 from tasks.core.parallel import run_all, try_all
 from tasks.core.progress import Progress
 from tasks.core.schema import check, read_json
-from tasks.core.store.interface import Store
+from tasks.core.store.interface import Store, bring
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, releases
-from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject, bring
+from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject
 from tasks.core.trust.releases import MAX_LIST
 from tasks.offline_host import choice, freshness, memory
 from tasks.offline_host.laid_out import Stamp, is_laid_out, lay_out, stamp

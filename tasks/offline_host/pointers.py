@@ -10,10 +10,10 @@ from typing import Any
 from tasks.core import parsing
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.schema import check
-from tasks.core.store.interface import Store
+from tasks.core.store.interface import Store, bring
 from tasks.core.trust import promotions
 from tasks.core.trust.carried import subjects
-from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject, bring
+from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject
 from tasks.offline_host.freshness import Host
 
 logger = logging.getLogger(__name__)

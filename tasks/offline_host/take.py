@@ -21,12 +21,12 @@ from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, ConfigError, HostError, IntegrityError, StoreError
 from tasks.core.parallel import try_all
 from tasks.core.progress import Progress
-from tasks.core.store.interface import is_immutable
+from tasks.core.store.interface import MAX_SMALL, is_immutable
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
 from tasks.core.trust import carried
 from tasks.core.trust.carried import POINTER, README, RECORD, SUMS, VOLUME, WHOLE_SUMS
-from tasks.core.trust.promotions import CARRY_AGAIN, MAX_SMALL
+from tasks.core.trust.promotions import CARRY_AGAIN
 from tasks.offline_host import pointers, taken
 from tasks.offline_host.freshness import Host
 

@@ -9,8 +9,9 @@ from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.paths import PipelinePaths, SitePaths
+from tasks.core.store.interface import bring
 from tasks.core.trust import approvals, signature
-from tasks.core.trust.promotions import Promotion, Subject, bring
+from tasks.core.trust.promotions import Promotion, Subject
 from tasks.release import chain, proof
 from tasks.release.chain import Chain
 from tasks.release.promote import opened

@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from tasks.core import files
 from tasks.core.config.settings import Signing
 from tasks.core.errors import IntegrityError, StoreError
-from tasks.core.store.interface import Store
+from tasks.core.store.interface import Store, bring
 from tasks.core.trust import links, promotions, signature
-from tasks.core.trust.promotions import MAX_READ, Promotion, Subject, Trust, Withdrawn, bring
+from tasks.core.trust.promotions import MAX_READ, Promotion, Subject, Trust, Withdrawn
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,10 @@ from tasks.core.errors import AirlockError, IntegrityError, StoreError, shown
 from tasks.core.parallel import try_all
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check
+from tasks.core.store.interface import bring
 from tasks.core.store.store import open_store
 from tasks.core.trust import approvals, promotions, signature
-from tasks.core.trust.promotions import Promotion, Subject, bring
+from tasks.core.trust.promotions import Promotion, Subject
 from tasks.release import chain, proof, stored
 from tasks.release.chain import Chain
 

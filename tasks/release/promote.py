@@ -21,10 +21,10 @@ from tasks.core.config.settings import Signing
 from tasks.core.errors import AirlockError, IntegrityError, StoreError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
-from tasks.core.store.interface import Overtaken, Stored
+from tasks.core.store.interface import Overtaken, Stored, bring
 from tasks.core.store.store import open_store
 from tasks.core.trust import links, promotions, signature
-from tasks.core.trust.promotions import MAX_READ, Promotion, Subject, bring
+from tasks.core.trust.promotions import MAX_READ, Promotion, Subject
 from tasks.release import chain, checkout, proof, release_name
 from tasks.release.chain import Chain, Tip
 from tasks.release.proof import Tried

@@ -16,11 +16,11 @@ from tasks.core.config.settings import Signing
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.frozen import frozen
 from tasks.core.schema import check, read_json
-from tasks.core.store.interface import Store
+from tasks.core.store.interface import Store, bring
 from tasks.core.store.send import Upload, send
 from tasks.core.tool_version import TOOL_VERSION
 from tasks.core.trust import promotions, signature
-from tasks.core.trust.promotions import Promotion, Subject, bring
+from tasks.core.trust.promotions import Promotion, Subject
 from tasks.release import checkout
 
 

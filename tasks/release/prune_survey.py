@@ -16,7 +16,7 @@ from tasks.core import files, parsing
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.parallel import run_all
 from tasks.core.schema import check
-from tasks.core.store.interface import Entry, Store, content
+from tasks.core.store.interface import MAX_SMALL, Entry, Store, bring, content
 from tasks.core.trust import promotions, published
 from tasks.core.trust.promotions import Promotion, Subject
 from tasks.core.trust.published import MAX_LIST, Published
@@ -126,7 +126,7 @@ def history(store: Store, pipeline: str | None, ran: Mapping[str, datetime]) -> 
     IntegrityError where the pointer or a promotion can't be read: then nothing may go.
     """
     subject = Subject(pipeline=pipeline)
-    pointer = content(store, subject.pointer, most=promotions.MAX_SMALL)
+    pointer = content(store, subject.pointer, most=MAX_SMALL)
     numbers = promotions.numbers(store, subject)
     current = None
     if pointer is not None:
@@ -136,7 +136,7 @@ def history(store: Store, pipeline: str | None, ran: Mapping[str, datetime]) -> 
 
 
 def _promotion(store: Store, key: str) -> Promotion:
-    data = promotions.bring(store, key)
+    data = bring(store, key)
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "promotion.json"
         path.write_bytes(data)

@@ -36,7 +36,7 @@ from tasks.core.in_place import InPlace
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.paths import PipelinePaths
 from tasks.core.store import lease, send
-from tasks.core.store.interface import Store
+from tasks.core.store.interface import Store, bring
 from tasks.core.store.store import open_store
 from tasks.core.trust import links, promotions, signature
 from tasks.core.trust.promotions import Subject, Trust
@@ -186,7 +186,7 @@ def judge(world: World, pipelines: Iterable[str]) -> Iterator[str]:
             continue
         there = {(link.number, link.id) for link in chain}
         for link, before in itertools.pairwise(chain):
-            ours, theirs = (quick_signatures.maker(promotions.bring(
+            ours, theirs = (quick_signatures.maker(bring(
                 store, f"{link.subject.key(one.number)}.sig")) for one in (link, before))
             if (ours != theirs and (ours, before.number) not in world.shown
                     and before.id not in world.own[ours]):

@@ -17,9 +17,10 @@ from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, ConfigError, IntegrityError, StoreError
 from tasks.core.schema import read_json
 from tasks.core.store.folder import FolderStore
+from tasks.core.store.interface import bring
 from tasks.core.store.store import open_store
 from tasks.core.trust import signature
-from tasks.core.trust.promotions import Subject, bring
+from tasks.core.trust.promotions import Subject
 from tasks.release import chain, promote, proof, release
 from tasks.release.chain import Chain
 from tests.kit import buckets

@@ -11,8 +11,9 @@ import pytest
 
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import IntegrityError
+from tasks.core.store.interface import bring
 from tasks.core.store.store import open_store
-from tasks.core.trust.promotions import Subject, bring
+from tasks.core.trust.promotions import Subject
 from tasks.release import chain, promote
 from tests.kit.clones import Clone, pair
 

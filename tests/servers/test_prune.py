@@ -16,7 +16,7 @@ from tasks.core.config.settings import Prune
 from tasks.core.errors import IntegrityError
 from tasks.core.paths import SitePaths
 from tasks.core.store import lease
-from tasks.core.store.interface import NotDeletable
+from tasks.core.store.interface import NotDeletable, bring
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions, signature
 from tasks.offline_host.fetch import fetch
@@ -100,7 +100,7 @@ def test_what_was_signed_stays_as_evidence(folder: StoreAt) -> None:
     assert staged.id() == ids[0]
     prune.apply(spec(folder))
     store = open_store(folder)
-    kept = promotions.bring(store, f".airlock/pruned/hello/{ids[0]}/SHA256SUMS")
+    kept = bring(store, f".airlock/pruned/hello/{ids[0]}/SHA256SUMS")
     assert kept == (staged.layout.release / "SHA256SUMS").read_bytes()
     assert len(keys(folder, f".airlock/pruned/hello/{ids[0]}/")) == 3
 

@@ -12,7 +12,7 @@ from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
 from tasks.core.errors import AirlockError, IntegrityError, StoreError
 from tasks.core.parallel import try_all
-from tasks.core.store.interface import Overtaken
+from tasks.core.store.interface import Overtaken, bring
 from tasks.core.trust import promotions, signature
 from tasks.core.trust.promotions import Promotion, Withdrawn
 from tasks.release import chain
@@ -96,7 +96,7 @@ def test_who_has_not_looked_at_the_newest_gets_both_shown(ours: Chain, theirs: C
 
 def test_a_store_that_has_gone_back_is_no_place_to_go_on_from(ours: Chain, at: StoreAt) -> None:
     promote(ours, "x-1")
-    before = promotions.bring(ours.store, HELLO.pointer)
+    before = bring(ours.store, HELLO.pointer)
     newest = promote(ours, "y-2")
     ours.store.put_bytes(HELLO.pointer, before)
     assert chain.tip(ours).promotion == newest  # the pointer alone is behind: as after a kill

@@ -16,9 +16,9 @@ from tasks.core.config.settings import Signing
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
+from tasks.core.store.interface import bring
 from tasks.core.store.store import open_store
 from tasks.core.trust import signature
-from tasks.core.trust.promotions import bring
 from tasks.offline_host.fetch import fetch
 from tasks.release import approve, back, history
 from tests.kit import buckets

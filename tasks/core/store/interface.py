@@ -16,6 +16,9 @@ from tasks.core.errors import IntegrityError, StoreError
 THREADS = 16
 """Transfers at a time, for the whole process: parts of a push run in parallel."""
 
+MAX_SMALL = 1 << 20
+"""Bytes of a pointer, a promotion or a signature; they have less than 1,000."""
+
 MAX_LISTED = 100_000
 """Keys that a listing may have; below releases/ each release has three."""
 
@@ -120,14 +123,17 @@ def difference(held: Stored | None, wanted: Stored) -> str:
     return held.fault or "nothing"
 
 
-def content(store: Store, key: str, *, most: int) -> bytes | None:
-    """A small file's bytes; None where it isn't there. IntegrityError above `most` bytes."""
-    if key not in store.sizes([key]):
-        return None
+def bring(store: Store, key: str, most: int = MAX_SMALL) -> bytes:
+    """A small file's bytes, of which there are no more than `most`."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "file"
         store.get(key, path, most=most)
         return path.read_bytes()
+
+
+def content(store: Store, key: str, *, most: int) -> bytes | None:
+    """The same; None where there is no such file."""
+    return bring(store, key, most) if key in store.sizes([key]) else None
 
 
 def take(chunks: Iterable[bytes], write: Callable[[bytes], object], *, most: int,

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from tasks.core import files
 from tasks.core.errors import IntegrityError, StoreError
-from tasks.core.store.interface import Store
+from tasks.core.store.interface import Store, bring
 from tasks.core.trust import promotions
 from tasks.core.trust.promotions import CARRY_AGAIN, MAX_READ, Promotion
 
@@ -53,7 +53,7 @@ def before(store: Store, link: Promotion) -> Promotion | None:
 def _content(store: Store, key: str) -> bytes | None:
     """A promotion's bytes; None where there is none, or what is there is too large to be one."""
     try:
-        return promotions.bring(store, key)
+        return bring(store, key)
     except IntegrityError:
         return None
     except StoreError:

@@ -19,11 +19,8 @@ from typing import Any
 from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.schema import read_json
-from tasks.core.store.interface import Store
+from tasks.core.store.interface import Store, bring
 from tasks.core.trust import approvals, signature
-
-MAX_SMALL = 1 << 20
-"""Bytes of a pointer, a promotion or a signature; they have less than 1,000."""
 
 MAX_READ = 50
 """Promotions that are read, newest first, to find the one that names an id."""
@@ -237,14 +234,6 @@ def naming(store: Store, subject: Subject, name: str, trust: Trust) -> Promotion
         if promotion.id == name:
             return promotion
     return None
-
-
-def bring(store: Store, key: str, most: int = MAX_SMALL) -> bytes:
-    """A small file's bytes, of which there are no more than `most`."""
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "file"
-        store.get(key, path, most=most)
-        return path.read_bytes()
 
 
 def _json(data: bytes, schema: str, where: str) -> Mapping[str, Any]:

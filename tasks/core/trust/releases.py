@@ -12,9 +12,9 @@ from typing import Any
 from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.schema import read_json
-from tasks.core.store.interface import Store
+from tasks.core.store.interface import Store, bring
 from tasks.core.trust import checksums, signature
-from tasks.core.trust.promotions import CARRY_AGAIN, Subject, Trust, bring
+from tasks.core.trust.promotions import CARRY_AGAIN, Subject, Trust
 
 MAX_LIST = 64 << 20
 """Bytes of SHA256SUMS and of release.json: some 100 for each carried file."""

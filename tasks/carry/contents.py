@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from tasks.core import files, nofollow, parsing
+from tasks.core import files, nofollow
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError, HostError, IntegrityError, StoreError
 from tasks.core.parallel import run_all
-from tasks.core.schema import check
+from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Store, bring
 from tasks.core.trust import checksums
 from tasks.core.trust.carried import MAX_LIST
@@ -143,9 +143,10 @@ def _current(store: Store, subject: Subject) -> tuple[str, int, File]:
 
 def _json(data: bytes, schema: str, where: str) -> Mapping[str, Any]:
     try:
-        value: Mapping[str, Any] = check(parsing.from_json(data), schema, where=where)
-    except (ValueError, ConfigError) as error:
-        raise IntegrityError(f"this is no {schema}: {error}", where=where, todo=AGAIN) from error
+        value: Mapping[str, Any] = from_bytes(data, schema, where=where)
+    except ConfigError as error:
+        raise IntegrityError(f"this is no {schema}: {error.what}", where=where,
+                             todo=AGAIN) from error
     return value
 
 

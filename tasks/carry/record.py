@@ -14,9 +14,9 @@ from typing import Any
 
 from tasks.carry import place
 from tasks.carry.contents import Carried, File
-from tasks.core import files, parsing
+from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError
-from tasks.core.schema import check
+from tasks.core.schema import check, from_bytes
 from tasks.core.trust import carried, checksums, signature
 from tasks.core.trust.carried import MAX_LIST, POINTER, RECORD, SEAL, SUMS
 from tasks.core.trust.promotions import Subject
@@ -100,8 +100,8 @@ def read(root: Path, *, memory: Path, key: Path) -> tuple[Record | None, bool]:
     if data is None:
         return None, False
     try:
-        value = check(parsing.from_json(data), "carry", where=root / RECORD)
-    except (ValueError, ConfigError):
+        value = from_bytes(data, "carry", where=root / RECORD)
+    except ConfigError:
         return None, False
     record = Record(
         site=value["site"], left=tuple(filter(carried.is_ours, value["left"])),

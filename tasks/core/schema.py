@@ -84,10 +84,17 @@ def read_json(path: Path, name: str) -> Any:
     file, or larger than any of its kind.
     """
     try:
-        value = parsing.from_json(nofollow.read(path, most=MAX_BYTES.get(name, MAX_OTHER)))
+        data = nofollow.read(path, most=MAX_BYTES.get(name, MAX_OTHER))
     except FileNotFoundError as error:
         raise ConfigError("a file is missing", where=path) from error
+    return from_bytes(data, name, where=path)
+
+
+def from_bytes(data: bytes, name: str, *, where: object) -> Any:
+    """A JSON document, held against its schema; ConfigError where it is none, or doesn't fit."""
+    try:
+        value = parsing.from_json(data)
     except ValueError as error:
-        raise ConfigError(f"this is not JSON: {error}", where=path,
+        raise ConfigError(f"this is not JSON: {error}", where=where,
                           todo="remove the file, and it is made again") from error
-    return check(value, name, where=path)
+    return check(value, name, where=where)

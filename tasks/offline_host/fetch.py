@@ -8,9 +8,8 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from tasks.core import disk, files, parsing
+from tasks.core import disk, files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError, StoreAwayError, StoreError, listed
 from tasks.core.graph.sweep import sweep_folder
@@ -18,12 +17,12 @@ from tasks.core.in_place import InPlace, placing
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.parallel import run_all, try_all
 from tasks.core.progress import Progress
-from tasks.core.schema import check, read_json
-from tasks.core.store.interface import Store, bring
+from tasks.core.schema import read_json
+from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, releases
 from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject
-from tasks.core.trust.releases import MAX_LIST
+from tasks.core.trust.releases import MAX_LIST, Release
 from tasks.offline_host import choice, freshness, memory
 from tasks.offline_host.laid_out import Stamp, is_laid_out, lay_out, stamp
 from tasks.offline_host.store_memory import Remembering, in_chain, remembered
@@ -64,16 +63,19 @@ class Signed:
     chosen: choice.Choice
     tool: Promotion | None
     notice: str
-    digests: Mapping[str, str]
-    release: Mapping[str, Any]
+    release: Release
 
     @property
     def name(self) -> str:
-        return self.chosen.id
+        return self.release.id
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        return self.release.digests
 
     @property
     def sizes(self) -> dict[str, int]:
-        return {file["path"]: file["size"] for file in self.release["files"]}
+        return {file["path"]: file["size"] for file in self.release.content["files"]}
 
 
 def fetch(spec: FetchSpec) -> str:
@@ -112,14 +114,11 @@ def _ask(store: Store, spec: FetchSpec) -> Signed:
     """Which release is to run, and what it consists of; nothing is brought yet."""
     own, notice = freshness.check_tool(store, spec.host, spec.tool, asked=spec.asked)
     chosen = _chosen(store, spec)
-    name = chosen.id
-    listed = releases.signed_list(store, Subject(pipeline=spec.pipeline), name, spec.host.signers)
-    digests = checksums.parse_sums(listed, where=_where(spec, name, "SHA256SUMS"))
-    release = _release(store, spec, name, listed, digests)
-    if release["isolation"] == "none":
+    release = releases.asked(store, Subject(pipeline=spec.pipeline), chosen.id, spec.host.signers)
+    if release.content["isolation"] == "none":
         logger.warning("NOT ISOLATED: where this release was made, the pipeline's code could read "
                        "and change what its maker could")
-    return Signed(chosen=chosen, tool=own, notice=notice, digests=digests, release=release)
+    return Signed(chosen=chosen, tool=own, notice=notice, release=release)
 
 
 def _without_store(spec: FetchSpec, away: StoreAwayError) -> Signed:
@@ -188,32 +187,6 @@ def _chosen(store: Store, spec: FetchSpec) -> choice.Choice:
         in_place = None
     return choice.choose(store, spec.host, choice.Asked(
         pipeline=spec.pipeline, release=spec.release, hold=spec.hold, in_place=in_place))
-
-
-def _where(spec: FetchSpec, name: str, path: str) -> str:
-    return f"{spec.store.url}: releases/{spec.pipeline}/{name}/{path}"
-
-
-def _release(store: Store, spec: FetchSpec, name: str, listed: bytes,
-             digests: Mapping[str, str]) -> dict[str, Any]:
-    """release.json, whose pipeline, id and files must be those that were asked for and signed."""
-    where = _where(spec, name, "release.json")
-    if "release.json" not in digests:
-        raise IntegrityError("the signed list names no release.json", where=where, todo=CARRY_AGAIN)
-    shown = bring(store, f"releases/{spec.pipeline}/{name}/release.json", MAX_LIST)
-    if files.sha256_bytes(shown) != digests["release.json"]:
-        raise IntegrityError("its bytes have changed", where=where, todo=CARRY_AGAIN)
-    release = _as_release(shown, where)
-    releases.refuse_other(store, Subject(pipeline=spec.pipeline), name, listed, release)
-    return release
-
-
-def _as_release(shown: bytes, where: str) -> dict[str, Any]:
-    try:
-        release: dict[str, Any] = check(parsing.from_json(shown), "release", where=where)
-    except ValueError as error:
-        raise IntegrityError(f"this is not JSON: {error}", where=where, todo=CARRY_AGAIN) from error
-    return release
 
 
 def _blob(spec: FetchSpec, path: str, digests: Mapping[str, str]) -> Path:

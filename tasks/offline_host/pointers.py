@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core import parsing
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
-from tasks.core.schema import check
+from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Store, bring
 from tasks.core.trust import promotions
 from tasks.core.trust.carried import subjects
@@ -90,8 +89,8 @@ def _to_move(store: Store, subject: Subject, data: bytes, *, back: bool) -> _At 
 
 def _parsed(data: bytes, where: str) -> Mapping[str, Any]:
     try:
-        value: Mapping[str, Any] = check(parsing.from_json(data), "pointer", where=where)
-    except (ValueError, ConfigError) as error:
-        raise IntegrityError(f"this is no pointer: {error}", where=where,
+        value: Mapping[str, Any] = from_bytes(data, "pointer", where=where)
+    except ConfigError as error:
+        raise IntegrityError(f"this is no pointer: {error.what}", where=where,
                              todo=CARRY_AGAIN) from error
     return value

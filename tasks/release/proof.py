@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tasks.core import files
 from tasks.core.config.settings import Signing
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.frozen import frozen
-from tasks.core.schema import check, read_json
+from tasks.core.schema import check, from_bytes, read_json
 from tasks.core.store.interface import Store, bring
 from tasks.core.store.send import Upload, send
 from tasks.core.tool_version import TOOL_VERSION
@@ -96,17 +95,15 @@ def of(store: Store, promotion: Promotion) -> dict[str, Any] | None:
     """The proof that a promotion names; None where it names none, or that isn't there as named."""
     if promotion.proof is None:
         return None
+    here = place(promotion.subject, promotion.id, promotion.proof)
     try:
-        data = bring(store, place(promotion.subject, promotion.id, promotion.proof))
+        data = bring(store, here)
     except StoreError:
         return None
     if files.sha256_bytes(data) != promotion.proof:
         return None
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "proof.json"
-        path.write_bytes(data)
-        try:
-            value: dict[str, Any] = read_json(path, "proof")
-        except ConfigError:
-            return None
+    try:
+        value: dict[str, Any] = from_bytes(data, "proof", where=here)
+    except ConfigError:
+        return None
     return value

@@ -8,14 +8,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tasks.core import files, parsing
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.parallel import run_all
-from tasks.core.schema import check
+from tasks.core.schema import from_bytes
 from tasks.core.store.interface import MAX_SMALL, Entry, Store, bring, content
 from tasks.core.trust import promotions, published
 from tasks.core.trust.promotions import Promotion, Subject
@@ -136,11 +134,7 @@ def history(store: Store, pipeline: str | None, ran: Mapping[str, datetime]) -> 
 
 
 def _promotion(store: Store, key: str) -> Promotion:
-    data = bring(store, key)
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "promotion.json"
-        path.write_bytes(data)
-        promotion = promotions.read(path)
+    promotion = promotions.parsed(bring(store, key), key)
     if promotion is None:
         raise IntegrityError("a promotion can't be read", where=f"{store.url}: {key}",
                              todo="find out who wrote it; until then nothing is pruned")
@@ -149,9 +143,9 @@ def _promotion(store: Store, key: str) -> Promotion:
 
 def _checked(data: bytes, name: str, where: str) -> Any:
     try:
-        return check(parsing.from_json(data), name, where=where)
-    except (ValueError, ConfigError) as error:
-        raise IntegrityError(f"this can't be read: {error}", where=where,
+        return from_bytes(data, name, where=where)
+    except ConfigError as error:
+        raise IntegrityError(f"this can't be read: {error.what}", where=where,
                              todo="find out who wrote it; until then nothing is pruned") from error
 
 

@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tasks.core import files, parsing
+from tasks.core import files
 from tasks.core.errors import AirlockError, ConfigError, StoreError
 from tasks.core.process_shared import Shared
-from tasks.core.schema import check
+from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Overtaken, Store, content
 
 logger = logging.getLogger(__name__)
@@ -233,9 +233,9 @@ def _parse(data: bytes | None, where: str) -> list[Holder]:
     if data is None:
         return []
     try:
-        value = check(parsing.from_json(data), "lease", where=where)
-    except (ValueError, ConfigError) as error:
-        raise StoreError(f"what says who is at work on the store can't be read: {error}",
+        value = from_bytes(data, "lease", where=where)
+    except ConfigError as error:
+        raise StoreError(f"what says who is at work on the store can't be read: {error.what}",
                          where=where, todo="see that nobody is, then remove it") from error
     return [Holder(**entry) for entry in value["holders"]]
 

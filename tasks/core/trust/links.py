@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tasks.core import files
 from tasks.core.errors import IntegrityError, StoreError
@@ -63,10 +61,7 @@ def _content(store: Store, key: str) -> bytes | None:
 
 
 def _parsed(data: bytes, after: Promotion, where: str) -> Promotion:
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "promotion.json"
-        path.write_bytes(data)
-        promotion = promotions.read(path)
+    promotion = promotions.parsed(data, where)
     if promotion is None or (promotion.pipeline, promotion.number < after.number) != (
             after.pipeline, True):
         raise IntegrityError(f"this is no promotion that number {after.number} can follow",

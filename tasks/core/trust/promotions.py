@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
-from tasks.core.schema import read_json
+from tasks.core.schema import from_bytes, read_json
 from tasks.core.store.interface import Store, bring
 from tasks.core.trust import approvals, signature
 
@@ -158,6 +157,14 @@ def read(path: Path) -> Promotion | None:
         return None
 
 
+def parsed(data: bytes, where: object) -> Promotion | None:
+    """A promotion whose signature nobody has looked at, or None where these bytes are none."""
+    try:
+        return _promotion(from_bytes(data, "promotion", where=where))
+    except ConfigError:
+        return None
+
+
 def numbers(store: Store, subject: Subject) -> list[int]:
     """The numbers of all promotions in the store, newest first; none where nothing was pushed."""
     try:
@@ -237,14 +244,11 @@ def naming(store: Store, subject: Subject, name: str, trust: Trust) -> Promotion
 
 
 def _json(data: bytes, schema: str, where: str) -> Mapping[str, Any]:
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / f"{schema}.json"
-        path.write_bytes(data)
-        try:
-            value: Mapping[str, Any] = read_json(path, schema)
-        except ConfigError as error:
-            raise IntegrityError(f"this is no {schema}: {error.what}", where=where,
-                                 todo="push again, or name a release: release=ID") from error
+    try:
+        value: Mapping[str, Any] = from_bytes(data, schema, where=where)
+    except ConfigError as error:
+        raise IntegrityError(f"this is no {schema}: {error.what}", where=where,
+                             todo="push again, or name a release: release=ID") from error
     return value
 
 

@@ -9,10 +9,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from tasks.core import files, parsing
+from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.parallel import run_all
-from tasks.core.schema import check
+from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Entry, Store, content
 from tasks.core.trust import checksums
 
@@ -79,9 +79,9 @@ def images(store: Store, release: Published) -> dict[str, Any]:
         raise IntegrityError("a release's list of images is missing, or has other bytes",
                              where=where, todo="push that release again")
     try:
-        receipt: dict[str, Any] = check(parsing.from_json(data), "images-receipt", where=where)
-    except (ValueError, ConfigError) as error:
-        raise IntegrityError(f"a release's list of images can't be read: {error}",
+        receipt: dict[str, Any] = from_bytes(data, "images-receipt", where=where)
+    except ConfigError as error:
+        raise IntegrityError(f"a release's list of images can't be read: {error.what}",
                              where=where) from error
     return receipt
 

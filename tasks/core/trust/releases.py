@@ -6,12 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
-from tasks.core.schema import read_json
+from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Store, bring
 from tasks.core.trust import checksums, signature
 from tasks.core.trust.promotions import CARRY_AGAIN, Subject, Trust
@@ -55,21 +54,26 @@ def read(store: Store, subject: Subject, name: str, trust: Trust) -> Release:
     if ID.fullmatch(name) is None:
         raise IntegrityError("this is no release's id", todo=CARRY_AGAIN,
                              where=_where(store, subject, name, "SHA256SUMS"))
-    listed = signed_list(store, subject, name, trust)
+    return asked(store, subject, name, trust)
+
+
+def asked(store: Store, subject: Subject, name: str, trust: Trust) -> Release:
+    """The same of a name that somebody has typed: StoreError names those that there are."""
+    listed = _signed_list(store, subject, name, trust)
     digests = checksums.parse_sums(listed, where=_where(store, subject, name, "SHA256SUMS"))
     where = _where(store, subject, name, "release.json")
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "release.json"
-        path.write_bytes(bring(store, f"{subject.place}/{name}/release.json", MAX_LIST))
-        if files.sha256(path) != digests.get("release.json"):
-            raise IntegrityError("its bytes have changed", where=where, todo=CARRY_AGAIN)
-        try:
-            content = read_json(path, "release")
-        except ConfigError as error:
-            raise IntegrityError("this is no release that this version of nf-airlock reads: "
-                                 f"{error.what}", where=where,
-                                 todo="read it with the version that made it") from error
-    refuse_other(store, subject, name, listed, content)
+    if "release.json" not in digests:
+        raise IntegrityError("the signed list names no release.json", where=where, todo=CARRY_AGAIN)
+    data = bring(store, f"{subject.place}/{name}/release.json", MAX_LIST)
+    if files.sha256_bytes(data) != digests["release.json"]:
+        raise IntegrityError("its bytes have changed", where=where, todo=CARRY_AGAIN)
+    try:
+        content = from_bytes(data, "release", where=where)
+    except ConfigError as error:
+        raise IntegrityError("this is no release that this version of nf-airlock reads: "
+                             f"{error.what}", where=where,
+                             todo="read it with the version that made it") from error
+    _refuse_other(store, subject, name, listed, content)
     return Release(subject=subject, id=name, digests=digests, content=content)
 
 
@@ -84,7 +88,7 @@ def get(store: Store, release: Release, path: str, target: Path) -> None:
                              "signed", where=f"{store.url}: {key}", todo=CARRY_AGAIN)
 
 
-def signed_list(store: Store, subject: Subject, name: str, trust: Trust) -> bytes:
+def _signed_list(store: Store, subject: Subject, name: str, trust: Trust) -> bytes:
     """A release's SHA256SUMS, once a trusted key has signed it; nothing else is read before."""
     place = f"{subject.place}/{name}"
     files.inside(Path(), place)
@@ -106,7 +110,7 @@ def signed_list(store: Store, subject: Subject, name: str, trust: Trust) -> byte
     return listed
 
 
-def refuse_other(store: Store, subject: Subject, name: str, listed: bytes,
+def _refuse_other(store: Store, subject: Subject, name: str, listed: bytes,
                  content: Mapping[str, Any]) -> None:
     """IntegrityError where release.json isn't of the pipeline, id and files that were signed."""
     where = _where(store, subject, name, "release.json")

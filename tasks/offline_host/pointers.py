@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core.errors import ConfigError, IntegrityError, StoreError
+from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.schema import from_bytes
-from tasks.core.store.interface import Store, bring
+from tasks.core.store.interface import MAX_SMALL, Store, content
 from tasks.core.trust import promotions
 from tasks.core.trust.carried import subjects
 from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject
@@ -20,16 +20,8 @@ logger = logging.getLogger(__name__)
 
 def signed(store: Store, shown: Mapping[str, bytes], host: Host) -> list[Promotion]:
     """The promotions that pointers name, by trusted signatures; `store` has these."""
-    promoted = []
-    for subject in subjects(shown):
-        pointer = _parsed(shown[subject.pointer], subject.pointer)
-        promotion = promotions.signed(store, subject, pointer["number"], host.signers)
-        if (pointer["pipeline"], pointer["id"]) != (subject.pipeline, promotion.id):
-            raise IntegrityError(f"the pointer names {pointer['id']}, and its promotion "
-                                 f"{promotion.id}", where=f"{store.url}: {subject.pointer}",
-                                 todo=CARRY_AGAIN)
-        promoted.append(promotion)
-    return promoted
+    return [promotions.pointed_to(shown[subject.pointer], store, subject, host.signers)
+            for subject in subjects(shown)]
 
 
 def refuse_older(store: Store, shown: Mapping[str, bytes], *, back: bool) -> None:
@@ -57,11 +49,8 @@ class _At:
 
 def _to_move(store: Store, subject: Subject, data: bytes, *, back: bool) -> _At | None:
     """What the store's pointer holds, where it is to be moved; None where it stays."""
-    try:
-        before = bring(store, subject.pointer)
-    except StoreError:
-        if store.head(subject.pointer) is not None:
-            raise
+    before = content(store, subject.pointer, most=MAX_SMALL)
+    if before is None:
         return _At(before=None)
     try:
         there = _parsed(before, subject.pointer)

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from tasks.core import files
 from tasks.core.config.settings import Signing
 from tasks.core.errors import IntegrityError, StoreError
-from tasks.core.store.interface import Store, bring
+from tasks.core.store.interface import MAX_SMALL, Store, bring, content
 from tasks.core.trust import links, promotions, signature
 from tasks.core.trust.promotions import MAX_READ, Promotion, Subject, Trust, Withdrawn
 
@@ -68,10 +68,8 @@ def tip(chain: Chain) -> Tip:
     IntegrityError where the pointer leads to none, or where the store has gone back behind what
     this side has seen.
     """
-    pointer, newest = None, None
-    if chain.store.head(chain.subject.pointer) is not None:
-        pointer = bring(chain.store, chain.subject.pointer)
-        newest = _current(chain, pointer)
+    pointer = content(chain.store, chain.subject.pointer, most=MAX_SMALL)
+    newest = None if pointer is None else _current(chain, pointer)
     used = promotions.numbers(chain.store, chain.subject)
     if newest is not None:
         links.before(chain.store, newest)  # an error where it is missing, or has changed
@@ -90,7 +88,7 @@ def tip(chain: Chain) -> Tip:
 def _current(chain: Chain, pointer: bytes) -> Promotion:
     """What the pointer leads to, by a trusted key, or as it was when its key was trusted here."""
     try:
-        return promotions.current(chain.store, chain.subject, chain.trust)
+        return promotions.pointed_to(pointer, chain.store, chain.subject, chain.trust)
     except IntegrityError as error:
         known = remembered(chain)
         if known and known.pointer() == pointer and bring(
@@ -121,6 +119,12 @@ def remember(chain: Chain, promotion: Promotion | None) -> None:
     """Note that this side has looked at a promotion."""
     if promotion is not None:
         files.write_bytes(chain.memory, promotion.data())
+
+
+def signer(signing: Signing, key: str) -> str | None:
+    """The name of the colleague whose key has this fingerprint, by the site's file."""
+    return next((name for name, public in signing.colleagues.items()
+                 if signature.fingerprint(public) == key), None)
 
 
 def append(chain: Chain, name: str, *, after: Promotion | None, proof: str | None = None,

@@ -16,7 +16,7 @@ from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check
 from tasks.core.store.interface import bring
 from tasks.core.store.store import open_store
-from tasks.core.trust import approvals, promotions, signature
+from tasks.core.trust import approvals, promotions
 from tasks.core.trust.promotions import Promotion, Subject
 from tasks.release import chain, proof, stored
 from tasks.release.chain import Chain
@@ -117,19 +117,10 @@ class _Promoted:
 
 
 def _promoted(here: Chain, number: int) -> _Promoted:
-    promotion = promotions.signed(here.store, here.subject, number, here.trust)
-    key = here.subject.key(number)
-    data = bring(here.store, key)
-    maker = signature.maker(data, bring(here.store, f"{key}.sig"),
-                            namespace=signature.PROMOTION) or ""
-    return _Promoted(promotion=promotion, by=who(here.signing, maker), key=maker,
-                     approved=_approved(here, number, data, maker))
-
-
-def who(signing: Signing, key: str) -> str:
-    """The name of who signed with a key, by the site's file; else the identity that all share."""
-    names = {signature.fingerprint(public): name for name, public in signing.colleagues.items()}
-    return names.get(key, signing.identity)
+    read = promotions.verified(here.store, here.subject, number, here.trust)
+    return _Promoted(promotion=read.promotion, key=read.key,
+                     by=chain.signer(here.signing, read.key) or here.signing.identity,
+                     approved=_approved(here, number, read.data, read.key))
 
 
 def _approved(here: Chain, number: int, data: bytes, maker: str) -> str | None:

@@ -40,8 +40,8 @@ SKEW = timedelta(minutes=5)
 class PromoteSpec:
     """A pipeline's release, and what it is promoted by.
 
-    `smokes` says whether there was a smoke run; `no_smoke` is why there was none. `unproven` is why
-    it becomes current without proof, and `after` the promotion that it may follow unseen.
+    `no_smoke` is why there was no smoke run, where there was none. `unproven` is why it becomes
+    current without proof, and `after` the promotion that it may follow unseen.
     """
 
     pipeline: str
@@ -255,8 +255,8 @@ def _maker(here: Chain, newest: Promotion) -> str:
         return "without a proof"
     at = theirs["checkout"]
     commit = f"commit {at['commit'][:12]}" if at["commit"] else "no git commit"
-    names = {signature.fingerprint(key): name for name, key in here.signing.colleagues.items()}
-    by = names.get(theirs["key"], f"{theirs['identity']}, key {theirs['key'][:15]}…")
+    by = chain.signer(here.signing, theirs["key"]) or (
+        f"{theirs['identity']}, key {theirs['key'][:15]}…")
     return f"by {by}, {commit}" + (" with changes that were not committed" if at["dirty"] else "")
 
 

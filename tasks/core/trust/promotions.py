@@ -9,7 +9,7 @@ it leads to is believed for its own signature (as TUF's timestamp role does).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -165,15 +165,20 @@ def parsed(data: bytes, where: object) -> Promotion | None:
         return None
 
 
-def numbers(store: Store, subject: Subject) -> list[int]:
-    """The numbers of all promotions in the store, newest first; none where nothing was pushed."""
+def keys(store: Store, subject: Subject, below: str = "") -> Sequence[str]:
+    """All keys of a subject's folder, or of one below it; none where nothing was pushed."""
     try:
-        keys = store.list(f"{subject.place}/promotions/")
+        return store.list(f"{subject.place}/{below}")
     except StoreError:
         if store.head(subject.pointer) is not None:
             raise
         return []  # a folder that the first push will make
-    named = (FILE_NAME.fullmatch(key.rpartition("/")[2]) for key in keys)
+
+
+def numbers(store: Store, subject: Subject) -> list[int]:
+    """The numbers of all promotions in the store, newest first; none where nothing was pushed."""
+    named = (FILE_NAME.fullmatch(key.rpartition("/")[2])
+             for key in keys(store, subject, "promotions/"))
     return sorted((int(match[1]) for match in named if match), reverse=True)
 
 
@@ -182,8 +187,13 @@ def current(store: Store, subject: Subject, trust: Trust) -> Promotion:
 
     IntegrityError where the pointer or what it leads to is not what it must be.
     """
+    return pointed_to(bring(store, subject.pointer), store, subject, trust)
+
+
+def pointed_to(data: bytes, store: Store, subject: Subject, trust: Trust) -> Promotion:
+    """The promotion that a pointer's bytes lead to in a store, by a trusted signature."""
     where = f"{store.url}: {subject.pointer}"
-    pointer = _json(bring(store, subject.pointer), "pointer", where)
+    pointer = _json(data, "pointer", where)
     if pointer["pipeline"] != subject.pipeline:
         raise IntegrityError(f"the pointer is for another pipeline, {pointer['pipeline']!r}",
                              where=where, todo=CARRY_AGAIN)
@@ -196,6 +206,20 @@ def current(store: Store, subject: Subject, trust: Trust) -> Promotion:
 
 def signed(store: Store, subject: Subject, number: int, trust: Trust) -> Promotion:
     """The promotion of a number, once a trusted key has signed it."""
+    return verified(store, subject, number, trust).promotion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """A promotion with its bytes, and the fingerprint of the trusted key that has signed them."""
+
+    promotion: Promotion
+    data: bytes
+    key: str
+
+
+def verified(store: Store, subject: Subject, number: int, trust: Trust) -> Verified:
+    """The promotion of a number and who has signed it; IntegrityError where no trusted key has."""
     key = subject.key(number)
     where = f"{store.url}: {key}"
     try:
@@ -211,7 +235,7 @@ def signed(store: Store, subject: Subject, number: int, trust: Trust) -> Promoti
                              f"{promotion.pipeline or 'the tool'}", where=where, todo=CARRY_AGAIN)
     if trust.approvers:
         _see_approved(store, promotion, data, trust, signed_by)
-    return promotion
+    return Verified(promotion=promotion, data=data, key=signed_by)
 
 
 def _see_approved(store: Store, promotion: Promotion, data: bytes, trust: Trust,

@@ -12,7 +12,7 @@ from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Store, bring
-from tasks.core.trust import checksums, signature
+from tasks.core.trust import checksums, promotions, signature
 from tasks.core.trust.promotions import CARRY_AGAIN, Subject, Trust
 
 MAX_LIST = 64 << 20
@@ -38,13 +38,8 @@ def ids(store: Store, subject: Subject) -> list[str]:
 
     Nothing of them is verified.
     """
-    try:
-        keys = store.list(f"{subject.place}/")
-    except StoreError:
-        if store.head(subject.pointer) is not None:
-            raise
-        return []  # a folder that the first push will make
-    named = (key.removeprefix(f"{subject.place}/").split("/") for key in keys)
+    named = (key.removeprefix(f"{subject.place}/").split("/")
+             for key in promotions.keys(store, subject))
     return sorted(parts[0] for parts in named
                   if parts[1:] == ["SHA256SUMS"] and ID.fullmatch(parts[0]))
 

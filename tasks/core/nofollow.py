@@ -120,7 +120,12 @@ def _wait_for(handle: int) -> None:
 def is_passing(relative: str) -> bool:
     """Whether a path is that of a lock, or of what a killed `writing` left."""
     name = relative.rpartition("/")[2]
-    return name == LOCK or (name.startswith(".") and name.endswith(".part"))
+    return is_lock(relative) or (name.startswith(".") and name.endswith(".part"))
+
+
+def is_lock(relative: str) -> bool:
+    """Whether a path is that of a lock."""
+    return relative.rpartition("/")[2] == LOCK
 
 
 def listed(root: Path, relative: str) -> Iterator[str]:

@@ -84,6 +84,14 @@ def test_what_never_changes(key: str, fixed: bool, tmp_path: Path) -> None:
         assert send(store, [second])[0].sha256 == second.sha256
 
 
+def test_only_the_store_s_own_lock_is_no_entry(tmp_path: Path) -> None:
+    store = open_store(StoreAt(url=str(tmp_path / "store")))
+    store.put_bytes("blobs/x/conda.lock", b"locked")
+    store.replace("tool/current.json", b"1", None)
+    assert list((tmp_path / "store/tool").glob(".*.lock"))
+    assert {entry.key for entry in store.entries("")} == {"blobs/x/conda.lock", "tool/current.json"}
+
+
 @pytest.mark.parametrize("key", ["../out", "/etc/passwd", "a/../../b", "a\nb"])
 def test_a_key_cannot_leave_the_store(key: str, tmp_path: Path) -> None:
     store = open_store(StoreAt(url=str(tmp_path / "store")))

@@ -143,7 +143,7 @@ class FolderStore:
             raise self._fault(FileNotFoundError(2, "No such file or directory"), prefix)
         try:
             for key, status in nofollow.described(self._root, prefix.rpartition("/")[0]):
-                if key.startswith(prefix) and not key.endswith(".lock"):
+                if key.startswith(prefix) and not nofollow.is_lock(key):
                     yield Entry(key=key, size=status.st_size, modified=datetime.fromtimestamp(
                         status.st_mtime, timezone.utc))
         except OSError as error:

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.core import process_ids
 from tasks.offline_host.run_folder import cleaned
 
 
 def this_process() -> dict[str, Any]:
     """This process, told from all others: its id, its start in clock ticks, and the boot's id."""
-    return {"pid": os.getpid(), "started": _started(os.getpid()), "boot": _boot()}
+    return {"pid": os.getpid(), "started": process_ids.started(os.getpid()),
+            "boot": process_ids.boot()}
 
 
 def this_host() -> str:
@@ -26,7 +28,8 @@ def runs_still(host: str, process: Mapping[str, Any]) -> bool:
     """Whether the process that `this_process` told of lives; on another host that isn't known."""
     if host != this_host():
         return True
-    return bool(process["boot"] == _boot() and process["started"] == _started(process["pid"]))
+    return bool(process["boot"] == process_ids.boot()
+                and process["started"] == process_ids.started(process["pid"]))
 
 
 def session_of(launch: Path) -> str | None:
@@ -59,17 +62,3 @@ def is_locked(launch: Path, session: str) -> bool:
 
 def _cache(launch: Path, session: str) -> Path:
     return launch / ".nextflow/cache" / Path(session).name
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def _started(pid: int) -> int | None:
-    """A living process's start, in clock ticks since boot (proc(5), stat's field 22)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in ("Z", "X") else int(fields[19])

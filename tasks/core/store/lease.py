@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tasks.core import files
+from tasks.core import files, process_ids
 from tasks.core.errors import AirlockError, ConfigError, StoreError
 from tasks.core.process_shared import Shared
 from tasks.core.schema import from_bytes
@@ -256,20 +256,15 @@ def _user() -> str:
 def _machine() -> str:
     """This boot and this namespace of processes: a number means another process elsewhere."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+        return f"{process_ids.boot()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
 
 
 def _process(number: int) -> str:
-    """A process and when it began, in ticks since the boot (proc(5), the 22nd field)."""
-    try:
-        status = Path(f"/proc/{number}/stat").read_text()
-    except OSError:
-        return ""
-    fields = status.rpartition(")")[2].split()
-    return "" if fields[0] == "Z" else f"{number} {fields[19]}"
+    """A living process's number and when it began."""
+    start = process_ids.started(number)
+    return "" if start is None else f"{number} {start}"
 
 
 def _lives(holder: Holder) -> bool | None:

@@ -59,13 +59,20 @@ def gateway(root: Path, *, host: str = "127.0.0.1", port: int = 0,
             stdout=sink, stderr=sink,
             env={**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET})
     try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex((host, port)) == 0:
-                    break
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.1)
+        _await(process, host, port, log)
         yield Gateway(endpoint=f"http://{host}:{port}", root=data, pid=process.pid)
     finally:
-        process.terminate()
+        process.kill()  # it would wait for connections that clients keep
         process.wait(10)
+
+
+def _await(process: subprocess.Popen[bytes], host: str, port: int, log: Path) -> None:
+    """Wait until the server answers, which may take long where other tests use the processors."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        assert process.poll() is None, log.read_text()
+        with socket.socket() as probe:
+            if probe.connect_ex((host, port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"no answer from {host}:{port}: {log.read_text()}")

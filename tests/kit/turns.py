@@ -107,6 +107,12 @@ def shared(store: Store, name: str, turns: Turns | None, luck: Luck) -> Store:
         # Two who send one file must not wait for each other where one of them can't go on.
         url = f"{store.url}/{name}"
 
+        def pause(self, count: int) -> None:
+            """Let others have their turns, as often as that."""
+            if turns is not None:
+                for _ in range(count):
+                    turns.wait(name)
+
         def __getattr__(self, asked: str) -> Any:
             real = getattr(store, asked)
             if asked not in DONE_BY_STORE:

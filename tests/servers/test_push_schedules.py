@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.store.folder import FolderStore
-from tasks.release import promote
+from tasks.release import chain, promote
+from tasks.release.chain import Chain
 from tests.kit import buckets
 from tests.kit import push_schedules as schedules
 
@@ -46,6 +48,9 @@ def test_nor_where_the_store_is_a_bucket(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_judge_sees_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                       broken: str) -> None:
     """Where a file is replaced without a look, and where somebody follows what they didn't see."""
+    at = StoreAt(url=str(tmp_path / "store"))
+    slow_down(monkeypatch, broken)
+    assert not any(outcome.wrong for outcome in schedules.some(range(10), at, tmp_path))
     whole: Replace = FolderStore.replace
 
     def blind(store: FolderStore, key: str, data: bytes, before: bytes | None) -> None:
@@ -58,6 +63,18 @@ def test_the_judge_sees_what_is_wrong(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr(promote, "_refuse_unseen", lambda *_: None)
     else:
         monkeypatch.setattr(FolderStore, "replace", blind)
-    at = StoreAt(url=str(tmp_path / "store"))
-    assert any(schedules.some([number], at, tmp_path)[0].wrong
-               for number in (12, 11, 29, 31, 47, *range(100, 160)))
+    assert any(schedules.some([number], at, tmp_path)[0].wrong for number in range(100, 200))
+
+
+def slow_down(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    """Let others do most of their work between somebody's look at the store and their writing."""
+    name = {"pointer": "point", "promotion": "_write"}.get(broken)
+    if name is not None:
+        whole: Callable[..., None] = getattr(chain, name)
+
+        def late(at: Chain, *given: Any) -> None:
+            store: Any = at.store
+            store.pause(60)
+            whole(at, *given)
+
+        monkeypatch.setattr(chain, name, late)

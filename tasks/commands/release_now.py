@@ -13,6 +13,7 @@ from typing import Any
 
 from tasks.core import files, lock_files
 from tasks.core.errors import AirlockError
+from tasks.core.graph.state import FRESH
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import plugin_ranges
 from tasks.core.nextflow.tested_lines import is_tested
@@ -32,9 +33,6 @@ from tasks.plugins import needs
 from tasks.reach import staged
 from tasks.reach.scan import scan
 from tasks.release import release_files
-
-FRESH = "fresh"
-"""The state of a step whose files are of the configuration and the locks as they stand."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,8 +110,7 @@ def _send(spec: HostSpec, manifest: Mapping[str, Any]) -> None:
     at = spec.at
     uploads = [Upload(key=manifest["key"], path=at.cli, sha256=manifest["sha256"],
                       size=manifest["size"])]
-    uploads += [Upload(key=f"cli/{manifest['sha256'][:12]}/{path.name}", path=path,
-                       sha256=files.sha256(path), size=path.stat().st_size)
+    uploads += [Upload.of(f"cli/{manifest['sha256'][:12]}/{path.name}", path)
                 for path in (at.cli_manifest, at.cli_signature)]
     store = open_store(spec.sent_to)
     with pushing(store):

@@ -79,10 +79,8 @@ def push(store: Store, folder: Path, described: dict[str, Any], signing: Signing
     signature.seal(path, signing.key, namespace=signature.PROOF)
     digest = files.sha256(path)
     key = place(subject, described["id"], digest)
-    uploads = [Upload(key=f"{key}{end}", path=file, sha256=files.sha256(file),
-                      size=file.stat().st_size)
-               for end, file in (("", path), (".sig", path.with_name("proof.json.sig")))]
-    send(store, uploads)
+    send(store, [Upload.of(key, path),
+                 Upload.of(f"{key}.sig", path.with_name("proof.json.sig"))])
     return digest
 
 

@@ -93,12 +93,12 @@ def _own(spec: PushSpec, release: dict[str, Any]) -> list[Upload]:
     """The blobs that no part before brings."""
     path = spec.layout.release / "release.json"
     key = checksums.blob_key(path.name, files.sha256(path))
-    return [*_blobs(spec, release), _upload(key, path)]
+    return [*_blobs(spec, release), Upload.of(key, path)]
 
 
 def _sealed(spec: PushSpec, name: str) -> list[Upload]:
     """What makes the release one."""
-    return [_upload(f"releases/{spec.pipeline}/{name}/{path}", spec.layout.release / path)
+    return [Upload.of(f"releases/{spec.pipeline}/{name}/{path}", spec.layout.release / path)
             for path in SEALED]
 
 
@@ -110,7 +110,7 @@ def _all_blobs(spec: PushSpec, release: dict[str, Any]) -> dict[str, Upload]:
 def push_smoke(spec: PushSpec) -> str:
     """Send what the smoke run wrote: evidence beside the release, not part of it."""
     name = release_name.made(spec.layout)
-    uploads = [_upload(f"smoke/{spec.pipeline}/{name}/{path}", spec.layout.smoke / path)
+    uploads = [Upload.of(f"smoke/{spec.pipeline}/{name}/{path}", spec.layout.smoke / path)
                for path in SMOKE]
     return _finish(spec.part, spec.store, uploads, spec.layout.push_receipt(spec.part))
 
@@ -134,10 +134,6 @@ def _blobs(spec: PushSpec, release: dict[str, Any]) -> list[Upload]:
                                   path=source_of(spec.layout, release["nextflow"], file["path"],
                                                  file["sha256"]))
     return list(uploads.values())
-
-
-def _upload(key: str, path: Path) -> Upload:
-    return Upload(key=key, path=path, sha256=files.sha256(path), size=path.stat().st_size)
 
 
 def _see_that_all_is_there(spec: PushSpec, listed: bytes, stored: Iterable[Stored]) -> None:

@@ -145,8 +145,8 @@ def push(spec: PushToolSpec) -> str:
     name = tool["id"]
     paths = [folder / "airlock.tar", folder / "airlock.tar.sig",
              *(folder / "wheels" / wheel["name"] for wheel in tool["wheels"])]
-    uploads = [Upload(key=f"tool/{name}/{path.relative_to(folder).as_posix()}", path=path,
-                      sha256=files.sha256(path), size=path.stat().st_size) for path in paths]
+    uploads = [Upload.of(f"tool/{name}/{path.relative_to(folder).as_posix()}", path)
+               for path in paths]
     store = open_store(spec.store)
     with lease.pushing(store):
         return _push(spec, store, name, uploads)

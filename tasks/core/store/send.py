@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tasks.core import files
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.parallel import run_all
 from tasks.core.process_shared import Shared
@@ -25,6 +26,11 @@ class Upload:
     path: Path
     sha256: str
     size: int
+
+    @classmethod
+    def of(cls, key: str, path: Path) -> Upload:
+        """The file as it is now."""
+        return cls(key=key, path=path, sha256=files.sha256(path), size=path.stat().st_size)
 
 
 def send(store: Store, uploads: Iterable[Upload], *, title: str = "",

@@ -21,7 +21,7 @@ from tasks.core.parallel import run_all
 from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Store, bring
 from tasks.core.trust import checksums
-from tasks.core.trust.carried import MAX_LIST
+from tasks.core.trust.checksums import MAX_LIST
 from tasks.core.trust.promotions import FILE_NAME, Subject
 
 SOURCE = "org.opencontainers.image.ref.name"

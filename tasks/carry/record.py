@@ -18,7 +18,8 @@ from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.schema import check, from_bytes
 from tasks.core.trust import carried, checksums, signature
-from tasks.core.trust.carried import MAX_LIST, POINTER, RECORD, SEAL, SUMS
+from tasks.core.trust.carried import POINTER, RECORD, SEAL, SUMS
+from tasks.core.trust.checksums import MAX_LIST
 from tasks.core.trust.promotions import Subject
 
 MAX_KNOWN = 100

@@ -13,7 +13,8 @@ from tasks.core.errors import HostError
 from tasks.core.paths import SitePaths
 from tasks.core.process_shared import Shared
 from tasks.core.trust import checksums, signature
-from tasks.core.trust.carried import MAX_LIST, README, RECORD, SEAL, SUMS, WHOLE_SEAL, WHOLE_SUMS
+from tasks.core.trust.carried import README, RECORD, SEAL, SUMS, WHOLE_SEAL, WHOLE_SUMS
+from tasks.core.trust.checksums import MAX_LIST
 
 
 @dataclass(frozen=True, kw_only=True)

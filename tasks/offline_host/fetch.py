@@ -21,8 +21,9 @@ from tasks.core.schema import read_json
 from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
 from tasks.core.trust import checksums, releases
+from tasks.core.trust.checksums import MAX_LIST
 from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject
-from tasks.core.trust.releases import MAX_LIST, Release
+from tasks.core.trust.releases import Release
 from tasks.offline_host import choice, freshness, memory
 from tasks.offline_host.laid_out import Stamp, is_laid_out, lay_out, stamp
 from tasks.offline_host.store_memory import Remembering, in_chain, remembered

@@ -22,8 +22,8 @@ from tasks.core.store import lease
 from tasks.core.store.interface import NotDeletable, Store, content
 from tasks.core.store.lease import Lease
 from tasks.core.store.store import open_store
+from tasks.core.trust.checksums import MAX_LIST
 from tasks.core.trust.promotions import Subject
-from tasks.core.trust.published import MAX_LIST
 from tasks.release import prune_images, prune_report
 from tasks.release.prune_images import ImagesSpec
 from tasks.release.prune_plan import Held, Verdict, judge, unless_asked

@@ -16,8 +16,9 @@ from tasks.core.parallel import run_all
 from tasks.core.schema import from_bytes
 from tasks.core.store.interface import MAX_SMALL, Entry, Store, bring, content
 from tasks.core.trust import promotions, published
+from tasks.core.trust.checksums import MAX_LIST
 from tasks.core.trust.promotions import Promotion, Subject
-from tasks.core.trust.published import MAX_LIST, Published
+from tasks.core.trust.published import Published
 from tasks.release.places import SEALED
 from tasks.release.prune_plan import Held, History, Marks
 

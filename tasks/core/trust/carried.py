@@ -19,6 +19,7 @@ from pathlib import Path
 from tasks.core import nofollow
 from tasks.core.errors import HostError, IntegrityError
 from tasks.core.trust import checksums, signature
+from tasks.core.trust.checksums import MAX_LIST
 from tasks.core.trust.promotions import Subject, Trust
 
 SUMS, SEAL = "SHA256SUMS", "SHA256SUMS.sig"
@@ -29,8 +30,6 @@ OURS = ("blobs/", "releases/", "tool/", "smoke/", "images/", "whole/")
 VOLUME = re.compile(r"part([0-9]{4})\.(?:tar|sha256)")
 MAX_VOLUMES = 9999
 
-MAX_LIST = 64 << 20
-"""Bytes of a list, or of carry.json: some 200 for each carried file."""
 POINTER = re.compile(r"(?:releases/([a-z][a-z0-9_-]*)|tool)/current\.json")
 
 

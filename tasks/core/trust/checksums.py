@@ -9,6 +9,8 @@ from pathlib import Path
 from tasks.core import files
 from tasks.core.errors import IntegrityError
 
+MAX_LIST = 64 << 20
+"""Bytes of a list, and of release.json, carry.json or a receipt: at most some 200 a file."""
 SUM_LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
 

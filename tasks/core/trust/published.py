@@ -15,10 +15,9 @@ from tasks.core.parallel import run_all
 from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Entry, Store, content
 from tasks.core.trust import checksums
+from tasks.core.trust.checksums import MAX_LIST
 
 LIST = re.compile(r"releases/([a-z][a-z0-9_-]*)/([A-Za-z0-9_][A-Za-z0-9._-]*)/SHA256SUMS")
-MAX_LIST = 64 << 20
-"""Bytes of a list of files, or of a receipt: some 100 for each."""
 RECEIPT = "images.receipt.json"
 
 

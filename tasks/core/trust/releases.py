@@ -13,10 +13,9 @@ from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Store, bring
 from tasks.core.trust import checksums, promotions, signature
+from tasks.core.trust.checksums import MAX_LIST
 from tasks.core.trust.promotions import CARRY_AGAIN, Subject, Trust
 
-MAX_LIST = 64 << 20
-"""Bytes of SHA256SUMS and of release.json: some 100 for each carried file."""
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*-[0-9a-f]{12}")
 
 

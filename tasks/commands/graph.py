@@ -104,4 +104,4 @@ def _now(config: Config, pipeline: Pipeline, standing: dict[str, str]) -> NowSpe
         asks_registry=in_registry, standing=uncompared(standing), about={
             "nextflow": pipeline.nextflow.version, "profile": pipeline.profile,
             "run": pipeline.run, "platform": site.platform, "registry": site.registry.address,
-            "smoke": site.smoke if in_registry else "none"})
+            "smoke": site.smoke if in_registry else "none", "isolation": site.isolation})

@@ -89,10 +89,9 @@ def end(spec: NowSpec, scratch: Path) -> End:
         parts.listed[name] = _file(path)
     for gather in (_images, _data, _plugins, _config, _reach):
         gather(spec, parts, scratch)
-    about = {**spec.about, "tested": is_tested(spec.runtime),
-             "isolation": read_json(at.resolved, "resolved")["isolation"]}
-    return End(kind=NOW, about=about, files=parts.files, listed=parts.listed, data=parts.data,
-                is_planned=parts.data is not None, unknown=parts.unknown, moves=parts.moves)
+    return End(kind=NOW, about={**spec.about, "tested": is_tested(spec.runtime)},
+               files=parts.files, listed=parts.listed, data=parts.data,
+               is_planned=parts.data is not None, unknown=parts.unknown, moves=parts.moves)
 
 
 def _made(spec: NowSpec) -> End:

@@ -67,8 +67,8 @@ def _attention(end: End) -> list[str]:
     if end.kind != NOW and promoted.number is None:
         lines.append("It was never made the current release.")
     if about.get("isolation") == "none":
-        lines.append("It was made where the pipeline's code could read and change what its maker "
-                     "could.")
+        lines.append("The site lets the pipeline's code read and change what its maker can, on a "
+                     "machine that can't confine it.")
     if about.get("tested") is False:
         lines.append(f"Nextflow {about.get('nextflow')} is a version that no test of nf-airlock "
                      "has run.")

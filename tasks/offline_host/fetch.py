@@ -117,8 +117,8 @@ def _ask(store: Store, spec: FetchSpec) -> Signed:
     chosen = _chosen(store, spec)
     release = releases.asked(store, Subject(pipeline=spec.pipeline), chosen.id, spec.host.signers)
     if release.content["isolation"] == "none":
-        logger.warning("NOT ISOLATED: where this release was made, the pipeline's code could read "
-                       "and change what its maker could")
+        logger.warning("NOT ISOLATED: the site where this release was made lets a pipeline's code "
+                       "read and change what its maker can, on a machine that can't confine it")
     return Signed(chosen=chosen, tool=own, notice=notice, release=release)
 
 

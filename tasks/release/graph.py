@@ -59,7 +59,7 @@ def _release(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         at, version, carry=site.images.carry, configs=spec.configs).values()
         if place != at.images_carried]
     return step(name, doc, release.make, spec,
-                needs=[*carried, *(at.own / own / MANIFEST for own in spec.own), at.resolved,
+                needs=[*carried, *(at.own / own / MANIFEST for own in spec.own),
                        at.data_sums, at.runtime_sums(version), at.lock("images"),
                        at.lock("plugins")],
                 makes=[*(at.release / file for file in places.LISTED), at.images_carried])

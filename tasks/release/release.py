@@ -65,15 +65,11 @@ def _configs(spec: ReleaseSpec) -> dict[str, Any] | None:
     return {key: manifest[key] for key in ("source", "revision", "commit")}
 
 
-def _isolation(spec: ReleaseSpec) -> str:
-    """The least of what held while the config was resolved, and of what this machine can do now."""
-    then = read_json(spec.layout.resolved, "resolved")["isolation"]
-    return isolation.NONE if isolation.NONE in (then, isolation.level(spec.isolation)) \
-        else isolation.FULL
-
-
 def describe(spec: ReleaseSpec, carried: Sequence[release_files.Carried]) -> dict[str, Any]:
-    """What release.json says: nothing of when or by whom, so that equal content has one id."""
+    """What release.json says: nothing of when, where or by whom, so that equal content has one id.
+
+    So `isolation` is the least that the site accepts, not what one machine could do.
+    """
     manifest = read_json(spec.layout.code_manifest, "code-manifest")
     reach = read_json(spec.layout.reach, "reach")
     return {
@@ -91,7 +87,7 @@ def describe(spec: ReleaseSpec, carried: Sequence[release_files.Carried]) -> dic
         "smoke": spec.smoke if spec.carry == "registry" else "none",
         "platform": spec.platform,
         "registry": release_files.registry_of(spec.layout),
-        "isolation": _isolation(spec),
+        "isolation": spec.isolation,
         "reach": {key: reach[key] for key in ("findings", "counted")},
         "files": [{"path": file.path, "sha256": file.sha256, "size": file.size, "kind": file.kind}
                   for file in carried],

@@ -251,7 +251,7 @@ def test_what_a_board_should_know_of_the_later_side_is_said() -> None:
     content = document("p", end, end, store="store", compared="2026-01-01T00:00:00Z")
     assert content["equal"] is True
     attention = " ".join(content["attention"])
-    for word in ("withdrawn: a broken caller", "no engine", "could read and change", "99.1.0",
+    for word in ("withdrawn: a broken caller", "no engine", "read and change", "99.1.0",
                  "no smoke run"):
         assert word in attention
     shown = html(content, "x.json")

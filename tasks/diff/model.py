@@ -25,14 +25,16 @@ class File:
 class Promoted:
     """What the store's promotions say of a release.
 
-    `unproven` is why it became the current one without proof, `back` why it was gone back to, and
-    `withdrawn` why nobody may run it any more; each where that is so.
+    `proof` are the lines of the proof that it names, `unproven` is why it became the current one
+    without, `back` why it was gone back to, and `withdrawn` why nobody may run it any more; each
+    where that is so.
     """
 
     is_current: bool = False
     number: int | None = None
     signed: str | None = None
     expires: str | None = None
+    proof: Sequence[str] | None = None
     unproven: str | None = None
     back: str | None = None
     withdrawn: str | None = None

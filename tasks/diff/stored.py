@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.core.errors import ConfigError
 from tasks.core.paths import MANIFEST
 from tasks.core.store.interface import Store
-from tasks.core.trust import promotions, releases
+from tasks.core.trust import promotions, proofs, releases
 from tasks.core.trust.promotions import Promotion, Subject, Trust
 from tasks.core.trust.releases import Release
 from tasks.diff.model import NOTHING, RELEASE, End, File, Promoted
@@ -69,8 +69,10 @@ def _promoted(stored: Stored, name: str, now: Promotion | None) -> Promoted:
     withdrawn = next((entry.reason for entry in now.withdrawn if entry.id == name), None)
     if own is None:
         return Promoted(withdrawn=withdrawn)
+    proof = proofs.of(stored.store, own)
     return Promoted(is_current=now.id == name, number=own.number, signed=own.signed,
-                    expires=own.expires, unproven=own.unproven, back=own.back, withdrawn=withdrawn)
+                    expires=own.expires, proof=proofs.lines(proof) if proof else None,
+                    unproven=own.unproven, back=own.back, withdrawn=withdrawn)
 
 
 def bring(stored: Stored, release: Release, own: End, other: End, folder: Path) -> End:

@@ -10,9 +10,9 @@ from tasks.core.config.settings import Signing
 from tasks.core.errors import ConfigError, IntegrityError, StoreError
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.store.interface import bring
-from tasks.core.trust import approvals, signature
+from tasks.core.trust import approvals, proofs, signature
 from tasks.core.trust.promotions import Promotion, Subject
-from tasks.release import chain, proof
+from tasks.release import chain
 from tasks.release.chain import Chain
 from tasks.release.promote import opened
 
@@ -100,7 +100,7 @@ def _proposed(here: Chain, newest: Promotion | None, name: str | None) -> Promot
 
 def _tell(here: Chain, newest: Promotion) -> None:
     """Print what is being approved: it is this step's to show."""
-    tried = proof.of(here.store, newest)
+    tried = proofs.of(here.store, newest)
     print(f"promotion {newest.number} of {newest.signed}: {newest.id}")
     if newest.unproven:
         print(f"  NOT PROVEN: {newest.unproven}")
@@ -110,17 +110,8 @@ def _tell(here: Chain, newest: Promotion) -> None:
         print(f"  goes back: {newest.back}")
     for entry in newest.withdrawn:
         print(f"  withdrawn: {entry.id}: {entry.reason}")
-    if tried:
-        at = tried["checkout"]
-        print(f"  made by {tried['identity']} with the key {tried['key']}, "
-              f"{'commit ' + at['commit'] if at['commit'] else 'no git commit'}"
-              f"{', with changes that were not committed' if at['dirty'] else ''}")
-        if tried["validation"]:
-            print(f"  validation: {tried['validation']['subjects']} subjects, all well; "
-                  f"{tried['validation']['warnings']} warnings")
-        smoke = tried["smoke"]
-        print("  smoke run: " + (smoke["why"] if smoke["run"] == "none" else
-                                 f"{smoke['run']} run, ended well; log {smoke['log']}"))
+    for line in proofs.lines(tried) if tried else ():
+        print(f"  {line}")
 
 
 def _seal(here: Chain, newest: Promotion, approver: str) -> None:

@@ -16,9 +16,9 @@ from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check
 from tasks.core.store.interface import bring
 from tasks.core.store.store import open_store
-from tasks.core.trust import approvals, promotions
+from tasks.core.trust import approvals, promotions, proofs
 from tasks.core.trust.promotions import Promotion, Subject
-from tasks.release import chain, proof, stored
+from tasks.release import chain, stored
 from tasks.release.chain import Chain
 
 HEADER = ("Release", "Revision", "Promoted", "By", "Proofs", "State")
@@ -153,10 +153,10 @@ def _release(here: Chain, name: str, made: Sequence[_Promoted],
         held = stored.read(here, name)
     except AirlockError as error:
         fault = _line(error)
-    proofs = [found for entry in made if (found := proof.of(here.store, entry.promotion))]
+    tried = [proof for entry in made if (proof := proofs.of(here.store, entry.promotion))]
     return {
         "id": name, "revision": held.content["revision"] if held else None, "fault": fault,
-        "withdrawn": withdrawn, "proof": proofs[0] if proofs else None,
+        "withdrawn": withdrawn, "proof": tried[0] if tried else None,
         "promotions": [{
             "number": entry.promotion.number, "signed": entry.promotion.signed,
             "expires": entry.promotion.expires, "by": entry.by, "key": entry.key,

@@ -23,7 +23,7 @@ from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
 from tasks.core.store.interface import Overtaken, Stored, bring
 from tasks.core.store.store import open_store
-from tasks.core.trust import links, promotions, signature
+from tasks.core.trust import links, promotions, proofs, signature
 from tasks.core.trust.promotions import MAX_READ, Promotion, Subject
 from tasks.release import chain, checkout, proof, release_name
 from tasks.release.chain import Chain, Tip
@@ -78,7 +78,7 @@ class Done:
         keys = [subject.key(promotion.number), *([subject.pointer] if self.is_current else [])]
         keys += [f"{keys[0]}.sig"]
         if promotion.proof:
-            document = proof.place(subject, promotion.id, promotion.proof)
+            document = proofs.place(subject, promotion.id, promotion.proof)
             keys += [document, f"{document}.sig"]
         return [Stored(key=key, size=len(data), sha256=files.sha256_bytes(data))
                 for key in keys if (data := bring(here.store, key))]
@@ -201,7 +201,7 @@ def _refuse_unseen(here: Chain, newest: Promotion | None, wanted: Wanted) -> Non
         return
     if newest is None or chain.is_known(here, newest):
         return
-    theirs = proof.of(here.store, newest)
+    theirs = proofs.of(here.store, newest)
     commit = theirs["checkout"]["commit"] if theirs and not theirs["checkout"]["dirty"] else None
     if newest.back:  # by the proof, and so by the commit, of when it was promoted first
         commit = None
@@ -250,7 +250,7 @@ def _unseen(here: Chain, newest: Promotion | None, wanted: Wanted) -> StoreError
 
 
 def _maker(here: Chain, newest: Promotion) -> str:
-    theirs = proof.of(here.store, newest)
+    theirs = proofs.of(here.store, newest)
     if theirs is None:
         return "without a proof"
     at = theirs["checkout"]

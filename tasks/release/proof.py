@@ -12,14 +12,14 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.config.settings import Signing
-from tasks.core.errors import ConfigError, IntegrityError, StoreError
+from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.frozen import frozen
-from tasks.core.schema import check, from_bytes, read_json
-from tasks.core.store.interface import Store, bring
+from tasks.core.schema import check, read_json
+from tasks.core.store.interface import Store
 from tasks.core.store.send import Upload, send
 from tasks.core.tool_version import TOOL_VERSION
-from tasks.core.trust import promotions, signature
-from tasks.core.trust.promotions import Promotion, Subject
+from tasks.core.trust import promotions, proofs, signature
+from tasks.core.trust.promotions import Subject
 from tasks.release import checkout
 
 
@@ -78,30 +78,7 @@ def push(store: Store, folder: Path, described: dict[str, Any], signing: Signing
     files.write_json(path, check(described, "proof", where=path))
     signature.seal(path, signing.key, namespace=signature.PROOF)
     digest = files.sha256(path)
-    key = place(subject, described["id"], digest)
+    key = proofs.place(subject, described["id"], digest)
     send(store, [Upload.of(key, path),
                  Upload.of(f"{key}.sig", path.with_name("proof.json.sig"))])
     return digest
-
-
-def place(subject: Subject, name: str, sha256: str) -> str:
-    """The key of a proof; its signature lies beside it."""
-    return f"{subject.place}/{name}/proofs/{sha256}.json"
-
-
-def of(store: Store, promotion: Promotion) -> dict[str, Any] | None:
-    """The proof that a promotion names; None where it names none, or that isn't there as named."""
-    if promotion.proof is None:
-        return None
-    here = place(promotion.subject, promotion.id, promotion.proof)
-    try:
-        data = bring(store, here)
-    except StoreError:
-        return None
-    if files.sha256_bytes(data) != promotion.proof:
-        return None
-    try:
-        value: dict[str, Any] = from_bytes(data, "proof", where=here)
-    except ConfigError:
-        return None
-    return value

@@ -19,9 +19,9 @@ from tasks.core.schema import read_json
 from tasks.core.store.folder import FolderStore
 from tasks.core.store.interface import bring
 from tasks.core.store.store import open_store
-from tasks.core.trust import signature
+from tasks.core.trust import proofs, signature
 from tasks.core.trust.promotions import Subject
-from tasks.release import chain, promote, proof, release
+from tasks.release import chain, promote, release
 from tasks.release.chain import Chain
 from tests.kit import buckets
 from tests.kit.chains import Killed, killed
@@ -167,7 +167,7 @@ def test_the_proof_says_how_it_was_tried_and_by_which_key(two: tuple[Clone, Clon
     name = ann.ship()
     store = open_store(ann.store)
     promotion = json.loads(bring(store, HELLO.key(1)))
-    place = proof.place(HELLO, name, promotion["proof"])
+    place = proofs.place(HELLO, name, promotion["proof"])
     data = bring(store, place)
     assert files.sha256_bytes(data) == promotion["proof"]
     files.write_text(ann.folder / "allowed", signature.allowed_line(
@@ -200,7 +200,7 @@ def test_what_is_not_proven_says_so_in_both_and_is_promoted_anew_once_it_is(
             staged.promote_spec("no engine today"))
     store = open_store(ann.store)
     promotion = json.loads(bring(store, HELLO.key(1)))
-    said = json.loads(bring(store, proof.place(HELLO, name, promotion["proof"])))
+    said = json.loads(bring(store, proofs.place(HELLO, name, promotion["proof"])))
     assert promotion["unproven"] == said["unproven"] == said["smoke"]["why"] == "no engine today"
     assert said["validation"] is None
     ann.promote()

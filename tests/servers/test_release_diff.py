@@ -61,6 +61,10 @@ def test_all_that_differs_between_two_releases_is_told(ready: Staged,
     assert rows_of(content) == ALL
     assert (content["from"]["id"], content["to"]["id"]) == (first, second)
     assert content["equal"] is False
+    proof = content["to"]["promoted"].pop("proof")
+    assert proof[0].startswith("made by airlock with the key SHA256:")
+    assert proof[1:2] == ["validation: 1 subjects, all well; 0 warnings"]
+    assert proof[2].startswith("smoke run: stub run, ended well; log ")
     assert content["to"]["promoted"] == {
         "is_current": True, "number": 2, "signed": content["to"]["promoted"]["signed"]}
     assert content["attention"] == [

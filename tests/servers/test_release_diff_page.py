@@ -68,3 +68,11 @@ def test_the_page_asks_nothing_of_a_network(ready: Staged) -> None:
     assert "default-src 'none'" in page and "<script" not in page
     for text in ("prefers-color-scheme: dark", "@media print", "width=device-width"):
         assert text in page
+
+
+def test_the_page_says_who_has_proven_both_releases_and_how(ready: Staged) -> None:
+    first, second = two(ready)
+    diff(spec(ready, first, second))
+    text = Tags(ready.layout.release_diff_page.read_text()).text
+    assert len(re.findall(r"made by airlock with the key SHA256:\S{43}, no git commit", text)) == 2
+    assert text.count("smoke run: stub run, ended well; log ") == 2

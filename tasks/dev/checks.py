@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import sys
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,27 +14,56 @@ from tasks.core import processes
 from tasks.core.errors import AirlockError, CommandError
 from tasks.dev import skips
 
+SERVERS = Path("tests/servers")
+PARTS = 6
+"""Into how many runs of pytest the tests with servers are parted, so that two run to the end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A Python module with its arguments, and the name of its log."""
+
+    name: str
+    words: Sequence[str]
+
+    def log(self, logs: Path) -> Path:
+        return logs / f"test-{self.name}.log"
+
+    def results(self, logs: Path) -> Path:
+        """The JUnit file of a run of pytest."""
+        return logs / f"test-{self.name}.xml"
+
+
+HOST = Check(name="host", words=("pytest", str(SERVERS / "host")))
+QUIET = (
+    Check(name="kit", words=("tests.kit",)),
+    Check(name="ruff", words=("ruff", "check", ".")),
+    Check(name="mypy", words=("mypy",)),
+    Check(name="unit", words=("pytest", "tests/unit")),
+)
+
+
+def server_checks() -> list[Check]:
+    """The tests with servers of their own, by modules: each part has some of every letter."""
+    modules = sorted(map(str, SERVERS.glob("test_*.py")))
+    return [Check(name=f"servers-{part + 1}", words=("pytest", *modules[part::PARTS]))
+            for part in range(min(PARTS, len(modules)))]
+
 
 @dataclass(frozen=True, kw_only=True)
 class CheckSpec:
-    """Python modules with their arguments: half of the work is shown as it goes.
+    """Half of the work is shown as it goes: the tests that take the whole machine for a host.
 
-    Those are the tests that take the whole machine for a host; the others run beside them, one
-    after the other, into `logs`. First of these is what makes, in minutes, what the last of the
-    shown tests need. Before them all `prepare` installs what tests need, where it may.
+    The others run beside them, into `logs`, in the order of the list; once `shown` has ended, two
+    at a time. First of these is what makes, in minutes, what the last of the shown tests need.
+    Before them all `prepare` installs what tests need, where it may.
     """
 
     logs: Path
     allowed_skips: Path = Path("tests/allowed-skips.txt")
-    prepare: Sequence[str] = ("tests.kit.machine",)
-    beside: tuple[Sequence[str], ...] = (
-        ("tests.kit",),
-        ("ruff", "check", "."),
-        ("mypy",),
-        ("pytest", "tests/unit"),
-        ("pytest", "tests/servers", "--ignore", "tests/servers/host"),
-    )
-    shown: Sequence[str] = ("pytest", "tests/servers/host")
+    prepare: Check = Check(name="machine", words=("tests.kit.machine",))
+    shown: Check = HOST
+    beside: tuple[Check, ...] | None = None
 
 
 def run(spec: CheckSpec) -> str:
@@ -41,16 +71,25 @@ def run(spec: CheckSpec) -> str:
 
     A test that was skipped without a line in `allowed_skips` fails the whole as well.
     """
-    failed = [] if _passes(spec.prepare, spec.logs, show=True) else [" ".join(spec.prepare)]
+    failed = [] if _passes(spec.prepare, spec.logs, show=True) else [spec.prepare.name]
+    beside = [*QUIET, *server_checks()] if spec.beside is None else [*spec.beside]
+    waiting, passed = deque(beside), {}
+
+    def work() -> None:
+        with suppress(IndexError):
+            while check := waiting.popleft():
+                passed[check] = _passes(check, spec.logs)
+
     with ThreadPoolExecutor(1) as pool:
-        quiet = pool.submit(lambda: [_passes(command, spec.logs) for command in spec.beside])
-        passed = [_passes(spec.shown, spec.logs, show=True), *quiet.result()]
-    for command in spec.beside:
-        print(f"== {' '.join(command)}\n{_log(command, spec.logs).read_text()}", flush=True)
-    commands = (spec.shown, *spec.beside)
-    failed += [" ".join(command) for command, good in zip(commands, passed, strict=True)
-               if not good]
-    skipped = skips.read(_results(command, spec.logs) for command in commands)
+        quiet = pool.submit(work)
+        passed[spec.shown] = _passes(spec.shown, spec.logs, show=True)
+        work()
+        quiet.result()
+    for check in beside:
+        print(f"{_title(check)}\n{check.log(spec.logs).read_text()}", flush=True)
+    checks = (spec.shown, *beside)
+    failed += [check.name for check in checks if not passed[check]]
+    skipped = skips.read(check.results(spec.logs) for check in checks)
     print(skips.summary(skipped), flush=True)
     failed += [f"{skip.test} was skipped, which {spec.allowed_skips} does not allow"
                for skip in skips.unlisted(skipped, spec.allowed_skips)]
@@ -59,25 +98,20 @@ def run(spec: CheckSpec) -> str:
     return f"all checks passed, {len(skipped)} tests skipped"
 
 
-def _log(command: Sequence[str], logs: Path) -> Path:
-    return logs / f"test-{'-'.join(re.findall(r'[a-z]+', ' '.join(command)))}.log"
+def _title(check: Check) -> str:
+    return f"== {check.name}: {' '.join(check.words)}"
 
 
-def _results(command: Sequence[str], logs: Path) -> Path:
-    """The JUnit file of a run of pytest."""
-    return _log(command, logs).with_suffix(".xml")
-
-
-def _passes(command: Sequence[str], logs: Path, *, show: bool = False) -> bool:
-    """Whether a command ends well; where it isn't shown, its output goes to its log."""
+def _passes(check: Check, logs: Path, *, show: bool = False) -> bool:
+    """Whether a check ends well; where it isn't shown, its output goes to its log."""
     if show:
-        print(f"== {' '.join(command)}", flush=True)
-    results = _results(command, logs)
+        print(_title(check), flush=True)
+    results = check.results(logs)
     results.unlink(missing_ok=True)
-    report = [f"--junitxml={results}"] if command[0] == "pytest" else []
+    report = [f"--junitxml={results}"] if check.words[0] == "pytest" else []
     try:
-        processes.run([sys.executable, "-m", *command, *report], show=show,
-                      log=None if show else _log(command, logs))
+        processes.run([sys.executable, "-m", *check.words, *report], show=show,
+                      log=None if show else check.log(logs))
     except CommandError:
         return False
     return True

@@ -98,9 +98,10 @@ def push(plan: Plan, image: Image, base: Files) -> str:
     layout = plan.folder("internet") / "layout"
     files.atomic_folder(layout, lambda place: write_layout(place, image, base))
     form = ["--format", "v2s2"] if image.form == "v2s2" else []
-    # The policy file is the host's; what is pushed here was made a moment ago.
+    # The policy file and logins are the host's; what is pushed here was made a moment ago, and the
+    # registry asks for none.
     processes.run(["skopeo", "--insecure-policy", "copy", "--quiet", "--all", *form,
-                   "--dest-tls-verify=false", f"oci:{layout}:image",
+                   "--dest-tls-verify=false", "--dest-no-creds", f"oci:{layout}:image",
                    f"docker://127.0.0.1:{plan.registry_port}/{image.reference}"])
     digest = _digest(plan, image.repository, image.tag)
     if digest is None:

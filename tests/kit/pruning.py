@@ -65,7 +65,8 @@ def watched(module: Any, before: Callable[[int, str, str], None]) -> Iterator[No
 def keep_versions(at: StoreAt) -> None:
     """Turn the bucket's versioning on, as aws:apply does."""
     import boto3
-    client = boto3.client("s3", endpoint_url=at.endpoint, region_name=at.region)
+    # A session of its own: the one that boto3 shares keeps the login that it was first used with.
+    client = boto3.Session().client("s3", endpoint_url=at.endpoint, region_name=at.region)
     client.put_bucket_versioning(Bucket=urlsplit(at.url).netloc,
                                  VersioningConfiguration={"Status": "Enabled"})
 

@@ -218,8 +218,9 @@ def offline_site(site: Site) -> dict[str, Any]:
         "store": _store(site.offline.store),
         # This key isn't read there; its place differs between colleagues, and the tool must not.
         "signing": {"key": "on-the-online-side", "identity": site.signing.identity},
-        "offline": {"trust": str(site.offline.trust), "runs": str(site.offline.runs), **(
-            {"key": str(site.offline.key)} if site.offline.key else {})},
+        "offline": {"engine": site.offline.engine, "trust": str(site.offline.trust),
+                    "runs": str(site.offline.runs), **(
+                        {"key": str(site.offline.key)} if site.offline.key else {})},
         "images": {"carry": site.images.carry},
         "prune": {"recent": f"{site.prune.recent // 3600} hours"},
     }

@@ -21,6 +21,7 @@ BELOW: dict[str, set[str]] = {
     "config": set(),
     "graph": {"config"},
     "net": {"config"},
+    "sif": {"archives"},
     "source": {"archives"},
     "inputs": {"net"},
     "registry": {"net"},

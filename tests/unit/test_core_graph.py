@@ -152,6 +152,7 @@ OTHER: dict[tuple[str, ...], Any] = {
     ("signing", "approvers"): {"bert": "ssh-ed25519 AAAA bert"},
     ("platform",): "linux/arm64",
     ("images", "carry"): "store",
+    ("offline", "engine"): "podman",
     ("hosts", "registries"): {"quay.io": "http://127.0.0.1:1/q"},
     ("hosts", "urls"): {"https://data.hello.example.org/": "http://127.0.0.1:1/d/"},
     ("hosts", "buckets"): {"reads": "https://s3.example.org"},

@@ -13,15 +13,18 @@ from typing import IO, Any, Protocol
 
 from tasks.core import files
 from tasks.core.archives import tars
+from tasks.core.archives.tar_fields import Malformed
 from tasks.core.errors import IntegrityError
 
 MAX_XZ_BYTES = 128 * 2**20
 """Memory for the dictionary of xz, whose strongest preset takes 65 MiB."""
+MAX_ZSTD_WINDOW = 27
+"""Power of two of the bytes that zstd looks back: 128 MiB, what its own program takes unasked."""
 BLOCK = 1 << 17
 """Bytes that are read or decompressed at a time."""
 MAX_STREAMS = 100_000
 """Compressed streams in one file: bgzip makes one of each 64 KiB."""
-ERRORS = (tars.Malformed, EOFError, lzma.LZMAError, zlib.error)
+ERRORS = (Malformed, EOFError, lzma.LZMAError, zlib.error)
 """What `opened` and tars.Reader raise where a file isn't what it seems."""
 
 
@@ -59,7 +62,7 @@ class _Bzip2:
         try:
             return self._inner.decompress(data, max_length)
         except OSError as error:
-            raise tars.Malformed(str(error)) from error
+            raise Malformed(str(error)) from error
 
 
 class _Gzip:
@@ -84,8 +87,36 @@ class _Gzip:
         return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
 
 
+class _Zstandard:
+    """zstd's decompressor, whose memory is bounded, and which raises ValueErrors of its own."""
+
+    def __init__(self) -> None:
+        from backports import zstd
+        self._fault = zstd.ZstdError
+        self._inner: _Decompressor = zstd.ZstdDecompressor(options={
+            zstd.DecompressionParameter.window_log_max: MAX_ZSTD_WINDOW})
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return self._inner.needs_input
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        try:
+            return self._inner.decompress(data, max_length)
+        except self._fault as error:
+            raise Malformed(str(error)) from error
+
+
 _KINDS: dict[bytes, Callable[[], _Decompressor]] = {
-    b"\x1f\x8b": _Gzip, b"BZh": _Bzip2,
+    b"\x1f\x8b": _Gzip, b"BZh": _Bzip2, b"\x28\xb5\x2f\xfd": _Zstandard,
     b"\xfd7zXZ": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_XZ_BYTES)}
 """The first bytes of a compressed file, and what decompresses it."""
 

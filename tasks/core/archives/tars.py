@@ -2,32 +2,33 @@
 
 Python's own tarfile reads extended headers whole, expands sparse members (102 bytes to 3 GB) and
 takes quadratic time for some. Format: POSIX.1-2017, "pax", and the GNU tar manual, "Basic Tar
-Format". Sparse members, in all forms of GNU's and star's, are refused: a
-member's size is what it takes up in the archive, and no more is written.
+Format". Sparse members are refused unless they are asked for: a member's size is what it takes up
+in the archive, and no more is written.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from tasks.core.archives import sparse, tar_fields
+from tasks.core.archives.tar_fields import Malformed
 
 BLOCK = 512
 MAX_HEADER_BYTES = 1 << 20
 """What one member may have of headers with long names and PAX records."""
-LINK, FOLDER, SPARSE = b"2", b"5", b"S"
-WITHOUT_CONTENT = (b"1", LINK, b"3", b"4", FOLDER, b"6")
+LINK, FOLDER, SPARSE, HARD_LINK, PIPE = b"2", b"5", b"S", b"1", b"6"
+WITHOUT_CONTENT = (HARD_LINK, LINK, b"3", b"4", FOLDER, PIPE)
 """The kinds of members that no content follows, whatever size their header names."""
 LONG_NAME, LONG_LINK, PAX, SOLARIS, GLOBAL = b"L", b"K", b"x", b"X", b"g"
 PAX_USED = ("path", "linkpath", "size")
 """The PAX records that change a member."""
+ATTRIBUTES = "SCHILY.xattr."
+"""How the names of PAX records of extended attributes begin."""
 PAX_SPARSE = ("GNU.sparse", "SCHILY.realsize")
 """How the names of PAX records of sparse members begin."""
-
-
-class Malformed(ValueError):
-    """The stream is no tar, or one that is not read here."""
 
 
 class Stream(Protocol):
@@ -38,13 +39,22 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A file, link, folder, or (`kind` says) something else, and the bytes that follow it."""
+    """A file, link, folder, or (`kind` says) something else, and the bytes that follow it.
+
+    `mode` are its permissions; `has_attributes` says that it has extended attributes, which are
+    not read.
+    """
 
     name: str
     kind: bytes
     size: int
     link: str
-    is_executable: bool
+    mode: int = 0o644
+    has_attributes: bool = False
+
+    @property
+    def is_executable(self) -> bool:
+        return bool(self.mode & 0o100)
 
     @property
     def is_file(self) -> bool:
@@ -58,14 +68,31 @@ class Member:
     def is_folder(self) -> bool:
         return self.kind == FOLDER
 
+    @property
+    def is_hard_link(self) -> bool:
+        return self.kind == HARD_LINK
+
+    @property
+    def is_pipe(self) -> bool:
+        return self.kind == PIPE
+
 
 @dataclass(kw_only=True)
 class Reader:
-    """Iterates over the members of `stream`; what is not read of a member is skipped."""
+    """Iterates over the members of `stream`; what is not read of a member is skipped.
+
+    With `has_sparse`, sparse members are read too, as the whole files that they stand for: a
+    member's size is then more than it takes up in the archive.
+    """
 
     stream: Stream
     comment: str = ""
     """What the archive's global PAX header says, once it has gone by."""
+    has_sparse: bool = False
+    _parts: deque[tuple[int, int]] | None = field(default=None, init=False)
+    """Of a sparse member, what has not been read yet of the parts that the archive has."""
+    _at: int = field(default=0, init=False)
+    _whole: int = field(default=0, init=False)
     _left: int = field(default=0, init=False)
     _padding: int = field(default=0, init=False)
     _ended: bool = field(default=False, init=False)
@@ -81,13 +108,28 @@ class Reader:
 
     def content(self, most: int) -> bytes:
         """Up to `most` bytes more of the member at hand; none at its end."""
+        if self._parts is None:
+            return self._stored(most)
+        while self._parts and not self._parts[0][1]:
+            self._parts.popleft()
+        offset, size = self._parts[0] if self._parts else (self._whole, 0)
+        if self._at < offset:
+            block = bytes(min(most, offset - self._at))
+        else:
+            block = self._stored(min(most, size))
+            if self._parts:
+                self._parts[0] = offset + len(block), size - len(block)
+        self._at += len(block)
+        return block
+
+    def _stored(self, most: int) -> bytes:
         block = self._exactly(min(most, self._left))
         self._left -= len(block)
         return block
 
     def _next(self) -> Member | None:
         """The next member, with what its extended headers say, or None at the end."""
-        extended: dict[str, str] = {}
+        extended: list[tuple[str, str]] = []
         header_bytes = 0
         while True:
             head = self._head()
@@ -95,7 +137,7 @@ class Reader:
                 if extended:
                     raise Malformed("a header is missing")
                 return None
-            kind, size = head[156:157], _number(head[124:136])
+            kind, size = head[156:157], tar_fields.number(head[124:136])
             if kind not in (LONG_NAME, LONG_LINK, PAX, SOLARIS, GLOBAL):
                 return self._member(head, kind, size, extended)
             header_bytes += size + BLOCK
@@ -104,20 +146,17 @@ class Reader:
             data = self._exactly(size)
             self._exactly(-size % BLOCK)
             if kind in (LONG_NAME, LONG_LINK):
-                extended["path" if kind == LONG_NAME else "linkpath"] = _text(data)
+                extended.append(("path" if kind == LONG_NAME else "linkpath",
+                                 tar_fields.text(data)))
+            elif kind == GLOBAL:
+                self._take_global(dict(tar_fields.records(data)))
             else:
-                self._take(_records(data), extended, is_global=kind == GLOBAL)
+                extended += tar_fields.records(data)
 
-    def _take(self, records: Mapping[str, str], extended: dict[str, str], *,
-              is_global: bool) -> None:
-        if any(name.startswith(PAX_SPARSE) for name in records):
-            raise Malformed("it has sparse members, which are not unpacked")
-        if not is_global:
-            extended.update((name, value) for name, value in records.items() if name in PAX_USED)
-        elif any(name in PAX_USED for name in records):
+    def _take_global(self, records: Mapping[str, str]) -> None:
+        if any(name in PAX_USED or name.startswith(PAX_SPARSE) for name in records):
             raise Malformed("it gives all members one name or size")
-        else:
-            self.comment = records.get("comment", self.comment)
+        self.comment = records.get("comment", self.comment)
 
     def _head(self) -> bytes | None:
         """The next header block, or None at the end of the archive or the stream."""
@@ -129,27 +168,49 @@ class Reader:
             return None
         if len(head) < BLOCK:
             raise Malformed("it is cut off")
-        if _number(head[148:156]) not in _checksums(head):
+        if tar_fields.number(head[148:156]) not in tar_fields.checksums(head):
             raise Malformed("a header's checksum is wrong")
         return head
 
     def _member(self, head: bytes, kind: bytes, size: int,
-                extended: Mapping[str, str]) -> Member:
-        name = extended.get("path") or _name(head)
+                records: Sequence[tuple[str, str]]) -> Member:
+        extended = dict(records)
+        name = (extended.get(f"{sparse.PREFIX}name") or extended.get("path")
+                or tar_fields.name_of(head))
         if "size" in extended:
-            size = _decimal(extended["size"])
-        if kind == SPARSE:
-            raise Malformed("it has sparse members, which are not unpacked")
+            size = tar_fields.decimal(extended["size"])
         if kind == b"\0" and name.endswith("/"):
             kind = FOLDER  # as before POSIX
         self._left = 0 if kind in WITHOUT_CONTENT else size
         self._padding = -self._left % BLOCK
-        return Member(name=name, kind=kind, size=self._left, link=extended.get("linkpath") or
-                      _text(head[157:257]), is_executable=bool(_number(head[100:108]) & 0o100))
+        return Member(name=name, kind=b"0" if kind == SPARSE else kind,
+                      size=self._begin_content(head, kind, records),
+                      link=extended.get("linkpath") or tar_fields.text(head[157:257]),
+                      mode=tar_fields.number(head[100:108]) & 0o7777,
+                      has_attributes=any(key.startswith(ATTRIBUTES) for key in extended))
+
+    def _begin_content(self, head: bytes, kind: bytes,
+                       records: Sequence[tuple[str, str]]) -> int:
+        """The member's size; of a sparse one that of the whole file, whose parts are read now."""
+        self._parts = None
+        if kind != SPARSE and not any(name.startswith(PAX_SPARSE) for name, _ in records):
+            return self._left
+        if not self.has_sparse:
+            raise Malformed("it has sparse members, which are not unpacked")
+        if kind == SPARSE:
+            parts = sparse.in_header(head, lambda: self._exactly(BLOCK))
+        elif dict(records).get(f"{sparse.PREFIX}major") == "1":
+            parts = sparse.before_content(dict(records), lambda: self._stored(BLOCK))
+        else:
+            parts = sparse.in_records(records)
+        if sum(size for _, size in parts.stored) != self._left:
+            raise Malformed("a sparse member has not the bytes that it names")
+        self._parts, self._at, self._whole = deque(parts.stored), 0, parts.size
+        return parts.size
 
     def _skip(self) -> None:
         while self._left:
-            self.content(1 << 16)
+            self._stored(1 << 16)
         self._exactly(self._padding)
         self._padding = 0
 
@@ -158,60 +219,3 @@ class Reader:
         if len(data) != size:
             raise Malformed("it is cut off")
         return data
-
-
-def _name(head: bytes) -> str:
-    name = _text(head[:100])
-    # GNU's own form has times where POSIX has the name's first part.
-    prefix = _text(head[345:500]) if head[257:263] == b"ustar\0" else ""
-    return f"{prefix}/{name}" if prefix else name
-
-
-def _text(field: bytes) -> str:
-    return os.fsdecode(field.partition(b"\0")[0])
-
-
-def _number(field: bytes) -> int:
-    """Octal digits, or GNU's binary form for what has more of them."""
-    if field[0] == 0x80:
-        return int.from_bytes(field[1:], "big")
-    digits = field.partition(b"\0")[0].strip()
-    if not digits.isdigit() and digits:
-        raise Malformed("a number in a header is none")
-    try:
-        return int(digits or b"0", 8)
-    except ValueError as error:
-        raise Malformed("a number in a header is none") from error
-
-
-def _decimal(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise Malformed("a member's size is no number")
-    return int(text)
-
-
-def _checksums(head: bytes) -> tuple[int, int]:
-    """Return the sum of the header's bytes, with its own field as spaces: unsigned, then signed.
-
-    Some old programs added up signed bytes.
-    """
-    rest = head[:148] + head[156:]
-    total = 8 * 32 + sum(rest)
-    return total, total - 256 * sum(byte > 127 for byte in rest)
-
-
-def _records(data: bytes) -> dict[str, str]:
-    """PAX records, each `<length> <name>=<value>` and a newline, the length being that of all."""
-    records: dict[str, str] = {}
-    at = 0
-    while at < len(data) and data[at]:
-        space = data.find(b" ", at, at + 8)
-        if space < 0 or not data[at:space].isdigit():
-            raise Malformed("a PAX record has no length")
-        end = at + int(data[at:space])
-        name, mark, value = data[space + 1:end - 1].partition(b"=")
-        if end > len(data) or end <= space or not mark or data[end - 1:end] != b"\n":
-            raise Malformed("a PAX record is broken")
-        records[os.fsdecode(name)] = os.fsdecode(value)
-        at = end
-    return records

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.core import ownership
-from tasks.core.config import fields
+from tasks.core.config import engines, fields
 from tasks.core.config.overrides import ENVIRONMENT, overlay, read_dotenv
 from tasks.core.config.settings import ARCHIVES, TOOL, Config, Pipeline, Site, is_carried
 from tasks.core.config.yaml_files import ConfigFiles, Raw
@@ -133,9 +133,11 @@ def _site(name: str, raw: Raw) -> Site:
     How files are written is no matter of that side, which may have them in a folder.
     """
     offline = raw["offline"]
+    usual = engines.usual_carry(offline.get("engine", engines.DOCKER))
     place = {key: raw["store"][key] for key in ("url", "endpoint", "region") if key in raw["store"]}
-    return fields.read(Site, {**raw, "name": name, "offline": {
-        **offline, "store": {**place, **offline.get("store", {})}}}, schema("site"))
+    return fields.read(Site, {
+        **raw, "name": name, "images": {"carry": usual, **raw.get("images", {})},
+        "offline": {**offline, "store": {**place, **offline.get("store", {})}}}, schema("site"))
 
 
 def _check_names(names: Sequence[str] | Mapping[str, str], known: Sequence[str], *, kind: str,
@@ -222,6 +224,7 @@ def _refuse_contradictions(site: Site) -> None:
                           "registry.repositories can't be kept",
                           where=f"images.carry in config/sites/{site.name}.yml",
                           todo="remove registry.repositories, or set images.carry to registry")
+    _refuse_unfit_carry(site)
     if site.signing.identity in site.signing.approvers:
         raise ConfigError(f"{site.signing.identity} signs, so it can't be an approver as well",
                           where=f"signing.approvers in config/sites/{site.name}.yml",
@@ -235,3 +238,15 @@ def _refuse_contradictions(site: Site) -> None:
         raise ConfigError("a KMS key is only used by the encryption aws:kms",
                           where=f"store.kms_key in config/sites/{site.name}.yml",
                           todo="set store.encryption to aws:kms, or remove store.kms_key")
+
+
+def _refuse_unfit_carry(site: Site) -> None:
+    """Refuse image files for an engine that pulls, and a registry for one that runs files."""
+    engine, where = site.offline.engine, f"images.carry in config/sites/{site.name}.yml"
+    if engine in engines.SIF_KINDS and site.images.carry != engines.FILES:
+        raise ConfigError(f"{engine} runs image files, which releases carry", where=where,
+                          todo=f"set it to {engines.FILES}, or leave it out")
+    if engine not in engines.SIF_KINDS and site.images.carry == engines.FILES:
+        raise ConfigError(f"{engine} runs no image files", where=where,
+                          todo=f"set it to {engines.REGISTRY} or {engines.STORE}, or "
+                               f"offline.engine to {' or '.join(engines.SIF_KINDS)}")

@@ -67,8 +67,9 @@ class Registry:
 class Images:
     """How images cross, and which.
 
-    `carry` is what takes them across: the `registry`, which spans the gap, or the `store`; then
-    the registry is reached from the offline side alone, and images:load fills it there.
+    `carry` is what takes them across: the `registry`, which spans the gap; the `store`, then the
+    registry is reached from the offline side alone, and images:load fills it there; or `files`,
+    which releases carry and an engine runs as they are.
     `platforms` are those that images are carried for beside the hosts' own, or `all`. `licences`
     maps patterns of repositories to what their images need.
     """
@@ -128,11 +129,13 @@ class Signing:
 class Offline:
     """What the offline host sees: the store by its address there, and the hand-filled trust.
 
+    `engine` is the kind of container engine that it has (engines.py).
     `runs` is where it keeps its runs, and `key` its own key, which signs their records.
     `run_signers` is the online side's: whose records of runs are taken back.
     """
 
     store: StoreAt
+    engine: str
     trust: Path
     runs: Path
     key: Path | None = None

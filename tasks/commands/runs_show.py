@@ -46,7 +46,7 @@ def _lines(run: Run, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, f"{given['place']}, {whose}, sha256 {given['sha256']}"
     versions, host = record["versions"], record["host"]
     yield "with", (f"Nextflow {versions['nextflow']}, Java {versions['java'] or 'not known'}, "
-                   f"Docker {versions['docker'] or 'not known'}; profile {record['profile']}; at "
+                   f"{_engine(versions)}; profile {record['profile']}; at "
                    f"most {host['cpus']} cpus and {files.human_size(host['memory'])} for a task")
     yield from _tasks(record)
     if record["results"] is not None:
@@ -55,6 +55,12 @@ def _lines(run: Run, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "results", f"{len(record['results'])} files, {size}, in {where}"
     for row in record["unlisted"]:
         yield "unlisted", f"{row['path']}: {row['why']}"
+
+
+def _engine(versions: dict[str, Any]) -> str:
+    """The engine and its version; older records know of Docker alone."""
+    engine = versions.get("engine", {"kind": "docker", "version": versions["docker"]})
+    return f"{engine['kind'].capitalize()} {engine['version'] or 'not known'}"
 
 
 def _outcome(run: Run, record: dict[str, Any]) -> str:

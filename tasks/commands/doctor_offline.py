@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from tasks.core import ownership
+from tasks.core.config import engines
 from tasks.core.config.settings import TOOL, Config
 from tasks.core.disk import existing
-from tasks.core.engine.address import Engine
+from tasks.core.engine.address import Engine, Podman
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, failed
 from tasks.core.net.network import Network
@@ -23,7 +24,7 @@ from tasks.core.paths import SitePaths
 from tasks.core.schema import read_json
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions
-from tasks.doctor import disk, engine, machine, reach, registry, stores
+from tasks.doctor import disk, engine, machine, podman, reach, registry, stores
 from tasks.doctor.checks import Check
 from tasks.doctor.registry import RegistrySpec
 from tasks.offline_host import freshness, memory
@@ -46,10 +47,7 @@ def checks(config: Config) -> list[Check]:
         *(Check(name="release", look=partial(_release, config, host, name))
           for name in config.names),
         *_registries(config),
-        Check(name="engine", look=lambda: engine.engine(engine.EngineSpec(
-            engine=Engine.of(config.environment), platform=site.platform,
-            registry=site.registry.address, authfile=host.trust / "config.json", pulls=True,
-            without="")), cure="look at the engine's log, and restart it"),
+        _engine(config, host),
         Check(name="java", look=lambda: _java(config, names)),
         Check(name="programs", look=_programs),
         Check(name="disk", look=lambda: [disk.room(SitePaths(site=site.name).root,
@@ -58,6 +56,18 @@ def checks(config: Config) -> list[Check]:
         Check(name="python", look=lambda: machine.python(
             site.python if TOOL.is_file() else ())),
     ]
+
+
+def _engine(config: Config, host: Host) -> Check:
+    """The engine that the site says; Podman is asked by its program, Docker by its socket."""
+    site = config.site
+    if site.offline.engine == engines.PODMAN:
+        return Check(name="engine", cure="look at what `podman info` says", look=lambda: (
+            podman.podman(Podman.of(config.environment), site.platform)))
+    return Check(name="engine", look=lambda: engine.engine(engine.EngineSpec(
+        engine=Engine.of(config.environment), platform=site.platform,
+        registry=site.registry.address, authfile=host.trust / "config.json", pulls=True,
+        without="")), cure="look at the engine's log, and restart it")
 
 
 def _trust(host: Host) -> Iterator[Finding]:

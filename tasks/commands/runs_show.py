@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tasks.commands import of_runs
 from tasks.commands.runs import in_a_line, in_words
 from tasks.core import files
+from tasks.core.config import engines
 from tasks.core.graph.commands import Typed
 from tasks.offline_host import runs as records
 from tasks.offline_host import verify
@@ -57,12 +58,6 @@ def _lines(run: Run, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "unlisted", f"{row['path']}: {row['why']}"
 
 
-def _engine(versions: dict[str, Any]) -> str:
-    """The engine and its version; older records know of Docker alone."""
-    engine = versions.get("engine", {"kind": "docker", "version": versions["docker"]})
-    return f"{engine['kind'].capitalize()} {engine['version'] or 'not known'}"
-
-
 def _outcome(run: Run, record: dict[str, Any]) -> str:
     outcome = record["outcome"]
     status = "" if outcome["status"] is None else f", exit status {outcome['status']}"
@@ -90,3 +85,9 @@ def _tasks(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for image in record["images"]:
         what = image["id"] or f"not known to the engine: {image['why_not']}"
         yield "image", f"{image['reference']}, by the engine's id {what}"
+
+
+def _engine(versions: Mapping[str, str | None]) -> str:
+    """The engine's kind and version, as a record has them."""
+    kind = next(kind for kind in engines.KINDS if kind in versions)
+    return f"{kind.capitalize()} {versions[kind] or 'not known'}"

@@ -11,8 +11,8 @@ from typing import Any
 
 from tasks.core import files, processes
 from tasks.core.config import engines
-from tasks.core.disk import existing, file_system
-from tasks.core.engine.address import Engine
+from tasks.core.disk import REMOTE, existing, file_system
+from tasks.core.engine.address import Engine, Podman
 from tasks.core.errors import AirlockError, HostError
 from tasks.core.graph.sweep import sweep_folder
 from tasks.core.in_place import InPlace, placing
@@ -25,9 +25,6 @@ from tasks.core.schema import check, read_json
 from tasks.offline_host.image_files import ImageFiles
 from tasks.offline_host.pulled_images import PulledImages
 
-REMOTE = {"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs",
-          "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs"}
-"""File systems on other machines, on which a work folder is slow and its locks are not kept."""
 LOCAL = Path("/var/tmp")  # noqa: S108 - the folder below it is looked at
 
 
@@ -44,7 +41,7 @@ class BootstrapSpec:
     launch: Path
     trust: Path
     network: Network
-    engine: Engine
+    engine: Engine | Podman
     machine: Machine
     place: InPlace
     kind: str = engines.DOCKER

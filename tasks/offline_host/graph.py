@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.core import in_place
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import TOOL, Config
-from tasks.core.engine.address import Engine
+from tasks.core.engine import address
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import for_names
@@ -85,7 +85,8 @@ def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: M
     at = OfflinePaths(site=site.name, pipeline=pipeline)
     return step(name, doc, bootstrap.bootstrap, bootstrap.BootstrapSpec(
         pipeline=pipeline, layout=at, launch=at.launch.absolute(), trust=site.offline.trust,
-        network=Network.of(config), engine=Engine.of(config.environment), machine=machine,
+        network=Network.of(config), machine=machine,
+        engine=address.of_site(site.offline.engine, config.environment),
         place=uncompared(in_place.shared(config.shared, at)), kind=site.offline.engine),
         needs=[at.current, *([at.images_receipt] if site.images.carry == "store" else [])],
         makes=[at.bootstrap], mends=True)

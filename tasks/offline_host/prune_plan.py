@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.core import files
-from tasks.core.engine.address import Engine
+from tasks.core.engine.address import Engine, Podman
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.in_place import in_use
 from tasks.core.offline_paths import OfflinePaths
@@ -41,7 +41,7 @@ class PruneSpec:
     runs: Path
     here: Path
     recent: int
-    engine: Engine
+    engine: Engine | Podman
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import ownership
-from tasks.core.engine import daemon
-from tasks.core.engine.address import Engine
+from tasks.core.engine import pulling
+from tasks.core.engine.address import Engine, Podman
 from tasks.core.errors import HostError, RegistryError
 from tasks.core.frozen import frozen
 from tasks.core.net.network import Network
@@ -27,7 +27,7 @@ class PulledImages:
     release: Path
     trust: Path
     network: Network
-    engine: Engine
+    engine: Engine | Podman
 
     @property
     def ca(self) -> Path | None:
@@ -60,25 +60,25 @@ class PulledImages:
         for name in ("ca.crt", "config.json"):
             yield partial(ownership.refuse_writable_by_others, self.trust / name)
         if self.names:
-            yield partial(daemon.connect, self.engine)
+            yield pulling.asked(self.engine).see
         for address in sorted({image.partition("/")[0] for image in self._missing()}):
-            yield partial(see_registry, address, self.ca, self.authfile, self.network)
+            yield partial(see_registry, address, self.ca, self.authfile, self.network,
+                          by_docker=not isinstance(self.engine, Podman))
 
     def bring(self, alone: Callable[[], AbstractContextManager[None]]) -> str:
         """Pull what the engine lacks, as the only one who does; how many those were, in words."""
         pulled = 0
         if missing := self._missing():
             with alone():
-                pulled = daemon.pull(daemon.connect(self.engine), missing, authfile=self.authfile)
+                pulled = pulling.asked(self.engine).pull(missing, self.trust)
         return f"{len(self.names)} images, {pulled} of them pulled now"
 
     def _missing(self) -> list[str]:
         """The images that the engine lacks; all where none answers."""
-        images = self.names
         try:
-            return daemon.missing(daemon.connect(self.engine), images) if images else []
+            return pulling.asked(self.engine).missing(self.names)
         except HostError:
-            return images
+            return self.names
 
 
 def references(release: Path) -> list[str]:
@@ -93,15 +93,20 @@ def held_images(release: Path) -> list[dict[str, Any]]:
     return held
 
 
-def see_registry(address: str, ca: Path | None, authfile: Path, network: Network) -> None:
-    """RegistryError where the registry can't be reached, trusted or logged in to."""
+def see_registry(address: str, ca: Path | None, authfile: Path, network: Network, *,
+                 by_docker: bool = True) -> None:
+    """RegistryError where the registry can't be reached, trusted or logged in to.
+
+    Docker looks for the CA at a place of its own; Podman is given that of the trust folder.
+    """
     registry = Endpoint(address, f"https://{address}", authfile if authfile.is_file() else None,
                         Transport(network, ca))
     try:
         registry.ping()
     except RegistryError as error:
+        also = f" and /etc/docker/certs.d/{address}/ca.crt" if by_docker else ""
         raise RegistryError(
             error.what, where=address,
             todo=f"see that it can be reached, that the CA's certificate stands at "
-                 f"{authfile.with_name('ca.crt')} and /etc/docker/certs.d/{address}/ca.crt, and "
-                 f"the login in {authfile} (as `docker login` writes it)") from error
+                 f"{authfile.with_name('ca.crt')}{also}, and the login in {authfile} (as `docker "
+                 "login` writes it)") from error

@@ -4,54 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from tasks.core.config import engines
-from tasks.core.engine import apptainer, held
-from tasks.core.engine.address import Engine
+from tasks.core.engine import address, apptainer, pulling
 from tasks.core.engine.held import Held
 from tasks.core.errors import AirlockError
 from tasks.core.frozen import frozen
 from tasks.offline_host import image_files
 
 
-@frozen
-class RunEngine:
-    """The engine that a bootstrap has found: its kind, and what leads to it.
+class RunEngine(Protocol):
+    """An engine as far as a run's record is made from it."""
+
+    def version(self) -> str:
+        """Return its version; HostError where it tells none."""
+
+    def images(self, names: Iterable[str]) -> Mapping[str, Held]:
+        """Return what each image is that tasks ran in, by its name in the trace."""
+
+
+def asked(receipt: Mapping[str, Any], release: Path, path: str) -> RunEngine:
+    """Return the engine that bootstrap.json names.
 
     `release` is the folder that image files lie in, `path` where programs are looked for.
     """
+    kind = receipt["engine"]["kind"]
+    if kind in engines.SIF_KINDS:
+        return FileEngine(kind=kind, release=release, path=path)
+    return pulling.asked(address.of_site(kind, {**receipt["engine"]["environment"], "PATH": path}))
+
+
+@frozen
+class FileEngine:
+    """An engine that runs image files as they stand."""
 
     kind: str
-    environment: Mapping[str, str]
     release: Path
     path: str
 
-    @classmethod
-    def of(cls, receipt: Mapping[str, Any], release: Path, path: str) -> RunEngine:
-        """Read it from bootstrap.json."""
-        return cls(kind=receipt["engine"]["kind"], environment=receipt["engine"]["environment"],
-                   release=release, path=path)
-
-    def version(self) -> str | None:
-        """The engine's version; None where it doesn't answer, which is for the tasks to find."""
-        try:
-            if self.kind not in engines.SIF_KINDS:
-                return held.version(Engine.of(self.environment))
-            program = apptainer.find(self.kind, self.path)
-        except AirlockError:
-            return None
+    def version(self) -> str:
+        """The program's version, with its name where that isn't the engine's."""
+        program = apptainer.find(self.kind, self.path)
         return program.version if program.name == self.kind else (
             f"{program.name} {program.version}")
 
     def images(self, names: Iterable[str]) -> Mapping[str, Held]:
-        """What each image is that tasks ran in, by its name in the trace.
-
-        An image file is known by its place; its SHA-256 is the one that was signed, which
-        prod:fetch has held against its bytes before the run.
-        """
-        if self.kind not in engines.SIF_KINDS:
-            return held.images(Engine.of(self.environment), names)
+        """An image file is known by its place; its SHA-256 is the one that was signed, against
+        which prod:fetch has held its bytes before the run."""
         known: Mapping[str, Mapping[str, Any]] = {}
         why = "the release carries no such image file"
         try:

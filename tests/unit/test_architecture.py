@@ -27,7 +27,7 @@ BELOW: dict[str, set[str]] = {
     "registry": {"net"},
     "store": {"config", "net"},
     "trust": {"store"},
-    "engine": {"registry"},
+    "engine": {"config", "registry"},
     "nextflow": {"archives", "inputs", "source"},
 }
 """The wings, each with those that it may import besides the floor."""

@@ -89,8 +89,9 @@ def script(spec: SubmitSpec, scheduler: Scheduler, path: Path) -> str:
              "pipeline": spec.pipeline}
     command = [str(spec.here / "doit"), *(f"{key}={value}" for key, value in words.items()),
                f"prod:run:{spec.pipeline}"]
-    header = [line.format(name=f"airlock-{spec.pipeline}", log=path.with_suffix(".log"),
-                          memory=MEMORY) for line in scheduler.header]
+    log = str(path.with_suffix(".log"))
+    header = [line.format(name=f"airlock-{spec.pipeline}", memory=MEMORY,
+                          log=f'"{log}"' if " " in log else log) for line in scheduler.header]
     exports = [f"export {name}={shlex.quote(value)}" for name, value in spec.environment.items()]
     return "\n".join([
         "#!/bin/bash -l", *header,

@@ -271,6 +271,11 @@ class PipelinePaths(OfPipeline):
         return path_to(f"{self.root}/oci/oci-layout")
 
     @property
+    def sif_index(self) -> Path:
+        """Which image file (SIF) each image is; the files are the site's blobs."""
+        return path_to(f"{self.root}/sif.json")
+
+    @property
     def archives(self) -> Path:
         """One archive per image for `docker load`, their SHA256SUMS and offline.load.config."""
         return path_to(f"{self.root}/images")

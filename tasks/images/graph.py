@@ -60,13 +60,13 @@ def _list(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         return step(name, doc, list_images, ListSpec(
             pipeline=pipeline.name, code=at.code, profile=pipeline.profile, given=pipeline.images,
             images=at.images, scan=at.images_scan, unknown=at.images_unknown, configs=configs,
-            script=pipeline.script),
+            script=pipeline.script, engine=config.site.offline.engine),
             needs=needs, makes=makes)
     asks = _asked(name, config, pipeline)
     return step(name, doc, list_asked, AskSpec(
         pipeline=pipeline.name, code=at.code, profile=pipeline.profile, given=pipeline.images,
         images=at.images, scan=at.images_scan, unknown=at.images_unknown, configs=configs,
-        script=pipeline.script, asks=asks), makes=makes,
+        script=pipeline.script, engine=config.site.offline.engine, asks=asks), makes=makes,
         needs=[*needs, asks.runtime, asks.plugins, at.lock("plugins"), asks.data_manifest,
                at.inputs])
 
@@ -86,6 +86,7 @@ def _asked(name: str, config: Config, pipeline: Pipeline) -> InspectSpec:
         runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins, scan=at.images_scan,
         data_manifest=at.data_manifest, blobs=at.of_site.blobs, log=at.log(name),
         script=pipeline.script, isolation=config.site.isolation, plugins_lock=at.lock("plugins"),
+        engine=config.site.offline.engine,
         inherited=uncompared(Inherited.of(config.environment)))
 
 

@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from tasks.core.config.engines import FILES
 from tasks.core.config.settings import Config, Pipeline, Site
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import Verbs, for_pipelines
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited
-from tasks.core.paths import PipelinePaths
+from tasks.core.paths import PipelinePaths, SitePaths
 
 with deferred():
     from tasks.core.registry.client import Access
     from tasks.images.destination import Destination
+    from tasks.images.image_files import FileSources
     from tasks.images.inspect import AskSpec, InspectSpec, inspect_images, list_asked
     from tasks.images.lock import LockSpec, lock_images
     from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
@@ -98,7 +100,7 @@ def _lock(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, images=at.images, lock=lock, merged=at.lock("images"),
         pinned=at.images_pinned,
         platform=site.platform, platforms=site.image_platforms, licences=site.images.licences,
-        access=_access(config), relock=uncompared(config.relock)),
+        access=_access(config), relock=uncompared(config.relock), files=_files(config)),
         needs=[at.images], makes=[at.images_pinned, at.lock("images")], keeps=lock.paths,
         always=config.relock, servers=site.servers)
 
@@ -189,6 +191,15 @@ def _access(config: Config, *, with_destination: bool = False) -> Access:
         network = network.naming(*(f"https://{address}" for address in own))
     return Access(registries=site.hosts.registries, ca=site.registry.ca,
                   authfile=site.registry.authfile, network=network)
+
+
+def _files(config: Config) -> FileSources | None:
+    """Where image files come from, where releases carry any."""
+    site = config.site
+    if site.images.carry != FILES:
+        return None
+    return FileSources(access=_access(config), blobs=SitePaths(site=site.name).blobs,
+                       platform=site.platform, urls=site.hosts.urls)
 
 
 @cache

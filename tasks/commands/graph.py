@@ -44,8 +44,8 @@ def _preflight(config: Config) -> Task:
     is_asked = site.images.carry == "registry"
     locks = [PipelinePaths(site=site.name, pipeline=name).lock("images") for name in config.names]
     spec = PreflightSpec(
-        destination=destination(site) if is_asked else None, ca=site.registry.ca,
-        authfile=site.registry.authfile, network=network,
+        destination=destination(site) if is_asked else None, ca=site.ca,
+        authfile=site.authfile, network=network,
         locks=tuple(locks), store=site.store, signing=site.signing,
         starts="./doit sandbox:up starts it" if site.sandbox else None)
     return step("preflight", "whether registry, login, store and signing key are as they must be",
@@ -103,5 +103,5 @@ def _now(config: Config, pipeline: Pipeline, standing: dict[str, str]) -> NowSpe
         images=images_plan(config, pipeline), data=data_plan(config, pipeline),
         asks_registry=in_registry, standing=uncompared(standing), about={
             "nextflow": pipeline.nextflow.version, "profile": pipeline.profile,
-            "run": pipeline.run, "platform": site.platform, "registry": site.registry.address,
+            "run": pipeline.run, "platform": site.platform, "registry": site.own_registry.address,
             "smoke": site.smoke if in_registry else "none"})

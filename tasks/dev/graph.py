@@ -77,7 +77,7 @@ def _smoke(name: str, doc: str, config: Config, pipeline: Pipeline, *,
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = smoke.SmokeSpec(
         pipeline=pipeline.name, site=site.name, profile=pipeline.profile,
-        engine=Engine.of(config.environment, site.engine), authfile=site.registry.authfile,
+        engine=Engine.of(config.environment, site.engine), authfile=site.authfile,
         code=at.code, runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins,
         config=at.offline_config, data_manifest=at.data_manifest, receipt=at.images_receipt,
         output=at.smoke, configs=at.configs if pipeline.configs else None,

@@ -9,7 +9,7 @@ from typing import TypeVar
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Registry
-from tasks.core.errors import AirlockError, IntegrityError, RegistryError
+from tasks.core.errors import AirlockError, ConfigError, IntegrityError, RegistryError
 from tasks.core.inputs.staged_data import blob as file_of
 from tasks.core.net.network import Network
 from tasks.core.nextflow import isolation
@@ -34,7 +34,7 @@ class ValidateSpec:
     profile: str
     runtime: str
     layout: PipelinePaths
-    registry: Registry
+    registry: Registry | None
     spans: bool
     store: StoreAt
     configs: bool = False
@@ -95,7 +95,7 @@ def registry(spec: ValidateSpec) -> str:
     """Each registry that holds images answers, by a trusted certificate, and takes our login."""
     held = read_json(spec.layout.images_receipt, "images-receipt")["images"]
     addresses = sorted({image["destination"].partition("/")[0] for image in held}
-                       or {spec.registry.address})
+                       or ({spec.registry.address} if spec.registry else ()))
     for address in addresses:
         _client(spec).at(address).ping()
     return f"{' and '.join(addresses)}: there, and the login is taken"
@@ -145,6 +145,8 @@ def inputs(spec: ValidateSpec) -> str:
 
 def _client(spec: ValidateSpec) -> Registries:
     at = spec.registry
+    if at is None:
+        raise ConfigError("the site names no registry")
     places = (f"https://{address}" for address in (at.address, *at.repositories.values()))
     return Registries(Access(registries={}, ca=at.ca, authfile=at.authfile,
                              network=spec.network.naming(*places)))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from tasks.core.config.engines import FILES
+from tasks.core.config.engines import FILES, REGISTRY, STORE
 from tasks.core.config.settings import Config, Pipeline, Site
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, step
@@ -26,13 +26,14 @@ with deferred():
     from tasks.images.outdated import OutdatedSpec, show_outdated
     from tasks.images.save import SaveSpec, save_images
     from tasks.images.scan import ListSpec, list_images
+    from tasks.images.sif import SifSpec, make_sifs
     from tasks.images.verify import VerifySpec, verify_images
 
 
 def tasks(config: Config) -> Iterator[Task]:
     """The room's tasks on the online side; offline_graph.py has that of the other."""
-    in_store = config.site.images.carry == "store"
-    last = "images:layout" if in_store else "images:mirror"
+    carry = config.site.images.carry
+    last = {STORE: "images:layout", FILES: "images:sif"}.get(carry, "images:mirror")
     yield group("images", "images: list, lock and what carries them across",
                 ["images:list", "images:lock", last])
     asks_registry: Verbs[Pipeline] = {
@@ -46,8 +47,10 @@ def tasks(config: Config) -> Iterator[Task]:
         "images:lock": ("tags resolved to digests, once", _lock),
         "images:outdated": ("which tags have moved at their source since they were locked",
                             _outdated),
-        **({} if in_store else asks_registry),
+        **(asks_registry if carry == REGISTRY else {}),
         "images:layout": ("the locked images on disk, as an OCI image layout", _layout),
+        **({"images:sif": ("an image file (SIF) of each locked image", _sif)}
+           if carry == FILES else {}),
         "images:save": ("an archive of each image, for `docker load` and `podman load`", _save),
     })
 
@@ -153,16 +156,27 @@ def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 
 
 def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
-    site, in_store = config.site, config.site.images.carry == "store"
+    site, in_store = config.site, config.site.images.carry == STORE
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     lock = at.lock("images")
     return step(name, doc, lay_out, LayoutSpec(
         pipeline=pipeline.name, lock=lock, committed=at.locks("images"), index=at.oci_index,
         marker=at.oci_marker, blobs=at.of_site.blobs, receipt=at.images_receipt,
-        access=_access(config), destination=destination(site) if in_store else None),
-        needs=[lock, at.images_pinned], servers=site.servers, asked=not in_store,
+        access=_access(config), destination=destination(site) if in_store else None,
+        files=_files(config)),
+        needs=[lock, at.images_pinned], servers=site.servers, asked=site.images.carry == REGISTRY,
         in_all=[f"space:{pipeline.name}"],
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
+
+
+def _sif(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    """Not where images go another way: an engine that pulls has no use for image files."""
+    site = config.site
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    spec = SifSpec(pipeline=pipeline.name, lock=at.lock("images"), index=at.oci_index,
+                   blobs=at.of_site.blobs, made=at.of_site.sifs, platform=site.platform,
+                   output=at.sif_index)
+    return step(name, doc, make_sifs, spec, needs=[spec.lock, spec.index], makes=[spec.output])
 
 
 def _save(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -178,19 +192,19 @@ def _save(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 
 def destination(site: Site) -> Destination:
     """Where in the organisation's registry the site's images go."""
-    return Destination(address=site.registry.address, prefix=site.registry.prefix,
-                       repositories=site.registry.repositories,
-                       connections=site.registry.connections)
+    own = site.own_registry
+    return Destination(address=own.address, prefix=own.prefix, repositories=own.repositories,
+                       connections=own.connections)
 
 
 def _access(config: Config, *, with_destination: bool = False) -> Access:
     """How registries are reached: the public ones, and our own where a step asks it."""
     site, network = config.site, Network.of(config)
     if with_destination:
-        own = (site.registry.address, *site.registry.repositories.values())
+        own = (site.own_registry.address, *site.own_registry.repositories.values())
         network = network.naming(*(f"https://{address}" for address in own))
-    return Access(registries=site.hosts.registries, ca=site.registry.ca,
-                  authfile=site.registry.authfile, network=network)
+    return Access(registries=site.hosts.registries, ca=site.ca,
+                  authfile=site.authfile, network=network)
 
 
 def _files(config: Config) -> FileSources | None:

@@ -41,10 +41,10 @@ def part(site: Site) -> Plan:
 
 def test_everything_follows_from_the_site(site: Site, part: Plan, project: Path) -> None:
     assert part.root == project / "build/local/sandbox"
-    assert part.address == part.registry_host == site.registry.host
+    assert part.address == part.registry_host == site.own_registry.host
     assert part.peer_address != part.address
     assert part.engine == Path("/run/airlock-local/docker.sock")
-    assert (site.registry.ca, site.registry.authfile) == (
+    assert (site.ca, site.authfile) == (
         part.ca.relative_to(project), part.authfile.relative_to(project))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from tasks.core.config.aws_settings import Aws, Batch, StoreAt
 from tasks.core.config.fields import Bytes, HostNames, OneOrSeveral, Seconds, bytes_of
+from tasks.core.errors import ConfigError
 from tasks.core.frozen import frozen
 from tasks.core.process_shared import Shared
 
@@ -171,7 +172,8 @@ class Sandbox:
 class Site:
     """One organisation's two sides.
 
-    `platform` is that of the offline hosts. `isolation` is the least that a pipeline's code may
+    `platform` is that of the offline hosts. Where releases carry image files there may be no
+    `registry`. `isolation` is the least that a pipeline's code may
     be run with: namespaces, or none. `unproven` is why this site's releases become current
     without a validation and a smoke run; without it they need both.
     """
@@ -180,7 +182,7 @@ class Site:
     pipelines: tuple[str, ...]
     platform: str
     python: tuple[str, ...]
-    registry: Registry
+    registry: Registry | None = None
     images: Images
     hosts: Hosts
     plugins: PluginsAt
@@ -195,6 +197,26 @@ class Site:
     sandbox: Sandbox | None = None
     aws: Aws | None = None
     batch: Batch | None = None
+
+    @property
+    def own_registry(self) -> Registry:
+        """The registry, for what needs one; a site whose releases carry image files may have none.
+        """
+        if self.registry is None:
+            raise ConfigError("the site names no registry",
+                              where=f"registry in config/sites/{self.name}.yml",
+                              todo="name the one that images are mirrored to")
+        return self.registry
+
+    @property
+    def ca(self) -> Path | None:
+        """The CA of the organisation's registries, where it is not a public one."""
+        return self.registry.ca if self.registry else None
+
+    @property
+    def authfile(self) -> Path | None:
+        """The Docker config file with the logins to registries, where the site names one."""
+        return self.registry.authfile if self.registry else None
 
     @property
     def image_platforms(self) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: M
     return step(name, doc, bootstrap.bootstrap, bootstrap.BootstrapSpec(
         pipeline=pipeline, layout=at, launch=at.launch.absolute(), trust=site.offline.trust,
         network=Network.of(config), engine=Engine.of(config.environment), machine=machine,
-        place=uncompared(in_place.shared(config.shared, at))),
+        place=uncompared(in_place.shared(config.shared, at)), kind=site.offline.engine),
         needs=[at.current, *([at.images_receipt] if site.images.carry == "store" else [])],
         makes=[at.bootstrap], mends=True)
 

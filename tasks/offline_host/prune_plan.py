@@ -18,7 +18,8 @@ from tasks.core.paths import SitePaths
 from tasks.core.run_records import last_ran
 from tasks.core.schema import check, read_json
 from tasks.offline_host import memory, old_work
-from tasks.offline_host.bootstrap import references, work_folder
+from tasks.offline_host.bootstrap import work_folder
+from tasks.offline_host.pulled_images import references
 
 DAY = 86400.0
 """Seconds for which a file of the cache stays that no release ever named: a fetch that was cut off

@@ -156,7 +156,7 @@ def begin(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: Lau
     """
     if records.key is not None:
         signature.sign(records.key, b"", namespace=signature.RUN)  # not only after hours
-    engine = Engine.of(receipt["engine"])
+    engine = Engine.of(receipt["engine"]["environment"])
     record = _record(records, asked, receipt, ready, promotion=promotion, work=work,
                      docker=_docker(engine))
     with files.locked(_lock(records.runs)):

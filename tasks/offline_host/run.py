@@ -207,7 +207,8 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], run: O
     files.write_text(columns, run_tasks.config())
     own = dataclasses.replace(ready, params=folder.params, folder=folder.launch,
                               configs=(*ready.configs, columns))
-    environment = {**receipt["engine"], "NXF_OPTS": spec.settings.options, "NXF_WORK": work}
+    environment = {**receipt["engine"]["environment"], "NXF_OPTS": spec.settings.options,
+                   "NXF_WORK": work}
     options: list[str | Path] = [
         "-offline", *(["-resume", run.session] if run.session else []),
         "--outdir", folder.results.resolve(),  # what params named, and no link to it

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tasks.core.config import engines
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step
@@ -100,6 +101,7 @@ def _now(config: Config, pipeline: Pipeline, standing: dict[str, str]) -> NowSpe
     return NowSpec(
         pipeline=pipeline.name, configs=pipeline.configs is not None, by_hand=pipeline.plugins,
         layout=PipelinePaths(site=site.name, pipeline=pipeline.name), toggles=TOGGLES,
+        engine=site.offline.engine, engine_toggles=engines.toggles(site.offline.engine),
         images=images_plan(config, pipeline), data=data_plan(config, pipeline),
         asks_registry=in_registry, standing=uncompared(standing), about={
             "nextflow": pipeline.nextflow.version, "profile": pipeline.profile,

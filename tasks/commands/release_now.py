@@ -49,6 +49,8 @@ class NowSpec:
     configs: bool
     by_hand: tuple[str, ...]
     toggles: Path
+    engine: str
+    engine_toggles: Path
     images: images.PlanSpec
     data: data.PlanSpec
     asks_registry: bool
@@ -222,6 +224,7 @@ def _config(spec: NowSpec, parts: _Parts, scratch: Path) -> None:
         render.build(render.RenderSpec(
             pipeline=spec.pipeline, nextflow=spec.runtime, scan=at.images_scan,
             receipt=scratch / "images.receipt.json", toggles=spec.toggles, output=output,
+            engine=spec.engine, engine_toggles=spec.engine_toggles,
             plugins=lock if lock.is_file() else None))
     except AirlockError as error:
         parts.unknown["config"] = error.what
@@ -242,7 +245,8 @@ def _reach(spec: NowSpec, parts: _Parts, scratch: Path) -> None:
         params = read_json(parts.files[MANIFEST], "data-manifest")["params"]
     listed = parts.files.get("plugins.txt")
     pinned = dict(line.split("@", 1) for line in listed.read_text().split()) if listed else {}
-    carried = staged.Staged(params=params, plugins=pinned, toggles=staged.toggles(spec.toggles))
+    carried = staged.Staged(params=params, plugins=pinned, toggles=staged.toggles(
+        spec.toggles, spec.engine_toggles))
     profile = str(spec.about["profile"])
     report = scan(at.code, resolved_config.config(at.resolved), carried, profile,
                   root=resolved_config.PLACE)

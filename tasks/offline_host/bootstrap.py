@@ -18,9 +18,11 @@ from tasks.core.graph.sweep import sweep_folder
 from tasks.core.in_place import InPlace, placing
 from tasks.core.net.network import Network
 from tasks.core.nextflow import java, launch
+from tasks.core.nextflow.library import Library
 from tasks.core.nextflow.machine import Machine
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.schema import check, read_json
+from tasks.offline_host.image_files import ImageFiles
 from tasks.offline_host.pulled_images import PulledImages
 
 REMOTE = {"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs",
@@ -51,15 +53,17 @@ class BootstrapSpec:
     def step(self) -> str:
         return f"prod:bootstrap:{self.pipeline}"
 
-    @property
-    def images(self) -> PulledImages:
+    def images(self) -> PulledImages | ImageFiles:
         """How this host comes to the images of its release."""
-        return PulledImages(release=self.layout.release(self.place.name), trust=self.trust,
-                            network=self.network, engine=self.engine)
+        folder = self.layout.release(self.place.name)
+        if self.kind in engines.SIF_KINDS:
+            return ImageFiles(release=folder, kind=self.kind, path=self.machine.inherited.path)
+        return PulledImages(release=folder, trust=self.trust, network=self.network,
+                            engine=self.engine)
 
 
 def bootstrap(spec: BootstrapSpec) -> str:
-    """Unpack code, runtime and plugins, render the params, pull the images, write bootstrap.json.
+    """Unpack code, runtime and plugins, render the params, have the images, write bootstrap.json.
 
     What is there already stays, so this is also what mends: each run begins with it. The file holds
     all that a run needs to know of this host, so that `prod:run` only reads it.
@@ -70,45 +74,48 @@ def bootstrap(spec: BootstrapSpec) -> str:
     spec.place.use(name, spec.step)
     folder = spec.layout.release(name)
     release = read_json(folder / "release.json", "release")
-    lacks = lacking(spec, release, folder)
+    images = spec.images()
+    lacks = lacking(spec, release, images)
     if lacks:
         raise HostError("this host can't run the release yet:\n"
                         + "\n".join(_indent(lack) for lack in lacks),
                         todo="mend these, then run the same command again")
-    ready = _unpacked(spec, release, folder, name)
-    brought = spec.images.bring(lambda: placing(spec.layout.of_site, spec.step))
+    ready = _unpacked(spec, release, images)
+    brought = images.bring(lambda: placing(spec.layout.of_site, spec.step))
     path = spec.layout.bootstrap
-    receipt = check(_receipt(spec, release, ready), "bootstrap", where=path)
+    receipt = check(_receipt(spec, release, images, ready), "bootstrap", where=path)
     spec.place.receipt = receipt
     if not path.is_file() or path.read_bytes() != files.json_bytes(receipt):
         files.write_json(path, receipt)
     return f"{name}: {brought}; Nextflow {release['nextflow']} on {ready.nextflow.java}"
 
 
-def _unpacked(spec: BootstrapSpec, release: dict[str, Any], folder: Path,
-              name: str) -> launch.Launch:
+def _unpacked(spec: BootstrapSpec, release: dict[str, Any],
+              images: PulledImages | ImageFiles) -> launch.Launch:
     """The launch, unpacked by one run at a time, and rendered for this size of the host."""
-    held, unpacked, here = carried(folder, release["nextflow"]), spec.launch / name, spec.machine
+    unpacked, here = spec.launch / spec.place.name, spec.machine
+    size = f"host-{here.limits.cpus}-{here.limits.megabytes}"
+    held = carried(images.release, release["nextflow"],
+                   library=images.library(unpacked / size / "image-cache"))
     if not launch.is_unpacked(held, unpacked):
         with placing(spec.layout.of_site, spec.step):
             sweep_folder(unpacked)
             launch.unpack(held, unpacked)
-    size = f"host-{here.limits.cpus}-{here.limits.megabytes}"
     return launch.render(held, unpacked, here, into=unpacked / size)
 
 
-def _receipt(spec: BootstrapSpec, release: dict[str, Any],
+def _receipt(spec: BootstrapSpec, release: dict[str, Any], images: PulledImages | ImageFiles,
              ready: launch.Launch) -> dict[str, Any]:
     here = spec.machine.limits
     return {"pipeline": spec.pipeline, "release": spec.place.name, "nextflow": release["nextflow"],
-            "profile": release["profile"], "run": release["run"], "images": spec.images.names,
-            "engine": {"kind": spec.kind, "environment": spec.images.environment},
+            "profile": release["profile"], "run": release["run"], "images": images.names,
+            "engine": {"kind": spec.kind, "environment": images.environment},
             "launch": launch.as_json(ready),
             "limits": {"cpus": here.cpus, "memory": here.memory},
             "work": str(work_folder(spec.layout))}
 
 
-def carried(folder: Path, version: str) -> launch.Carried:
+def carried(folder: Path, version: str, *, library: Library | None = None) -> launch.Carried:
     """The files of a release that is laid out in `folder`."""
     configs = folder / "configs.tar"
     return launch.Carried(
@@ -116,22 +123,23 @@ def carried(folder: Path, version: str) -> launch.Carried:
         code=folder / "code.tar", runtime=folder / f"nextflow-{version}.tar",
         plugins=folder / "plugins.tar", config=folder / "offline.config",
         data_manifest=folder / "data.manifest.json",
-        locate=lambda path: files.inside(folder, path))
+        locate=lambda path: files.inside(folder, path), library=library)
 
 
 def _indent(lack: AirlockError) -> str:
     return "\n".join(f"  {line}" for line in str(lack).splitlines())
 
 
-def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[AirlockError]:
+def lacking(spec: BootstrapSpec, release: dict[str, Any],
+            images: PulledImages | ImageFiles) -> list[AirlockError]:
     """Everything that this host lacks for the release."""
     lacks = []
     looks: list[Callable[[], object]] = [
         lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it",
                                path=spec.machine.inherited.path),
         lambda: java.find(release["nextflow"], spec.machine.inherited),
-        *spec.images.looks(),
-        lambda: _see_space(folder, spec.launch)]
+        *images.looks(),
+        lambda: _see_space(images.release, spec.launch)]
     for see in looks:
         try:
             see()

@@ -1,7 +1,7 @@
 """`profile=` and `config=`: what a user adds to a release's own settings, such as Slurm's.
 
 A user's configs come after all that the release and this host set, but before offline.config, whose
-images, engine and switches nothing on an offline host may change.
+images, engine and switches nothing on an offline host may change, nor where image files lie.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 from tasks.core.errors import ConfigError
 from tasks.core.frozen import frozen
 from tasks.core.nearest import hint
-from tasks.core.nextflow.launch import Launch
+from tasks.core.nextflow.launch import IMAGES_CONFIG, Launch
 from tasks.core.source import custom_configs
 from tasks.core.source.configs import MAIN, Include, Reader
 from tasks.core.source.files import opened
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-GUARD = "offline.config"
+GUARDS = ("offline.config", IMAGES_CONFIG)
 
 
 @frozen
@@ -40,8 +40,8 @@ class OwnConfigs:
         for path in self.configs:
             _refuse_unread(path)
         self._refuse_unknown(ready)
-        before = [path for path in ready.configs if path.name != GUARD]
-        guards = [path for path in ready.configs if path.name == GUARD]
+        before = [path for path in ready.configs if path.name not in GUARDS]
+        guards = [path for path in ready.configs if path.name in GUARDS]
         return dataclasses.replace(ready, configs=(*before, *self.configs, *guards))
 
     def _refuse_unknown(self, ready: Launch) -> None:

@@ -49,6 +49,9 @@ class PulledImages:
         """The images by digest, as the engine knows them."""
         return references(self.release)
 
+    def library(self, cache: Path) -> None:
+        """Nothing leads to them but the engine."""
+
     def looks(self) -> Iterator[Callable[[], object]]:
         """What is looked at before anything is pulled.
 

@@ -100,7 +100,7 @@ def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
     receipt = read_json(folder / "images.receipt.json", "images-receipt")
     receipt["images"][0]["destination"] = "127.0.0.1:9/quay.io/airlock/tool"
     files.write_json(folder / "images.receipt.json", receipt)
-    said = "\n".join(map(str, lacking(spec, release, folder)))
+    said = "\n".join(map(str, lacking(spec, release, spec.images())))
     assert "'bash' is not on the PATH" in said
     assert "no container engine answers" in said
     assert "no answer from 127.0.0.1:9: Connection refused" in said

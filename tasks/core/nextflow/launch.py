@@ -18,6 +18,7 @@ from tasks.core.errors import CommandError, SourceError
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import failures, installed, isolation, known_faults, queries
 from tasks.core.nextflow.environment import Inherited
+from tasks.core.nextflow.library import Library
 from tasks.core.nextflow.machine import Limits, Machine
 from tasks.core.schema import read_json
 from tasks.core.source import custom_configs
@@ -25,6 +26,8 @@ from tasks.core.source.configs import Reader, Setting
 from tasks.core.source.files import opened
 from tasks.core.source.groovy.tokens import STRING
 
+IMAGES_CONFIG = "images.config"
+"""Where the image files lie, beside host.config: no other config may change it."""
 LIMIT = 7200.0
 """Seconds after which a run is ended that isn't the user's own."""
 
@@ -37,7 +40,8 @@ class TooLong(SourceError):
 class Carried:
     """The files of a release that a launch is made from; `locate` finds a staged data file.
 
-    `configs` is the archive of institutional configs, where one is carried.
+    `configs` is the archive of institutional configs, and `library` leads to the image files, where
+    such are carried.
     """
 
     code: Path
@@ -47,6 +51,7 @@ class Carried:
     data_manifest: Path
     locate: Callable[[str], Path]
     configs: Path | None = None
+    library: Library | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +125,7 @@ def render(carried: Carried, folder: Path, here: Machine, *, into: Path | None =
     """Render the params and this host's config into `folder`, where all is unpacked, or `into`.
 
     Staged configs that the code passes over offline are given by -c; ours come after them, and
-    the last of all is that of this host.
+    the last of all are those of this host.
     """
     folder = folder.absolute()
     own = folder if into is None else into.absolute()
@@ -131,8 +136,12 @@ def render(carried: Carried, folder: Path, here: Machine, *, into: Path | None =
         code=folder / "code", tree=tree, params=own / "params.json",
         host_params=own / "host.params.json", folder=own,
         configs=(*(files.inside(tree, path) for path in included.skipped if carried.configs),
-                 carried.config.absolute(), own / "host.config"))
-    files.write_text(own / "host.config", host_config(here.limits))
+                 carried.config.absolute(), own / "host.config",
+                 *([own / IMAGES_CONFIG] if carried.library else [])))
+    files.write_text(own / "host.config", host_config(here.limits) + (
+        carried.library.run_options() if carried.library else ""))
+    if carried.library:
+        files.write_text(own / IMAGES_CONFIG, carried.library.config())
     _write_params(carried, ready, here.limits, has_tree=bool(included.named))
     return ready
 

@@ -7,8 +7,8 @@ import sys
 from getpass import getpass
 from pathlib import Path
 
-from tasks.core.config.load import load
 from tasks.core.config.engines import FILES
+from tasks.core.config.load import load
 from tasks.core.config.settings import Registry, Site
 from tasks.core.errors import ConfigError
 from tasks.core.graph.commands import Typed

@@ -127,7 +127,8 @@ def test_each_verb_of_a_pipeline_stands_beside_its_function(project: Path) -> No
         assert len(set(table.values())) == len(table), "two verbs share a function"
     verbs = {task["basename"] for task in all_tasks() if task.get("name")}
     # Only sites that carry the images in another way have two of them, and hello has no configs.
-    assert {"images:load", "images:sif", "stage:configs", *verbs} == {verb for table in tables for verb in table}
+    assert {"images:load", "images:sif", "stage:configs", *verbs} == {
+        verb for table in tables for verb in table}
 
 
 def keys(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -88,6 +88,12 @@ def make_sifs(spec: SifSpec) -> str:
           for digest, sif in made.items() for line in _lines(sif.dropped))])
 
 
+def containers(lock: Path) -> dict[str, str]:
+    """What offline.config says of each image of a lock, by its source."""
+    return {**{str(image.source): _container(image) for image in read_lock(lock)},
+            **{file.source: file.source for file in image_files.read_lock(lock)}}
+
+
 def _digest(image: Image) -> str:
     """The digest that the source has it by."""
     return image.converted_from or image.manifest

@@ -259,7 +259,3 @@ def _refuse_unfit_carry(site: Site) -> None:
         raise ConfigError("an image file is for one platform, the site's",
                           where=f"images.platforms in config/sites/{site.name}.yml",
                           todo="remove it; a site of its own carries for other hosts")
-    if site.images.carry == engines.FILES and site.batch:
-        raise ConfigError("AWS Batch runs images from a registry, and no image files",
-                          where=f"batch in config/sites/{site.name}.yml",
-                          todo="have a site of its own for AWS Batch")

@@ -33,6 +33,8 @@ LARGEST = 200 * 10**9
 """Bytes of an image file; more is no image."""
 AT_ONCE = 4
 """Image files that are fetched at a time: one may be some GB."""
+LONGEST_NAME = 255
+"""Bytes of a file's name, by Linux."""
 NOT_LOCKED = re.compile(r"(library|shub|file)://.*|[/$].*")
 """Names in a library of Sylabs or Singularity Hub, and paths of the host that runs."""
 CARRIED = re.compile(r"(https?|oras)://[A-Za-z0-9.:/_@-]+")
@@ -99,6 +101,8 @@ def _uncarried(source: str) -> str | None:
     if not CARRIED.fullmatch(source) or (
             "@" in source.partition("://")[2].partition("/")[0]):
         return "an address may have no login, no query and no unusual characters"
+    if len(file_name(source)) > LONGEST_NAME:
+        return f"the name of its file would be longer than {LONGEST_NAME} bytes"
     if source.startswith("oras://"):
         try:
             reference = _artifact(source)

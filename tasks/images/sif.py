@@ -27,15 +27,13 @@ from tasks.core.sif.layers import Dropped, Layer
 from tasks.core.sif.make import make, writer
 from tasks.images import image_files
 from tasks.images.blobs import Blobs, reporting_write_errors
-from tasks.images.image_files import ImageFile
+from tasks.images.image_files import LONGEST_NAME, ImageFile
 from tasks.images.lock import LARGEST_CONFIG
 from tasks.images.lock_format import Image, read_lock
 from tasks.images.oci_layout import AGAIN, laid_out
 
 AT_ONCE = 2
 """Images that are made at a time: the names of all files of each are in memory."""
-LONGEST_NAME = 255
-"""Bytes of a file's name, by Linux."""
 SHOWN = 3
 """Paths that are named of what a SIF can't hold."""
 _making = Shared()

@@ -34,6 +34,8 @@ from tasks.images.oci_layout import AGAIN, laid_out
 
 AT_ONCE = 2
 """Images that are made at a time: the names of all files of each are in memory."""
+LARGE = 10**9
+"""Bytes of an image that is made alone, since it may have some 100,000 files."""
 SHOWN = 3
 """Paths that are named of what a SIF can't hold."""
 _making = Shared()
@@ -162,8 +164,10 @@ class _Makes:
         sizes = {str(image.source): image.size for image in lacking}
         disk.hold(self._spec.blobs, sum(sizes.values()), "the image files that are made")
         with Progress(f"images:sif:{self._spec.pipeline}", sizes) as self._progress:
-            made = dict(zip(map(_digest, lacking),
-                            run_all(self._sif, lacking, threads=AT_ONCE), strict=True))
+            large = sum(image.size > LARGE for image in lacking)
+            sifs = [*map(self._sif, lacking[:large]),
+                    *run_all(self._sif, lacking[large:], threads=AT_ONCE)]
+            made = dict(zip(map(_digest, lacking), sifs, strict=True))
         return [made.get(_digest(image)) or self._known[_digest(image)]
                 for image in self._images]
 

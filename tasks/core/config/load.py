@@ -219,6 +219,7 @@ def _refuse_unfit_origins(pipeline: Pipeline) -> None:
 
 def _refuse_contradictions(site: Site) -> None:
     """Refuse keys that contradict each other, though each fits its schema."""
+    _refuse_unfit_carry(site)
     if site.registry is None and site.images.carry != engines.FILES:
         raise ConfigError(f"images that go by the {site.images.carry} need the organisation's "
                           "registry", where=f"config/sites/{site.name}.yml",
@@ -229,7 +230,6 @@ def _refuse_contradictions(site: Site) -> None:
                           "registry.repositories can't be kept",
                           where=f"images.carry in config/sites/{site.name}.yml",
                           todo="remove registry.repositories, or set images.carry to registry")
-    _refuse_unfit_carry(site)
     if site.signing.identity in site.signing.approvers:
         raise ConfigError(f"{site.signing.identity} signs, so it can't be an approver as well",
                           where=f"signing.approvers in config/sites/{site.name}.yml",

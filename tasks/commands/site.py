@@ -8,8 +8,9 @@ from getpass import getpass
 from pathlib import Path
 
 from tasks.core.config.engines import FILES
+from tasks.core.config.image_settings import Registry
 from tasks.core.config.load import load
-from tasks.core.config.settings import Registry, Site
+from tasks.core.config.settings import Site
 from tasks.core.errors import ConfigError
 from tasks.core.graph.commands import Typed
 from tasks.core.paths import SitePaths

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.config.settings import Registry
+from tasks.core.config.image_settings import Registry
 from tasks.core.errors import AirlockError, ConfigError, IntegrityError, RegistryError
 from tasks.core.inputs.staged_data import blob as file_of
 from tasks.core.net.network import Network

@@ -8,7 +8,8 @@ from typing import Any
 
 from tasks.core.config import engines
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.config.settings import Config, Pipeline, Registry, Site
+from tasks.core.config.image_settings import Registry
+from tasks.core.config.settings import Config, Pipeline, Site
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import MakeStep, Verbs, for_pipelines

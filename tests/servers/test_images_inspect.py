@@ -335,34 +335,3 @@ def test_what_the_code_does_not_tell_is_asked_with_the_staged_params(
         "2 images in 2 processes, 1 by `nextflow inspect`")
     assert spec.images.read_text() == "docker.io/a/told:1\nquay.io/a/read:1\n"
     assert inspect_images(dataclasses.replace(asks, scan=spec.scan)) == "2 agrees"
-
-
-BY_ENGINE = """
-process TOOL {
-    container "${workflow.containerEngine in ['singularity', 'apptainer'] ?
-        'https://depot.example.org/singularity/tool:1.0--0' : 'quay.io/a/tool:1.0--0'}"
-    script: 'true'
-}
-process PULLED { container 'docker://quay.io/a/pulled:1'; script: 'true' }
-process SIF { container "${workflow.containerEngine == 'docker' ? 'a/x:1' :
-    'oras://registry.example.org/a/x:1'}"; script: 'true' }
-workflow { TOOL(); if (workflow.containerEngine != 'docker') { SIF(); PULLED() } }
-"""
-
-
-@pytest.mark.parametrize("engine", ["apptainer", "singularity"])
-def test_images_are_those_of_the_sites_engine(hello: InspectSpec, tmp_path: Path,
-                                              engine: str) -> None:
-    """Nextflow's own choice by the engine, and nothing is pulled for it."""
-    code = tmp_path / "code.tar"
-    files.write_tar(code, Path(), [], extra={
-        "main.nf": BY_ENGINE.encode(),
-        "nextflow.config": b"docker.enabled = true\nprofiles { test {} }\n"})
-    spec = ListSpec(pipeline="by_engine", code=code, profile="test", given={}, engine=engine,
-                    images=tmp_path / "images.txt", scan=tmp_path / "images.json")
-    list_images(spec)
-    assert spec.images.read_text().split() == [
-        "https://depot.example.org/singularity/tool:1.0--0", "oras://registry.example.org/a/x:1",
-        "quay.io/a/pulled:1"]
-    assert inspect_images(dataclasses.replace(
-        hello, code=code, scan=spec.scan, engine=engine)) == "3 agrees"

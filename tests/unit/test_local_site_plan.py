@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from tasks.core import files
 from tasks.core.config import load
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.config.settings import Registry, Site
+from tasks.core.config.image_settings import Registry
+from tasks.core.config.settings import Site
 from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.paths import PipelinePaths
 from tasks.local_site import cross, engines, host, images, packages, probes, servers

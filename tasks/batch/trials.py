@@ -212,10 +212,13 @@ def _pulled(place: Place, image: str) -> str:
     from docker.errors import APIError
     repository, _, tag = image.rpartition(":")
     at = re.sub("^https?://", "", endpoint(repository, place.registries))
+    client = daemon.connect(place.engine)
     try:
-        digests = daemon.connect(place.engine).images.pull(at, tag=tag).attrs["RepoDigests"]
-    except APIError as error:
-        raise RegistryError(f"the engine cannot pull {image}: {error.explanation}", where=at,
+        daemon.pull_as_told(client, at, tag)
+        digests = client.images.get(f"{at}:{tag}").attrs["RepoDigests"]
+    except (APIError, daemon.PullError) as error:
+        said = getattr(error, "explanation", None) or error
+        raise RegistryError(f"the engine cannot pull {image}: {said}", where=at,
                             todo="see that the registry can be reached") from error
     return next(str(name) for name in digests if name.startswith(f"{at}@"))
 

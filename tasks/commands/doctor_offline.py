@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from tasks.core import ownership
+from tasks.core.config import engines
 from tasks.core.config.settings import TOOL, Config
 from tasks.core.disk import existing
-from tasks.core.engine.address import Engine
+from tasks.core.engine.address import Engine, Podman
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, failed
 from tasks.core.net.network import Network
@@ -23,11 +24,12 @@ from tasks.core.paths import SitePaths
 from tasks.core.schema import read_json
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions
-from tasks.doctor import disk, engine, machine, reach, registry, stores
+from tasks.doctor import apptainer, disk, engine, machine, podman, reach, registry, stores
 from tasks.doctor.checks import Check
 from tasks.doctor.registry import RegistrySpec
-from tasks.offline_host import freshness, memory
+from tasks.offline_host import freshness, image_files, memory
 from tasks.offline_host.freshness import Host
+from tasks.offline_host.image_files import ImageFiles
 
 BY_HAND = "an administrator fills it by hand, as INSTALL.txt of the folder says that came with it"
 INSTALL = {"bash": "bash", "ssh-keygen": "openssh-client", "sha256sum": "coreutils"}
@@ -41,15 +43,13 @@ def checks(config: Config) -> list[Check]:
     names = [name for name in config.names
              if OfflinePaths(site=site.name, pipeline=name).current.is_file()]
     return [
-        Check(name="trust", look=lambda: _trust(host)),
+        Check(name="trust", look=lambda: _trust(
+            host, asks_registry=site.offline.engine not in engines.SIF_KINDS)),
         Check(name="store", look=lambda: stores.readable(site.offline.store)),
         *(Check(name="release", look=partial(_release, config, host, name))
           for name in config.names),
         *_registries(config),
-        Check(name="engine", look=lambda: engine.engine(engine.EngineSpec(
-            engine=Engine.of(config.environment), platform=site.platform,
-            registry=site.registry.address, authfile=host.trust / "config.json", pulls=True,
-            without="")), cure="look at the engine's log, and restart it"),
+        _engine(config, host, names),
         Check(name="java", look=lambda: _java(config, names)),
         Check(name="programs", look=_programs),
         Check(name="disk", look=lambda: [disk.room(SitePaths(site=site.name).root,
@@ -60,15 +60,51 @@ def checks(config: Config) -> list[Check]:
     ]
 
 
-def _trust(host: Host) -> Iterator[Finding]:
+def _engine(config: Config, host: Host, names: list[str]) -> Check:
+    """The engine that the site says; Docker is asked by its socket, all others by their program."""
+    site = config.site
+    if site.offline.engine in engines.SIF_KINDS:
+        return Check(name="engine", look=lambda: _image_files(config, names), cure=(
+            f"start an image by hand: {site.offline.engine} exec IMAGE true"))
+    if site.offline.engine == engines.PODMAN:
+        return Check(name="engine", cure="look at what `podman info` says", look=lambda: (
+            podman.podman(Podman.of(config.environment), site.platform)))
+    return Check(name="engine", look=lambda: engine.engine(engine.EngineSpec(
+        engine=Engine.of(config.environment), platform=site.platform,
+        registry=site.own_registry.address, authfile=host.trust / "config.json", pulls=True,
+        without="")), cure="look at the engine's log, and restart it")
+
+
+def _image_files(config: Config, names: list[str]) -> Iterator[Finding]:
+    """The engine, then whether it runs the image files of the releases in place."""
+    kind, path = config.site.offline.engine, Inherited.of(config.environment).path
+    findings = list(apptainer.engine(kind, path, config.site.platform))
+    yield from findings
+    if findings[0].status == FAIL:
+        return
+    for name in names:
+        at = OfflinePaths(site=config.site.name, pipeline=name)
+        release = at.release(read_json(at.current, "current")["id"])
+        try:
+            for look in ImageFiles(release=release, kind=kind, path=path).looks():
+                look()
+        except AirlockError as error:
+            yield failed("engine", AirlockError(f"{name}: {error.what}", where=error.where,
+                                                todo=error.todo))
+        else:
+            yield Finding(check="engine", status=OK, text=f"{name}: its image files are in place, "
+                          f"{image_files.size(release)}, and run here")
+
+
+def _trust(host: Host, *, asks_registry: bool) -> Iterator[Finding]:
     """Each file of the trust folder: there, and nobody else's to change."""
     if not host.trust.is_dir():
         yield Finding(check="trust", status=FAIL, cure=BY_HAND,
                       text=f"there is no trust folder {host.trust}")
         return
     allowed = host.trust / "allowed_signers"
-    for path, missing in ((allowed, BY_HAND), (host.trust / "ca.crt", None),
-                          (host.trust / "config.json", None)):
+    of_registry = [(host.trust / "ca.crt", None), (host.trust / "config.json", None)]
+    for path, missing in ((allowed, BY_HAND), *(of_registry if asks_registry else [])):
         try:
             ownership.refuse_writable_by_others(path)
             if path.is_file():
@@ -156,11 +192,13 @@ def _kept_from(host: Host, promotion: promotions.Promotion, pipeline: str) -> It
 
 def _registries(config: Config) -> Iterator[Check]:
     site, trust = config.site, config.site.offline.trust
+    if site.images.carry == engines.FILES:
+        return  # the release has them
     ca, login = trust / "ca.crt", trust / "config.json"
-    for address in dict.fromkeys([site.registry.address, *(
-            place.partition("/")[0] for place in site.registry.repositories.values())]):
+    for address in dict.fromkeys([site.own_registry.address, *(
+            place.partition("/")[0] for place in site.own_registry.repositories.values())]):
         spec = RegistrySpec(
-            address=address, path=site.registry.prefix, ca=ca if ca.is_file() else None,
+            address=address, path=site.own_registry.prefix, ca=ca if ca.is_file() else None,
             authfile=login if login.is_file() else None, network=Network.of(config),
             pushes=site.images.carry == "store", login_cure=(
                 f"put the login for {address} into {login}, as `docker login` writes it"))

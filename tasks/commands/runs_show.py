@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tasks.commands import of_runs
 from tasks.commands.runs import in_a_line, in_words
 from tasks.core import files
+from tasks.core.config import engines
 from tasks.core.graph.commands import Typed
 from tasks.offline_host import runs as records
 from tasks.offline_host import verify
@@ -46,7 +47,7 @@ def _lines(run: Run, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, f"{given['place']}, {whose}, sha256 {given['sha256']}"
     versions, host = record["versions"], record["host"]
     yield "with", (f"Nextflow {versions['nextflow']}, Java {versions['java'] or 'not known'}, "
-                   f"Docker {versions['docker'] or 'not known'}; profile {record['profile']}; at "
+                   f"{_engine(versions)}; profile {record['profile']}; at "
                    f"most {host['cpus']} cpus and {files.human_size(host['memory'])} for a task")
     yield from _tasks(record)
     if record["results"] is not None:
@@ -84,3 +85,9 @@ def _tasks(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for image in record["images"]:
         what = image["id"] or f"not known to the engine: {image['why_not']}"
         yield "image", f"{image['reference']}, by the engine's id {what}"
+
+
+def _engine(versions: Mapping[str, str | None]) -> str:
+    """The engine's kind and version, as a record has them."""
+    kind = next(kind for kind in engines.KINDS if kind in versions)
+    return f"{kind.capitalize()} {versions[kind] or 'not known'}"

@@ -12,6 +12,11 @@ from tasks.core import files
 from tasks.core.errors import HostError
 from tasks.core.frozen import frozen
 
+REMOTE = {"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs",
+          "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs"}
+"""File systems on other machines, on which work folders and image stores are slow,
+and locks are not kept."""
+
 
 @frozen
 class Need:

@@ -41,6 +41,11 @@ class SitePaths:
         return path_to(f"{self.root}/blobs/sha256")
 
     @property
+    def sifs(self) -> Path:
+        """Which image files were made of which images, for all pipelines: a note for each."""
+        return path_to(f"{self.root}/sifs")
+
+    @property
     def maven(self) -> Path:
         """Maven's local repository, for all pipelines: nothing is fetched twice."""
         return path_to(f"{self.root}/maven")
@@ -269,6 +274,11 @@ class PipelinePaths(OfPipeline):
     @property
     def oci_marker(self) -> Path:
         return path_to(f"{self.root}/oci/oci-layout")
+
+    @property
+    def sif_index(self) -> Path:
+        """Which image file (SIF) each image is; the files are the site's blobs."""
+        return path_to(f"{self.root}/sif.json")
 
     @property
     def archives(self) -> Path:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 
+from tasks.core.config.engines import FILES
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
@@ -62,11 +63,13 @@ def _validate(name: str, doc: str, config: Config, pipeline: Pipeline, *,
     return step(name, doc, validate.validate, validate.ValidateSpec(
         pipeline=pipeline.name, profile=pipeline.profile, runtime=version, layout=at,
         registry=site.registry, spans=site.images.carry == "registry", store=site.store,
+        carries_files=site.images.carry == FILES,
         configs=pipeline.configs is not None, network=Network.of(config),
         isolation=site.isolation, machine=uncompared(machine)),
         look=True, servers=site.servers,
         needs=[at.code, at.runtime(version), at.plugins, at.plugins_list, at.offline_config,
-               at.images_scan, at.images_receipt, at.data_manifest, at.inputs, at.reach,
+               at.images_scan, at.data_manifest, at.inputs, at.reach,
+               at.sif_index if site.images.carry == FILES else at.images_receipt,
                *([at.configs] if pipeline.configs else [])])
 
 
@@ -77,7 +80,7 @@ def _smoke(name: str, doc: str, config: Config, pipeline: Pipeline, *,
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = smoke.SmokeSpec(
         pipeline=pipeline.name, site=site.name, profile=pipeline.profile,
-        engine=Engine.of(config.environment, site.engine), authfile=site.registry.authfile,
+        engine=Engine.of(config.environment, site.engine), authfile=site.authfile,
         code=at.code, runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins,
         config=at.offline_config, data_manifest=at.data_manifest, receipt=at.images_receipt,
         output=at.smoke, configs=at.configs if pipeline.configs else None,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files
-from tasks.core.engine import daemon
-from tasks.core.engine.address import Engine
+from tasks.core.engine import pulling
+from tasks.core.engine.address import Engine, Podman
 from tasks.core.errors import HostError, IntegrityError
 from tasks.core.in_place import InPlace, placing
 from tasks.core.net.network import Network
@@ -36,7 +36,7 @@ class LoadSpec:
     layout: OfflinePaths
     trust: Path
     network: Network
-    engine: Engine
+    engine: Engine | Podman
     place: InPlace
 
     @property
@@ -86,8 +86,8 @@ def load_images(spec: LoadSpec) -> str:
 def _is_pulled(spec: LoadSpec, folder: Path) -> bool:
     held = read_json(folder / "images.receipt.json", "images-receipt")["images"]
     try:
-        return not daemon.missing(daemon.connect(spec.engine), [
-            f"{image['destination']}@{image['digest']}" for image in held])
+        return not pulling.asked(spec.engine).missing(
+            f"{image['destination']}@{image['digest']}" for image in held)
     except HostError:
         return False
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tasks.core import in_place
 from tasks.core.config.settings import Config
-from tasks.core.engine.address import Engine
+from tasks.core.engine import address
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step
 from tasks.core.graph.verbs import for_names
@@ -27,6 +27,7 @@ def _load(name: str, doc: str, config: Config, pipeline: str) -> Task:
     at = OfflinePaths(site=config.site.name, pipeline=pipeline)
     return step(name, doc, load_images, LoadSpec(
         pipeline=pipeline, layout=at, trust=config.site.offline.trust,
-        network=Network.of(config), engine=uncompared(Engine.of(config.environment)),
+        network=Network.of(config), engine=uncompared(address.of_site(
+            config.site.offline.engine, config.environment)),
         place=uncompared(in_place.shared(config.shared, at))),
         needs=[at.current], makes=[at.images_receipt], mends=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
+from tasks.core.config import engines
 from tasks.core.nextflow import image_selectors, plugin_pins, versions
 from tasks.core.nextflow.image_selectors import Selector, quoted
 from tasks.core.nextflow.tested_lines import is_tested
@@ -19,6 +20,8 @@ OVERRIDES = "25.10"
 @dataclass(frozen=True, kw_only=True)
 class RenderSpec:
     """What `config` reads: the scan, the receipt, the hand-written toggles and the plugins' lock.
+
+    `toggles` hold for all pipelines, `engine_toggles` for those of this kind of engine.
     """
 
     pipeline: str
@@ -26,6 +29,22 @@ class RenderSpec:
     scan: Path
     receipt: Path
     toggles: Path
+    engine_toggles: Path
+    output: Path
+    engine: str = engines.DOCKER
+    plugins: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesSpec:
+    """What `config` reads where a release carries image files: sif.json in the receipt's place."""
+
+    pipeline: str
+    nextflow: str
+    scan: Path
+    index: Path
+    toggles: Path
+    engine_toggles: Path
     output: Path
     plugins: Path | None = None
 
@@ -39,6 +58,7 @@ class LoadedSpec:
     scan: Path
     index: Path
     toggles: Path
+    engine_toggles: Path
     output: Path
     plugins: Path | None = None
 
@@ -49,7 +69,18 @@ def build(spec: RenderSpec) -> str:
     mirrored = image_selectors.mirrored(receipt)
     hosts = {destination.partition("/")[0] for destination in mirrored.values()}
     return _write(spec, mirrored, f"{len(mirrored)} images by digest",
-                  registry(hosts or {receipt["registry"]}, spec.nextflow))
+                  registry(hosts or {receipt["registry"]}, spec.nextflow, spec.engine))
+
+
+def build_files(spec: FilesSpec, carried: Mapping[str, str] | None = None) -> str:
+    """Write offline.config by the names that lead Nextflow to the image files.
+
+    `carried` are these, where sif.json doesn't say them yet. ImageError where an image of the scan
+    has none.
+    """
+    if carried is None:
+        carried = image_selectors.image_files(read_json(spec.index, "sif"))
+    return _write(spec, carried, f"{len(carried)} image files")
 
 
 def build_loaded(spec: LoadedSpec) -> str:
@@ -62,29 +93,32 @@ def build_loaded(spec: LoadedSpec) -> str:
     return _write(spec, loaded, f"{len(loaded)} images by name")
 
 
-def registry(hosts: Collection[str], nextflow: str) -> list[str]:
+def registry(hosts: Collection[str], nextflow: str, engine: str = engines.DOCKER) -> list[str]:
     """A net below the selectors: an image that none of them names is asked of our registry alone.
 
-    From 25.10 on `registryOverride` puts that host in the place of any other. One host can stand
-    there, so there is no net where the images lie on several.
+    From 25.10 on Docker's `registryOverride` puts that host in the place of any other. One host can
+    stand there, so there is no net where the images lie on several.
     """
     if len(hosts) != 1:
         return []
-    lines = [f"docker.registry = {quoted(next(iter(hosts)))}"]
-    if versions.order(versions.line(nextflow)) >= versions.order(OVERRIDES):
+    lines = [f"{engine}.registry = {quoted(next(iter(hosts)))}"]
+    is_new = versions.order(versions.line(nextflow)) >= versions.order(OVERRIDES)
+    if engine == engines.DOCKER and is_new:
         lines.append("docker.registryOverride = true")
     return lines
 
 
-def _write(spec: RenderSpec | LoadedSpec, mirrored: Mapping[str, str], summary: str,
+def _write(spec: RenderSpec | FilesSpec | LoadedSpec, mirrored: Mapping[str, str], summary: str,
            net: Sequence[str] = ()) -> str:
     scan = read_json(spec.scan, "images-scan")
     selectors = image_selectors.of_scan(scan)
     main = [f"manifest.mainScript = {quoted(scan['script'])}"] if "script" in scan else []
+    toggles = f"{spec.engine_toggles.read_text()}\n{spec.toggles.read_text()}"
     text = "\n".join([f"// Made by nf-airlock for {spec.pipeline} and Nextflow {spec.nextflow}; "
-                      "edit config/offline.config instead.", *_not_tested(spec.nextflow), "",
+                      f"edit {spec.toggles} and {spec.engine_toggles} instead.",
+                      *_not_tested(spec.nextflow), "",
                       *(plugin_pins.read(spec.plugins) if spec.plugins else []),
-                      render(selectors, mirrored, spec.toggles.read_text(), [*main, *net])])
+                      render(selectors, mirrored, toggles, [*main, *net])])
     files.write_text(spec.output, text)
     return f"{summary}, {len(selectors)} selectors"
 

@@ -6,28 +6,25 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, ownership, processes
-from tasks.core.disk import existing, file_system
-from tasks.core.engine import daemon
-from tasks.core.engine.address import Engine
-from tasks.core.errors import AirlockError, HostError, RegistryError
+from tasks.core import files, processes
+from tasks.core.config import engines
+from tasks.core.disk import REMOTE, existing, file_system
+from tasks.core.engine.address import Engine, Podman
+from tasks.core.errors import AirlockError, HostError
 from tasks.core.graph.sweep import sweep_folder
 from tasks.core.in_place import InPlace, placing
 from tasks.core.net.network import Network
-from tasks.core.net.request import Transport
 from tasks.core.nextflow import java, launch
+from tasks.core.nextflow.library import Library
 from tasks.core.nextflow.machine import Machine
 from tasks.core.offline_paths import OfflinePaths
-from tasks.core.registry.endpoint import Endpoint
 from tasks.core.schema import check, read_json
+from tasks.offline_host.image_files import ImageFiles
+from tasks.offline_host.pulled_images import PulledImages
 
-REMOTE = {"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs",
-          "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs"}
-"""File systems on other machines, on which a work folder is slow and its locks are not kept."""
 LOCAL = Path("/var/tmp")  # noqa: S108 - the folder below it is looked at
 
 
@@ -36,7 +33,7 @@ class BootstrapSpec:
     """The release in place, the folder with the registry's CA and login, and this machine.
 
     `launch` is the folder below which it is unpacked, absolute, since the params name files there;
-    each release has its own, so that two can run at once.
+    each release has its own, so that two can run at once. `kind` is that of the site's engine.
     """
 
     pipeline: str
@@ -44,27 +41,26 @@ class BootstrapSpec:
     launch: Path
     trust: Path
     network: Network
-    engine: Engine
+    engine: Engine | Podman
     machine: Machine
     place: InPlace
+    kind: str = engines.DOCKER
 
     @property
     def step(self) -> str:
         return f"prod:bootstrap:{self.pipeline}"
 
-    @property
-    def ca(self) -> Path | None:
-        """The registry's CA, where the trust folder has one; else the system's are trusted."""
-        return path if (path := self.trust / "ca.crt").is_file() else None
-
-    @property
-    def authfile(self) -> Path:
-        """The registry's login: a Docker config file."""
-        return self.trust / "config.json"
+    def images(self) -> PulledImages | ImageFiles:
+        """How this host comes to the images of its release."""
+        folder = self.layout.release(self.place.name)
+        if self.kind in engines.SIF_KINDS:
+            return ImageFiles(release=folder, kind=self.kind, path=self.machine.inherited.path)
+        return PulledImages(release=folder, trust=self.trust, network=self.network,
+                            engine=self.engine)
 
 
 def bootstrap(spec: BootstrapSpec) -> str:
-    """Unpack code, runtime and plugins, render the params, pull the images, write bootstrap.json.
+    """Unpack code, runtime and plugins, render the params, have the images, write bootstrap.json.
 
     What is there already stays, so this is also what mends: each run begins with it. The file holds
     all that a run needs to know of this host, so that `prod:run` only reads it.
@@ -75,55 +71,48 @@ def bootstrap(spec: BootstrapSpec) -> str:
     spec.place.use(name, spec.step)
     folder = spec.layout.release(name)
     release = read_json(folder / "release.json", "release")
-    images = references(folder)
-    lacks = lacking(spec, release, folder)
+    images = spec.images()
+    lacks = lacking(spec, release, images)
     if lacks:
         raise HostError("this host can't run the release yet:\n"
                         + "\n".join(_indent(lack) for lack in lacks),
                         todo="mend these, then run the same command again")
-    ready, pulled = _unpacked(spec, release, folder, name), 0
-    if missing := _missing(spec, folder):
-        with placing(spec.layout.of_site, spec.step):
-            pulled = daemon.pull(daemon.connect(spec.engine), missing, authfile=spec.authfile)
+    ready = _unpacked(spec, release, images)
+    brought = images.bring(lambda: placing(spec.layout.of_site, spec.step))
     path = spec.layout.bootstrap
     receipt = check(_receipt(spec, release, images, ready), "bootstrap", where=path)
     spec.place.receipt = receipt
     if not path.is_file() or path.read_bytes() != files.json_bytes(receipt):
         files.write_json(path, receipt)
-    return f"{name}: {len(images)} images, {pulled} of them pulled now; " \
-           f"Nextflow {release['nextflow']} on {ready.nextflow.java}"
+    return f"{name}: {brought}; Nextflow {release['nextflow']} on {ready.nextflow.java}"
 
 
-def _unpacked(spec: BootstrapSpec, release: dict[str, Any], folder: Path,
-              name: str) -> launch.Launch:
+def _unpacked(spec: BootstrapSpec, release: dict[str, Any],
+              images: PulledImages | ImageFiles) -> launch.Launch:
     """The launch, unpacked by one run at a time, and rendered for this size of the host."""
-    held, unpacked, here = carried(folder, release["nextflow"]), spec.launch / name, spec.machine
+    unpacked, here = spec.launch / spec.place.name, spec.machine
+    size = f"host-{here.limits.cpus}-{here.limits.megabytes}"
+    held = carried(images.release, release["nextflow"],
+                   library=images.library(unpacked / size / "image-cache"))
     if not launch.is_unpacked(held, unpacked):
         with placing(spec.layout.of_site, spec.step):
             sweep_folder(unpacked)
             launch.unpack(held, unpacked)
-    size = f"host-{here.limits.cpus}-{here.limits.megabytes}"
     return launch.render(held, unpacked, here, into=unpacked / size)
 
 
-def _receipt(spec: BootstrapSpec, release: dict[str, Any], images: list[str],
+def _receipt(spec: BootstrapSpec, release: dict[str, Any], images: PulledImages | ImageFiles,
              ready: launch.Launch) -> dict[str, Any]:
     here = spec.machine.limits
     return {"pipeline": spec.pipeline, "release": spec.place.name, "nextflow": release["nextflow"],
-            "profile": release["profile"], "run": release["run"], "images": images,
-            "engine": spec.engine.environment, "launch": launch.as_json(ready),
+            "profile": release["profile"], "run": release["run"], "images": images.names,
+            "engine": {"kind": spec.kind, "environment": images.environment},
+            "launch": launch.as_json(ready),
             "limits": {"cpus": here.cpus, "memory": here.memory},
             "work": str(work_folder(spec.layout))}
 
 
-def held_images(folder: Path) -> list[dict[str, Any]]:
-    """The images that a release says its registries hold."""
-    held: list[dict[str, Any]] = read_json(folder / "images.receipt.json",
-                                           "images-receipt")["images"]
-    return held
-
-
-def carried(folder: Path, version: str) -> launch.Carried:
+def carried(folder: Path, version: str, *, library: Library | None = None) -> launch.Carried:
     """The files of a release that is laid out in `folder`."""
     configs = folder / "configs.tar"
     return launch.Carried(
@@ -131,30 +120,23 @@ def carried(folder: Path, version: str) -> launch.Carried:
         code=folder / "code.tar", runtime=folder / f"nextflow-{version}.tar",
         plugins=folder / "plugins.tar", config=folder / "offline.config",
         data_manifest=folder / "data.manifest.json",
-        locate=lambda path: files.inside(folder, path))
+        locate=lambda path: files.inside(folder, path), library=library)
 
 
 def _indent(lack: AirlockError) -> str:
     return "\n".join(f"  {line}" for line in str(lack).splitlines())
 
 
-def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[AirlockError]:
-    """Everything that this host lacks for the release.
-
-    The registry is asked for those images alone that the engine hasn't.
-    """
+def lacking(spec: BootstrapSpec, release: dict[str, Any],
+            images: PulledImages | ImageFiles) -> list[AirlockError]:
+    """Everything that this host lacks for the release."""
     lacks = []
-    addresses = sorted({image.partition("/")[0] for image in _missing(spec, folder)})
     looks: list[Callable[[], object]] = [
         lambda: processes.find("bash", todo="install bash: Nextflow's tasks need it",
                                path=spec.machine.inherited.path),
         lambda: java.find(release["nextflow"], spec.machine.inherited),
-        *(partial(ownership.refuse_writable_by_others, spec.trust / name)
-          for name in ("ca.crt", "config.json")),
-        *([lambda: daemon.connect(spec.engine)] if references(folder) else []),
-        *(partial(see_registry, address, spec.ca, spec.authfile, spec.network)
-          for address in addresses),
-        lambda: _see_space(folder, spec.launch)]
+        *images.looks(),
+        lambda: _see_space(images.release, spec.launch)]
     for see in looks:
         try:
             see()
@@ -163,23 +145,14 @@ def lacking(spec: BootstrapSpec, release: dict[str, Any], folder: Path) -> list[
     return lacks
 
 
-def references(folder: Path) -> list[str]:
-    """The images of a release, by digest, as the engine knows them."""
-    return sorted(f"{image['destination']}@{image['digest']}" for image in held_images(folder))
-
-
-def _missing(spec: BootstrapSpec, folder: Path) -> list[str]:
-    """The images that the engine lacks; all where none answers."""
-    images = references(folder)
-    try:
-        return daemon.missing(daemon.connect(spec.engine), images) if images else []
-    except HostError:
-        return images
+def shared_work_folder(layout: OfflinePaths) -> Path:
+    """Return where tasks work that run on other machines: below build/, wherever that is."""
+    return (layout.root / "work").absolute()
 
 
 def work_folder(layout: OfflinePaths) -> Path:
     """Return where tasks work: below build/, or /var/tmp where that is on another machine."""
-    place = (layout.root / "work").absolute()
+    place = shared_work_folder(layout)
     if file_system(place, Path("/proc/self/mounts").read_text()) in REMOTE:
         return LOCAL / f"airlock-{os.geteuid()}" / layout.pipeline
     return place
@@ -195,17 +168,3 @@ def _see_space(folder: Path, place: Path) -> None:
         raise HostError(f"the disk has {files.human_size(free)} left, "
                         f"{files.human_size(needed)} are needed", where=place,
                         todo="free space there")
-
-
-def see_registry(address: str, ca: Path | None, authfile: Path, network: Network) -> None:
-    """RegistryError where the registry can't be reached, trusted or logged in to."""
-    registry = Endpoint(address, f"https://{address}", authfile if authfile.is_file() else None,
-                        Transport(network, ca))
-    try:
-        registry.ping()
-    except RegistryError as error:
-        raise RegistryError(
-            error.what, where=address,
-            todo=f"see that it can be reached, that the CA's certificate stands at "
-                 f"{authfile.with_name('ca.crt')} and /etc/docker/certs.d/{address}/ca.crt, and "
-                 f"the login in {authfile} (as `docker login` writes it)") from error

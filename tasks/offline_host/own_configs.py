@@ -1,7 +1,7 @@
 """`profile=` and `config=`: what a user adds to a release's own settings, such as Slurm's.
 
 A user's configs come after all that the release and this host set, but before offline.config, whose
-images, engine and switches nothing on an offline host may change.
+images, engine and switches nothing on an offline host may change, nor where image files lie.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tasks.core.errors import ConfigError
 from tasks.core.frozen import frozen
 from tasks.core.nearest import hint
-from tasks.core.nextflow.launch import Launch
+from tasks.core.nextflow.launch import IMAGES_CONFIG, Launch
 from tasks.core.source import custom_configs
 from tasks.core.source.configs import MAIN, Include, Reader
 from tasks.core.source.files import opened
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-GUARD = "offline.config"
+GUARDS = ("offline.config", IMAGES_CONFIG)
 
 
 @frozen
@@ -35,13 +35,19 @@ class OwnConfigs:
         """The profiles of a run whose own is `first`, or none; `offline` is added at the launch."""
         return ",".join(dict.fromkeys(filter(None, [first, *self.profiles])))
 
+    def given(self) -> Iterator[tuple[Path, str]]:
+        """The configs that were given, as folder and path; ConfigError where one can't be read."""
+        for path in self.configs:
+            _refuse_unread(path)
+            yield path.parent, path.name
+
     def applied(self, ready: Launch) -> Launch:
         """The launch with the user's configs in their place; ConfigError for what can't be had."""
         for path in self.configs:
             _refuse_unread(path)
         self._refuse_unknown(ready)
-        before = [path for path in ready.configs if path.name != GUARD]
-        guards = [path for path in ready.configs if path.name == GUARD]
+        before = [path for path in ready.configs if path.name not in GUARDS]
+        guards = [path for path in ready.configs if path.name in GUARDS]
         return dataclasses.replace(ready, configs=(*before, *self.configs, *guards))
 
     def _refuse_unknown(self, ready: Launch) -> None:
@@ -50,7 +56,7 @@ class OwnConfigs:
         if not self.profiles:
             return
         named, is_all = {"offline"}, True
-        for folder, path in self._roots(ready):
+        for folder, path in roots(ready, self.configs):
             names, is_whole = _declared(folder, path)
             named |= names
             is_all = is_all and is_whole
@@ -61,13 +67,14 @@ class OwnConfigs:
                     where=f"profile={','.join(self.profiles)}",
                     todo=f"the pipeline and the configs given have: {', '.join(sorted(named))}")
 
-    def _roots(self, ready: Launch) -> Iterator[tuple[Path, str]]:
-        """Every config that is read first, as folder and path: the pipeline's, an institution's."""
-        yield ready.code, MAIN
-        for path in custom_configs.includes(ready.code).named:
-            yield ready.tree, path
-        for config in (*ready.configs, *self.configs):
-            yield config.parent, config.name
+
+def roots(ready: Launch, more: Iterable[Path] = ()) -> Iterator[tuple[Path, str]]:
+    """Every config that is read first, as folder and path: the pipeline's, an institution's."""
+    yield ready.code, MAIN
+    for path in custom_configs.includes(ready.code).named:
+        yield ready.tree, path
+    for config in (*ready.configs, *more):
+        yield config.parent, config.name
 
 
 def _refuse_unread(path: Path) -> None:

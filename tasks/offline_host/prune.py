@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core.engine import daemon
+from tasks.core.config import engines
+from tasks.core.engine import pulling
 from tasks.core.errors import HostError
 from tasks.core.graph.sweep import sweep_folder
 from tasks.core.in_place import placing, unused
@@ -57,17 +58,13 @@ def apply(spec: PruneSpec) -> str:
 
 def remove_images(spec: PruneSpec) -> str:
     """Take out of the engine what the plan lists: images that no release in place names."""
-    from docker.errors import APIError
+    if spec.kind in engines.SIF_KINDS:
+        return f"{spec.kind} holds no images: their files go with their releases"
+    engine = pulling.asked(spec.engine)
     with placing(spec.layout, "prod:prune:images"):
         plan = prune_plan.plan(spec)
-        client = daemon.connect(spec.engine)
-        there = sorted({*plan.images} - {*daemon.missing(client, plan.images)})
-        left: dict[str, str] = {}
-        for image in there:
-            try:
-                client.images.remove(image)
-            except APIError as error:  # a container of somebody's uses it
-                left[image] = str(error.explanation or error)
+        there = sorted({*plan.images} - {*engine.missing(plan.images)})
+        left = engine.remove(there)
         prune_plan.write(spec, plan, images=sorted(left))
     if left:
         raise HostError("the engine keeps images:\n" + "\n".join(

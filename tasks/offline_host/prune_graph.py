@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.config.settings import Config
-from tasks.core.engine.address import Engine
+from tasks.core.engine import address
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, group, step
 from tasks.core.paths import SitePaths
@@ -23,7 +23,9 @@ def tasks(config: Config) -> Iterator[Task]:
     spec = PruneSpec(
         layout=SitePaths(site=site.name), only=config.variables.get("pipeline"),
         seen=freshness.state_folder(site.name, config.environment), runs=site.offline.runs,
-        here=Path().absolute(), recent=site.prune.recent, engine=Engine.of(config.environment))
+        here=Path().absolute(), recent=site.prune.recent,
+        engine=address.of_site(site.offline.engine, config.environment),
+        kind=site.offline.engine)
     yield group("prod:prune", "what this host no longer needs", ["prod:prune:plan"])
     yield step("prod:prune:plan", "what would go from this host, what stays, and why",
                prune.show_plan, spec, look=True)

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.core import files
-from tasks.core.engine.address import Engine
+from tasks.core.config import engines
+from tasks.core.engine.address import Engine, Podman
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.in_place import in_use
 from tasks.core.offline_paths import OfflinePaths
@@ -18,7 +19,9 @@ from tasks.core.paths import SitePaths
 from tasks.core.run_records import last_ran
 from tasks.core.schema import check, read_json
 from tasks.offline_host import memory, old_work
-from tasks.offline_host.bootstrap import references, work_folder
+from tasks.offline_host.bootstrap import shared_work_folder, work_folder
+from tasks.offline_host.image_files import INDEX
+from tasks.offline_host.pulled_images import references
 
 DAY = 86400.0
 """Seconds for which a file of the cache stays that no release ever named: a fetch that was cut off
@@ -31,7 +34,7 @@ class PruneSpec:
 
     `only` is the pipeline that was asked about. `seen` is the user's state folder, `runs` the
     folder of the runs, `here` the tool's own folder. What was used in the last `recent` seconds
-    stays.
+    stays. `kind` is that of the site's engine.
     """
 
     layout: SitePaths
@@ -40,7 +43,8 @@ class PruneSpec:
     runs: Path
     here: Path
     recent: int
-    engine: Engine
+    engine: Engine | Podman
+    kind: str = engines.DOCKER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,21 +183,29 @@ def _at_work(spec: PruneSpec, pipeline: str) -> str | None:
 
 def _old_work(spec: PruneSpec, pipeline: str) -> list[Path]:
     """Folders of tasks that nothing has changed for long, and that no result is a link into."""
-    work = work_folder(_at(spec, pipeline))
-    linked = {folder for results in (*spec.runs.glob(f"{pipeline}/*/results"),
-                                     spec.here / "results" / pipeline)
-              for folder in old_work.linked_to(results, work)}
-    return [folder for folder in old_work.task_folders(work, time.time() - spec.recent)
-            if folder not in linked]
+    at = _at(spec, pipeline)
+    before = time.time() - spec.recent
+    results = [*spec.runs.glob(f"{pipeline}/*/results"), spec.here / "results" / pipeline]
+    old: list[Path] = []
+    for work in dict.fromkeys([work_folder(at), shared_work_folder(at)]):
+        linked = {folder for place in results for folder in old_work.linked_to(place, work)}
+        old += [folder for folder in old_work.task_folders(work, before) if folder not in linked]
+    return old
 
 
 def _images(spec: PruneSpec, releases: list[Release]) -> list[str]:
-    """Images of releases that go, or went before, which none that stays names."""
+    """Images of releases that go, or went before, which none that stays names.
+
+    An engine that runs image files holds none: they go with their releases.
+    """
+    if spec.kind in engines.SIF_KINDS:
+        return []
     kept, gone = set[str](), set(_listed_before(spec))
     for release in releases:
         folder = _at(spec, release.pipeline).release(release.id)
         try:
-            (kept if release.stays else gone).update(references(folder))
+            (kept if release.stays else gone).update(
+                [] if (folder / INDEX).is_file() else references(folder))
         except ConfigError:
             if release.stays:
                 return []  # nobody knows what it needs

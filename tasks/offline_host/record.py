@@ -16,15 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files, processes
-from tasks.core.engine import held
-from tasks.core.engine.address import Engine
 from tasks.core.errors import AirlockError, CommandError
 from tasks.core.nextflow import java
 from tasks.core.nextflow.launch import Launch
+from tasks.core.offline_paths import OfflinePaths
 from tasks.core.schema import check
 from tasks.core.trust import checksums, promotions, signature
-from tasks.offline_host import at_work, continuing, results, run_folder, run_tasks, runs
+from tasks.offline_host import (
+    at_work,
+    continuing,
+    ran_images,
+    results,
+    run_folder,
+    run_tasks,
+    runs,
+)
 from tasks.offline_host.continuing import Asked
+from tasks.offline_host.ran_images import RunEngine
 from tasks.offline_host.results import Results
 from tasks.offline_host.run_folder import RunFolder
 
@@ -49,7 +57,7 @@ class OpenRun:
     """A run that is under way, with its record."""
 
     def __init__(self, folder: RunFolder, record: dict[str, Any], key: Path | None,
-                 engine: Engine, session: str | None) -> None:
+                 engine: RunEngine, session: str | None) -> None:
         self.folder, self.record, self.session = folder, record, session
         self._key, self._engine = key, engine
         self._results: Results | None = None
@@ -68,7 +76,7 @@ class OpenRun:
         if not self._settle():
             return
         ran = run_tasks.tasks(self.folder.trace)
-        known = held.images(self._engine, [task["container"] for task in ran if task["container"]])
+        known = self._engine.images(task["container"] for task in ran if task["container"])
         images = [{"reference": name, "id": image.id, "digests": [*image.digests],
                    "why_not": image.why_not} for name, image in known.items()]
         process = run_tasks.failed_process(error.tail if error else (), ran) if (
@@ -156,9 +164,11 @@ def begin(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: Lau
     """
     if records.key is not None:
         signature.sign(records.key, b"", namespace=signature.RUN)  # not only after hours
-    engine = Engine.of(receipt["engine"])
+    kind = receipt["engine"]["kind"]
+    placed = OfflinePaths(site=records.site, pipeline=asked.pipeline).release(asked.release)
+    engine = ran_images.asked(receipt, placed, ready.nextflow.inherited.path)
     record = _record(records, asked, receipt, ready, promotion=promotion, work=work,
-                     docker=_docker(engine))
+                     engine={kind: _version(engine)})
     with files.locked(_lock(records.runs)):
         known, _ = runs.all_runs(records.runs)
         continuing.hold_outdir(asked, records.runs, known)
@@ -184,7 +194,7 @@ def begin(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: Lau
 
 
 def _record(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: Launch, *,
-            promotion: Path, work: str, docker: str | None) -> dict[str, Any]:
+            promotion: Path, work: str, engine: Mapping[str, str | None]) -> dict[str, Any]:
     """What is known of a run before it has a folder."""
     uid = os.geteuid()
     return {
@@ -196,7 +206,7 @@ def _record(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: L
         "configs": [{"path": run_folder.in_utf8(path), "sha256": files.sha256(path)}
                     for path in ready.configs],
         "images": [], "tasks": [],
-        "versions": {"nextflow": receipt["nextflow"], "docker": docker,
+        "versions": {"nextflow": receipt["nextflow"], **engine,
                      "java": java.version_of(ready.nextflow.java)},
         "host": {"name": at_work.this_host(), "cpus": receipt["limits"]["cpus"],
                  "memory": receipt["limits"]["memory"],
@@ -218,10 +228,10 @@ def _promotion(path: Path) -> dict[str, Any] | None:
             "unproven": promotion.unproven}
 
 
-def _docker(engine: Engine) -> str | None:
+def _version(engine: RunEngine) -> str | None:
     """The engine's version; None where it doesn't answer, which is for the tasks to find."""
     try:
-        return held.version(engine)
+        return engine.version()
     except AirlockError:
         return None
 

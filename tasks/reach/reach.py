@@ -25,12 +25,14 @@ class ReachSpec:
     data_manifest: Path
     plugins: Path
     toggles: Path
+    engine_toggles: Path
     output: Path
 
 
 def reach(spec: ReachSpec) -> str:
     """Write reach.json, and print a summary; what nothing answers is no error here."""
-    carried = staged.read(spec.data_manifest, spec.plugins, spec.toggles)
+    carried = staged.read(spec.data_manifest, spec.plugins, spec.toggles,
+                          spec.engine_toggles)
     report = scan(spec.code, resolved_config.config(spec.resolved), carried, spec.profile,
                  root=resolved_config.PLACE)
     content = {"pipeline": spec.pipeline, "profile": spec.profile, **report.as_json()}

@@ -49,22 +49,23 @@ class Staged:
         return Answer(by="plugins", what=f"{plugin}@{held} in plugins.tar")
 
 
-def read(data_manifest: Path, plugins: Path, offline_config: Path) -> Staged:
-    """Read the manifest of the data, plugins.txt and offline.config."""
+def read(data_manifest: Path, plugins: Path, *configs: Path) -> Staged:
+    """Read the manifest of the data, plugins.txt and the configs that make offline.config."""
     manifest = read_json(data_manifest, "data-manifest")
     pinned = dict(line.split("@", 1) for line in plugins.read_text().split() if "@" in line)
-    return Staged(params=manifest["params"], plugins=pinned, toggles=toggles(offline_config))
+    return Staged(params=manifest["params"], plugins=pinned, toggles=toggles(*configs))
 
 
-def toggles(path: Path) -> dict[str, Any]:
-    """The plain values that a config sets at its top level, by their dotted name."""
+def toggles(*paths: Path) -> dict[str, Any]:
+    """The plain values that configs set at their top level, by their dotted name."""
     values = {}
-    with opened(path.parent) as sources:
-        for setting in Reader(sources, {}).read(path.name):
-            if isinstance(setting, Setting) and setting.profile is None:
-                plain, _ = evaluate(setting.tokens, 0, {})
-                if len(plain) == 1:
-                    values[".".join(setting.path)] = next(iter(plain))
+    for path in paths:
+        with opened(path.parent) as sources:
+            for setting in Reader(sources, {}).read(path.name):
+                if isinstance(setting, Setting) and setting.profile is None:
+                    plain, _ = evaluate(setting.tokens, 0, {})
+                    if len(plain) == 1:
+                        values[".".join(setting.path)] = next(iter(plain))
     return values
 
 

@@ -18,12 +18,14 @@ from tests.kit.web import Quiet, Server, running
 class FakeEngine:
     """What it holds, by reference; the logins of the pulls that it was asked for.
 
-    The next pulls end with its `faults`, one each.
+    The next pulls end with its `faults`, one each; with those of `within` they end after an
+    answer of status 200 has begun, as Podman's do.
     """
 
     held: set[str] = field(default_factory=set)
     logins: list[dict[str, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    within: list[str] = field(default_factory=list)
     url: str = ""
 
     @property
@@ -56,8 +58,20 @@ def engine() -> Iterator[FakeEngine]:
             if fake.faults:
                 self.answer(500, {"message": fake.faults.pop()})
                 return
+            if fake.within:
+                self.tell({"status": "Trying to pull"}, {"error": fake.within.pop()})
+                return
             fake.held.add(f"{query['fromImage'][0]}@{query['tag'][0]}")
-            self.answer(200, {"status": "pulled"})
+            self.tell({"status": "Trying to pull"}, {"status": "pulled"})
+
+        def tell(self, *lines: Any) -> None:
+            """Answer line by line, as engines tell how a pull goes on."""
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for data in (*(json.dumps(line).encode() + b"\r\n" for line in lines), b""):
+                self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
         def answer(self, status: int, value: Any) -> None:
             data = json.dumps(value).encode()

@@ -38,7 +38,8 @@ def without_images(staged: Staged, word: str) -> str:
     files.write_json(staged.layout.images_receipt, {"registry": "10.0.0.1:5443", "images": []})
     files.write_json(staged.layout.lock("images"), {"platform": "linux/amd64", "images": []})
     files.write_text(staged.layout.offline_config, "profiles { offline {} }\n"
-                     + (ROOT / "config/offline.config").read_text())
+                     + (ROOT / "config/offline.config").read_text()
+                     + (ROOT / "config/engines/docker.config").read_text())
     files.write_text(staged.layout.images, "")
     files.write_text(staged.layout.images_pinned, "")
     return staged.publish()

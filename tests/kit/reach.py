@@ -31,7 +31,8 @@ def reached(tmp_path: Path, sources: Mapping[str, str], *, params: Mapping[str, 
     root = write_sources(tmp_path / "code",
                          {"main.nf": "workflow {}\n", "nextflow.config": "", **sources})
     staged = Staged(params=carried or {}, plugins=plugins or {},
-                    toggles=toggles(ROOT / "config/offline.config"))
+                    toggles=toggles(ROOT / "config/offline.config",
+                                    ROOT / "config/engines/docker.config"))
     report = scan(root, {**(config or {}), "params": params or {}}, staged, "test")
     check({"pipeline": "x", "profile": "test", **report.as_json()}, "reach", where="reach.json")
     return report

@@ -43,9 +43,11 @@ def now_spec(staged: Staged, fresh: tuple[str, ...] = FRESH, *, asks: bool = Fal
         reach=Reach(prefixes={}, buckets={}, folders=(), network=Network()), code=at.code,
         resolved=at.resolved, blobs=at.of_site.blobs, lock=at.locks("data"), relock=False)
     files.write_text(Path("toggles/offline.config"), "docker.enabled = true\n")
+    files.write_text(Path("toggles/docker.config"), "")
     return NowSpec(
         pipeline=at.pipeline, layout=at, configs=False, by_hand=(), asks_registry=asks,
-        toggles=Path("toggles/offline.config"),
+        toggles=Path("toggles/offline.config"), engine="docker",
+        engine_toggles=Path("toggles/docker.config"),
         about={"nextflow": VERSION, "profile": "test", "run": "test", "platform": "linux/amd64",
                "registry": "10.0.0.1:5443", "smoke": "stub"},
         standing={f"{step}:{at.pipeline}": "fresh" for step in fresh},

@@ -98,7 +98,8 @@ def ready(launcher: Path, *, main: str = MAIN, kind: str = "test") -> dict[str, 
         params=place / "params.json", host_params=place / "host.params.json", folder=place)
     receipt = {"pipeline": LAYOUT.pipeline, "release": RELEASE, "nextflow": "24.10.5",
                "profile": "test", "run": kind, "images": [],
-               "engine": {"DOCKER_HOST": f"unix://{place}/none.sock"},
+               "engine": {"kind": "docker",
+                          "environment": {"DOCKER_HOST": f"unix://{place}/none.sock"}},
                "launch": launch.as_json(held), "limits": {"cpus": 2, "memory": 2**31},
                "work": str((LAYOUT.root / "work").absolute())}
     files.write_json(LAYOUT.bootstrap, receipt)

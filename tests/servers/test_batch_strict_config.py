@@ -14,6 +14,7 @@ import pytest
 
 from tasks.batch.config import ConfigSpec, render
 from tasks.batch.patch import with_profile
+from tasks.core.config import engines
 from tasks.core.nextflow import image_selectors, java
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.image_selectors import Selector
@@ -65,7 +66,10 @@ def test_the_offline_config_is_of_its_grammar(strict: Callable[[Path], str],
                                               tmp_path: Path) -> None:
     path = tmp_path / "offline.config"
     toggles = (ROOT / "config/offline.config").read_text()
-    path.write_text(render_offline(SELECTORS, MIRRORED, toggles, ["docker.registry = 'n'"]))
-    assert strict(path) == "errors: 0"
+    for engine in engines.KINDS:
+        own = (ROOT / engines.toggles(engine)).read_text()
+        path.write_text(render_offline(SELECTORS, MIRRORED, own + toggles, [
+            "docker.registry = 'n'"]))
+        assert strict(path) == "errors: 0", engine
     path.write_text("def f() { 1 }\n")
     assert not strict(path).endswith("errors: 0"), "what only the old parser takes is an error"

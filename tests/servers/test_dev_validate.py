@@ -12,7 +12,7 @@ import pytest
 
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.config.settings import Registry
+from tasks.core.config.image_settings import Registry
 from tasks.core.errors import AirlockError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
@@ -100,14 +100,16 @@ def staged(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory
              "platform": "linux/amd64"} for image in at.images.read_text().split()]})
         build(RenderSpec(pipeline="forms", nextflow=runtime.version, scan=at.images_scan,
                          receipt=at.images_receipt, output=at.offline_config,
-                         toggles=ROOT / "config/offline.config"))
+                         toggles=ROOT / "config/offline.config",
+                         engine_toggles=ROOT / "config/engines/docker.config"))
         resolve(ResolveSpec(pipeline="forms", profile="test", given={}, code=at.code,
                             runtime=at.runtime(runtime.version), output=at.resolved,
                             log=at.log("resolve")))
         reach(ReachSpec(
             pipeline="forms", profile="test", code=at.code, resolved=at.resolved,
             data_manifest=at.data_manifest, plugins=at.plugins_list,
-            toggles=ROOT / "config/offline.config", output=at.reach))
+            toggles=ROOT / "config/offline.config",
+            engine_toggles=ROOT / "config/engines/docker.config", output=at.reach))
         yield ValidateSpec(
             pipeline="forms", profile="test", runtime=runtime.version, layout=at, spans=False,
             registry=Registry(host="nexus.example.org", port=5443, connections=8),

@@ -159,7 +159,8 @@ def test_offline_config_makes_the_pipeline_s_own_choices(
     offline = tmp_path / "offline.config"
     build(RenderSpec(pipeline="forms", nextflow="24.10.5", scan=spec.scan,
                      receipt=receipt(tmp_path, images), output=offline,
-                     toggles=ROOT / "config/offline.config"))
+                     toggles=ROOT / "config/offline.config",
+                     engine_toggles=ROOT / "config/engines/docker.config"))
     installed = install(runtime.archive, tmp_path / "nxf", home=tmp_path / "home",
                         inherited=Inherited.of(os.environ))
     seen = set()
@@ -298,7 +299,8 @@ def test_a_process_without_an_image_never_runs_unsaid(
         spec = listed(tmp_path, place, WITHOUT, given)
         build(RenderSpec(pipeline="forms", nextflow="24.10.5", scan=spec.scan, output=offline,
                          receipt=receipt(tmp_path, spec.images.read_text().split()),
-                         toggles=ROOT / "config/offline.config"))
+                         toggles=ROOT / "config/offline.config",
+                         engine_toggles=ROOT / "config/engines/docker.config"))
         return taken(installed, place, params, offline)
 
     ours = {"KEPT": mirrored("docker.io/a/kept:1"), "SUM": "-",

@@ -189,7 +189,8 @@ def launched(root: Path, runtime: runtimes.Runtime, config: str, *, configs: boo
         for image in images]})
     build(RenderSpec(pipeline="forms", nextflow="24.10.5", scan=root / "images.json",
                      receipt=root / "receipt.json", output=root / "offline.config",
-                     toggles=ROOT / "config/offline.config"))
+                     toggles=ROOT / "config/offline.config",
+                     engine_toggles=ROOT / "config/engines/docker.config"))
     lay_out_data(root, old=config is OLD)
     carried = launch.Carried(
         code=code, runtime=runtime.archive, plugins=tar(root / "plugins.tar", {}),

@@ -115,7 +115,8 @@ def test_a_withdrawn_release_is_refused_everywhere_by_a_host_that_knows(
 def bootstrapped(name: str) -> dict[str, object]:
     """What a bootstrap has left, as far as it is read before a run."""
     return {"pipeline": "hello", "release": name, "nextflow": "24.10.5", "profile": "test",
-            "run": "stub", "images": [], "engine": {"DOCKER_HOST": "x"}, "work": "/work",
+            "run": "stub", "images": [], "engine": {
+                "kind": "docker", "environment": {"DOCKER_HOST": "x"}}, "work": "/work",
             "limits": {"cpus": 1, "memory": 1}, "launch": {
                 "launcher": "/x", "java": "/x", "home": "/x", "code": "/x", "tree": "/x",
                 "configs": [], "params": "/x", "host_params": "/x", "folder": "/x"}}

@@ -20,8 +20,9 @@ from tasks.core.net.inner_addresses import EVERYWHERE
 from tasks.core.net.network import Network
 from tasks.core.nextflow.machine import Limits, this_machine
 from tasks.core.schema import read_json
-from tasks.offline_host.bootstrap import BootstrapSpec, bootstrap, lacking, see_registry
+from tasks.offline_host.bootstrap import BootstrapSpec, bootstrap, lacking
 from tasks.offline_host.fetch import fetch
+from tasks.offline_host.pulled_images import see_registry
 from tests.kit import fake_engine
 from tests.kit.fake_engine import FakeEngine
 from tests.kit.releases import IMAGE, Staged, change_code, stage
@@ -99,13 +100,13 @@ def test_all_that_is_lacking_is_said_at_once(fetched: Staged, tmp_path: Path,
     receipt = read_json(folder / "images.receipt.json", "images-receipt")
     receipt["images"][0]["destination"] = "127.0.0.1:9/quay.io/airlock/tool"
     files.write_json(folder / "images.receipt.json", receipt)
-    said = "\n".join(map(str, lacking(spec, release, folder)))
+    said = "\n".join(map(str, lacking(spec, release, spec.images())))
     assert "'bash' is not on the PATH" in said
     assert "no container engine answers" in said
     assert "no answer from 127.0.0.1:9: Connection refused" in said
 
     monkeypatch.setattr(shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(1, 1, 0))
-    monkeypatch.setattr("tasks.offline_host.bootstrap.see_registry", lambda *rest: None)
+    monkeypatch.setattr("tasks.offline_host.pulled_images.see_registry", lambda *rest, **more: None)
     with pytest.raises(HostError, match="can't run the release yet") as caught:
         bootstrap(spec)
     assert "'bash'" in str(caught.value) and "the disk has 0 B left" in str(caught.value)
@@ -139,8 +140,8 @@ def test_images_are_pulled_once_and_again_where_they_are_gone(
         spec: BootstrapSpec, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     image = f"10.0.0.1:5443/quay.io/airlock/tool@{IMAGE}"
     asked: list[str] = []
-    monkeypatch.setattr("tasks.offline_host.bootstrap.see_registry",
-                        lambda address, *rest: asked.append(address))
+    monkeypatch.setattr("tasks.offline_host.pulled_images.see_registry",
+                        lambda address, *rest, **more: asked.append(address))
     assert "1 images, 1 of them pulled now" in bootstrap(spec)
     assert engine.held == {image} and asked == ["10.0.0.1:5443"]
     assert "1 images, 0 of them pulled now" in bootstrap(spec)  # no registry is asked
@@ -152,10 +153,10 @@ def test_images_are_pulled_once_and_again_where_they_are_gone(
 
 def test_a_registry_that_is_down_matters_where_an_image_is_missing(
         spec: BootstrapSpec, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def down(address: str, *rest: object) -> None:
+    def down(address: str, *rest: object, **more: object) -> None:
         raise RegistryError("nobody answers", where=address)
 
-    monkeypatch.setattr("tasks.offline_host.bootstrap.see_registry", down)
+    monkeypatch.setattr("tasks.offline_host.pulled_images.see_registry", down)
     engine.held.add(f"10.0.0.1:5443/quay.io/airlock/tool@{IMAGE}")
     assert "0 of them pulled now" in bootstrap(spec)
     engine.held.clear()
@@ -166,11 +167,30 @@ def test_a_registry_that_is_down_matters_where_an_image_is_missing(
 
 def test_a_pull_that_another_one_has_ended_is_tried_once_more(
         spec: BootstrapSpec, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.offline_host.bootstrap.see_registry", lambda *rest: None)
+    monkeypatch.setattr("tasks.offline_host.pulled_images.see_registry", lambda *rest, **more: None)
     engine.faults += ["no basic auth credentials", "no basic auth credentials"]
     with pytest.raises(RegistryError, match="no basic auth credentials"):
         bootstrap(spec)
     engine.faults.append("layer is being downloaded")
+    assert "1 of them pulled now" in bootstrap(spec)
+
+
+@pytest.mark.parametrize(("said", "todo"), [
+    ("Get https://10.0.0.1:5443/v2/: x509: certificate signed by unknown authority",
+     "put the registry's CA at /etc/docker/certs.d/10.0.0.1:5443/ca.crt"),
+    ("unauthorized: authentication required", "mend the login for 10.0.0.1:5443"),
+    ("manifest unknown: manifest unknown", "holds no such image"),
+    ("write /x: no space left on device", "free space where the engine keeps its images"),
+    ("open /x: permission denied", "see that 10.0.0.1:5443 can be reached")])
+def test_what_fails_within_a_pull_that_had_begun_well_is_said(
+        spec: BootstrapSpec, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, said: str,
+        todo: str) -> None:
+    monkeypatch.setattr("tasks.offline_host.pulled_images.see_registry", lambda *rest, **more: None)
+    engine.within += [said, said]
+    with pytest.raises(RegistryError) as caught:
+        bootstrap(spec)
+    assert said in caught.value.what and todo in str(caught.value.todo)
+    engine.within.append(said)  # another user's pull was cut off, and ours with it
     assert "1 of them pulled now" in bootstrap(spec)
 
 

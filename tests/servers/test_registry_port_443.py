@@ -17,7 +17,7 @@ from tasks.core.net.network import Network
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.images.destination import Destination
-from tasks.offline_host.bootstrap import see_registry
+from tasks.offline_host.pulled_images import see_registry
 from tests.kit import image_steps, machine, tls
 from tests.kit import registries as servers
 from tests.kit.images import layer

@@ -88,9 +88,11 @@ def test_what_no_test_has_run_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(tested_lines, "RECORD", tmp_path / "shown.json")
     files.write_json(tmp_path / "scan.json", {"images": [], "processes": [], "selectors": []})
     files.write_json(tmp_path / "receipt.json", {"registry": "nexus:8443", "images": []})
-    files.write_text(tmp_path / "toggles", "docker.enabled = true\n")
+    files.write_text(tmp_path / "toggles", "wave.enabled = false\n")
+    files.write_text(tmp_path / "engine", "docker.enabled = true\n")
     build(RenderSpec(pipeline="x", nextflow=nextflow, scan=tmp_path / "scan.json",
                      receipt=tmp_path / "receipt.json", toggles=tmp_path / "toggles",
+                     engine_toggles=tmp_path / "engine",
                      output=tmp_path / "offline.config"))
     text = (tmp_path / "offline.config").read_text()
     assert (f"NOT TESTED: no test has run Nextflow {nextflow}" in text) is untested
@@ -116,10 +118,12 @@ def test_plugins_are_held_to_their_locked_versions(tmp_path: Path, entries: list
     """What the pipeline declares and what that depends on, where a run offline needs it."""
     files.write_json(tmp_path / "scan.json", {"images": [], "processes": [], "selectors": []})
     files.write_json(tmp_path / "receipt.json", {"registry": "nexus:8443", "images": []})
-    files.write_text(tmp_path / "toggles", "docker.enabled = true\n")
+    files.write_text(tmp_path / "toggles", "wave.enabled = false\n")
+    files.write_text(tmp_path / "engine", "docker.enabled = true\n")
     files.write_json(tmp_path / "plugins.json", {"plugins": entries})
     build(RenderSpec(pipeline="x", nextflow="24.10.5", scan=tmp_path / "scan.json",
                      receipt=tmp_path / "receipt.json", toggles=tmp_path / "toggles",
+                     engine_toggles=tmp_path / "engine",
                      output=tmp_path / "offline.config", plugins=tmp_path / "plugins.json"))
     text = (tmp_path / "offline.config").read_text()
     assert re.findall(r"^    id '(.*)'$", text, re.MULTILINE) == pins
@@ -128,9 +132,11 @@ def test_the_main_script_that_the_scan_names_stands_there(tmp_path: Path) -> Non
     files.write_json(tmp_path / "scan.json", {"script": "WES.nf", "images": [], "processes": [],
                                               "selectors": []})
     files.write_json(tmp_path / "receipt.json", {"registry": "nexus:8443", "images": []})
-    files.write_text(tmp_path / "toggles", "docker.enabled = true\n")
+    files.write_text(tmp_path / "toggles", "wave.enabled = false\n")
+    files.write_text(tmp_path / "engine", "docker.enabled = true\n")
     build(RenderSpec(pipeline="x", nextflow="24.10.5", scan=tmp_path / "scan.json",
                      receipt=tmp_path / "receipt.json", toggles=tmp_path / "toggles",
+                     engine_toggles=tmp_path / "engine",
                      output=tmp_path / "offline.config"))
     assert "manifest.mainScript = 'WES.nf'" in (tmp_path / "offline.config").read_text()
     assert main_script([tmp_path / "toggles", tmp_path / "offline.config"]) == "WES.nf"

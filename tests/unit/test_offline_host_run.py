@@ -10,11 +10,10 @@ import pytest
 
 from tasks.core import files
 from tasks.core.config.load import load
-from tasks.core.disk import file_system
+from tasks.core.disk import REMOTE, file_system
 from tasks.core.errors import ConfigError, HostError
 from tasks.core.graph.run import is_recorded
 from tasks.offline_host import graph, run
-from tasks.offline_host.bootstrap import REMOTE
 from tasks.offline_host.run import own_params, tell_of_own_programs
 from tests.kit import runs
 

@@ -73,5 +73,6 @@ def test_the_archive_is_read_as_its_folder(tmp_path: Path) -> None:
     summary = reach(ReachSpec(
         pipeline="p", profile="test", code=tmp_path / "code.tar", plugins=tmp_path / "plugins.txt",
         resolved=tmp_path / "resolved.json", data_manifest=tmp_path / "data.json",
-        toggles=tmp_path / "offline.config", output=tmp_path / "reach.json"))
+        toggles=tmp_path / "offline.config", engine_toggles=tmp_path / "offline.config",
+        output=tmp_path / "reach.json"))
     assert summary == "2 findings, 1 without an answer"

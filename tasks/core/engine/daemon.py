@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from tasks.core.engine import refusals
 from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, RegistryError
 from tasks.core.registry import credentials
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 60
 """Seconds, as Docker's client has it by itself."""
+
+
+class PullError(Exception):
+    """What an engine said within the answer to a pull, whose status was 200."""
 
 
 def connect(engine: Engine, *, timeout: int = PATIENCE) -> DockerClient:
@@ -84,22 +89,43 @@ def pull(client: DockerClient, references: Iterable[str], *, authfile: Path | No
         try:
             _pull_one(client, repository, digest, login(authfile, repository))
             client.images.get(reference)
-        except (APIError, ImageNotFound) as error:
-            raise RegistryError(f"the engine cannot pull {reference}: {_reason(error)}",
-                                todo=_remedy(str(error), repository)) from error
+        except (APIError, ImageNotFound, PullError) as error:
+            raise cannot_pull(reference, error) from error
         pulled += 1
     return pulled
 
 
+def cannot_pull(reference: str, error: Exception) -> RegistryError:
+    """Return the error for an image that the engine can't pull, with what it said of that."""
+    said = str(getattr(error, "explanation", None) or error).strip()
+    host = reference.partition("/")[0]
+    return RegistryError(f"the engine cannot pull {reference}: {said}", todo=refusals.remedy(
+        f"{said} {error}", host, ca=f"/etc/docker/certs.d/{host}/ca.crt",
+        login="the Docker config file", store="where the engine keeps its images"))
+
+
 def _pull_one(client: DockerClient, repository: str, digest: str,
-                own: dict[str, str] | None) -> None:
+              own: dict[str, str] | None) -> None:
     """Pull an image, once more where that fails: another user's pull of it may have ended ours."""
     from docker.errors import APIError, ImageNotFound
     try:
-        client.images.pull(repository, tag=digest, auth_config=own)
-    except (APIError, ImageNotFound):
+        pull_as_told(client, repository, digest, own)
+    except (APIError, ImageNotFound, PullError):
         if missing(client, [f"{repository}@{digest}"]):
-            client.images.pull(repository, tag=digest, auth_config=own)
+            pull_as_told(client, repository, digest, own)
+
+
+def pull_as_told(client: DockerClient, repository: str, tag: str,
+                 own: dict[str, str] | None = None) -> None:
+    """Pull an image by a tag or digest; PullError where the engine says that it could not.
+
+    An engine answers with status 200 and then tells how it goes on, line by line: what goes wrong
+    after that is such a line. Docker's own `images.pull` passes over them, and Podman has no other
+    way to say it.
+    """
+    for line in client.api.pull(repository, tag=tag, auth_config=own, stream=True, decode=True):
+        if isinstance(line, dict) and line.get("error"):
+            raise PullError(str(line["error"]))
 
 
 def login(authfile: Path | None, repository: str) -> dict[str, str] | None:
@@ -112,16 +138,3 @@ def login(authfile: Path | None, repository: str) -> dict[str, str] | None:
     if known.is_token:
         return {"identitytoken": known.password}
     return {"username": known.user, "password": known.password}
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "explanation", None) or error).strip()
-
-
-def _remedy(reason: str, repository: str) -> str:
-    host = repository.partition("/")[0]
-    if "x509" in reason or "certificate" in reason:
-        return f"put the registry's CA at /etc/docker/certs.d/{host}/ca.crt"
-    if "unauthorized" in reason or "no basic auth" in reason or "denied" in reason:
-        return f"mend the login for {host} in the Docker config file"
-    return f"see that {host} can be reached, and that the mirror holds the image"

@@ -15,7 +15,7 @@ from typing import Any
 
 from tasks.core.errors import ImageError
 
-REFERENCE = re.compile(r"[A-Za-z0-9.:/_@-]+\Z")
+REFERENCE = re.compile(r"[A-Za-z0-9.:/_@-]+\Z|(https?|oras)://[A-Za-z0-9.:/_@?=&%+~,-]+\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,11 @@ def mirrored(receipt: Mapping[str, Any]) -> dict[str, str]:
     """Return the pull reference of each image of a mirror's receipt, by its name in the scan."""
     return {image["source"]: f"{image['destination']}@{image['digest']}"
             for image in receipt["images"]}
+
+
+def image_files(index: Mapping[str, Any]) -> dict[str, str]:
+    """Return what leads to the file of each image of sif.json, by the image's name in the scan."""
+    return {image["source"]: image["container"] for image in index["images"]}
 
 
 def render(selectors: Sequence[Selector], mirrored: Mapping[str, str]) -> list[str]:

@@ -1,0 +1,40 @@
+"""Podman on an offline host: which one, for whom, and what it lacks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from tasks.core.engine.address import Podman
+from tasks.core.engine.podman import PodmanEngine
+from tasks.core.errors import AirlockError
+from tasks.core.findings import FAIL, WARN, Finding, failed
+from tasks.core.machine_names import ARCHITECTURES
+from tasks.doctor import disk
+
+
+def podman(at: Podman, platform: str) -> Iterator[Finding]:
+    """Look at the program, then at what it says of this host and its store.
+
+    The registry isn't asked by it: it is given the very CA and login that the registry's own line
+    is about.
+    """
+    engine = PodmanEngine(at)
+    findings = engine.findings()
+    yield from (dataclasses.replace(finding, check="engine") for finding in findings)
+    if any(finding.status == FAIL for finding in findings):
+        return
+    try:
+        told = engine.info()
+    except AirlockError as error:
+        yield failed("engine", error)
+        return
+    machine = told["host"]["arch"]
+    own = f"linux/{ARCHITECTURES.get(machine, machine)}"
+    if own != platform:
+        yield Finding(check="engine", status=WARN,
+                      text=f"this host is {own}, and images are for {platform}",
+                      cure="set `platform` in the site's file to the offline hosts' own; here, "
+                           "images need an emulator (qemu-user-static)")
+    yield disk.room(Path(told["store"]["graphRoot"]), "Podman's images")

@@ -131,8 +131,8 @@ class NewSite(Own):
                        "named at once, and it ends with 2. Nothing is overwritten: of a site that "
                        "is there, only the trust folder is laid ready again.")
     variables = ("engine", "registry", "ca", "authfile", "store", "endpoint", "region", "key",
-                 "makekey", "identity", "carry", "offline_store", "offline_endpoint", "trust", "pipelines",
-                 "platform", "python", "plugins")
+                 "makekey", "identity", "carry", "offline_store", "offline_endpoint", "trust",
+                 "pipelines", "platform", "python", "plugins")
 
 
 class _OfRuns(Own):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 
+from tasks.core.config import engines
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
@@ -81,11 +82,12 @@ def _smoke(name: str, doc: str, config: Config, pipeline: Pipeline, *,
         code=at.code, runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins,
         config=at.offline_config, data_manifest=at.data_manifest, receipt=at.images_receipt,
         output=at.smoke, configs=at.configs if pipeline.configs else None,
-        isolation=site.isolation, machine=uncompared(machine),
-        pulling=uncompared(pulling))
+        isolation=site.isolation, machine=uncompared(machine), pulling=uncompared(pulling),
+        docker=None if site.offline.engine == engines.DOCKER else engines.toggles(engines.DOCKER))
     return step(name, doc, smoke.smoke, spec, servers=site.servers,
                 needs=[spec.code, spec.runtime, spec.plugins, spec.config, spec.data_manifest,
                        spec.receipt, at.inputs, at.resolved,
-                       *([at.configs] if pipeline.configs else [])],
+                       *([at.configs] if pipeline.configs else []),
+                       *([spec.docker] if spec.docker else [])],
                 makes=[at.smoke / name for name in
                        ("smoke.log", "trace.txt", "report.html", "DAG.svg")])

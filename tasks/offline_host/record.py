@@ -16,15 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files, processes
-from tasks.core.engine import address, pulling
-from tasks.core.engine.pulling import PullingEngine
 from tasks.core.errors import AirlockError, CommandError
 from tasks.core.nextflow import java
 from tasks.core.nextflow.launch import Launch
+from tasks.core.offline_paths import OfflinePaths
 from tasks.core.schema import check
 from tasks.core.trust import checksums, promotions, signature
-from tasks.offline_host import at_work, continuing, results, run_folder, run_tasks, runs
+from tasks.offline_host import (
+    at_work,
+    continuing,
+    ran_images,
+    results,
+    run_folder,
+    run_tasks,
+    runs,
+)
 from tasks.offline_host.continuing import Asked
+from tasks.offline_host.ran_images import RunEngine
 from tasks.offline_host.results import Results
 from tasks.offline_host.run_folder import RunFolder
 
@@ -49,7 +57,7 @@ class OpenRun:
     """A run that is under way, with its record."""
 
     def __init__(self, folder: RunFolder, record: dict[str, Any], key: Path | None,
-                 engine: PullingEngine, session: str | None) -> None:
+                 engine: RunEngine, session: str | None) -> None:
         self.folder, self.record, self.session = folder, record, session
         self._key, self._engine = key, engine
         self._results: Results | None = None
@@ -157,8 +165,8 @@ def begin(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: Lau
     if records.key is not None:
         signature.sign(records.key, b"", namespace=signature.RUN)  # not only after hours
     kind = receipt["engine"]["kind"]
-    engine = pulling.asked(address.of_site(kind, {
-        **receipt["engine"]["environment"], "PATH": ready.nextflow.inherited.path}))
+    placed = OfflinePaths(site=records.site, pipeline=asked.pipeline).release(asked.release)
+    engine = ran_images.asked(receipt, placed, ready.nextflow.inherited.path)
     record = _record(records, asked, receipt, ready, promotion=promotion, work=work,
                      engine={kind: _version(engine)})
     with files.locked(_lock(records.runs)):
@@ -220,7 +228,7 @@ def _promotion(path: Path) -> dict[str, Any] | None:
             "unproven": promotion.unproven}
 
 
-def _version(engine: PullingEngine) -> str | None:
+def _version(engine: RunEngine) -> str | None:
     """The engine's version; None where it doesn't answer, which is for the tasks to find."""
     try:
         return engine.version()

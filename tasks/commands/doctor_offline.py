@@ -24,11 +24,12 @@ from tasks.core.paths import SitePaths
 from tasks.core.schema import read_json
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions
-from tasks.doctor import disk, engine, machine, podman, reach, registry, stores
+from tasks.doctor import apptainer, disk, engine, machine, podman, reach, registry, stores
 from tasks.doctor.checks import Check
 from tasks.doctor.registry import RegistrySpec
-from tasks.offline_host import freshness, memory
+from tasks.offline_host import freshness, image_files, memory
 from tasks.offline_host.freshness import Host
+from tasks.offline_host.image_files import ImageFiles
 
 BY_HAND = "an administrator fills it by hand, as INSTALL.txt of the folder says that came with it"
 INSTALL = {"bash": "bash", "ssh-keygen": "openssh-client", "sha256sum": "coreutils"}
@@ -42,12 +43,13 @@ def checks(config: Config) -> list[Check]:
     names = [name for name in config.names
              if OfflinePaths(site=site.name, pipeline=name).current.is_file()]
     return [
-        Check(name="trust", look=lambda: _trust(host)),
+        Check(name="trust", look=lambda: _trust(
+            host, asks_registry=site.offline.engine not in engines.SIF_KINDS)),
         Check(name="store", look=lambda: stores.readable(site.offline.store)),
         *(Check(name="release", look=partial(_release, config, host, name))
           for name in config.names),
-        *_registries(config),
-        _engine(config, host),
+        *([] if site.offline.engine in engines.SIF_KINDS else _registries(config)),
+        _engine(config, host, names),
         Check(name="java", look=lambda: _java(config, names)),
         Check(name="programs", look=_programs),
         Check(name="disk", look=lambda: [disk.room(SitePaths(site=site.name).root,
@@ -58,9 +60,12 @@ def checks(config: Config) -> list[Check]:
     ]
 
 
-def _engine(config: Config, host: Host) -> Check:
-    """The engine that the site says; Podman is asked by its program, Docker by its socket."""
+def _engine(config: Config, host: Host, names: list[str]) -> Check:
+    """The engine that the site says; Docker is asked by its socket, all others by their program."""
     site = config.site
+    if site.offline.engine in engines.SIF_KINDS:
+        return Check(name="engine", look=lambda: _image_files(config, names), cure=(
+            f"start an image by hand: {site.offline.engine} exec IMAGE true"))
     if site.offline.engine == engines.PODMAN:
         return Check(name="engine", cure="look at what `podman info` says", look=lambda: (
             podman.podman(Podman.of(config.environment), site.platform)))
@@ -70,15 +75,36 @@ def _engine(config: Config, host: Host) -> Check:
         without="")), cure="look at the engine's log, and restart it")
 
 
-def _trust(host: Host) -> Iterator[Finding]:
+def _image_files(config: Config, names: list[str]) -> Iterator[Finding]:
+    """The engine, then whether it runs the image files of the releases in place."""
+    kind, path = config.site.offline.engine, Inherited.of(config.environment).path
+    findings = list(apptainer.engine(kind, path, config.site.platform))
+    yield from findings
+    if findings[0].status == FAIL:
+        return
+    for name in names:
+        at = OfflinePaths(site=config.site.name, pipeline=name)
+        release = at.release(read_json(at.current, "current")["id"])
+        try:
+            for look in ImageFiles(release=release, kind=kind, path=path).looks():
+                look()
+        except AirlockError as error:
+            yield failed("engine", AirlockError(f"{name}: {error.what}", where=error.where,
+                                                todo=error.todo))
+        else:
+            yield Finding(check="engine", status=OK, text=f"{name}: its image files are in place, "
+                          f"{image_files.size(release)}, and run here")
+
+
+def _trust(host: Host, *, asks_registry: bool) -> Iterator[Finding]:
     """Each file of the trust folder: there, and nobody else's to change."""
     if not host.trust.is_dir():
         yield Finding(check="trust", status=FAIL, cure=BY_HAND,
                       text=f"there is no trust folder {host.trust}")
         return
     allowed = host.trust / "allowed_signers"
-    for path, missing in ((allowed, BY_HAND), (host.trust / "ca.crt", None),
-                          (host.trust / "config.json", None)):
+    of_registry = [(host.trust / "ca.crt", None), (host.trust / "config.json", None)]
+    for path, missing in ((allowed, BY_HAND), *(of_registry if asks_registry else [])):
         try:
             ownership.refuse_writable_by_others(path)
             if path.is_file():

@@ -114,7 +114,7 @@ class ImageFiles:
                             ) from error
         if "--unsquash" in options:
             logger.warning("SLOW: %s unpacks the image for each task here: %s", program.name,
-                           "; ".join(apptainer.lacks(program)))
+                           "; ".join(lack for _, lack in apptainer.lacks(program)))
         return options
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tasks.core import files
+from tasks.core.config import engines
 from tasks.core.engine import pulling
 from tasks.core.errors import HostError
 from tasks.core.graph.sweep import sweep_folder
@@ -57,6 +58,8 @@ def apply(spec: PruneSpec) -> str:
 
 def remove_images(spec: PruneSpec) -> str:
     """Take out of the engine what the plan lists: images that no release in place names."""
+    if spec.kind in engines.SIF_KINDS:
+        return f"{spec.kind} holds no images: their files go with their releases"
     engine = pulling.asked(spec.engine)
     with placing(spec.layout, "prod:prune:images"):
         plan = prune_plan.plan(spec)

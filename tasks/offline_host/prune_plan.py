@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.core import files
+from tasks.core.config import engines
 from tasks.core.engine.address import Engine, Podman
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.in_place import in_use
@@ -19,6 +20,7 @@ from tasks.core.run_records import last_ran
 from tasks.core.schema import check, read_json
 from tasks.offline_host import memory, old_work
 from tasks.offline_host.bootstrap import work_folder
+from tasks.offline_host.image_files import INDEX
 from tasks.offline_host.pulled_images import references
 
 DAY = 86400.0
@@ -32,7 +34,7 @@ class PruneSpec:
 
     `only` is the pipeline that was asked about. `seen` is the user's state folder, `runs` the
     folder of the runs, `here` the tool's own folder. What was used in the last `recent` seconds
-    stays.
+    stays. `kind` is that of the site's engine.
     """
 
     layout: SitePaths
@@ -42,6 +44,7 @@ class PruneSpec:
     here: Path
     recent: int
     engine: Engine | Podman
+    kind: str = engines.DOCKER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,12 +192,18 @@ def _old_work(spec: PruneSpec, pipeline: str) -> list[Path]:
 
 
 def _images(spec: PruneSpec, releases: list[Release]) -> list[str]:
-    """Images of releases that go, or went before, which none that stays names."""
+    """Images of releases that go, or went before, which none that stays names.
+
+    An engine that runs image files holds none: they go with their releases.
+    """
+    if spec.kind in engines.SIF_KINDS:
+        return []
     kept, gone = set[str](), set(_listed_before(spec))
     for release in releases:
         folder = _at(spec, release.pipeline).release(release.id)
         try:
-            (kept if release.stays else gone).update(references(folder))
+            (kept if release.stays else gone).update(
+                [] if (folder / INDEX).is_file() else references(folder))
         except ConfigError:
             if release.stays:
                 return []  # nobody knows what it needs

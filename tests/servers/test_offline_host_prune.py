@@ -176,6 +176,15 @@ def test_what_a_fetch_that_was_cut_off_has_brought_stays_for_a_day(host: Host) -
     assert not cut.parent.exists()
 
 
+def test_with_image_files_no_engine_is_asked(host: Host) -> None:
+    """They go with their releases; nobody answers at this engine's address."""
+    aged(host)
+    spec = replace(host.spec, kind="apptainer")
+    assert prune_plan.plan(spec).images == []
+    assert prune.remove_images(spec) == (
+        "apptainer holds no images: their files go with their releases")
+
+
 def task(number: int, days: int) -> Path:
     """A folder in which a task has worked."""
     folder = (AT.root / f"work/{number:02x}/{number:030x}").absolute()

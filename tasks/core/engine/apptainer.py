@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.core import processes
@@ -80,7 +80,7 @@ def way_to_run(program: Program, image: Path) -> tuple[str, ...]:
             return options
         faults.append(fault)
     raise HostError(f"{program.name} {program.version} can't run this image file: {faults[0]}",
-                    where=image, todo="; ".join(lacks(program)) or
+                    where=image, todo="; ".join(lack for _, lack in lacks(program)) or
                     f"mend what {program.name} names")
 
 
@@ -106,10 +106,14 @@ def _fault(program: Program, image: Path, options: Sequence[str]) -> str | None:
                       ) or f"status {done.returncode}"
 
 
-def lacks(program: Program) -> list[str]:
-    """What this host lacks for image files, as far as its settings and programs tell."""
-    looks: list[Callable[[Program], str | None]] = [_namespaces, _fuse, _squashfuse]
-    return [] if is_setuid(program) else [said for look in looks if (said := look(program))]
+def lacks(program: Program) -> list[tuple[bool, str]]:
+    """What this host lacks for image files, as far as its settings and programs tell: whether
+    none runs without it, and what to do."""
+    if is_setuid(program):
+        return []
+    squashfuse = _squashfuse(program)
+    found = [(True, _namespaces(program)), (not squashfuse, _fuse()), (False, squashfuse)]
+    return [(is_needed, said) for is_needed, said in found if said]
 
 
 def is_setuid(program: Program) -> bool:
@@ -140,7 +144,7 @@ def _setting(name: str) -> str | None:
         return None
 
 
-def _fuse(program: Program) -> str | None:
+def _fuse() -> str | None:
     device = Path("/dev/fuse")
     if not device.exists():
         return f"have the kernel's module fuse loaded: there is no {device}"

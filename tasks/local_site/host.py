@@ -192,8 +192,7 @@ def prepare(plan: Plan) -> None:
                   plan.store):
         if shown:
             shown.mkdir(parents=True, exist_ok=True)
-    if not plan.has_daemon:
-        host_user.give(plan)
+    host_user.give(plan)
     folder = plan.folder("host")
     outer = daemons.running(folder)
     inner = outer and daemons.child_of(outer)

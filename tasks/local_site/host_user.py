@@ -54,8 +54,19 @@ def commands(folder: Path, root: Path) -> Iterator[list[str]]:
 
 
 def give(plan: Plan) -> None:
-    """Let the user read the trust folder, and have the host's disk: outside, both are root's."""
-    os.chown(plan.disk, ID, ID)
+    """Let who runs things on the host have its disk, and this user read the trust folder.
+
+    Outside, both are root's; and the disk is another's where the engine was another before.
+    """
+    before, owner = plan.disk.stat().st_uid, 0 if plan.has_daemon else ID
+    if owner != before:
+        for folder, folders, names in os.walk(plan.disk):
+            for name in (".", *folders, *names):
+                path = Path(folder, name)
+                if path.lstat().st_uid == before:  # and no subordinate one's
+                    os.chown(path, owner, owner, follow_symlinks=False)
+    if plan.has_daemon:
+        return
     for path in (plan.trust, *plan.trust.iterdir()):
         os.chown(path, 0, ID)
         owner = path.stat().st_mode & 0o700

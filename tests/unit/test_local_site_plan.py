@@ -160,12 +160,14 @@ def test_a_host_with_podman_has_a_user_of_its_own_and_no_daemon(
 def test_the_trust_folder_is_the_host_s_user_s_to_read_alone(
         part: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     owned: dict[str, tuple[int, int]] = {}
-    monkeypatch.setattr(os, "chown", lambda path, *ids: owned.update({Path(path).name: ids}))
+    monkeypatch.setattr(os, "chown", lambda path, *ids, **kept: owned.update(
+        {Path(path).name: ids}))
     files.write_text(part.trust / "config.json", "{}", mode=0o600)
+    files.write_text(part.disk / "hello/airlock/doit", "")
     part.trust.chmod(0o700)
-    host_user.give(part)
+    host_user.give(replace(part, kind="podman"))
     assert owned["config.json"] == owned["trust"] == (0, host_user.ID)
-    assert owned["disk"] == (host_user.ID, host_user.ID)
+    assert owned["disk"] == owned["doit"] == (host_user.ID, host_user.ID)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (
         part.trust, part.trust / "config.json")}
     assert modes == {"trust": 0o750, "config.json": 0o640}

@@ -97,7 +97,7 @@ def _preserve(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         profile=pipeline.profile, runtime=staged.runtime, plugins=built.plugins,
         config=built.offline_config, data_manifest=built.data_manifest, blobs=built.of_site.blobs,
         receipt=built.images_receipt, log=built.log(f"{name}:run"),
-        engine=Engine.of(config.environment, site.engine), authfile=site.registry.authfile,
+        engine=Engine.of(config.environment, site.engine), authfile=site.authfile,
         configs=built.configs if pipeline.configs else None, isolation=site.isolation,
         machine=uncompared(this_machine(config.environment))) if site.smokes else None
     needs = [run.plugins, run.config, run.data_manifest, run.receipt, built.inputs,

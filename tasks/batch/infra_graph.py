@@ -49,9 +49,9 @@ def _doctor(name: str, doc: str, config: Config, pipeline: Pipeline, *, spec: In
     site = config.site
     built = PipelinePaths(site=site.name, pipeline=pipeline.name)
     at = BatchPaths(site=site.name, pipeline=pipeline.name)
-    own = (site.registry.address, *site.registry.repositories.values())
-    access = Access(registries=site.hosts.registries, ca=site.registry.ca,
-                    authfile=site.registry.authfile, network=Network.of(config).naming(
+    own = (site.own_registry.address, *site.own_registry.repositories.values())
+    access = Access(registries=site.hosts.registries, ca=site.ca,
+                    authfile=site.authfile, network=Network.of(config).naming(
                         *(f"https://{address}" for address in own)))
     return step(name, doc, doctor.doctor, DoctorSpec(
         pipeline=pipeline.name, infra=spec, head_role=batch.head_role,

@@ -70,7 +70,7 @@ def _main(name: str, doc: str, config: Config, pipeline: Pipeline, *, batch: Bat
         machine=uncompared(machine), profile=pipeline.profile, code=built.code,
         data_manifest=built.data_manifest, config=built.offline_config,
         images_receipt=built.images_receipt, blobs=built.of_site.blobs,
-        authfile=config.site.registry.authfile, measured=at.measured(place.mode),
+        authfile=config.site.authfile, measured=at.measured(place.mode),
         configs=built.configs if pipeline.configs else None)
     return step(name, doc, run_main, spec, asked=True, servers=_servers(config),
                 needs=[spec.runtime, spec.plugins, spec.code, spec.data_manifest, built.inputs,

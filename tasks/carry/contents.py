@@ -20,7 +20,7 @@ from tasks.core.errors import ConfigError, HostError, IntegrityError, StoreError
 from tasks.core.parallel import run_all
 from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Store, bring
-from tasks.core.trust import checksums
+from tasks.core.trust import checksums, published
 from tasks.core.trust.checksums import MAX_LIST
 from tasks.core.trust.promotions import FILE_NAME, Subject
 
@@ -118,7 +118,8 @@ def of_pipeline(store: Store, pipeline: str, archives: Path | None) -> Carried:
     blobs = {key: File(path=key, sha256=digest, size=sizes[path])
              for path, digest in digests.items()
              if (key := checksums.blob_key(path, digest))}
-    saved = () if archives is None else _archives(store, archives, pipeline, name, digests)
+    saved = () if archives is None or published.SIFS in digests else _archives(
+        store, archives, pipeline, name, digests)
     keys += store.list(f"smoke/{pipeline}/{name}/")
     return Carried(id=name, number=number, files=(
         *blobs.values(), *saved, *_described(store, keys), pointer))

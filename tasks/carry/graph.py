@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tasks.core.config.engines import REGISTRY
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step
@@ -31,7 +32,7 @@ def _lay(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     site, given = config.site, config.variables
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     archives: Path | None = at.archives
-    if site.images.carry == "store" or given.get("images") == "0":
+    if site.images.carry != REGISTRY or given.get("images") == "0":
         archives = None
     return step(name, doc, lay.lay, lay.LaySpec(
         pipeline=pipeline.name, layout=at.of_site, store=site.store, archives=archives,

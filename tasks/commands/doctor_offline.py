@@ -48,7 +48,7 @@ def checks(config: Config) -> list[Check]:
         Check(name="store", look=lambda: stores.readable(site.offline.store)),
         *(Check(name="release", look=partial(_release, config, host, name))
           for name in config.names),
-        *([] if site.offline.engine in engines.SIF_KINDS else _registries(config)),
+        *_registries(config),
         _engine(config, host, names),
         Check(name="java", look=lambda: _java(config, names)),
         Check(name="programs", look=_programs),
@@ -71,7 +71,7 @@ def _engine(config: Config, host: Host, names: list[str]) -> Check:
             podman.podman(Podman.of(config.environment), site.platform)))
     return Check(name="engine", look=lambda: engine.engine(engine.EngineSpec(
         engine=Engine.of(config.environment), platform=site.platform,
-        registry=site.registry.address, authfile=host.trust / "config.json", pulls=True,
+        registry=site.own_registry.address, authfile=host.trust / "config.json", pulls=True,
         without="")), cure="look at the engine's log, and restart it")
 
 
@@ -192,11 +192,13 @@ def _kept_from(host: Host, promotion: promotions.Promotion, pipeline: str) -> It
 
 def _registries(config: Config) -> Iterator[Check]:
     site, trust = config.site, config.site.offline.trust
+    if site.images.carry == engines.FILES:
+        return  # the release has them
     ca, login = trust / "ca.crt", trust / "config.json"
-    for address in dict.fromkeys([site.registry.address, *(
-            place.partition("/")[0] for place in site.registry.repositories.values())]):
+    for address in dict.fromkeys([site.own_registry.address, *(
+            place.partition("/")[0] for place in site.own_registry.repositories.values())]):
         spec = RegistrySpec(
-            address=address, path=site.registry.prefix, ca=ca if ca.is_file() else None,
+            address=address, path=site.own_registry.prefix, ca=ca if ca.is_file() else None,
             authfile=login if login.is_file() else None, network=Network.of(config),
             pushes=site.images.carry == "store", login_cure=(
                 f"put the login for {address} into {login}, as `docker login` writes it"))

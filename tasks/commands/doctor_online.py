@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from tasks.core.config import engines
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.engine.address import Engine
 from tasks.core.findings import OK, Finding
@@ -49,17 +50,22 @@ def checks(config: Config) -> list[Check]:
 def _registries(config: Config) -> Iterator[Check]:
     """The site's registry, and those places of source hosts that are others."""
     site = config.site
-    if site.images.carry == "store":
-        yield Check(name="registry",
-                    look=lambda: [registry.not_asked(site.registry.address)])
+    if site.images.carry == engines.FILES:
+        none = Finding(check="registry", status=OK,
+                       text="releases carry image files, so no registry is asked")
+        yield Check(name="registry", look=lambda: [none])
         return
-    places = dict.fromkeys([(site.registry.address, site.registry.prefix), *(
+    if site.images.carry == engines.STORE:
+        yield Check(name="registry",
+                    look=lambda: [registry.not_asked(site.own_registry.address)])
+        return
+    places = dict.fromkeys([(site.own_registry.address, site.own_registry.prefix), *(
         (place.partition("/")[0], place.partition("/")[2])
-        for place in site.registry.repositories.values())])
+        for place in site.own_registry.repositories.values())])
     network = Network(inside=Network.of(config).inside)
     for address, path in places:
-        spec = RegistrySpec(address=address, path=path, ca=site.registry.ca,
-                            authfile=site.registry.authfile, network=network, pushes=True,
+        spec = RegistrySpec(address=address, path=path, ca=site.ca,
+                            authfile=site.authfile, network=network, pushes=True,
                             starts=START if site.sandbox else None)
         yield Check(name="registry", look=partial(registry.registry, spec))
 
@@ -81,7 +87,7 @@ def _engine(config: Config) -> Check:
         return Check(name="engine", look=lambda: [none])
     spec = engine.EngineSpec(
         engine=Engine.of(config.environment, site.engine), platform=site.platform,
-        registry=site.registry.address, authfile=site.registry.authfile, pulls=True,
+        registry=site.own_registry.address, authfile=site.authfile, pulls=True,
         without="; or leave the smoke run out: `smoke: none` in the site's file",
         starts=START if site.sandbox else None)
     return Check(name="engine", look=lambda: engine.engine(spec),
@@ -111,7 +117,8 @@ def _asked(config: Config) -> list[str]:
     site = config.site
     store = [site.store.endpoint or "https://s3.amazonaws.com"] if site.store.url.startswith(
         "s3:") else []
-    return [f"https://{site.registry.address}", *store, sources.MAVEN,
+    own = [f"https://{site.registry.address}"] if site.registry else []
+    return [*own, *store, sources.MAVEN,
             *filter(None, (site.plugins.index, site.plugins.registry)),
             *(site.hosts.registries.values() or ("https://quay.io", "https://registry-1.docker.io")),
             *(pipeline.source for pipeline in config.pipelines if "://" in pipeline.source)]

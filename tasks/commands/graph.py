@@ -21,6 +21,7 @@ with deferred():
     from tasks.commands.release_diff import DiffSpec, diff
     from tasks.commands.release_now import NowSpec
     from tasks.commands.space import SpaceSpec, space
+    from tasks.images.mirror import PlanSpec
 
 NOW = "now"
 """What from= and to= call the release that would be made of what stands here."""
@@ -45,8 +46,8 @@ def _preflight(config: Config) -> Task:
     is_asked = site.images.carry == "registry"
     locks = [PipelinePaths(site=site.name, pipeline=name).lock("images") for name in config.names]
     spec = PreflightSpec(
-        destination=destination(site) if is_asked else None, ca=site.registry.ca,
-        authfile=site.registry.authfile, network=network,
+        destination=destination(site) if is_asked else None, ca=site.ca,
+        authfile=site.authfile, network=network,
         locks=tuple(locks), store=site.store, signing=site.signing,
         starts="./doit sandbox:up starts it" if site.sandbox else None)
     return step("preflight", "whether registry, login, store and signing key are as they must be",
@@ -58,8 +59,9 @@ def _space(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = SpaceSpec(
-        pipeline=pipeline.name, images=images_plan(config, pipeline),
-        layout=at.of_site.blobs if site.images.carry == "store" else None,
+        pipeline=pipeline.name, images=_images(config, pipeline), lock=at.lock("images"),
+        layout=None if site.images.carry == engines.REGISTRY else at.of_site.blobs,
+        sifs=at.of_site.sifs if site.images.carry == engines.FILES else None,
         data=data_plan(config, pipeline), runtime=at.runtime(pipeline.nextflow.version),
         store=site.store.folder, near=_near(config))
     return step(name, doc, space, spec, look=True, servers=site.servers,
@@ -102,8 +104,15 @@ def _now(config: Config, pipeline: Pipeline, standing: dict[str, str]) -> NowSpe
         pipeline=pipeline.name, configs=pipeline.configs is not None, by_hand=pipeline.plugins,
         layout=PipelinePaths(site=site.name, pipeline=pipeline.name), toggles=TOGGLES,
         engine=site.offline.engine, engine_toggles=engines.toggles(site.offline.engine),
-        images=images_plan(config, pipeline), data=data_plan(config, pipeline),
+        images=_images(config, pipeline), data=data_plan(config, pipeline),
         asks_registry=in_registry, standing=uncompared(standing), about={
             "nextflow": pipeline.nextflow.version, "profile": pipeline.profile,
-            "run": pipeline.run, "platform": site.platform, "registry": site.registry.address,
-            "smoke": site.smoke if in_registry else "none"})
+            "run": pipeline.run, "platform": site.platform,
+            "smoke": site.smoke if in_registry else "none",
+            **({} if site.images.carry == engines.FILES else
+               {"registry": site.own_registry.address})})
+
+
+def _images(config: Config, pipeline: Pipeline) -> PlanSpec | None:
+    """What the registry is asked; nothing where releases carry image files."""
+    return None if config.site.images.carry == engines.FILES else images_plan(config, pipeline)

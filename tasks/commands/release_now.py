@@ -26,6 +26,7 @@ from tasks.diff import code
 from tasks.diff.data import OF_CODE
 from tasks.diff.model import NOW, End, File
 from tasks.images import mirror as images
+from tasks.images import sif
 from tasks.images.lock_format import read_lock
 from tasks.images.receipt import receipt
 from tasks.offline_config import render
@@ -39,6 +40,7 @@ from tasks.release import release_files
 class NowSpec:
     """What would be made: the settings of `release`, and what is asked for the parts of it.
 
+    `images` is what the registry is asked, None where releases carry image files.
     `by_hand` are the plugins of the pipeline's config. `standing` has the states of steps, by
     `<step>:<pipeline>`.
     """
@@ -51,7 +53,7 @@ class NowSpec:
     toggles: Path
     engine: str
     engine_toggles: Path
-    images: images.PlanSpec
+    images: images.PlanSpec | None
     data: data.PlanSpec
     asks_registry: bool
     standing: Mapping[str, str]
@@ -124,7 +126,7 @@ def _images(spec: NowSpec, parts: _Parts, _scratch: Path) -> None:
             f"`doit images:lock:{spec.pipeline}` asks it, then ask this again")
         return
     parts.files["images.lock.json"] = spec.layout.lock("images")
-    if not spec.asks_registry:
+    if not spec.asks_registry or spec.images is None:
         return
     try:
         plan = images.planned(spec.images)
@@ -217,21 +219,31 @@ def _config(spec: NowSpec, parts: _Parts, scratch: Path) -> None:
     if "images" in parts.unknown:
         parts.unknown["config"] = "all of it, as it follows from the images"
         return
-    locked = read_lock(at.lock("images"))
-    files.write_json(scratch / "images.receipt.json", receipt(locked, spec.images.destination))
-    lock = at.lock("plugins")
     try:
-        render.build(render.RenderSpec(
-            pipeline=spec.pipeline, nextflow=spec.runtime, scan=at.images_scan,
-            receipt=scratch / "images.receipt.json", toggles=spec.toggles, output=output,
-            engine=spec.engine, engine_toggles=spec.engine_toggles,
-            plugins=lock if lock.is_file() else None))
+        _rendered(spec, scratch, output)
     except AirlockError as error:
         parts.unknown["config"] = error.what
         return
     parts.files["offline.config"] = output
     if "plugins" in parts.unknown:
         parts.unknown["config"] = "the lines on plugins, which are those of the lock here"
+
+
+def _rendered(spec: NowSpec, scratch: Path, output: Path) -> None:
+    """The file as `config` would write it by the lock."""
+    at, plugins = spec.layout, spec.layout.lock("plugins")
+    own: dict[str, Any] = {
+        "pipeline": spec.pipeline, "nextflow": spec.runtime, "scan": at.images_scan,
+        "toggles": spec.toggles, "output": output, "engine_toggles": spec.engine_toggles,
+        "plugins": plugins if plugins.is_file() else None}
+    if spec.images is None:
+        render.build_files(render.FilesSpec(**own, index=at.sif_index),
+                           sif.containers(at.lock("images")))
+        return
+    placed = receipt(read_lock(at.lock("images")), spec.images.destination)
+    files.write_json(scratch / "images.receipt.json", placed)
+    render.build(render.RenderSpec(**own, receipt=scratch / "images.receipt.json",
+                                   engine=spec.engine))
 
 
 def _reach(spec: NowSpec, parts: _Parts, scratch: Path) -> None:

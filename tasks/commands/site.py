@@ -7,8 +7,10 @@ import sys
 from getpass import getpass
 from pathlib import Path
 
+from tasks.core.config.engines import FILES
+from tasks.core.config.image_settings import Registry
 from tasks.core.config.load import load
-from tasks.core.config.settings import Registry, Site
+from tasks.core.config.settings import Site
 from tasks.core.errors import ConfigError
 from tasks.core.graph.commands import Typed
 from tasks.core.paths import SitePaths
@@ -68,13 +70,14 @@ def _write(name: str, typed: Typed) -> None:
 
 def _next(made: Site, folder: Path) -> str:
     """What comes next, in the order in which it is typed."""
-    address = made.registry.address
     steps = [(f"./doit doctor site={made.name}", "each line that fails says its cure"),
              (f"less {folder}/INSTALL.txt", "for the administrator, meanwhile"),
-             (f"./doit site={made.name} images:plan", "what would move"),
              (f"./doit site={made.name}", f"carries {', '.join(made.pipelines)}")]
-    if not login.known(address, str(made.registry.authfile or "")):
-        steps.insert(0, (f"docker login {address}", "no login for it is known yet"))
+    if made.images.carry != FILES:
+        address = made.own_registry.address
+        steps.insert(2, (f"./doit site={made.name} images:plan", "what would move"))
+        if not login.known(address, str(made.authfile or "")):
+            steps.insert(0, (f"docker login {address}", "no login for it is known yet"))
     width = max(len(command) for command, _ in steps)
     lines = [f"{command:<{width}}  # {what}" for command, what in steps]
     assumed = (f"Of the offline hosts it says {made.platform} and Python "

@@ -10,6 +10,7 @@ from tasks.core import files
 from tasks.core.disk import Disks, Need
 from tasks.core.errors import AirlockError
 from tasks.data import mirror as data
+from tasks.images import image_files
 from tasks.images import mirror as images
 from tasks.images.blobs import Blobs
 from tasks.images.lock_format import distinct, read_lock
@@ -19,14 +20,17 @@ from tasks.images.lock_format import distinct, read_lock
 class SpaceSpec:
     """What `space` asks: the plans of images and data, and where bytes come to lie.
 
-    With `layout`, images are kept in that folder by digest, and `images` isn't asked. `store` is a
-    folder of this machine, or None. `near` are those of the local site's registry and engines, the
-    offline host's last.
+    With `layout`, images are kept in that folder by digest, and `images` isn't asked. With `sifs`,
+    the folder that knows which were made before, image files are made of them as well. `store` is
+    a folder of this machine, or None. `near` are those of the local site's registry and engines,
+    the offline host's last.
     """
 
     pipeline: str
-    images: images.PlanSpec
+    images: images.PlanSpec | None
+    lock: Path
     layout: Path | None
+    sifs: Path | None = None
     data: data.PlanSpec
     runtime: Path
     store: Path | None
@@ -90,21 +94,36 @@ def _runtime(path: Path) -> _Amount:
 
 
 def _images(spec: SpaceSpec) -> _Amount:
-    blobs = distinct(read_lock(spec.images.lock))
+    blobs = distinct(read_lock(spec.lock))
     whole, count = sum(blob.size for blob in blobs), f"{len(blobs)} blobs"
     if spec.layout is None:
-        return _Amount(coming=images.planned(spec.images).size, whole=whole, count=count)
+        return _Amount(coming=images.planned(spec.images).size if spec.images else 0, whole=whole,
+                       count=count)
     kept = Blobs(root=spec.layout, todo="mirror the images again")
-    return _Amount(coming=sum(blob.size for blob in blobs
-                              if not kept.is_there(blob.digest, blob.size)),
-                   whole=whole, count=count)
+    coming = sum(blob.size for blob in blobs if not kept.is_there(blob.digest, blob.size))
+    if own := image_files.read_lock(spec.lock):
+        whole, count = whole + sum(file.size for file in own), f"{count}, {len(own)} image files"
+        coming += sum(file.size for file in own if not (spec.layout / file.sha256).is_dir())
+    return _Amount(coming=coming, whole=whole, count=count)
+
+
+def _to_make(spec: SpaceSpec) -> int:
+    """Bytes of image files that are to be made: about those of the images' layers."""
+    if spec.sifs is None or not spec.lock.is_file():
+        return 0
+    return sum(image.size for image in read_lock(spec.lock)
+               if not (spec.sifs / f"{image.manifest.removeprefix('sha256:')}.json").is_file())
 
 
 def _needs(spec: SpaceSpec, pictures: _Amount, samples: _Amount) -> list[Need]:
-    kept = samples.coming + (pictures.coming if spec.layout else 0)
+    kept, made = samples.coming + (pictures.coming if spec.layout else 0), _to_make(spec)
     needs = [Need(folder=spec.data.source.blobs, size=kept, what="what is fetched")]
+    if made:
+        needs.append(Need(folder=spec.data.source.blobs, size=made,
+                          what="image files that are made of it"))
     if spec.store is not None:
-        needs.append(Need(folder=spec.store, size=kept, what="the store"))
+        pushed = samples.coming + made if spec.sifs else kept
+        needs.append(Need(folder=spec.store, size=pushed, what="the store"))
     if spec.near:
         needs += [Need(folder=folder, size=pictures.coming, what="images in the local site's "
                        "registry and engines") for folder in spec.near]

@@ -75,12 +75,13 @@ class Locked:
         return {**self.shared, **self.own}
 
     def renewed(self, now: Entries, fresh: Collection[str],
-                reached_at: Mapping[str, str]) -> Locked:
+                reached_at: Mapping[str, str | None]) -> Locked:
         """Return what is to be written, once `now` is all that holds for this site.
 
         `fresh` are those that were resolved just now, and `reached_at` names the places of the
-        site's own where some of them were. Such a one never changes what all share: where it is
-        the same it needs no entry of its own, else it gets one. What nothing names any more goes.
+        site's own where some of them were, None for a public one. Such a one never changes what
+        all share: where it is the same it needs no entry of its own, else it gets one. What
+        nothing names any more goes.
         """
         shared: dict[str, Entry] = {}
         own: dict[str, Entry] = {}

@@ -50,6 +50,11 @@ class OfflinePaths(OfPipeline):
         return path_to(f"{self.root}/bootstrap.json")
 
     @property
+    def submit(self) -> Path:
+        """The head job of a run, as a batch script."""
+        return path_to(f"{self.root}/submit.sh")
+
+    @property
     def run(self) -> Path:
         """The record of the last test run that went well; its own is in the run's folder."""
         return path_to(f"{self.root}/run.json")

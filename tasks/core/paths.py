@@ -41,6 +41,11 @@ class SitePaths:
         return path_to(f"{self.root}/blobs/sha256")
 
     @property
+    def sifs(self) -> Path:
+        """Which image files were made of which images, for all pipelines: a note for each."""
+        return path_to(f"{self.root}/sifs")
+
+    @property
     def maven(self) -> Path:
         """Maven's local repository, for all pipelines: nothing is fetched twice."""
         return path_to(f"{self.root}/maven")

@@ -72,9 +72,10 @@ def _images(layout: PipelinePaths, *, is_locked: bool) -> str:
     count = len(layout.images.read_text().split())
     if not is_locked:
         return str(count)
-    images = read_json(layout.lock("images"), "images-lock")["images"]
-    blobs = {blob["digest"]: blob["size"] for image in images
+    lock = read_json(layout.lock("images"), "images-lock")
+    blobs = {blob["digest"]: blob["size"] for image in lock["images"]
              for blob in (image["config"], *image["layers"]) if blob}
+    blobs |= {file["sha256"]: file["size"] for file in lock.get("files", [])}
     return f"{count}, {files.human_size(sum(blobs.values()))}"
 
 

@@ -63,11 +63,13 @@ def _validate(name: str, doc: str, config: Config, pipeline: Pipeline, *,
     return step(name, doc, validate.validate, validate.ValidateSpec(
         pipeline=pipeline.name, profile=pipeline.profile, runtime=version, layout=at,
         registry=site.registry, spans=site.images.carry == "registry", store=site.store,
+        carries_files=site.images.carry == engines.FILES,
         configs=pipeline.configs is not None, network=Network.of(config),
         isolation=site.isolation, machine=uncompared(machine)),
         look=True, servers=site.servers,
         needs=[at.code, at.runtime(version), at.plugins, at.plugins_list, at.offline_config,
-               at.images_scan, at.images_receipt, at.data_manifest, at.inputs, at.reach,
+               at.images_scan, at.data_manifest, at.inputs, at.reach,
+               at.sif_index if site.images.carry == engines.FILES else at.images_receipt,
                *([at.configs] if pipeline.configs else [])])
 
 
@@ -78,7 +80,7 @@ def _smoke(name: str, doc: str, config: Config, pipeline: Pipeline, *,
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = smoke.SmokeSpec(
         pipeline=pipeline.name, site=site.name, profile=pipeline.profile,
-        engine=Engine.of(config.environment, site.engine), authfile=site.registry.authfile,
+        engine=Engine.of(config.environment, site.engine), authfile=site.authfile,
         code=at.code, runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins,
         config=at.offline_config, data_manifest=at.data_manifest, receipt=at.images_receipt,
         output=at.smoke, configs=at.configs if pipeline.configs else None,

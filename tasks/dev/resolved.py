@@ -15,7 +15,7 @@ from tasks.core.errors import AirlockError, ImageError, SourceError
 from tasks.core.inputs import staged_data
 from tasks.core.net import urls
 from tasks.core.nextflow import isolation, java, launch, pipeline_version
-from tasks.core.nextflow.image_selectors import mirrored
+from tasks.core.nextflow.image_selectors import image_files, mirrored
 from tasks.core.nextflow.machine import Machine
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
@@ -23,7 +23,8 @@ from tasks.core.source import resolved_config, stubs
 from tasks.dev import own_sheet, params_check
 
 URL = re.compile(r"(?:https?|ftp|s3|gs|az)://[^\s'\"`<>\\|)\]]+", re.IGNORECASE)
-BY_DIGEST = re.compile(r"'([^'\s]+@sha256:[0-9a-f]{64})'")
+CHOSEN = re.compile(r"'([^'\s]+@sha256:[0-9a-f]{64})'|': '((?:https?|oras)://[^'\s]+)'")
+"""In one of our closures, an image that it can give: by digest, or an image file's own address."""
 SHOWN = ("manifest", "validation")
 """Scopes whose texts are for people: the pipeline's own description, and its help."""
 IMAGES = ("container", "conda")
@@ -37,7 +38,8 @@ JUDGED = ("param", "reference", "setting", "plugin")
 class Resolved:
     """The config as the offline host resolves it, and what it is held against.
 
-    `mirrored` are the images of the receipt by the pipeline's names for them, `findings` those
+    `mirrored` are the images of the receipt, or the image files, by the pipeline's names for them,
+    `findings` those
     of reach.json, `plugins` the lines of plugins.txt, `folders` what plugins.tar holds,
     `runtime` the version of Nextflow, and `judged` what came of the check of the params, which is
     made while their files are laid out. `stubless` names the processes without a stub.
@@ -55,7 +57,8 @@ class Resolved:
 
 
 def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
-            configs: bool = False, least: str = isolation.FULL) -> Resolved:
+            configs: bool = False, least: str = isolation.FULL,
+            carries_files: bool = False) -> Resolved:
     """Lay the launch out in a scratch folder, and resolve its config there."""
     with files.scratch(at.root, "validate") as folder:
         ready = launch.prepare(launch.Carried(
@@ -76,7 +79,8 @@ def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
         config=config, runtime=runtime, folders=folders, judged=judged,
         stubless=stubs.told(stubless),
         scan=read_json(at.images_scan, "images-scan"),
-        mirrored=mirrored(read_json(at.images_receipt, "images-receipt")),
+        mirrored=image_files(read_json(at.sif_index, "sif")) if carries_files else mirrored(
+            read_json(at.images_receipt, "images-receipt")),
         findings=read_json(at.reach, "reach")["findings"],
         plugins=at.plugins_list.read_text().split())
 
@@ -167,7 +171,7 @@ def _is_special(pattern: str, name: str) -> bool:
 
 def _outside(container: str, mirror: set[str]) -> list[str]:
     """The images, of those that a container is or its closure chooses from, beside the mirror's."""
-    named = BY_DIGEST.findall(container) or [container]
+    named = ["".join(both) for both in CHOSEN.findall(container)] or [container]
     return sorted(set(named) - mirror)
 
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.config.settings import Registry
-from tasks.core.errors import AirlockError, IntegrityError, RegistryError
+from tasks.core.config.image_settings import Registry
+from tasks.core.errors import AirlockError, ConfigError, IntegrityError, RegistryError
 from tasks.core.inputs.staged_data import blob as file_of
 from tasks.core.net.network import Network
 from tasks.core.nextflow import isolation
@@ -26,16 +26,17 @@ Subject = TypeVar("Subject")
 
 @dataclass(frozen=True, kw_only=True)
 class ValidateSpec:
-    """What the look is taken at: the registry only where it spans the gap, and institutional
-    configs where some are carried.
+    """What the look is taken at: the registry only where it spans the gap, the image files where
+    such are carried, and institutional configs where some are.
     """
 
     pipeline: str
     profile: str
     runtime: str
     layout: PipelinePaths
-    registry: Registry
+    registry: Registry | None
     spans: bool
+    carries_files: bool = False
     store: StoreAt
     configs: bool = False
     network: Network = field(default_factory=Network)
@@ -60,11 +61,13 @@ def validate(spec: ValidateSpec) -> str:
     at = spec.layout
     looks: dict[str, Callable[[ValidateSpec], str]] = {
         **({"registry": registry, "images": images} if spec.spans else {}),
+        **({"images": image_files} if spec.carries_files else {}),
         "store": store, "inputs": inputs}
     lines = [_line(name, look, spec) for name, look in looks.items()]
     try:
         config = resolved.resolve(at, spec.runtime, profile=spec.profile, machine=spec.machine,
-                                  configs=spec.configs, least=spec.isolation)
+                                  configs=spec.configs, least=spec.isolation,
+                                  carries_files=spec.carries_files)
         lines += [_line(name, look, config) for name, look in resolved.SUBJECTS.items()]
         warnings = resolved.warnings(config)
     except AirlockError as error:
@@ -95,7 +98,7 @@ def registry(spec: ValidateSpec) -> str:
     """Each registry that holds images answers, by a trusted certificate, and takes our login."""
     held = read_json(spec.layout.images_receipt, "images-receipt")["images"]
     addresses = sorted({image["destination"].partition("/")[0] for image in held}
-                       or {spec.registry.address})
+                       or ({spec.registry.address} if spec.registry else ()))
     for address in addresses:
         _client(spec).at(address).ping()
     return f"{' and '.join(addresses)}: there, and the login is taken"
@@ -118,6 +121,20 @@ def images(spec: ValidateSpec) -> str:
                             todo=f"`doit images:verify:{spec.pipeline}`, then "
                                  f"`doit images:mirror:{spec.pipeline}`")
     return f"{len(held)} there by digest"
+
+
+def image_files(spec: ValidateSpec) -> str:
+    """Every image file is there with its promised bytes."""
+    listed = read_json(spec.layout.sif_index, "sif")["images"]
+    blobs = spec.layout.of_site.blobs
+    paths = {file_of(blobs, image["sha256"], image["file"]): image["sha256"] for image in listed}
+    hashes = files.sha256_of_all(path for path in paths if path.is_file())
+    wrong = [str(path) for path, digest in paths.items() if hashes.get(path) != digest]
+    if wrong:
+        raise IntegrityError(f"missing or changed: {', '.join(wrong)}", where=blobs,
+                             todo=f"remove {spec.layout.sif_index}, then "
+                                  f"`doit images:sif:{spec.pipeline}`, which makes them anew")
+    return f"{len(listed)} by their files, each with its bytes"
 
 
 def store(spec: ValidateSpec) -> str:
@@ -145,6 +162,8 @@ def inputs(spec: ValidateSpec) -> str:
 
 def _client(spec: ValidateSpec) -> Registries:
     at = spec.registry
+    if at is None:
+        raise ConfigError("the site names no registry")
     places = (f"https://{address}" for address in (at.address, *at.repositories.values()))
     return Registries(Access(registries={}, ca=at.ca, authfile=at.authfile,
                              network=spec.network.naming(*places)))

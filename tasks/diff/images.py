@@ -38,10 +38,18 @@ def compare(before: End, after: End) -> Part:
 
 
 def _locked(lock: Path | None) -> dict[str, Mapping[str, Any]]:
-    """The lock's entries by the images' names."""
+    """The lock's entries by the images' names; an image file is an image of one layer."""
     if lock is None:
         return {}
-    return {image["source"]: image for image in read_json(lock, "images-lock")["images"]}
+    content = read_json(lock, "images-lock")
+    return {entry["source"]: entry for entry in (
+        *content["images"], *map(_as_image, content.get("files", [])))}
+
+
+def _as_image(file: Mapping[str, Any]) -> Mapping[str, Any]:
+    blob = {"digest": f"sha256:{file['sha256']}", "size": file["size"]}
+    return {"source": file["source"], "size": file["size"], "config": None, "layers": [blob],
+            "manifest": file.get("manifest", blob["digest"])}
 
 
 def _changes(old: Mapping[str, Mapping[str, Any]],

@@ -31,7 +31,7 @@ WHOLE = "release.json"
 """Which file's being listed says that all files are."""
 COVERED = re.compile(
     r"(code|configs|plugins|nextflow-[^/]*)\.tar|(configs\.)?manifest\.json|images\.lock\.json|"
-    r"(data|trees|sheets|own|oci/blobs)/.*|(.*/)?data\.manifest\.json|inputs\.csv|plugins\.txt|"
+    r"(data|trees|sheets|own|oci/blobs|sif)/.*|(.*/)?data\.manifest\.json|inputs\.csv|plugins\.txt|"
     r"offline\.config|reach\.json|release\.json")
 """The files that other parts look at."""
 

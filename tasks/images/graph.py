@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from tasks.core.config.engines import FILES, REGISTRY, STORE
 from tasks.core.config.settings import Config, Pipeline, Site
 from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import Verbs, for_pipelines
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited
-from tasks.core.paths import PipelinePaths
+from tasks.core.paths import PipelinePaths, SitePaths
 
 with deferred():
     from tasks.core.registry.client import Access
     from tasks.images.destination import Destination
+    from tasks.images.image_files import FileSources
     from tasks.images.inspect import AskSpec, InspectSpec, inspect_images, list_asked
     from tasks.images.lock import LockSpec, lock_images
     from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
@@ -24,13 +26,14 @@ with deferred():
     from tasks.images.outdated import OutdatedSpec, show_outdated
     from tasks.images.save import SaveSpec, save_images
     from tasks.images.scan import ListSpec, list_images
+    from tasks.images.sif import SifSpec, make_sifs
     from tasks.images.verify import VerifySpec, verify_images
 
 
 def tasks(config: Config) -> Iterator[Task]:
     """The room's tasks on the online side; offline_graph.py has that of the other."""
-    in_store = config.site.images.carry == "store"
-    last = "images:layout" if in_store else "images:mirror"
+    carry = config.site.images.carry
+    last = {STORE: "images:layout", FILES: "images:sif"}.get(carry, "images:mirror")
     yield group("images", "images: list, lock and what carries them across",
                 ["images:list", "images:lock", last])
     asks_registry: Verbs[Pipeline] = {
@@ -44,8 +47,10 @@ def tasks(config: Config) -> Iterator[Task]:
         "images:lock": ("tags resolved to digests, once", _lock),
         "images:outdated": ("which tags have moved at their source since they were locked",
                             _outdated),
-        **({} if in_store else asks_registry),
+        **(asks_registry if carry == REGISTRY else {}),
         "images:layout": ("the locked images on disk, as an OCI image layout", _layout),
+        **({"images:sif": ("an image file (SIF) of each locked image", _sif)}
+           if carry == FILES else {}),
         "images:save": ("an archive of each image, for `docker load` and `podman load`", _save),
     })
 
@@ -60,13 +65,13 @@ def _list(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         return step(name, doc, list_images, ListSpec(
             pipeline=pipeline.name, code=at.code, profile=pipeline.profile, given=pipeline.images,
             images=at.images, scan=at.images_scan, unknown=at.images_unknown, configs=configs,
-            script=pipeline.script),
+            script=pipeline.script, engine=config.site.offline.engine),
             needs=needs, makes=makes)
     asks = _asked(name, config, pipeline)
     return step(name, doc, list_asked, AskSpec(
         pipeline=pipeline.name, code=at.code, profile=pipeline.profile, given=pipeline.images,
         images=at.images, scan=at.images_scan, unknown=at.images_unknown, configs=configs,
-        script=pipeline.script, asks=asks), makes=makes,
+        script=pipeline.script, engine=config.site.offline.engine, asks=asks), makes=makes,
         needs=[*needs, asks.runtime, asks.plugins, at.lock("plugins"), asks.data_manifest,
                at.inputs])
 
@@ -86,6 +91,7 @@ def _asked(name: str, config: Config, pipeline: Pipeline) -> InspectSpec:
         runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins, scan=at.images_scan,
         data_manifest=at.data_manifest, blobs=at.of_site.blobs, log=at.log(name),
         script=pipeline.script, isolation=config.site.isolation, plugins_lock=at.lock("plugins"),
+        engine=config.site.offline.engine,
         inherited=uncompared(Inherited.of(config.environment)))
 
 
@@ -97,7 +103,7 @@ def _lock(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, images=at.images, lock=lock, merged=at.lock("images"),
         pinned=at.images_pinned,
         platform=site.platform, platforms=site.image_platforms, licences=site.images.licences,
-        access=_access(config), relock=uncompared(config.relock)),
+        access=_access(config), relock=uncompared(config.relock), files=_files(config)),
         needs=[at.images], makes=[at.images_pinned, at.lock("images")], keeps=lock.paths,
         always=config.relock, servers=site.servers)
 
@@ -150,16 +156,27 @@ def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 
 
 def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
-    site, in_store = config.site, config.site.images.carry == "store"
+    site, in_store = config.site, config.site.images.carry == STORE
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     lock = at.lock("images")
     return step(name, doc, lay_out, LayoutSpec(
         pipeline=pipeline.name, lock=lock, committed=at.locks("images"), index=at.oci_index,
         marker=at.oci_marker, blobs=at.of_site.blobs, receipt=at.images_receipt,
-        access=_access(config), destination=destination(site) if in_store else None),
-        needs=[lock, at.images_pinned], servers=site.servers, asked=not in_store,
+        access=_access(config), destination=destination(site) if in_store else None,
+        files=_files(config)),
+        needs=[lock, at.images_pinned], servers=site.servers, asked=site.images.carry == REGISTRY,
         in_all=[f"space:{pipeline.name}"],
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
+
+
+def _sif(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    """Not where images go another way: an engine that pulls has no use for image files."""
+    site = config.site
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    spec = SifSpec(pipeline=pipeline.name, lock=at.lock("images"), index=at.oci_index,
+                   blobs=at.of_site.blobs, made=at.of_site.sifs, platform=site.platform,
+                   output=at.sif_index)
+    return step(name, doc, make_sifs, spec, needs=[spec.lock, spec.index], makes=[spec.output])
 
 
 def _save(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -175,19 +192,28 @@ def _save(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 
 def destination(site: Site) -> Destination:
     """Where in the organisation's registry the site's images go."""
-    return Destination(address=site.registry.address, prefix=site.registry.prefix,
-                       repositories=site.registry.repositories,
-                       connections=site.registry.connections)
+    own = site.own_registry
+    return Destination(address=own.address, prefix=own.prefix, repositories=own.repositories,
+                       connections=own.connections)
 
 
 def _access(config: Config, *, with_destination: bool = False) -> Access:
     """How registries are reached: the public ones, and our own where a step asks it."""
     site, network = config.site, Network.of(config)
     if with_destination:
-        own = (site.registry.address, *site.registry.repositories.values())
+        own = (site.own_registry.address, *site.own_registry.repositories.values())
         network = network.naming(*(f"https://{address}" for address in own))
-    return Access(registries=site.hosts.registries, ca=site.registry.ca,
-                  authfile=site.registry.authfile, network=network)
+    return Access(registries=site.hosts.registries, ca=site.ca,
+                  authfile=site.authfile, network=network)
+
+
+def _files(config: Config) -> FileSources | None:
+    """Where image files come from, where releases carry any."""
+    site = config.site
+    if site.images.carry != FILES:
+        return None
+    return FileSources(access=_access(config), blobs=SitePaths(site=site.name).blobs,
+                       platform=site.platform, urls=site.hosts.urls)
 
 
 @cache

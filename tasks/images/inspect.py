@@ -16,24 +16,27 @@ from typing import Any
 
 from tasks.core import files
 from tasks.core.archives import limits, unpacking
+from tasks.core.config.engines import DOCKER, KINDS
 from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import installed, isolation, plugin_pins, queries
 from tasks.core.nextflow.environment import NOTHING, Inherited
 from tasks.core.schema import check, read_json
 from tasks.core.source import bounded_regex
-from tasks.images.reference import complete
 from tasks.images.scan import BY_HAND, ListSpec, scanned, written
+from tasks.images.uses import complete_name
 
 AGREES, OURS, THEIRS, DIFFERS = "agrees", "only ours", "only inspect's", "differs"
 WITHOUT = "no image"
 """Neither side knows an image, and the process should have one: dev:validate fails there."""
-CONFIG = "docker.enabled = true\nprofiles { offline {} }\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class InspectSpec:
-    """What the look is taken at; `blobs` holds the staged data by digest."""
+    """What the look is taken at; `blobs` holds the staged data by digest.
+
+    `engine` is that of the offline hosts, by which pipelines choose images.
+    """
 
     pipeline: str
     profile: str
@@ -48,6 +51,7 @@ class InspectSpec:
     isolation: str = isolation.FULL
     inherited: Inherited = NOTHING
     plugins_lock: Path | None = None
+    engine: str = DOCKER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +77,7 @@ def inspect_images(spec: InspectSpec) -> str:
     words where it cannot run: a look that could not look is no success.
     """
     scan = read_json(spec.scan, "images-scan")
-    findings = compare(scan, ask(spec))
+    findings = compare(scan, ask(spec), spec.engine)
     print("\n".join(f"{finding.outcome:<14}  {finding.process}: {finding.why}"
                     for finding in findings),
           flush=True)
@@ -114,7 +118,7 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
             **staged_data.render(spec.data_manifest, locate, folder),
             "outdir": str(folder / "results")})
         pins = plugin_pins.read(spec.plugins_lock) if spec.plugins_lock else []
-        files.write_text(folder / "engine.config", "\n".join([*pins, CONFIG]))
+        files.write_text(folder / "engine.config", "\n".join([*pins, _enabled(spec.engine)]))
         detail = folder / "nextflow.log"
         words: list[str | Path] = [
             "-log", detail, "inspect", "-c", folder / "engine.config", "-profile",
@@ -134,6 +138,12 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
     return _processes(answer, spec.log)
 
 
+def _enabled(engine: str) -> str:
+    """A config with this engine, as Nextflow refuses two, and no other."""
+    lines = [f"{kind}.enabled = {str(kind == engine).lower()}\n" for kind in KINDS]
+    return "".join([*lines, "profiles { offline {} }\n"])
+
+
 def _processes(output: str, log: Path) -> list[dict[str, Any]]:
     """The answer, which plain warnings and the pipeline's own output may stand before."""
     for start in (match.start() for match in re.finditer(r"^\{", output, re.MULTILINE)):
@@ -147,13 +157,14 @@ def _processes(output: str, log: Path) -> list[dict[str, Any]]:
     raise SourceError("`nextflow inspect` did not answer in JSON", where=log)
 
 
-def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> list[Finding]:
+def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]],
+            engine: str = DOCKER) -> list[Finding]:
     """Each process of either side, once, sorted by name."""
     selectors = [(selector["pattern"], [image["container"] for image in selector["images"]])
                  for selector in scan["selectors"]]
     lacking = {row["name"] for row in scan.get("without", []) if not row["accepted"]}
-    findings = {_compared(process["name"], process["container"], selectors, lacking)
-                for process in listed}
+    findings = {_compared(process["name"], _complete(process["container"], engine), selectors,
+                          lacking) for process in listed}
     called = {process["name"].rpartition(":")[2] for process in listed}
     for process in scan["processes"]:
         for name in {process["name"], *process["aliases"]} - called:
@@ -164,15 +175,14 @@ def compare(scan: Mapping[str, Any], listed: Sequence[Mapping[str, Any]]) -> lis
     return sorted(findings)
 
 
-def _compared(name: str, container: str | None,
+def _compared(name: str, theirs: str | None,
               selectors: Iterable[tuple[str, list[str]]], lacking: Collection[str]) -> Finding:
     ours = next((images for pattern, images in reversed(list(selectors))
                  if bounded_regex.fullmatch(pattern, name)), [])
-    if not container:
+    if not theirs:
         outcome = (DIFFERS if ours else WITHOUT if name.rpartition(":")[2] in lacking else AGREES)
         return Finding(process=name, outcome=outcome, why=f"no image here, ours: "
                        f"{', '.join(ours)}" if ours else "no image")
-    theirs = _complete(container)
     if theirs in ours:
         choice = f", one of {len(ours)} that a run may choose" if len(ours) > 1 else ""
         return Finding(process=name, outcome=AGREES, why=f"{theirs}{choice}")
@@ -181,8 +191,8 @@ def _compared(name: str, container: str | None,
     return Finding(process=name, outcome=DIFFERS, why=f"{theirs}; ours: {', '.join(ours)}")
 
 
-def _complete(container: str) -> str:
+def _complete(container: str | None, engine: str) -> str | None:
     try:
-        return str(complete(container, None))
+        return container and complete_name(container, engine, None)
     except AirlockError:
         return container

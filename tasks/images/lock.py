@@ -23,7 +23,8 @@ from tasks.core.registry.client import (
     endpoint,
 )
 from tasks.core.registry.endpoint import Missing
-from tasks.images import licences, schema1
+from tasks.images import image_files, licences, schema1
+from tasks.images.image_files import FileSources
 from tasks.images.lock_format import (
     Blob,
     Image,
@@ -47,7 +48,8 @@ class LockSpec:
     """What images:lock reads and writes; `merged` is the lock as it holds for the site.
 
     `platform` is the offline hosts'; `platforms` are carried beside it, or `all` that an index has.
-    `licences` maps patterns of repositories to the licence that they need.
+    `licences` maps patterns of repositories to the licence that they need. `files` is where image
+    files come from, on a site whose releases carry those.
     """
 
     pipeline: str
@@ -60,33 +62,44 @@ class LockSpec:
     relock: bool
     platforms: tuple[str, ...] = ()
     licences: Mapping[str, str] = field(default_factory=dict)
+    files: FileSources | None = None
 
 
 def lock_images(spec: LockSpec) -> str:
     """Bring the lock up to `images.txt`: new images are resolved, those no longer listed go."""
-    wanted = [parse(line) for line in spec.images.read_text().split()]
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    listed = spec.images.read_text().split()
     locked = _locked(spec)
+    sifs = image_files.lock(
+        spec.files, listed, {} if spec.relock else locked.entries, now,
+        config=f"config/pipelines/{spec.pipeline}.yml")
+    wanted = [parse(line) for line in listed if line not in sifs.entries]
     before = from_entries(locked.entries)
     kept = {} if spec.relock else {image.source: image for image in before}
     waiting = [reference for reference in wanted if reference not in kept]
-    registries = Registries(spec.access)
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    resolved = resolve_all(registries, waiting, spec.platform, now, spec.platforms, before)
+    resolved = resolve_all(Registries(spec.access), waiting, spec.platform, now, spec.platforms,
+                           before)
     images = [kept.get(reference) or resolved[reference] for reference in wanted]
-    _write(spec, locked.renewed(as_entries(images), {*map(str, waiting)}, {
-        str(reference): place for reference in waiting
-        if (place := endpoint(reference.repository, spec.access.registries))
-        != endpoint(reference.repository, {})}))
+    _write(spec, locked, {**as_entries(images), **sifs.entries}, {**sifs.fresh, **{
+        str(reference): _own_place(reference, spec.access) for reference in waiting}})
     images = [replace(image, licence=licences.needed(image.source, spec.licences))
               for image in images]
-    files.write_json(spec.merged, as_json(spec.platform, spec.platforms, as_entries(images)))
+    files.write_json(spec.merged, as_json(spec.platform, spec.platforms,
+                                          {**as_entries(images), **sifs.entries}))
     files.write_text(spec.pinned, "".join(f"{line}\n" for line in sorted(
         {image.source.at(image.manifest) for image in images})))
     blobs = distinct(images)
     return "\n".join([
         f"{len(images)} images, {len(waiting)} resolved now, "
         f"{files.human_size(sum(blob.size for blob in blobs))} in {len(blobs)} blobs",
-        *moved_by_relock(before, images), *remarks(images, spec.platforms)])
+        *sifs.lines(locked.entries), *moved_by_relock(before, images),
+        *remarks(images, spec.platforms)])
+
+
+def _own_place(reference: Reference, access: Access) -> str | None:
+    """The place of the site's own where a reference is resolved; None for its public one."""
+    place = endpoint(reference.repository, access.registries)
+    return None if place == endpoint(reference.repository, {}) else place
 
 
 def remarks(images: Sequence[Image], platforms: Sequence[str]) -> list[str]:
@@ -121,16 +134,26 @@ def _locked(spec: LockSpec) -> Locked:
 
 def _fitting(path: Path, spec: LockSpec) -> dict[str, Entry] | None:
     """The entries of one of the lock's files; None where they are for other platforms."""
-    entries = read_entries(path) if path.is_file() else {}
+    entries = {**read_entries(path), **image_files.read_entries(path)} if path.is_file() else {}
     fits = not entries or read_platforms(path) == (spec.platform, *spec.platforms)
     return entries if fits else None
 
 
-def _write(spec: LockSpec, locked: Locked) -> None:
-    """Write the lock; where what all share is for other platforms, all is the site's own."""
+def _write(spec: LockSpec, before: Locked, now: Entries, fresh: Mapping[str, str | None]) -> None:
+    """Write the lock as it is `now`; where what all share is for other platforms, all is the
+    site's own.
+
+    `fresh` are those resolved just now, with the place of the site's own where that was. A site
+    with image files lists other images than one whose engine pulls, and the shared lock is that
+    one's: what it lacks is the site's own.
+    """
     def form(entries: Entries) -> dict[str, Any]:
         return as_json(spec.platform, spec.platforms, entries)
 
+    reached_at = {name: place for name, place in fresh.items() if place or spec.files}
+    locked = before.renewed(now, [*fresh], reached_at)
+    if spec.files is not None:
+        locked = Locked(shared=before.shared, own=locked.own)
     if spec.lock.shared.is_file() and _fitting(spec.lock.shared, spec) is None:
         files.write_json(spec.lock.own, form(locked.entries))
     else:

@@ -108,13 +108,13 @@ def read_entries(path: Path) -> dict[str, Entry]:
 
 
 def from_entries(entries: Entries) -> list[Image]:
-    """The images of a lock's entries."""
+    """The images of a lock's entries, among which image files may be."""
     return [Image(source=parse(entry["source"]), index=entry["index"],
                   resolved=entry.get("resolved"),
                   others=tuple(Variant(**_variant(other)) for other in entry.get("others", [])),
                   whole=entry.get("whole", False), convert=entry.get("convert"),
                   licence=entry.get("licence"), **_variant(entry))
-            for entry in entries.values()]
+            for entry in entries.values() if "layers" in entry]
 
 
 def read_platforms(path: Path) -> tuple[str, ...]:
@@ -131,9 +131,12 @@ def _variant(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_json(platform: str, platforms: Sequence[str], entries: Entries) -> dict[str, Any]:
-    """The lock's form, by schemas/images-lock.schema.json."""
+    """The lock's form, by schemas/images-lock.schema.json: of images, and of image files."""
+    listed = [entries[source] for source in sorted(entries)]
+    image_files = [entry for entry in listed if "layers" not in entry]
     return {"platform": platform, **({"further": list(platforms)} if platforms else {}),
-            "images": [entries[source] for source in sorted(entries)]}
+            "images": [entry for entry in listed if "layers" in entry],
+            **({"files": image_files} if image_files else {})}
 
 
 def as_entries(images: Iterable[Image]) -> dict[str, Entry]:

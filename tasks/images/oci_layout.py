@@ -21,10 +21,11 @@ from tasks.core.parallel import run_all
 from tasks.core.progress import Progress
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
-from tasks.images import archive, schema1
+from tasks.images import archive, image_files, schema1
 from tasks.images.blobs import Blobs
 from tasks.images.convert import converted_to
 from tasks.images.destination import Destination, refuse_collisions
+from tasks.images.image_files import FileSources, ImageFile
 from tasks.images.lock_format import Blob, Image, distinct, read_lock
 from tasks.images.locked_sources import LockedSources
 from tasks.images.receipt import receipt
@@ -37,7 +38,8 @@ AGAIN = "run `doit images:layout` again, which fetches it anew"
 class LayoutSpec:
     """What images:layout reads and writes.
 
-    `committed` are the lock's files, for the errors. With `destination`, the registry that
+    `committed` are the lock's files, for the errors. `files` is where image files come from, which
+    are kept beside the blobs. With `destination`, the registry that
     images:load fills behind the gap, it also writes the `receipt` that tells where each image is
     pulled from there.
     """
@@ -51,6 +53,7 @@ class LayoutSpec:
     access: Access
     destination: Destination | None
     receipt: Path
+    files: FileSources | None = None
 
 
 def lay_out(spec: LayoutSpec) -> str:
@@ -58,14 +61,17 @@ def lay_out(spec: LayoutSpec) -> str:
     locked = read_lock(spec.lock)
     if spec.destination is not None:
         refuse_collisions([(image.source, image.tagged) for image in locked], spec.destination)
-    fetch = _Fetch(spec, locked)
+    standing = image_files.read_lock(spec.lock) if spec.files else []
+    fetch = _Fetch(spec, locked, standing)
     images = fetch.all()
     files.write_bytes(spec.marker, archive.MARKER)
     if spec.destination is not None:
         files.write_json(spec.receipt, receipt(images, spec.destination))
     files.write_json(spec.index, index(images, fetch.blobs))
-    return (f"{len(images)} images in {len(distinct(images))} blobs, "
-            f"{files.human_size(sum(blob.size for blob in distinct(images)))}; "
+    also = f" and {len(standing)} image files" if standing else ""
+    size = sum(blob.size for blob in distinct(images)) + sum(file.size for file in standing)
+    return (f"{len(images)} images in {len(distinct(images))} blobs{also}, "
+            f"{files.human_size(size)}; "
             f"{files.human_size(fetch.fetched)} fetched now")
 
 
@@ -111,8 +117,9 @@ def laid_out(locked: Sequence[Image], index_file: Path, blobs: Blobs) -> list[Im
 class _Fetch:
     """Brings manifests and blobs from the source registries into the folder."""
 
-    def __init__(self, spec: LayoutSpec, locked: Sequence[Image]) -> None:
-        self._spec, self._locked = spec, locked
+    def __init__(self, spec: LayoutSpec, locked: Sequence[Image],
+                 standing: Sequence[ImageFile]) -> None:
+        self._spec, self._locked, self._standing = spec, locked, standing
         self._sources = LockedSources(
             Registries(spec.access), spec.committed,
             f"what lies in {spec.blobs} is used as it is, and not asked for again")
@@ -128,11 +135,15 @@ class _Fetch:
         sizes: Counter[str] = Counter()
         for blob in wanted:
             sizes[str(home[blob.digest])] += blob.size
+        sizes.update({file.source: file.size for file in self._standing})
         lacking = sum(blob.size for blob in wanted if not self.blobs.path(blob.digest).is_file())
+        lacking += sum(file.size for file in self._standing
+                       if not (self._spec.blobs / file.sha256).is_dir())
         disk.hold(self._spec.blobs, lacking, "the images that are fetched")
         with Progress(f"fetch {self._spec.pipeline}", sizes) as progress:
             self._progress = progress
             self.fetched = sum(run_all(lambda blob: self._blob(blob, home[blob.digest]), wanted))
+            self.fetched += sum(run_all(self._file, self._standing, threads=image_files.AT_ONCE))
         manifests = {digest: image.source for image in plain for digest in image.manifests}
         run_all(lambda pair: self._manifest(*pair), sorted(manifests.items()))
         return [self._convert(image) if image.convert else image for image in self._locked]
@@ -146,6 +157,11 @@ class _Fetch:
             with registry.blob(source.path, blob.digest, blob.size) as chunks:
                 self.blobs.write(blob.digest, self._counted(chunks, str(source)))
             return blob.size
+
+    def _file(self, file: ImageFile) -> int:
+        fetched = self._spec.files.bring(file, self._spec.committed) if self._spec.files else 0
+        self._progress.of(file.source)(file.size)
+        return fetched
 
     def _counted(self, chunks: Iterator[bytes], image: str) -> Iterator[bytes]:
         for chunk in chunks:

@@ -1,7 +1,7 @@
 """images:list: every image that any process of a pipeline can use, from its sources alone.
 
-`python -m tasks.images.scan DIR [--engine docker|podman|apptainer] [--json]` prints the same for
-any folder or tar of sources.
+`python -m tasks.images.scan DIR [--engine KIND] [--json]` prints the same for any
+folder or tar of sources.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
+from tasks.core.config.engines import DOCKER, KINDS
 from tasks.core.errors import AirlockError, ImageError, SourceError
 from tasks.core.source.files import Sources, opened
 from tasks.core.source.groovy.depth import bounded
@@ -26,12 +27,11 @@ from tasks.images.asked import Answers
 from tasks.images.given import ByHand
 from tasks.images.processes import Process
 from tasks.images.selectors import selectors
-from tasks.images.uses import APPTAINER, DOCKER, PODMAN, Resolver, Scan
+from tasks.images.uses import Resolver, Scan
 
 logger = logging.getLogger(__name__)
 
 BY_HAND = "give them there by hand, under `images:`, as PROCESS: host/path:tag"
-ENGINES = (DOCKER, PODMAN, APPTAINER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class ListSpec:
 
     `script` is the main one, where the pipeline doesn't say it. `unknown` says what a run before
     couldn't tell, `configs` are institutional ones that are carried. `profile` are the profiles
-    that the runs use, with commas between.
+    that the runs use, with commas between, and `engine` is that of the offline hosts.
     """
 
     pipeline: str
@@ -52,6 +52,7 @@ class ListSpec:
     unknown: Path | None = None
     configs: Path | None = None
     script: str | None = None
+    engine: str = DOCKER
 
     @property
     def config(self) -> str:
@@ -71,8 +72,8 @@ def list_images(spec: ListSpec) -> str:
 
 def scanned(spec: ListSpec, answers: Answers | None = None) -> Scan:
     """The scan of a pipeline as its config says."""
-    return scan(spec.code, spec.given, profiles=spec.profile.split(","), config=spec.config,
-                answers=answers, configs=spec.configs, script=spec.script)
+    return scan(spec.code, spec.given, profiles=spec.profile.split(","), engine=spec.engine,
+                config=spec.config, answers=answers, configs=spec.configs, script=spec.script)
 
 
 def written(result: Scan, spec: ListSpec, *, todo: str) -> str:
@@ -244,7 +245,7 @@ def _arguments() -> argparse.ArgumentParser:
         prog="python -m tasks.images.scan",
         description="Print every image that any process of a Nextflow pipeline can use.")
     parser.add_argument("code", metavar="DIR", type=Path, help="a folder or a tar of its code")
-    parser.add_argument("--engine", choices=ENGINES, default=DOCKER, help="who pulls the images")
+    parser.add_argument("--engine", choices=KINDS, default=DOCKER, help="who pulls the images")
     parser.add_argument("--script", metavar="NAME.nf", help="the main script, where it is neither "
                         "main.nf nor what the manifest names")
     parser.add_argument("--json", action="store_true",

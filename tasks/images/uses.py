@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.core.config.engines import SIF_KINDS
 from tasks.core.errors import ImageError
 from tasks.core.source.directives import Directive
 from tasks.core.source.groovy.values import (
@@ -22,9 +23,9 @@ from tasks.images.processes import Process
 from tasks.images.reference import complete
 from tasks.images.without import Without
 
-DOCKER, PODMAN, APPTAINER = "docker", "podman", "apptainer"
 IMAGE_FILE = re.compile(r"(https?|oras|library|shub|file)://[^\s'\"]+|(/|\$projectDir/)[^\s'\"]+")
-"""What Apptainer takes as it stands: an image file's address or path, or a library's."""
+"""What Apptainer and Singularity take as it stands: an image file's address or path, or a
+library's."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -156,20 +157,25 @@ class Resolver:
         return images
 
     def name(self, value: str) -> str:
-        """The image's complete name, as the engine asks for it.
+        """The image's complete name, as the engine asks for it."""
+        return complete_name(shown(value.strip()), self.engine, self.registry)
 
-        Apptainer pulls plain names from registries too; `docker://` before one stays.
-        """
-        text = shown(value.strip())
-        if self.engine == APPTAINER:
-            if IMAGE_FILE.fullmatch(text):
-                return text
-            if text.startswith("docker://"):
-                return f"docker://{complete(text.removeprefix('docker://'), None)}"
-        if text.startswith("$projectDir"):
-            raise ImageError(f"{text!r} is a file of the pipeline's code, which {self.engine} "
-                             "takes as no image")
-        return str(complete(text, self.registry))
+
+def complete_name(text: str, engine: str, registry: str | None) -> str:
+    """The complete name of an image, as an engine with this `registry` asks for it.
+
+    Apptainer and Singularity take image files, and pull plain names from registries as others do:
+    to write `docker://` before one is the same.
+    """
+    if engine in SIF_KINDS:
+        if IMAGE_FILE.fullmatch(text):
+            return text
+        if text.startswith("docker://"):
+            return str(complete(text.removeprefix("docker://"), None))
+    if text.startswith("$projectDir"):
+        raise ImageError(f"{text!r} is a file of the pipeline's code, which {engine} takes as no "
+                         "image")
+    return str(complete(text, registry))
 
 
 def _kind(value: object) -> str:

@@ -163,7 +163,7 @@ def plan(site: Site) -> Plan:
     except ValueError as error:
         raise ConfigError(f"sandbox.network: {error}", where=where) from error
     address, peer = map(str, network.hosts())
-    host = site.registry.host
+    host = site.own_registry.host
     if host != address and not _is_loopback(host):
         raise ConfigError(f"registry.host is {host}, but the sandbox's registry listens on the "
                           f"first address of sandbox.network, {address}", where=where,
@@ -175,8 +175,8 @@ def plan(site: Site) -> Plan:
         address=address, peer_address=peer, ports=_ports(site, address),
         prefix_length=network.prefixlen,
         namespace=site.sandbox.namespace, interface=site.sandbox.interface,
-        registry_address=site.registry.address, registry_host=host,
-        nexus_port=site.registry.port or 443,
+        registry_address=site.own_registry.address, registry_host=host,
+        nexus_port=site.own_registry.port or 443,
         engine=_own_engine(site.engine),
         store=store and store.absolute(),
         store_inside=site.offline.store.folder if store else None,
@@ -184,7 +184,7 @@ def plan(site: Site) -> Plan:
 
 
 def _ports(site: Site, address: str) -> tuple[int, ...]:
-    endpoint, registry = urlsplit(site.offline.store.endpoint or ""), site.registry.port or 443
+    endpoint, registry = urlsplit(site.offline.store.endpoint or ""), site.own_registry.port or 443
     if endpoint.hostname != address:
         return (registry,)
     return (registry, endpoint.port or (443 if endpoint.scheme == "https" else 80))

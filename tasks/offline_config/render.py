@@ -72,12 +72,14 @@ def build(spec: RenderSpec) -> str:
                   registry(hosts or {receipt["registry"]}, spec.nextflow, spec.engine))
 
 
-def build_files(spec: FilesSpec) -> str:
+def build_files(spec: FilesSpec, carried: Mapping[str, str] | None = None) -> str:
     """Write offline.config by the names that lead Nextflow to the image files.
 
-    ImageError where an image of the scan has none.
+    `carried` are these, where sif.json doesn't say them yet. ImageError where an image of the scan
+    has none.
     """
-    carried = image_selectors.image_files(read_json(spec.index, "sif"))
+    if carried is None:
+        carried = image_selectors.image_files(read_json(spec.index, "sif"))
     return _write(spec, carried, f"{len(carried)} image files")
 
 

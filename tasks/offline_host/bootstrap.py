@@ -145,9 +145,14 @@ def lacking(spec: BootstrapSpec, release: dict[str, Any],
     return lacks
 
 
+def shared_work_folder(layout: OfflinePaths) -> Path:
+    """Return where tasks work that run on other machines: below build/, wherever that is."""
+    return (layout.root / "work").absolute()
+
+
 def work_folder(layout: OfflinePaths) -> Path:
     """Return where tasks work: below build/, or /var/tmp where that is on another machine."""
-    place = (layout.root / "work").absolute()
+    place = shared_work_folder(layout)
     if file_system(place, Path("/proc/self/mounts").read_text()) in REMOTE:
         return LOCAL / f"airlock-{os.geteuid()}" / layout.pipeline
     return place

@@ -14,18 +14,19 @@ from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import for_names
 from tasks.core.net.network import Network
-from tasks.core.nextflow.environment import Inherited, RunSettings
+from tasks.core.nextflow.environment import OF_A_RUN, Inherited, RunSettings
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.paths import SitePaths
 from tasks.offline_host import freshness, prune_graph, taken
 
 with deferred():
-    from tasks.offline_host import bootstrap, fetch, own_configs, run, take
+    from tasks.offline_host import bootstrap, fetch, own_configs, run, submit, take
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`prod:fetch:<pipeline>`, `prod:bootstrap:<pipeline>` and `prod:run:<pipeline>`."""
+    """`prod:fetch:<pipeline>`, `prod:bootstrap:<pipeline>`, `prod:run:<pipeline>`; and
+    `prod:submit:<pipeline>`."""
     yield group("prod", "bring the current release in, and run it",
                 ["prod:fetch", "prod:bootstrap", "prod:run"])
     yield _take(config)
@@ -36,6 +37,7 @@ def tasks(config: Config) -> Iterator[Task]:
         "prod:bootstrap": ("all that the release needs on this host",
                            partial(_bootstrap, machine=machine)),
         "prod:run": ("the pipeline, offline", _run_own if own else _run),
+        "prod:submit": ("a run's head job as a batch script", _submit),
     }, {name: name for name in config.names})
     yield from prune_graph.tasks(config)
 
@@ -118,6 +120,18 @@ def _run_own(name: str, doc: str, config: Config, pipeline: str) -> Task:
         place=uncompared(in_place.shared(config.shared, at)), own_configs=_own_configs(config),
         input=config.variables.get("input"), params=config.variables.get("params")),
         needs=[at.bootstrap], always=True, recorded=False)
+
+
+def _submit(name: str, doc: str, config: Config, pipeline: str) -> Task:
+    """Where this machine has no engine, too: the node bootstraps that the job comes to."""
+    at, environment = OfflinePaths(site=config.site.name, pipeline=pipeline), config.environment
+    return step(name, doc, submit.submit, submit.SubmitSpec(
+        pipeline=pipeline, layout=at, here=Path().absolute(), seen=_seen(config),
+        path=uncompared(Inherited.of(environment).path), variables=uncompared(config.variables),
+        environment=uncompared({name: environment[name] for name in OF_A_RUN
+                                if name in environment}),
+        own_configs=_own_configs(config), place=uncompared(in_place.shared(config.shared, at))),
+        needs=[at.current], makes=[at.submit], always=True, recorded=False)
 
 
 def _own_configs(config: Config) -> own_configs.OwnConfigs:

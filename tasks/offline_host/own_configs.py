@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tasks.core.errors import ConfigError
@@ -35,6 +35,12 @@ class OwnConfigs:
         """The profiles of a run whose own is `first`, or none; `offline` is added at the launch."""
         return ",".join(dict.fromkeys(filter(None, [first, *self.profiles])))
 
+    def given(self) -> Iterator[tuple[Path, str]]:
+        """The configs that were given, as folder and path; ConfigError where one can't be read."""
+        for path in self.configs:
+            _refuse_unread(path)
+            yield path.parent, path.name
+
     def applied(self, ready: Launch) -> Launch:
         """The launch with the user's configs in their place; ConfigError for what can't be had."""
         for path in self.configs:
@@ -50,7 +56,7 @@ class OwnConfigs:
         if not self.profiles:
             return
         named, is_all = {"offline"}, True
-        for folder, path in self._roots(ready):
+        for folder, path in roots(ready, self.configs):
             names, is_whole = _declared(folder, path)
             named |= names
             is_all = is_all and is_whole
@@ -61,13 +67,14 @@ class OwnConfigs:
                     where=f"profile={','.join(self.profiles)}",
                     todo=f"the pipeline and the configs given have: {', '.join(sorted(named))}")
 
-    def _roots(self, ready: Launch) -> Iterator[tuple[Path, str]]:
-        """Every config that is read first, as folder and path: the pipeline's, an institution's."""
-        yield ready.code, MAIN
-        for path in custom_configs.includes(ready.code).named:
-            yield ready.tree, path
-        for config in (*ready.configs, *self.configs):
-            yield config.parent, config.name
+
+def roots(ready: Launch, more: Iterable[Path] = ()) -> Iterator[tuple[Path, str]]:
+    """Every config that is read first, as folder and path: the pipeline's, an institution's."""
+    yield ready.code, MAIN
+    for path in custom_configs.includes(ready.code).named:
+        yield ready.tree, path
+    for config in (*ready.configs, *more):
+        yield config.parent, config.name
 
 
 def _refuse_unread(path: Path) -> None:

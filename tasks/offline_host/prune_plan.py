@@ -19,7 +19,7 @@ from tasks.core.paths import SitePaths
 from tasks.core.run_records import last_ran
 from tasks.core.schema import check, read_json
 from tasks.offline_host import memory, old_work
-from tasks.offline_host.bootstrap import work_folder
+from tasks.offline_host.bootstrap import shared_work_folder, work_folder
 from tasks.offline_host.image_files import INDEX
 from tasks.offline_host.pulled_images import references
 
@@ -183,12 +183,14 @@ def _at_work(spec: PruneSpec, pipeline: str) -> str | None:
 
 def _old_work(spec: PruneSpec, pipeline: str) -> list[Path]:
     """Folders of tasks that nothing has changed for long, and that no result is a link into."""
-    work = work_folder(_at(spec, pipeline))
-    linked = {folder for results in (*spec.runs.glob(f"{pipeline}/*/results"),
-                                     spec.here / "results" / pipeline)
-              for folder in old_work.linked_to(results, work)}
-    return [folder for folder in old_work.task_folders(work, time.time() - spec.recent)
-            if folder not in linked]
+    at = _at(spec, pipeline)
+    before = time.time() - spec.recent
+    results = [*spec.runs.glob(f"{pipeline}/*/results"), spec.here / "results" / pipeline]
+    old: list[Path] = []
+    for work in dict.fromkeys([work_folder(at), shared_work_folder(at)]):
+        linked = {folder for place in results for folder in old_work.linked_to(place, work)}
+        old += [folder for folder in old_work.task_folders(work, before) if folder not in linked]
+    return old
 
 
 def _images(spec: PruneSpec, releases: list[Release]) -> list[str]:

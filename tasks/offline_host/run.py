@@ -21,9 +21,9 @@ from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.paths import MANIFEST
 from tasks.core.schema import read_json
-from tasks.offline_host import given, memory, record, run_tasks
+from tasks.offline_host import cluster, given, memory, record, run_tasks
 from tasks.offline_host.continuing import Asked
-from tasks.offline_host.own_configs import OwnConfigs
+from tasks.offline_host.own_configs import OwnConfigs, roots
 from tasks.offline_host.record import OpenRun, Records
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,8 @@ def run_test(spec: RunSpec) -> str:
     """Run the test profile; its record stands in its own folder, and as this step's output."""
     ready, receipt = _ready(spec)
     kind, profile = receipt["run"], spec.own_configs.profile(receipt["profile"])
-    run = _begin(spec, ready, receipt, json.loads(ready.params.read_bytes()), Asked(
+    ready, work = _for_tasks(spec, ready, receipt, profile)
+    run = _begin(spec, ready, receipt, work, json.loads(ready.params.read_bytes()), Asked(
         pipeline=spec.pipeline, release=receipt["release"], run=kind, name=kind,
         profile=f"{profile},offline"))
     with record.recorded(run):
@@ -94,8 +95,9 @@ def run_own(spec: OwnRunSpec) -> str:
     own = own_params(spec.input, spec.params, release=release, folder=ready.folder)
     sheet = given.sheet(spec.input, own, carried=spec.input and own_of(release, spec.input))
     profile = spec.own_configs.profile("")
+    ready, work = _for_tasks(spec, ready, receipt, profile)
     params = given.file(Path(spec.params)) if spec.params else None
-    run = _begin(spec, ready, receipt, launch.run_params(ready, own), Asked(
+    run = _begin(spec, ready, receipt, work, launch.run_params(ready, own), Asked(
         pipeline=spec.pipeline, release=receipt["release"], run="own",
         profile=f"{profile},offline".lstrip(","),
         name=Path(spec.input or spec.params or "").stem, sheet=sheet, params=params,
@@ -189,11 +191,11 @@ def tell_of_own_programs(release: Path) -> None:
                        f"{', '.join(own)} runs" if len(own) == 1 else f"{', '.join(own)} run")
 
 
-def _begin(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any],
+def _begin(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], work: str,
            params: Mapping[str, Any], asked: Asked) -> OpenRun:
     run = record.begin(spec.records(), asked, receipt, ready, params=params,
                        promotion=spec.layout.promotion(asked.release),
-                       work=_work(spec, receipt))
+                       work=work)
     if run.session:
         logger.info("prod:run:%s  goes on from %s", spec.pipeline, run.record["continues"])
     return run
@@ -225,9 +227,16 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], run: O
                                 f"goes on from {folder.name}") from error
 
 
-def _work(spec: RunSpec, receipt: Mapping[str, Any]) -> str:
-    """The folder in which tasks work: all runs' own, since a session's tasks have its hashes."""
-    return spec.settings.work or str(own_work_folder(Path(receipt["work"]), spec.layout))
+def _for_tasks(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any],
+               profile: str) -> tuple[launch.Launch, str]:
+    """The launch for the machines that tasks run on, and the folder in which they work: all runs'
+    own, since a session's tasks have its hashes."""
+    asked = cluster.executors(roots(ready), profile.split(","))
+    if asked:
+        return launch.without_limits(ready), cluster.work_folder(
+            spec.layout, spec.settings.work, asked)
+    return ready, spec.settings.work or str(
+        own_work_folder(Path(receipt["work"]), spec.layout))
 
 
 def own_work_folder(place: Path, layout: OfflinePaths) -> Path:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.core.config import engines
 from tasks.core.config.aws_settings import StoreAt
+from tasks.core.config.image_settings import Registry
 from tasks.core.config.settings import Config, Pipeline, Site
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, group, step
@@ -101,8 +103,12 @@ def _no_smoke(site: Site) -> str | None:
     """Why there is no smoke run, where there is none."""
     if site.smokes:
         return None
-    return ("the site has no smoke run" if site.smoke == "none" else
-            "the store carries the images, so no engine on this side can pull them")
+    if site.smoke == "none":
+        return "the site has no smoke run"
+    if site.images.carry == engines.FILES:
+        return (f"the release carries image files for {site.offline.engine}, which no engine on "
+                "this side runs")
+    return "the store carries the images, so no engine on this side can pull them"
 
 
 def _approve(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -212,8 +218,7 @@ def offline_site(site: Site) -> dict[str, Any]:
         "pipelines": list(site.pipelines),
         "platform": site.platform,
         "python": list(site.python),
-        "registry": {"host": site.registry.host, **(
-            {} if site.registry.port is None else {"port": site.registry.port})},
+        **_registry(site.registry),
         "plugins": {key: value for key, value in vars(site.plugins).items() if value},
         "store": _store(site.offline.store),
         # This key isn't read there; its place differs between colleagues, and the tool must not.
@@ -224,6 +229,12 @@ def offline_site(site: Site) -> dict[str, Any]:
         "images": {"carry": site.images.carry},
         "prune": {"recent": f"{site.prune.recent // 3600} hours"},
     }
+
+
+def _registry(at: Registry | None) -> dict[str, Any]:
+    if at is None:
+        return {}
+    return {"registry": {"host": at.host, **({} if at.port is None else {"port": at.port})}}
 
 
 def _store(at: StoreAt) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tasks.core.config.engines import FILES, REGISTRY, STORE
 from tasks.core.paths import PipelinePaths
 
 KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
@@ -35,15 +36,19 @@ def top() -> list[Path]:
     return [path for name in TOP if (path := Path(name)).is_file()]
 
 
-def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
+def fixed(layout: PipelinePaths, runtime: str, *, carry: str = REGISTRY,
           configs: bool = False) -> dict[str, tuple[str, Path]]:
-    """Path in the release to kind and place here, of all but data files and images' blobs."""
+    """Path in the release to kind and place here, of all but data files, images' blobs and
+    image files.
+    """
     institutional = {"configs.tar": ("code", layout.configs),
                      "configs.manifest.json": ("code", layout.configs_manifest)}
     oci = {"oci/index.json": ("images", layout.oci_index),
            "oci/oci-layout": ("images", layout.oci_marker)}
     return {
-        **(oci if carry == "store" else {}),
+        **(oci if carry == STORE else {}),
+        **({"sif.json": ("images", layout.sif_index)} if carry == FILES else
+           {"images.receipt.json": ("images", layout.images_receipt)}),
         **(institutional if configs else {}),
         "code.tar": ("code", layout.code),
         "manifest.json": ("code", layout.code_manifest),
@@ -52,7 +57,6 @@ def fixed(layout: PipelinePaths, runtime: str, *, carry: str = "registry",
         "images.lock.json": ("images", layout.images_carried),
         "images.txt": ("images", layout.images),
         "images.pinned.txt": ("images", layout.images_pinned),
-        "images.receipt.json": ("images", layout.images_receipt),
         "data.manifest.json": ("data", layout.data_manifest),
         "inputs.csv": ("data", layout.inputs),
         "inputs3.csv": ("data", layout.inputs_store),

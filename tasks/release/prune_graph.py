@@ -33,12 +33,12 @@ def tasks(config: Config) -> Iterator[Task]:
 
 
 def _images(config: Config) -> ImagesSpec:
-    site, registry = config.site, config.site.registry
+    site, registry = config.site, config.site.own_registry
     own = (f"{registry.address}/{registry.prefix}".rstrip("/"), *registry.repositories.values())
     network = Network.of(config).naming(*(f"https://{place}" for place in own))
     return ImagesSpec(
         own=own,
         site=site.name, store=site.store.url, built=SitePaths(site=site.name).root,
-        access=Access(registries=site.hosts.registries, ca=site.registry.ca,
-                      authfile=site.registry.authfile, network=network))
+        access=Access(registries=site.hosts.registries, ca=site.ca,
+                      authfile=site.authfile, network=network))
 

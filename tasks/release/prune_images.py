@@ -180,7 +180,7 @@ def _other_places(own: str, url: str, folder: Path) -> dict[str, str]:
             continue
         try:
             raw = parsing.from_yaml(path.read_text())
-            registry = raw["registry"]
+            registry = raw["registry"]  # with image files there may be none
             port = registry.get("port")
             address = f"{registry['host']}:{port}" if port else str(registry["host"])
             prefix = registry.get("prefix", "")

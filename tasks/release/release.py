@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.core import files
+from tasks.core.config.engines import FILES, REGISTRY
 from tasks.core.nextflow import isolation
 from tasks.core.nextflow.tested_lines import is_tested
 from tasks.core.paths import PipelinePaths
@@ -19,7 +20,7 @@ from tasks.release import release_files
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseSpec:
-    """What a release is made from; with `carry` at `store`, of the images themselves too.
+    """What a release is made from; with `carry` at `store` or `files`, of the images too.
 
     `smoke` says how the site tries it before it is signed.
     `configs` says whether institutional configs are carried, and `own` are the names of the
@@ -32,7 +33,7 @@ class ReleaseSpec:
     profile: str
     run: str
     platform: str
-    carry: str = "registry"
+    carry: str = REGISTRY
     smoke: str = "stub"
     configs: bool = False
     own: tuple[str, ...] = ()
@@ -88,9 +89,9 @@ def describe(spec: ReleaseSpec, carried: Sequence[release_files.Carried]) -> dic
         "tested": is_tested(spec.runtime),
         "profile": spec.profile,
         "run": spec.run,
-        "smoke": spec.smoke if spec.carry == "registry" else "none",
+        "smoke": spec.smoke if spec.carry == REGISTRY else "none",
         "platform": spec.platform,
-        "registry": release_files.registry_of(spec.layout),
+        **({} if spec.carry == FILES else {"registry": release_files.registry_of(spec.layout)}),
         "isolation": _isolation(spec),
         "reach": {key: reach[key] for key in ("findings", "counted")},
         "files": [{"path": file.path, "sha256": file.sha256, "size": file.size, "kind": file.kind}

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.core import files
+from tasks.core.config.engines import FILES, REGISTRY, STORE
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.inputs import staged_data
 from tasks.core.paths import MANIFEST, PipelinePaths
@@ -19,6 +20,9 @@ from tasks.release.places import fixed
 
 DATA = ("data/", "trees/", "sheets/", "own/")
 """Where a release has the files and sheets of data.manifest.json."""
+
+SIFS = "sif/"
+"""Where a release has the image files, by Nextflow's names for them."""
 
 OCI_BLOBS = "oci/blobs/sha256/"
 """Where a release has the images' blobs, in a site whose releases carry them."""
@@ -41,15 +45,17 @@ def source_of(layout: PipelinePaths, runtime: str, path: str, sha256: str) -> Pa
         return layout.release / path
     if path.startswith("own/") and path.rpartition("/")[2] in (MANIFEST, staged_data.INPUTS):
         return files.inside(layout.root, path)
-    if path.startswith(DATA):
+    if path.startswith((*DATA, SIFS)):
         return staged_data.blob(layout.of_site.blobs, sha256, path.rpartition("/")[2])
     if path.startswith(OCI_BLOBS):
         digest = path.removeprefix(OCI_BLOBS)
         return files.inside(layout.of_site.blobs, f"{digest}/{digest}")
-    return fixed(layout, runtime, carry="store", configs=True)[path][1]
+    known = {**fixed(layout, runtime, carry=STORE, configs=True),
+             **fixed(layout, runtime, carry=FILES)}
+    return known[path][1]
 
 
-def collect(layout: PipelinePaths, runtime: str, *, carry: str = "registry", configs: bool = False,
+def collect(layout: PipelinePaths, runtime: str, *, carry: str = REGISTRY, configs: bool = False,
             own: Sequence[str] = ()) -> list[Carried]:
     """Hash every carried file, and hold it against manifests, locks and receipts.
 
@@ -59,7 +65,10 @@ def collect(layout: PipelinePaths, runtime: str, *, carry: str = "registry", con
     manifests = [_Manifest(path=layout.data_manifest)] + [
         _Manifest(path=layout.own / name / MANIFEST, place=f"own/{name}/") for name in own]
     places |= _data_places(layout, runtime, manifests)
-    blobs = oci.blobs(layout.oci_index, layout.of_site.blobs) if carry == "store" else []
+    blobs = oci.blobs(layout.oci_index, layout.of_site.blobs) if carry == STORE else []
+    sifs = read_json(layout.sif_index, "sif")["images"] if carry == FILES else []
+    places |= {SIFS + image["file"]: ("images", source_of(
+        layout, runtime, SIFS + image["file"], image["sha256"])) for image in sifs}
     places |= {f"{OCI_BLOBS}{digest}": ("images", source_of(layout, runtime, OCI_BLOBS + digest,
                                                             digest)) for digest in blobs}
     _refuse(f"{source} is missing" for _, source in places.values() if not source.is_file())
@@ -70,6 +79,7 @@ def collect(layout: PipelinePaths, runtime: str, *, carry: str = "registry", con
     by_path = {file.path: file for file in carried}
     _refuse([*_code(layout, by_path), *_runtime(layout, runtime, by_path),
              *(fault for manifest in manifests for fault in _data(manifest, by_path)),
+             *(_sifs(layout, sifs, by_path) if carry == FILES else _mirrored(layout)),
              *_images(layout), *_plugins(layout),
              *(_differs(blob.source, blob.sha256, digest, layout.oci_index) for digest in blobs
                if (blob := by_path[OCI_BLOBS + digest]).sha256 != digest)])
@@ -163,22 +173,51 @@ def _data(manifest: _Manifest, carried: Mapping[str, Carried]) -> list[str]:
     return faults
 
 
-def _images(layout: PipelinePaths) -> list[str]:
-    """The receipt and the pinned list must be what the lock says, image by image."""
-    lock = read_json(layout.lock("images"), "images-lock")
+def _mirrored(layout: PipelinePaths) -> list[str]:
+    """The receipt must be what the lock says, image by image."""
     receipt = read_json(layout.images_receipt, "images-receipt")
-    locked = {image["source"]: image["manifest"] for image in lock["images"]}
     mirrored = {image["source"]: image.get("converted", {}).get("from", image["digest"])
                 for image in receipt["images"]}
-    faults = [_differs(f"{layout.images_receipt}: {source}", mirrored.get(source, "absent"),
-                       locked.get(source, "absent"), layout.lock("images"))
-              for source in sorted({*locked, *mirrored})
-              if locked.get(source) != mirrored.get(source)]
+    return _of_lock(layout, layout.images_receipt, mirrored)
+
+
+def _sifs(layout: PipelinePaths, sifs: Sequence[Mapping[str, Any]],
+          carried: Mapping[str, Carried]) -> list[str]:
+    """The image files must be what sif.json says, and that what the lock says."""
+    made = {image["source"]: image.get("manifest") or f"sha256:{image['sha256']}"
+            for image in sifs}
+    faults = _of_lock(layout, layout.sif_index, made)
+    for image in sifs:
+        file = carried[SIFS + image["file"]]
+        if (file.sha256, file.size) != (image["sha256"], image["size"]):
+            faults.append(_differs(file.source, f"{file.sha256}, {file.size} bytes",
+                                   f"{image['sha256']}, {image['size']} bytes", layout.sif_index))
+    return faults
+
+
+def _of_lock(layout: PipelinePaths, path: Path, held: Mapping[str, str]) -> list[str]:
+    """What `path` holds, by source, must be the digests of the lock."""
+    locked = _locked(read_json(layout.lock("images"), "images-lock"))
+    return [_differs(f"{path}: {source}", held.get(source, "absent"),
+                     locked.get(source, "absent"), layout.lock("images"))
+            for source in sorted({*locked, *held}) if locked.get(source) != held.get(source)]
+
+
+def _locked(lock: Mapping[str, Any]) -> dict[str, str]:
+    """The digest of each image and image file of a lock, by its source."""
+    return {**{image["source"]: image["manifest"] for image in lock["images"]},
+            **{file["source"]: file.get("manifest") or f"sha256:{file['sha256']}"
+               for file in lock.get("files", [])}}
+
+
+def _images(layout: PipelinePaths) -> list[str]:
+    """All that is listed must be locked, and the pinned list be what the lock says."""
+    lock = read_json(layout.lock("images"), "images-lock")
     listed = set(layout.images.read_text().split())
-    faults += [f"{layout.lock('images')}: {source} of {layout.images} is not locked"
-               for source in sorted(listed - set(locked))]
+    faults = [f"{layout.lock('images')}: {source} of {layout.images} is not locked"
+              for source in sorted(listed - set(_locked(lock)))]
     pinned = {line.rpartition("@")[2] for line in layout.images_pinned.read_text().split()}
-    if pinned != set(locked.values()):
+    if pinned != {image["manifest"] for image in lock["images"]}:
         faults.append(f"{layout.images_pinned}: its digests are not those of "
                       f"{layout.lock('images')}")
     return faults
@@ -210,7 +249,7 @@ def write_lock(layout: PipelinePaths) -> None:
     So two who lock the same images on different days make the same release.
     """
     lock = read_json(layout.lock("images"), "images-lock")
-    for image in lock["images"]:
+    for image in (*lock["images"], *lock.get("files", [])):
         image.pop("resolved", None)
     files.write_json(layout.images_carried, check(lock, "images-lock", where=layout.images_carried))
 

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from tasks.core import files, ownership, processes
+from tasks.core.config.engines import FILES
 from tasks.core.config.settings import Site
 from tasks.core.errors import RegistryError
 from tasks.core.trust import signature
@@ -30,18 +31,21 @@ As root, in this folder, with USER for the user who runs pipelines there:
     install -d -m 0755 {trust}
     install -m 0644 allowed_signers {trust}/allowed_signers
 {ca}
+{login}{engine}{store}
+{approvals}Later, to refuse all that was promoted under a lower number, {trust}/minimum.json:
+{least}
+
+Then USER copies the tool there and starts it, as README.md has it ("On the offline host"), and
+looks at all of it with: ./doit doctor role=prod
+"""
+
+LOGGING_IN = """\
 The registry's login; one that {may}. It is asked for, and the password not shown; or
 fill config.json.template by hand, or let `docker --config {trust} login {address}` do it:
 
     sh login.sh {trust}/config.json
     chown USER {trust}/config.json
 
-{engine}{store}
-{approvals}Later, to refuse all that was promoted under a lower number, {trust}/minimum.json:
-{least}
-
-Then USER copies the tool there and starts it, as README.md has it ("On the offline host"), and
-looks at all of it with: ./doit doctor role=prod
 """
 
 APPROVALS = """\
@@ -68,13 +72,13 @@ def lay(site: Site, folder: Path) -> list[str]:
             site.signing.identity, site.signing.colleagues, site.signing.approvers))
     if site.signing.approvers:
         files.write_json(folder / "minimum.json", {"approvers": sorted(site.signing.approvers)})
-    if site.registry.ca is not None:
-        _copy_ca(site.registry.ca, folder / "ca.crt")
-    addresses = list(dict.fromkeys([site.registry.address, *(
-        place.partition("/")[0] for place in site.registry.repositories.values())]))
-    files.write_json(folder / "config.json.template", {"auths": {
-        address: {"auth": f"@LOGIN {address}@"} for address in addresses}})
-    files.copy(LOGIN, folder / "login.sh")
+    addresses = _addresses(site)
+    if addresses:
+        if site.ca is not None:
+            _copy_ca(site.ca, folder / "ca.crt")
+        files.write_json(folder / "config.json.template", {"auths": {
+            address: {"auth": f"@LOGIN {address}@"} for address in addresses}})
+        files.copy(LOGIN, folder / "login.sh")
     shown = processes.run(["ssh-keygen", "-l", "-f", "-"], stdin=f"{public}\n".encode(),
                           todo=signature.INSTALL).split()
     keys = [f"{shown[1]} {shown[-1]}", *(
@@ -84,6 +88,15 @@ def lay(site: Site, folder: Path) -> list[str]:
     files.write_text(folder / "INSTALL.txt", _install(
         site, addresses, "\n".join(f"    {key}" for key in keys)))
     return sorted(path.name for path in folder.iterdir())
+
+
+def _addresses(site: Site) -> list[str]:
+    """The registries that offline hosts ask: none where releases carry image files."""
+    at = site.registry
+    if at is None or site.images.carry == FILES:
+        return []
+    return list(dict.fromkeys([at.address, *(
+        place.partition("/")[0] for place in at.repositories.values())]))
 
 
 def _copy_ca(ca: Path, target: Path) -> None:
@@ -97,7 +110,7 @@ def _copy_ca(ca: Path, target: Path) -> None:
 def _install(site: Site, addresses: list[str], fingerprint: str) -> str:
     trust = shlex.quote(str(site.offline.trust))
     ca, engine = "", ""
-    if site.registry.ca is not None:
+    if addresses and site.ca is not None:
         ca = f"    install -m 0644 ca.crt {trust}/ca.crt\n"
         engine = "\n".join([
             "The engine trusts the registry by a file of its own:\n",
@@ -114,5 +127,6 @@ def _install(site: Site, addresses: list[str], fingerprint: str) -> str:
         f', "approvers": {json.dumps(sorted(site.signing.approvers))}}}' if names else "}")
     return INSTALL.format(
         site=site.name, fingerprint=fingerprint, trust=trust, ca=ca, engine=engine,
-        store=f"{store}\n", may=may, address=addresses[0], least=least,
+        store=f"{store}\n", least=least, login=LOGGING_IN.format(
+            may=may, trust=trust, address=addresses[0]) if addresses else "",
         approvals=APPROVALS.format(names=names, trust=trust) if names else "")

@@ -12,7 +12,7 @@ import pytest
 
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.config.settings import Registry
+from tasks.core.config.image_settings import Registry
 from tasks.core.errors import AirlockError
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json

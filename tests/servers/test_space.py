@@ -50,7 +50,8 @@ def images(tmp_path: Path, destination: Server) -> Iterator[Steps]:
 def spec(root: Path, web: Web, images: Steps) -> SpaceSpec:
     data = data_spec(root, web)
     return SpaceSpec(
-        pipeline="p", images=images.plan, layout=None, runtime=root / "nextflow.tar",
+        pipeline="p", images=images.plan, lock=images.plan.lock, layout=None,
+        runtime=root / "nextflow.tar",
         data=PlanSpec(pipeline="p", selection=data.selection, source=data.source,
                       report=root / "data.plan.json"),
         store=root / "store", near=())

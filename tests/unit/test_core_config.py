@@ -97,7 +97,7 @@ def test_environment_beats_dotenv_beats_the_file(project: Path,
     monkeypatch.setenv("AIRLOCK_STORE", "s3://from/environment")
     config = load({})
     assert config.site.store.url == "s3://from/environment"
-    assert config.site.registry.port == 8443
+    assert config.site.own_registry.port == 8443
 
 
 @pytest.mark.parametrize(("registry", "address"), [
@@ -113,7 +113,7 @@ def test_a_registrys_port_may_be_left_out(project: Path, registry: dict[str, Any
     raw = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump({**raw, "registry": registry}))
     config = load({})
-    assert config.site.registry.address == address
+    assert config.site.own_registry.address == address
     assert offline_site(config.site)["registry"] == registry
     assert complete(f"{address}/quay.io/a/b:1", "other.example.org").host == address
 
@@ -209,7 +209,7 @@ def test_a_place_needs_a_host_that_differs_from_a_path(project: Path) -> None:
     raw = yaml.safe_load(path.read_text())
     raw["registry"]["repositories"] = {"quay.io": "nexus:8443/quay", "docker.io": "hub.example.org"}
     path.write_text(yaml.safe_dump(raw))
-    assert load({}).site.registry.repositories["quay.io"] == "nexus:8443/quay"
+    assert load({}).site.own_registry.repositories["quay.io"] == "nexus:8443/quay"
     raw["registry"]["repositories"] = {"quay.io": "nexus/quay"}
     raw["images"] = {"platforms": "amd64"}
     path.write_text(yaml.safe_dump(raw))
@@ -280,7 +280,7 @@ def test_a_class_is_filled_by_the_types_of_its_fields(project: Path) -> None:
     assert (site.hosts.inside, site.hosts.folders) == (("mirror.example.org",),
                                                        (Path("/srv/reads"),))
     assert site.signing.valid == 2 * 7 * 86400
-    assert site.registry.ca == Path("build/local/sandbox/trust/ca.crt")
+    assert site.ca == Path("build/local/sandbox/trust/ca.crt")
     assert site.offline.store.url == "/srv/airlock/store"
     assert (site.images.carry, site.smoke, hello.run) == ("registry", "stub", "test")
     assert (hello.data.limit, dict(hello.data.folders)) == (1500, {"cache": ("one", "two")})

@@ -77,7 +77,9 @@ def test_a_registry_that_only_a_run_knows_is_an_error(pipeline: Pipeline) -> Non
     ("podman", TERNARY, "pod.example.org/a/b:1"),
     ("apptainer", TERNARY, "https://depot.example.org/b"),
     ("apptainer", "container 'oras://x.example.org/a:1'", "oras://x.example.org/a:1"),
-    ("apptainer", "container 'docker://x.example.org/a:1'", "docker://x.example.org/a:1"),
+    ("apptainer", "container 'docker://x.example.org/a:1'", "x.example.org/a:1"),
+    ("singularity", TERNARY, "https://depot.example.org/b"),
+    ("singularity", "container 'docker://a:1'", "docker.io/library/a:1"),
     ("apptainer", "container 'a/b:1'", "docker.io/a/b:1"),
     ("apptainer", "container '/images/b.sif'", "/images/b.sif"),
 ])

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from tasks.core import files, processes
 from tasks.core.config import load
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.config.settings import Registry, Site
+from tasks.core.config.image_settings import Registry
+from tasks.core.config.settings import Site
 from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.paths import PipelinePaths
 from tasks.local_site import cross, engines, host, host_user, images, packages, probes, servers
@@ -42,10 +43,10 @@ def part(site: Site) -> Plan:
 
 def test_everything_follows_from_the_site(site: Site, part: Plan, project: Path) -> None:
     assert part.root == project / "build/local/sandbox"
-    assert part.address == part.registry_host == site.registry.host
+    assert part.address == part.registry_host == site.own_registry.host
     assert part.peer_address != part.address
     assert part.engine == Path("/run/airlock-local/docker.sock")
-    assert (site.registry.ca, site.registry.authfile) == (
+    assert (site.ca, site.authfile) == (
         part.ca.relative_to(project), part.authfile.relative_to(project))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,26 @@ def test_lists_are_told_by_commas_and_a_test_run_with_them_is_another_one(projec
     assert run({"profile": "slurm, uni_tartu,", "config": "a.config,/b.config"}) == (OwnConfigs(
         profiles=("slurm", "uni_tartu"), configs=(project / "a.config", Path("/b.config"))), False)
     assert run({"profile": "slurm", "input": "x.csv"})[0].profiles == ("slurm",)
+
+
+def test_a_host_s_limits_are_none_of_tasks_on_other_machines(
+        ready: launch.Launch, tmp_path: Path) -> None:
+    """What a pipeline's own config says of such params stays."""
+    host, params = tmp_path / "run/host.params.json", tmp_path / "run/params.json"
+    files.write_json(host, {"max_cpus": 2, "max_memory": "900.MB", "custom_config_base": "/c"})
+    files.write_json(params, {"max_cpus": 48, "max_memory": "900.MB", "input": "/a.csv"})
+    elsewhere = launch.without_limits(dataclasses.replace(ready, params=params, host_params=host))
+    assert json.loads(elsewhere.host_params.read_bytes()) == {"custom_config_base": "/c"}
+    assert json.loads(elsewhere.params.read_bytes()) == {"max_cpus": 48, "input": "/a.csv"}
+    assert [path.name for path in elsewhere.configs] == ["offline.config"]
+    assert "max_cpus" in host.read_text()  # for the next run on this host
+
+
+def test_where_image_files_lie_holds_over_a_user_s_configs(
+        ready: launch.Launch, tmp_path: Path) -> None:
+    (tmp_path / "own.config").write_text("apptainer.libraryDir = '/elsewhere'\n")
+    placed = dataclasses.replace(ready, configs=(
+        *ready.configs, tmp_path / "engine.config", tmp_path / "images.config"))
+    applied = OwnConfigs(configs=(tmp_path / "own.config",)).applied(placed)
+    assert [path.name for path in applied.configs] == [
+        "host.config", "engine.config", "own.config", "offline.config", "images.config"]

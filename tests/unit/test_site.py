@@ -46,7 +46,7 @@ def test_a_site_is_written_by_its_schema_with_comments(
     assert type_site(**GIVEN) == 0
     text = Path("config/sites/acme.yml").read_text()
     made = load({"site": "acme"}).site
-    assert (made.registry.host, made.registry.port, made.registry.prefix) == (
+    assert (made.own_registry.host, made.own_registry.port, made.own_registry.prefix) == (
         "nexus.example.org", 8443, "lab")
     assert made.offline.store.url == made.store.url == "/srv/carried"
     assert made.signing.key == home / ".ssh/airlock"

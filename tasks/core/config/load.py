@@ -219,12 +219,17 @@ def _refuse_unfit_origins(pipeline: Pipeline) -> None:
 
 def _refuse_contradictions(site: Site) -> None:
     """Refuse keys that contradict each other, though each fits its schema."""
-    if site.images.carry == "store" and site.registry.repositories:
+    _refuse_unfit_carry(site)
+    if site.registry is None and site.images.carry != engines.FILES:
+        raise ConfigError(f"images that go by the {site.images.carry} need the organisation's "
+                          "registry", where=f"config/sites/{site.name}.yml",
+                          todo="name it under `registry`; only image files, for "
+                               f"{' and '.join(engines.SIF_KINDS)}, need none")
+    if site.images.carry == "store" and site.own_registry.repositories:
         raise ConfigError("images that go by the store are loaded into one registry, so "
                           "registry.repositories can't be kept",
                           where=f"images.carry in config/sites/{site.name}.yml",
                           todo="remove registry.repositories, or set images.carry to registry")
-    _refuse_unfit_carry(site)
     if site.signing.identity in site.signing.approvers:
         raise ConfigError(f"{site.signing.identity} signs, so it can't be an approver as well",
                           where=f"signing.approvers in config/sites/{site.name}.yml",
@@ -250,3 +255,7 @@ def _refuse_unfit_carry(site: Site) -> None:
         raise ConfigError(f"{engine} runs no image files", where=where,
                           todo=f"set it to {engines.REGISTRY} or {engines.STORE}, or "
                                f"offline.engine to {' or '.join(engines.SIF_KINDS)}")
+    if site.images.carry == engines.FILES and site.images.platforms:
+        raise ConfigError("an image file is for one platform, the site's",
+                          where=f"images.platforms in config/sites/{site.name}.yml",
+                          todo="remove it; a site of its own carries for other hosts")

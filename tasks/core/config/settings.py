@@ -13,6 +13,8 @@ from typing import Any
 
 from tasks.core.config.aws_settings import Aws, Batch, StoreAt
 from tasks.core.config.fields import Bytes, HostNames, OneOrSeveral, Seconds, bytes_of
+from tasks.core.config.image_settings import Images, Registry
+from tasks.core.errors import ConfigError
 from tasks.core.frozen import frozen
 from tasks.core.process_shared import Shared
 
@@ -32,51 +34,6 @@ def is_carried(root: Path = Path()) -> bool:
 def offline_command(words: str) -> str:
     """What is typed on an offline host: in a carried tool's folder the role needn't be said."""
     return f"./doit {words}" if is_carried() else f"./doit role=prod {words}"
-
-
-@frozen
-class Registry:
-    """The organisation's registry: where images are mirrored to, and pulled from offline.
-
-    Without `port` that is 443, and stands in no image's name. `repositories` maps a source host to
-    a place of its own, host:port[/path]. `connections` are the requests that it may have to answer
-    at once.
-    """
-
-    host: str
-    connections: int
-    port: int | None = None
-    prefix: str = ""
-    repositories: Mapping[str, str] = field(default_factory=dict)
-    ca: Path | None = None
-    authfile: Path | None = None
-
-    @property
-    def address(self) -> str:
-        """host:port, as it stands in an image reference; the host alone where no port is named.
-
-        Docker takes a first part without `.` and `:` for a user's name at Docker Hub, but for
-        localhost, which Nextflow takes for one as well: such a host has its port all the same.
-        """
-        if self.port is None and ("." in self.host or ":" in self.host):
-            return self.host
-        return f"{self.host}:{self.port or 443}"
-
-
-@frozen
-class Images:
-    """How images cross, and which.
-
-    `carry` is what takes them across: the `registry`, which spans the gap; the `store`, then the
-    registry is reached from the offline side alone, and images:load fills it there; or `files`,
-    which releases carry and an engine runs as they are.
-    `platforms` are those that images are carried for beside the hosts' own, or `all`. `licences`
-    maps patterns of repositories to what their images need.
-    """
-
-    carry: str
-    platforms: OneOrSeveral = ()
-    licences: Mapping[str, str] = field(default_factory=dict)
 
 
 @frozen
@@ -171,7 +128,8 @@ class Sandbox:
 class Site:
     """One organisation's two sides.
 
-    `platform` is that of the offline hosts. `isolation` is the least that a pipeline's code may
+    `platform` is that of the offline hosts. Where releases carry image files there may be no
+    `registry`. `isolation` is the least that a pipeline's code may
     be run with: namespaces, or none. `unproven` is why this site's releases become current
     without a validation and a smoke run; without it they need both.
     """
@@ -180,7 +138,7 @@ class Site:
     pipelines: tuple[str, ...]
     platform: str
     python: tuple[str, ...]
-    registry: Registry
+    registry: Registry | None = None
     images: Images
     hosts: Hosts
     plugins: PluginsAt
@@ -195,6 +153,26 @@ class Site:
     sandbox: Sandbox | None = None
     aws: Aws | None = None
     batch: Batch | None = None
+
+    @property
+    def own_registry(self) -> Registry:
+        """The registry, for what needs one; a site whose releases carry image files may have none.
+        """
+        if self.registry is None:
+            raise ConfigError("the site names no registry",
+                              where=f"registry in config/sites/{self.name}.yml",
+                              todo="name the one that images are mirrored to")
+        return self.registry
+
+    @property
+    def ca(self) -> Path | None:
+        """The CA of the organisation's registries, where it is not a public one."""
+        return self.registry.ca if self.registry else None
+
+    @property
+    def authfile(self) -> Path | None:
+        """The Docker config file with the logins to registries, where the site names one."""
+        return self.registry.authfile if self.registry else None
 
     @property
     def image_platforms(self) -> tuple[str, ...]:

@@ -9,12 +9,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 
+from tasks.core.config.engines import FILES
 from tasks.core.config.settings import Config
 from tasks.core.graph.step import Task
 
 
 def graphs(config: Config) -> list[str]:
-    """The modules below tasks/ that declare tasks."""
+    """The modules below tasks/ that declare tasks.
+
+    AWS Batch runs images of a registry: nothing is made for it where releases carry image files.
+    """
+    in_batch = config.site.aws and config.site.batch and config.site.images.carry != FILES
     if config.role == "prod":
         return [*(["images.offline_graph"] if config.site.images.carry == "store" else []),
                 "offline_host.graph"]
@@ -23,7 +28,7 @@ def graphs(config: Config) -> list[str]:
             "commands.graph", "plugins.graph", "reach.graph", "offline_config.graph", "dev.graph",
             "release.graph", "carry.graph",
             *(["aws.graph"] if config.site.aws else []),
-            *(["batch.graph"] if config.site.aws and config.site.batch else [])]
+            *(["batch.graph"] if in_batch else [])]
 
 
 def tasks(config: Config) -> Iterator[Task]:

@@ -20,6 +20,10 @@ SHORT_LIVED = {"NXF_OPTS": "-XX:TieredStopAtLevel=1"}
 """For a Java that lives for seconds: what its optimising compiler costs never comes back. It
 halves the time in which the config of nf-core's template resolves."""
 
+OF_A_RUN = ("JAVA_CMD", "JAVA_HOME", "NXF_OPTS", "NXF_WORK", "XDG_STATE_HOME")
+"""The variables that a run on the offline host is made with, besides where programs lie, and the
+one that says where that host remembers what it has seen."""
+
 RUN_OPTIONS = "-Xms1g -Xmx4g"
 """NXF_OPTS of a run on the offline host whose user sets none."""
 

@@ -93,6 +93,12 @@ FAULTS = (
               "itself, without our login",
         todo="run the same command again: it pulls what is gone first, and goes on"),
     Fault(
+        pattern=r"Failed to pull singularity image|Missing \w+ library directory",
+        means="an image file is gone from the release in place, or the pipeline asks for one that "
+              "was not carried, and Nextflow would pull it",
+        todo="run the same command again: it brings what is gone first; else name the image under "
+             "`images:` in the pipeline's config, and release anew"),
+    Fault(
         pattern=r"Unknown project .* NOTE: automatic download from remote repositories is disabled",
         means="Nextflow takes the pipeline's name for a remote project, and may not fetch it",
         todo="name the folder of the unpacked code; directly before it may stand no option that "

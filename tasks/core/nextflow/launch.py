@@ -5,6 +5,7 @@ The smoke run on the online side and the run on the offline host launch it in th
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +27,8 @@ from tasks.core.source.configs import Reader, Setting
 from tasks.core.source.files import opened
 from tasks.core.source.groovy.tokens import STRING
 
+HOST_CONFIG, ENGINE_CONFIG = "host.config", "engine.config"
+"""This host's limits, and the options that its engine needs for image files."""
 IMAGES_CONFIG = "images.config"
 """Where the image files lie, beside host.config: no other config may change it."""
 LIMIT = 7200.0
@@ -136,11 +139,11 @@ def render(carried: Carried, folder: Path, here: Machine, *, into: Path | None =
         code=folder / "code", tree=tree, params=own / "params.json",
         host_params=own / "host.params.json", folder=own,
         configs=(*(files.inside(tree, path) for path in included.skipped if carried.configs),
-                 carried.config.absolute(), own / "host.config",
-                 *([own / IMAGES_CONFIG] if carried.library else [])))
-    files.write_text(own / "host.config", host_config(here.limits) + (
-        carried.library.run_options() if carried.library else ""))
+                 carried.config.absolute(), own / HOST_CONFIG,
+                 *([own / ENGINE_CONFIG, own / IMAGES_CONFIG] if carried.library else [])))
+    files.write_text(own / HOST_CONFIG, host_config(here.limits))
     if carried.library:
+        files.write_text(own / ENGINE_CONFIG, carried.library.run_options())
         files.write_text(own / IMAGES_CONFIG, carried.library.config())
     _write_params(carried, ready, here.limits, has_tree=bool(included.named))
     return ready
@@ -194,6 +197,21 @@ def resolve(launch: Launch, *, profile: str, log: Path,
 def host_config(here: Limits) -> str:
     """Limits from this host's size: a test profile asks for more than a small host has."""
     return f"process.resourceLimits = [cpus: {here.cpus}, memory: {here.megabytes}.MB]\n"
+
+
+def without_limits(launch: Launch) -> Launch:
+    """The launch for tasks on other machines, where this host's limits are none."""
+    ours: dict[str, Any] = json.loads(launch.host_params.read_bytes())
+    limits = {name: ours[name] for name in host_params(Limits(cpus=1, memory=1)) if name in ours}
+    places = {}
+    for path in (launch.params, launch.host_params):
+        places[path] = path.with_name(f"elsewhere.{path.name}")
+        files.write_json(places[path], {
+            name: value for name, value in json.loads(path.read_bytes()).items()
+            if name not in limits or value != limits[name]})
+    return dataclasses.replace(
+        launch, params=places[launch.params], host_params=places[launch.host_params],
+        configs=tuple(path for path in launch.configs if path.name != HOST_CONFIG))
 
 
 def host_params(here: Limits) -> dict[str, Any]:

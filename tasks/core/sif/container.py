@@ -6,8 +6,10 @@ header, descriptors of 585 bytes). Nothing in it hangs on the time or the machin
 
 from __future__ import annotations
 
+import re
 import struct
 import uuid
+from pathlib import Path
 from typing import IO
 
 from tasks.core.errors import ImageError
@@ -20,6 +22,8 @@ DESCRIPTORS = 48
 """Places for descriptors, as Apptainer reserves them: a site may add its signature."""
 DESCRIPTORS_AT, DATA_AT = 4096, 36864
 PARTITION, SQUASHFS, PRIMARY_SYSTEM, FIRST_GROUP = 0x4004, 1, 2, 0xf0000001
+OLDER = re.compile(rb"(#!/usr/bin/env run-singularity\n\0?)?hsqs")
+"""How an image of Singularity before 3.0 begins: squashfs, behind a line that starts it."""
 
 
 def begin(stream: IO[bytes]) -> None:
@@ -49,3 +53,24 @@ def finish(stream: IO[bytes], *, architecture: str, digest: str) -> None:
     stream.write(header.ljust(DESCRIPTORS_AT, b"\0"))
     stream.write(descriptor)
     stream.seek(0, 2)
+
+
+def check(path: Path, platform: str, source: str) -> None:
+    """ImageError where a file is no image that Apptainer runs, or one for another architecture.
+
+    Squashfs alone, as before SIF, doesn't say its architecture.
+    """
+    with path.open("rb") as stream:
+        begin = stream.read(HEADER.size)
+    if OLDER.match(begin):
+        return
+    if len(begin) < HEADER.size or begin[32:41] != b"SIF_MAGIC":
+        raise ImageError("this is no image file (SIF), by its first bytes", where=source,
+                         todo="name another image of its process by hand, under `images:` in the "
+                              "pipeline's file")
+    number, wanted = begin[45:47], platform.split("/")[1]
+    named = {number: name for name, number in ARCHITECTURES.items()}.get(number)
+    if named not in (None, wanted):
+        raise ImageError(f"this image file is for {named}, and the site's platform is {platform}",
+                         where=source, todo="name one for it by hand, under `images:` in the "
+                                            "pipeline's file")

@@ -19,6 +19,8 @@ from tasks.core.trust.checksums import MAX_LIST
 
 LIST = re.compile(r"releases/([a-z][a-z0-9_-]*)/([A-Za-z0-9_][A-Za-z0-9._-]*)/SHA256SUMS")
 RECEIPT = "images.receipt.json"
+SIFS = "sif.json"
+"""In the receipt's place where a release carries image files, and pulls nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +68,13 @@ def releases(store: Store) -> list[Published]:
 
 
 def images(store: Store, release: Published) -> dict[str, Any]:
-    """A release's images.receipt.json: the images that it pulls, by their places.
+    """A release's images.receipt.json: the images that it pulls, by their places; none of one
+    that carries image files.
 
     IntegrityError where the store doesn't hold it as it is listed.
     """
+    if SIFS in release.digests:
+        return {"images": []}
     digest = release.digests.get(RECEIPT)
     key = checksums.blob_key(RECEIPT, digest or "")
     where = f"{store.url}: {release.place}, {key}"

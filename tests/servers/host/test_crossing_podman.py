@@ -20,7 +20,7 @@ from tests.kit.project import Project, copy, steps
 
 pytestmark = pytest.mark.skipif(bool(machine.no_host()), reason=machine.no_host())
 ROOTFUL = host.HOME / "rootful"
-BUILT = {f"{verb}:hello" for verb in ("stage", "runtime", "images:list", "images:lock",
+BUILT = {f"{verb}:hello" for verb in ("stage", "runtime", "images:lock",
                                       "images:mirror", "mirror:data", "plugins:cache")}
 """Steps that know nothing of the offline hosts' engine."""
 

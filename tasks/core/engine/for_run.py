@@ -43,7 +43,8 @@ def _user(engine: Engine) -> str:
     """Who owns what containers write: this user; of a rootless engine its root, which is its user.
 
     Any other id of a rootless engine's is one of its user's subordinate ids, which owns nothing
-    here.
+    here. Docker says so among its security options, Podman by a key of its own (`GET /info`).
     """
-    options = daemon.connect(engine).info().get("SecurityOptions") or ()
-    return "0:0" if "name=rootless" in options else f"{os.getuid()}:{os.getgid()}"
+    told = daemon.connect(engine).info()
+    rootless = told.get("Rootless") or "name=rootless" in (told.get("SecurityOptions") or ())
+    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"

@@ -327,6 +327,11 @@ def test_a_host_with_podman_pulls_by_its_program_and_the_run_gets_the_user_s_hom
         bootstrap(with_podman)
     assert not spec.launch.exists() and fake.calls("pull") == []
     fake.set(version="4.3.1")
+    with monkeypatch.context() as full, pytest.raises(HostError, match="has 0 B free, and needed"):
+        full.setattr("tasks.core.disk.free_at", lambda folder: (
+            0 if folder == Path("/srv/store") else 2**40))
+        bootstrap(with_podman)
+    assert fake.calls("pull") == []
     assert "1 images, 1 of them pulled now" in bootstrap(with_podman)
     assert fake.state["held"] == [image] and set(asked) == {False}
     words, = (words for words, _ in fake.calls("pull"))

@@ -82,6 +82,10 @@ class PodmanEngine:
             pulled += 1
         return pulled
 
+    def store(self) -> Path:
+        """Return where images lie; HostError where it can't be asked."""
+        return Path(self.info()["store"]["graphRoot"])
+
     def version(self) -> str:
         """Return the version as `podman --version` says it, which needs no store."""
         said = self._ask("--version")
@@ -150,12 +154,11 @@ class PodmanEngine:
         host = reference.partition("/")[0]
         return RegistryError(f"podman cannot pull {reference}: {said}", todo=refusals.remedy(
             said, host, ca=f"{trust}/ca.crt", login=f"{trust}/config.json",
-            store=self._store()))
+            store=self._store_in_words()))
 
-    def _store(self) -> str:
-        """Where images lie, in words."""
+    def _store_in_words(self) -> str:
         try:
-            return f"at {self.info()['store']['graphRoot']}, where this user's images lie"
+            return f"at {self.store()}, where this user's images lie"
         except (AirlockError, LookupError, ValueError):
             return "where `podman info` says that images lie (graphRoot)"
 

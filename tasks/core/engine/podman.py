@@ -19,7 +19,7 @@ from tasks.core.engine import podman_needs, refusals
 from tasks.core.engine.address import Podman
 from tasks.core.engine.held import Held
 from tasks.core.errors import AirlockError, CommandError, HostError, RegistryError
-from tasks.core.findings import FAIL, Finding
+from tasks.core.findings import FAIL, WARN, Finding
 
 PATIENCE = 60.0
 """Seconds in which it answers what it knows by itself; the first call of a boot looks through its
@@ -54,7 +54,12 @@ class PodmanEngine:
             told = self.info()
         except AirlockError as error:
             return [podman_needs.no_answer(reason(error))]
-        return podman_needs.of_host(version, told)
+        try:
+            return podman_needs.of_host(version, told)
+        except (LookupError, TypeError, AttributeError) as error:  # a version that no test has run
+            return [Finding(status=WARN, text=f"podman {version} tells of this host otherwise than "
+                                              f"is known here: {error!r}",
+                            cure="look at `podman info` yourself")]
 
     def missing(self, references: Iterable[str]) -> list[str]:
         wanted = list(references)
@@ -122,7 +127,7 @@ class PodmanEngine:
     def _say(self, *words: str | Path, timeout: float | None = PATIENCE) -> str:
         """Run `podman WORDS`; CommandError where it fails, HostError where it isn't here."""
         program = processes.find("podman", todo=INSTALL, path=self._podman.path)
-        environment = {"PATH": self._podman.path, "LANG": "C.UTF-8", **dict(self._podman.proxies),
+        environment = {"PATH": self._podman.path, "LANG": "C.UTF-8", **dict(self._podman.pulls),
                        **self._podman.environment}
         try:
             return processes.run([program, *words], env=environment, timeout=timeout)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tasks.core import files
 from tasks.core.engine.address import Engine
 from tasks.core.in_place import InPlace
+from tasks.core.inputs.staged_data import blob
 from tasks.core.machine_names import architecture
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited, RunSettings
@@ -20,12 +22,14 @@ from tasks.offline_host.bootstrap import BootstrapSpec
 from tasks.offline_host.fetch import fetch
 from tasks.offline_host.own_configs import OwnConfigs
 from tasks.offline_host.run import RunSpec
+from tasks.release import release, release_files
 from tests.kit import apptainer
 from tests.kit.project import ROOT
 from tests.kit.releases import VERSION, Staged, change_code, stage
 
 SOURCE = "quay.io/airlock/stones:1.0"
-CONTAINER = "quay.io/airlock/stones@sha256:" + "c" * 64
+MANIFEST = "sha256:" + "c" * 64
+CONTAINER = f"quay.io/airlock/stones@{MANIFEST}"
 MAIN = b"""
 process COUNT {
     container 'quay.io/airlock/stones:1.0'
@@ -60,7 +64,7 @@ class Placed:
         files.write_json(self.folder / "sif.json", {"images": [{
             "source": SOURCE, "container": CONTAINER, "file": self.image.name,
             "sha256": files.sha256(self.image), "size": self.image.stat().st_size,
-            "platform": f"linux/{architecture()}", "manifest": "sha256:" + "c" * 64, **changed}]})
+            "platform": f"linux/{architecture()}", "manifest": MANIFEST, **changed}]})
 
     def bootstrap_spec(self) -> BootstrapSpec:
         """A bootstrap whose registry, CA, login and engine by a socket are nowhere."""
@@ -82,7 +86,7 @@ class Placed:
 
 def placed(runtime: Path | None, path: str, kind: str = "apptainer", *, main: bytes = MAIN,
            config: bytes = CONFIG) -> Placed:
-    """Fetch a release of this pipeline, and lay its image file into it.
+    """Publish a release of this pipeline with its image file, and fetch it.
 
     Without a runtime it can't be run.
     """
@@ -99,23 +103,38 @@ def placed(runtime: Path | None, path: str, kind: str = "apptainer", *, main: by
                                            "file": "main.nf", "line": 3}],
         "selectors": [{"pattern": "(.*:)?(COUNT)", "choice": None,
                        "images": [{"name": SOURCE, "container": SOURCE}]}]})
-    files.write_json(Path("sif.json"), {"images": [{
-        "source": SOURCE, "container": CONTAINER, "file": file_name(CONTAINER),
-        "sha256": "0" * 64, "size": 1, "platform": "linux/amd64"}]})
+    _image(staged)
     build_files(FilesSpec(
-        pipeline=at.pipeline, nextflow=VERSION, scan=at.images_scan, index=Path("sif.json"),
+        pipeline=at.pipeline, nextflow=VERSION, scan=at.images_scan, index=at.sif_index,
         toggles=ROOT / "config/offline.config", output=at.offline_config,
         engine_toggles=ROOT / f"config/engines/{kind}.config"))
     files.write_text(at.plugins_list, "")
     files.write_tar(at.plugins, Path(), [])
     files.write_json(at.lock("plugins"), {"plugins": []})
-    staged.publish()
+    release.make(replace(staged.release_spec(), carry="files"))
+    staged.push()
     staged.trust_key()
     fetch(staged.fetch_spec())
-    made = Placed(staged=staged, kind=kind, path=path)
-    apptainer.image(made.image)
-    made.index()
-    return made
+    return Placed(staged=staged, kind=kind, path=path)
+
+
+def _image(staged: Staged) -> None:
+    """Write the image file, sif.json, and the lock of the image that it was made of."""
+    at = staged.layout
+    made = apptainer.image(Path("made.img"))
+    digest = files.sha256(made)
+    files.copy(made, blob(at.of_site.blobs, digest, file_name(CONTAINER)))
+    files.write_json(at.sif_index, {"images": [{
+        "source": SOURCE, "container": CONTAINER, "file": file_name(CONTAINER), "sha256": digest,
+        "size": made.stat().st_size, "platform": f"linux/{architecture()}",
+        "manifest": MANIFEST}]})
+    files.write_text(at.images, f"{SOURCE}\n")
+    files.write_text(at.images_pinned, f"{CONTAINER}\n")
+    lock = json.loads(at.lock("images").read_bytes())
+    lock["images"][0] |= {"source": SOURCE, "manifest": MANIFEST}
+    files.write_json(at.lock("images"), lock)
+    release_files.write_lock(at)
+    at.images_receipt.unlink()
 
 
 def _of_code(staged: Staged) -> None:

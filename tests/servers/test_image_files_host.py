@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.errors import CommandError, HostError
+from tasks.core.errors import CommandError, HostError, StoreAwayError
 from tasks.core.schema import read_json
 from tasks.core.sif import container
 from tasks.offline_host.bootstrap import bootstrap
+from tasks.offline_host.fetch import fetch
 from tasks.offline_host.run import run_test
 from tasks.offline_host.run_folder import RunFolder
 from tasks.offline_host.verify import verify
 from tasks.runtime import build as runtimes
-from tests.kit import apptainer, image_files
+from tests.kit import apptainer, faults, image_files
 from tests.kit.apptainer import Standin
 from tests.kit.image_files import CONTAINER, Placed
 
@@ -151,6 +152,22 @@ def test_what_is_wrong_with_an_image_ends_it_before_anything_is_unpacked(
     assert not here.staged.prod.launch.exists() and not here.staged.prod.bootstrap.exists()
 
 
+def test_a_file_that_is_changed_by_a_byte_is_brought_again_before_the_run(
+        look: Place, engine: Standin) -> None:
+    """As any file of a release; where the store is away nothing runs."""
+    here = look(engine.path, "apptainer")
+    whole, at = here.image.read_bytes(), here.staged.prod
+    faults.flip(here.image)
+    assert bootstrap(here.bootstrap_spec())  # which looks at its size, and starts it
+    Path("store").rename("away")
+    with pytest.raises(StoreAwayError, match="isn't whole in place here"):
+        fetch(here.staged.fetch_spec())
+    Path("away").rename("store")
+    assert " 1 of them fetched now" in fetch(here.staged.fetch_spec())
+    assert here.image.read_bytes() == whole
+    assert len([*at.blobs.glob("*/*.img")]) == 1
+
+
 @pytest.mark.parametrize(("kind", "version", "why"), [
     ("apptainer", "apptainer version 0.1.1", "apptainer 0.1.1 is too old: 1.0 or later"),
     ("singularity", "singularity version 3.7.4-1.el8", "3.7.4-1.el8 is too old: 3.8 or later"),
@@ -214,7 +231,8 @@ def test_an_image_that_goes_after_the_bootstrap_ends_the_run(
     record = read_json(the_run().record, "run")
     assert record["outcome"]["state"] == "failed"
     assert [call["verb"] for call in engine.calls()] == ["exec", "pull"]
-    assert [path.name for path in Path("build").rglob("*.img*")] == []
+    launch = here.staged.prod.launch
+    assert [path.name for path in launch.rglob("*.img*") if not path.is_dir()] == []
 
 
 def test_the_real_engine_runs_it(place: Place, tmp_path: Path) -> None:

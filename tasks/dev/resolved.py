@@ -106,7 +106,7 @@ def containers(resolved: Resolved) -> str:
     process without an image runs with the host's own programs, so it must be meant to.
     """
     mirror, processes = set(resolved.mirrored.values()), resolved.scan["processes"]
-    faults = [f"{process['name']}: {process['container']} is not in the mirror's receipt"
+    faults = [f"{process['name']}: {process['container']} is not among the images that are carried"
               f" ({process['file']}:{process['line']})"
               for process in processes if process["container"] not in resolved.mirrored]
     selectors = [(key.partition(":")[2], str(value["container"]))

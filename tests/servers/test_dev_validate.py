@@ -184,7 +184,7 @@ def changed(seen: Resolved, **settings: Any) -> Resolved:
 def test_images_outside_the_mirror_are_named(seen: Resolved) -> None:
     assert resolved.containers(seen) == "2 processes and aliases, each by a mirrored digest"
     some = {key: value for key, value in seen.mirrored.items() if not key.endswith("sub:2")}
-    with pytest.raises(AirlockError, match=r"a/sub:2 is not in the mirror's receipt"):
+    with pytest.raises(AirlockError, match=r"a/sub:2 is not among the images that are carried"):
         resolved.containers(replace(seen, mirrored=some))
     lost: Mapping[str, Any] = {key: value for key, value in seen.config["process"].items()
                                if "AGAIN" not in key}

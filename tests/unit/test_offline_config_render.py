@@ -43,7 +43,7 @@ def test_the_order_of_the_scan_is_kept() -> None:
 def test_every_fault_is_reported_at_once() -> None:
     with pytest.raises(ImageError) as caught:
         render([selector("A", "quay.io/no:1"), selector("B", *MIRRORED)], MIRRORED, "")
-    assert "A: quay.io/no:1 is not in the mirror's receipt" in str(caught.value)
+    assert "A: quay.io/no:1 is not among the images that are carried" in str(caught.value)
     assert "B: it may use several images" in str(caught.value)
 
 

@@ -98,7 +98,8 @@ def _refuse_faults(selectors: Sequence[Selector], mirrored: Mapping[str, str]) -
     for selector in selectors:
         for image in sorted(set(selector.images.values())):
             if image not in mirrored:
-                faults.append(f"{selector.pattern}: {image} is not in the mirror's receipt")
+                faults.append(f"{selector.pattern}: {image} is not among the images that are "
+                              "carried")
             elif not REFERENCE.match(mirrored[image]):
                 faults.append(f"{selector.pattern}: {mirrored[image]!r} is not an image reference")
         if selector.choice is None and len(set(selector.images.values())) > 1:
@@ -108,7 +109,7 @@ def _refuse_faults(selectors: Sequence[Selector], mirrored: Mapping[str, str]) -
     if faults:
         raise ImageError("not every process has its mirrored image:\n"
                          + "\n".join(f"  {fault}" for fault in dict.fromkeys(faults)),
-                         todo="run `doit images:mirror`, or name the process's image under "
+                         todo="run `doit images`, or name the process's image under "
                               "`images:` in the pipeline's config")
 
 

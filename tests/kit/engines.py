@@ -119,10 +119,10 @@ def docker(root: Path) -> Iterator[Engine]:
         process.terminate()
         process.wait(timeout=30)
         shutil.rmtree(socket.parent, ignore_errors=True)
-        _remove_cgroups(socket.parent.name)
+        remove_cgroups(socket.parent.name)
 
 
-def _remove_cgroups(name: str) -> None:
+def remove_cgroups(name: str) -> None:
     """The empty control groups that ended containers leave behind."""
     root = Path("/sys/fs/cgroup")
     for top in (root / name, *root.glob(f"*/{name}")):
@@ -185,4 +185,5 @@ def podman(root: Path) -> Iterator[Engine]:
         yield engine
     finally:
         engine.run("system", "reset", "--force", check=False)
+        remove_cgroups("libpod_parent")
         shutil.rmtree(run, ignore_errors=True)

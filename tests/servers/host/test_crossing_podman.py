@@ -16,6 +16,7 @@ from tasks.core.schema import read_json
 from tasks.local_site import host, host_user
 from tasks.local_site.plan import State
 from tests.kit import machine
+from tests.kit.engines import remove_cgroups
 from tests.kit.project import Project, copy, steps
 
 pytestmark = pytest.mark.skipif(bool(machine.no_host()), reason=machine.no_host())
@@ -184,3 +185,4 @@ def test_a_rootful_host_comes_to_the_same_results(crossed: Crossed) -> None:
     finally:
         crossed.typed("podman", "system", "reset", "--force", folder=Path("/"), rootless=False)
         shutil.rmtree(disk)
+        remove_cgroups("libpod_parent")

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 
-from tasks.core.config.engines import FILES
+from tasks.core.config import engines
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.engine.address import Engine
 from tasks.core.graph.deferred import deferred, uncompared
@@ -63,13 +63,13 @@ def _validate(name: str, doc: str, config: Config, pipeline: Pipeline, *,
     return step(name, doc, validate.validate, validate.ValidateSpec(
         pipeline=pipeline.name, profile=pipeline.profile, runtime=version, layout=at,
         registry=site.registry, spans=site.images.carry == "registry", store=site.store,
-        carries_files=site.images.carry == FILES,
+        carries_files=site.images.carry == engines.FILES,
         configs=pipeline.configs is not None, network=Network.of(config),
         isolation=site.isolation, machine=uncompared(machine)),
         look=True, servers=site.servers,
         needs=[at.code, at.runtime(version), at.plugins, at.plugins_list, at.offline_config,
                at.images_scan, at.data_manifest, at.inputs, at.reach,
-               at.sif_index if site.images.carry == FILES else at.images_receipt,
+               at.sif_index if site.images.carry == engines.FILES else at.images_receipt,
                *([at.configs] if pipeline.configs else [])])
 
 
@@ -84,11 +84,12 @@ def _smoke(name: str, doc: str, config: Config, pipeline: Pipeline, *,
         code=at.code, runtime=at.runtime(pipeline.nextflow.version), plugins=at.plugins,
         config=at.offline_config, data_manifest=at.data_manifest, receipt=at.images_receipt,
         output=at.smoke, configs=at.configs if pipeline.configs else None,
-        isolation=site.isolation, machine=uncompared(machine),
-        pulling=uncompared(pulling))
+        isolation=site.isolation, machine=uncompared(machine), pulling=uncompared(pulling),
+        docker=None if site.offline.engine == engines.DOCKER else engines.toggles(engines.DOCKER))
     return step(name, doc, smoke.smoke, spec, servers=site.servers,
                 needs=[spec.code, spec.runtime, spec.plugins, spec.config, spec.data_manifest,
                        spec.receipt, at.inputs, at.resolved,
-                       *([at.configs] if pipeline.configs else [])],
+                       *([at.configs] if pipeline.configs else []),
+                       *([spec.docker] if spec.docker else [])],
                 makes=[at.smoke / name for name in
                        ("smoke.log", "trace.txt", "report.html", "DAG.svg")])

@@ -43,6 +43,8 @@ class SmokeSpec:
     """What the smoke run reads, and the folder that it writes.
 
     `pulling` is held while images are pulled: two steps that pull one image at once can fail.
+    `docker` are the settings that have Docker run the images, where offline.config has another
+    engine do it: the gate speaks Docker's API, so Docker's client asks it.
     """
 
     pipeline: str
@@ -58,6 +60,7 @@ class SmokeSpec:
     receipt: Path
     output: Path
     configs: Path | None = None
+    docker: Path | None = None
     isolation: str = isolation.FULL
     machine: Machine = field(default_factory=this_machine)
     pulling: threading.Lock = field(default_factory=threading.Lock)
@@ -154,6 +157,8 @@ def prepared(spec: SmokeSpec) -> tuple[launch.Launch, launch.Confinement]:
         locate=staged_data.lay_out(spec.data_manifest, SitePaths(site=spec.site).blobs,
                                    folder / "staged")), folder, spec.machine)
     ready = own_sheet.taken(at, ready, f"dev:smoke:{spec.pipeline}")
+    if spec.docker:
+        ready = dataclasses.replace(ready, configs=(*ready.configs, spec.docker.absolute()))
     return ready, launch.Confinement(folder=writable, least=spec.isolation)
 
 

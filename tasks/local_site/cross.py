@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files, processes, schema
+from tasks.core.config import engines
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import CommandError, HostError
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.paths import PipelinePaths
 from tasks.core.store.store import open_store
 from tasks.core.trust import signature
-from tasks.local_site import host, probes, trust
+from tasks.local_site import host, host_user, probes, trust
 from tasks.local_site.plan import State
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ QUOTED = 60
 class CrossSpec:
     """What the crossing of a pipeline reads: two receipts, and what is given by hand.
 
-    `engine` is used where the offline host has none of its own.
+    `kind` is that of the offline host's engine; the one at `engine` is used where that host has
+    none of its own.
     """
 
     pipeline: str
@@ -48,6 +50,7 @@ class CrossSpec:
     offline_store: StoreAt
     trust: Path
     engine: str | None
+    kind: str = engines.DOCKER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +67,14 @@ class Place:
     trust: Path
     store: Path | None
     environment: Mapping[str, str]
+    kind: str = engines.DOCKER
 
     def run(self, *words: str | Path, stdin: bytes | None = None, cwd: Path | None = None,
             log: Path | None = None) -> str:
         """Run a command there; CommandError as from core's `processes.run`."""
         if self.state.isolated:
             return host.run_inside(self.site, words, cwd=cwd or self.there, stdin=stdin, log=log,
-                                   env=self.environment)
+                                   env=self.environment, rootless=self.kind != engines.DOCKER)
         return processes.run(words, cwd=cwd or self.here, stdin=stdin, log=log,
                              env={"PATH": host.PATH, "HOME": str(self.here.parent),
                                   "LANG": "C.UTF-8", **self.environment})
@@ -97,6 +101,8 @@ def cross(spec: CrossSpec) -> str:
     if place.here.exists():
         shutil.rmtree(place.here)
     place.here.mkdir(parents=True)
+    if place.state.isolated and spec.kind != engines.DOCKER:
+        os.chown(place.here, host_user.ID, host_user.ID)
     copied = [_copy_from_bucket(spec, tool, place.here)] if place.store is None else []
     log = spec.layout.log(f"sandbox:cross:{spec.pipeline}")
     with (host.at_work(place.here.parents[1], spec.pipeline),
@@ -164,7 +170,7 @@ def _place(spec: CrossSpec, state: State) -> Place:
     store, inside = spec.store.folder, spec.offline_store.folder
     environment = {"PATH": host.path_with(Path(state.python_prefix))}
     if state.isolated:
-        return Place(state=state, site=spec.layout.site, here=here,
+        return Place(state=state, site=spec.layout.site, kind=spec.kind, here=here,
                      there=host.HOME / spec.pipeline, trust=spec.trust,
                      store=inside if store else None, environment=environment)
     environment["AIRLOCK_TRUST"] = str(sandbox / "trust")
@@ -172,7 +178,7 @@ def _place(spec: CrossSpec, state: State) -> Place:
         environment["AIRLOCK_OFFLINE_STORE"] = str(store.absolute())
     if spec.engine:
         environment["DOCKER_HOST"] = spec.engine
-    return Place(state=state, site=spec.layout.site, here=here, there=here,
+    return Place(state=state, site=spec.layout.site, kind=spec.kind, here=here, there=here,
                  trust=sandbox / "trust", store=store and store.absolute(),
                  environment=environment)
 
@@ -190,7 +196,8 @@ def _probing(spec: CrossSpec, place: Place) -> AbstractContextManager[probes.Pro
 
     def attempt() -> list[probes.Attempt]:
         images = schema.read_json(bootstrap, "bootstrap")["images"] if bootstrap.is_file() else []
-        return probes.attempt(place.state, place.look, own=own, image=next(iter(images), None))
+        image = next(iter(images), None) if spec.kind not in engines.SIF_KINDS else None
+        return probes.attempt(place.state, place.look, own=own, image=image, kind=spec.kind)
 
     return probes.during_run(place.site, place.there / TOOL, attempt)
 

@@ -23,7 +23,8 @@ def tasks(config: Config) -> Iterator[Task]:
     sandbox = SitePaths(site=site.name).sandbox
     yield group("sandbox", "the local site's own servers, started", ["sandbox:up"])
     yield step("sandbox:packages", "Debian packages of the local site, installed or unpacked",
-               packages.provide, packages.PackagesSpec(unpacked=sandbox / "packages"), always=True)
+               packages.provide, packages.PackagesSpec(unpacked=sandbox / "packages",
+                                                        kind=site.offline.engine), always=True)
     yield step("sandbox:up", "start the local site's servers that are not running", servers.up,
                SiteSpec(site=site, pipelines=config.names), always=True)
     yield step("sandbox:python", "images with Python for trials of Batch, on the local internet",
@@ -43,7 +44,7 @@ def _cross(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, cross.cross, cross.CrossSpec(
         pipeline=pipeline.name, layout=at, key=site.signing.key, identity=site.signing.identity,
         store=site.store, offline_store=site.offline.store, trust=site.offline.trust,
-        engine=config.environment.get("AIRLOCK_ENGINE")),
+        engine=config.environment.get("AIRLOCK_ENGINE"), kind=site.offline.engine),
         needs=[*(at.push_receipt(part) for part in ("release", "promote")),
                at.of_site.tool_receipt, at.of_site.tool / "airlock.tar.sig"], makes=[at.crossing],
         keeps=[site.signing.public], servers=["sandbox:up"])

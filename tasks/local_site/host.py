@@ -15,13 +15,15 @@ from tasks.core import processes
 from tasks.core.config.settings import Site
 from tasks.core.errors import HostError
 from tasks.core.paths import SitePaths
-from tasks.local_site import daemons, engines, network
+from tasks.local_site import daemons, engines, host_user, network
 from tasks.local_site.daemons import Daemon
 from tasks.local_site.plan import Plan
 
 HOME = Path("/home/airlock")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SOCKET = Path("/run/docker.sock")
+READY = Path("/run/airlock-ready")
+"""Is there once the host's root is made."""
 
 SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr")
 """What the host shares of its system, read-only."""
@@ -81,7 +83,10 @@ def _ask(python: Path) -> tuple[str, str] | None:
 
 
 def offline(plan: Plan, python: Python) -> Daemon:
-    """The host as a daemon: PID 1 of its namespaces is a shell that waits for its engine."""
+    """The host as a daemon: PID 1 of its namespaces is a shell that waits for its engine.
+
+    Where that is none that waits, a program does that does nothing.
+    """
     folder = plan.folder("host")
     settings = engines.settings_of(hosts=[f"unix://{SOCKET}"], data=Path("/var/lib/docker"),
                                    run=Path("/run/docker"), cgroup=f"/{plan.cgroup}/offline")
@@ -91,9 +96,15 @@ def offline(plan: Plan, python: Python) -> Daemon:
                  "--uts", "--ipc", "sh", str(folder / "start.sh")),
         settings={"daemon.json": json.dumps(settings, indent=2) + "\n",
                   "hosts": "127.0.0.1 localhost\n127.0.1.1 offline\n",
+                  **({} if plan.has_daemon else host_user.settings()),
                   "start.sh": engines.script(*commands(plan, python)),
-                  "init.sh": engines.script() + engines.wait_for("dockerd")},
+                  "init.sh": _init(plan)},
         ready=lambda: _is_ready(plan))
+
+
+def _init(plan: Plan) -> str:
+    return engines.script(["touch", str(READY)]) + engines.wait_for(
+        *(("dockerd",) if plan.has_daemon else ("sleep", "infinity")))
 
 
 def commands(plan: Plan, python: Python) -> Iterator[list[str]]:
@@ -109,7 +120,7 @@ def commands(plan: Plan, python: Python) -> Iterator[list[str]]:
         yield from _bind(python.prefix, root / python.prefix.relative_to("/"))
     yield ["mkdir", "-p", *(str(root / folder) for folder in (
         "etc/ssh", "etc/ssl", "proc", "sys", "dev/pts", "dev/shm", "tmp", "run", "mnt", "opt",
-        "var/lib/docker", "var/log", "var/tmp", "old"))]
+        "var/lib", "var/log", "var/tmp", "old"))]
     yield ["ln", "-s", "/run", str(root / "var/run")]
     yield ["chmod", "1777", str(root / "tmp"), str(root / "var/tmp"), str(root / "dev/shm")]
     for pattern in ETC:
@@ -120,11 +131,14 @@ def commands(plan: Plan, python: Python) -> Iterator[list[str]]:
     yield ["cp", str(folder / "daemon.json"), str(etc / "docker/daemon.json")]
     yield ["cp", str(folder / "hosts"), str(etc / "hosts")]
     yield ["cp", str(folder / "init.sh"), str(root / "init.sh")]
+    if not plan.has_daemon:
+        yield from host_user.commands(folder, root)
     yield from _bind(plan.trust, root / plan.trust_inside.relative_to("/"))
     if plan.store and plan.store_inside:
         yield from _bind(plan.store, root / plan.store_inside.relative_to("/"))
     yield from _bind(plan.disk, root / HOME.relative_to("/"), writable=True)
-    yield from _bind(folder / "docker", root / "var/lib/docker", writable=True)
+    store = "docker" if plan.has_daemon else "containers"
+    yield from _bind(folder / store, root / "var/lib" / store, writable=True)
     yield from _kernel(root)
     yield ["cd", str(root)]
     yield ["pivot_root", ".", "old"]
@@ -170,16 +184,21 @@ def _kernel(root: Path) -> Iterator[list[str]]:
 def prepare(plan: Plan) -> None:
     """Make the folders that the host sees; end a host that can't be used as it is.
 
-    It may see folders which are no more, or still be at work on a crossing that was killed here.
+    It may see folders which are no more, have another engine, or still be at work on a crossing
+    that was killed here.
     """
-    for shown in (plan.folder("host") / "root", plan.folder("host") / "docker", plan.disk,
+    store = "docker" if plan.has_daemon else "containers"
+    for shown in (plan.folder("host") / "root", plan.folder("host") / store, plan.disk,
                   plan.store):
         if shown:
             shown.mkdir(parents=True, exist_ok=True)
+    host_user.give(plan)
     folder = plan.folder("host")
     outer = daemons.running(folder)
     inner = outer and daemons.child_of(outer)
-    if cut_off(folder) or (inner and _is_ready(plan) and not _sees(plan, inner)):
+    init = folder / "init.sh"
+    is_other = init.is_file() and init.read_text() != _init(plan)
+    if cut_off(folder) or is_other or (inner and _is_ready(plan) and not _sees(plan, inner)):
         daemons.stop(folder)
 
 
@@ -216,21 +235,30 @@ def _sees(plan: Plan, inner: int) -> bool:
 def _is_ready(plan: Plan) -> bool:
     outer = daemons.running(plan.folder("host"))
     inner = outer and daemons.child_of(outer)
-    return bool(inner) and engines.answers(Path(f"/proc/{inner}/root{SOCKET}"))
+    if not inner:
+        return False
+    there = Path(f"/proc/{inner}/root")
+    return (there / READY.relative_to("/")).exists() and (
+        not plan.has_daemon or engines.answers(Path(f"{there}{SOCKET}")))
 
 
 def run_inside(site: Site | str, command: Sequence[str | Path], *, cwd: Path = HOME,
                env: Mapping[str, str] | None = None, log: Path | None = None,
-               stdin: bytes | None = None, timeout: float | None = None) -> str:
+               stdin: bytes | None = None, timeout: float | None = None,
+               rootless: bool = False) -> str:
     """Run a command on the offline host as core's `processes.run` does on this one.
 
-    Its environment is PATH and HOME, with `env` added. HostError where the host isn't up.
+    Its environment is PATH and HOME, with `env` added; `rootless` it is the host's user's, else
+    root's. HostError where the host isn't up.
     """
     inner = first_process(site if isinstance(site, str) else site.name)
     enter = ["nsenter", "--target", str(inner), "--mount", "--uts", "--ipc", "--net", "--pid",
-             "--root", "env", f"--chdir={cwd}"]
+             "--root", *((f"--setuid={host_user.ID}", f"--setgid={host_user.ID}")
+                         if rootless else ()), "env", f"--chdir={cwd}"]
+    own = {"XDG_RUNTIME_DIR": str(host_user.RUNTIME)} if rootless else {}
     return processes.run([*enter, *command], log=log, stdin=stdin, timeout=timeout,
-                         env={"PATH": PATH, "HOME": str(HOME), "LANG": "C.UTF-8", **(env or {})})
+                         env={"PATH": PATH, "HOME": str(HOME), "LANG": "C.UTF-8", **own,
+                              **(env or {})})
 
 
 def first_process(site: str) -> int:

@@ -1,6 +1,7 @@
 """What is looked at from within the offline host: stands alone, and is fed to its Python.
 
-    python - probe '[{"kind": "tcp", "target": "127.0.0.1:80", "image": null}, …]'
+    python - probe '{"engine": "docker",
+                     "asked": [{"kind": "tcp", "target": "127.0.0.1:80", "image": null}, …]}'
     python - list FOLDER
 """
 
@@ -58,12 +59,13 @@ def _path(asked: dict[str, Any]) -> str:
 ATTEMPTS = {"tcp": _tcp, "name": _name, "path": _path}
 
 
-def probe_in_container(image: str, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def probe_in_container(engine: str, image: str,
+                       asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same for addresses and names, from a container as Nextflow starts them."""
     addresses = [probe["target"] if probe["kind"] == "tcp" else f"{probe['target']}:443"
                  for probe in asked]
     done = subprocess.run(
-        ["docker", "run", "--rm", "--pull", "never", "--entrypoint", "bash", image, "-c",
+        [engine, "run", "--rm", "--pull", "never", "--entrypoint", "bash", image, "-c",
          IN_CONTAINER, "bash", *addresses], capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     if done.returncode or len(lines) != len(asked):
@@ -80,7 +82,7 @@ def _met(line: str) -> dict[str, Any]:
     return {"refused": status != "0", "detail": said.removeprefix("bash: ") or "connected"}
 
 
-def probe_all(asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def probe_all(engine: str, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Every attempt, at once, those of an image from one container."""
     here = [attempt for attempt in asked if not attempt["image"]]
     images = dict.fromkeys(attempt["image"] for attempt in asked if attempt["image"])
@@ -88,7 +90,7 @@ def probe_all(asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
         met = list(pool.map(probe, here))
     for image in images:
         met += probe_in_container(
-            image, [attempt for attempt in asked if attempt["image"] == image])
+            engine, image, [attempt for attempt in asked if attempt["image"] == image])
     return met
 
 
@@ -107,5 +109,5 @@ def listing(folder: Path) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     verb, argument = sys.argv[1:]
-    answer = probe_all(json.loads(argument)) if verb == "probe" else listing(Path(argument))
+    answer = probe_all(**json.loads(argument)) if verb == "probe" else listing(Path(argument))
     print(json.dumps(answer))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files, processes
+from tasks.core.config import engines
 from tasks.core.errors import CommandError, HostError
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,9 @@ PROGRAMS = {
 }
 """What is installed, and the program that shows that it is there, whoever brought it."""
 
+OF_PODMAN = {"podman": "podman", "uidmap": "newuidmap"}
+"""Installed too, where Podman runs the offline host's images."""
+
 CARRIED = {
     "bash-static": ("bin/bash-static", "usr/bin/bash-static"),
     "busybox-static": ("bin/busybox", "usr/bin/busybox"),
@@ -47,9 +51,10 @@ replace busybox, and container images of Debian drop all documentation when they
 
 @dataclass(frozen=True, kw_only=True)
 class PackagesSpec:
-    """Where packages that are only unpacked go."""
+    """Where packages that are only unpacked go; `kind` is that of the offline host's engine."""
 
     unpacked: Path
+    kind: str = engines.DOCKER
 
 
 def provide(spec: PackagesSpec) -> str:
@@ -59,7 +64,8 @@ def provide(spec: PackagesSpec) -> str:
 
 
 def _provide(spec: PackagesSpec) -> str:
-    missing = [package for package, program in PROGRAMS.items() if find_program(program) is None]
+    wanted = {**PROGRAMS, **(OF_PODMAN if spec.kind == engines.PODMAN else {})}
+    missing = [package for package, program in wanted.items() if find_program(program) is None]
     absent = [package for package in CARRIED if not _holds(spec.unpacked / package, package)]
     if missing or absent:
         _demand_apt(missing, absent)
@@ -110,7 +116,8 @@ def _command(names: Sequence[str]) -> str:
 def _demand_apt(missing: Sequence[str], absent: Sequence[str]) -> None:
     if shutil.which("apt-get") and shutil.which("dpkg-deb"):
         return
-    wanted = [f"{PROGRAMS[package]} (Debian package {package})" for package in missing]
+    wanted = [f"{(PROGRAMS | OF_PODMAN)[package]} (Debian package {package})"
+              for package in missing]
     wanted += [f"files of the Debian package {package}" for package in absent]
     raise HostError("the local site needs what is not here, and this is not a Debian or Ubuntu "
                     "that could install it: " + ", ".join(wanted),

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tasks.core import files
+from tasks.core.config import engines
 from tasks.core.config.settings import Site
 from tasks.core.errors import ConfigError, HostError
 from tasks.core.paths import SitePaths
@@ -78,6 +79,7 @@ class Plan:
     `ports` are those of `address` that the offline host needs: the registry's, and the bucket's
     where it is served there. `engine` is the socket of the online engine that the sandbox starts,
     or None where the site names another engine. `store` is None where the store is a bucket.
+    `kind` is that of the offline host's engine: only Docker's has a daemon, and is root's.
     """
 
     site: str
@@ -98,6 +100,12 @@ class Plan:
     store_inside: Path | None
     trust_inside: Path
     python: tuple[str, ...]
+    kind: str = engines.DOCKER
+
+    @property
+    def has_daemon(self) -> bool:
+        """Whether the offline host's engine is a daemon, and its user root."""
+        return self.kind == engines.DOCKER
 
     def folder(self, part: str) -> Path:
         """A part's own folder, with its log and pid file."""
@@ -172,7 +180,7 @@ def plan(site: Site) -> Plan:
         engine=_own_engine(site.engine),
         store=store and store.absolute(),
         store_inside=site.offline.store.folder if store else None,
-        trust_inside=site.offline.trust, python=site.python)
+        trust_inside=site.offline.trust, python=site.python, kind=site.offline.engine)
 
 
 def _ports(site: Site, address: str) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.core.config import engines
 from tasks.core.errors import IntegrityError
 from tasks.local_site import daemons, host
 from tasks.local_site.plan import State
@@ -83,14 +84,15 @@ def running(site: str, folder: Path) -> tuple[int, int | None] | None:
 
 
 def attempt(state: State, look: Callable[[str, str], Any], *, own: Mapping[str, Path],
-            image: str | None) -> list[Attempt]:
+            image: str | None, kind: str = engines.DOCKER) -> list[Attempt]:
     """Try all `targets` by `look` (host_probe.py's verb and argument); what each attempt met.
 
-    A listener of ours waits on another port of the address that the offline host reaches.
+    `kind` is the engine that runs `image` there. A listener of ours waits on another port of the
+    address that the offline host reaches.
     """
     with socket.create_server((state.address, 0)) as other:
         asked = targets(state, own=own, other_port=other.getsockname()[1], image=image)
-        met: list[Attempt] = look("probe", json.dumps(asked))
+        met: list[Attempt] = look("probe", json.dumps({"engine": kind, "asked": asked}))
     return met
 
 

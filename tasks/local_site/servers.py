@@ -31,7 +31,7 @@ def up(spec: SiteSpec) -> str:
     part = plan(spec.site)
     why_not = isolation(part)
     python = host.find_python(part.python)
-    packages.provide(packages.PackagesSpec(unpacked=part.folder("packages")))
+    packages.provide(packages.PackagesSpec(unpacked=part.folder("packages"), kind=part.kind))
     if trust.prepare(part):
         daemons.stop(part.folder("nexus"))
     content.fill(part)

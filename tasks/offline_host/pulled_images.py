@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tasks.core import ownership
+from tasks.core.disk import hold
 from tasks.core.engine import pulling
 from tasks.core.engine.address import Engine, Podman
+from tasks.core.engine.podman import PodmanEngine
 from tasks.core.errors import HostError, RegistryError
 from tasks.core.frozen import frozen
 from tasks.core.net.network import Network
@@ -61,9 +63,24 @@ class PulledImages:
             yield partial(ownership.refuse_writable_by_others, self.trust / name)
         if self.names:
             yield pulling.asked(self.engine).see
+            yield self._see_room
         for address in sorted({image.partition("/")[0] for image in self._missing()}):
             yield partial(see_registry, address, self.ca, self.authfile, self.network,
                           by_docker=not isinstance(self.engine, Podman))
+
+    def _see_room(self) -> None:
+        """HostError where the missing images, compressed, are more than fits where they go.
+
+        Not for a daemon's, which may have them on another machine.
+        """
+        if not isinstance(self.engine, Podman):
+            return
+        try:
+            store, missing = PodmanEngine(self.engine).store(), set(self._missing())
+        except HostError:
+            return  # its own look says so
+        hold(store, sum(image["size"] for image in held_images(self.release)
+                        if _reference(image) in missing), "images, before they are unpacked")
 
     def bring(self, alone: Callable[[], AbstractContextManager[None]]) -> str:
         """Pull what the engine lacks, as the only one who does; how many those were, in words."""
@@ -83,7 +100,11 @@ class PulledImages:
 
 def references(release: Path) -> list[str]:
     """The images of a release, by digest, as the engine knows them."""
-    return sorted(f"{image['destination']}@{image['digest']}" for image in held_images(release))
+    return sorted(_reference(image) for image in held_images(release))
+
+
+def _reference(image: Mapping[str, Any]) -> str:
+    return f"{image['destination']}@{image['digest']}"
 
 
 def held_images(release: Path) -> list[dict[str, Any]]:

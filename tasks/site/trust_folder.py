@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from tasks.core import files, ownership, processes
-from tasks.core.config.engines import FILES
+from tasks.core.config.engines import FILES, PODMAN
 from tasks.core.config.settings import Site
 from tasks.core.errors import RegistryError
 from tasks.core.trust import signature
@@ -45,6 +45,15 @@ fill config.json.template by hand, or let `docker --config {trust} login {addres
 
     sh login.sh {trust}/config.json
     chown USER {trust}/config.json
+
+"""
+
+OF_PODMAN = """\
+Podman is given the registry's CA and login from there: /etc/containers stays as it is. A USER who
+isn't root needs subordinate ids that are nobody else's, and their runs outlive a login only so:
+
+    usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER
+    loginctl enable-linger USER
 
 """
 
@@ -112,6 +121,9 @@ def _install(site: Site, addresses: list[str], fingerprint: str) -> str:
     ca, engine = "", ""
     if addresses and site.ca is not None:
         ca = f"    install -m 0644 ca.crt {trust}/ca.crt\n"
+    if site.offline.engine == PODMAN:
+        engine = OF_PODMAN
+    elif ca:
         engine = "\n".join([
             "The engine trusts the registry by a file of its own:\n",
             *(f"    install -D -m 0644 ca.crt /etc/docker/certs.d/{address}/ca.crt"

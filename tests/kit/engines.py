@@ -131,6 +131,46 @@ def _remove_cgroups(name: str) -> None:
                 Path(folder).rmdir()
 
 
+LIMITED = """\
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+cgroup_manager = "cgroupfs"
+runtime = "runc"
+"""
+"""containers.conf where processes may not raise their own limits, as Podman's defaults would."""
+
+
+@contextmanager
+def podman_service(engine: Engine, folder: Path, *, plain: str | None = None) -> Iterator[str]:
+    """Podman's API at a socket, ended by its process id; it asks the registry `plain` by HTTP."""
+    folder.mkdir(parents=True)
+    settings = folder / "containers.conf"
+    settings.write_text(LIMITED)
+    registries = folder / "registries.conf"
+    registries.write_text(f'[[registry]]\nlocation = "{plain}"\ninsecure = true\n' if plain else "")
+    place = Path(f"/run/airlock-podman-{os.getpid()}/podman.sock")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            # A client of Docker's waits for a container's end, which Podman knows by its events.
+            [*engine.command, "--events-backend", "file", "system", "service", "--time", "0",
+             f"unix://{place}"],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            env={**os.environ, "CONTAINERS_CONF": str(settings),
+                 "CONTAINERS_REGISTRIES_CONF": str(registries)})
+    try:
+        for _ in range(100):
+            if place.exists():
+                break
+            assert process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield f"unix://{place}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
 @contextmanager
 def podman(root: Path) -> Iterator[Engine]:
     """Podman with its own storage."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -16,7 +17,7 @@ from tasks.core.errors import IntegrityError
 from tasks.core.trust import signature
 from tasks.core.trust.promotions import Withdrawn
 from tasks.offline_host import freshness, memory
-from tests.kit import registries
+from tests.kit import fake_podman, registries
 from tests.kit.chains import clone, promote
 from tests.kit.own_site import OwnSite, tls_of
 from tests.kit.registries import Server
@@ -167,3 +168,27 @@ def test_the_java_of_what_is_in_place_is_looked_for(own: OwnSite, ready: Staged)
     files.write_json(place / "current.json", {"pipeline": "hello", "id": ready.id()})
     files.write_json(place / f"releases/{ready.id()}/release.json", release)
     assert "runs Nextflow 24.10.5 (hello)" in own.look("prod").one("java")["text"]
+
+
+def test_podman_is_asked_where_the_site_says_so(
+        own: OwnSite, ready: Staged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.change("offline.engine", "podman")
+    fake = fake_podman.podman(tmp_path / "programs")
+    monkeypatch.setenv("PATH", f"{fake.folder}:{os.environ['PATH']}")
+    looked = own.look("prod")
+    assert "engine" not in looked.failing()
+    assert looked.one("engine")["text"].startswith("podman 4.3.1, rootless")
+    assert any("Podman's images" in line["text"] for line in looked.of("disk"))
+    fake.set(info={**fake_podman.INFO, "host": {
+        **fake_podman.INFO["host"], "arch": "arm64", "cgroupVersion": "v1",
+        "idMappings": {"uidmap": [{"size": 1}], "gidmap": [{"size": 1}, {"size": 65536}]}}})
+    looked = own.look("prod")
+    assert "engine" in looked.failing()
+    told = {line["status"]: line for line in looked.of("engine")}
+    assert "/etc/subuid" in told["fail"]["text"] and "usermod" in told["fail"]["cure"]
+    fake.set(version="3.4.4")
+    assert "3.4.4, and 4.0 or later" in own.look("prod").one("engine")["text"]
+    (fake.folder / "podman").rename(fake.folder / "away")
+    monkeypatch.setenv("PATH", str(fake.folder))
+    assert any("'podman' is not on the PATH" in line["text"]
+               for line in own.look("prod").of("engine"))

@@ -23,7 +23,7 @@ from tasks.core.schema import read_json
 from tasks.offline_host.bootstrap import BootstrapSpec, bootstrap, lacking
 from tasks.offline_host.fetch import fetch
 from tasks.offline_host.pulled_images import see_registry
-from tests.kit import fake_engine
+from tests.kit import fake_engine, fake_podman
 from tests.kit.fake_engine import FakeEngine
 from tests.kit.releases import IMAGE, Staged, change_code, stage
 from tests.kit.tls import self_signed
@@ -311,3 +311,31 @@ def test_another_java_is_taken_where_the_first_is_gone(
     own.unlink()
     bootstrap(with_own)
     assert with_own.place.bootstrapped()["launch"]["java"] != str(own)
+
+
+def test_a_host_with_podman_pulls_by_its_program_and_the_run_gets_the_user_s_home(
+        spec: BootstrapSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = f"10.0.0.1:5443/quay.io/airlock/tool@{IMAGE}"
+    asked: list[bool] = []
+    monkeypatch.setattr("tasks.offline_host.pulled_images.see_registry",
+                        lambda *rest, by_docker: asked.append(by_docker))
+    fake = fake_podman.podman(tmp_path / "programs")
+    fake.variables = {"HOME": "/home/ada", "XDG_RUNTIME_DIR": "/run/user/7"}
+    with_podman = dataclasses.replace(spec, engine=fake.engine, kind="podman")
+    fake.set(version="3.4.4")
+    with pytest.raises(HostError, match=r"4\.0 or later is needed"):
+        bootstrap(with_podman)
+    assert not spec.launch.exists() and fake.calls("pull") == []
+    fake.set(version="4.3.1")
+    with monkeypatch.context() as full, pytest.raises(HostError, match="has 0 B free, and needed"):
+        full.setattr("tasks.core.disk.free_at", lambda folder: (
+            0 if folder == Path("/srv/store") else 2**40))
+        bootstrap(with_podman)
+    assert fake.calls("pull") == []
+    assert "1 images, 1 of them pulled now" in bootstrap(with_podman)
+    assert fake.state["held"] == [image] and set(asked) == {False}
+    words, = (words for words, _ in fake.calls("pull"))
+    assert str(spec.trust / "config.json") in words and "--cert-dir" not in words, "there is no CA"
+    assert with_podman.place.bootstrapped()["engine"] == {
+        "kind": "podman", "environment": {"HOME": "/home/ada", "XDG_RUNTIME_DIR": "/run/user/7"}}
+    assert "1 images, 0 of them pulled now" in bootstrap(with_podman)

@@ -78,11 +78,12 @@ def test_it_is_given_the_user_s_own_home_and_settings_and_nothing_else(
     own = {"HOME": "/home/ada", "XDG_RUNTIME_DIR": "/run/user/7", "XDG_DATA_HOME": "/data/ada",
            "CONTAINERS_STORAGE_CONF": "/etc/own.conf"}
     fake.variables = {**own, "CONTAINER_HOST": "unix:///other.sock", "A_TOKEN": "secret",
-                      "https_proxy": "http://proxy:3128"}
+                      "https_proxy": "http://proxy:3128", "TMPDIR": "/large"}
     assert fake.engine.environment == own
     pulling.asked(fake.engine).pull([DRUM], trust)
     for _, given in fake.state["calls"]:
         assert own.items() <= given.items() and given["https_proxy"] == "http://proxy:3128"
+        assert given["TMPDIR"] == "/large"
         assert not {"CONTAINER_HOST", "A_TOKEN", "NXF_HOME"} & given.keys()
 
 
@@ -180,6 +181,13 @@ def test_what_a_rootless_host_lacks_is_named(change: Any, status: str, text: str
                                              cure: str) -> None:
     _, line = told(change)
     assert line[0] == status and text in line[1] and cure in line[2]
+
+
+def test_what_a_later_one_tells_otherwise_keeps_nothing_from_running(fake: FakePodman) -> None:
+    fake.set(info={"host": {}, "store": None})
+    line, = PodmanEngine(fake.engine).findings()
+    assert line.status == WARN and "podman 4.3.1 tells" in line.text
+    pulling.asked(fake.engine).see()
 
 
 def test_a_store_that_minds_no_owners_needs_no_ids() -> None:

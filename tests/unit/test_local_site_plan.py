@@ -10,19 +10,20 @@ import subprocess
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core import files
+from tasks.core import files, processes
 from tasks.core.config import load
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.image_settings import Registry
 from tasks.core.config.settings import Site
 from tasks.core.errors import ConfigError, HostError, IntegrityError
 from tasks.core.paths import PipelinePaths
-from tasks.local_site import cross, engines, host, images, packages, probes, servers
+from tasks.local_site import cross, engines, host, host_user, images, packages, probes, servers
 from tasks.local_site.plan import Plan, SiteSpec, State, plan
 
 STATE = State(isolated=True, why_not=None, address="10.89.7.1", open_because=None,
@@ -127,6 +128,50 @@ def test_the_offline_host_shares_nothing_but_what_is_named(part: Plan) -> None:
     assert {Path(path).relative_to(root).as_posix() for path in writable
             if "/dev/" not in path} == {"home/airlock", "var/lib/docker"}
     assert not [command for command in commands if "/etc/shadow" in command]
+
+
+def test_a_host_with_podman_has_a_user_of_its_own_and_no_daemon(
+        site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = plan(replace(site, offline=replace(site.offline, engine="podman")))
+    python = host.Python(path=Path("/usr/bin/python3"), version="3.11", prefix=Path("/usr"))
+    made = host.offline(part, python)
+    assert "dockerd" not in "".join(made.settings.values())
+    assert made.settings["subuid"] == made.settings["subgid"] == "airlock:1900000000:65536\n"
+    assert f":{host_user.ID}:" in made.settings["user"]
+    assert 'netns = "none"' in made.settings["containers.conf"]
+    binds = {command[3] for command in host.commands(part, python)
+             if command[:2] == ["mount", "--bind"]}
+    root = part.folder("host/root")
+    assert str(root / "var/lib/containers") in binds
+    assert str(root / "var/lib/docker") not in binds
+    asked: list[list[str]] = []
+
+    def run(words: list[str], **kept: Any) -> str:
+        asked.append([*words, kept["env"].get("XDG_RUNTIME_DIR", "")])
+        return ""
+
+    monkeypatch.setattr(host, "first_process", lambda name: 7)
+    monkeypatch.setattr(processes, "run", run)
+    host.run_inside("local", ["id"], rootless=True)
+    host.run_inside("local", ["id"])
+    assert {f"--setuid={host_user.ID}", f"/run/user/{host_user.ID}"} <= set(asked[0])
+    assert not any(str(host_user.ID) in word for word in asked[1])
+
+
+def test_the_trust_folder_is_the_host_s_user_s_to_read_alone(
+        part: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    owned: dict[str, tuple[int, int]] = {}
+    monkeypatch.setattr(os, "chown", lambda path, *ids, **kept: owned.update(
+        {Path(path).name: ids}))
+    files.write_text(part.trust / "config.json", "{}", mode=0o600)
+    files.write_text(part.disk / "hello/airlock/doit", "")
+    part.trust.chmod(0o700)
+    host_user.give(replace(part, kind="podman"))
+    assert owned["config.json"] == owned["trust"] == (0, host_user.ID)
+    assert owned["disk"] == owned["doit"] == (host_user.ID, host_user.ID)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (
+        part.trust, part.trust / "config.json")}
+    assert modes == {"trust": 0o750, "config.json": 0o640}
 
 
 def test_a_python_outside_the_system_is_shared_read_only(part: Plan) -> None:

@@ -85,3 +85,16 @@ def test_the_stub_fault_is_known_of_the_versions_that_have_it() -> None:
     plugin, = known_faults.recognised(
         ["Plugin with id nf-x not found in any repository"], "25.10.4")
     assert "does not carry" in str(plugin)
+
+
+@pytest.mark.parametrize(("said", "todo"), [
+    ("Error: initializing source docker://nexus:8443/q/drum@sha256:1: pinging container registry",
+     "run the same command again"),
+    ("Error: OCI runtime error: crun: the requested cgroup controller `cpu` is not available",
+     "delegate"),
+    ("Error: opening file `memory.max` for writing: Permission denied: OCI permission denied",
+     "delegate"),
+    ("Error: could not find slirp4netns, the network namespace can't be configured", "netns")])
+def test_what_podman_says_of_a_task_is_known(said: str, todo: str) -> None:
+    fault, = known_faults.recognised(["Command error:", f"  {said}"], "24.10.5")
+    assert todo in str(fault)

@@ -75,6 +75,20 @@ def test_the_folder_for_the_administrator_holds_what_prod_expects(home: Path) ->
     assert b"PRIVATE KEY" not in held
 
 
+def test_hosts_with_podman_are_asked_for_ids_and_for_nothing_of_docker_s(home: Path) -> None:
+    Path("ca.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    assert type_site(**GIVEN, ca="ca.pem") == 0
+    path = Path("config/sites/acme.yml")
+    raw = yaml.safe_load(path.read_text())
+    raw["offline"]["engine"] = "podman"
+    path.write_text(yaml.safe_dump(raw))
+    assert type_site() == 0
+    text = Path("build/acme/trust/INSTALL.txt").read_text()
+    assert "install -m 0644 ca.crt /etc/airlock/ca.crt" in text
+    assert "/etc/docker" not in text
+    assert "--add-subuids" in text and "enable-linger USER" in text
+
+
 def test_colleagues_and_who_approves_stand_in_the_folder_too(home: Path) -> None:
     assert type_site(**GIVEN) == 0
     public = {}

@@ -16,7 +16,9 @@ OF_PODMAN = ("DBUS_SESSION_BUS_ADDRESS", "STORAGE_DRIVER", "STORAGE_OPTS", "XDG_
 images lie, and the bus by which systemd makes it control groups (podman(1), and containers'
 storage.conf(5)). CONTAINER_HOST is not among them: it would have another machine's Podman run the
 tasks."""
-PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+OF_PULLS = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+            "TMPDIR")
+"""What its pulls take: proxies, and where layers lie until they are unpacked."""
 
 
 @frozen
@@ -49,12 +51,12 @@ class Podman:
     """Podman as its user has it on this host: there is no address, it is a program.
 
     `variables` say where its settings and images lie, `path` is the PATH on which it is looked
-    for; `proxies` are for its pulls alone.
+    for; `pulls` are for its pulls alone, whose result doesn't hang on them.
     """
 
     variables: tuple[tuple[str, str], ...]
     path: str = field(default=os.defpath, compare=False)
-    proxies: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    pulls: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Podman:
@@ -64,8 +66,8 @@ class Podman:
         return cls(variables=(("HOME", environment.get("HOME") or _home()),
                               *((name, environment[name]) for name in names)),
                    path=environment.get("PATH", os.defpath),
-                   proxies=tuple((name, environment[name]) for name in PROXIES
-                                 if name in environment))
+                   pulls=tuple((name, environment[name]) for name in OF_PULLS
+                               if name in environment))
 
     @property
     def url(self) -> str:

@@ -31,9 +31,20 @@ def reached(engine: Engine, images: Iterable[str], *, launch: Path, writable: Pa
     reached by a gate.
     """
     rules = Rules(images=frozenset(images), launch=launch, writable=writable,
-                  user=f"{os.getuid()}:{os.getgid()}")
+                  user=_user(engine))
     with gate.opened(daemon.dialling(engine), rules) as place:
         client = shutil.which("docker", path=path)
         # Where /bin is a link to /usr/bin, nothing can be shown below /bin itself.
         shown = (Path(client).parent.resolve() / Path(client).name,) if client else ()
         yield Reached(variables={"DOCKER_HOST": f"unix://{place}"}, reads=(place.parent, *shown))
+
+
+def _user(engine: Engine) -> str:
+    """Who owns what containers write: this user; of a rootless engine its root, which is its user.
+
+    Any other id of a rootless engine's is one of its user's subordinate ids, which owns nothing
+    here. Docker says so among its security options, Podman by a key of its own (`GET /info`).
+    """
+    told = daemon.connect(engine).info()
+    rootless = told.get("Rootless") or "name=rootless" in (told.get("SecurityOptions") or ())
+    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"

@@ -19,7 +19,7 @@ from tasks.core.engine import podman_needs, refusals
 from tasks.core.engine.address import Podman
 from tasks.core.engine.held import Held
 from tasks.core.errors import AirlockError, CommandError, HostError, RegistryError
-from tasks.core.findings import FAIL, Finding
+from tasks.core.findings import FAIL, WARN, Finding
 
 PATIENCE = 60.0
 """Seconds in which it answers what it knows by itself; the first call of a boot looks through its
@@ -54,7 +54,12 @@ class PodmanEngine:
             told = self.info()
         except AirlockError as error:
             return [podman_needs.no_answer(reason(error))]
-        return podman_needs.of_host(version, told)
+        try:
+            return podman_needs.of_host(version, told)
+        except (LookupError, TypeError, AttributeError) as error:  # a version that no test has run
+            return [Finding(status=WARN, text=f"podman {version} tells of this host otherwise than "
+                                              f"is known here: {error!r}",
+                            cure="look at `podman info` yourself")]
 
     def missing(self, references: Iterable[str]) -> list[str]:
         wanted = list(references)
@@ -81,6 +86,10 @@ class PodmanEngine:
                                     "digest", todo="look at `podman images --digests`")
             pulled += 1
         return pulled
+
+    def store(self) -> Path:
+        """Return where images lie; HostError where it can't be asked."""
+        return Path(self.info()["store"]["graphRoot"])
 
     def version(self) -> str:
         """Return the version as `podman --version` says it, which needs no store."""
@@ -118,7 +127,7 @@ class PodmanEngine:
     def _say(self, *words: str | Path, timeout: float | None = PATIENCE) -> str:
         """Run `podman WORDS`; CommandError where it fails, HostError where it isn't here."""
         program = processes.find("podman", todo=INSTALL, path=self._podman.path)
-        environment = {"PATH": self._podman.path, "LANG": "C.UTF-8", **dict(self._podman.proxies),
+        environment = {"PATH": self._podman.path, "LANG": "C.UTF-8", **dict(self._podman.pulls),
                        **self._podman.environment}
         try:
             return processes.run([program, *words], env=environment, timeout=timeout)
@@ -150,12 +159,11 @@ class PodmanEngine:
         host = reference.partition("/")[0]
         return RegistryError(f"podman cannot pull {reference}: {said}", todo=refusals.remedy(
             said, host, ca=f"{trust}/ca.crt", login=f"{trust}/config.json",
-            store=self._store()))
+            store=self._store_in_words()))
 
-    def _store(self) -> str:
-        """Where images lie, in words."""
+    def _store_in_words(self) -> str:
         try:
-            return f"at {self.info()['store']['graphRoot']}, where this user's images lie"
+            return f"at {self.store()}, where this user's images lie"
         except (AirlockError, LookupError, ValueError):
             return "where `podman info` says that images lie (graphRoot)"
 

@@ -93,6 +93,22 @@ FAULTS = (
               "itself, without our login",
         todo="run the same command again: it pulls what is gone first, and goes on"),
     Fault(
+        pattern=r"Error: initializing source docker://",
+        means="an image is gone from this user's Podman, which asks the registry for it by itself, "
+              "without our CA and login",
+        todo="run the same command again: it pulls what is gone first, and goes on"),
+    Fault(
+        pattern=r"cgroup controller `\w+` is not available|"
+                r"opening file `(cpu|memory)\.[\w.]+` for writing: Permission denied",
+        means="a task has a limit of processors or memory, and this user may not set such control "
+              "groups",
+        todo="`doit role=prod doctor` says what an administrator has to delegate"),
+    Fault(
+        pattern=r"could not find (slirp4netns|pasta)",
+        means="rootless Podman can't make a container's network",
+        todo='install slirp4netns or passt; or, as tasks need none, set `netns = "none"` below '
+             "[containers] in ~/.config/containers/containers.conf"),
+    Fault(
         pattern=r"Failed to pull singularity image|Missing \w+ library directory",
         means="an image file is gone from the release in place, or the pipeline asks for one that "
               "was not carried, and Nextflow would pull it",

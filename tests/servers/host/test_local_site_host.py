@@ -191,7 +191,7 @@ def test_neither_the_offline_host_nor_its_containers_reach_anything_else(spec: S
         probe["what"] for probe in probed if probe["kind"] != "path"}
     # The same question is answered otherwise on this side, so it can tell the difference.
     reached = {probe["what"] for probe in probes.attempt(
-        State.read(part.root), lambda _, argument: inside_script.probe_all(json.loads(argument)),
+        State.read(part.root), lambda _, argument: inside_script.probe_all(**json.loads(argument)),
         own={"the checkout": Path.cwd()}, image=None) if not probe["refused"]}
     assert {"the internet's file server", "the internet's registry", "the checkout",
             "another port of the registry's address", "the online engine's socket"} <= reached

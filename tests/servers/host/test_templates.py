@@ -25,7 +25,7 @@ import yaml
 
 from tasks.core.config.load import load
 from tasks.local_site.plan import Plan, plan
-from tests.kit import template_image, templates
+from tests.kit import machine, template_image, templates
 from tests.kit.project import Project, copy
 from tests.kit.templates import MIDDLE, NEWEST, OLDEST, TEMPLATES
 
@@ -305,3 +305,28 @@ def test_multiqc_reports_the_true_numbers_of_reads(crossed: Project) -> None:
     assert counts == {"one_1": true["one_1"], "one_2": true["one_2"], "two": true["two_1"]}
     assert len(set(counts.values())) > 1
     assert "nf-core/middle" in one_of(crossed, MIDDLE.name, "multiqc_report.html").read_text()
+
+
+def test_the_oldest_crosses_to_a_stub_run_with_podman_as_well(crossed: Crossed) -> None:
+    """Last, since its run takes the place of Docker's on the offline host."""
+    machine.need("podman", "newuidmap", "runc")
+    receipt = built(crossed, OLDEST.name, "crossing.json")
+
+    def results_of_run() -> dict[str, str]:
+        return {entry["path"]: entry["sha256"]
+                for entry in json.loads(receipt.read_text())["results"]
+                if not entry["path"].startswith("pipeline_info/")}
+
+    before, docker = crossed.site(), results_of_run()
+    raw = crossed.site()
+    raw["offline"]["engine"] = "podman"
+    crossed.write_site(raw)
+    try:
+        crossed.doit(f"sandbox:cross:{OLDEST.name}")
+    finally:
+        crossed.write_site(before)
+    assert docker and results_of_run() == docker
+    record = json.loads((offline_run(crossed, OLDEST.name) / "run.json").read_text())
+    assert record["versions"]["podman"] and record["run"] == "stub"
+    assert {task["container"] for task in record["tasks"]} == {
+        image["reference"] for image in record["images"] if image["why_not"] is None}

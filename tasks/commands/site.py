@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from getpass import getpass
 from pathlib import Path
+from typing import Any
 
 from tasks.core.config.engines import FILES
 from tasks.core.config.image_settings import Registry
@@ -53,19 +55,25 @@ def _write(name: str, typed: Typed) -> None:
     given = (answers.from_terminal(typed.variables, input, print) if at_terminal
              else answers.from_words(typed.variables))
     keys = site_file.values(given)
-    address = Registry(host=keys["registry"]["host"], port=keys["registry"].get("port"),
-                       connections=1).address
-    if at_terminal and not login.known(address, given["authfile"]):
-        place = login.own_file(name)
-        if login.typed(address, place, input, getpass):
-            given["authfile"] = str(place)
-            print(f"{place} holds that login, for this user alone")
+    if at_terminal and "registry" in keys:
+        _log_in(name, given, keys["registry"])
     text = site_file.text(name, site_file.values(given))
     key = Path(given["key"]).expanduser()
     if given.get("makekey") == "1":
         signature.ready(key, create=True, identity=given["identity"])
         print(f"{key} is the new signing key; keep it, and let nobody else read it")
     print(f"{site_file.write(name, text)} is written")
+
+
+def _log_in(name: str, given: dict[str, str], at: Mapping[str, Any]) -> None:
+    """Ask for the registry's login, where none is known, and note where it is kept."""
+    address = Registry(host=at["host"], port=at.get("port"), connections=1).address
+    if login.known(address, given["authfile"]):
+        return
+    place = login.own_file(name)
+    if login.typed(address, place, input, getpass):
+        given["authfile"] = str(place)
+        print(f"{place} holds that login, for this user alone")
 
 
 def _next(made: Site, folder: Path) -> str:

@@ -133,7 +133,7 @@ def containers(resolved: Resolved) -> str:
         f"{process['name']} has no image: {process['why']} ({process['file']}:{process['line']})"
         for process in resolved.scan.get("without", [])
         if process["called"] and not process["accepted"])]
-    todo = ["run `doit images:mirror` and `doit config` again"] if faults else []
+    todo = ["run `doit images` and `doit config` again"] if faults else []
     if lacking:
         todo.append("name the image of each process that has none under `images:` in the "
                     "pipeline's config, or `none` where the host's own programs are meant")

@@ -37,7 +37,7 @@ LONGEST_NAME = 255
 """Bytes of a file's name, by Linux."""
 NOT_LOCKED = re.compile(r"(library|shub|file)://.*|[/$].*")
 """Names in a library of Sylabs or Singularity Hub, and paths of the host that runs."""
-CARRIED = re.compile(r"(https?|oras)://[A-Za-z0-9.:/_@-]+")
+CARRIED = re.compile(r"(https?|oras)://[A-Za-z0-9.:/_@%+~=,-]+")
 """What can stand in offline.config and in a file's name; a query would hold secrets."""
 
 

@@ -95,7 +95,7 @@ def lines(plan: Plan) -> Iterator[str]:
     if plan.after:
         yield f"files: nothing that stays names {_amount(plan, plan.after)}; {_when(plan)}"
     if plan.images is None:
-        yield "images: this side doesn't reach the registry, and deletes nothing there"
+        yield "images: no registry is asked from this side, and nothing is deleted there"
         return
     for image in sorted(plan.marks.images):
         if image in plan.images_kept:

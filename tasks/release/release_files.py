@@ -265,4 +265,4 @@ def check_platform(layout: PipelinePaths, platform: str) -> None:
     if locked != platform:
         raise ConfigError(f"the images are locked for {locked}, the site is {platform}",
                           where=layout.lock("images"),
-                          todo="run `doit relock=1 images:lock`, then mirror again")
+                          todo="run `doit relock=1 images:lock`, then `doit images`")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tasks.core.config import engines
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.frozen import frozen
 from tasks.core.schema import check
@@ -147,15 +148,22 @@ def _in_bucket(given: Given) -> bool:
     return given.get("store", "").startswith("s3://")
 
 
+def _pulls(given: Given) -> bool:
+    return given.get("engine", engines.DOCKER) not in engines.SIF_KINDS
+
+
+NO_REGISTRY = "releases carry image files for this engine, so no registry is asked"
 NO_BUCKET = "the store is a folder, so this isn't taken"
 PLUGINS = "https://registry.nextflow.io/api"
 QUESTIONS = (
-    Question(name="registry", fault=_registry,
+    Question(name="engine", fault=_one_of(*engines.KINDS), assumed=engines.DOCKER,
+             text=f"The offline hosts' container engine, {', '.join(engines.KINDS)}"),
+    Question(name="registry", fault=_registry, applies=_pulls, unfit=NO_REGISTRY,
              text="The registry that images are pushed to, HOST:PORT or HOST:PORT/PREFIX"),
-    Question(name="ca", fault=_certificate, assumed="",
+    Question(name="ca", fault=_certificate, assumed="", applies=_pulls, unfit=NO_REGISTRY,
              text="The certificate (PEM) of its CA, where it isn't a public one"),
-    Question(name="authfile", fault=_authfile, assumed="", prompted=False,
-             text="A Docker config file with its login"),
+    Question(name="authfile", fault=_authfile, assumed="", prompted=False, applies=_pulls,
+             unfit=NO_REGISTRY, text="A Docker config file with its login"),
     Question(name="store", fault=_store,
              text="The store that carries all else: a folder, or s3://BUCKET/PREFIX"),
     Question(name="endpoint", fault=_url, assumed="", applies=_in_bucket, unfit=NO_BUCKET,
@@ -170,6 +178,7 @@ QUESTIONS = (
         "key": "k", "identity": text}), assumed="airlock", prompted=False,
              text="The name of the key on the offline hosts"),
     Question(name="carry", fault=_one_of("registry", "store"), assumed="registry",
+             applies=_pulls, unfit=NO_REGISTRY,
              text="Do both sides reach that registry by this name (registry), or the offline "
                   "hosts alone, so that images go by the store (store)"),
     Question(name="offline_store", fault=_store, assumed="",

@@ -26,6 +26,7 @@ COMMENTS = {
     "signing.key": "held back from others (mode 0600); only the steps that sign open it",
     "signing.identity": "its name in allowed_signers on the offline hosts",
     "offline": "what the offline hosts see",
+    "offline.engine": "docker or podman, which pull images; apptainer or singularity run files",
     "offline.store": "the store as it is reached there",
     "offline.trust": "an administrator fills it by hand",
 }
@@ -45,25 +46,30 @@ LEFT_OUT = """\
 
 def values(answers: Mapping[str, str]) -> dict[str, Any]:
     """The keys of the site, from the answers to its questions."""
-    of_registry: dict[str, Any] = registry(answers["registry"])
-    for name in ("ca", "authfile"):
-        if answers[name]:
-            of_registry[name] = _absolute(answers[name])
+    images = _images(answers) if "registry" in answers else {}
     store = _filled(url=_place(answers["store"]), endpoint=answers.get("endpoint"),
                     region=answers.get("region"))
-    offline: dict[str, Any] = {"trust": answers["trust"]}
+    offline: dict[str, Any] = {"engine": answers["engine"], "trust": answers["trust"]}
     if answers["offline_store"]:
         offline = {"store": _filled(url=answers["offline_store"],
                                     endpoint=answers.get("offline_endpoint")), **offline}
     plugins = answers["plugins"]
     return {
         "pipelines": listed(answers["pipelines"]), "platform": answers["platform"],
-        "python": listed(answers["python"]), "registry": of_registry,
-        "images": {"carry": answers["carry"]},
+        "python": listed(answers["python"]), **images,
         "plugins": {"index" if plugins.endswith("plugins.json") else "registry": plugins},
         "store": store,
         "signing": {"key": _absolute(answers["key"]), "identity": answers["identity"]},
         "offline": offline}
+
+
+def _images(answers: Mapping[str, str]) -> dict[str, Any]:
+    """The registry, and how images cross by it."""
+    of_registry: dict[str, Any] = registry(answers["registry"])
+    for name in ("ca", "authfile"):
+        if answers[name]:
+            of_registry[name] = _absolute(answers[name])
+    return {"registry": of_registry, "images": {"carry": answers["carry"]}}
 
 
 def _filled(**keys: str | None) -> dict[str, str]:

@@ -31,7 +31,7 @@ from tests.kit.sifs import ARTIFACTS, DEPOT, Site
 from tests.kit.web import Web
 
 ONE, TWO = "quay.io/lab/count:1.0", "quay.io/lab/plot:2.1"
-DIRECT = f"{DEPOT}singularity/map:0.7--0"
+DIRECT = f"{DEPOT}singularity/map%3A0.7--0"
 ARTIFACT = f"oras://{ARTIFACTS}/lab/call:3"
 
 
@@ -50,13 +50,13 @@ def source(tmp_path: Path) -> Iterator[Server]:
 def site(tmp_path: Path, source: Server, web: Web, monkeypatch: pytest.MonkeyPatch) -> Site:
     (tmp_path / "clone").mkdir()
     monkeypatch.chdir(tmp_path / "clone")
-    web.files["/singularity/map:0.7--0"] = sifs.sif(tmp_path)
+    web.files["/singularity/map%3A0.7--0"] = sifs.sif(tmp_path)
     return Site(source=source, web=web)
 
 
 def test_images_of_every_kind_cross_as_files(site: Site, tmp_path: Path) -> None:
     machine.need("unsquashfs")
-    artifact = site.web.files["/singularity/map:0.7--0"]
+    artifact = site.web.files["/singularity/map%3A0.7--0"]
     manifest = sifs.push_artifact(site.source, f"{ARTIFACTS}/lab/call:3", artifact + b"\0")
     said = site.make(ONE, TWO, DIRECT, ARTIFACT)
     assert "4 image files" in said
@@ -143,12 +143,12 @@ def test_an_image_file_that_changes_at_its_source_says_so(site: Site, tmp_path: 
     assert "1 image files, 1 fetched now" in site.lock(DIRECT)
     committed = site.staged.layout.locks("images")
     entry, = read_json(committed.own, "images-lock")["files"]
-    assert entry["reached_at"] == f"{site.web.url}/singularity/map:0.7--0"
+    assert entry["reached_at"] == f"{site.web.url}/singularity/map%3A0.7--0"
     assert not committed.shared.exists()
     assert "0 fetched now" in site.lock(DIRECT)
-    assert site.web.asked("/singularity/map:0.7--0") == 1
-    before = site.web.files["/singularity/map:0.7--0"]
-    site.web.files["/singularity/map:0.7--0"] = before + b"later"
+    assert site.web.asked("/singularity/map%3A0.7--0") == 1
+    before = site.web.files["/singularity/map%3A0.7--0"]
+    site.web.files["/singularity/map%3A0.7--0"] = before + b"later"
     site.lay_out()
     blob = site.staged.layout.of_site.blobs / entry["sha256"]
     next(blob.iterdir()).unlink()
@@ -201,13 +201,13 @@ def test_what_cannot_be_carried_is_refused_with_what_to_do(
 def test_what_is_no_image_for_the_site_is_refused(site: Site, tmp_path: Path) -> None:
     blobs = site.staged.layout.of_site.blobs
     held = {*blobs.iterdir()}
-    site.web.files["/singularity/map:0.7--0"] = b"not an image, but some bytes" * 100
+    site.web.files["/singularity/map%3A0.7--0"] = b"not an image, but some bytes" * 100
     with pytest.raises(ImageError, match="no image file"):
         site.lock(DIRECT)
-    site.web.files["/singularity/map:0.7--0"] = sifs.sif(tmp_path, architecture="arm64")
+    site.web.files["/singularity/map%3A0.7--0"] = sifs.sif(tmp_path, architecture="arm64")
     with pytest.raises(ImageError, match="is for arm64, and the site's platform is linux/amd64"):
         site.lock(DIRECT)
-    site.web.files["/singularity/map:0.7--0"] = b"<!DOCTYPE html><html></html>"
+    site.web.files["/singularity/map%3A0.7--0"] = b"<!DOCTYPE html><html></html>"
     with pytest.raises(SourceError, match="web page"):
         site.lock(DIRECT)
     sifs.push_artifact(site.source, f"{ARTIFACTS}/lab/call:3", b"one", b"two")
@@ -222,7 +222,7 @@ def test_what_is_no_image_for_the_site_is_refused(site: Site, tmp_path: Path) ->
 def test_an_image_of_before_sif_is_carried(site: Site) -> None:
     """Singularity wrote squashfs behind a line of a script, as the depot's oldest images are."""
     old = b"#!/usr/bin/env run-singularity\nhsqs" + bytes(5000)
-    site.web.files["/singularity/map:0.7--0"] = old
+    site.web.files["/singularity/map%3A0.7--0"] = old
     site.make(DIRECT)
     assert site.file(DIRECT).read_bytes() == old
 

@@ -210,6 +210,20 @@ def test_odd_places_are_written_as_they_are(value: str) -> None:
     assert yaml.safe_load(Path("config/sites/acme.yml").read_text())["store"]["url"] == value
 
 
+def test_an_engine_that_runs_image_files_needs_no_registry(
+        home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = {**GIVEN, "engine": "singularity"}
+    with pytest.raises(Incomplete, match="no registry is asked"):
+        from_words(given)
+    del given["registry"]
+    assert type_site(**given) == 0
+    made = load({"site": "acme"}).site
+    assert (made.offline.engine, made.images.carry, made.registry) == ("singularity", "files", None)
+    assert {path.name for path in Path("build/acme/trust").iterdir()} == {
+        "allowed_signers", "INSTALL.txt"}
+    assert "docker login" not in capsys.readouterr().out
+
+
 def at_terminal(answers: list[tuple[str, str]], home: Path) -> str:
     """What `doit site acme` shows at a terminal, where each question is answered in turn."""
     pid, terminal = pty.fork()
@@ -236,12 +250,14 @@ def at_terminal(answers: list[tuple[str, str]], home: Path) -> str:
 
 def test_a_terminal_is_asked_and_a_password_is_never_shown(home: Path) -> None:
     shown = at_terminal([
-        ("registry", "https://wrong"), ("HOST:PORT", "nexus.example.org:8443"), ("PEM", ""),
+        ("container engine", "doker"), ("container engine", ""), ("registry", "https://wrong"),
+        ("HOST:PORT", "nexus.example.org:8443"), ("PEM", ""),
         ("carries all else", "/srv/carried"), ("signs releases", "~/.ssh/new"),
         ("1 makes it", "1"), ("both sides", ""), ("where that differs", ""),
         ("fills by hand", ""), ("none is named", "hello"), ("A user at", "carrier"),
         ("Password", "s3cret-word")], home)
     assert "without https://" in shown
+    assert "it is one of: docker, podman" in shown
     assert "s3cret-word" not in shown
     raw = yaml.safe_load(Path("config/sites/acme.yml").read_text())
     place = home / ".config/airlock/acme/config.json"

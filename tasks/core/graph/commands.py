@@ -130,9 +130,9 @@ class NewSite(Own):
     doc_description = ("What isn't given is asked for; without a terminal all that is missing is "
                        "named at once, and it ends with 2. Nothing is overwritten: of a site that "
                        "is there, only the trust folder is laid ready again.")
-    variables = ("registry", "ca", "authfile", "store", "endpoint", "region", "key", "makekey",
-                 "identity", "carry", "offline_store", "offline_endpoint", "trust", "pipelines",
-                 "platform", "python", "plugins")
+    variables = ("engine", "registry", "ca", "authfile", "store", "endpoint", "region", "key",
+                 "makekey", "identity", "carry", "offline_store", "offline_endpoint", "trust",
+                 "pipelines", "platform", "python", "plugins")
 
 
 class _OfRuns(Own):

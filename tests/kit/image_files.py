@@ -86,9 +86,15 @@ class Placed:
 
 def placed(runtime: Path | None, path: str, kind: str = "apptainer", *, main: bytes = MAIN,
            config: bytes = CONFIG) -> Placed:
-    """Publish a release of this pipeline with its image file, and fetch it.
+    """Fetch a release of this pipeline, with its image file."""
+    staged = published(runtime, kind, main=main, config=config)
+    fetch(staged.fetch_spec())
+    return Placed(staged=staged, kind=kind, path=path)
 
-    Without a runtime it can't be run.
+
+def published(runtime: Path | None, kind: str = "apptainer", *, main: bytes = MAIN,
+              config: bytes = CONFIG) -> Staged:
+    """Publish a release of this pipeline with its image file; without a runtime it can't be run.
     """
     staged = stage()
     change_code(staged, main)
@@ -114,8 +120,7 @@ def placed(runtime: Path | None, path: str, kind: str = "apptainer", *, main: by
     release.make(replace(staged.release_spec(), carry="files"))
     staged.push()
     staged.trust_key()
-    fetch(staged.fetch_spec())
-    return Placed(staged=staged, kind=kind, path=path)
+    return staged
 
 
 def _image(staged: Staged) -> None:

@@ -42,6 +42,7 @@ def commands(folder: Path, root: Path) -> Iterator[list[str]]:
     """What lays these files, from the host's `folder`, into its `root`, and the user's own."""
     etc = root / "etc"
     yield ["mkdir", "-p", str(etc / "containers"), str(root / RUNTIME.relative_to("/"))]
+    yield ["touch", str(etc / "resolv.conf")]  # Apptainer shows it to tasks; it names nobody
     for name in ("subuid", "subgid"):
         yield ["cp", str(folder / name), str(etc / name)]
     for name in ("policy.json", "containers.conf"):

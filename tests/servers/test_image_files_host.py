@@ -213,6 +213,16 @@ def test_an_option_that_this_host_needs_is_tried_and_kept(place: Place, tmp_path
     assert {"--userns", "--nv"} <= {*engine.calls()[-1]["options"]}
 
 
+def test_a_file_of_etc_that_the_host_lacks_is_named(look: Place, tmp_path: Path) -> None:
+    """As 1.5.3 says it, by whatever options it is started; FUSE is no cure then."""
+    needs = ["lstat /etc/resolv.conf: no such file or directory"]
+    here = look(apptainer.standin(tmp_path / "bin", needs=needs).path, "apptainer")
+    with pytest.raises(HostError, match="lstat /etc/resolv.conf") as caught:
+        bootstrap(here.bootstrap_spec())
+    assert "create /etc/resolv.conf on this host" in str(caught.value)
+    assert "fuse" not in str(caught.value)
+
+
 def test_an_image_that_is_unpacked_for_each_task_is_warned_of(
         look: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     here = look(apptainer.standin(tmp_path / "bin", needs=["--unsquash"]).path, "apptainer")

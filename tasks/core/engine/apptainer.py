@@ -23,6 +23,8 @@ OLDEST = {"apptainer": (1, 0), "singularity": (3, 8)}
 alone, before it was parted into Apptainer and SingularityCE."""
 SAID = re.compile(r"(apptainer|singularity)\S* version (\d+)\.(\d+)(\S*)")
 """What `--version` prints: `apptainer version 1.3.4`, `singularity-ce version 4.1.5-focal`."""
+ABSENT = re.compile(r"lstat (/etc/\S+): no such file or directory")
+"""What is said of a file that `apptainer.conf` has each container see, and the host hasn't."""
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 WAYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "apptainer": ((), ("--userns",), ("--unsquash",)),
@@ -79,9 +81,12 @@ def way_to_run(program: Program, image: Path) -> tuple[str, ...]:
         if fault is None:
             return options
         faults.append(fault)
-    raise HostError(f"{program.name} {program.version} can't run this image file: {faults[0]}",
-                    where=image, todo="; ".join(lack for _, lack in lacks(program)) or
-                    f"mend what {program.name} names")
+    absent = ABSENT.search(" ".join(faults))
+    cures = [f"create {absent[1]} on this host: each task is shown it, and it may be empty"] \
+        if absent else [lack for _, lack in lacks(program)]
+    raise HostError(f"{program.name} {program.version} can't run this image file: "
+                    f"{' / '.join(dict.fromkeys(faults))}", where=image,
+                    todo="; ".join(cures) or f"mend what {program.name} names")
 
 
 def _fault(program: Program, image: Path, options: Sequence[str]) -> str | None:

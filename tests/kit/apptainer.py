@@ -113,6 +113,12 @@ def real() -> Path:
     return Path(place)
 
 
+def path_without() -> str:
+    """This machine's PATH, less the folders that have either program."""
+    return ":".join(folder for folder in os.environ["PATH"].split(":") if not any(
+        Path(folder, name).exists() for name in ("apptainer", "singularity")))
+
+
 def image(path: Path) -> Path:
     """A real image file with a shell and a few programs of this machine."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -97,7 +96,7 @@ def test_a_host_without_it_is_told_how_to_have_it(own: OwnSite, ready: Staged,
                                                   tmp_path: Path,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin/apptainer").unlink()
-    monkeypatch.setenv("PATH", os.environ["PATH"].replace(str(tmp_path / "bin"), "/nowhere"))
+    monkeypatch.setenv("PATH", apptainer.path_without())
     put_in_place(ready)
     engine = own.look("prod").one("engine")
     assert engine["status"] == "fail" and "'apptainer' is not on the PATH" in engine["text"]

@@ -217,7 +217,7 @@ def test_a_file_of_etc_that_the_host_lacks_is_named(look: Place, tmp_path: Path)
     """As 1.5.3 says it, by whatever options it is started; FUSE is no cure then."""
     needs = ["lstat /etc/resolv.conf: no such file or directory"]
     here = look(apptainer.standin(tmp_path / "bin", needs=needs).path, "apptainer")
-    with pytest.raises(HostError, match="lstat /etc/resolv.conf") as caught:
+    with pytest.raises(HostError, match=r"lstat /etc/resolv\.conf") as caught:
         bootstrap(here.bootstrap_spec())
     assert "create /etc/resolv.conf on this host" in str(caught.value)
     assert "fuse" not in str(caught.value)

@@ -1,4 +1,7 @@
-"""hello on an offline host with Podman, rootless and rootful, from what Docker's crossing built."""
+"""hello on offline hosts with Podman, rootless and rootful, and with Apptainer.
+
+All from what Docker's crossing built, and with its results.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from tasks.core.paths import SitePaths
 from tasks.core.schema import read_json
 from tasks.local_site import host, host_user
 from tasks.local_site.plan import State
-from tests.kit import machine
+from tests.kit import apptainer, machine
 from tests.kit.engines import remove_cgroups
 from tests.kit.project import Project, copy, steps
 
@@ -186,3 +189,26 @@ def test_a_rootful_host_comes_to_the_same_results(crossed: Crossed) -> None:
         crossed.typed("podman", "system", "reset", "--force", folder=Path("/"), rootless=False)
         shutil.rmtree(disk)
         remove_cgroups("libpod_parent")
+
+
+def test_apptainer_comes_to_them_from_files_alone(crossed: Crossed) -> None:
+    """Last, since it makes another site of this one: without registry, CA and login there."""
+    if not apptainer.real().is_relative_to("/usr"):
+        pytest.skip("no Apptainer below /usr, which the offline host shares")
+    raw = crossed.site()
+    raw["offline"]["engine"] = "apptainer"
+    crossed.write_site(raw)
+    trust = crossed.root / "build/local/sandbox/host/trust"
+    crossed.doit("sandbox:up")
+    for name in ("ca.crt", "config.json"):
+        (trust / name).unlink()
+    said = crossed.doit().stdout
+    assert {"images:sif:hello", "sandbox:cross:hello"} <= steps(said)
+    receipt = json.loads((crossed.root / "build/local/hello/crossing.json").read_text())
+    assert hashes(receipt) == hashes(crossed.docker)
+    assert receipt["isolated"] is True
+    record = read_json(crossed.there / receipt["run"] / "run.json", "run")
+    assert record["versions"]["apptainer"]
+    carried = {f"sha256:{image['sha256']}" for image in json.loads(
+        (crossed.root / "build/local/hello/sif.json").read_text())["images"]}
+    assert {image["id"] for image in record["images"]} == carried

@@ -195,6 +195,7 @@ def test_apptainer_comes_to_them_from_files_alone(crossed: Crossed) -> None:
     """Last, since it makes another site of this one: without registry, CA and login there."""
     if not apptainer.real().is_relative_to("/usr"):
         pytest.skip("no Apptainer below /usr, which the offline host shares")
+    crossed.doit("sandbox:down")  # a host of its own: root has left a home folder on the other
     raw = crossed.site()
     raw["offline"]["engine"] = "apptainer"
     crossed.write_site(raw)

@@ -21,8 +21,8 @@ UNPACKED = ROOT / "build/tests/packages"
 """Where Debian packages lie that are only unpacked."""
 PACKAGES = {**{program: package for package, program in packages.PROGRAMS.items()},
             "containerd": "containerd", "ctr": "containerd", "docker": "docker.io",
-            "newuidmap": "uidmap", "podman": "podman", "shellcheck": "shellcheck", "umoci": "umoci",
-            "unsquashfs": "squashfs-tools"}
+            "newuidmap": "uidmap", "podman": "podman", "runc": "runc", "shellcheck": "shellcheck",
+            "umoci": "umoci", "unsquashfs": "squashfs-tools"}
 """The Debian package of each program that tests start."""
 NOT_ROOT = "not root: only root may do what this test does"
 

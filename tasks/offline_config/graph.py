@@ -24,10 +24,11 @@ TOGGLES = Path("config/offline.config")
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`config:<pipeline>` and `config:load:<pipeline>`."""
-    yield from for_pipelines(config, {
-        "config": ("offline.config: images by digest, for every process",
-                   _files if config.site.images.carry == engines.FILES else _config),
+    """`config:<pipeline>`, and `config:load:<pipeline>` for an engine that loads archives."""
+    what = "offline.config: images by digest, for every process"
+    yield from for_pipelines(config, {"config": (what, _files)} if (
+        config.site.images.carry == engines.FILES) else {
+        "config": (what, _config),
         "config:load": ("offline.load.config: images by the names of loaded archives", _loaded),
     })
 
@@ -56,13 +57,11 @@ def _files(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 
 
 def _loaded(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
-    """For Docker and Podman: what runs image files loads no archives."""
-    kind = config.site.offline.engine
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     spec = render.LoadedSpec(
         pipeline=pipeline.name, nextflow=pipeline.nextflow.version, scan=at.images_scan,
         index=at.oci_index, toggles=TOGGLES, output=at.load_config, plugins=at.lock("plugins"),
-        engine_toggles=engines.toggles(engines.DOCKER if kind in engines.SIF_KINDS else kind))
+        engine_toggles=engines.toggles(config.site.offline.engine))
     return step(name, doc, render.build_loaded, spec, asked=True, needs=[
         spec.scan, spec.index, spec.toggles, spec.engine_toggles, at.lock("plugins"),
         at.plugins_list], makes=[spec.output])

@@ -26,7 +26,9 @@ def tasks(config: Config) -> Iterator[Task]:
     yield from for_pipelines(config, {
         "release": ("the list of all that is carried", _release),
         "release:sign": ("that list, signed", _sign),
-        "images:sign": ("the signature of the archives that images:save makes", _sign_images),
+        **({} if config.site.images.carry == engines.FILES else {
+            "images:sign": ("the signature of the archives that images:save makes",
+                            _sign_images)}),
     })
     pushes: Verbs[Pipeline] = {
         "push:code": ("into the store: the pipeline's code", _push_part("code")),

@@ -62,6 +62,10 @@ def test_image_files_are_made_and_released_and_nothing_asks_a_registry(files_sit
     assert set(build.states().values()) <= {"fresh", "-"}
 
 
+def test_archives_that_nothing_would_load_are_not_offered(files_site: Path) -> None:
+    assert not {"images:save", "images:sign", "config:load"} & set(steps())
+
+
 def test_an_engine_that_pulls_has_no_use_for_image_files(project: Path) -> None:
     assert "images:sif" not in steps()
     with pytest.raises(ConfigError, match="runs no image files"):

@@ -9,18 +9,19 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
+from tasks.core import files, nofollow
 from tasks.core.engine import apptainer
 from tasks.core.errors import HostError
 from tasks.core.frozen import frozen
 from tasks.core.machine_names import architecture
 from tasks.core.nextflow.library import Library
 from tasks.core.schema import read_json
+from tasks.offline_host.library import usable
 
 logger = logging.getLogger(__name__)
 
-INDEX, FOLDER = "sif.json", "sif"
-"""Where a release has the list of its image files, and these."""
+INDEX = "sif.json"
+"""Where a release has the list of its image files."""
 FETCH = "run `doit role=prod prod:fetch`, which checks the release and brings what is missing"
 
 
@@ -28,12 +29,15 @@ FETCH = "run `doit role=prod prod:fetch`, which checks the release and brings wh
 class ImageFiles:
     """The image files of a release in the folder `release`, for an engine of this `kind`.
 
-    `path` is where programs are looked for. No registry is asked, and no login or CA is needed.
+    They lie in `folder`, which may be one of the library that users share, `shared`. `path` is
+    where programs are looked for. No registry is asked, and no login or CA is needed.
     """
 
     release: Path
     kind: str
     path: str
+    folder: Path
+    shared: Path | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -48,7 +52,7 @@ class ImageFiles:
     def library(self, cache: Path) -> Library:
         """What Nextflow is told of them, and of the engine on this host; nothing lies in `cache`.
         """
-        return Library(engine=self.kind, folder=(self.release / FOLDER).absolute(), cache=cache,
+        return Library(engine=self.kind, folder=self.folder.absolute(), cache=cache,
                        options=self._options)
 
     def looks(self) -> Iterator[Callable[[], object]]:
@@ -56,6 +60,8 @@ class ImageFiles:
         """
         yield partial(index, self.release)
         yield partial(apptainer.find, self.kind, self.path)
+        if self._library:
+            yield partial(usable, self._library)
         if (self.release / INDEX).is_file():
             yield self._refuse_missing
             yield lambda: self._options
@@ -64,23 +70,27 @@ class ImageFiles:
         """Say how many there are: they came with the release."""
         return f"{len(self._images)} image files"
 
+    @property
+    def _library(self) -> Path | None:
+        """The library, where these files are of it."""
+        return self.shared if self.shared and self.folder.is_relative_to(self.shared) else None
+
     @cached_property
     def _images(self) -> list[dict[str, Any]]:
         return index(self.release)
 
     def _refuse_missing(self) -> None:
         """HostError for each that isn't as long as it must be; prod:fetch has hashed them all."""
-        faults = []
+        faults, root = [], self._library or self.release
         for image in self._images:
-            path = self.release / FOLDER / image["file"]
-            size = path.stat().st_size if path.is_file() else None
+            size = nofollow.size(root, str((self.folder / image["file"]).relative_to(root)))
             if size != image["size"]:
                 faults.append(f"{image['file']} " + (
                     "is missing" if size is None else
                     f"has {size} bytes, and not the {image['size']} that it was carried with"))
         if faults:
             raise HostError("image files of the release are not in place:\n" + "\n".join(
-                f"  {fault}" for fault in faults), where=self.release / FOLDER, todo=FETCH)
+                f"  {fault}" for fault in faults), where=self.folder, todo=FETCH)
 
     @cached_property
     def _options(self) -> tuple[str, ...]:
@@ -93,7 +103,7 @@ class ImageFiles:
             smallest[image["platform"]] = image
         options: tuple[str, ...] = ()
         for platform, image in smallest.items():
-            path = self.release / FOLDER / image["file"]
+            path = self.folder / image["file"]
             if path.is_file() and path.stat().st_size == image["size"]:
                 options = max(options, self._tried(path.absolute(), platform), key=len)
         return options

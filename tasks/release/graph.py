@@ -226,8 +226,9 @@ def offline_site(site: Site) -> dict[str, Any]:
         # This key isn't read there; its place differs between colleagues, and the tool must not.
         "signing": {"key": "on-the-online-side", "identity": site.signing.identity},
         "offline": {"engine": site.offline.engine, "trust": str(site.offline.trust),
-                    "runs": str(site.offline.runs), **(
-                        {"key": str(site.offline.key)} if site.offline.key else {})},
+                    "runs": str(site.offline.runs), **{
+                        key: str(place) for key, place in (("library", site.offline.library),
+                                                           ("key", site.offline.key)) if place}},
         "images": {"carry": site.images.carry},
         "prune": {"recent": f"{site.prune.recent // 3600} hours"},
     }

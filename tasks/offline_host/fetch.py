@@ -184,11 +184,13 @@ def _in_library(store: Store, spec: FetchSpec, signed: Signed) -> tuple[Collecti
         logger.warning("NOT FROM THE LIBRARY: this user gets copies of their own, %s: %s",
                        files.human_size(sum(signed.sizes[path] for path in images)), error)
         return (), 0
+    filled: Mapping[str, AirlockError | None] = {}
     if wrong:
         with placing(spec.layout.of_site, spec.step):
-            _refuse(spec, shared.fill(images, signed.sizes, spec.step, partial(
-                _brought, store, spec, signed)))
-    return () if has_own else tuple(images), len(wrong)
+            filled = shared.fill(images, signed.sizes, spec.step, partial(
+                _brought, store, spec, signed))
+        _refuse(spec, {path: fault for path, fault in filled.items() if fault})
+    return () if has_own else tuple(images), len(filled)
 
 
 @contextmanager

@@ -76,8 +76,9 @@ class SharedLibrary:
             f"{offline_command(f'pipeline={self.pipeline} release={self.release} prod:fetch')}`"))
 
     def fill(self, images: Mapping[str, str], sizes: Mapping[str, int], step: str,
-             bring: Callable[[str], AbstractContextManager[Path]]) -> dict[str, AirlockError]:
-        """Have these image files there, one user at a time; the faults of those that can't be had.
+             bring: Callable[[str], AbstractContextManager[Path]]
+             ) -> dict[str, AirlockError | None]:
+        """Have these image files there, one user at a time: what was wrong, with why it still is.
 
         `bring` has a file ready that is right. HostError where the library can't be written.
         """
@@ -86,13 +87,12 @@ class SharedLibrary:
                 self._sweep()
                 left = self.wrong(images, sizes, step)  # another may have filled it meanwhile
                 disk.hold(self.root, sum(sizes[path] for path in left), "the library")
-                results = try_all(lambda path: self._put(path, images[path], sizes[path], bring),
-                                  sorted(left, key=lambda path: -sizes[path]), threads=AT_ONCE)
+                return dict(zip(left, try_all(
+                    lambda path: self._put(path, images[path], sizes[path], bring), left,
+                    threads=AT_ONCE), strict=True))
         except OSError as error:
             raise HostError(f"the library can't be filled: {error.strerror}", where=self.folder,
                             todo="let the user who owns all of it do that, alone") from error
-        return {path: fault for path, fault in zip(
-            sorted(left, key=lambda path: -sizes[path]), results, strict=True) if fault}
 
     def _put(self, path: str, digest: str, size: int,
              bring: Callable[[str], AbstractContextManager[Path]]) -> None:

@@ -76,9 +76,9 @@ def test_the_library_is_the_tools_and_the_bootstraps_and_of_image_files_alone(
     raw["offline"]["library"] = "/srv/library"
     path.write_text(yaml.safe_dump(raw))
     schema = json.loads(Path("schemas/site.schema.json").read_bytes())
+    readers = schema["properties"]["offline"]["properties"]["library"]["x-readers"]
     assert {name.removesuffix(":hello") for name, state in build().states().items()
-            if state == "stale" and name != "prod"} == {*schema["properties"]["offline"]["properties"]["library"][
-                "x-readers"]}
+            if state == "stale" and name != "prod"} == {*readers}
     assert offline_site(load({}).site)["offline"]["library"] == "/srv/library"
     for engine, place, said in (("docker", "/srv/library", "there is no library of them"),
                                 ("apptainer", "library", r"offline\.library")):

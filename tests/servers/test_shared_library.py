@@ -5,112 +5,33 @@ Users are real ones, each in a process and a folder of their own.
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tasks.core import files
-from tasks.core.config.aws_settings import StoreAt
+from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, StoreAwayError
-from tasks.core.nextflow.image_files import file_name
+from tasks.core.paths import SitePaths
 from tasks.core.schema import read_json
+from tasks.offline_host import prune
 from tasks.offline_host.bootstrap import bootstrap
-from tasks.offline_host.fetch import fetch
+from tasks.offline_host.prune_plan import PruneSpec
 from tasks.offline_host.run import run_test
 from tasks.offline_host.run_folder import RunFolder
-from tasks.release import release
 from tasks.runtime import build as runtimes
-from tests.kit import apptainer, faults, image_files, machine, users
-from tests.kit.image_files import CONTAINER, Placed
-from tests.kit.releases import Staged, change_code
+from tests.kit import apptainer, faults, machine, users
+from tests.kit.image_files import CONTAINER
+from tests.kit.shared_library import NAME, Shared, shared
 from tests.kit.users import NOBODY, SOMEBODY, Killed
 
-NAME = file_name(CONTAINER)
 SAID = "1 are image files of the library, "
 WARNED = "NOT FROM THE LIBRARY: this user gets copies of their own, "
-
-
-@dataclass(kw_only=True)
-class Shared:
-    """A store with releases of which `id` is the last, a library, and users, below `top`."""
-
-    top: Path
-    staged: Staged
-    root: Path
-    id: str
-
-    def home(self, name: str, user: int = 0) -> Path:
-        """A user's own folder."""
-        place = self.top / name
-        if not place.is_dir():
-            place.mkdir()
-            os.chown(place, user, user)
-        return place
-
-    @property
-    def image(self) -> Path:
-        """The image file of the last release in the library."""
-        return self.root / "hello" / self.id / NAME
-
-    @property
-    def digest(self) -> str:
-        """Its SHA-256, as it was carried."""
-        carried = read_json(self.top / "online" / self.staged.layout.sif_index, "sif")
-        return str(carried["images"][0]["sha256"])
-
-    def again(self) -> None:
-        """Publish another release, with the same image."""
-        before = Path.cwd()
-        os.chdir(self.top / "online")
-        change_code(self.staged, f"workflow {{ {self.id} }}\n".encode())
-        release.make(replace(self.staged.release_spec(), carry="files"))
-        self.id = self.staged.push()
-        os.chdir(before)
-
-    def fetch(self, name: str | None = None) -> tuple[str, str]:
-        """Fetch into the current folder: what it says, and its warnings."""
-        warnings: list[str] = []
-        handler = logging.Handler(logging.WARNING)
-        handler.emit = (  # type: ignore[method-assign]
-            lambda record: warnings.append(record.getMessage()))
-        logging.getLogger("tasks").addHandler(handler)
-        try:
-            said = fetch(replace(
-                self.staged.fetch_spec(name), library=self.root,
-                store=StoreAt(url=str(self.top / "online/store")),
-                host=replace(self.staged.host, trust=self.top / "online/trust")))
-        finally:
-            logging.getLogger("tasks").removeHandler(handler)
-        return said, "\n".join(warnings)
-
-    def by(self, name: str, user: int = 0, **more: Any) -> tuple[str, str]:
-        """Fetch as a user."""
-        said: tuple[str, str] = users.act(self.fetch, user, here=self.home(name, user), **more)
-        return said
-
-    def own(self, name: str) -> list[Path]:
-        """The image files that a user has of their own."""
-        return sorted((self.top / name).rglob("*.img"))
-
-    def placed(self, engine: apptainer.Standin) -> Placed:
-        """The release in place for who is in the current folder."""
-        return Placed(staged=self.staged, kind="apptainer", path=engine.path)
-
-
-def shared(top: Path, monkeypatch: pytest.MonkeyPatch, runtime: Path | None = None) -> Shared:
-    (top / "online").mkdir()
-    monkeypatch.chdir(top / "online")
-    staged = image_files.published(runtime)
-    (top / "library").mkdir()
-    (top / "library").chmod(0o755)
-    return Shared(top=top, staged=staged, root=top / "library", id=staged.id())
 
 
 @pytest.fixture
@@ -326,3 +247,54 @@ def test_a_bootstrap_refuses_a_library_that_was_opened_meanwhile(
     here.root.chmod(0o777)
     with pytest.raises(HostError, match="others can write here"):
         bootstrap(spec)
+
+
+def test_a_prune_takes_nothing_of_it_and_says_how(here: Shared, monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    """Whom its owner can't see may run it; what a release would free is what it has alone."""
+    here.by("first")
+    before = here.image.parent
+    here.again()
+    here.by("first")
+    monkeypatch.chdir(here.top / "first")
+    spec = PruneSpec(layout=SitePaths(site="there"), only=None, seen=Path("seen"),
+                     runs=Path("runs"), here=Path.cwd(), recent=0,
+                     engine=Engine(url="unix:///nowhere"), kind="apptainer", library=here.root)
+    assert prune.apply(spec).startswith("1 release and ")
+    line = (f"library: {before}, 0 B, stays: other users may run it; once nobody does: rm -r "
+            f"{before}\n")
+    assert line in capsys.readouterr().out
+    assert read_json(spec.layout.host_prune, "host-prune")["library"] == [
+        {"folder": str(before), "bytes": 0}]
+    assert (before / NAME).is_file() and here.image.is_file()
+    shutil.rmtree(before)
+    assert SAID in here.by("first")[0] and " 0 of them" in here.by("first")[0]
+
+    def planned() -> str:
+        prune.show_plan(spec)
+        return capsys.readouterr().out
+
+    shutil.copytree(here.image.parent, before)
+    size = files.human_size(here.image.stat().st_size)
+    assert f"library: {before}, {size}, stays" in planned()
+    assert "library:" not in users.act(planned, here=here.top / "first", read_only=here.root)
+
+
+def test_own_copies_go_once_the_library_has_them(here: Shared,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user takes them out of the release in place, and the cache has them for nothing."""
+    root, here.root = here.root, here.top / "not there"
+    here.by("first")
+    here.root = root
+    monkeypatch.chdir(here.home("first"))
+    at = here.staged.prod
+    shutil.rmtree(at.release(here.id) / "sif")
+    assert SAID in here.by("first")[0]
+    blob, = here.own("first")
+    os.utime(blob, (0, 0))
+    spec = PruneSpec(layout=SitePaths(site="there"), only=None, seen=Path("seen"),
+                     runs=Path("runs"), here=Path.cwd(), recent=30,
+                     engine=Engine(url="unix:///nowhere"), kind="apptainer", library=root)
+    prune.apply(spec)
+    assert here.own("first") == [] and here.image.is_file()
+    assert " 0 of them fetched now" in here.by("first")[0]

@@ -86,34 +86,38 @@ class SharedLibrary:
             with nofollow.locked(self.root, nofollow.LOCK, wait=WAIT):
                 self._sweep()
                 left = self.wrong(images, sizes, step)  # another may have filled it meanwhile
-                disk.hold(self.root, sum(sizes[path] for path in left), "the library")
-                return dict(zip(left, try_all(
-                    lambda path: self._put(path, images[path], sizes[path], bring), left,
-                    threads=AT_ONCE), strict=True))
+                equal = self._link({path: images[path] for path in left})
+                rest = [path for path in left if path not in equal]
+                disk.hold(self.root, sum(sizes[path] for path in rest), "the library")
+                brought = try_all(lambda path: self._put(path, bring), rest, threads=AT_ONCE)
+                return {**dict.fromkeys(equal), **dict(zip(rest, brought, strict=True))}
         except OSError as error:
             raise HostError(f"the library can't be filled: {error.strerror}", where=self.folder,
                             todo="let the user who owns all of it do that, alone") from error
 
-    def _put(self, path: str, digest: str, size: int,
-             bring: Callable[[str], AbstractContextManager[Path]]) -> None:
-        place = self._place(path)
-        if self._linked(place, digest, size):
-            return
+    def _put(self, path: str, bring: Callable[[str], AbstractContextManager[Path]]) -> None:
         with bring(path) as source, source.open("rb") as reader, \
-                nofollow.writing(self.root, place) as writer:
+                nofollow.writing(self.root, self._place(path)) as writer:
             while block := reader.read(files.CHUNK):
                 writer.write(block)
 
-    def _linked(self, place: str, digest: str, size: int) -> bool:
-        """Whether another release has the same file, of which this is now one more name."""
-        owner, name = usable(self.root), PurePosixPath(place).name
-        for other, status in nofollow.described(self.root, ""):
-            if (PurePosixPath(other).name == name and other != place and status.st_size == size
-                    and self._fault(other, digest, owner) is None):
-                with contextlib.suppress(OSError):  # a file system without hard links
-                    nofollow.link(self.root, other, place)
-                    return True
-        return False
+    def _link(self, images: Mapping[str, str]) -> list[str]:
+        """Those that another release has as well, of which they are now one more name."""
+        owner, known = usable(self.root), dict[str, list[str]]()
+        for place in nofollow.listed(self.root, "") if images else ():
+            known.setdefault(PurePosixPath(place).name, []).append(place)
+
+        def link(path: str) -> bool:
+            place = self._place(path)
+            for other in known.get(PurePosixPath(place).name, []):
+                if other != place and self._fault(other, images[path], owner) is None:
+                    with contextlib.suppress(OSError):  # a file system without hard links
+                        nofollow.link(self.root, other, place)
+                        return True
+            return False
+
+        return [path for path, is_linked in zip(images, run_all(link, images), strict=True)
+                if is_linked]
 
     def _sweep(self) -> None:
         """Remove what a user left there who was killed: nobody else fills it now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -251,11 +252,13 @@ def _shared(spec: PruneSpec, releases: Iterable[Release]) -> dict[str, int]:
         return {}
     stays = {(release.pipeline, release.id) for release in releases if release.stays}
     freed: dict[str, int] = {}
-    for path, status in nofollow.described(spec.library, ""):
-        folder = PurePosixPath(path).parent
-        if len(folder.parts) == 2 and folder.parts not in stays:
-            place = str(spec.library / folder)
-            freed[place] = freed.get(place, 0) + (status.st_size if status.st_nlink == 1 else 0)
+    with contextlib.suppress(OSError, AirlockError):  # what can't be read there, goes by no advice
+        for path, status in nofollow.described(spec.library, ""):
+            folder = PurePosixPath(path).parent
+            if len(folder.parts) == 2 and folder.parts not in stays:
+                place = str(spec.library / folder)
+                freed[place] = freed.get(place, 0) + (
+                    status.st_size if status.st_nlink == 1 else 0)
     return dict(sorted(freed.items()))
 
 

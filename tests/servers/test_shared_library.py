@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import files
+from tasks.core import disk, files
 from tasks.core.engine.address import Engine
 from tasks.core.errors import HostError, StoreAwayError
 from tasks.core.paths import SitePaths
@@ -174,6 +174,19 @@ def test_a_file_that_a_full_disk_cut_is_not_taken(here: Shared) -> None:
     assert "its bytes have changed" in here.by("second", NOBODY)[1]
     assert " 0 of them" not in here.by("first")[0]
     assert files.sha256(here.image) == here.digest
+
+
+def test_a_library_without_room_is_said_before_the_first_byte(
+        here: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another name for a file that is there needs none."""
+    here.by("first")
+    here.again()
+    monkeypatch.setattr(disk, "free_at", lambda folder: 0 if folder == here.root else 10**12)
+    assert SAID in here.by("first")[0]
+    shutil.rmtree(here.root / "hello")
+    with pytest.raises(HostError, match=r"the disk has 0 B free, .* for the library"):
+        here.by("first")
+    assert not (here.root / "hello").exists()
 
 
 def test_of_two_first_users_one_fills_it(here: Shared) -> None:

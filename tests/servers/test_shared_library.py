@@ -26,7 +26,7 @@ from tasks.offline_host.run import run_test
 from tasks.offline_host.run_folder import RunFolder
 from tasks.runtime import build as runtimes
 from tests.kit import apptainer, faults, machine, users
-from tests.kit.image_files import CONTAINER
+from tests.kit.image_files import CONTAINER, Placed
 from tests.kit.shared_library import NAME, Shared, shared
 from tests.kit.users import NOBODY, SOMEBODY, Killed
 
@@ -84,6 +84,26 @@ def test_a_record_says_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     record = read_json(RunFolder(path=folder).record, "run")
     assert record["images"] == [{"reference": str(here.image), "id": f"sha256:{here.digest}",
                                  "digests": [CONTAINER], "why_not": None}]
+
+
+def test_the_real_engine_runs_it_from_a_read_only_mount(
+        monkeypatch: pytest.MonkeyPatch, runtime: runtimes.Runtime) -> None:
+    machine.need_root()
+    program = apptainer.real()
+    with users.open_folder() as top:
+        here = shared(top, monkeypatch, runtime.archive)
+        here.by("first")
+        placed = Placed(staged=here.staged, path=f"{program.parent}:/usr/bin:/bin", kind=(
+            "singularity" if program.name.startswith("singularity") else "apptainer"))
+
+        def work() -> str:
+            here.fetch()
+            bootstrap(replace(placed.bootstrap_spec(), library=here.root))
+            return run_test(placed.run_spec())
+
+        assert users.act(work, here=here.home("second"), read_only=here.root).startswith(
+            "1 results in runs/hello/")
+        assert here.own("second") == []
 
 
 def gone(here: Shared) -> str:

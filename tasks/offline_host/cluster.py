@@ -29,7 +29,9 @@ def executors(roots: Iterable[tuple[Path, str]], profiles: Collection[str]) -> l
     named: dict[tuple[str, ...], str] = {}
     for folder, path in roots:
         with opened(folder) as sources:
-            for setting in Reader(sources, {}, profiles).read(path):
+            # A pipeline may have no config of its own.
+            read = Reader(sources, {}, profiles).read(path) if sources.has(path) else ()
+            for setting in read:
                 if isinstance(setting, Setting) and _is_executor(setting.path):
                     plain, _ = evaluate(setting.tokens, 0, {})
                     values = [value for value in plain if isinstance(value, str)]

@@ -53,7 +53,8 @@ def on(monkeypatch: pytest.MonkeyPatch, kind: str, **others: str) -> None:
 def test_an_executor_is_known_by_what_a_config_says(
         tmp_path: Path, text: str, profiles: list[str], found: list[str]) -> None:
     (tmp_path / "own.config").write_text(text)
-    assert cluster.executors([(tmp_path, "own.config")], profiles) == found
+    roots = [(tmp_path, "nextflow.config"), (tmp_path, "own.config")]  # the first isn't there
+    assert cluster.executors(roots, profiles) == found
 
 
 def test_the_work_folder_stays_where_nodes_see_it(own: Path, tmp_path: Path,

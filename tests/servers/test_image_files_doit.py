@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ def host(tmp_path: Path, runtime: runtimes.Runtime, monkeypatch: pytest.MonkeyPa
 
 def test_one_command_fetches_and_runs_and_a_login_node_writes_the_head_job(
         host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    login = slurm.standin(tmp_path / "slurm").path(os.environ["PATH"])
+    login = slurm.standin(tmp_path / "slurm").path(apptainer.path_without())
     monkeypatch.setenv("PATH", login)
     (tmp_path / "slurm.config").write_text("process.executor = 'slurm'\n")
     words = ("pipeline=hello", f"config={tmp_path}/slurm.config")

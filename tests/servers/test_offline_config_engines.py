@@ -101,7 +101,7 @@ def test_whatever_an_institution_sets_one_engine_is_enabled_with_our_settings(
     assert [name for name in OTHERS if found[name].get("enabled") is True] == [kind]
     expected: dict[str, dict[str, Any]] = {
         "docker": {"registry": "nexus:8443", "runOptions": "-u $(id -u):$(id -g)"},
-        "podman": {"registry": "nexus:8443"},
+        "podman": {"registry": "nexus:8443", "runOptions": "--user 0:0"},
         "apptainer": {"registry": "", "autoMounts": True, "ociAutoPull": False,
                       "cacheDir": "/shared/cache"},
         "singularity": {"registry": "", "autoMounts": True, "ociAutoPull": False,

@@ -130,5 +130,14 @@ def owner(status: os.stat_result) -> str:
         return f"the user {status.st_uid}"
 
 
+def user_name(user: int) -> str:
+    """Return a user's name, or number where there is no name."""
+    import pwd
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
+
+
 def _mode(status: os.stat_result) -> str:
     return f"{stat.S_IMODE(status.st_mode):04o}"

@@ -15,12 +15,11 @@ from tasks.core.errors import HostError
 from tasks.core.frozen import frozen
 from tasks.core.machine_names import architecture
 from tasks.core.nextflow.library import Library
+from tasks.core.paths import SIF_INDEX, SIFS
 from tasks.core.schema import read_json
 
 logger = logging.getLogger(__name__)
 
-INDEX, FOLDER = "sif.json", "sif"
-"""Where a release has the list of its image files, and these."""
 FETCH = "run `doit role=prod prod:fetch`, which checks the release and brings what is missing"
 
 
@@ -48,15 +47,15 @@ class ImageFiles:
     def library(self, cache: Path) -> Library:
         """What Nextflow is told of them, and of the engine on this host; nothing lies in `cache`.
         """
-        return Library(engine=self.kind, folder=(self.release / FOLDER).absolute(), cache=cache,
+        return Library(engine=self.kind, folder=(self.release / SIFS).absolute(), cache=cache,
                        options=self._options)
 
     def looks(self) -> Iterator[Callable[[], object]]:
         """What is looked at before anything is unpacked; each image is tried once for a platform.
         """
         yield partial(index, self.release)
-        yield partial(apptainer.find, self.kind, self.path)
-        if (self.release / INDEX).is_file():
+        yield lambda: self._program
+        if (self.release / SIF_INDEX).is_file():
             yield self._refuse_missing
             yield lambda: self._options
 
@@ -68,11 +67,16 @@ class ImageFiles:
     def _images(self) -> list[dict[str, Any]]:
         return index(self.release)
 
+    @cached_property
+    def _program(self) -> apptainer.Program:
+        """The engine on this host; HostError where there is none, or it is too old."""
+        return apptainer.find(self.kind, self.path)
+
     def _refuse_missing(self) -> None:
         """HostError for each that isn't as long as it must be; prod:fetch has hashed them all."""
         faults = []
         for image in self._images:
-            path = self.release / FOLDER / image["file"]
+            path = self.release / SIFS / image["file"]
             size = path.stat().st_size if path.is_file() else None
             if size != image["size"]:
                 faults.append(f"{image['file']} " + (
@@ -80,7 +84,7 @@ class ImageFiles:
                     f"has {size} bytes, and not the {image['size']} that it was carried with"))
         if faults:
             raise HostError("image files of the release are not in place:\n" + "\n".join(
-                f"  {fault}" for fault in faults), where=self.release / FOLDER, todo=FETCH)
+                f"  {fault}" for fault in faults), where=self.release / SIFS, todo=FETCH)
 
     @cached_property
     def _options(self) -> tuple[str, ...]:
@@ -93,14 +97,14 @@ class ImageFiles:
             smallest[image["platform"]] = image
         options: tuple[str, ...] = ()
         for platform, image in smallest.items():
-            path = self.release / FOLDER / image["file"]
+            path = self.release / SIFS / image["file"]
             if path.is_file() and path.stat().st_size == image["size"]:
                 options = max(options, self._tried(path.absolute(), platform), key=len)
         return options
 
     def _tried(self, image: Path, platform: str) -> tuple[str, ...]:
         try:
-            program = apptainer.find(self.kind, self.path)
+            program = self._program
         except HostError:
             return ()
         try:
@@ -120,7 +124,7 @@ class ImageFiles:
 
 def index(release: Path) -> list[dict[str, Any]]:
     """The image files of a release; HostError where it carries none."""
-    path = release / INDEX
+    path = release / SIF_INDEX
     if not path.is_file():
         raise HostError("this release carries no image files: it was made for an engine that pulls",
                         where=path, todo="make a release of it with the site's `offline.engine` as "

@@ -200,7 +200,7 @@ def _registries(config: Config) -> Iterator[Check]:
         spec = RegistrySpec(
             address=address, path=site.own_registry.prefix, ca=ca if ca.is_file() else None,
             authfile=login if login.is_file() else None, network=Network.of(config),
-            pushes=site.images.carry == "store", login_cure=(
+            pushes=site.images.carry == engines.STORE, login_cure=(
                 f"put the login for {address} into {login}, as `docker login` writes it"))
         yield Check(name="registry", look=partial(registry.registry, spec))
 

@@ -18,9 +18,10 @@ from tasks.core import files, nofollow
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import ConfigError, HostError, IntegrityError, StoreError
 from tasks.core.parallel import run_all
+from tasks.core.paths import SIF_INDEX
 from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Store, bring
-from tasks.core.trust import checksums, published
+from tasks.core.trust import checksums
 from tasks.core.trust.checksums import MAX_LIST
 from tasks.core.trust.promotions import FILE_NAME, Subject
 
@@ -118,7 +119,7 @@ def of_pipeline(store: Store, pipeline: str, archives: Path | None) -> Carried:
     blobs = {key: File(path=key, sha256=digest, size=sizes[path])
              for path, digest in digests.items()
              if (key := checksums.blob_key(path, digest))}
-    saved = () if archives is None or published.SIFS in digests else _archives(
+    saved = () if archives is None or SIF_INDEX in digests else _archives(
         store, archives, pipeline, name, digests)
     keys += store.list(f"smoke/{pipeline}/{name}/")
     return Carried(id=name, number=number, files=(

@@ -81,11 +81,11 @@ def _library(config: Config) -> Iterator[Check]:
     root = config.site.offline.library
     if root:
         def look() -> Iterator[Finding]:
-            owner = library.usable(root)
+            library.usable(root)
             fills = library.is_writable(root)
             yield Finding(check="library", status=OK, text=f"{root} can be read" + (
                 " and filled: by prod:fetch" if fills else
-                f"; {ownership.name_of(owner)} fills it"))
+                f"; {ownership.owner(root.stat())} fills it"))
             if fills:
                 yield disk.room(root, "the library")
 
@@ -221,7 +221,7 @@ def _registries(config: Config) -> Iterator[Check]:
         spec = RegistrySpec(
             address=address, path=site.own_registry.prefix, ca=ca if ca.is_file() else None,
             authfile=login if login.is_file() else None, network=Network.of(config),
-            pushes=site.images.carry == "store", login_cure=(
+            pushes=site.images.carry == engines.STORE, login_cure=(
                 f"put the login for {address} into {login}, as `docker login` writes it"))
         yield Check(name="registry", look=partial(registry.registry, spec))
 

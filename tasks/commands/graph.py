@@ -43,7 +43,7 @@ def tasks(config: Config) -> Iterator[Task]:
 
 def _preflight(config: Config) -> Task:
     site, network = config.site, Network.of(config)
-    is_asked = site.images.carry == "registry"
+    is_asked = site.images.carry == engines.REGISTRY
     locks = [PipelinePaths(site=site.name, pipeline=name).lock("images") for name in config.names]
     spec = PreflightSpec(
         destination=destination(site) if is_asked else None, ca=site.ca,
@@ -99,7 +99,7 @@ def _diff(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 
 def _now(config: Config, pipeline: Pipeline, standing: dict[str, str]) -> NowSpec:
     site = config.site
-    in_registry = site.images.carry == "registry"
+    in_registry = site.images.carry == engines.REGISTRY
     return NowSpec(
         pipeline=pipeline.name, configs=pipeline.configs is not None, by_hand=pipeline.plugins,
         layout=PipelinePaths(site=site.name, pipeline=pipeline.name), toggles=TOGGLES,

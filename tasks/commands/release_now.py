@@ -236,7 +236,7 @@ def _rendered(spec: NowSpec, scratch: Path, output: Path) -> None:
         "toggles": spec.toggles, "output": output, "engine_toggles": spec.engine_toggles,
         "plugins": plugins if plugins.is_file() else None}
     if spec.images is None:
-        render.build_files(render.FilesSpec(**own, index=at.sif_index),
+        render.build_files(render.IndexSpec(**own, index=at.sif_index),
                            sif.containers(at.lock("images")))
         return
     placed = receipt(read_lock(at.lock("images")), spec.images.destination)

@@ -10,7 +10,7 @@ from tasks.core import files
 from tasks.core.disk import Disks, Need
 from tasks.core.errors import AirlockError
 from tasks.data import mirror as data
-from tasks.images import image_files
+from tasks.images import image_files, sif
 from tasks.images import mirror as images
 from tasks.images.blobs import Blobs
 from tasks.images.lock_format import distinct, read_lock
@@ -103,7 +103,7 @@ def _images(spec: SpaceSpec) -> _Amount:
     coming = sum(blob.size for blob in blobs if not kept.is_there(blob.digest, blob.size))
     if own := image_files.read_lock(spec.lock):
         whole, count = whole + sum(file.size for file in own), f"{count}, {len(own)} image files"
-        coming += sum(file.size for file in own if not (spec.layout / file.sha256).is_dir())
+        coming += sum(file.size for file in own if not file.is_kept(spec.layout))
     return _Amount(coming=coming, whole=whole, count=count)
 
 
@@ -112,7 +112,7 @@ def _to_make(spec: SpaceSpec) -> int:
     if spec.sifs is None or not spec.lock.is_file():
         return 0
     return sum(image.size for image in read_lock(spec.lock)
-               if not (spec.sifs / f"{image.manifest.removeprefix('sha256:')}.json").is_file())
+               if not sif.note(spec.sifs, image).is_file())
 
 
 def _needs(spec: SpaceSpec, pictures: _Amount, samples: _Amount) -> list[Need]:

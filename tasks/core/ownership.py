@@ -127,16 +127,17 @@ def _is_own_group(status: os.stat_result) -> bool:
 
 def owner(status: os.stat_result) -> str:
     """Return the owner's name, or number where it has no name."""
-    return name_of(status.st_uid)
+    name = user_name(status.st_uid)
+    return f"the user {name}" if name.isdecimal() else name
 
 
-def name_of(user: int) -> str:
+def user_name(user: int) -> str:
     """Return a user's name, or number where there is no name."""
     import pwd
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
-        return f"the user {user}"
+        return str(user)
 
 
 def _mode(status: os.stat_result) -> str:

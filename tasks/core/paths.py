@@ -8,6 +8,8 @@ from pathlib import Path
 from tasks.core.frozen import frozen
 from tasks.core.lock_files import LockFiles
 
+SIF_INDEX, SIFS = "sif.json", "sif"
+"""Where a release has the list of its image files, and these."""
 MANIFEST = "data.manifest.json"
 
 
@@ -278,7 +280,7 @@ class PipelinePaths(OfPipeline):
     @property
     def sif_index(self) -> Path:
         """Which image file (SIF) each image is; the files are the site's blobs."""
-        return path_to(f"{self.root}/sif.json")
+        return path_to(f"{self.root}/{SIF_INDEX}")
 
     @property
     def archives(self) -> Path:

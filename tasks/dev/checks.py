@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,12 +71,11 @@ def run(spec: CheckSpec) -> str:
     """
     failed = [] if _passes(spec.prepare, spec.logs, show=True) else [spec.prepare.name]
     beside = [*QUIET, *server_checks()] if spec.beside is None else [*spec.beside]
-    waiting, passed = deque(beside), {}
+    waiting, passed = iter(beside), {}
 
     def work() -> None:
-        with suppress(IndexError):
-            while check := waiting.popleft():
-                passed[check] = _passes(check, spec.logs)
+        for check in waiting:  # shared: each is taken once
+            passed[check] = _passes(check, spec.logs)
 
     with ThreadPoolExecutor(1) as pool:
         quiet = pool.submit(work)

@@ -62,8 +62,7 @@ def _validate(name: str, doc: str, config: Config, pipeline: Pipeline, *,
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     return step(name, doc, validate.validate, validate.ValidateSpec(
         pipeline=pipeline.name, profile=pipeline.profile, runtime=version, layout=at,
-        registry=site.registry, spans=site.images.carry == "registry", store=site.store,
-        carries_files=site.images.carry == engines.FILES,
+        registry=site.registry, carry=site.images.carry, store=site.store,
         configs=pipeline.configs is not None, network=Network.of(config),
         isolation=site.isolation, machine=uncompared(machine)),
         look=True, servers=site.servers,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.core import files
+from tasks.core.config import engines
 from tasks.core.errors import AirlockError, ImageError, SourceError
 from tasks.core.inputs import staged_data
 from tasks.core.net import urls
@@ -58,7 +59,7 @@ class Resolved:
 
 def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
             configs: bool = False, least: str = isolation.FULL,
-            carries_files: bool = False) -> Resolved:
+            carry: str = engines.REGISTRY) -> Resolved:
     """Lay the launch out in a scratch folder, and resolve its config there."""
     with files.scratch(at.root, "validate") as folder:
         ready = launch.prepare(launch.Carried(
@@ -79,8 +80,8 @@ def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
         config=config, runtime=runtime, folders=folders, judged=judged,
         stubless=stubs.told(stubless),
         scan=read_json(at.images_scan, "images-scan"),
-        mirrored=image_files(read_json(at.sif_index, "sif")) if carries_files else mirrored(
-            read_json(at.images_receipt, "images-receipt")),
+        mirrored=(image_files(read_json(at.sif_index, "sif")) if carry == engines.FILES else
+                  mirrored(read_json(at.images_receipt, "images-receipt"))),
         findings=read_json(at.reach, "reach")["findings"],
         plugins=at.plugins_list.read_text().split())
 

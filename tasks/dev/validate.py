@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 from tasks.core import files
+from tasks.core.config import engines
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.image_settings import Registry
 from tasks.core.errors import AirlockError, ConfigError, IntegrityError, RegistryError
@@ -35,8 +36,7 @@ class ValidateSpec:
     runtime: str
     layout: PipelinePaths
     registry: Registry | None
-    spans: bool
-    carries_files: bool = False
+    carry: str
     store: StoreAt
     configs: bool = False
     network: Network = field(default_factory=Network)
@@ -60,14 +60,14 @@ def validate(spec: ValidateSpec) -> str:
     """
     at = spec.layout
     looks: dict[str, Callable[[ValidateSpec], str]] = {
-        **({"registry": registry, "images": images} if spec.spans else {}),
-        **({"images": image_files} if spec.carries_files else {}),
+        **({"registry": registry, "images": images} if spec.carry == engines.REGISTRY else {}),
+        **({"images": image_files} if spec.carry == engines.FILES else {}),
         "store": store, "inputs": inputs}
     lines = [_line(name, look, spec) for name, look in looks.items()]
     try:
         config = resolved.resolve(at, spec.runtime, profile=spec.profile, machine=spec.machine,
                                   configs=spec.configs, least=spec.isolation,
-                                  carries_files=spec.carries_files)
+                                  carry=spec.carry)
         lines += [_line(name, look, config) for name, look in resolved.SUBJECTS.items()]
         warnings = resolved.warnings(config)
     except AirlockError as error:

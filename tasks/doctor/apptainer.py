@@ -8,6 +8,7 @@ from tasks.core.engine import apptainer
 from tasks.core.errors import AirlockError
 from tasks.core.findings import FAIL, OK, WARN, Finding, failed
 from tasks.core.machine_names import architecture
+from tasks.doctor import platforms
 
 
 def engine(kind: str, path: str, platform: str) -> Iterator[Finding]:
@@ -27,9 +28,4 @@ def engine(kind: str, path: str, platform: str) -> Iterator[Finding]:
         yield Finding(check="engine", status=FAIL if status else WARN, cure=lack,
                       text=f"{program.name} runs no image files here" if status else
                       f"{program.name} unpacks an image file for each task here")
-    own = f"linux/{architecture()}"
-    if own != platform:
-        yield Finding(check="engine", status=WARN,
-                      text=f"this host is {own}, and images are for {platform}",
-                      cure="set `platform` in the site's file to the offline hosts' own; here, "
-                           "images need an emulator (qemu-user-static)")
+    yield from platforms.see(f"linux/{architecture()}", platform)

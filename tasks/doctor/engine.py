@@ -18,7 +18,7 @@ from tasks.core.errors import AirlockError, HostError
 from tasks.core.findings import FAIL, OK, UNKNOWN, WARN, Finding, failed
 from tasks.core.frozen import frozen
 from tasks.core.machine_names import ARCHITECTURES
-from tasks.doctor import disk
+from tasks.doctor import disk, platforms
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -57,8 +57,7 @@ def engine(spec: EngineSpec) -> Iterator[Finding]:
     yield Finding(check="engine", status=OK if fits else WARN,
                   text=f"{spec.engine.url}: version {version.get('Version')}, {own}" + (
                       "" if fits else f", and images are for {spec.platform}"),
-                  cure=None if fits else "set `platform` in the site's file to the offline hosts' "
-                                         "own; here, images need an emulator (qemu-user-static)")
+                  cure=None if fits else platforms.CURE)
     root = Path(str(told.get("DockerRootDir") or "/var/lib/docker"))
     if spec.engine.url.startswith("unix:") and root.is_dir():
         yield disk.room(root, "the engine's images")

@@ -67,9 +67,9 @@ def _refuse_open(path: Path) -> None:
     """HostError where others can read or change it; ssh-keygen takes no such key either."""
     status = path.stat()
     if not os.access(path, os.R_OK):
-        raise AirlockError(f"the signing key can't be read by this user (it is "
-                           f"{ownership.owner(status)}'s)", where=path,
-                           todo=f"chown {_me()} {path}, or work as {ownership.owner(status)}")
+        me, owner = ownership.user_name(os.geteuid()), ownership.owner(status)
+        raise AirlockError(f"the signing key can't be read by this user (it is {owner}'s)",
+                           where=path, todo=f"chown {me} {path}, or work as {owner}")
     if not stat.S_ISREG(status.st_mode):
         raise AirlockError("the signing key is no regular file", where=path,
                            todo="correct signing.key (AIRLOCK_SIGNING_KEY)")
@@ -78,14 +78,6 @@ def _refuse_open(path: Path) -> None:
                            f"{stat.S_IMODE(status.st_mode):04o})", where=path,
                            todo=f"chmod 600 {path}; if others are on this machine, make a new one")
     ownership.refuse_writable_by_others(path)
-
-
-def _me() -> str:
-    import pwd
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _listed(spec: KeySpec, signed: bytes) -> Finding:

@@ -9,9 +9,9 @@ from pathlib import Path
 from tasks.core.engine.address import Podman
 from tasks.core.engine.podman import PodmanEngine
 from tasks.core.errors import AirlockError
-from tasks.core.findings import FAIL, WARN, Finding, failed
+from tasks.core.findings import FAIL, Finding, failed
 from tasks.core.machine_names import ARCHITECTURES
-from tasks.doctor import disk
+from tasks.doctor import disk, platforms
 
 
 def podman(at: Podman, platform: str) -> Iterator[Finding]:
@@ -31,10 +31,5 @@ def podman(at: Podman, platform: str) -> Iterator[Finding]:
         yield failed("engine", error)
         return
     machine = told["host"]["arch"]
-    own = f"linux/{ARCHITECTURES.get(machine, machine)}"
-    if own != platform:
-        yield Finding(check="engine", status=WARN,
-                      text=f"this host is {own}, and images are for {platform}",
-                      cure="set `platform` in the site's file to the offline hosts' own; here, "
-                           "images need an emulator (qemu-user-static)")
+    yield from platforms.see(f"linux/{ARCHITECTURES.get(machine, machine)}", platform)
     yield disk.room(Path(told["store"]["graphRoot"]), "Podman's images")

@@ -27,6 +27,7 @@ from tasks.core.registry.endpoint import Missing
 from tasks.core.schema import read_json
 from tasks.core.sif import container
 from tasks.images.blobs import reporting_write_errors
+from tasks.images.lock_format import is_image_file
 from tasks.images.reference import DIGEST, Reference, parse
 
 LARGEST = 200 * 10**9
@@ -59,6 +60,10 @@ class ImageFile:
         """Nextflow's name for it, under which it is kept and carried."""
         return file_name(self.source)
 
+    def is_kept(self, blobs: Path) -> bool:
+        """Whether a folder of blobs has it, as far as names tell."""
+        return (blobs / self.sha256).is_dir()
+
     def as_entry(self) -> Entry:
         """Its entry in a lock; what doesn't apply is left out."""
         return {name: value for name, value in vars(self).items() if value is not None}
@@ -78,7 +83,7 @@ def from_entries(entries: Mapping[str, Entry]) -> list[ImageFile]:
     """The image files of a lock's entries, among which images may be."""
     return [ImageFile(source=entry["source"], sha256=entry["sha256"], size=entry["size"],
                       resolved=entry.get("resolved"), manifest=entry.get("manifest"))
-            for entry in entries.values() if "layers" not in entry]
+            for entry in entries.values() if is_image_file(entry)]
 
 
 def read_lock(lock: Path) -> list[ImageFile]:

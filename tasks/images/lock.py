@@ -37,7 +37,7 @@ from tasks.images.lock_format import (
     read_platforms,
 )
 from tasks.images.moved_tags import moved_by_relock
-from tasks.images.platforms import ALL, choose, fits
+from tasks.images.platforms import ALL, choose, fits, other_platform
 from tasks.images.reference import DIGEST, Reference, parse
 
 LARGEST_CONFIG = 8 << 20
@@ -240,9 +240,7 @@ def _platform(registry: Registry, variant: Variant, reference: Reference) -> str
 
 def _check_platform(own: str, platform: str, reference: Reference) -> None:
     if own != platform:
-        raise ImageError(f"{reference} is made for {own}, the site's platform is {platform}",
-                         todo="use an image that has this platform, given by hand under "
-                              "`images` in the pipeline's file")
+        raise other_platform(own, platform, reference)
 
 
 def _kind(manifest: Manifest, reference: Reference) -> str:

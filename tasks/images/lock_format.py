@@ -114,7 +114,12 @@ def from_entries(entries: Entries) -> list[Image]:
                   others=tuple(Variant(**_variant(other)) for other in entry.get("others", [])),
                   whole=entry.get("whole", False), convert=entry.get("convert"),
                   licence=entry.get("licence"), **_variant(entry))
-            for entry in entries.values() if "layers" in entry]
+            for entry in entries.values() if not is_image_file(entry)]
+
+
+def is_image_file(entry: Entry) -> bool:
+    """Whether a lock's entry is an image file's, which has no layers that are known here."""
+    return "layers" not in entry
 
 
 def read_platforms(path: Path) -> tuple[str, ...]:
@@ -133,9 +138,9 @@ def _variant(entry: Mapping[str, Any]) -> dict[str, Any]:
 def as_json(platform: str, platforms: Sequence[str], entries: Entries) -> dict[str, Any]:
     """The lock's form, by schemas/images-lock.schema.json: of images, and of image files."""
     listed = [entries[source] for source in sorted(entries)]
-    image_files = [entry for entry in listed if "layers" not in entry]
+    image_files = [entry for entry in listed if is_image_file(entry)]
     return {"platform": platform, **({"further": list(platforms)} if platforms else {}),
-            "images": [entry for entry in listed if "layers" in entry],
+            "images": [entry for entry in listed if not is_image_file(entry)],
             **({"files": image_files} if image_files else {})}
 
 

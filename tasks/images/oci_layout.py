@@ -138,7 +138,7 @@ class _Fetch:
         sizes.update({file.source: file.size for file in self._standing})
         lacking = sum(blob.size for blob in wanted if not self.blobs.path(blob.digest).is_file())
         lacking += sum(file.size for file in self._standing
-                       if not (self._spec.blobs / file.sha256).is_dir())
+                       if not file.is_kept(self._spec.blobs))
         disk.hold(self._spec.blobs, lacking, "the images that are fetched")
         with Progress(f"fetch {self._spec.pipeline}", sizes) as progress:
             self._progress = progress

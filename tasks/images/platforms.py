@@ -27,6 +27,13 @@ class Chosen:
     whole: bool
 
 
+def other_platform(own: str, platform: str, reference: Reference) -> ImageError:
+    """The error to raise for an image that is made for another platform than the site's."""
+    return ImageError(f"{reference} is made for {own}, the site's platform is {platform}",
+                      todo="use an image that has this platform, given by hand under `images` in "
+                           "the pipeline's file")
+
+
 def name(entry: Mapping[str, Any]) -> str:
     """os/architecture[/variant] of an entry of an index."""
     at = entry.get("platform")

@@ -31,6 +31,7 @@ from tasks.images.image_files import LONGEST_NAME, ImageFile
 from tasks.images.lock import LARGEST_CONFIG
 from tasks.images.lock_format import Image, read_lock
 from tasks.images.oci_layout import AGAIN, laid_out
+from tasks.images.platforms import other_platform
 
 AT_ONCE = 2
 """Images that are made at a time: the names of all files of each are in memory."""
@@ -97,6 +98,11 @@ def containers(lock: Path) -> dict[str, str]:
 def _digest(image: Image) -> str:
     """The digest that the source has it by."""
     return image.converted_from or image.manifest
+
+
+def note(made: Path, image: Image) -> Path:
+    """Where the folder `made` notes which file was made of an image."""
+    return made / f"{_digest(image).removeprefix('sha256:')}.json"
 
 
 def _container(image: Image) -> str:
@@ -201,16 +207,14 @@ class _Makes:
             part.replace(target)
         record = {"manifest": _digest(image), "writer": writer(), "sha256": digest, "size": size,
                   "devices": dropped.devices, "attributes": dropped.attributes}
-        files.write_json(self._record(image), check(record, "sif-made", where=self._record(image)))
+        place = note(self._spec.made, image)
+        files.write_json(place, check(record, "sif-made", where=place))
         return Sif(sha256=digest, size=size, dropped=dropped, is_new=True)
-
-    def _record(self, image: Image) -> Path:
-        return self._spec.made / f"{_digest(image).removeprefix('sha256:')}.json"
 
     def _known_of(self, image: Image) -> Sif | None:
         """The file that was made before, where it is this writer's and is whole."""
         try:
-            record = read_json(self._record(image), "sif-made")
+            record = read_json(note(self._spec.made, image), "sif-made")
         except ConfigError:
             return None
         path = staged_data.blob(self._spec.blobs, record["sha256"],
@@ -232,10 +236,7 @@ class _Makes:
         own = f"{config.get('os', 'linux')}/{config.get('architecture', '?')}"
         wanted = "/".join(self._spec.platform.split("/")[:2])
         if own != wanted:
-            raise ImageError(f"{image.source} is made for {own}, the site's platform is "
-                             f"{self._spec.platform}",
-                             todo="use an image that has this platform, given by hand under "
-                                  "`images` in the pipeline's file")
+            raise other_platform(own, self._spec.platform, image.source)
         return config
 
 

@@ -137,8 +137,7 @@ def commands(plan: Plan, python: Python) -> Iterator[list[str]]:
     if plan.store and plan.store_inside:
         yield from _bind(plan.store, root / plan.store_inside.relative_to("/"))
     yield from _bind(plan.disk, root / HOME.relative_to("/"), writable=True)
-    store = "docker" if plan.has_daemon else "containers"
-    yield from _bind(folder / store, root / "var/lib" / store, writable=True)
+    yield from _bind(folder / plan.images, root / "var/lib" / plan.images, writable=True)
     yield from _kernel(root)
     yield ["cd", str(root)]
     yield ["pivot_root", ".", "old"]
@@ -187,8 +186,7 @@ def prepare(plan: Plan) -> None:
     It may see folders which are no more, have another engine, or still be at work on a crossing
     that was killed here.
     """
-    store = "docker" if plan.has_daemon else "containers"
-    for shown in (plan.folder("host") / "root", plan.folder("host") / store, plan.disk,
+    for shown in (plan.folder("host") / "root", plan.folder("host") / plan.images, plan.disk,
                   plan.store):
         if shown:
             shown.mkdir(parents=True, exist_ok=True)

@@ -107,6 +107,11 @@ class Plan:
         """Whether the offline host's engine is a daemon, and its user root."""
         return self.kind == engines.DOCKER
 
+    @property
+    def images(self) -> str:
+        """The folder of the offline host's /var/lib in which its engine keeps images."""
+        return "docker" if self.has_daemon else "containers"
+
     def folder(self, part: str) -> Path:
         """A part's own folder, with its log and pid file."""
         return self.root / part

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tasks.core.config import engines
 from tasks.core.config.settings import Config, Pipeline
@@ -19,6 +20,9 @@ from tasks.core.paths import PipelinePaths
 
 with deferred():
     from tasks.offline_config import render
+
+if TYPE_CHECKING:
+    from tasks.offline_config.render import CommonSpec
 
 TOGGLES = Path("config/offline.config")
 
@@ -35,33 +39,37 @@ def tasks(config: Config) -> Iterator[Task]:
 
 def _config(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-    spec = render.RenderSpec(
-        pipeline=pipeline.name, nextflow=pipeline.nextflow.version, scan=at.images_scan,
-        receipt=at.images_receipt, toggles=TOGGLES, output=at.offline_config,
-        engine=config.site.offline.engine, plugins=at.lock("plugins"),
-        engine_toggles=engines.toggles(config.site.offline.engine))
-    return step(name, doc, render.build, spec, needs=[
-        spec.scan, spec.receipt, spec.toggles, spec.engine_toggles, at.lock("plugins"),
-        at.plugins_list], makes=[spec.output])
+    kind = config.site.offline.engine
+    spec = render.RenderSpec(**_common(at, pipeline, kind), receipt=at.images_receipt,
+                               output=at.offline_config, engine=kind)
+    return step(name, doc, render.build, spec, needs=[*_needs(at, spec), spec.receipt],
+                makes=[spec.output])
 
 
 def _files(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-    spec = render.FilesSpec(
-        pipeline=pipeline.name, nextflow=pipeline.nextflow.version, scan=at.images_scan,
-        index=at.sif_index, toggles=TOGGLES, output=at.offline_config,
-        plugins=at.lock("plugins"), engine_toggles=engines.toggles(config.site.offline.engine))
-    return step(name, doc, render.build_files, spec, needs=[
-        spec.scan, spec.index, spec.toggles, spec.engine_toggles, at.lock("plugins"),
-        at.plugins_list], makes=[spec.output])
+    kind = config.site.offline.engine
+    spec = render.IndexSpec(**_common(at, pipeline, kind), index=at.sif_index,
+                            output=at.offline_config)
+    return step(name, doc, render.build_files, spec, needs=[*_needs(at, spec), spec.index],
+                makes=[spec.output])
 
 
 def _loaded(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-    spec = render.LoadedSpec(
-        pipeline=pipeline.name, nextflow=pipeline.nextflow.version, scan=at.images_scan,
-        index=at.oci_index, toggles=TOGGLES, output=at.load_config, plugins=at.lock("plugins"),
-        engine_toggles=engines.toggles(config.site.offline.engine))
-    return step(name, doc, render.build_loaded, spec, asked=True, needs=[
-        spec.scan, spec.index, spec.toggles, spec.engine_toggles, at.lock("plugins"),
-        at.plugins_list], makes=[spec.output])
+    spec = render.IndexSpec(
+        **_common(at, pipeline, config.site.offline.engine),
+        index=at.oci_index, output=at.load_config)
+    return step(name, doc, render.build_loaded, spec, asked=True,
+                needs=[*_needs(at, spec), spec.index], makes=[spec.output])
+
+
+def _common(at: PipelinePaths, pipeline: Pipeline, kind: str) -> dict[str, Any]:
+    """What each of the specs has, for an engine of this kind."""
+    return {"pipeline": pipeline.name, "nextflow": pipeline.nextflow.version,
+            "scan": at.images_scan, "toggles": TOGGLES, "engine_toggles": engines.toggles(kind),
+            "plugins": at.lock("plugins")}
+
+
+def _needs(at: PipelinePaths, spec: CommonSpec) -> list[Path]:
+    return [spec.scan, spec.toggles, spec.engine_toggles, at.lock("plugins"), at.plugins_list]

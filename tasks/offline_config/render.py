@@ -20,8 +20,8 @@ WITHOUT_OCI = "25.10"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RenderSpec:
-    """What `config` reads: the scan, the receipt, the hand-written toggles and the plugins' lock.
+class CommonSpec:
+    """What is read whatever carries the images: the scan, toggles by hand and the plugins' lock.
 
     `toggles` hold for all pipelines, `engine_toggles` for those of this kind of engine.
     """
@@ -29,40 +29,26 @@ class RenderSpec:
     pipeline: str
     nextflow: str
     scan: Path
+    toggles: Path
+    engine_toggles: Path
+    output: Path
+    plugins: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderSpec(CommonSpec):
+    """What `config` reads where an engine of this kind pulls: the mirror's receipt besides."""
+
     receipt: Path
-    toggles: Path
-    engine_toggles: Path
-    output: Path
     engine: str = engines.DOCKER
-    plugins: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilesSpec:
-    """What `config` reads where a release carries image files: sif.json in the receipt's place."""
+class IndexSpec(CommonSpec):
+    """What is read of image files, from sif.json, or of loaded archives, from the layout's index.
+    """
 
-    pipeline: str
-    nextflow: str
-    scan: Path
     index: Path
-    toggles: Path
-    engine_toggles: Path
-    output: Path
-    plugins: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedSpec:
-    """What `config:load` reads: the layout's index in the receipt's place, else the same."""
-
-    pipeline: str
-    nextflow: str
-    scan: Path
-    index: Path
-    toggles: Path
-    engine_toggles: Path
-    output: Path
-    plugins: Path | None = None
 
 
 def build(spec: RenderSpec) -> str:
@@ -74,7 +60,7 @@ def build(spec: RenderSpec) -> str:
                   registry(hosts or {receipt["registry"]}, spec.nextflow, spec.engine))
 
 
-def build_files(spec: FilesSpec, carried: Mapping[str, str] | None = None) -> str:
+def build_files(spec: IndexSpec, carried: Mapping[str, str] | None = None) -> str:
     """Write offline.config by the names that lead Nextflow to the image files.
 
     `carried` are these, where sif.json doesn't say them yet. ImageError where an image of the scan
@@ -85,7 +71,7 @@ def build_files(spec: FilesSpec, carried: Mapping[str, str] | None = None) -> st
     return _write(spec, carried, f"{len(carried)} image files", _older_names(spec))
 
 
-def _older_names(spec: FilesSpec) -> list[str]:
+def _older_names(spec: IndexSpec) -> list[str]:
     """What Singularity's ociMode was called first, and beats it until 25.10 (SingularityBuilder).
 
     Later versions don't know the name, and would warn of it in each run.
@@ -95,7 +81,7 @@ def _older_names(spec: FilesSpec) -> list[str]:
     return ["singularity.oci = null"] if is_known and is_its_own else []
 
 
-def build_loaded(spec: LoadedSpec) -> str:
+def build_loaded(spec: IndexSpec) -> str:
     """Write offline.load.config: images by the names that an engine has loaded them under."""
     index = read_json(spec.index, "oci-index")
     annotations = [manifest["annotations"] for manifest in index["manifests"]
@@ -120,7 +106,7 @@ def registry(hosts: Collection[str], nextflow: str, engine: str = engines.DOCKER
     return lines
 
 
-def _write(spec: RenderSpec | FilesSpec | LoadedSpec, mirrored: Mapping[str, str], summary: str,
+def _write(spec: CommonSpec, mirrored: Mapping[str, str], summary: str,
            net: Sequence[str] = ()) -> str:
     scan = read_json(spec.scan, "images-scan")
     selectors = image_selectors.of_scan(scan)

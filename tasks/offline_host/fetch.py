@@ -18,6 +18,7 @@ from tasks.core.graph.sweep import sweep_folder
 from tasks.core.in_place import InPlace, placing
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.parallel import run_all, try_all
+from tasks.core.paths import SIFS
 from tasks.core.progress import Progress
 from tasks.core.schema import read_json
 from tasks.core.store.interface import Store
@@ -170,7 +171,7 @@ def _in_library(store: Store, spec: FetchSpec, signed: Signed) -> tuple[Collecti
     warned of once, and then the release gets its own.
     """
     images = {path: signed.digests[path] for path in library.images_of(signed.digests)}
-    has_own = (spec.layout.release(signed.name) / library.SIFS).is_dir()
+    has_own = (spec.layout.release(signed.name) / SIFS).is_dir()
     if spec.library is None or not images:
         return (), 0
     shared = SharedLibrary(root=spec.library, pipeline=spec.pipeline, release=signed.name)

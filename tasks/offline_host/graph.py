@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.core import in_place
 from tasks.core.config.aws_settings import StoreAt
+from tasks.core.config.engines import STORE
 from tasks.core.config.settings import TOOL, Config
 from tasks.core.engine import address
 from tasks.core.graph.deferred import deferred, uncompared
@@ -91,7 +92,7 @@ def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: M
         engine=address.of_site(site.offline.engine, config.environment),
         place=uncompared(in_place.shared(config.shared, at)), kind=site.offline.engine,
         library=site.offline.library),
-        needs=[at.current, *([at.images_receipt] if site.images.carry == "store" else [])],
+        needs=[at.current, *([at.images_receipt] if site.images.carry == STORE else [])],
         makes=[at.bootstrap], mends=True)
 
 

@@ -15,13 +15,12 @@ from tasks.core.errors import HostError
 from tasks.core.frozen import frozen
 from tasks.core.machine_names import architecture
 from tasks.core.nextflow.library import Library
+from tasks.core.paths import SIF_INDEX
 from tasks.core.schema import read_json
 from tasks.offline_host.library import usable
 
 logger = logging.getLogger(__name__)
 
-INDEX = "sif.json"
-"""Where a release has the list of its image files."""
 FETCH = "run `doit role=prod prod:fetch`, which checks the release and brings what is missing"
 
 
@@ -59,10 +58,10 @@ class ImageFiles:
         """What is looked at before anything is unpacked; each image is tried once for a platform.
         """
         yield partial(index, self.release)
-        yield partial(apptainer.find, self.kind, self.path)
+        yield lambda: self._program
         if self._library:
             yield partial(usable, self._library)
-        if (self.release / INDEX).is_file():
+        if (self.release / SIF_INDEX).is_file():
             yield self._refuse_missing
             yield lambda: self._options
 
@@ -78,6 +77,11 @@ class ImageFiles:
     @cached_property
     def _images(self) -> list[dict[str, Any]]:
         return index(self.release)
+
+    @cached_property
+    def _program(self) -> apptainer.Program:
+        """The engine on this host; HostError where there is none, or it is too old."""
+        return apptainer.find(self.kind, self.path)
 
     def _refuse_missing(self) -> None:
         """HostError for each that isn't as long as it must be; prod:fetch has hashed them all."""
@@ -110,7 +114,7 @@ class ImageFiles:
 
     def _tried(self, image: Path, platform: str) -> tuple[str, ...]:
         try:
-            program = apptainer.find(self.kind, self.path)
+            program = self._program
         except HostError:
             return ()
         try:
@@ -130,7 +134,7 @@ class ImageFiles:
 
 def index(release: Path) -> list[dict[str, Any]]:
     """The image files of a release; HostError where it carries none."""
-    path = release / INDEX
+    path = release / SIF_INDEX
     if not path.is_file():
         raise HostError("this release carries no image files: it was made for an engine that pulls",
                         where=path, todo="make a release of it with the site's `offline.engine` as "

@@ -20,12 +20,11 @@ from tasks.core.errors import AirlockError, HostError, IntegrityError, listed
 from tasks.core.frozen import frozen
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.parallel import run_all, try_all
+from tasks.core.paths import SIFS
 from tasks.core.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-SIFS = "sif"
-"""The folder of a release with its image files."""
 AT_ONCE = 4
 """Image files that pass through the user's own cache at a time: one may be some GB."""
 WAIT = 24 * 3600.0

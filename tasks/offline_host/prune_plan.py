@@ -16,13 +16,12 @@ from tasks.core.engine.address import Engine, Podman
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.in_place import in_use
 from tasks.core.offline_paths import OfflinePaths
-from tasks.core.paths import SitePaths
+from tasks.core.paths import SIF_INDEX, SIFS, SitePaths
 from tasks.core.run_records import last_ran
 from tasks.core.schema import check, read_json
 from tasks.offline_host import memory, old_work
 from tasks.offline_host.bootstrap import shared_work_folder, work_folder
-from tasks.offline_host.image_files import INDEX
-from tasks.offline_host.library import SIFS, images_of, is_writable
+from tasks.offline_host.library import images_of, is_writable
 from tasks.offline_host.pulled_images import references
 
 DAY = 86400.0
@@ -214,7 +213,7 @@ def _images(spec: PruneSpec, releases: list[Release]) -> list[str]:
         folder = _at(spec, release.pipeline).release(release.id)
         try:
             (kept if release.stays else gone).update(
-                [] if (folder / INDEX).is_file() else references(folder))
+                [] if (folder / SIF_INDEX).is_file() else references(folder))
         except ConfigError:
             if release.stays:
                 return []  # nobody knows what it needs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -61,14 +61,15 @@ class PulledImages:
         """
         for name in ("ca.crt", "config.json"):
             yield partial(ownership.refuse_writable_by_others, self.trust / name)
+        missing = self._missing()
         if self.names:
             yield pulling.asked(self.engine).see
-            yield self._see_room
-        for address in sorted({image.partition("/")[0] for image in self._missing()}):
+            yield partial(self._see_room, missing)
+        for address in sorted({image.partition("/")[0] for image in missing}):
             yield partial(see_registry, address, self.ca, self.authfile, self.network,
                           by_docker=not isinstance(self.engine, Podman))
 
-    def _see_room(self) -> None:
+    def _see_room(self, missing: Collection[str]) -> None:
         """HostError where the missing images, compressed, are more than fits where they go.
 
         Not for a daemon's, which may have them on another machine.
@@ -76,7 +77,7 @@ class PulledImages:
         if not isinstance(self.engine, Podman):
             return
         try:
-            store, missing = PodmanEngine(self.engine).store(), set(self._missing())
+            store = PodmanEngine(self.engine).store()
         except HostError:
             return  # its own look says so
         hold(store, sum(image["size"] for image in held_images(self.release)

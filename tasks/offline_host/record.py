@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import pwd
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, processes
+from tasks.core import files, ownership, processes
 from tasks.core.errors import AirlockError, CommandError
 from tasks.core.nextflow import java
 from tasks.core.nextflow.launch import Launch
@@ -211,7 +210,7 @@ def _record(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: L
         "host": {"name": at_work.this_host(), "cpus": receipt["limits"]["cpus"],
                  "memory": receipt["limits"]["memory"],
                  "system": f"{platform.system()} {platform.release()} {platform.machine()}"},
-        "user": {"name": _user(uid), "id": uid}, "ended": None,
+        "user": {"name": ownership.user_name(uid), "id": uid}, "ended": None,
         "process": at_work.this_process(), "session": None, "work": work,
         "outdir": None if asked.outdir is None else run_folder.in_utf8(asked.outdir),
         "outcome": {"state": "running", "status": None, "process": None}, "results": None,
@@ -239,13 +238,6 @@ def _version(engine: RunEngine) -> str | None:
 def _lock(runs_folder: Path) -> Path:
     """Held while a run begins, among those of one user: others can't write it."""
     return runs_folder.absolute() / f".{os.geteuid()}.lock"
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _now() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.core.config.engines import FILES, REGISTRY, STORE
-from tasks.core.paths import PipelinePaths
+from tasks.core.paths import SIF_INDEX, PipelinePaths
 
 KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
          "release": ("images", "config")}
@@ -47,7 +47,7 @@ def fixed(layout: PipelinePaths, runtime: str, *, carry: str = REGISTRY,
            "oci/oci-layout": ("images", layout.oci_marker)}
     return {
         **(oci if carry == STORE else {}),
-        **({"sif.json": ("images", layout.sif_index)} if carry == FILES else
+        **({SIF_INDEX: ("images", layout.sif_index)} if carry == FILES else
            {"images.receipt.json": ("images", layout.images_receipt)}),
         **(institutional if configs else {}),
         "code.tar": ("code", layout.code),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tasks.core.config.engines import REGISTRY
 from tasks.core.config.settings import Config
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, group, step
@@ -22,7 +23,7 @@ def tasks(config: Config) -> Iterator[Task]:
     at = SitePaths(site=site.name)
     spec = prune.PruneSpec(
         pipelines=config.names, tools="pipeline" not in config.variables, policy=site.prune,
-        store=site.store, images=_images(config) if site.images.carry == "registry" else None,
+        store=site.store, images=_images(config) if site.images.carry == REGISTRY else None,
         runs=at.runs, report=at.prune_plan, by_hand=at.prune_by_hand)
     yield group("release:prune", "which releases would go, and what with them",
                 ["release:prune:plan"])

@@ -13,16 +13,13 @@ from tasks.core import files
 from tasks.core.config.engines import FILES, REGISTRY, STORE
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.inputs import staged_data
-from tasks.core.paths import MANIFEST, PipelinePaths
+from tasks.core.paths import MANIFEST, SIFS, PipelinePaths
 from tasks.core.schema import check, read_json
 from tasks.release import oci
 from tasks.release.places import fixed
 
 DATA = ("data/", "trees/", "sheets/", "own/")
 """Where a release has the files and sheets of data.manifest.json."""
-
-SIFS = "sif/"
-"""Where a release has the image files, by Nextflow's names for them."""
 
 OCI_BLOBS = "oci/blobs/sha256/"
 """Where a release has the images' blobs, in a site whose releases carry them."""
@@ -45,7 +42,7 @@ def source_of(layout: PipelinePaths, runtime: str, path: str, sha256: str) -> Pa
         return layout.release / path
     if path.startswith("own/") and path.rpartition("/")[2] in (MANIFEST, staged_data.INPUTS):
         return files.inside(layout.root, path)
-    if path.startswith((*DATA, SIFS)):
+    if path.startswith((*DATA, f"{SIFS}/")):
         return staged_data.blob(layout.of_site.blobs, sha256, path.rpartition("/")[2])
     if path.startswith(OCI_BLOBS):
         digest = path.removeprefix(OCI_BLOBS)
@@ -67,8 +64,8 @@ def collect(layout: PipelinePaths, runtime: str, *, carry: str = REGISTRY, confi
     places |= _data_places(layout, runtime, manifests)
     blobs = oci.blobs(layout.oci_index, layout.of_site.blobs) if carry == STORE else []
     sifs = read_json(layout.sif_index, "sif")["images"] if carry == FILES else []
-    places |= {SIFS + image["file"]: ("images", source_of(
-        layout, runtime, SIFS + image["file"], image["sha256"])) for image in sifs}
+    places |= {path: ("images", source_of(layout, runtime, path, image["sha256"]))
+               for image in sifs for path in [f"{SIFS}/{image['file']}"]}
     places |= {f"{OCI_BLOBS}{digest}": ("images", source_of(layout, runtime, OCI_BLOBS + digest,
                                                             digest)) for digest in blobs}
     _refuse(f"{source} is missing" for _, source in places.values() if not source.is_file())
@@ -77,10 +74,11 @@ def collect(layout: PipelinePaths, runtime: str, *, carry: str = REGISTRY, confi
     carried = [Carried(path=path, source=source, kind=kind, size=source.stat().st_size,
                        sha256=hashes[source]) for path, (kind, source) in sorted(places.items())]
     by_path = {file.path: file for file in carried}
+    lock = _Lock(layout.lock("images"))
     _refuse([*_code(layout, by_path), *_runtime(layout, runtime, by_path),
              *(fault for manifest in manifests for fault in _data(manifest, by_path)),
-             *(_sifs(layout, sifs, by_path) if carry == FILES else _mirrored(layout)),
-             *_images(layout), *_plugins(layout),
+             *(_sifs(layout, sifs, by_path, lock) if carry == FILES else _mirrored(layout, lock)),
+             *_images(layout, lock), *_plugins(layout),
              *(_differs(blob.source, blob.sha256, digest, layout.oci_index) for digest in blobs
                if (blob := by_path[OCI_BLOBS + digest]).sha256 != digest)])
     return carried
@@ -104,6 +102,31 @@ class _Manifest:
             yield file["path"], file
         for sheet in self.content["sheets"]:
             yield self.place + sheet["path"], sheet
+
+
+@dataclass(frozen=True)
+class _Lock:
+    """The images' lock, read once."""
+
+    path: Path
+
+    @cached_property
+    def content(self) -> Mapping[str, Any]:
+        content: dict[str, Any] = read_json(self.path, "images-lock")
+        return content
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """The digest of each image and image file, by its source."""
+        return {**{image["source"]: image["manifest"] for image in self.content["images"]},
+                **{file["source"]: _digest(file) for file in self.content.get("files", [])}}
+
+    def differences(self, path: Path, held: Mapping[str, str]) -> list[str]:
+        """A line for each source of which `path` holds another digest than the lock."""
+        return [_differs(f"{path}: {source}", held.get(source, "absent"),
+                         self.digests.get(source, "absent"), self.path)
+                for source in sorted({*self.digests, *held})
+                if self.digests.get(source) != held.get(source)]
 
 
 def _data_places(layout: PipelinePaths, runtime: str,
@@ -173,53 +196,40 @@ def _data(manifest: _Manifest, carried: Mapping[str, Carried]) -> list[str]:
     return faults
 
 
-def _mirrored(layout: PipelinePaths) -> list[str]:
+def _mirrored(layout: PipelinePaths, lock: _Lock) -> list[str]:
     """The receipt must be what the lock says, image by image."""
     receipt = read_json(layout.images_receipt, "images-receipt")
     mirrored = {image["source"]: image.get("converted", {}).get("from", image["digest"])
                 for image in receipt["images"]}
-    return _of_lock(layout, layout.images_receipt, mirrored)
+    return lock.differences(layout.images_receipt, mirrored)
 
 
 def _sifs(layout: PipelinePaths, sifs: Sequence[Mapping[str, Any]],
-          carried: Mapping[str, Carried]) -> list[str]:
+          carried: Mapping[str, Carried], lock: _Lock) -> list[str]:
     """The image files must be what sif.json says, and that what the lock says."""
-    made = {image["source"]: image.get("manifest") or f"sha256:{image['sha256']}"
-            for image in sifs}
-    faults = _of_lock(layout, layout.sif_index, made)
+    faults = lock.differences(layout.sif_index,
+                              {image["source"]: _digest(image) for image in sifs})
     for image in sifs:
-        file = carried[SIFS + image["file"]]
+        file = carried[f"{SIFS}/{image['file']}"]
         if (file.sha256, file.size) != (image["sha256"], image["size"]):
             faults.append(_differs(file.source, f"{file.sha256}, {file.size} bytes",
                                    f"{image['sha256']}, {image['size']} bytes", layout.sif_index))
     return faults
 
 
-def _of_lock(layout: PipelinePaths, path: Path, held: Mapping[str, str]) -> list[str]:
-    """What `path` holds, by source, must be the digests of the lock."""
-    locked = _locked(read_json(layout.lock("images"), "images-lock"))
-    return [_differs(f"{path}: {source}", held.get(source, "absent"),
-                     locked.get(source, "absent"), layout.lock("images"))
-            for source in sorted({*locked, *held}) if locked.get(source) != held.get(source)]
+def _digest(file: Mapping[str, Any]) -> str:
+    """By what an image file is locked: the digest that it was made of or brought by, or its own."""
+    return str(file.get("manifest") or f"sha256:{file['sha256']}")
 
 
-def _locked(lock: Mapping[str, Any]) -> dict[str, str]:
-    """The digest of each image and image file of a lock, by its source."""
-    return {**{image["source"]: image["manifest"] for image in lock["images"]},
-            **{file["source"]: file.get("manifest") or f"sha256:{file['sha256']}"
-               for file in lock.get("files", [])}}
-
-
-def _images(layout: PipelinePaths) -> list[str]:
+def _images(layout: PipelinePaths, lock: _Lock) -> list[str]:
     """All that is listed must be locked, and the pinned list be what the lock says."""
-    lock = read_json(layout.lock("images"), "images-lock")
     listed = set(layout.images.read_text().split())
-    faults = [f"{layout.lock('images')}: {source} of {layout.images} is not locked"
-              for source in sorted(listed - set(_locked(lock)))]
+    faults = [f"{lock.path}: {source} of {layout.images} is not locked"
+              for source in sorted(listed - set(lock.digests))]
     pinned = {line.rpartition("@")[2] for line in layout.images_pinned.read_text().split()}
-    if pinned != {image["manifest"] for image in lock["images"]}:
-        faults.append(f"{layout.images_pinned}: its digests are not those of "
-                      f"{layout.lock('images')}")
+    if pinned != {image["manifest"] for image in lock.content["images"]}:
+        faults.append(f"{layout.images_pinned}: its digests are not those of {lock.path}")
     return faults
 
 

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from tasks.core import files
+from tasks.core.config.engines import STORE
 from tasks.core.graph.action_code import ActionCode
 from tasks.release.places import TOP
 
@@ -35,7 +36,7 @@ PINNED = re.compile(r"^([a-z0-9-]+)==(?:.*\\\n)*.*\n", re.MULTILINE)
 def code(carry: str, cache: Path) -> list[Path]:
     """Modules, schemas and other files that the offline side runs or reads."""
     known = ActionCode(cache, Path())
-    entries = (*ENTRIES, LOADS_IMAGES) if carry == "store" else ENTRIES
+    entries = (*ENTRIES, LOADS_IMAGES) if carry == STORE else ENTRIES
     return sorted({Path(name) for entry in entries for name in known.run_by(entry)})
 
 

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from tasks.core import files, ownership, processes
-from tasks.core.config.engines import FILES, PODMAN
+from tasks.core.config.engines import FILES, PODMAN, STORE
 from tasks.core.config.settings import Site
 from tasks.core.errors import RegistryError
 from tasks.core.trust import signature
@@ -133,7 +133,7 @@ def _install(site: Site, addresses: list[str], fingerprint: str) -> str:
              "~/.aws/credentials." if url.startswith("s3://") else
              f"The store is read at {url}: mount it there, read-only is enough.")
     may = ("may pull and push: images are loaded into it there"
-           if site.images.carry == "store" else "may pull is enough")
+           if site.images.carry == STORE else "may pull is enough")
     names = ", ".join(sorted(site.signing.approvers))
     least = '{"tool": 3, "pipelines": {"NAME": 12}' + (
         f', "approvers": {json.dumps(sorted(site.signing.approvers))}}}' if names else "}")

@@ -11,12 +11,13 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.local_site import images, packages
 from tests.kit import machine
 from tests.kit.images import (
     DOCKER,
@@ -62,6 +63,18 @@ def runnable(folder: Path, layers: Sequence[bytes], *, docker: bool = False,
                            for layer in layers]}
     layout.finish([layout.add(json.dumps(manifest).encode(), DOCKER if docker else OCI)])
     return layout
+
+
+def for_tasks(folder: Path, applets: Iterable[str],
+              more: Mapping[str, bytes] | None = None) -> Path:
+    """A layout of an image with bash and some of busybox's programs, and `more` files."""
+    machine.provide()
+    content: dict[str, bytes | str] = {
+        f"bin/{name}": packages.carried(machine.UNPACKED, f"{name}-static").read_bytes()
+        for name in ("bash", "busybox")}
+    content |= {f"bin/{name}": "/bin/busybox" for name in applets}
+    content |= {"etc/passwd": b"root:x:0:0:root:/root:/bin/bash\n", **(more or {})}
+    return runnable(folder, [images.layer_tar(content)]).folder
 
 
 def says(text: str) -> bytes:

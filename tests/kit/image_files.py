@@ -17,7 +17,7 @@ from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.nextflow.image_files import file_name
 from tasks.core.nextflow.machine import this_machine
-from tasks.offline_config.render import FilesSpec, build_files
+from tasks.offline_config.render import IndexSpec, build_files
 from tasks.offline_host.bootstrap import BootstrapSpec
 from tasks.offline_host.fetch import fetch
 from tasks.offline_host.own_configs import OwnConfigs
@@ -110,7 +110,7 @@ def published(runtime: Path | None, kind: str = "apptainer", *, main: bytes = MA
         "selectors": [{"pattern": "(.*:)?(COUNT)", "choice": None,
                        "images": [{"name": SOURCE, "container": SOURCE}]}]})
     _image(staged)
-    build_files(FilesSpec(
+    build_files(IndexSpec(
         pipeline=at.pipeline, nextflow=VERSION, scan=at.images_scan, index=at.sif_index,
         toggles=ROOT / "config/offline.config", output=at.offline_config,
         engine_toggles=ROOT / f"config/engines/{kind}.config"))

@@ -19,7 +19,7 @@ from tasks.images.image_files import FileSources
 from tasks.images.lock import LockSpec, lock_images
 from tasks.images.oci_layout import LayoutSpec, lay_out
 from tasks.images.sif import SifSpec, make_sifs
-from tasks.offline_config.render import FilesSpec, build_files
+from tasks.offline_config.render import IndexSpec, build_files
 from tasks.release import release
 from tests.kit import machine, registries
 from tests.kit.images import OCI, OciLayout, layer
@@ -106,7 +106,7 @@ class Site:
             "selectors": [{"pattern": f"(.*:)?({name})", "choice": None,
                            "images": [{"name": source, "container": source}]}
                           for name, source in names.items()]})
-        build_files(FilesSpec(
+        build_files(IndexSpec(
             pipeline=at.pipeline, nextflow=VERSION, scan=at.images_scan, index=at.sif_index,
             toggles=ROOT / "config/offline.config", output=at.offline_config,
             engine_toggles=ROOT / "config/engines/apptainer.config"))

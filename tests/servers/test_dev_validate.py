@@ -111,7 +111,7 @@ def staged(runtime: runtimes.Runtime, tmp_path_factory: pytest.TempPathFactory
             toggles=ROOT / "config/offline.config",
             engine_toggles=ROOT / "config/engines/docker.config", output=at.reach))
         yield ValidateSpec(
-            pipeline="forms", profile="test", runtime=runtime.version, layout=at, spans=False,
+            pipeline="forms", profile="test", runtime=runtime.version, layout=at, carry="store",
             registry=Registry(host="nexus.example.org", port=5443, connections=8),
             store=StoreAt(url="store"))
 

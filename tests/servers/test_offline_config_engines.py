@@ -15,7 +15,7 @@ from tasks.core.config import engines
 from tasks.core.nextflow import installed, launch, machine, queries
 from tasks.core.nextflow.image_files import file_name
 from tasks.core.nextflow.library import Library
-from tasks.offline_config.render import FilesSpec, RenderSpec, build, build_files
+from tasks.offline_config.render import IndexSpec, RenderSpec, build, build_files
 from tasks.runtime import build as runtimes
 from tests.kit import apptainer
 from tests.kit.pipelines import write_sources
@@ -70,7 +70,7 @@ def written(root: Path, kind: str, names: tuple[str, ...]) -> Path:
         files.write_json(root / "sif.json", {"images": [
             {"source": name, "container": digest(name), "file": file_name(digest(name)),
              "sha256": "0" * 64, "size": 1, "platform": "linux/amd64"} for name in names]})
-        build_files(FilesSpec(**given, index=root / "sif.json"))
+        build_files(IndexSpec(**given, index=root / "sif.json"))
     else:
         files.write_json(root / "receipt.json", {"registry": "nexus:8443", "images": [
             {"source": name, "destination": f"nexus:8443/{name.partition(':')[0]}", "size": 1,

@@ -139,7 +139,7 @@ def test_validate_reads_every_image_file(site: Site) -> None:
     site.make(ONE, DIRECT)
     spec = ValidateSpec(
         pipeline="hello", profile="test", runtime=VERSION, layout=site.staged.layout,
-        registry=None, spans=False, carries_files=True, store=site.staged.store, network=near())
+        registry=None, carry="files", store=site.staged.store, network=near())
     assert validate.image_files(spec).startswith("2 by their files")
     faults.flip(site.file(DIRECT))
     site.file(ONE).unlink()

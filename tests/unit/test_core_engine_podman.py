@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tasks.core import ownership
 from tasks.core.engine import address, podman_needs, pulling
 from tasks.core.engine.address import Engine, Podman
 from tasks.core.engine.held import Held
@@ -208,7 +209,7 @@ def test_a_login_that_takes_its_containers_along_is_told(
     monkeypatch.setattr(Path, "is_dir", lambda self: str(self) == "/run/systemd/system")
     _, line = told(lambda host, store: store.update(runRoot="/run/user/7/containers"))
     assert line[0] == WARN and "loginctl enable-linger" in line[2]
-    (tmp_path / podman_needs._user()).touch()
+    (tmp_path / ownership.user_name(os.geteuid())).touch()
     assert len(told(lambda host, store: store.update(runRoot="/run/user/7/containers"))) == 1
 
 

@@ -40,61 +40,11 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-class _Bzip2:
-    """bz2's decompressor, which raises OSError for bytes that bzip2 did not make."""
+class _Refusing:
+    """A decompressor whose own error, for bytes that its program did not make, is Malformed."""
 
-    def __init__(self) -> None:
-        self._inner = bz2.BZ2Decompressor()
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return self._inner.needs_input
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        try:
-            return self._inner.decompress(data, max_length)
-        except OSError as error:
-            raise Malformed(str(error)) from error
-
-
-class _Gzip:
-    """zlib's decompressor with the interface of the other two."""
-
-    def __init__(self) -> None:
-        self._inner = zlib.decompressobj(wbits=31)
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._inner.unconsumed_tail
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
-
-
-class _Zstandard:
-    """zstd's decompressor, whose memory is bounded, and which raises ValueErrors of its own."""
-
-    def __init__(self) -> None:
-        from backports import zstd
-        self._fault = zstd.ZstdError
-        self._inner: _Decompressor = zstd.ZstdDecompressor(options={
-            zstd.DecompressionParameter.window_log_max: MAX_ZSTD_WINDOW})
+    def __init__(self, inner: _Decompressor, fault: type[Exception]) -> None:
+        self._inner, self._fault = inner, fault
 
     @property
     def eof(self) -> bool:
@@ -115,8 +65,41 @@ class _Zstandard:
             raise Malformed(str(error)) from error
 
 
+class _Gzip:
+    """zlib's decompressor with the interface of the others."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inner.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+
+
+def _bzip2() -> _Decompressor:
+    return _Refusing(bz2.BZ2Decompressor(), OSError)
+
+
+def _zstandard() -> _Decompressor:
+    """zstd's, whose memory is bounded."""
+    from backports import zstd
+    return _Refusing(zstd.ZstdDecompressor(options={
+        zstd.DecompressionParameter.window_log_max: MAX_ZSTD_WINDOW}), zstd.ZstdError)
+
+
 _KINDS: dict[bytes, Callable[[], _Decompressor]] = {
-    b"\x1f\x8b": _Gzip, b"BZh": _Bzip2, b"\x28\xb5\x2f\xfd": _Zstandard,
+    b"\x1f\x8b": _Gzip, b"BZh": _bzip2, b"\x28\xb5\x2f\xfd": _zstandard,
     b"\xfd7zXZ": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_XZ_BYTES)}
 """The first bytes of a compressed file, and what decompresses it."""
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.core.archives.tar_fields import Malformed, decimal, number
+from tasks.core.archives.tar_fields import BLOCK, Malformed, decimal, number
 
-BLOCK = 512
 MAX_PARTS = 1_000_000
 """Parts of one file: a file system's blocks of 4 KiB make that of 4 GB that are full of holes."""
 MAX_SIZE = 1 << 40

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+BLOCK = 512
+"""Bytes that headers and contents are filled up to."""
+
 
 class Malformed(ValueError):
     """The stream is no tar, or one that is not read here."""

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tasks.core.archives import sparse, tar_fields
-from tasks.core.archives.tar_fields import Malformed
+from tasks.core.archives.tar_fields import BLOCK, Malformed
 
-BLOCK = 512
 MAX_HEADER_BYTES = 1 << 20
 """What one member may have of headers with long names and PAX records."""
 LINK, FOLDER, SPARSE, HARD_LINK, PIPE = b"2", b"5", b"S", b"1", b"6"

@@ -225,7 +225,7 @@ def _refuse_contradictions(site: Site) -> None:
                           "registry", where=f"config/sites/{site.name}.yml",
                           todo="name it under `registry`; only image files, for "
                                f"{' and '.join(engines.SIF_KINDS)}, need none")
-    if site.images.carry == "store" and site.own_registry.repositories:
+    if site.images.carry == engines.STORE and site.own_registry.repositories:
         raise ConfigError("images that go by the store are loaded into one registry, so "
                           "registry.repositories can't be kept",
                           where=f"images.carry in config/sites/{site.name}.yml",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.config.aws_settings import Aws, Batch, StoreAt
+from tasks.core.config.engines import REGISTRY
 from tasks.core.config.fields import Bytes, HostNames, OneOrSeveral, Seconds, bytes_of
 from tasks.core.config.image_settings import Images, Registry
 from tasks.core.errors import ConfigError
@@ -184,7 +185,7 @@ class Site:
     @property
     def smokes(self) -> bool:
         """Whether there is a smoke run: the images must be in a registry that spans the gap."""
-        return self.smoke != "none" and self.images.carry == "registry"
+        return self.smoke != "none" and self.images.carry == REGISTRY
 
     @property
     def packages(self) -> tuple[str, ...]:

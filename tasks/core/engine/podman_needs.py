@@ -6,12 +6,12 @@ What keeps every container from running is FAIL; what keeps some of them, or cos
 from __future__ import annotations
 
 import os
-import pwd
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.core import ownership
 from tasks.core.disk import REMOTE, file_system
 from tasks.core.findings import FAIL, OK, WARN, Finding
 
@@ -93,7 +93,7 @@ def _ids(host: Mapping[str, Any], store: Mapping[str, Any]) -> Iterator[Finding]
     for name, file in (("uidmap", "/etc/subuid"), ("gidmap", "/etc/subgid")):
         held = sum(entry["size"] for entry in told.get(name) or ()) - 1
         if held < MANY_IDS:
-            user = _user()
+            user = ownership.user_name(os.geteuid())
             yield Finding(
                 status=FAIL, text=f"{user} has {held} subordinate ids in {file}, too few to unpack "
                                   "images with",
@@ -120,7 +120,7 @@ def _control_groups(host: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _login(store: Mapping[str, Any]) -> Iterator[Finding]:
     """Whether what Podman keeps of running containers goes with the login."""
-    place, user = Path(store["runRoot"]), _user()
+    place, user = Path(store["runRoot"]), ownership.user_name(os.geteuid())
     if place.is_relative_to("/run/user") and Path("/run/systemd/system").is_dir() and not (
             LINGERING / user).exists():
         yield Finding(status=WARN, text=f"a run ends with this login: {place} goes with it",
@@ -133,10 +133,3 @@ def _of_store(store: Mapping[str, Any]) -> Iterator[Finding]:
                                         "its layers and each container",
                       cure="set `driver = \"overlay\"` in storage.conf, with fuse-overlayfs "
                            "installed where the kernel is older than 5.13")
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())

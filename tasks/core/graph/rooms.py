@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 
-from tasks.core.config.engines import FILES
+from tasks.core.config.engines import FILES, STORE
 from tasks.core.config.settings import Config
 from tasks.core.graph.step import Task
 
@@ -21,7 +21,7 @@ def graphs(config: Config) -> list[str]:
     """
     in_batch = config.site.aws and config.site.batch and config.site.images.carry != FILES
     if config.role == "prod":
-        return [*(["images.offline_graph"] if config.site.images.carry == "store" else []),
+        return [*(["images.offline_graph"] if config.site.images.carry == STORE else []),
                 "offline_host.graph"]
     return [*(["local_site.graph"] if config.site.sandbox else []),
             "runtime.graph", "code.graph", "resolve.graph", "images.graph", "data.graph",

@@ -12,6 +12,7 @@ from typing import Any
 from tasks.core import files
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.parallel import run_all
+from tasks.core.paths import SIF_INDEX
 from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Entry, Store, content
 from tasks.core.trust import checksums
@@ -19,8 +20,6 @@ from tasks.core.trust.checksums import MAX_LIST
 
 LIST = re.compile(r"releases/([a-z][a-z0-9_-]*)/([A-Za-z0-9_][A-Za-z0-9._-]*)/SHA256SUMS")
 RECEIPT = "images.receipt.json"
-SIFS = "sif.json"
-"""In the receipt's place where a release carries image files, and pulls nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +72,7 @@ def images(store: Store, release: Published) -> dict[str, Any]:
 
     IntegrityError where the store doesn't hold it as it is listed.
     """
-    if SIFS in release.digests:
+    if SIF_INDEX in release.digests:
         return {"images": []}
     digest = release.digests.get(RECEIPT)
     key = checksums.blob_key(RECEIPT, digest or "")

@@ -20,12 +20,11 @@ from tasks.core import files
 from tasks.core.engine import address, gate
 from tasks.core.nextflow import isolation
 from tasks.dev.smoke import SmokeSpec, smoke
-from tasks.local_site import images, packages
 from tasks.runtime import build as runtimes
 from tests.kit import machine
 from tests.kit import registries as servers
 from tests.kit import releases as staged
-from tests.kit.engines import Engine, docker, runnable
+from tests.kit.engines import Engine, docker, for_tasks
 from tests.kit.web import was_reached
 
 SECRET = "a-secret-that-nobody-may-see"
@@ -197,13 +196,7 @@ def requests(image: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A layout with bash and the programs that Nextflow's tasks use."""
-    machine.provide()
-    content: dict[str, bytes | str] = {
-        f"bin/{name}": packages.carried(machine.UNPACKED, f"{name}-static").read_bytes()
-        for name in ("bash", "busybox")}
-    content |= {f"bin/{name}": "/bin/busybox" for name in APPLETS}
-    content |= {"mnt/x": b"", "etc/passwd": b"root:x:0:0:root:/root:/bin/bash\n"}
-    return runnable(tmp_path_factory.mktemp("image"), [images.layer_tar(content)]).folder
+    return for_tasks(tmp_path_factory.mktemp("image"), APPLETS, {"mnt/x": b""})
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
 from tasks.core.errors import RegistryError
 from tasks.dev.smoke import SmokeSpec, smoke
-from tasks.local_site import images, packages
 from tasks.runtime import build as runtimes
 from tests.kit import engines, machine
 from tests.kit import registries as servers
@@ -45,13 +44,7 @@ dag.overwrite = true
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An image in which Nextflow can run a task, with a user of its own."""
-    machine.provide()
-    content: dict[str, bytes | str] = {
-        f"bin/{name}": packages.carried(machine.UNPACKED, f"{name}-static").read_bytes()
-        for name in ("bash", "busybox")}
-    content |= {f"bin/{name}": "/bin/busybox" for name in APPLETS}
-    content |= {"etc/passwd": b"root:x:0:0:root:/root:/bin/bash\n"}
-    return engines.runnable(tmp_path_factory.mktemp("image"), [images.layer_tar(content)]).folder
+    return engines.for_tasks(tmp_path_factory.mktemp("image"), APPLETS)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from tasks.core.trust import promotions
 from tasks.doctor import apptainer, disk, engine, machine, podman, reach, registry, stores
 from tasks.doctor.checks import Check
 from tasks.doctor.registry import RegistrySpec
-from tasks.offline_host import freshness, image_files, memory
+from tasks.offline_host import freshness, image_files, library, memory
 from tasks.offline_host.freshness import Host
 from tasks.offline_host.image_files import ImageFiles
 
@@ -50,6 +50,7 @@ def checks(config: Config) -> list[Check]:
           for name in config.names),
         *_registries(config),
         _engine(config, host, names),
+        *_library(config),
         Check(name="java", look=lambda: _java(config, names)),
         Check(name="programs", look=_programs),
         Check(name="disk", look=lambda: [disk.room(SitePaths(site=site.name).root,
@@ -75,6 +76,22 @@ def _engine(config: Config, host: Host, names: list[str]) -> Check:
         without="")), cure="look at the engine's log, and restart it")
 
 
+def _library(config: Config) -> Iterator[Check]:
+    """The folder of image files that users share, where the site names one."""
+    root = config.site.offline.library
+    if root:
+        def look() -> Iterator[Finding]:
+            library.usable(root)
+            fills = library.is_writable(root)
+            yield Finding(check="library", status=OK, text=f"{root} can be read" + (
+                " and filled: by prod:fetch" if fills else
+                f"; {ownership.owner(root.stat())} fills it"))
+            if fills:
+                yield disk.room(root, "the library")
+
+        yield Check(name="library", look=look)
+
+
 def _image_files(config: Config, names: list[str]) -> Iterator[Finding]:
     """The engine, then whether it runs the image files of the releases in place."""
     kind, path = config.site.offline.engine, Inherited.of(config.environment).path
@@ -84,16 +101,20 @@ def _image_files(config: Config, names: list[str]) -> Iterator[Finding]:
         return
     for name in names:
         at = OfflinePaths(site=config.site.name, pipeline=name)
-        release = at.release(read_json(at.current, "current")["id"])
+        current = read_json(at.current, "current")["id"]
+        release, shared = at.release(current), config.site.offline.library
+        folder = library.image_folder(at, current, shared)
         try:
-            for look in ImageFiles(release=release, kind=kind, path=path).looks():
+            for look in ImageFiles(release=release, kind=kind, path=path, folder=folder,
+                                   shared=shared).looks():
                 look()
         except AirlockError as error:
             yield failed("engine", AirlockError(f"{name}: {error.what}", where=error.where,
                                                 todo=error.todo))
         else:
-            yield Finding(check="engine", status=OK, text=f"{name}: its image files are in place, "
-                          f"{image_files.size(release)}, and run here")
+            yield Finding(check="engine", status=OK, text=f"{name}: its image files are in place"
+                          f"{f' in {folder}' if shared else ''}, {image_files.size(release)}, and "
+                          "run here")
 
 
 def _trust(host: Host, *, asks_registry: bool) -> Iterator[Finding]:

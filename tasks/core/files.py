@@ -62,10 +62,15 @@ def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, 64 hexadecimal digits."""
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(CHUNK):
-            digest.update(block)
+        return sha256_of(stream)
+
+
+def sha256_of(stream: IO[bytes]) -> str:
+    """The SHA-256 of what a stream still has, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    while block := stream.read(CHUNK):
+        digest.update(block)
     return digest.hexdigest()
 
 

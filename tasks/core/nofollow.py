@@ -84,12 +84,29 @@ def writing(root: Path, relative: str, *, flush: bool = True) -> Iterator[IO[byt
             raise
 
 
+def link(root: Path, other: str, relative: str) -> None:
+    """Make `root/relative` the same file as `root/other`, in the place of what stands there.
+
+    Folders are made as needed; OSError where the file system can't, or this user may not.
+    """
+    source, place = files.inside(root, other), files.inside(root, relative)
+    with _folder(root, PurePosixPath(other).parent, make=False) as there, \
+            _folder(root, PurePosixPath(relative).parent, make=True) as folder:
+        name = f".{place.name[:200]}.{secrets.token_hex(4)}.part"
+        os.link(source.name, name, src_dir_fd=there, dst_dir_fd=folder, follow_symlinks=False)
+        try:
+            os.replace(name, place.name, src_dir_fd=folder, dst_dir_fd=folder)
+        finally:
+            with contextlib.suppress(FileNotFoundError):  # rename() of two links leaves both
+                os.unlink(name, dir_fd=folder)
+
+
 @contextlib.contextmanager
-def locked(root: Path, relative: str) -> Iterator[None]:
+def locked(root: Path, relative: str, *, wait: float = LOCK_WAIT) -> Iterator[None]:
     """Hold the lock of the folder of `root/relative`, which all that write there by this way await.
 
-    It ends with the process. OSError (EAGAIN) where another held it for LOCK_WAIT. Who may write
-    into `root` may hold it.
+    It ends with the process. OSError (EAGAIN) where another held it for `wait` seconds. Who may
+    write into `root` may hold it.
     """
     files.inside(root, relative)
     with _folder(root, PurePosixPath(relative).parent, make=True) as folder:
@@ -98,14 +115,14 @@ def locked(root: Path, relative: str) -> Iterator[None]:
         try:
             with contextlib.suppress(PermissionError):  # it is another's; he has set it
                 os.fchmod(handle, 0o600 | stat.S_IMODE(root.stat().st_mode) & 0o066)
-            _wait_for(handle)
+            _wait_for(handle, wait)
             yield
         finally:
             os.close(handle)
 
 
-def _wait_for(handle: int) -> None:
-    end = time.monotonic() + LOCK_WAIT
+def _wait_for(handle: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

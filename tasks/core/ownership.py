@@ -61,17 +61,19 @@ def own_folder(path: Path) -> None:
                         todo=f"look into it, then remove it: rm -r {path}")
 
 
-def refuse_writable_by_others(path: Path) -> None:
-    """HostError unless root and this user alone can change the file, or what its path leads to.
+def refuse_writable_by_others(path: Path, *, also: int | None = None) -> None:
+    """HostError unless root and this user alone can change the file, or what its path leads to;
+    or, `also`, the user who fills what others read.
 
     As sshd's StrictModes: the file and each folder up to / belong to root or to this user, and
     are writable for nobody else, but for folders of root's where each removes only what is theirs
     (the sticky bit, /tmp). Where a link stands on the way, its own folder and what it leads to
-    both count. What isn't there is no fault here.
+    both count. What isn't there is no fault here. Where another user is trusted by what is theirs,
+    /tmp won't do: there anybody could be the first.
     """
     waiting = list(reversed(path.absolute().parts[1:]))
     at, links = Path("/"), 0
-    _refuse(at, at.lstat())
+    _refuse(at, at.lstat(), also)
     while waiting:
         name = waiting.pop()
         if name == "..":
@@ -81,7 +83,7 @@ def refuse_writable_by_others(path: Path) -> None:
             status = (at / name).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return
-        _refuse(at / name, status)
+        _refuse(at / name, status, also)
         if not stat.S_ISLNK(status.st_mode):
             at = at / name
             continue
@@ -93,13 +95,15 @@ def refuse_writable_by_others(path: Path) -> None:
         at = Path("/") if target.is_absolute() else at
 
 
-def _refuse(path: Path, status: os.stat_result) -> None:
-    if status.st_uid not in (0, os.geteuid()):
+def _refuse(path: Path, status: os.stat_result, also: int | None) -> None:
+    own = (0, os.geteuid())
+    if status.st_uid not in (*own, also):
         raise HostError(f"this belongs to {owner(status)}, who could change what is trusted here "
                         f"(mode {_mode(status)})", where=path, todo=f"chown -h root {path}")
     if stat.S_ISLNK(status.st_mode) or not status.st_mode & OTHERS_WRITE:
         return
-    sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX and status.st_uid == 0
+    sticky = (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+              and status.st_uid == 0 and also in (None, *own))
     if not sticky and (status.st_mode & stat.S_IWOTH or not _is_own_group(status)):
         raise HostError(f"others can write here, and so change what is trusted (mode "
                         f"{_mode(status)}, {owner(status)})", where=path,
@@ -123,11 +127,8 @@ def _is_own_group(status: os.stat_result) -> bool:
 
 def owner(status: os.stat_result) -> str:
     """Return the owner's name, or number where it has no name."""
-    import pwd
-    try:
-        return pwd.getpwuid(status.st_uid).pw_name
-    except KeyError:
-        return f"the user {status.st_uid}"
+    name = user_name(status.st_uid)
+    return f"the user {name}" if name.isdecimal() else name
 
 
 def user_name(user: int) -> str:

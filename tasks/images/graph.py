@@ -50,8 +50,9 @@ def tasks(config: Config) -> Iterator[Task]:
         **(asks_registry if carry == REGISTRY else {}),
         "images:layout": ("the locked images on disk, as an OCI image layout", _layout),
         **({"images:sif": ("an image file (SIF) of each locked image", _sif)}
-           if carry == FILES else {}),
-        "images:save": ("an archive of each image, for `docker load` and `podman load`", _save),
+           if carry == FILES else
+           {"images:save": ("an archive of each image, for `docker load` and `podman load`",
+                            _save)}),
     })
 
 

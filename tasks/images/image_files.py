@@ -110,7 +110,7 @@ def _uncarried(source: str) -> str | None:
         return f"the name of its file would be longer than {LONGEST_NAME} bytes"
     if source.startswith("oras://"):
         try:
-            reference = _artifact(source)
+            reference = artifact(source)
         except ImageError as error:
             return error.what
         if not source.removeprefix("oras://").startswith(f"{reference.host}/"):
@@ -118,7 +118,8 @@ def _uncarried(source: str) -> str | None:
     return None
 
 
-def _artifact(source: str) -> Reference:
+def artifact(source: str) -> Reference:
+    """The reference that an oras:// names."""
     return parse(source.removeprefix("oras://"))
 
 
@@ -137,7 +138,7 @@ class FileSources:
     def reached_at(self, source: str) -> str | None:
         """The place of the site's own that is asked for a source; None for its public one."""
         if source.startswith("oras://"):
-            repository = _artifact(source).repository
+            repository = artifact(source).repository
             place = endpoint(repository, self.access.registries)
             return None if place == endpoint(repository, {}) else place
         place = urls.mapped(source, self.urls)
@@ -183,7 +184,7 @@ class FileSources:
         return download.fetch(urls.mapped(source, self.urls), part, network=network, most=LARGEST)
 
     def _of_artifact(self, source: str, now: str) -> ImageFile:
-        reference = _artifact(source)
+        reference = artifact(source)
         manifest = Registries(self.access).at(reference.repository).manifest(
             reference.path, reference.wanted)
         digest, size = _only_layer(manifest.data, source)
@@ -193,7 +194,7 @@ class FileSources:
         return file
 
     def _layer(self, file: ImageFile, part: Path, committed: LockFiles | None) -> None:
-        reference = _artifact(file.source)
+        reference = artifact(file.source)
         registry = Registries(self.access).at(reference.repository)
         digest = f"sha256:{file.sha256}"
         disk.hold(self.blobs, file.size, "this image file")

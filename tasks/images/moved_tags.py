@@ -40,11 +40,16 @@ def moved_by_relock(before: Sequence[Image], now: Sequence[Image]) -> list[str]:
 
 def ask_sources(registries: Registries, images: Sequence[Image]) -> list[TagState]:
     """What each image's tag stands for at its source now; a silent source is asked no further."""
+    return ask_tags(registries, [(image.source, image.resolved_to) for image in images])
+
+
+def ask_tags(registries: Registries, tags: Sequence[tuple[Reference, str]]) -> list[TagState]:
+    """The same of tags with the digests that they were locked to, such as an artifact's."""
     silent: dict[str, RegistryError] = {}
     lock = threading.Lock()
 
-    def ask(image: Image) -> TagState:
-        source = image.source
+    def ask(tag: tuple[Reference, str]) -> TagState:
+        source, locked = tag
         with lock:
             known = silent.get(source.host)
         try:
@@ -55,11 +60,11 @@ def ask_sources(registries: Registries, images: Sequence[Image]) -> list[TagStat
             if isinstance(error, Broken | Unreachable):
                 with lock:
                     silent.setdefault(source.host, error)
-            return TagState(source=source, state=UNKNOWN, locked=image.resolved_to, now=None,
+            return TagState(source=source, state=UNKNOWN, locked=locked, now=None,
                             message=error.what)
-        return _compared(source, image.resolved_to, now)
+        return _compared(source, locked, now)
 
-    return run_all(ask, images)
+    return run_all(ask, tags)
 
 
 def _compared(source: Reference, locked: str, now: str | None) -> TagState:

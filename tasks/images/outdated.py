@@ -1,4 +1,8 @@
-"""images:outdated: tags that mean something else at their source than the lock says."""
+"""images:outdated: tags that mean something else at their source than the lock says.
+
+An image file that oras:// names is asked for by its manifest. Of one at https:// nothing says
+whether it is the same but its bytes: a length may stay and an ETag may change, so it isn't asked.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.registry.client import Access, Registries
+from tasks.images import image_files
 from tasks.images.lock_format import read_lock
-from tasks.images.moved_tags import CURRENT, GONE, MOVED, PINNED, UNKNOWN, TagState, ask_sources
+from tasks.images.moved_tags import CURRENT, GONE, MOVED, PINNED, UNKNOWN, TagState, ask_tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +27,19 @@ class OutdatedSpec:
 
 def show_outdated(spec: OutdatedSpec) -> str:
     """Print the images whose tag has moved or is gone, and those that can't be asked for."""
-    tags = ask_sources(Registries(spec.access), read_lock(spec.lock))
+    standing = image_files.read_lock(spec.lock)
+    tags = ask_tags(Registries(spec.access), [
+        *((image.source, image.resolved_to) for image in read_lock(spec.lock)),
+        *((image_files.artifact(file.source), file.manifest) for file in standing
+          if file.manifest is not None)])
+    unasked = sum(file.manifest is None for file in standing)
     print(table(tags), end="", flush=True)
     counts = [f"{count} {state}" for state in (MOVED, GONE, UNKNOWN)
               if (count := sum(tag.state == state for tag in tags))]
     return (f"{', '.join(counts) or 'none moved'} of {len(tags)} images"
-            + ("; to take what is there now: `doit relock=1 images:lock`" if counts else ""))
+            + ("; to take what is there now: `doit relock=1 images:lock`" if counts else "")
+            + (f"; {unasked} image files at https:// are not asked: `doit relock=1 images:lock` "
+               "alone fetches and compares them" if unasked else ""))
 
 
 def table(tags: Sequence[TagState]) -> str:

@@ -28,10 +28,11 @@ TOGGLES = Path("config/offline.config")
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`config:<pipeline>` and `config:load:<pipeline>`."""
-    yield from for_pipelines(config, {
-        "config": ("offline.config: images by digest, for every process",
-                   _files if config.site.images.carry == engines.FILES else _config),
+    """`config:<pipeline>`, and `config:load:<pipeline>` for an engine that loads archives."""
+    what = "offline.config: images by digest, for every process"
+    yield from for_pipelines(config, {"config": (what, _files)} if (
+        config.site.images.carry == engines.FILES) else {
+        "config": (what, _config),
         "config:load": ("offline.load.config: images by the names of loaded archives", _loaded),
     })
 
@@ -55,11 +56,9 @@ def _files(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 
 
 def _loaded(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
-    """For Docker and Podman: what runs image files loads no archives."""
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
-    kind = config.site.offline.engine
     spec = render.IndexSpec(
-        **_common(at, pipeline, engines.DOCKER if kind in engines.SIF_KINDS else kind),
+        **_common(at, pipeline, config.site.offline.engine),
         index=at.oci_index, output=at.load_config)
     return step(name, doc, render.build_loaded, spec, asked=True,
                 needs=[*_needs(at, spec), spec.index], makes=[spec.output])

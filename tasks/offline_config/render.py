@@ -15,6 +15,8 @@ from tasks.core.schema import read_json
 
 OVERRIDES = "25.10"
 """The first line of Nextflow that knows `docker.registryOverride`."""
+WITHOUT_OCI = "25.10"
+"""The first line that knows no `singularity.oci` any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,17 @@ def build_files(spec: IndexSpec, carried: Mapping[str, str] | None = None) -> st
     """
     if carried is None:
         carried = image_selectors.image_files(read_json(spec.index, "sif"))
-    return _write(spec, carried, f"{len(carried)} image files")
+    return _write(spec, carried, f"{len(carried)} image files", _older_names(spec))
+
+
+def _older_names(spec: IndexSpec) -> list[str]:
+    """What Singularity's ociMode was called first, and beats it until 25.10 (SingularityBuilder).
+
+    Later versions don't know the name, and would warn of it in each run.
+    """
+    is_known = versions.order(versions.line(spec.nextflow)) < versions.order(WITHOUT_OCI)
+    is_its_own = spec.engine_toggles.name == engines.toggles(engines.SINGULARITY).name
+    return ["singularity.oci = null"] if is_known and is_its_own else []
 
 
 def build_loaded(spec: IndexSpec) -> str:

@@ -22,6 +22,7 @@ from tasks.core.nextflow.library import Library
 from tasks.core.nextflow.machine import Machine
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.schema import check, read_json
+from tasks.offline_host import library
 from tasks.offline_host.image_files import ImageFiles
 from tasks.offline_host.pulled_images import PulledImages
 
@@ -33,7 +34,8 @@ class BootstrapSpec:
     """The release in place, the folder with the registry's CA and login, and this machine.
 
     `launch` is the folder below which it is unpacked, absolute, since the params name files there;
-    each release has its own, so that two can run at once. `kind` is that of the site's engine.
+    each release has its own, so that two can run at once. `kind` is that of the site's engine, and
+    `library` the folder of image files that users share, where there is one.
     """
 
     pipeline: str
@@ -45,6 +47,7 @@ class BootstrapSpec:
     machine: Machine
     place: InPlace
     kind: str = engines.DOCKER
+    library: Path | None = None
 
     @property
     def step(self) -> str:
@@ -54,7 +57,10 @@ class BootstrapSpec:
         """How this host comes to the images of its release."""
         folder = self.layout.release(self.place.name)
         if self.kind in engines.SIF_KINDS:
-            return ImageFiles(release=folder, kind=self.kind, path=self.machine.inherited.path)
+            return ImageFiles(
+                release=folder, kind=self.kind, path=self.machine.inherited.path,
+                folder=library.image_folder(self.layout, self.place.name, self.library),
+                shared=self.library)
         return PulledImages(release=folder, trust=self.trust, network=self.network,
                             engine=self.engine)
 

@@ -44,16 +44,19 @@ def _is_executor(path: tuple[str, ...]) -> bool:
     return path == ("executor", "name") or (path[0] == "process" and path[-1] == "executor")
 
 
-def work_folder(layout: OfflinePaths, given: str | None, asked: Collection[str]) -> str:
+def work_folder(layout: OfflinePaths, given: str | None, asked: Collection[str],
+                library: Path | None = None) -> str:
     """Return where tasks work that the executors `asked` start on other machines: in `given`
     (NXF_WORK), else below build/.
 
-    HostError where that, or the release, which they read, lies on this machine's own disk. Where a
-    user names the folder, a disk may be one that this machine exports itself; that is warned of.
+    HostError where that, or the release or `library`, which they read, lies on this machine's own
+    disk. Where a user names the folder, a disk may be one that this machine exports itself; that
+    is warned of.
     """
     place = Path(given).absolute() if given else shared_work_folder(layout)
     who = f"{', '.join(asked)} runs tasks on other machines"
     for what, folder in (("the release, which they read,", layout.root.absolute()),
+                         *([("the library of image files", library)] if library else []),
                          ("the work folder", place)):
         at = existing(folder).resolve()
         kind = file_system(at, Path("/proc/self/mounts").read_text())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from tasks.core import disk, files
@@ -16,6 +18,7 @@ from tasks.core.graph.sweep import sweep_folder
 from tasks.core.in_place import InPlace, placing
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.parallel import run_all, try_all
+from tasks.core.paths import SIFS
 from tasks.core.progress import Progress
 from tasks.core.schema import read_json
 from tasks.core.store.interface import Store
@@ -24,8 +27,9 @@ from tasks.core.trust import checksums, releases
 from tasks.core.trust.checksums import MAX_LIST
 from tasks.core.trust.promotions import CARRY_AGAIN, Promotion, Subject
 from tasks.core.trust.releases import Release
-from tasks.offline_host import choice, freshness, memory
+from tasks.offline_host import choice, freshness, library, memory
 from tasks.offline_host.laid_out import Stamp, is_laid_out, lay_out, stamp
+from tasks.offline_host.library import SharedLibrary
 from tasks.offline_host.store_memory import Remembering, in_chain, remembered
 
 logger = logging.getLogger(__name__)
@@ -39,7 +43,8 @@ class FetchSpec:
     """Where releases come from, what this host knows, and which release is asked for.
 
     `tool` is the tool's own tool.json, and `asked` whether the user named that tool. `hold` says
-    that later calls stay at `release`, or (False) that they don't any more.
+    that later calls stay at `release`, or (False) that they don't any more. `library` is the folder
+    of image files that users share, absolute, where there is one.
     """
 
     pipeline: str
@@ -51,6 +56,7 @@ class FetchSpec:
     release: str | None
     hold: bool | None = None
     place: InPlace
+    library: Path | None = None
 
     @property
     def step(self) -> str:
@@ -59,12 +65,16 @@ class FetchSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Signed:
-    """What the store, or what is remembered of it, says of the release to run, by signature."""
+    """What the store, or what is remembered of it, says of the release to run, by signature.
+
+    `shared` are the files that are the library's, by their paths.
+    """
 
     chosen: choice.Choice
     tool: Promotion | None
     notice: str
     release: Release
+    shared: Collection[str] = ()
 
     @property
     def name(self) -> str:
@@ -72,7 +82,9 @@ class Signed:
 
     @property
     def digests(self) -> Mapping[str, str]:
-        return self.release.digests
+        """Those of the files that are this user's own."""
+        return {path: digest for path, digest in self.release.digests.items()
+                if path not in self.shared}
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -91,10 +103,10 @@ def fetch(spec: FetchSpec) -> str:
     except AirlockError as error:
         if (away := in_chain(error, StoreAwayError)) is None:
             raise
-        signed, fetched = _without_store(spec, away), 0
+        signed, placed = _without_store(spec, away)
     else:
         spec.place.use(signed.name, spec.step)
-        fetched = _place(store.store, spec, signed)
+        placed = _place(store.store, spec, signed)
         store.keep(spec.layout.of_site)
     pointer = files.json_bytes({"pipeline": spec.pipeline, "id": signed.name})
     if not spec.layout.current.is_file() or spec.layout.current.read_bytes() != pointer:
@@ -106,8 +118,7 @@ def fetch(spec: FetchSpec) -> str:
         files.write_bytes(spec.layout.promotion(signed.name), signed.chosen.promotion.data())
     if spec.hold:
         memory.hold(spec.host.seen, spec.pipeline, signed.name)
-    done = (f"{signed.name} is in place: {len(signed.digests)} files checked, {fetched} of them "
-            "fetched now")
+    done = f"{signed.name} is in place: {len(signed.digests)} files checked, {placed}"
     return "\n".join(filter(None, [done, signed.notice]))
 
 
@@ -122,7 +133,7 @@ def _ask(store: Store, spec: FetchSpec) -> Signed:
     return Signed(chosen=chosen, tool=own, notice=notice, release=release)
 
 
-def _without_store(spec: FetchSpec, away: StoreAwayError) -> Signed:
+def _without_store(spec: FetchSpec, away: StoreAwayError) -> tuple[Signed, str]:
     """The release in place, by what is remembered of the store; else an error that says it's away.
 
     What was over, withdrawn or not signed for this host stays so.
@@ -131,7 +142,7 @@ def _without_store(spec: FetchSpec, away: StoreAwayError) -> Signed:
     try:
         signed = _ask(known, spec)
         spec.place.use(signed.name, spec.step)
-        _place(known, spec, signed)
+        placed = _place(known, spec, signed)
     except AirlockError as error:
         if in_chain(error, StoreError) is None:
             raise
@@ -141,10 +152,65 @@ def _without_store(spec: FetchSpec, away: StoreAwayError) -> Signed:
             where=away.where, todo=f"{away.todo}; in place: {', '.join(here) or 'none'}") from error
     logger.warning("STORE NOT REACHED: %s (%s); %s, which is in place, runs without a word on "
                    "newer or withdrawn releases", away.what, away.where, signed.name)
-    return signed
+    return signed, placed
 
 
-def _place(store: Store, spec: FetchSpec, signed: Signed) -> int:
+def _place(store: Store, spec: FetchSpec, signed: Signed) -> str:
+    """Bring and lay out what isn't there yet; how many files were fetched, and what is shared."""
+    shared, brought = _in_library(store, spec, signed)
+    fetched = brought + _place_own(store, spec, replace(signed, shared=shared))
+    place = library.image_folder(spec.layout, signed.name, spec.library)
+    return f"{fetched} of them fetched now" + (
+        f"; {len(shared)} are image files of the library, {place}" if shared else "")
+
+
+def _in_library(store: Store, spec: FetchSpec, signed: Signed) -> tuple[Collection[str], int]:
+    """The image files that the library has as they were signed, and how many came there just now.
+
+    None where the release has its own already: runs may use them. What a user can't mend there is
+    warned of once, and then the release gets its own.
+    """
+    images = {path: signed.digests[path] for path in library.images_of(signed.digests)}
+    has_own = (spec.layout.release(signed.name) / SIFS).is_dir()
+    if spec.library is None or not images:
+        return (), 0
+    shared = SharedLibrary(root=spec.library, pipeline=spec.pipeline, release=signed.name)
+    if has_own and not shared.is_writable:
+        return (), 0
+    try:
+        wrong = shared.wrong(images, signed.sizes, spec.step)
+        if wrong and not shared.is_writable:
+            raise shared.lacking(wrong)
+    except AirlockError as error:
+        logger.warning("NOT FROM THE LIBRARY: this user gets copies of their own, %s: %s",
+                       files.human_size(sum(signed.sizes[path] for path in images)), error)
+        return (), 0
+    filled: Mapping[str, AirlockError | None] = {}
+    if wrong:
+        with placing(spec.layout.of_site, spec.step):
+            filled = shared.fill(images, signed.sizes, spec.step, partial(
+                _brought, store, spec, signed))
+        _refuse(spec, {path: fault for path, fault in filled.items() if fault})
+    return () if has_own else tuple(images), len(filled)
+
+
+@contextmanager
+def _brought(store: Store, spec: FetchSpec, signed: Signed, path: str) -> Iterator[Path]:
+    """A file of the release in the cache, checked; it goes again if it wasn't there."""
+    target = _blob(spec, path, signed.digests)
+    disk.hold(spec.layout.blobs, 0 if target.is_file() else signed.sizes[path], "this image file")
+    is_new = _fetch_one(store, path, signed.digests[path], signed.sizes[path], target,
+                        files.inside(spec.layout.release(signed.name), path))
+    try:
+        yield target
+    finally:
+        if is_new:
+            target.unlink()
+            with suppress(OSError):
+                target.parent.rmdir()
+
+
+def _place_own(store: Store, spec: FetchSpec, signed: Signed) -> int:
     """Bring and lay out what isn't there yet; how many files were fetched.
 
     Nobody waits for anybody where all is there.
@@ -216,15 +282,19 @@ def _fetch_all(store: Store, spec: FetchSpec, signed: Signed, right: Collection[
             return is_new
 
         results = try_all(fetch_one, largest_first)
-    faults = {path: result for path, result in zip(largest_first, results, strict=True)
-              if isinstance(result, AirlockError)}
+    _refuse(spec, {path: result for path, result in zip(largest_first, results, strict=True)
+                   if isinstance(result, AirlockError)})
+    return sum(result is True and path != "release.json"  # which was asked for before
+               for path, result in zip(largest_first, results, strict=True))
+
+
+def _refuse(spec: FetchSpec, faults: Mapping[str, AirlockError]) -> None:
+    """The error of what can't be had as it was signed, of the first fault's kind."""
     if faults:
         kind = type(next(iter(faults.values())))
         raise kind("files of the release are not as they were signed:\n"
                    + listed(faults),
                    where=spec.store.url, todo=CARRY_AGAIN)
-    return sum(result is True and path != "release.json"  # which was asked for before
-               for path, result in zip(largest_first, results, strict=True))
 
 
 def _fetch_one(store: Store, path: str, digest: str, size: int | None, target: Path,

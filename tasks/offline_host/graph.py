@@ -72,7 +72,7 @@ def _fetch(name: str, doc: str, config: Config, pipeline: str) -> Task:
         pipeline=pipeline, layout=at, store=_source(config)[0], host=_host(config), tool=TOOL,
         asked="tool" in given, release=given.get("release"),
         hold=None if "hold" not in given else given["hold"] not in ("", "0"),
-        place=uncompared(in_place.shared(config.shared, at))),
+        library=site.offline.library, place=uncompared(in_place.shared(config.shared, at))),
         needs=[TOOL] if TOOL.is_file() else [], always=True, makes=[at.current],
         after=["prod:take"] if "from" in given else [])
 
@@ -90,7 +90,8 @@ def _bootstrap(name: str, doc: str, config: Config, pipeline: str, *, machine: M
         pipeline=pipeline, layout=at, launch=at.launch.absolute(), trust=site.offline.trust,
         network=Network.of(config), machine=machine,
         engine=address.of_site(site.offline.engine, config.environment),
-        place=uncompared(in_place.shared(config.shared, at)), kind=site.offline.engine),
+        place=uncompared(in_place.shared(config.shared, at)), kind=site.offline.engine,
+        library=site.offline.library),
         needs=[at.current, *([at.images_receipt] if site.images.carry == STORE else [])],
         makes=[at.bootstrap], mends=True)
 
@@ -105,7 +106,8 @@ def _run(name: str, doc: str, config: Config, pipeline: str) -> Task:
         settings=RunSettings.of(config.environment),
         inherited=uncompared(Inherited.of(config.environment)), runs=uncompared(offline.runs),
         key=uncompared(offline.key), tool=TOOL, command=uncompared(config.variables),
-        place=uncompared(place), own_configs=_own_configs(config)),
+        place=uncompared(place), own_configs=_own_configs(config),
+        library=uncompared(offline.library)),
         needs=[at.bootstrap], makes=[at.run], on=place.digest, always=not is_plain,
         recorded=is_plain)
 
@@ -119,7 +121,8 @@ def _run_own(name: str, doc: str, config: Config, pipeline: str) -> Task:
         inherited=uncompared(Inherited.of(config.environment)), runs=uncompared(offline.runs),
         key=uncompared(offline.key), tool=TOOL, command=uncompared(config.variables),
         place=uncompared(in_place.shared(config.shared, at)), own_configs=_own_configs(config),
-        input=config.variables.get("input"), params=config.variables.get("params")),
+        library=uncompared(offline.library), input=config.variables.get("input"),
+        params=config.variables.get("params")),
         needs=[at.bootstrap], always=True, recorded=False)
 
 
@@ -131,7 +134,8 @@ def _submit(name: str, doc: str, config: Config, pipeline: str) -> Task:
         path=uncompared(Inherited.of(environment).path), variables=uncompared(config.variables),
         environment=uncompared({name: environment[name] for name in OF_A_RUN
                                 if name in environment}),
-        own_configs=_own_configs(config), place=uncompared(in_place.shared(config.shared, at))),
+        own_configs=_own_configs(config), library=config.site.offline.library,
+        place=uncompared(in_place.shared(config.shared, at))),
         needs=[at.current], makes=[at.submit], always=True, recorded=False)
 
 

@@ -9,14 +9,15 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
+from tasks.core import files, nofollow
 from tasks.core.engine import apptainer
 from tasks.core.errors import HostError
 from tasks.core.frozen import frozen
 from tasks.core.machine_names import architecture
 from tasks.core.nextflow.library import Library
-from tasks.core.paths import SIF_INDEX, SIFS
+from tasks.core.paths import SIF_INDEX
 from tasks.core.schema import read_json
+from tasks.offline_host.library import usable
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +28,15 @@ FETCH = "run `doit role=prod prod:fetch`, which checks the release and brings wh
 class ImageFiles:
     """The image files of a release in the folder `release`, for an engine of this `kind`.
 
-    `path` is where programs are looked for. No registry is asked, and no login or CA is needed.
+    They lie in `folder`, which may be one of the library that users share, `shared`. `path` is
+    where programs are looked for. No registry is asked, and no login or CA is needed.
     """
 
     release: Path
     kind: str
     path: str
+    folder: Path
+    shared: Path | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -47,7 +51,7 @@ class ImageFiles:
     def library(self, cache: Path) -> Library:
         """What Nextflow is told of them, and of the engine on this host; nothing lies in `cache`.
         """
-        return Library(engine=self.kind, folder=(self.release / SIFS).absolute(), cache=cache,
+        return Library(engine=self.kind, folder=self.folder.absolute(), cache=cache,
                        options=self._options)
 
     def looks(self) -> Iterator[Callable[[], object]]:
@@ -55,6 +59,8 @@ class ImageFiles:
         """
         yield partial(index, self.release)
         yield lambda: self._program
+        if self._library:
+            yield partial(usable, self._library)
         if (self.release / SIF_INDEX).is_file():
             yield self._refuse_missing
             yield lambda: self._options
@@ -62,6 +68,11 @@ class ImageFiles:
     def bring(self, alone: Callable[[], AbstractContextManager[None]]) -> str:
         """Say how many there are: they came with the release."""
         return f"{len(self._images)} image files"
+
+    @property
+    def _library(self) -> Path | None:
+        """The library, where these files are of it."""
+        return self.shared if self.shared and self.folder.is_relative_to(self.shared) else None
 
     @cached_property
     def _images(self) -> list[dict[str, Any]]:
@@ -74,17 +85,16 @@ class ImageFiles:
 
     def _refuse_missing(self) -> None:
         """HostError for each that isn't as long as it must be; prod:fetch has hashed them all."""
-        faults = []
+        faults, root = [], self._library or self.release
         for image in self._images:
-            path = self.release / SIFS / image["file"]
-            size = path.stat().st_size if path.is_file() else None
+            size = nofollow.size(root, str((self.folder / image["file"]).relative_to(root)))
             if size != image["size"]:
                 faults.append(f"{image['file']} " + (
                     "is missing" if size is None else
                     f"has {size} bytes, and not the {image['size']} that it was carried with"))
         if faults:
             raise HostError("image files of the release are not in place:\n" + "\n".join(
-                f"  {fault}" for fault in faults), where=self.release / SIFS, todo=FETCH)
+                f"  {fault}" for fault in faults), where=self.folder, todo=FETCH)
 
     @cached_property
     def _options(self) -> tuple[str, ...]:
@@ -97,7 +107,7 @@ class ImageFiles:
             smallest[image["platform"]] = image
         options: tuple[str, ...] = ()
         for platform, image in smallest.items():
-            path = self.release / SIFS / image["file"]
+            path = self.folder / image["file"]
             if path.is_file() and path.stat().st_size == image["size"]:
                 options = max(options, self._tried(path.absolute(), platform), key=len)
         return options

@@ -124,6 +124,9 @@ def _tell(spec: PruneSpec, plan: Plan) -> None:
     for tool, name in plan.tools.items():
         print(f"tool {name} lies in {tool}: remove it by hand, once its runs and results are "
               "elsewhere")
+    for folder, freed in plan.shared.items():
+        print(f"library: {folder}, {files.human_size(freed)}, stays: other users may run it; once "
+              f"nobody does: rm -r {folder}")
     print(end="", flush=True)
     prune_plan.write(spec, plan, images=plan.images)
 

@@ -25,7 +25,7 @@ def tasks(config: Config) -> Iterator[Task]:
         seen=freshness.state_folder(site.name, config.environment), runs=site.offline.runs,
         here=Path().absolute(), recent=site.prune.recent,
         engine=address.of_site(site.offline.engine, config.environment),
-        kind=site.offline.engine)
+        kind=site.offline.engine, library=site.offline.library)
     yield group("prod:prune", "what this host no longer needs", ["prod:prune:plan"])
     yield step("prod:prune:plan", "what would go from this host, what stays, and why",
                prune.show_plan, spec, look=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,17 +10,18 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tasks.core import files
+from tasks.core import files, nofollow
 from tasks.core.config import engines
 from tasks.core.engine.address import Engine, Podman
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.in_place import in_use
 from tasks.core.offline_paths import OfflinePaths
-from tasks.core.paths import SIF_INDEX, SitePaths
+from tasks.core.paths import SIF_INDEX, SIFS, SitePaths
 from tasks.core.run_records import last_ran
 from tasks.core.schema import check, read_json
 from tasks.offline_host import memory, old_work
 from tasks.offline_host.bootstrap import shared_work_folder, work_folder
+from tasks.offline_host.library import images_of, is_writable
 from tasks.offline_host.pulled_images import references
 
 DAY = 86400.0
@@ -33,7 +35,8 @@ class PruneSpec:
 
     `only` is the pipeline that was asked about. `seen` is the user's state folder, `runs` the
     folder of the runs, `here` the tool's own folder. What was used in the last `recent` seconds
-    stays. `kind` is that of the site's engine.
+    stays. `kind` is that of the site's engine, `library` the folder of image files that users
+    share.
     """
 
     layout: SitePaths
@@ -44,6 +47,7 @@ class PruneSpec:
     recent: int
     engine: Engine | Podman
     kind: str = engines.DOCKER
+    library: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +64,8 @@ class Release:
 class Plan:
     """What would go: releases, files of the cache, folders of tasks; and images and tools by hand.
 
-    `fault` is why the cache isn't looked at, `busy` why the work of a pipeline isn't.
+    `fault` is why the cache isn't looked at, `busy` why the work of a pipeline isn't. `shared` are
+    folders of the library, by hand as well, with the bytes that each would free.
     """
 
     releases: list[Release]
@@ -70,6 +75,7 @@ class Plan:
     busy: Mapping[str, str]
     images: list[str]
     tools: Mapping[str, str]
+    shared: Mapping[str, int]
 
     @property
     def goes(self) -> list[Release]:
@@ -95,7 +101,8 @@ def plan(spec: PruneSpec) -> Plan:
             else:
                 work += _old_work(spec, pipeline)
     return Plan(releases=releases, cache=cache, fault=fault, work=work, busy=busy,
-                images=_images(spec, releases), tools=_tools(spec))
+                images=_images(spec, releases), tools=_tools(spec),
+                shared=_shared(spec, releases))
 
 
 def _at(spec: PruneSpec, pipeline: str) -> OfflinePaths:
@@ -167,8 +174,10 @@ def _named_by(folder: Path, *, strict: bool) -> Iterator[str]:
         if strict:
             raise
         return
+    shared = [] if (folder / SIFS).is_dir() else images_of([file["path"] for file in listed])
     for file in listed:
-        yield f"{file['sha256']}/{PurePosixPath(file['path']).name}"
+        if file["path"] not in shared:
+            yield f"{file['sha256']}/{PurePosixPath(file['path']).name}"
 
 
 def _at_work(spec: PruneSpec, pipeline: str) -> str | None:
@@ -232,6 +241,26 @@ def _tools(spec: PruneSpec) -> dict[str, str]:
     return tools
 
 
+def _shared(spec: PruneSpec, releases: Iterable[Release]) -> dict[str, int]:
+    """Releases of the library that stay here no longer, for who owns it.
+
+    Which of them other users run can't be known, so none goes by itself. A file that another
+    release has as well frees nothing.
+    """
+    if spec.library is None or not is_writable(spec.library):
+        return {}
+    stays = {(release.pipeline, release.id) for release in releases if release.stays}
+    freed: dict[str, int] = {}
+    with contextlib.suppress(OSError, AirlockError):  # what can't be read there, goes by no advice
+        for path, status in nofollow.described(spec.library, ""):
+            folder = PurePosixPath(path).parent
+            if len(folder.parts) == 2 and folder.parts not in stays:
+                place = str(spec.library / folder)
+                freed[place] = freed.get(place, 0) + (
+                    status.st_size if status.st_nlink == 1 else 0)
+    return dict(sorted(freed.items()))
+
+
 def size(paths: Iterable[Path]) -> int:
     """Bytes of files, and of all below folders."""
     return sum(old_work.size(path) if path.is_dir() else path.stat().st_size for path in paths)
@@ -246,5 +275,6 @@ def write(spec: PruneSpec, plan: Plan, *, images: list[str]) -> None:
         "cache": {"count": len(plan.cache), "bytes": size(plan.cache)},
         "work": {"count": len(plan.work), "bytes": size(plan.work)},
         "images": images, "tools": [{"folder": folder, "id": name}
-                                    for folder, name in plan.tools.items()]}
+                                    for folder, name in plan.tools.items()],
+        "library": [{"folder": folder, "bytes": freed} for folder, freed in plan.shared.items()]}
     files.write_json(path, check(value, "host-prune", where=path))

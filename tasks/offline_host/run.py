@@ -40,7 +40,8 @@ class RunSpec:
     """What is run: a bootstrapped release, on its test data; and where its record is kept.
 
     `tool` is the tool's own tool.json, and `command` the variables that were typed.
-    `seen` is where this host remembers what was withdrawn.
+    `seen` is where this host remembers what was withdrawn. `library` is the folder of image files
+    that users share, where there is one.
     """
 
     pipeline: str
@@ -54,6 +55,7 @@ class RunSpec:
     key: Path | None
     tool: Path
     command: Mapping[str, str]
+    library: Path | None = None
 
     def records(self) -> Records:
         """Where the run's record is kept, and what it says of the site and the command."""
@@ -234,7 +236,7 @@ def _for_tasks(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any],
     asked = cluster.executors(roots(ready), profile.split(","))
     if asked:
         return launch.without_limits(ready), cluster.work_folder(
-            spec.layout, spec.settings.work, asked)
+            spec.layout, spec.settings.work, asked, spec.library)
     return ready, spec.settings.work or str(
         own_work_folder(Path(receipt["work"]), spec.layout))
 

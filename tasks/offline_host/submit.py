@@ -49,7 +49,8 @@ class SubmitSpec:
     """A run as it was typed: its `variables`, and what of the environment it is made with.
 
     `here` is the tool's own folder, `seen` where this host remembers what was withdrawn, `path` is
-    where a scheduler's command is looked for.
+    where a scheduler's command is looked for. `library` is the folder of image files that users
+    share, where there is one.
     """
 
     pipeline: str
@@ -61,6 +62,7 @@ class SubmitSpec:
     environment: Mapping[str, str]
     own_configs: OwnConfigs
     place: InPlace
+    library: Path | None = None
 
 
 def submit(spec: SubmitSpec) -> str:
@@ -75,7 +77,7 @@ def submit(spec: SubmitSpec) -> str:
     asked = cluster.executors(spec.own_configs.given(), spec.own_configs.profiles)
     scheduler = _scheduler(asked, spec.path)
     cluster.work_folder(spec.layout, spec.environment.get("NXF_WORK"),
-                        asked or scheduler.executors[:1])
+                        asked or scheduler.executors[:1], spec.library)
     path = spec.layout.submit.absolute()
     files.write_text(path, script(spec, scheduler, path), mode=0o700)
     lines = [f"the head job of {name}, for {scheduler.name}: {path}",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.core.config import engines
 from tasks.core.nextflow import plugin_ranges
 from tasks.core.schema import read_json
 from tasks.core.source.configs import Reader, Setting
@@ -27,6 +28,12 @@ class Staged:
     params: Mapping[str, Mapping[str, Any]]
     plugins: Mapping[str, str]
     toggles: Mapping[str, Any]
+
+    @property
+    def engine(self) -> str:
+        """The engine that these settings switch on, by which a pipeline's code may choose."""
+        return next((kind for kind in engines.KINDS if self.toggles.get(f"{kind}.enabled") is True),
+                    engines.DOCKER)
 
     def param(self, name: str) -> Answer | None:
         """What the release gives a param, if it does."""
@@ -71,7 +78,7 @@ def toggles(*paths: Path) -> dict[str, Any]:
 
 def values(resolved: Mapping[str, Any], staged: Staged, profile: str) -> Names:
     """What names stand for in the pipeline's code offline: its params, and what Nextflow tells."""
-    names: dict[str, Values] = {**known("docker"), "workflow.profile": frozenset([profile])}
+    names: dict[str, Values] = {**known(staged.engine), "workflow.profile": frozenset([profile])}
     carried = {name: entry.get("path" if "path" in entry else "value")
                for name, entry in staged.params.items()}
     for name, value in {**resolved, **carried}.items():

@@ -26,7 +26,9 @@ def tasks(config: Config) -> Iterator[Task]:
     yield from for_pipelines(config, {
         "release": ("the list of all that is carried", _release),
         "release:sign": ("that list, signed", _sign),
-        "images:sign": ("the signature of the archives that images:save makes", _sign_images),
+        **({} if config.site.images.carry == engines.FILES else {
+            "images:sign": ("the signature of the archives that images:save makes",
+                            _sign_images)}),
     })
     pushes: Verbs[Pipeline] = {
         "push:code": ("into the store: the pipeline's code", _push_part("code")),
@@ -224,8 +226,9 @@ def offline_site(site: Site) -> dict[str, Any]:
         # This key isn't read there; its place differs between colleagues, and the tool must not.
         "signing": {"key": "on-the-online-side", "identity": site.signing.identity},
         "offline": {"engine": site.offline.engine, "trust": str(site.offline.trust),
-                    "runs": str(site.offline.runs), **(
-                        {"key": str(site.offline.key)} if site.offline.key else {})},
+                    "runs": str(site.offline.runs), **{
+                        key: str(place) for key, place in (("library", site.offline.library),
+                                                           ("key", site.offline.key)) if place}},
         "images": {"carry": site.images.carry},
         "prune": {"recent": f"{site.prune.recent // 3600} hours"},
     }

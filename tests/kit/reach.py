@@ -26,13 +26,13 @@ GUARDED = {
 def reached(tmp_path: Path, sources: Mapping[str, str], *, params: Mapping[str, Any] | None = None,
             carried: Mapping[str, Mapping[str, Any]] | None = None,
             plugins: Mapping[str, str] | None = None,
-            config: Mapping[str, Any] | None = None) -> Report:
+            config: Mapping[str, Any] | None = None, engine: str = "docker") -> Report:
     """Scan these files, whose config resolved to these params."""
     root = write_sources(tmp_path / "code",
                          {"main.nf": "workflow {}\n", "nextflow.config": "", **sources})
     staged = Staged(params=carried or {}, plugins=plugins or {},
                     toggles=toggles(ROOT / "config/offline.config",
-                                    ROOT / "config/engines/docker.config"))
+                                    ROOT / f"config/engines/{engine}.config"))
     report = scan(root, {**(config or {}), "params": params or {}}, staged, "test")
     check({"pipeline": "x", "profile": "test", **report.as_json()}, "reach", where="reach.json")
     return report

@@ -68,6 +68,15 @@ def test_the_work_folder_stays_where_nodes_see_it(own: Path, tmp_path: Path,
         cluster.work_folder(AT, str(tmp_path / "fast/work"), ["slurm"])
 
 
+def test_a_library_must_be_where_nodes_see_it(own: Path, tmp_path: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    on(monkeypatch, "nfs4", fast="xfs")
+    (tmp_path / "fast/library").mkdir(parents=True)
+    cluster.work_folder(AT, None, ["slurm"], tmp_path / "library")
+    with pytest.raises(HostError, match="the library of image files lies on this machine's own"):
+        cluster.work_folder(AT, None, ["slurm"], tmp_path / "fast/library")
+
+
 def test_a_local_work_folder_is_an_error_unless_the_user_names_it(
         own: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A disk may be shared by being exported, which only its user can know."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,32 @@ def test_the_images_in_place_are_tried(own: OwnSite, ready: Staged,
     _, tried = own.look("prod").of("engine")
     assert tried["status"] == "fail" and f"{FILE} is missing" in tried["text"]
     assert "prod:fetch" in tried["cure"]
+
+
+def test_the_library_is_looked_at(own: OwnSite, ready: Staged, tmp_path: Path,
+                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "lacks", lambda found: [])
+    root = tmp_path / "library"
+    own.change("offline.library", str(root))
+    missing = own.look("prod").one("library")
+    assert missing["status"] == "fail" and "can't be had: No such file" in missing["text"]
+    assert f"install -d -m 755 -o USER {root}" in missing["cure"]
+    image, at = put_in_place(ready), OfflinePaths(site="acme", pipeline="hello")
+    place = root / "hello" / ready.id()
+    place.mkdir(parents=True)
+    root.chmod(0o755)
+    shutil.move(image, place / FILE)
+    image.parent.rmdir()
+    looked = own.look("prod")
+    assert looked.one("library")["text"] == f"{root} can be read and filled: by prod:fetch"
+    assert any(f"are free for the library ({root})" in room["text"] for room in looked.of("disk"))
+    assert f"hello: its image files are in place in {place}, " in looked.of("engine")[1]["text"]
+    assert not (at.release(ready.id()) / "sif").exists()
+    monkeypatch.setattr("tasks.offline_host.library.is_writable", lambda root: False)
+    assert own.look("prod").one("library")["text"].endswith(" fills it")
+    root.chmod(0o777)
+    refused = own.look("prod").one("library")
+    assert refused["status"] == "fail" and f"chmod go-w {root}" in refused["cure"]
 
 
 def test_a_host_without_it_is_told_how_to_have_it(own: OwnSite, ready: Staged,

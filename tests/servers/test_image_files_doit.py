@@ -16,7 +16,7 @@ from tests.kit.project import copy
 
 @pytest.fixture
 def host(tmp_path: Path, runtime: runtimes.Runtime, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """A host whose site names Apptainer, and no registry, CA or login."""
+    """A host whose site names Apptainer and a library, and no registry, CA or login."""
     (tmp_path / "online").mkdir()
     monkeypatch.chdir(tmp_path / "online")
     image_files.published(runtime.archive)
@@ -25,7 +25,8 @@ def host(tmp_path: Path, runtime: runtimes.Runtime, monkeypatch: pytest.MonkeyPa
     made.configure(tmp_path / "online/trust", ["hello"])
     path = made.root / f"config/sites/{SITE}.yml"
     raw = yaml.safe_load(path.read_text())
-    raw["offline"]["engine"] = "apptainer"
+    raw["offline"] |= {"engine": "apptainer", "library": str(tmp_path / "library")}
+    (tmp_path / "library").mkdir(mode=0o755)
     del raw["registry"]
     files.write_text(path, yaml.safe_dump(raw))
     return made
@@ -55,4 +56,7 @@ def test_one_command_fetches_and_runs_and_a_login_node_writes_the_head_job(
     said = host.run("pipeline=hello")
     assert "1 image files; Nextflow" in said and "1 results in runs/hello/" in said
     assert len(engine.calls()) == 2
+    image, = (tmp_path / "library/hello").rglob("*.img")
+    assert {call["image"] for call in engine.calls()} == {str(image)}
+    assert not list(host.root.rglob("*.img"))
     assert "holds no images" in host.run("prod:prune:images")

@@ -19,6 +19,7 @@ from tasks.core.sif.layers import Dropped
 from tasks.core.trust import signature
 from tasks.images import sif
 from tasks.images.lock_format import read_lock
+from tasks.images.outdated import OutdatedSpec, show_outdated
 from tasks.images.sif import make_sifs
 from tasks.offline_host.fetch import fetch
 from tasks.release import release
@@ -99,6 +100,24 @@ def test_what_was_made_is_made_no_more_by_any_pipeline(site: Site) -> None:
     servers.add_image(site.source, "quay.io/lab/again:7", [layer({"bin/again": b"7"})])
     assert "1 made now" in other.make(TWO, "quay.io/lab/again:7")
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_an_artifact_that_has_moved_is_outdated_and_what_can_t_be_asked_is_counted(
+        site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    file = site.web.files["/singularity/map%3A0.7--0"]
+    sifs.push_artifact(site.source, f"{ARTIFACTS}/lab/call:3", file + b"\0")
+    site.lock(ONE, DIRECT, ARTIFACT)
+    asked = OutdatedSpec(pipeline="hello", lock=site.staged.layout.lock("images"),
+                         access=site.access)
+    capsys.readouterr()
+    assert show_outdated(asked) == (
+        "none moved of 2 images; 1 image files at https:// are not asked: `doit relock=1 "
+        "images:lock` alone fetches and compares them")
+    assert capsys.readouterr().out == ""
+    now = sifs.push_artifact(site.source, f"{ARTIFACTS}/lab/call:3", file + b"\1")
+    assert show_outdated(asked).startswith("1 moved of 2 images; to take")
+    _, line = capsys.readouterr().out.splitlines()
+    assert line.split()[:2] == ["moved", f"{ARTIFACTS}/lab/call:3"] and line.endswith(now)
 
 
 def test_two_clones_make_the_same_bytes(site: Site, tmp_path: Path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,35 @@ def test_image_files_are_made_and_released_and_nothing_asks_a_registry(files_sit
     build = Build(list(rooms.tasks(load({}))), files_site / "state.db")
     build.declare_done()  # everything that a step needs is made by some step
     assert set(build.states().values()) <= {"fresh", "-"}
+
+
+def test_the_library_is_the_tools_and_the_bootstraps_and_of_image_files_alone(
+        files_site: Path) -> None:
+    """prod:fetch reads it, too, each time."""
+    def build() -> Build:
+        return Build([task for role in ("online", "prod") for task in
+                      rooms.tasks(load({"role": role}))], files_site / "state.db")
+
+    build().declare_done()
+    path = files_site / "config/sites/local.yml"
+    raw = yaml.safe_load(path.read_text())
+    raw["offline"]["library"] = "/srv/library"
+    path.write_text(yaml.safe_dump(raw))
+    schema = json.loads(Path("schemas/site.schema.json").read_bytes())
+    readers = schema["properties"]["offline"]["properties"]["library"]["x-readers"]
+    assert {name.removesuffix(":hello") for name, state in build().states().items()
+            if state == "stale" and name != "prod"} == {*readers}
+    assert offline_site(load({}).site)["offline"]["library"] == "/srv/library"
+    for engine, place, said in (("docker", "/srv/library", "there is no library of them"),
+                                ("apptainer", "library", r"offline\.library")):
+        raw["offline"] |= {"engine": engine, "library": place}
+        path.write_text(yaml.safe_dump({**raw, "registry": {"host": "10.0.0.1"}}))
+        with pytest.raises(ConfigError, match=said):
+            load({})
+
+
+def test_archives_that_nothing_would_load_are_not_offered(files_site: Path) -> None:
+    assert not {"images:save", "images:sign", "config:load"} & set(steps())
 
 
 def test_an_engine_that_pulls_has_no_use_for_image_files(project: Path) -> None:

@@ -221,3 +221,12 @@ def test_links_in_code_are_only_shown(tmp_path: Path) -> None:
         f"workflow {{\n  homepage = '{URL}/home'\n  ref = 'https://doi.org/10.1/x'\n  tools()\n"
         f"  get([name: 'x', url: '{URL}/data.gz'])\n}}\n"))
     assert [finding.what for finding in of(found, "url")] == [f"{URL}/data.gz"]
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman", "apptainer", "singularity"])
+def test_what_another_engine_alone_would_fetch_is_answered(tmp_path: Path, engine: str) -> None:
+    """The code asks workflow.containerEngine, which is the site's."""
+    found, = of(reached(tmp_path, code(
+        "workflow {\n  if (workflow.containerEngine == 'singularity') {\n"
+        f"{TELL}  }}\n}}\n"), engine=engine), "service")
+    assert (found.answer is None) == (engine == "singularity")

@@ -251,6 +251,11 @@ def _refuse_unfit_carry(site: Site) -> None:
     if engine in engines.SIF_KINDS and site.images.carry != engines.FILES:
         raise ConfigError(f"{engine} runs image files, which releases carry", where=where,
                           todo=f"set it to {engines.FILES}, or leave it out")
+    if engine not in engines.SIF_KINDS and site.offline.library:
+        raise ConfigError(f"{engine} runs no image files, so there is no library of them",
+                          where=f"offline.library in config/sites/{site.name}.yml",
+                          todo="remove it, or set offline.engine to "
+                               f"{' or '.join(engines.SIF_KINDS)}")
     if engine not in engines.SIF_KINDS and site.images.carry == engines.FILES:
         raise ConfigError(f"{engine} runs no image files", where=where,
                           todo=f"set it to {engines.REGISTRY} or {engines.STORE}, or "

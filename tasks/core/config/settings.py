@@ -87,7 +87,8 @@ class Signing:
 class Offline:
     """What the offline host sees: the store by its address there, and the hand-filled trust.
 
-    `engine` is the kind of container engine that it has (engines.py).
+    `engine` is the kind of container engine that it has (engines.py). `library` is the folder of
+    image files that its users share.
     `runs` is where it keeps its runs, and `key` its own key, which signs their records.
     `run_signers` is the online side's: whose records of runs are taken back.
     """
@@ -96,6 +97,7 @@ class Offline:
     engine: str
     trust: Path
     runs: Path
+    library: Path | None = None
     key: Path | None = None
     run_signers: Path | None = None
 

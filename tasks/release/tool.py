@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, processes
+from tasks.core import config_places, files, processes
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
 from tasks.core.errors import CommandError, SourceError
@@ -73,7 +73,7 @@ def make(spec: ToolSpec) -> str:
     wheels = sorted((folder / "wheels").iterdir())
     members = {path.as_posix(): path.read_bytes() for path in (*top(), *paths)}
     members |= {**tool_contents.packages(paths), "requirements.txt": requirements.encode(),
-                f"config/sites/{spec.layout.site}.yml": site_file(spec.config)}
+                f"{config_places.BUNDLED}/sites/{spec.layout.site}.yml": site_file(spec.config)}
     members["CONTENTS.txt"] = tool_contents.contents(members, wheels)
     tool, listed = describe(spec.layout.site, members, wheels)
     files.write_bytes(folder / "tool.json", tool)

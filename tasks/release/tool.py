@@ -24,6 +24,7 @@ from tasks.core.store import lease
 from tasks.core.store.interface import Store
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
+from tasks.core.tool_version import RELEASE_FORMAT, TOOL_VERSION
 from tasks.core.trust import checksums
 from tasks.core.trust.promotions import Subject
 from tasks.release import tool_contents
@@ -96,7 +97,7 @@ def describe(site: str, members: Mapping[str, bytes],
         {**{name: files.sha256_bytes(data) for name, data in members.items()},
          **{f"wheels/{wheel['name']}": str(wheel["sha256"]) for wheel in listed_wheels}})
     tool = {"kind": "tool", "id": files.sha256_bytes(listed)[:12], "site": site,
-            "wheels": listed_wheels}
+            "version": TOOL_VERSION, "reads": RELEASE_FORMAT, "wheels": listed_wheels}
     return files.json_bytes(check(tool, "tool", where="tool.json")), listed
 
 
@@ -161,4 +162,5 @@ def _push(spec: PushToolSpec, store: Store, name: str, uploads: Sequence[Upload]
                 at.trusted) as here:
         done = promote(here, wanted)
         write_receipt(at.tool_receipt, "tool", spec.store, [*stored, *done.held(here)])
-    return f"{len(uploads)} files in {spec.store.url}: tool/{name}/\n{done.said}"
+    return (f"{len(uploads)} files in {spec.store.url}: tool/{name}/, nf-airlock {TOOL_VERSION}, "
+            f"which reads releases up to format {RELEASE_FORMAT}\n{done.said}")

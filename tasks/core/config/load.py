@@ -80,15 +80,15 @@ def load(variables: Mapping[str, str], root: Path = Path(), *, begins: bool = Fa
     _check_names([name], sites, kind="site", show=_folders("sites", root))
     read = ConfigFiles(root / "build" / name / "config.json")
     overrides = {key: environment[key] for key in ENVIRONMENT if environment.get(key)}
-    raw_site = _read(read, config_places.place(f"sites/{name}.yml", root), "site", SITE_PATHS,
+    raw_site = _read(config_places.place(f"sites/{name}.yml", root), "site", SITE_PATHS, read,
                      overrides)
     if not isinstance(raw_site.get("pipelines"), list):
         read.finish()
     wanted = [variables["pipeline"]] if "pipeline" in variables else raw_site["pipelines"]
     _check_pipelines(wanted, raw_site["pipelines"], root, role)
     raw_pipelines = ({} if role == "prod" else
-                     {pipeline: _read(read, config_places.place(f"pipelines/{pipeline}.yml", root),
-                                      "pipeline", PIPELINE_PATHS) for pipeline in wanted})
+                     {pipeline: _read(config_places.place(f"pipelines/{pipeline}.yml", root),
+                                      "pipeline", PIPELINE_PATHS, read) for pipeline in wanted})
     _make_own(root / "build" / name)
     read.finish()
     site = _site(name, raw_site)
@@ -114,7 +114,7 @@ def _folders(part: str, root: Path) -> str:
     return " and ".join(f"{folder}/NAME.yml" for folder in config_places.folders(part, root))
 
 
-def _read(files: ConfigFiles, path: Path, kind: str, paths: tuple[str, ...],
+def _read(path: Path, kind: str, paths: tuple[str, ...], files: ConfigFiles,
           overrides: Mapping[str, str] | None = None) -> Raw:
     """A file's mapping, with the environment's `overrides` and, in the user's own, its `paths` as
     they are relative to that configuration."""

@@ -148,7 +148,7 @@ def test_a_number_that_is_none_is_no_release(
         ready: Staged, number: object, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         published(ready, patch, number, {})
-    with pytest.raises(IntegrityError, match="this is no release that nf-airlock"):
+    with pytest.raises(IntegrityError, match="this is no release that this version"):
         fetch_by(ready, None)
 
 

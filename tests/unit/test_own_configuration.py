@@ -250,7 +250,7 @@ def test_a_folder_that_is_no_place_for_it_is_refused(
         load({})
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts another user's process")
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: only root starts another user's process")
 def test_a_folder_that_the_user_may_not_read_is_refused(project: Path) -> None:
     with users.open_folder() as place:
         closed = place / "closed"

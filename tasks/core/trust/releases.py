@@ -77,7 +77,7 @@ def described(data: bytes, *, where: object) -> dict[str, Any]:
         content: dict[str, Any] = from_bytes(data, "release", where=where)
     except (ConfigError, ValueError) as error:
         what = error.what if isinstance(error, ConfigError) else str(error)
-        raise IntegrityError(f"this is no release that nf-airlock {TOOL_VERSION} reads: {what}",
+        raise IntegrityError(f"this is no release that this version of nf-airlock reads: {what}",
                              where=where, todo="read it with the version that made it") from error
     return content
 

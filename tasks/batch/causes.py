@@ -153,7 +153,7 @@ CAUSES = (
           without=(r"(?:Start plugin|Plugin started|Started plugin) '?nf-wave",),
           cause="an error without a text, with Fusion on: the plugin nf-wave was not loaded",
           cure="carry it: `plugins: [nf-wave@VERSION, nf-amazon@VERSION]` in the pipeline's file "
-               "(config/pipelines), then `doit plugins`"),
+               "(pipelines/), then `doit plugins`"),
     Cause(name="fusion-without-token", certainty=POSSIBLE, along=(FUSION,),
           pattern=r"N E X T F L O W|\bversion \d\d\.\d+\.\d+",
           without=(r"\bERROR\b", r"\bSubmitted process\b|Goodbye|Workflow completed|"

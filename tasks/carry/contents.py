@@ -21,7 +21,7 @@ from tasks.core.parallel import run_all
 from tasks.core.paths import SIF_INDEX
 from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Store, bring
-from tasks.core.trust import checksums
+from tasks.core.trust import checksums, releases
 from tasks.core.trust.checksums import MAX_LIST
 from tasks.core.trust.promotions import FILE_NAME, Subject
 
@@ -111,7 +111,7 @@ def of_pipeline(store: Store, pipeline: str, archives: Path | None) -> Carried:
         raise IntegrityError("the release is not signed", where=where, todo=AGAIN)
     if files.sha256_bytes(shown) != digests.get("release.json"):
         raise IntegrityError("release.json is not what its list says", where=where, todo=AGAIN)
-    release = _json(shown, "release", f"{where}/release.json")
+    release = releases.described(shown, where=f"{where}/release.json")
     if checksums.release_id(release["revision"], listed) != name:
         raise IntegrityError("this is the list of another release", where=where, todo=AGAIN)
     sizes = {file["path"]: file["size"] for file in release["files"]}

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.code import folder, git
-from tasks.core import files, lock_files
+from tasks.core import config_places, files, lock_files
 from tasks.core.archives import limits, unpacking
 from tasks.core.archives.limits import Count
 from tasks.core.errors import ConfigError, SourceError
@@ -78,7 +78,7 @@ def from_folder(spec: FolderStage) -> str:
     root = folder.root(spec.source)
     if not root.is_dir():
         raise SourceError("the pipeline's folder is not there", where=spec.source,
-                          todo=f"look at `source` in config/pipelines/{spec.pipeline}.yml")
+                          todo=f"look at `source` in {config_places.pipeline(spec.pipeline)}")
     before = folder.digests(root, spec.listing)
     paths = [root / name for name in spec.listing]
     _refuse_odd(root, paths)
@@ -106,7 +106,7 @@ def from_git(spec: GitStage) -> str:
     """
     if spec.revision is None:
         raise ConfigError("a git source needs a revision: a tag, a branch or a commit",
-                          where=f"`revision` in config/pipelines/{spec.pipeline}.yml")
+                          where=f"`revision` in {config_places.pipeline(spec.pipeline)}")
     url = urls.mapped(spec.source, spec.urls)
     if urls.has_password(spec.source) or urls.has_password(url):
         raise ConfigError("the source's URL holds a user name or password",
@@ -178,7 +178,7 @@ def _locked(spec: GitStage) -> Locked:
     """What is locked of this source and revision, by all sites and by this one."""
     shared, own = ({lock_files.WHOLE: lock} if lock and "commit" in lock and (
         lock["source"], lock["revision"]) == (spec.source, spec.revision) else {}
-        for lock in (lock_files.read(path, "code-lock") for path in spec.lock.paths))
+        for lock in lock_files.read_both(spec.lock, "code-lock"))
     return Locked(shared=shared, own=own)
 
 
@@ -196,8 +196,9 @@ def _write_manifest(spec: Stage, *, revision: str, commit: str | None,
                     seconds: int | None, count: int) -> None:
     date = None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc).isoformat()
     files.write_json(spec.manifest, {
-        "pipeline": spec.pipeline, "source": urls.redact(spec.source), "revision": revision,
-        "commit": commit, "date": date, "sha256": files.sha256(spec.archive), "files": count})
+        "pipeline": spec.pipeline, "source": urls.redact(config_places.relative(spec.source)),
+        "revision": revision, "commit": commit, "date": date,
+        "sha256": files.sha256(spec.archive), "files": count})
 
 
 def _refuse_odd(root: Path, paths: list[Path]) -> None:

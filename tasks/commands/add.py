@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from tasks.code import git, releases
 from tasks.commands import add_source
 from tasks.commands.add_facts import Facts, read_facts
 from tasks.commands.add_file import LIMIT, ROWS, Chosen, text
-from tasks.core import files
+from tasks.core import config_places, files
 from tasks.core.config.load import load
 from tasks.core.config.settings import Config, Origin
 from tasks.core.errors import AirlockError, ConfigError, SourceError, shown
@@ -47,21 +48,24 @@ class _Report:
 
 
 def add(typed: Typed) -> int:
-    """Write config/pipelines/NAME.yml, and print what was chosen, and what comes next."""
+    """Write pipelines/NAME.yml, and print what was chosen, and what comes next."""
     if not typed.words:
         raise ConfigError("nothing says which pipeline", where=add_source.USAGE,
                           todo="name its source, such as: doit add nf-core/demo")
-    config = load({key: typed.variables[key] for key in ("site",) if key in typed.variables})
+    config = load({key: typed.variables[key] for key in ("site",) if key in typed.variables},
+                  begins=True)
     revision = typed.variables.get("revision")
     if revision == "":
         raise ConfigError("the revision is empty", where="revision=",
                           todo="name a tag, branch or commit, or leave it out")
     origin = add_source.origin(typed.words[0], revision)
     name = add_source.name(origin.source, typed.variables.get("name"))
-    target = Path(f"config/pipelines/{name}.yml")
+    target = config_places.new(f"pipelines/{name}.yml")
     report = _Report()
     with tempfile.TemporaryDirectory(prefix="airlock-add-") as scratch:
         code, origin = _code(origin, config, Path(scratch), report)
+        if origin.is_folder:
+            origin = replace(origin, source=config_places.written(origin.source))
         chosen = _choose(code, name, origin, config, report)
     _write(target, text(chosen, where=target))
     print("\n".join(shown(line) for line in [
@@ -113,7 +117,7 @@ def _choose(code: Path, name: str, origin: Origin, config: Config, report: _Repo
         if bucket not in config.site.hosts.buckets:
             report.to_decide.append(
                 f"params.{param} names s3://{bucket}: to carry it, say `{bucket}: aws` in "
-                f"hosts.buckets of config/sites/{config.site.name}.yml; else set it to null")
+                f"hosts.buckets of {config_places.site(config.site.name)}; else set it to null")
     title = f"{origin.source.removeprefix(add_source.GITHUB)}: {facts.description or 'a pipeline'}"
     return Chosen(
         title=title, origin=origin, profile=facts.profile, script=facts.script, runtime=runtime,
@@ -175,7 +179,7 @@ def _images(code: Path, facts: Facts, name: str, report: _Report) -> Mapping[str
     """What images:list would say; the processes whose image is open, with the reason."""
     profiles = facts.profile.split(",")
     try:
-        result = scan(code, {}, profiles=profiles, config=f"config/pipelines/{name}.yml",
+        result = scan(code, {}, profiles=profiles, config=str(config_places.pipeline(name)),
                       script=facts.script)
     except AirlockError as error:
         where = f" ({error.where})" if error.where not in (None, str(code)) else ""
@@ -216,9 +220,17 @@ def _next(name: str, config: Config) -> Iterable[str]:
               "its images and data, with sizes"),
              (f"./doit {site}pipeline={name}", "all of it, up to " + (
                  "results on the offline host" if config.site.sandbox else "the promoted release")),
-             (f"git add config/pipelines/{name}.yml", "and config/locks/" + name
-              + "/ once that ran")]
+             _committed(name, config)]
     wide = max(len(command) for command, _ in steps)
     yield from (f"  {command:<{wide}}  # {why}" for command, why in steps)
     yield (f"  To let plain `./doit` carry it too, name it under `pipelines` in "
-           f"config/sites/{config.site.name}.yml.")
+           f"{config_places.site(config.site.name)}.")
+
+
+def _committed(name: str, config: Config) -> tuple[str, str]:
+    """What goes into git, in the repository that the configuration stands in."""
+    own = config_places.own()
+    git = "git" if own is None else f"git -C {shlex.quote(str(own))}"
+    place = config_places.relative(str(config_places.pipeline(name)))
+    locks = config_places.relative(str(config_places.locks(config.site.name, name) / name))
+    return f"{git} add {place}", f"and {locks}/ once that ran"

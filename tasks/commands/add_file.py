@@ -1,4 +1,4 @@
-"""The text of config/pipelines/NAME.yml, with a word on each choice beside it."""
+"""The text of pipelines/NAME.yml, with a word on each choice beside it."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tasks.core import config_places
 from tasks.core.config.load import PIPELINE, RESERVED
 from tasks.core.config.settings import ARCHIVES, Origin
 from tasks.core.errors import ConfigError
@@ -94,7 +95,7 @@ def _is_repository(folder: Path) -> bool:
     return all((folder / name).exists() for name in ("HEAD", "objects", "refs"))
 
 
-def name(source: str, wanted: str | None, root: Path = Path()) -> str:
+def name(source: str, wanted: str | None) -> str:
     """What the pipeline is called here: as asked, else after the last part of its source.
 
     ConfigError where that is no name, means something else already, or has a config.
@@ -111,7 +112,7 @@ def name(source: str, wanted: str | None, root: Path = Path()) -> str:
     if name in RESERVED:
         raise ConfigError(f"{name!r} means something else here, and can't name a pipeline",
                           where=source, todo="say name=NAME")
-    path = root / f"config/pipelines/{name}.yml"
+    path = config_places.pipeline(name)
     if os.path.lexists(path):
         raise ConfigError(f"there is a pipeline {name!r} already, and it is not overwritten",
                           where=path, todo="say name=OTHER to have both; or change, or remove, "

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tasks.core.config.load import VARIABLES, load
+from tasks.core import config_places
+from tasks.core.config.load import VARIABLES, enter, load
 from tasks.core.errors import AirlockError
 from tasks.core.graph import commands, rooms
 from tasks.core.graph.commands import Typed
@@ -31,6 +32,7 @@ def complete(_typed: Typed) -> int:
     """Print a candidate on each line; nothing where nothing is known, or the line is none."""
     words = os.environ.get(LINE, "").split(" ")
     try:
+        enter("online")
         for candidate in sorted(set(candidates(words[1:] or [""]))):
             if PLAIN.fullmatch(candidate):
                 print(candidate)
@@ -54,16 +56,12 @@ def candidates(words: list[str]) -> Iterator[str]:
 
 def _values(name: str, variables: dict[str, str]) -> Iterable[str]:
     if name == "site":
-        return _stems(Path("config/sites"))
+        return config_places.names("sites")
     if name == "pipeline":
-        return _stems(Path("config/pipelines"))
+        return config_places.names("pipelines")
     if name == "role":
         return ["prod"]
     return _releases(variables) if name in RELEASES else []
-
-
-def _stems(folder: Path) -> Iterator[str]:
-    return (path.stem for path in folder.glob("*.yml"))
 
 
 def _releases(variables: dict[str, str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import importlib
 import sys
 from collections.abc import Mapping
 
-from tasks.core import files
+from tasks.core import config_places, files
 from tasks.core.config.load import load
 from tasks.core.config.settings import is_carried, offline_command
 from tasks.core.errors import AirlockError, ConfigError
@@ -55,8 +55,10 @@ def _checks(variables: Mapping[str, str], role: str) -> tuple[str | None, list[C
     side = importlib.import_module(f"tasks.commands.{SIDES[role]}")
     checks: list[Check] = side.checks(config)
     read = Finding(check="config", status=OK,
-                   text=f"config/sites/{config.site.name}.yml, for {', '.join(config.names)}")
-    return config.site.name, [Check(name="config", look=lambda: [read], cure="run it again"),
+                   text=f"{config_places.site(config.site.name)}, for {', '.join(config.names)}")
+    hides = [Finding(check="config", status=OK, text=line) for line in config_places.shadows()]
+    return config.site.name, [Check(name="config", look=lambda: [read, *hides],
+                                    cure="run it again"),
                               *checks]
 
 

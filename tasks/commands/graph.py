@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tasks.core import config_places
 from tasks.core.config import engines
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.graph.deferred import deferred, uncompared
@@ -27,7 +28,6 @@ NOW = "now"
 """What from= and to= call the release that would be made of what stands here."""
 READ = ("release", "images:lock", "mirror:data", "plugins:cache", "config", "reach")
 """The steps whose files release:diff reads where they are fresh, and doesn't ask for elsewhere."""
-TOGGLES = Path("config/offline.config")
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -102,8 +102,9 @@ def _now(config: Config, pipeline: Pipeline, standing: dict[str, str]) -> NowSpe
     in_registry = site.images.carry == engines.REGISTRY
     return NowSpec(
         pipeline=pipeline.name, configs=pipeline.configs is not None, by_hand=pipeline.plugins,
-        layout=PipelinePaths(site=site.name, pipeline=pipeline.name), toggles=TOGGLES,
-        engine=site.offline.engine, engine_toggles=engines.toggles(site.offline.engine),
+        layout=PipelinePaths(site=site.name, pipeline=pipeline.name),
+        toggles=config_places.offline_config(),
+        engine=site.offline.engine, engine_toggles=config_places.engine(site.offline.engine),
         images=_images(config, pipeline), data=data_plan(config, pipeline),
         asks_registry=in_registry, standing=uncompared(standing), about={
             "nextflow": pipeline.nextflow.version, "profile": pipeline.profile,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.core import config_places
 from tasks.core.config.load import load
 from tasks.core.config.settings import Config
 from tasks.core.errors import ConfigError
@@ -46,8 +47,8 @@ def signers(config: Config) -> Path | None:
     if path is not None and not path.is_file():
         raise ConfigError("the list of the offline hosts' keys is missing", where=path,
                           todo="write it: 'HOST namespaces=\"airlock-run\" <public key>' for each; "
-                               f"or take offline.run_signers out of config/sites/{config.site.name}"
-                               ".yml")
+                               f"or take offline.run_signers out of "
+                               f"{config_places.site(config.site.name)}")
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.commands import of_runs
+from tasks.core import config_places
 from tasks.core.config.settings import Config
 from tasks.core.errors import shown
 from tasks.core.graph.commands import Typed
@@ -28,7 +29,7 @@ def prod_import(typed: Typed) -> int:
                 f"as it was recorded{'' if taken.is_new else '; it was here already'}"))
     print(shown(f"{taken.signed}" if signers else
                 f"NOT CHECKED who packed it: {taken.signed}; name the hosts' keys in "
-                f"offline.run_signers of config/sites/{config.site.name}.yml"))
+                f"offline.run_signers of {config_places.site(config.site.name)}"))
     return 0
 
 

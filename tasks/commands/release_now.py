@@ -187,8 +187,9 @@ def _plugins(spec: NowSpec, parts: _Parts, scratch: Path) -> None:
         parts.listed["plugins.tar"] = _file(at.plugins)
         return
     config = resolved_config.config(at.resolved)
-    locked = {entry["id"]: entry["version"] for path in at.locks("plugins").paths
-              for entry in (lock_files.read(path, "plugins-lock") or {"plugins": []})["plugins"]}
+    locked = {entry["id"]: entry["version"]
+              for read in lock_files.read_both(at.locks("plugins"), "plugins-lock")
+              for entry in (read or {"plugins": []})["plugins"]}
     lines = []
     try:
         # As if every param were answered: what an address among them loads isn't known yet.

@@ -9,9 +9,10 @@ from getpass import getpass
 from pathlib import Path
 from typing import Any
 
+from tasks.core import config_places
 from tasks.core.config.engines import FILES
 from tasks.core.config.image_settings import Registry
-from tasks.core.config.load import load
+from tasks.core.config.load import enter, load
 from tasks.core.config.settings import Site
 from tasks.core.errors import ConfigError
 from tasks.core.graph.commands import Typed
@@ -23,13 +24,14 @@ NAME = re.compile("[a-z][a-z0-9_-]*")
 
 
 def site(typed: Typed) -> int:
-    """Write config/sites/NAME.yml where there is none, and lay the trust folder ready; 2 where a
+    """Write sites/NAME.yml where there is none, and lay the trust folder ready; 2 where a
     command line without a terminal lacks something."""
     if not typed.words or not NAME.fullmatch(typed.words[0]):
         raise ConfigError("a site needs a name: small letters, digits, - and _",
                           where="doit site NAME")
     name = typed.words[0]
-    path = Path("config/sites") / f"{name}.yml"
+    enter("online", begins=True)
+    path = config_places.site(name)
     if path.exists():
         if typed.variables:
             raise site_file.exists(path)

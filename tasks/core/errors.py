@@ -122,6 +122,10 @@ class IntegrityError(AirlockError):
     """Bytes, a digest or a signature are not what was promised."""
 
 
+class OldToolError(IntegrityError):
+    """A release is of a form that only a newer version of this project reads."""
+
+
 class CommandError(AirlockError):
     """A program that was started ended with an error."""
 

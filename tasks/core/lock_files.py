@@ -1,7 +1,8 @@
 """Locks: what was resolved from the mutable world, and the one answer to a change of it.
 
-All sites share config/locks/<pipeline>/<kind>.json. What a site resolved at a place of its own (a
-proxy, a mirror, an index) and found otherwise stands over it, in config/locks/<pipeline>/<site>/.
+All sites share locks/<pipeline>/<kind>.json of the configuration. What a site resolved at a place
+of its own (a proxy, a mirror, an index) and found otherwise stands over it, in
+locks/<pipeline>/<site>/.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files, schema
+from tasks.core.config_places import BUNDLED
 from tasks.core.errors import SourceError
 from tasks.core.frozen import frozen
 
-ROOT = Path("config/locks")
+ROOT = BUNDLED / "locks"
+"""The locks that come with this project, and its bundled local site's."""
 VERBS = {"code": "stage", "configs": "stage:configs", "runtime": "runtime", "images": "images:lock",
          "plugins": "plugins:cache", "data": "mirror:data"}
 """The verb that renews a lock, by its kind."""
@@ -43,6 +46,12 @@ class LockFiles:
     def shared(self) -> Path:
         """What all sites share."""
         return self.root / self.pipeline / f"{self.kind}.json"
+
+    @property
+    def standing(self) -> Path:
+        """The file that says it now: a user's own locks lack what only comes with this project."""
+        bundled = ROOT / self.pipeline / self.shared.name
+        return self.shared if self.shared.is_file() or not bundled.is_file() else bundled
 
     @property
     def own(self) -> Path:
@@ -114,6 +123,11 @@ def is_same(one: Entry, other: Entry) -> bool:
 def read(path: Path, name: str) -> Any | None:
     """Return the lock at `path`, checked against schema `name`; None where there is none yet."""
     return schema.read_json(path, name) if path.is_file() else None
+
+
+def read_both(at: LockFiles, name: str) -> tuple[Any | None, Any | None]:
+    """Return what all sites share, and the site's own, each as read() does."""
+    return read(at.standing, name), read(at.own, name)
 
 
 def write(at: LockFiles, locked: Locked, form: Callable[[Entries], Any]) -> None:

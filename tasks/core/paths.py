@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache, cached_property
 from pathlib import Path
 
+from tasks.core import config_places
 from tasks.core.frozen import frozen
 from tasks.core.lock_files import LockFiles
 
@@ -141,7 +142,8 @@ class PipelinePaths(OfPipeline):
 
     def locks(self, kind: str) -> LockFiles:
         """The files of a lock (code, images, data, plugins, runtime), which are committed."""
-        return LockFiles(site=self.site, pipeline=self.pipeline, kind=kind)
+        return LockFiles(site=self.site, pipeline=self.pipeline, kind=kind,
+                         root=config_places.locks(self.site, self.pipeline))
 
     def lock(self, kind: str) -> Path:
         """A lock as it holds for this site, of images or plugins: what other steps read."""

@@ -209,8 +209,8 @@ def lock(staged: stage.Staged, known: Mapping[str, str], source: Source) -> None
 
 def _locked(lock: LockFiles) -> Locked:
     """The lock's entries, by their URLs without secrets."""
-    shared, own = ({entry["url"]: entry for entry in (
-        lock_files.read(path, "data-lock") or {"files": []})["files"]} for path in lock.paths)
+    shared, own = ({entry["url"]: entry for entry in (read or {"files": []})["files"]}
+                   for read in lock_files.read_both(lock, "data-lock"))
     return Locked(shared=shared, own=own)
 
 

@@ -26,12 +26,14 @@ HEADER = ("Pipeline", "Revision", "Nextflow", "Images", "Plugins", "Data", "Open
 class ContentsSpec:
     """The pipelines' built files, and the Nextflow version of each.
 
-    `standing` has the states of the steps that made them, by `<step>:<pipeline>`.
+    `standing` has the states of the steps that made them, by `<step>:<pipeline>`; `hidden` says,
+    a line each, which bundled files of the configuration others are used instead of.
     """
 
     layouts: tuple[PipelinePaths, ...]
     runtimes: tuple[str, ...]
     standing: Mapping[str, str]
+    hidden: tuple[str, ...] = ()
 
 
 def contents(spec: ContentsSpec) -> str:
@@ -39,7 +41,8 @@ def contents(spec: ContentsSpec) -> str:
     rows = [row(layout, runtime, spec.standing)
             for layout, runtime in zip(spec.layouts, spec.runtimes, strict=True)]
     lines = [HEADER, tuple("---" for _ in HEADER), *rows]
-    print("\n".join(f"| {' | '.join(cells)} |" for cells in lines), flush=True)
+    print("\n".join([*(f"| {' | '.join(cells)} |" for cells in lines),
+                     *([""] if spec.hidden else []), *spec.hidden]), flush=True)
     dashes = sum(UNKNOWN in cells for cells in rows)
     return f"{len(rows)} pipelines" + (
         f", {dashes} of them not built as the configuration stands now ({UNKNOWN}): `doit list` "

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 
+from tasks.core import config_places
 from tasks.core.config import engines
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.engine.address import Engine
@@ -52,7 +53,7 @@ def _contents(config: Config) -> Task:
                     layouts=tuple(PipelinePaths(site=config.site.name, pipeline=pipeline.name)
                                   for pipeline in pipelines),
                     runtimes=tuple(pipeline.nextflow.version for pipeline in pipelines),
-                    standing=uncompared(standing)),
+                    standing=uncompared(standing), hidden=tuple(config_places.shadows())),
                 look=True, standing=standing)
 
 
@@ -84,7 +85,8 @@ def _smoke(name: str, doc: str, config: Config, pipeline: Pipeline, *,
         config=at.offline_config, data_manifest=at.data_manifest, receipt=at.images_receipt,
         output=at.smoke, configs=at.configs if pipeline.configs else None,
         isolation=site.isolation, machine=uncompared(machine), pulling=uncompared(pulling),
-        docker=None if site.offline.engine == engines.DOCKER else engines.toggles(engines.DOCKER))
+        docker=(None if site.offline.engine == engines.DOCKER else
+                config_places.engine(engines.DOCKER)))
     return step(name, doc, smoke.smoke, spec, servers=site.servers,
                 needs=[spec.code, spec.runtime, spec.plugins, spec.config, spec.data_manifest,
                        spec.receipt, at.inputs, at.resolved,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core import files
+from tasks.core import config_places, files
 from tasks.core.config import engines
 from tasks.core.errors import AirlockError, ImageError, SourceError
 from tasks.core.inputs import staged_data
@@ -129,7 +129,7 @@ def containers(resolved: Resolved) -> str:
         if not holding:
             faults.append(f"{name}: no selector sets its image, so it takes its own: choose among "
                           f"its mirrored images by withName: '(.*:)?{name}' in "
-                          "config/offline.config")
+                          f"{config_places.offline_config()}")
     lacking = [*_without_engine(resolved.config), *(
         f"{process['name']} has no image: {process['why']} ({process['file']}:{process['line']})"
         for process in resolved.scan.get("without", [])
@@ -151,7 +151,7 @@ def _without_engine(config: Mapping[str, Any]) -> list[str]:
                and config[name].get("enabled") is True]
     return [] if engines else [
         "no container engine is enabled, so every process would run with the host's own programs: "
-        "set docker.enabled to true in config/offline.config"]
+        f"set docker.enabled to true in {config_places.offline_config()}"]
 
 
 def _qualified(pattern: str, name: str) -> bool:
@@ -203,7 +203,7 @@ def config(resolved: Resolved) -> str:
         raise SourceError("addresses that nothing answers offline:\n" + _listed([
             f"{places[0]}{f' and {len(places) - 1} more' if places[1:] else ''}\n            "
             + "\n            ".join(todo.get(path[1] if path[0] == "params" else "", (
-                f"set {'.'.join(path)} in config/offline.config",)))
+                f"set {'.'.join(path)} in {config_places.offline_config()}",)))
             for path, places in open_.items()]))
     return f"{count} addresses are left in it, each answered or never asked"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tasks.core import processes
+from tasks.core import config_places, processes
 from tasks.core.config.settings import Pipeline, PluginsAt
 from tasks.core.errors import AirlockError
 from tasks.core.findings import FAIL, OK, WARN, Finding, failed
@@ -80,16 +80,15 @@ def plugins(at: PluginsAt, starts: str | None) -> Iterator[Finding]:
 
 def code(pipeline: Pipeline, mapped: Mapping[str, str]) -> Iterator[Finding]:
     """Whether the host of a pipeline's code answers; whether it lets us in, git says."""
-    source = urls.mapped(pipeline.source, mapped)
+    source, at = urls.mapped(pipeline.source, mapped), config_places.pipeline(pipeline.name)
     if pipeline.code.is_folder:
         there = Path(source).expanduser().is_dir()
         yield Finding(check="code", status=OK if there else FAIL,
                       text=f"{pipeline.name}: {source}{'' if there else ' is missing'}",
-                      cure=None if there else "correct `source` in config/pipelines/"
-                                              f"{pipeline.name}.yml")
+                      cure=None if there else f"correct `source` in {at}")
     elif source.startswith(("http://", "https://")):
         yield _answers("code", pipeline.name, urls.without_login(source)[0],
-                       f"`source` in config/pipelines/{pipeline.name}.yml", absent=WARN,
+                       f"`source` in {at}", absent=WARN,
                        cure=", or, where it is private, set AIRLOCK_GIT_TOKEN")
 
 

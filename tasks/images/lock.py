@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, lock_files, parsing
+from tasks.core import config_places, files, lock_files, parsing
 from tasks.core.errors import AirlockError, ImageError, folded
 from tasks.core.lock_files import Entries, Entry, Locked, LockFiles
 from tasks.core.parallel import try_all
@@ -72,7 +72,7 @@ def lock_images(spec: LockSpec) -> str:
     locked = _locked(spec)
     sifs = image_files.lock(
         spec.files, listed, {} if spec.relock else locked.entries, now,
-        config=f"config/pipelines/{spec.pipeline}.yml")
+        config=str(config_places.pipeline(spec.pipeline)))
     wanted = [parse(line) for line in listed if line not in sifs.entries]
     before = from_entries(locked.entries)
     kept = {} if spec.relock else {image.source: image for image in before}

@@ -1,4 +1,4 @@
-"""A locked image, and the form of the lock: config/locks/<pipeline>/images.json, and merged."""
+"""A locked image, and the form of the lock: locks/<pipeline>/images.json, and merged."""
 
 from __future__ import annotations
 

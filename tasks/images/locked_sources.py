@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from tasks.core import config_places
 from tasks.core.errors import ImageError
 from tasks.core.lock_files import Entry, LockFiles
 from tasks.core.registry.client import Manifest, Registries, Registry
@@ -100,6 +101,6 @@ def _gone(error: Missing, digest: str, entry: Entry, path: Path, committed: Lock
 def _cure(source: Reference, committed: LockFiles) -> str:
     if source.digest:
         return ("the pipeline names this digest, so no new lock helps: have that registry bring "
-                "it, or give another image under `images` in config/pipelines/"
-                f"{committed.pipeline}.yml")
+                "it, or give another image under `images` in "
+                f"{config_places.pipeline(committed.pipeline)}")
     return f"to lock what the tag {source.tag} means there now: {committed.renewing}"

@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import files
+from tasks.core import config_places, files
 from tasks.core.config.engines import DOCKER, KINDS
 from tasks.core.errors import AirlockError, ImageError, SourceError
 from tasks.core.source.files import Sources, opened
@@ -57,7 +57,7 @@ class ListSpec:
     @property
     def config(self) -> str:
         """The pipeline's own configuration."""
-        return f"config/pipelines/{self.pipeline}.yml"
+        return str(config_places.pipeline(self.pipeline))
 
 
 def list_images(spec: ListSpec) -> str:

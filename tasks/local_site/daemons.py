@@ -162,7 +162,7 @@ def refuse_taken(name: str, host: str, port: int) -> None:
             raise HostError(
                 f"{name} cannot listen on {host}:{port}: {error.strerror}"
                 + (f"; it is held by {owner}" if (owner := port_owner(port)) else ""),
-                todo="end that process, or give the sandbox other ports in config/sites/<site>.yml",
+                todo="end that process, or give the sandbox other ports in the site's file",
             ) from error
 
 

@@ -66,7 +66,7 @@ def find_python(versions: Sequence[str]) -> Python:
     raise HostError("no Python on this machine fits the offline host, which wants "
                     + " or ".join(versions), where="; ".join(unfit),
                     todo="install python3-venv, or name this machine's version under `python` in "
-                         "config/sites/<site>.yml")
+                         "the site's file")
 
 
 def _ask(python: Path) -> tuple[str, str] | None:

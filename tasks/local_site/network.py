@@ -6,7 +6,7 @@ import ipaddress
 import json
 from pathlib import Path
 
-from tasks.core import files, processes
+from tasks.core import config_places, files, processes
 from tasks.core.errors import CommandError, HostError
 from tasks.local_site import packages
 from tasks.local_site.plan import Plan
@@ -103,7 +103,7 @@ def peer(plan: Plan) -> str:
 
 
 def _refuse_foreign(plan: Plan) -> None:
-    where = f"config/sites/{plan.site}.yml"
+    where = config_places.site(plan.site)
     if namespace(plan).exists():
         raise HostError(f"the network namespace {plan.namespace} is there already, and this "
                         "sandbox did not make it", where=namespace(plan),

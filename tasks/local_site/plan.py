@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tasks.core import files
+from tasks.core import config_places, files
 from tasks.core.config import engines
 from tasks.core.config.settings import Site
 from tasks.core.errors import ConfigError, HostError
@@ -159,7 +159,7 @@ class Plan:
 
 def plan(site: Site) -> Plan:
     """The sandbox of a site; ConfigError names the keys that contradict each other."""
-    where = f"config/sites/{site.name}.yml"
+    where = config_places.site(site.name)
     if site.sandbox is None:
         raise ConfigError(f"the site {site.name!r} has no sandbox", where=where,
                           todo="only a site with the key `sandbox` has servers of its own")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.core import config_places
 from tasks.core.config import engines
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.graph.deferred import deferred
@@ -24,7 +25,6 @@ with deferred():
 if TYPE_CHECKING:
     from tasks.offline_config.render import CommonSpec
 
-TOGGLES = Path("config/offline.config")
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -67,8 +67,8 @@ def _loaded(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 def _common(at: PipelinePaths, pipeline: Pipeline, kind: str) -> dict[str, Any]:
     """What each of the specs has, for an engine of this kind."""
     return {"pipeline": pipeline.name, "nextflow": pipeline.nextflow.version,
-            "scan": at.images_scan, "toggles": TOGGLES, "engine_toggles": engines.toggles(kind),
-            "plugins": at.lock("plugins")}
+            "scan": at.images_scan, "toggles": config_places.offline_config(),
+            "engine_toggles": config_places.engine(kind), "plugins": at.lock("plugins")}
 
 
 def _needs(at: PipelinePaths, spec: CommonSpec) -> list[Path]:

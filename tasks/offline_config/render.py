@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import files
+from tasks.core import config_places, files
 from tasks.core.config import engines
 from tasks.core.nextflow import image_selectors, plugin_pins, versions
 from tasks.core.nextflow.image_selectors import Selector, quoted
@@ -77,7 +77,7 @@ def _older_names(spec: IndexSpec) -> list[str]:
     Later versions don't know the name, and would warn of it in each run.
     """
     is_known = versions.order(versions.line(spec.nextflow)) < versions.order(WITHOUT_OCI)
-    is_its_own = spec.engine_toggles.name == engines.toggles(engines.SINGULARITY).name
+    is_its_own = spec.engine_toggles.stem == engines.SINGULARITY
     return ["singularity.oci = null"] if is_known and is_its_own else []
 
 
@@ -113,7 +113,8 @@ def _write(spec: CommonSpec, mirrored: Mapping[str, str], summary: str,
     main = [f"manifest.mainScript = {quoted(scan['script'])}"] if "script" in scan else []
     toggles = f"{spec.engine_toggles.read_text()}\n{spec.toggles.read_text()}"
     text = "\n".join([f"// Made by nf-airlock for {spec.pipeline} and Nextflow {spec.nextflow}; "
-                      f"edit {spec.toggles} and {spec.engine_toggles} instead.",
+                      f"edit {config_places.carried_name(spec.toggles)} and "
+                      f"{config_places.carried_name(spec.engine_toggles)} instead.",
                       *_not_tested(spec.nextflow), "",
                       *(plugin_pins.read(spec.plugins) if spec.plugins else []),
                       render(selectors, mirrored, toggles, [*main, *net])])

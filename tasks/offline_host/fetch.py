@@ -13,7 +13,14 @@ from pathlib import Path, PurePosixPath
 
 from tasks.core import disk, files
 from tasks.core.config.aws_settings import StoreAt
-from tasks.core.errors import AirlockError, IntegrityError, StoreAwayError, StoreError, listed
+from tasks.core.errors import (
+    AirlockError,
+    IntegrityError,
+    OldToolError,
+    StoreAwayError,
+    StoreError,
+    listed,
+)
 from tasks.core.graph.sweep import sweep_folder
 from tasks.core.in_place import InPlace, placing
 from tasks.core.offline_paths import OfflinePaths
@@ -126,7 +133,11 @@ def _ask(store: Store, spec: FetchSpec) -> Signed:
     """Which release is to run, and what it consists of; nothing is brought yet."""
     own, notice = freshness.check_tool(store, spec.host, spec.tool, asked=spec.asked)
     chosen = _chosen(store, spec)
-    release = releases.asked(store, Subject(pipeline=spec.pipeline), chosen.id, spec.host.signers)
+    try:
+        release = releases.asked(store, Subject(pipeline=spec.pipeline), chosen.id,
+                                 spec.host.signers)
+    except OldToolError as error:
+        raise freshness.naming_newer_tool(error, store, spec.host, spec.tool) from error
     if release.content["isolation"] == "none":
         logger.warning("NOT ISOLATED: the site where this release was made lets a pipeline's code "
                        "read and change what its maker can, on a machine that can't confine it")

@@ -7,12 +7,13 @@ trust folder, for hosts that have seen nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from tasks.core import ownership
-from tasks.core.errors import IntegrityError, StoreError
+from tasks.core.errors import IntegrityError, OldToolError, StoreError
 from tasks.core.schema import read_json
 from tasks.core.store.interface import Store
 from tasks.core.trust import approvals, links, promotions
@@ -158,6 +159,23 @@ def check_tool(store: Store, host: Host, own: Path, *, asked: bool) -> tuple[Pro
     _refuse_below(promotion, minimum(host, subject), host, store)
     notice = "" if newest.id == name else f"a newer tool is in the store: tool/{newest.id}/"
     return promotion, notice
+
+
+def naming_newer_tool(error: OldToolError, store: Store, host: Host, own: Path) -> OldToolError:
+    """The error of a tool that is too old for a release, with the one to take instead.
+
+    That of a checkout, which is none of the store's, and of a store without a tool stays general.
+    """
+    todo = error.todo
+    with suppress(IntegrityError, StoreError):
+        newest = promotions.current(store, Subject(pipeline=None), host.signers)
+        if own.is_file() and newest.id == read_json(own, "tool")["id"]:
+            todo = ("this is the newest tool of the store: have the one that made the release "
+                    "carried, by `./doit push:tool` on the online side")
+        elif own.is_file():
+            todo = (f"copy tool/{newest.id}/ out of the store into an empty folder, as you did "
+                    f"with this one, and go on there: ./doit tool={newest.id} …")
+    return OldToolError(error.what, where=error.where, todo=todo)
 
 
 def note(host: Host, promotion: Promotion | None) -> None:

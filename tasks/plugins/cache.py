@@ -92,9 +92,8 @@ class _Fetched:
 
 
 def _read(lock: LockFiles) -> Locked:
-    shared, own = ({entry["id"]: entry for entry in (
-        lock_files.read(path, "plugins-lock") or {"plugins": []})["plugins"]}
-        for path in lock.paths)
+    shared, own = ({entry["id"]: entry for entry in (read or {"plugins": []})["plugins"]}
+                   for read in lock_files.read_both(lock, "plugins-lock"))
     return Locked(shared=shared, own=own)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from tasks.core.config import engines
+from tasks.core import config_places
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, step
@@ -15,7 +14,6 @@ from tasks.core.paths import PipelinePaths
 with deferred():
     from tasks.reach.reach import ReachSpec, reach
 
-TOGGLES = Path("config/offline.config")
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -28,8 +26,9 @@ def _reach(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=config.site.name, pipeline=pipeline.name)
     spec = ReachSpec(
         pipeline=pipeline.name, profile=pipeline.profile, code=at.code, resolved=at.resolved,
-        data_manifest=at.data_manifest, plugins=at.plugins_list, toggles=TOGGLES, output=at.reach,
-        engine_toggles=engines.toggles(config.site.offline.engine))
+        data_manifest=at.data_manifest, plugins=at.plugins_list, output=at.reach,
+        toggles=config_places.offline_config(),
+        engine_toggles=config_places.engine(config.site.offline.engine))
     return step(name, doc, reach, spec,
                 needs=[spec.code, spec.resolved, spec.data_manifest, spec.plugins, spec.toggles,
                        spec.engine_toggles],

@@ -150,7 +150,7 @@ class Scan:
         off = self.staged.toggles.get(name) is False
         self.report.add(setting.file, setting.line, "service", name,
                         answer=Answer(by="offline.config", what="off") if off else None,
-                        todo=f"set {name} to false in config/offline.config")
+                        todo=f"set {name} to false in the configuration's offline.config")
 
     def _takes_effect_by(self, setting: Setting) -> list[Setting]:
         """The settings that a value takes effect by: itself, or those that read its bare name."""
@@ -190,7 +190,8 @@ class Scan:
             name, scope = ".".join(reader.path), reader.path[0]
             off = self.staged.toggles.get(f"{scope}.enabled") is False
             answered = off or name in self.staged.toggles
-            self.report.add(file, line, "setting", url, todo=f"set {name} in config/offline.config",
+            self.report.add(file, line, "setting", url,
+                            todo=f"set {name} in the configuration's offline.config",
                             answer=Answer(by="offline.config", what=f"{scope} is off" if off
                                           else f"sets {name}") if answered else None)
 

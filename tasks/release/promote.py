@@ -205,7 +205,7 @@ def _refuse_unseen(here: Chain, newest: Promotion | None, wanted: Wanted) -> Non
     commit = theirs["checkout"]["commit"] if theirs and not theirs["checkout"]["dirty"] else None
     if newest.back:  # by the proof, and so by the commit, of when it was promoted first
         commit = None
-    if commit is None or not checkout.here().follows(commit):
+    if commit is None or not checkout.of(here.subject.pipeline).follows(commit):
         raise _unseen(here, newest, wanted)
 
 
@@ -244,7 +244,7 @@ def _unseen(here: Chain, newest: Promotion | None, wanted: Wanted) -> StoreError
         f"at, so nothing was changed\n"
         f"  theirs  {newest.id}, promotion {newest.number} of {newest.signed}, "
         f"{_maker(here, newest)}{f'; it went back: {newest.back}' if newest.back else ''}\n"
-        f"  yours   {wanted.name}, {checkout.here()}", where=where,
+        f"  yours   {wanted.name}, {checkout.of(subject)}", where=where,
         todo=f"`git pull` brings their configuration, once they have pushed it; {diff}"
              f"after={newest.number} says that yours is to follow theirs")
 

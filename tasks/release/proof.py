@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
+from tasks.core import config_places, files
 from tasks.core.config.settings import Signing
 from tasks.core.errors import ConfigError, IntegrityError
 from tasks.core.frozen import frozen
@@ -38,14 +38,23 @@ class Tried:
 def describe(subject: Subject, name: str, tried: Tried, signing: Signing, now: datetime, *,
              unproven: str | None) -> dict[str, Any]:
     """What the proof says; IntegrityError where what was tried has not gone well."""
-    at = checkout.here()
+    at = checkout.of(subject.pipeline)
     return {
         "kind": "proof", "pipeline": subject.pipeline, "id": name,
         "made": now.strftime(promotions.TIME_FORMAT), "identity": signing.identity,
         "key": signature.fingerprint(signature.public_key(signing.key)),
-        "checkout": {"commit": at.commit, "dirty": bool(at.changed)}, "version": TOOL_VERSION,
+        "checkout": {"commit": at.commit, "dirty": bool(at.changed)}, "version": _version(),
         "validation": _validation(tried.validate), "smoke": _smoke(tried),
         **({"unproven": unproven} if unproven else {})}
+
+
+def _version() -> str:
+    """This project's version; where the configuration is another repository, with its commit."""
+    if config_places.own() is None:
+        return TOOL_VERSION
+    at = checkout.of_project()
+    commit = f"commit {at.commit[:12]}" if at.commit else "no git commit"
+    return f"{TOOL_VERSION}, {commit}{', with changes' if at.changed else ''}"
 
 
 def _validation(path: Path | None) -> dict[str, Any] | None:

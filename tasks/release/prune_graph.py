@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tasks.core import config_places
 from tasks.core.config.engines import REGISTRY
 from tasks.core.config.settings import Config
 from tasks.core.graph.deferred import deferred
@@ -40,6 +41,7 @@ def _images(config: Config) -> ImagesSpec:
     return ImagesSpec(
         own=own,
         site=site.name, store=site.store.url, built=SitePaths(site=site.name).root,
+        sites=config_places.folders("sites"),
         access=Access(registries=site.hosts.registries, ca=site.ca,
                       authfile=site.authfile, network=network))
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tasks.core import parsing
+from tasks.core import config_places, parsing
 from tasks.core.errors import AirlockError, ConfigError, RegistryError
 from tasks.core.parallel import run_all, try_all
 from tasks.core.registry.client import Access, Registries
@@ -35,7 +35,8 @@ class ImagesSpec:
     `own` are the places, host:port[/path], that this site mirrors to: a store can be made to name
     any image, and nothing else is deleted.
     `built` is where this checkout's receipts lie: what it has mirrored is about to be released.
-    `sites` has the files of all sites: those with another `store` may mirror to the same place.
+    `sites` are the folders with the files of all sites, of two with one name the last: those with
+    another `store` may mirror to the same place.
     """
 
     access: Access
@@ -43,7 +44,7 @@ class ImagesSpec:
     built: Path
     site: str
     store: str
-    sites: Path = Path("config/sites")
+    sites: tuple[Path, ...]
 
     @property
     def receipts(self) -> list[Path]:
@@ -172,14 +173,16 @@ def delete(images: Collection[str], access: Access, ready: Callable[[], None]) -
     return Deleted(gone=frozenset(gone), left=left)
 
 
-def _other_places(own: str, url: str, folder: Path) -> dict[str, str]:
-    """Those of the sites in a folder, without `own`, and without those whose store is at `url`."""
+def _other_places(own: str, url: str, folders: Iterable[Path]) -> dict[str, str]:
+    """Those of the sites in the folders, without `own`, and without those whose store is `url`."""
     places: dict[str, str] = {}
-    for path in sorted(folder.glob("*.yml")):
+    by_name = {path.stem: path for folder in folders for path in sorted(folder.glob("*.yml"))}
+    for path in by_name.values():
         if path.stem == own:
             continue
         try:
-            raw = parsing.from_yaml(path.read_text())
+            raw = config_places.rebased(parsing.from_yaml(path.read_text()), ["store.url"],
+                                        config_places.base_of(path))
             registry = raw["registry"]  # with image files there may be none
             port = registry.get("port")
             address = f"{registry['host']}:{port}" if port else str(registry["host"])

@@ -13,7 +13,7 @@ from tasks.core.nextflow import isolation
 from tasks.core.nextflow.tested_lines import is_tested
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check, read_json
-from tasks.core.tool_version import TOOL_VERSION
+from tasks.core.tool_version import RELEASE_FORMAT, TOOL_VERSION
 from tasks.core.trust import checksums
 from tasks.release import release_files
 
@@ -75,6 +75,7 @@ def describe(spec: ReleaseSpec, carried: Sequence[release_files.Carried]) -> dic
     reach = read_json(spec.layout.reach, "reach")
     return {
         "kind": "release",
+        "format": RELEASE_FORMAT,
         "pipeline": spec.pipeline,
         "revision": safe_revision(manifest["revision"]),
         "source": manifest["source"],

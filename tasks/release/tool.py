@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, processes
+from tasks.core import config_places, files, processes
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
 from tasks.core.errors import CommandError, SourceError
@@ -24,6 +24,7 @@ from tasks.core.store import lease
 from tasks.core.store.interface import Store
 from tasks.core.store.send import Upload, send
 from tasks.core.store.store import open_store
+from tasks.core.tool_version import RELEASE_FORMAT, TOOL_VERSION
 from tasks.core.trust import checksums
 from tasks.core.trust.promotions import Subject
 from tasks.release import tool_contents
@@ -73,7 +74,7 @@ def make(spec: ToolSpec) -> str:
     wheels = sorted((folder / "wheels").iterdir())
     members = {path.as_posix(): path.read_bytes() for path in (*top(), *paths)}
     members |= {**tool_contents.packages(paths), "requirements.txt": requirements.encode(),
-                f"config/sites/{spec.layout.site}.yml": site_file(spec.config)}
+                f"{config_places.BUNDLED}/sites/{spec.layout.site}.yml": site_file(spec.config)}
     members["CONTENTS.txt"] = tool_contents.contents(members, wheels)
     tool, listed = describe(spec.layout.site, members, wheels)
     files.write_bytes(folder / "tool.json", tool)
@@ -96,7 +97,7 @@ def describe(site: str, members: Mapping[str, bytes],
         {**{name: files.sha256_bytes(data) for name, data in members.items()},
          **{f"wheels/{wheel['name']}": str(wheel["sha256"]) for wheel in listed_wheels}})
     tool = {"kind": "tool", "id": files.sha256_bytes(listed)[:12], "site": site,
-            "wheels": listed_wheels}
+            "version": TOOL_VERSION, "reads": RELEASE_FORMAT, "wheels": listed_wheels}
     return files.json_bytes(check(tool, "tool", where="tool.json")), listed
 
 
@@ -161,4 +162,5 @@ def _push(spec: PushToolSpec, store: Store, name: str, uploads: Sequence[Upload]
                 at.trusted) as here:
         done = promote(here, wanted)
         write_receipt(at.tool_receipt, "tool", spec.store, [*stored, *done.held(here)])
-    return f"{len(uploads)} files in {spec.store.url}: tool/{name}/\n{done.said}"
+    return (f"{len(uploads)} files in {spec.store.url}: tool/{name}/, nf-airlock {TOOL_VERSION}, "
+            f"which reads releases up to format {RELEASE_FORMAT}\n{done.said}")

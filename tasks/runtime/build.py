@@ -108,7 +108,7 @@ def _hold_against_lock(spec: Runtime, now: dict[str, Any]) -> Locked:
     """
     name = lock_files.WHOLE
     shared, own = ({} if lock is None else {name: lock} for lock in (
-        lock_files.read(path, "runtime-lock") for path in spec.lock.paths))
+        lock_files.read_both(spec.lock, "runtime-lock")))
     locked = Locked(shared=shared, own=own if _is_asked(own.get(name), now) else {})
     lock = locked.entries.get(name)
     if lock is not None:

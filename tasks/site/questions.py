@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tasks.core import config_places
 from tasks.core.config import engines
 from tasks.core.errors import AirlockError, ConfigError
 from tasks.core.frozen import frozen
@@ -89,9 +90,12 @@ def _certificate(text: str) -> str | None:
 def _secret(text: str) -> str | None:
     """A path for what is secret: not in this repository, but for what git ignores there."""
     path = Path(text).expanduser().absolute()
-    here = Path.cwd()
+    here, own = Path.cwd(), config_places.own()
     if text and path.is_relative_to(here) and not path.is_relative_to(here / BUILD):
         return f"{path} is in this repository, where no secret belongs: choose a place outside"
+    if text and own is not None and path.is_relative_to(own):
+        return (f"{path} is in the configuration's repository, where no secret belongs: choose a "
+                "place outside")
     return None
 
 
@@ -130,10 +134,10 @@ def _plugins(text: str) -> str | None:
 
 
 def _pipelines(text: str) -> str | None:
-    known = sorted(path.stem for path in Path("config/pipelines").glob("*.yml"))
+    known = config_places.names("pipelines")
     strange = [name for name in listed(text) if name not in known]
     if strange:
-        return (f"there is no config/pipelines/{strange[0]}.yml; known: {', '.join(known)}; "
+        return (f"there is no {config_places.pipeline(strange[0])}; known: {', '.join(known)}; "
                 "./doit add writes another")
     return _of_schema("pipelines", listed(text))
 

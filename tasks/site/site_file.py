@@ -1,4 +1,4 @@
-"""config/sites/NAME.yml, as a new site gets it: commented, by its schema, and never overwritten."""
+"""sites/NAME.yml, as a new site gets it: commented, by its schema, and never overwritten."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files, parsing
+from tasks.core import config_places, files, parsing
 from tasks.core.errors import ConfigError
 from tasks.core.schema import check
 from tasks.site.questions import listed, registry
 
 COMMENTS = {
-    "pipelines": "those that run when none is named: config/pipelines/NAME.yml",
+    "pipelines": "those that run when none is named: pipelines/NAME.yml",
     "platform": "of the offline hosts",
     "python": "of theirs too: packages are collected for these versions",
     "registry": "images are pushed here, and pulled from here on the offline side",
@@ -93,7 +93,7 @@ def text(name: str, site: Mapping[str, Any]) -> str:
         lines += ["" if isinstance(value, dict) else None, *_lines(key, value, "", key)] \
             if isinstance(value, dict) else _lines(key, value, "", key)
     written = "\n".join(line for line in lines if line is not None) + "\n\n" + LEFT_OUT
-    check(site, "site", where=f"config/sites/{name}.yml")
+    check(site, "site", where=config_places.site(name))
     if parsing.from_yaml(written) != site:
         raise ConfigError("these answers can't be written as YAML", where=f"site {name}",
                           todo="take odd characters out of them")
@@ -112,7 +112,7 @@ def _lines(key: str, value: Any, indent: str, path: str) -> list[str]:
 
 def write(name: str, written: str) -> Path:
     """Write the file, whole or not at all; ConfigError where there is one."""
-    path = Path("config/sites") / f"{name}.yml"
+    path = config_places.new(f"sites/{name}.yml")
     try:
         files.write_new(path, written)
     except FileExistsError:

@@ -14,6 +14,7 @@ import pytest
 
 from tasks.batch.config import ConfigSpec, render
 from tasks.batch.patch import with_profile
+from tasks.core import config_places
 from tasks.core.config import engines
 from tasks.core.nextflow import image_selectors, java
 from tasks.core.nextflow.environment import Inherited
@@ -67,7 +68,7 @@ def test_the_offline_config_is_of_its_grammar(strict: Callable[[Path], str],
     path = tmp_path / "offline.config"
     toggles = (ROOT / "config/offline.config").read_text()
     for engine in engines.KINDS:
-        own = (ROOT / engines.toggles(engine)).read_text()
+        own = (ROOT / config_places.engine(engine)).read_text()
         path.write_text(render_offline(SELECTORS, MIRRORED, own + toggles, [
             "docker.registry = 'n'"]))
         assert strict(path) == "errors: 0", engine

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tasks.core import files
+from tasks.core import config_places, files
 from tasks.core.config import engines
 from tasks.core.nextflow import installed, launch, machine, queries
 from tasks.core.nextflow.image_files import file_name
@@ -65,7 +65,7 @@ def written(root: Path, kind: str, names: tuple[str, ...]) -> Path:
     given: dict[str, Any] = {
         "pipeline": "scale", "nextflow": "24.10.5", "scan": root / "images.json",
         "toggles": ROOT / "config/offline.config", "output": root / "offline.config",
-        "engine_toggles": ROOT / engines.toggles(kind)}
+        "engine_toggles": ROOT / config_places.engine(kind)}
     if kind in engines.SIF_KINDS:
         files.write_json(root / "sif.json", {"images": [
             {"source": name, "container": digest(name), "file": file_name(digest(name)),
@@ -147,7 +147,7 @@ def test_every_engine_s_file_names_the_others() -> None:
     """One that is left out could be switched on beside it."""
     common = (ROOT / "config/offline.config").read_text()
     for kind in engines.KINDS:
-        own = (ROOT / engines.toggles(kind)).read_text()
+        own = (ROOT / config_places.engine(kind)).read_text()
         off = set(re.findall(r"^(\w+)\.enabled *= false$", own + common, re.MULTILINE))
         assert off >= {*OTHERS} - {kind} and kind not in off
     assert json.loads((ROOT / "schemas/site.schema.json").read_bytes())["properties"]["offline"][

@@ -43,7 +43,7 @@ def access(server: Server, authfile: Path | None = None) -> Access:
 
 def images(server: Server, **more: Any) -> ImagesSpec:
     fields = {"access": access(server), "own": (f"{NEXUS}/quay.io/a",), "site": "here",
-              "built": Path("build/nowhere"), "store": STORE.url, "sites": Path("sites"), **more}
+              "built": Path("build/nowhere"), "store": STORE.url, "sites": (Path("sites"),), **more}
     return ImagesSpec(**fields)
 
 

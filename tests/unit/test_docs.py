@@ -22,7 +22,9 @@ PAGES = ["README.md", "CONTRIBUTING.md", "docs/pipelines.md", "docs/architecture
          "docs/runbooks/withdrawing.md", "docs/runbooks/before-a-release.md",
          "docs/runbooks/audit.md", "docs/decisions/what-a-run-records.md",
          "docs/troubleshooting.md", "docs/decisions/locks-by-site.md",
-         "docs/runbooks/two-sites.md"]
+         "docs/runbooks/two-sites.md", "docs/own-configuration.md", "docs/ci.md", "CHANGELOG.md",
+         "docs/decisions/own-configuration.md",
+         "docs/decisions/which-tool-reads-a-release.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -40,6 +42,14 @@ def test_the_configurations_that_are_shown_fit_their_schemas(page: str, schema: 
     assert shown
     for text in shown:
         check(yaml.safe_load(text), schema, where=page)
+
+
+def test_the_site_that_is_shown_names_what_a_site_of_ones_own_can_build() -> None:
+    """Not what only the local site has: the examples, whose images and data it makes itself."""
+    named = yaml.safe_load(blocks("README.md", "yaml")[0])["pipelines"]
+    for name in named:
+        source = yaml.safe_load((ROOT / f"config/pipelines/{name}.yml").read_text())["source"]
+        assert source.startswith("https://"), name
 
 
 def test_what_a_site_says_of_its_bucket_fits_the_schema() -> None:

@@ -208,9 +208,9 @@ def test_a_bare_name_counts_for_the_setting_that_reads_it(tmp_path: Path) -> Non
         f"MIRROR = '{URL}/m'\nenv.CONDA_CHANNEL = \"${{MIRROR}}/x\"\nworkDir = 's3://work/x'\n"
         f"base = new URL('{URL}/c').text\n")})
     assert [(finding.what, finding.todo) for finding in of(found, "setting")] == [
-        (f"{URL}/m", "set env.CONDA_CHANNEL in config/offline.config"),
-        ("s3://work/x", "set workDir in config/offline.config"),
-        (f"{URL}/c", "set base in config/offline.config")]
+        (f"{URL}/m", "set env.CONDA_CHANNEL in the configuration's offline.config"),
+        ("s3://work/x", "set workDir in the configuration's offline.config"),
+        (f"{URL}/c", "set base in the configuration's offline.config")]
 
 
 def test_links_in_code_are_only_shown(tmp_path: Path) -> None:

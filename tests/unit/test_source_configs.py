@@ -52,7 +52,7 @@ def test_an_address_in_a_condition_or_a_value_of_two_lines(tmp_path: Path) -> No
         "if (params.a in ['https://a.example.org']) { }\n"
         "foo.bar = params.b ?\n    'https://b.example.org' : null\n")}, params={"a": 1, "b": 1})
     assert [(finding.line, finding.todo) for finding in of(found, "setting")] == [
-        (3, "set foo.bar in config/offline.config")]
+        (3, "set foo.bar in the configuration's offline.config")]
     assert found.counted["only shown to people"] == ["nextflow.config:1"]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 DOCKER, PODMAN, APPTAINER, SINGULARITY = "docker", "podman", "apptainer", "singularity"
 KINDS = (DOCKER, PODMAN, APPTAINER, SINGULARITY)
 SIF_KINDS = (APPTAINER, SINGULARITY)
@@ -16,8 +14,3 @@ REGISTRY, STORE, FILES = "registry", "store", "files"
 def usual_carry(kind: str) -> str:
     """What takes images across where the site doesn't say it."""
     return FILES if kind in SIF_KINDS else REGISTRY
-
-
-def toggles(kind: str) -> Path:
-    """The hand-written settings that switch this engine on in offline.config, and others off."""
-    return Path(f"config/engines/{kind}.config")

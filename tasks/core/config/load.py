@@ -1,7 +1,8 @@
 """The configuration, read once from its files and checked.
 
-A value comes from the environment, else from `.env` (not on an offline host), else from
-`config/sites/<site>.yml`. `.env.template` lists every variable.
+A value comes from the environment, else from `.env` (not on an offline host), else from the site's
+file. `.env.template` lists every variable; AIRLOCK_CONFIG among them says whose files these are
+(config_places.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tasks.core import ownership
+from tasks.core import config_places, ownership
 from tasks.core.config import engines, fields
 from tasks.core.config.overrides import ENVIRONMENT, overlay, read_dotenv
 from tasks.core.config.settings import ARCHIVES, TOOL, Config, Pipeline, Site, is_carried
@@ -24,7 +25,12 @@ VARIABLES = ("site", "pipeline", "role", "release", "relock", "input", "params",
              "tool", "unproven", "after", "hold", "from", "to", "id", "reason",
              "profile", "config", "part", "remove", "images")
 
-KNOWN_IN_DOTENV = ("AIRLOCK_SITE", *ENVIRONMENT, "AIRLOCK_GIT_TOKEN")
+KNOWN_IN_DOTENV = ("AIRLOCK_SITE", config_places.VARIABLE, *ENVIRONMENT, "AIRLOCK_GIT_TOKEN")
+SITE_PATHS = ("registry.ca", "registry.authfile", "signing.key", "store.url", "hosts.folders",
+              "offline.run_signers")
+PIPELINE_PATHS = ("source", "configs.source")
+"""Keys whose values are paths on this side: relative ones are those of the repository that the
+file stands in."""
 MAX_REASON = 200
 """Characters of unproven=REASON and reason=REASON, as schemas/promotion.schema.json has it."""
 NUMBER = re.compile("[1-9][0-9]{0,7}")
@@ -39,10 +45,26 @@ RESERVED = frozenset((
 """What no pipeline may be called: folders of build/<site>/, and second words of verbs."""
 
 
-def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
+def enter(role: str, root: Path = Path(), *, begins: bool = False) -> Mapping[str, str]:
+    """Find the user's own configuration, and return the environment with what `.env` says.
+
+    On an offline host nothing is read that was not signed, or typed there. `begins` is for what
+    writes a configuration's first file.
+    """
+    own = read_dotenv(root / ".env") if role == "online" else {}
+    _check_names([name for name in own if name.startswith("AIRLOCK_")], KNOWN_IN_DOTENV,
+                 kind="variable", show=".env; .env.template lists them")
+    environment = {**own, **os.environ}
+    folder = environment.get(config_places.VARIABLE)
+    config_places.use(config_places.checked(folder, root, begins=begins)
+                      if folder and not is_carried(root) else None)
+    return environment
+
+
+def load(variables: Mapping[str, str], root: Path = Path(), *, begins: bool = False) -> Config:
     """Read and check the configuration for the `variables` of the command line.
 
-    Raises ConfigError with every fault of a file at once.
+    Raises ConfigError with every fault of a file at once. `begins` is as for enter().
     """
     _check_names(variables, VARIABLES, kind="variable", show="doit NAME=VALUE")
     role = _role(variables, root)
@@ -51,26 +73,22 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
         _check_reason(name, variables.get(name, ""))
     _check_number(variables.get("after", "1"))
     _check_size(variables.get("part", "4GB"))
-    # On an offline host nothing is read that was not signed, or typed there.
-    own = read_dotenv(root / ".env") if role == "online" else {}
-    _check_names([name for name in own if name.startswith("AIRLOCK_")], KNOWN_IN_DOTENV,
-                 kind="variable", show=".env; .env.template lists them")
-    environment = {**own, **os.environ}
-    sites = sorted(path.stem for path in (root / "config/sites").glob("*.yml"))
-    name = variables.get("site") or _carried_site(root) or environment.get("AIRLOCK_SITE") or (
-        sites[0] if len(sites) == 1 else "local")
-    _check_names([name], sites, kind="site", show="config/sites/<site>.yml")
+    environment = enter(role, root, begins=begins)
+    sites = config_places.names("sites", root)
+    name = (variables.get("site") or _carried_site(root) or environment.get("AIRLOCK_SITE")
+            or _usual_site(sites))
+    _check_names([name], sites, kind="site", show=_folders("sites", root))
     read = ConfigFiles(root / "build" / name / "config.json")
     overrides = {key: environment[key] for key in ENVIRONMENT if environment.get(key)}
-    raw_site = read.read(root / f"config/sites/{name}.yml", "site",
-                         lambda raw: overlay(raw, overrides), overrides)
+    raw_site = _read(config_places.place(f"sites/{name}.yml", root), "site", SITE_PATHS, read,
+                     overrides)
     if not isinstance(raw_site.get("pipelines"), list):
         read.finish()
     wanted = [variables["pipeline"]] if "pipeline" in variables else raw_site["pipelines"]
     _check_pipelines(wanted, raw_site["pipelines"], root, role)
     raw_pipelines = ({} if role == "prod" else
-                     {pipeline: read.read(root / f"config/pipelines/{pipeline}.yml", "pipeline")
-                      for pipeline in wanted})
+                     {pipeline: _read(config_places.place(f"pipelines/{pipeline}.yml", root),
+                                      "pipeline", PIPELINE_PATHS, read) for pipeline in wanted})
     _make_own(root / "build" / name)
     read.finish()
     site = _site(name, raw_site)
@@ -81,6 +99,30 @@ def load(variables: Mapping[str, str], root: Path = Path()) -> Config:
         _refuse_unfit_origins(pipeline)
     return Config(site=site, role=role, variables=dict(variables),
                   environment=dict(os.environ), names=tuple(wanted), pipelines=pipelines)
+
+
+def _usual_site(sites: Sequence[str]) -> str:
+    """The site where none is named: the only one of the user's own, or the only one; else `local`.
+    """
+    folder = config_places.own()
+    own = [] if folder is None else [path.stem for path in (folder / "sites").glob("*.yml")]
+    return next((named[0] for named in (own, sites) if len(named) == 1), "local")
+
+
+def _folders(part: str, root: Path) -> str:
+    """Where files of sites or pipelines lie, for an error."""
+    return " and ".join(f"{folder}/NAME.yml" for folder in config_places.folders(part, root))
+
+
+def _read(path: Path, kind: str, paths: tuple[str, ...], files: ConfigFiles,
+          overrides: Mapping[str, str] | None = None) -> Raw:
+    """A file's mapping, with the environment's `overrides` and, in the user's own, its `paths` as
+    they are relative to that configuration."""
+    base = config_places.base_of(path)
+
+    def amended(raw: Raw) -> Raw:
+        return overlay(config_places.rebased(raw, paths, base), overrides or {})
+    return files.read(path, kind, amended, [dict(overrides or {}), base and str(base)])
 
 
 def _role(variables: Mapping[str, str], root: Path) -> str:
@@ -101,7 +143,7 @@ def _refuse_own_configs(variables: Mapping[str, str], role: str) -> None:
     for name in ("profile", "config"):
         if name in variables and role != "prod":
             raise ConfigError(f"{name}= is for runs on an offline host", where=f"{name}=",
-                              todo="set `profile` in config/pipelines/<pipeline>.yml for the test "
+                              todo="set `profile` in the pipeline's config for the test "
                                    "run; on the offline host, give it there")
 
 
@@ -159,13 +201,13 @@ def _check_pipelines(wanted: Sequence[str], of_site: Sequence[str], root: Path, 
                 raise ConfigError(f"{name!r} is no name of a pipeline", where="pipeline=NAME",
                                   todo=f"those of the site: {', '.join(of_site)}")
         return
-    known = sorted({path.stem for path in (root / "config/pipelines").glob("*.yml")})
+    known = config_places.names("pipelines", root)
     _check_names([*map(str, wanted)], known, kind="pipeline",
-                 show="config/pipelines/<pipeline>.yml; `doit add SOURCE` writes one")
+                 show=f"{_folders('pipelines', root)}; `doit add SOURCE` writes one")
     for name in wanted:
         if name in RESERVED or not PIPELINE.fullmatch(name):
             raise ConfigError(f"{name!r} can't name a pipeline",
-                              where=root / f"config/pipelines/{name}.yml",
+                              where=config_places.place(f"pipelines/{name}.yml", root),
                               todo="rename that file: small letters, digits, - and _; not one of "
                                    f"{', '.join(sorted(RESERVED))}")
 
@@ -213,7 +255,7 @@ def _refuse_unfit_origins(pipeline: Pipeline) -> None:
             raise ConfigError(
                 "an archive needs its sha256" if origin.is_archive else
                 f"sha256 is for archives ({', '.join(ARCHIVES)}); git and folders have none",
-                where=f"{key} in config/pipelines/{pipeline.name}.yml",
+                where=f"{key} in {config_places.pipeline(pipeline.name)}",
                 todo="add it: `sha256sum FILE`" if origin.is_archive else "take `sha256` out")
 
 
@@ -222,38 +264,38 @@ def _refuse_contradictions(site: Site) -> None:
     _refuse_unfit_carry(site)
     if site.registry is None and site.images.carry != engines.FILES:
         raise ConfigError(f"images that go by the {site.images.carry} need the organisation's "
-                          "registry", where=f"config/sites/{site.name}.yml",
+                          "registry", where=config_places.site(site.name),
                           todo="name it under `registry`; only image files, for "
                                f"{' and '.join(engines.SIF_KINDS)}, need none")
     if site.images.carry == engines.STORE and site.own_registry.repositories:
         raise ConfigError("images that go by the store are loaded into one registry, so "
                           "registry.repositories can't be kept",
-                          where=f"images.carry in config/sites/{site.name}.yml",
+                          where=f"images.carry in {config_places.site(site.name)}",
                           todo="remove registry.repositories, or set images.carry to registry")
     if site.signing.identity in site.signing.approvers:
         raise ConfigError(f"{site.signing.identity} signs, so it can't be an approver as well",
-                          where=f"signing.approvers in config/sites/{site.name}.yml",
+                          where=f"signing.approvers in {config_places.site(site.name)}",
                           todo="give approvers names of their own, and other keys than sign")
     if site.batch and site.batch.mode == "carried-cli" and site.batch.cli is None:
         raise ConfigError("nothing says which AWS CLI is carried",
-                          where=f"batch.cli in config/sites/{site.name}.yml",
+                          where=f"batch.cli in {config_places.site(site.name)}",
                           todo="name one by source, version and sha256, or set batch.mode to "
                                "fusion")
     if site.store.kms_key and site.store.encryption != "aws:kms":
         raise ConfigError("a KMS key is only used by the encryption aws:kms",
-                          where=f"store.kms_key in config/sites/{site.name}.yml",
+                          where=f"store.kms_key in {config_places.site(site.name)}",
                           todo="set store.encryption to aws:kms, or remove store.kms_key")
 
 
 def _refuse_unfit_carry(site: Site) -> None:
     """Refuse image files for an engine that pulls, and a registry for one that runs files."""
-    engine, where = site.offline.engine, f"images.carry in config/sites/{site.name}.yml"
+    engine, where = site.offline.engine, f"images.carry in {config_places.site(site.name)}"
     if engine in engines.SIF_KINDS and site.images.carry != engines.FILES:
         raise ConfigError(f"{engine} runs image files, which releases carry", where=where,
                           todo=f"set it to {engines.FILES}, or leave it out")
     if engine not in engines.SIF_KINDS and site.offline.library:
         raise ConfigError(f"{engine} runs no image files, so there is no library of them",
-                          where=f"offline.library in config/sites/{site.name}.yml",
+                          where=f"offline.library in {config_places.site(site.name)}",
                           todo="remove it, or set offline.engine to "
                                f"{' or '.join(engines.SIF_KINDS)}")
     if engine not in engines.SIF_KINDS and site.images.carry == engines.FILES:
@@ -262,5 +304,5 @@ def _refuse_unfit_carry(site: Site) -> None:
                                f"offline.engine to {' or '.join(engines.SIF_KINDS)}")
     if site.images.carry == engines.FILES and site.images.platforms:
         raise ConfigError("an image file is for one platform, the site's",
-                          where=f"images.platforms in config/sites/{site.name}.yml",
+                          where=f"images.platforms in {config_places.site(site.name)}",
                           todo="remove it; a site of its own carries for other hosts")

@@ -11,6 +11,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from tasks.core import config_places
 from tasks.core.config.aws_settings import Aws, Batch, StoreAt
 from tasks.core.config.engines import REGISTRY
 from tasks.core.config.fields import Bytes, HostNames, OneOrSeveral, Seconds, bytes_of
@@ -163,7 +164,7 @@ class Site:
         """
         if self.registry is None:
             raise ConfigError("the site names no registry",
-                              where=f"registry in config/sites/{self.name}.yml",
+                              where=f"registry in {config_places.site(self.name)}",
                               todo="name the one that images are mirrored to")
         return self.registry
 

@@ -99,7 +99,7 @@ class Add(Own):
     """`doit add`: the configuration of one more pipeline."""
 
     name = "add"
-    doc_purpose = "write the configuration of a pipeline: config/pipelines/NAME.yml"
+    doc_purpose = "write the configuration of a pipeline: pipelines/NAME.yml"
     doc_usage = "SOURCE [revision=REVISION] [name=NAME]"
     doc_description = ("SOURCE is nf-core/NAME, the URL of a git repository, or a folder. The "
                        "newest release is taken, and a Nextflow that fits it; what was chosen, "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getopt
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import DoitCmdBase
@@ -16,6 +15,7 @@ from doit.cmd_ignore import Ignore as DoitIgnore
 from doit.cmd_resetdep import ResetDep as DoitResetDep
 from doit.exceptions import InvalidCommand
 
+from tasks.core import config_places
 from tasks.core.config.load import VARIABLES
 from tasks.core.config.settings import is_carried
 from tasks.core.errors import ConfigError
@@ -68,7 +68,7 @@ def no_task(name: str, tasks: Iterable[str], commands: Iterable[str] = ()) -> Co
     tasks = set(tasks)
     todo = "`doit list` shows all tasks, `doit help` what else can be typed"
     verb, _, last = name.rpartition(":")
-    pipelines = {path.stem for path in Path("config/pipelines").glob("*.yml")}
+    pipelines = set(config_places.names("pipelines"))
     if verb in tasks and last in pipelines:
         of_each = any(f"{verb}:{pipeline}" in tasks for pipeline in pipelines)
         return ConfigError(f"the site doesn't name the pipeline {last!r}, so it has no task of it"
@@ -110,8 +110,8 @@ class ResetDep(Suggests, DoitResetDep):  # type: ignore[misc]
 
 ONLINE = (
     ("", "what the site is for: promoted releases; on the local site, the whole way across"),
-    ("pipeline=NAME", "one pipeline, any that has a file in config/pipelines"),
-    ("site=NAME …", "for that site (config/sites/NAME.yml), not the local one"),
+    ("pipeline=NAME", "one pipeline, any that has a file in pipelines/ of the configuration"),
+    ("site=NAME …", "for that site (sites/NAME.yml of the configuration), not the local one"),
     ("list", "what is fresh, stale (it will run) or behind something stale"),
     ("info TASK", "why a task is stale"),
     ("VERB, VERB:PIPELINE", "one kind of artifact: images:mirror, mirror:data:hello"),
@@ -133,7 +133,7 @@ OFFLINE = (
 )
 """What is typed, and what it does."""
 SAYS = {
-    "site": "which config/sites/NAME.yml; else AIRLOCK_SITE, else local",
+    "site": "which sites/NAME.yml; else AIRLOCK_SITE, else the only own one, else local",
     "pipeline": "one pipeline instead of those that the site names",
     "role": "prod on the offline host; known where a tool was carried to",
     "release": "which release is fetched (role=prod)",

@@ -144,7 +144,7 @@ def _held(means: Means, least: str) -> str:
              "user.max_user_namespaces above 0, and with AppArmor "
              "kernel.apparmor_restrict_unprivileged_userns=0); in a container, allow unshare and "
              "mount (its seccomp and AppArmor profiles, CAP_SYS_ADMIN); or, where every "
-             "pipeline's code is trusted, set `isolation: none` in config/sites/<site>.yml, which "
+             "pipeline's code is trusted, set `isolation: none` in the site's file, which "
              "each release then tells")
 
 

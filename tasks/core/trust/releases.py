@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
-from tasks.core.errors import ConfigError, IntegrityError, StoreError
+from tasks.core import files, parsing
+from tasks.core.errors import ConfigError, IntegrityError, OldToolError, StoreError
 from tasks.core.schema import from_bytes
 from tasks.core.store.interface import Store, bring
+from tasks.core.tool_version import RELEASE_FORMAT, TOOL_VERSION
 from tasks.core.trust import checksums, promotions, signature
 from tasks.core.trust.checksums import MAX_LIST
 from tasks.core.trust.promotions import CARRY_AGAIN, Subject, Trust
@@ -61,14 +62,37 @@ def asked(store: Store, subject: Subject, name: str, trust: Trust) -> Release:
     data = bring(store, f"{subject.place}/{name}/release.json", MAX_LIST)
     if files.sha256_bytes(data) != digests["release.json"]:
         raise IntegrityError("its bytes have changed", where=where, todo=CARRY_AGAIN)
-    try:
-        content = from_bytes(data, "release", where=where)
-    except ConfigError as error:
-        raise IntegrityError("this is no release that this version of nf-airlock reads: "
-                             f"{error.what}", where=where,
-                             todo="read it with the version that made it") from error
+    content = described(data, where=where)
     _refuse_other(store, subject, name, listed, content)
     return Release(subject=subject, id=name, digests=digests, content=content)
+
+
+def described(data: bytes, *, where: object) -> dict[str, Any]:
+    """What release.json says.
+
+    OldToolError where only a newer tool reads it, IntegrityError where it is none.
+    """
+    try:
+        _refuse_newer(parsing.from_json(data), where)
+        content: dict[str, Any] = from_bytes(data, "release", where=where)
+    except (ConfigError, ValueError) as error:
+        what = error.what if isinstance(error, ConfigError) else str(error)
+        raise IntegrityError(f"this is no release that this version of nf-airlock reads: {what}",
+                             where=where, todo="read it with the version that made it") from error
+    return content
+
+
+def _refuse_newer(content: Any, where: object) -> None:
+    """OldToolError by the number alone: what else a newer form says isn't known here."""
+    number = content.get("format") if isinstance(content, dict) else None
+    if isinstance(number, int) and number > RELEASE_FORMAT:
+        made = content.get("tool")
+        by = f", as nf-airlock {made} makes them" if isinstance(made, str) else ""
+        raise OldToolError(
+            f"this tool is too old: nf-airlock {TOOL_VERSION} reads releases up to format "
+            f"{RELEASE_FORMAT}, and this one is of format {number}{by}", where=where,
+            todo="use a newer one: an offline host copies its folder, tool/ID/, out of the store; "
+                 "a checkout is brought there by `git pull`")
 
 
 def get(store: Store, release: Release, path: str, target: Path) -> None:

@@ -28,7 +28,16 @@ from tasks.release import chain, history, release_name
 from tasks.release.chain import Chain
 from tasks.report import beside, page
 from tasks.report.content import Content
-from tasks.report.document import BEFORE, CURRENT, NEVER, PROPOSED, Said, document, says_the_same
+from tasks.report.document import (
+    BEFORE,
+    CURRENT,
+    NEVER,
+    PROPOSED,
+    Said,
+    document,
+    says_the_same,
+    shortened,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -75,10 +84,9 @@ def report(spec: ReportSpec) -> str:
 def _push(spec: ReportSpec, here: Chain, name: str, made: str) -> str:
     """Sign both files, and send them with their signatures."""
     places = (spec.layout.report, spec.layout.report_page)
-    if not all([beside.seal(place, here.subject, spec.signing, here.trust) for place in places]):
-        logger.warning("the report is NOT PUSHED: %s is no key that signs for %s",
-                       spec.signing.key, here.subject.signer(spec.signing.identity))
-        return "not pushed"
+    if not all(beside.seal(place, spec.signing) for place in places):
+        return (f"not pushed: {spec.signing.key} approves and doesn't sign; who signs types "
+                f"`doit report:{spec.pipeline}`")
     key = beside.folder(here.subject, name, made)
     with lease.pushing(here.store) as held:
         send(here.store, [Upload.of(f"{key}/{path.name}", path) for place in places for path in (
@@ -157,7 +165,7 @@ def _promoted(here: Chain, link: Promotion) -> dict[str, Any]:
     except AirlockError as error:
         logger.warning("promotion %d: %s", link.number, error.what)
     return {"number": link.number, "signed": link.signed, "expires": link.expires, **by,
-            "unproven": link.unproven, "back": link.back}
+            "proof": link.proof, "unproven": link.unproven, "back": link.back}
 
 
 def _changes(spec: ReportSpec, store: Store, chained: _Chained,
@@ -170,10 +178,10 @@ def _changes(spec: ReportSpec, store: Store, chained: _Chained,
     if before is None:
         return None
     try:
-        return release_diff.compare(DiffSpec(
+        return shortened(release_diff.compare(DiffSpec(
             pipeline=spec.pipeline, layout=spec.layout, store=spec.store, signing=spec.signing,
             signers=spec.layout.of_site.trusted, before=before, after=name, now=None),
-            datetime.now(timezone.utc))
+            datetime.now(timezone.utc)))
     except AirlockError as error:
         logger.warning("what differs from %s isn't known: %s", before, error.what)
         return None

@@ -23,6 +23,7 @@ ENTRIES = (
     "tasks.core.graph.commands", "tasks.core.graph.doits", "tasks.core.graph.list",
     "tasks.core.graph.run", "tasks.core.graph.state",  # these five are pyproject.toml's
     "tasks.offline_host.graph", "tasks.offline_host.wheels",  # its own, and ./doit's
+    "tasks.report.offline_graph",
     "tasks.commands.doctor", "tasks.commands.doctor_offline",
     "tasks.commands.runs", "tasks.commands.runs_show", "tasks.commands.runs_verify",
     "tasks.commands.prod_export",

@@ -90,8 +90,9 @@ def images(release: Content) -> list[dict[str, Any]]:
 
 
 def _carried(release: Content) -> dict[str, str]:
-    """By which name offline hosts pull each image."""
-    return {image["source"]: f"{image['destination']}@{image['digest']}"
+    """Where offline hosts pull each image from, with the digest where that is another one."""
+    return {image["source"]: image["destination"] + (
+        f"@{image['digest']}" if "converted" in image else "")
             for image in release.json("images.receipt.json").get("images", ())}
 
 

@@ -25,7 +25,7 @@ class Said:
     """What the store's signed statements say of a release, which its files can't know.
 
     `promotions` are its own, the newest first. `changes` is the comparison with the release that
-    was current before, None where there was none.
+    was current before, as `shortened` returns it, None where there was none.
     """
 
     state: str
@@ -49,7 +49,7 @@ def document(release: Content, said: Said, *, identity: str, trust: str, made: s
         "state": said.state, "withdrawn": said.withdrawn,
         "promotions": [dict(promotion) for promotion in said.promotions],
         "proof": said.proof and dict(said.proof),
-        "changes": shortened(said.changes) if said.changes else None,
+        "changes": said.changes and dict(said.changes),
         "files": listed, "bytes": sum({file["sha256"]: file["size"] for file in files}.values()),
         "kinds": content.kinds(files), "code": content.code(release), "images": images,
         "images_bytes": content.blobs(release), "plugins": content.plugins(release),

@@ -1,0 +1,30 @@
+"""`role=prod report`: the page of the release in place, made on the offline host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tasks.core.config.settings import Config
+from tasks.core.graph.deferred import deferred
+from tasks.core.graph.step import Task, step
+from tasks.core.graph.verbs import for_names
+from tasks.core.offline_paths import OfflinePaths
+
+with deferred():
+    from tasks.report import offline
+
+
+def tasks(config: Config) -> Iterator[Task]:
+    """`report:<pipeline>`, when it is asked for."""
+    yield from for_names(config, {
+        "report": ("what the release in place is, as a page", _report)},
+        {name: name for name in config.names})
+
+
+def _report(name: str, doc: str, config: Config, pipeline: str) -> Task:
+    """It tells of what was fetched, and fetches nothing."""
+    site = config.site
+    at = OfflinePaths(site=site.name, pipeline=pipeline)
+    return step(name, doc, offline.report, offline.OfflineReportSpec(
+        pipeline=pipeline, layout=at, store=site.offline.store, trust=site.offline.trust,
+        identity=site.signing.identity), makes=[at.report, at.report_page], always=True)

@@ -32,7 +32,6 @@ INLINE = re.compile("<(style|script)>(.*?)</(?:style|script)>", re.DOTALL)
 def render(template: Path, values: Mapping[str, Any]) -> str:
     """The page that a template makes of the values."""
     import jinja2
-    import markupsafe
 
     def finalize(value: Any) -> Any:
         """Other text than what a macro of the template has made, which was escaped there."""
@@ -43,8 +42,7 @@ def render(template: Path, values: Mapping[str, Any]) -> str:
         lstrip_blocks=True, loader=jinja2.FileSystemLoader([template.parent, BASE.parent]))
     environment.filters["size"] = files.human_size
     page = environment.get_template(template.name).render(
-        {**values, "policy": POLICY, "page_script": markupsafe.Markup(SCRIPT.read_text()),
-         "pictures": PICTURE.name})
+        {**values, "policy": POLICY, "script": SCRIPT.name, "pictures": PICTURE.name})
     return page.replace(POLICY, _policy(page), 1)
 
 

@@ -97,7 +97,7 @@ def _carried(release: Content) -> dict[str, str]:
 
 
 def _file(image: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return image and {key: image[key] for key in ("file", "sha256", "size")}
+    return {key: image[key] for key in ("file", "sha256", "size")} if image else None
 
 
 def _users(release: Content) -> dict[str, list[str]]:
@@ -114,8 +114,8 @@ def blobs(release: Content) -> int:
     for image in release.json("images.lock.json").get("images", ()):
         for blob in (*image["layers"], *([image["config"]] if image["config"] else [])):
             sizes[blob["digest"]] = blob["size"]
-    return sum(sizes.values()) + sum(
-        file["size"] for file in release.json("images.lock.json").get("files", ()))
+    files: Sequence[Mapping[str, int]] = release.json("images.lock.json").get("files", ())
+    return sum(sizes.values()) + sum(file["size"] for file in files)
 
 
 def plugins(release: Content) -> list[dict[str, Any]]:

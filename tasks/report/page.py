@@ -65,5 +65,5 @@ def checks(report: Mapping[str, Any]) -> list[dict[str, str]]:
                      {"what": "that this is the proof which the promotion names",
                       "type": f"sha256sum {key}", "stands": f"begins with {promotion['proof']}"}]
     folder = beside.folder(subject, name, report["made"]).removeprefix(f"{subject.place}/")
-    return [*rows, {"what": "this report, as the store has it", "stands": "Good signature", "type": verify(
-        f"{folder}/{beside.PAGE}", signature.REPORT)}]
+    return [*rows, {"what": "this report, as the store has it", "stands": "Good signature",
+                    "type": verify(f"{folder}/{beside.PAGE}", signature.REPORT)}]

@@ -18,7 +18,7 @@ TOOLS = ("align", "annotate", "assemble", "basecount", "binning", "call", "class
          "mosaic", "normalise", "phase", "pileup", "recalibrate", "realign", "sexcheck", "somatic",
          "sort", "split", "structural", "summarise", "trim", "view")
 COUNT = 90
-LICENCES = (["MIT"], ["BSD-3-Clause"], ["GPL-3.0-only"], [], ["Apache-2.0", "MIT"])
+LICENCES: tuple[list[str], ...] = (["MIT"], ["BSD-3-Clause"], ["GPL-3.0-only"], [], ["Apache-2.0", "MIT"])
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
@@ -39,11 +39,13 @@ def names() -> list[str]:
 
 def _image(source: str) -> dict[str, Any]:
     bases = [f"base{_number(source, 5)}", f"runtime{_number(source + 'r', 9)}"]
-    layers = [{"digest": _digest(name), "size": 9_000_000 * _number(name, 8), "media_type": LAYER}
-              for name in bases]
-    own = [{"digest": _digest(f"{source}{part}"), "media_type": LAYER,
-            "size": 2_000_000 * _number(f"{source}{part}", 1 + 90 // (part + 1))}
-           for part in range(_number(source, 4))]
+    layers: list[dict[str, Any]] = [
+        {"digest": _digest(name), "size": 9_000_000 * _number(name, 8), "media_type": LAYER}
+        for name in bases]
+    own: list[dict[str, Any]] = [
+        {"digest": _digest(f"{source}{part}"), "media_type": LAYER,
+         "size": 2_000_000 * _number(f"{source}{part}", 1 + 90 // (part + 1))}
+        for part in range(_number(source, 4))]
     config = {"digest": _digest(f"{source} config"), "size": 4000 + _number(source, 5000)}
     return {"source": source, "index": None, "manifest": _digest(source),
             "platform": "linux/amd64", "config": config, "layers": layers + own,

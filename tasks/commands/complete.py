@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tasks.core import config_places
 from tasks.core.config.load import VARIABLES, enter, load
+from tasks.core.config.settings import is_carried
 from tasks.core.errors import AirlockError
 from tasks.core.graph import commands, rooms
 from tasks.core.graph.commands import Typed
@@ -32,7 +33,7 @@ def complete(_typed: Typed) -> int:
     """Print a candidate on each line; nothing where nothing is known, or the line is none."""
     words = os.environ.get(LINE, "").split(" ")
     try:
-        enter("online")
+        enter("prod" if is_carried() else "online")
         for candidate in sorted(set(candidates(words[1:] or [""]))):
             if PLAIN.fullmatch(candidate):
                 print(candidate)

@@ -13,8 +13,8 @@ from tasks.core.graph import rooms
 from tasks.core.schema import check
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/pipelines.md", "docs/architecture.md",
-         "docs/aws.md", "docs/decisions/what-a-bucket-denies.md",
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/commands.md", "docs/pipelines.md",
+         "docs/architecture.md", "docs/aws.md", "docs/decisions/what-a-bucket-denies.md",
          "docs/batch.md", "docs/security.md", "docs/decisions/promotion.md",
          "docs/decisions/what-is-signed.md", "docs/runbooks/release-day.md",
          "docs/runbooks/two-colleagues.md",

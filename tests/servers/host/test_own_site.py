@@ -1,4 +1,4 @@
-"""The README's section "Your own site", done as it is written: from `./doit site` to results.
+"""docs/start.md's section "Your own site", done as it is written: from `./doit site` to results.
 
 The registry, the engines, the offline host and what stands for the internet are those of a local
 site, which is up; all else is the own site's.
@@ -34,9 +34,9 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": buckets.ACCESS, "AWS_SECRET_ACCESS_KEY": buc
                "AWS_EC2_METADATA_DISABLED": "true"}
 
 
-def typed(heading: str) -> list[str]:
-    """The commands that a section of the README shows, lines that go on being joined."""
-    section = (ROOT / "README.md").read_text().partition(f"\n## {heading}\n")[2]
+def typed(page: str, heading: str) -> list[str]:
+    """The commands that a section of a page shows, lines that go on being joined."""
+    section = (ROOT / page).read_text().partition(f"\n## {heading}\n")[2]
     section = section.partition("\n## ")[0].partition("\n### ")[0]
     shown = "".join(re.findall(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
     return shown.replace("\\\n", " ").splitlines()
@@ -44,7 +44,7 @@ def typed(heading: str) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Own:
-    """A project with a local site that is up, and the README's own site `acme` beside it."""
+    """A project with a local site that is up, and the guide's own site `acme` beside it."""
 
     project: Project
     at: StoreAt
@@ -66,7 +66,7 @@ class Own:
                 "AWS_SHARED_CREDENTIALS_FILE": none}
 
     def type(self, line: str) -> str:
-        """Type a line of the README, with this machine's places for those of the example."""
+        """Type a line of the guide, with this machine's places for those of the example."""
         words = [word for word in shlex.split(line) if word.partition("=")[0] not in self.answers]
         if words[:2] == ["docker", "login"]:
             return ""  # the local site's own login stands where that would write it
@@ -115,9 +115,9 @@ def files_login(encoded: str) -> tuple[str, str]:
 
 
 def follow(own: Own) -> str:
-    """Steps 1 to 4, with the site's file edited as the README says it may be."""
+    """Steps 1 to 4, with the site's file edited as the guide says it may be."""
     said = []
-    for line in typed("Your own site"):
+    for line in typed("docs/start.md", "Your own site"):
         said.append(own.type(line))
         if " site " in line:
             path = own.project.root / "config/sites/acme.yml"
@@ -174,12 +174,14 @@ def by_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
 def cross(own: Own, copied: str) -> str:
     """Step 5: what the doctor and the run say on the offline host. `copied` copies the tool."""
     tool = json.loads((own.project.root / "build/acme/tool/tool.json").read_text())["id"]
-    lines = [line.replace("ID", tool) for line in typed("On the offline host")]
+    lines = [line.replace("ID", tool).replace("=demo", "=hello")
+             for line in typed("docs/offline-hosts.md", "On the offline host")]
     start = next(number for number, line in enumerate(lines) if line.startswith("ssh-keygen"))
-    doctor = re.search(r"`(\./doit doctor role=prod [^`]*)`", (ROOT / "README.md").read_text())
+    doctor = re.search(r"`(\./doit doctor role=prod) [^`]*`",
+                       (ROOT / "docs/offline-hosts.md").read_text())
     assert doctor
-    return own.inside("\n".join([copied.replace("ID", tool), *lines[start:-1], doctor[1],
-                                 lines[-1]]))
+    return own.inside("\n".join([copied.replace("ID", tool), *lines[start:-1],
+                                 f"{doctor[1]} pipeline=hello", lines[-1]]))
 
 
 def checked(printed: str) -> dict[str, str]:
@@ -188,7 +190,7 @@ def checked(printed: str) -> dict[str, str]:
         r"^(ok|warn|fail|not known) +([a-z_ ]+): ", printed, re.MULTILINE)}
 
 
-def test_the_readme_s_own_site_crosses_by_a_folder(by_folder: Own) -> None:
+def test_the_guide_s_own_site_crosses_by_a_folder(by_folder: Own) -> None:
     printed = follow(by_folder)
     assert "fail  " not in printed
     asked = checked(printed)
@@ -230,7 +232,7 @@ def test_what_is_missing_in_the_trust_folder_is_told_there(by_folder: Own) -> No
             files.write_bytes(path, data, mode=0o600 if path.name == "config.json" else 0o644)
 
 
-def test_the_readme_s_own_site_crosses_by_a_bucket(by_bucket: Own) -> None:
+def test_the_guide_s_own_site_crosses_by_a_bucket(by_bucket: Own) -> None:
     own = by_bucket
     printed = follow(own)
     assert "fail  " not in printed

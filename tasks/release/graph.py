@@ -10,9 +10,10 @@ from tasks.core.config import engines
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.image_settings import Registry
 from tasks.core.config.settings import Config, Pipeline, Site
-from tasks.core.graph.deferred import deferred
+from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import MakeStep, Verbs, for_pipelines
+from tasks.core.net import urls
 from tasks.core.paths import MANIFEST, PipelinePaths, SitePaths
 from tasks.release import places, prune_graph
 
@@ -193,9 +194,10 @@ def _push(name: str, doc: str, action: Callable[[PushSpec], str], config: Config
 
 def _tool(config: Config) -> Iterator[Task]:
     site = config.site
-    at = SitePaths(site=site.name)
+    at, index = SitePaths(site=site.name), urls.mapped(urls.PYPI, site.hosts.urls)
     spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
-                         carry=site.images.carry, config=offline_site(site))
+                         carry=site.images.carry, config=offline_site(site),
+                         index=uncompared(index if index != urls.PYPI else None))
     unsigned = [at.tool / name for name in ("airlock.tar", "tool.json")]
     seal = at.tool / "airlock.tar.sig"
     yield step("tool", "this project and its wheels", tool.make, spec,

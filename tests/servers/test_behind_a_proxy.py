@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -203,9 +204,9 @@ def test_maven_takes_the_proxy_of_the_environment_and_the_users_truststore(
     login, trust = LOGIN.replace("@", "%40"), tmp_path / "trust/inspecting.jks"
     monkeypatch.setenv("HTTPS_PROXY", proxy.at(login))
     trust.parent.mkdir()
-    subprocess.run(["keytool", "-importcert", "-noprompt", "-alias", "inspecting", "-file",
-                    proxy.ca, "-keystore", trust, "-storetype", "JKS", "-storepass", "changeit"],
-                   check=True, capture_output=True)
+    typed = re.findall(r"^keytool .*$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    subprocess.run(["sh", "-ec", typed[0].replace("inspecting-ca.crt", str(proxy.ca))
+                    .replace("~/.m2/inspecting.jks", str(trust))], check=True, capture_output=True)
     with pytest.raises((SourceError, CommandError)):
         resolved(tmp_path / "untrusted")
     monkeypatch.setenv("MAVEN_OPTS", f"-Djavax.net.ssl.trustStore={trust}")

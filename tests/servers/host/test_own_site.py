@@ -65,14 +65,14 @@ class Own:
         return {**CREDENTIALS, "HOME": str(self.home), "AWS_CONFIG_FILE": none,
                 "AWS_SHARED_CREDENTIALS_FILE": none}
 
-    def type(self, line: str) -> str:
+    def type(self, line: str, **more: str) -> str:
         """Type a line of the guide, with this machine's places for those of the example."""
         words = [word for word in shlex.split(line) if word.partition("=")[0] not in self.answers]
         if words[:2] == ["docker", "login"]:
             return ""  # the local site's own login stands where that would write it
         given = [f"{name}={value}" for name, value in self.answers.items() if value]
-        words = words[1:] + (given if words[1] == "site" else [])
-        return self.project.doit(*words, env=self.environment).stdout
+        words = words[1:] + (given if words[1:2] == ["site"] else [])
+        return self.project.doit(*words, env={**self.environment, **more}).stdout
 
     def inside(self, script: str, cwd: Path = host.HOME / "acme") -> str:
         """What a script prints on the offline host, typed into an empty folder there."""
@@ -211,6 +211,25 @@ def test_a_second_look_at_the_offline_host_knows_more(by_folder: Own) -> None:
     lines = {line["check"]: line["text"] for line in done["findings"]}
     assert "runs Nextflow 24.10.5 (hello)" in lines["java"]
     assert "releases/hello 1" in lines["memory"]
+
+
+def test_the_next_release_is_compared_made_taken_back_and_cleaned_up(by_folder: Own) -> None:
+    """Steps 6 to 8 of docs/start.md, with a line of the pipeline changed for a newer revision."""
+    main = by_folder.project.root / "examples/hello/main.nf"
+    main.write_text(f"{main.read_text()}// one line more\n")
+    told = {}
+    for shown in typed("docs/start.md", "The next release"):
+        line = shown.replace(":demo", ":hello")
+        told[line.split()[1]] = by_folder.type(line, AIRLOCK_SITE="acme")
+        if "release:diff" in line:
+            told["push"] = by_folder.type("./doit", AIRLOCK_SITE="acme")
+    assert "main.nf" in told["release:diff:hello"]
+    assert (by_folder.project.root / "build/acme/hello/release.diff.html").is_file()
+    assert "promotion 2" in told["push"]
+    assert "2 releases in " in told["release:list:hello"]
+    assert "is the current release again" in told["release:back:hello"]
+    assert told.keys() >= {"release:prune", "release:prune:apply"}
+    assert "0 releases and 0 tools to go" in told["release:prune"]
 
 
 def test_what_is_missing_in_the_trust_folder_is_told_there(by_folder: Own) -> None:

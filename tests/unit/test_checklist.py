@@ -32,9 +32,9 @@ def named(path: Path) -> set[str]:
 def test_every_check_of_the_doctor_stands_on_the_page_and_every_line_is_a_check() -> None:
     modules = [*(ROOT / "tasks/doctor").glob("*.py"),
                *(ROOT / "tasks/commands").glob("doctor*.py")]
-    made = set().union(*map(named, modules))
-    assert {"trust", "push", "isolation", "engine pulls"} <= made
-    assert made == lines("Online side") | lines("Offline host")
+    in_code = set().union(*map(named, modules))
+    assert {"trust", "push", "isolation", "engine pulls"} <= in_code
+    assert in_code == lines("Online side") | lines("Offline host")
     assert lines("Online side") & lines("Offline host") == COMMON
 
 

@@ -187,9 +187,9 @@ def fault_of(command: Command, steps: set[str], known: Any, options: dict[str, A
     if first in ("--help", "-h", "--version"):
         return None
     name = first if first in known else "run"
-    made = known.get_plugin(name)
-    own = issubclass(made, Own)
-    shell = made(**options)
+    kind = known.get_plugin(name)
+    own = issubclass(kind, Own)
+    shell = kind(**options)
     try:
         _, plain = shell.cmdparser.parse(
             sorted(words[1:] if name == first else words, key=lambda word: word[0] != "-")
@@ -197,10 +197,10 @@ def fault_of(command: Command, steps: set[str], known: Any, options: dict[str, A
     except Exception as error:
         return f"doit {name}: {error}"
     for variable in command.variables:
-        if variable not in (made.variables if own else VARIABLES):
+        if variable not in (kind.variables if own else VARIABLES):
             return f"there is no variable {variable}"
     if own:
-        return f"takes no word {plain[-1]}" if len(plain) > made.most_words else None
+        return f"takes no word {plain[-1]}" if len(plain) > kind.most_words else None
     if TAKES_WORDS in plain:
         plain = plain[:plain.index(TAKES_WORDS) + 1]
     return next((f"there is no task {word}" for word in plain

@@ -17,9 +17,9 @@ def spec(project: Path, task: str, urls: dict[str, str]) -> Any:
     site = project / "config/sites/local.yml"
     raw = yaml.safe_load(site.read_text())
     site.write_text(yaml.safe_dump({**raw, "hosts": {**raw["hosts"], "urls": urls}}))
-    found = [made for made in rooms.tasks(load({}))
-             if f"{made['basename']}:{made.get('name')}" == task or made["basename"] == task]
-    return loaded(found[0]["actions"][0][1][2])
+    named = [step for step in rooms.tasks(load({}))
+             if f"{step['basename']}:{step.get('name')}" == task or step["basename"] == task]
+    return loaded(named[0]["actions"][0][1][2])
 
 
 def test_maven_is_asked_where_the_site_says(project: Path) -> None:

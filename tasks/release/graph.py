@@ -194,10 +194,10 @@ def _push(name: str, doc: str, action: Callable[[PushSpec], str], config: Config
 
 def _tool(config: Config) -> Iterator[Task]:
     site = config.site
-    at, index = SitePaths(site=site.name), urls.mapped(urls.PYPI, site.hosts.urls)
+    at = SitePaths(site=site.name)
     spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
                          carry=site.images.carry, config=offline_site(site),
-                         index=uncompared(index if index != urls.PYPI else None))
+                         index=uncompared(_index(config)))
     unsigned = [at.tool / name for name in ("airlock.tar", "tool.json")]
     seal = at.tool / "airlock.tar.sig"
     yield step("tool", "this project and its wheels", tool.make, spec,
@@ -214,6 +214,12 @@ def _tool(config: Config) -> Iterator[Task]:
                approve.approve_tool, approve.ApproveToolSpec(
                    layout=at, store=site.store, signing=site.signing), always=True,
                servers=site.packages)
+
+
+def _index(config: Config) -> str | None:
+    """The site's own place for PyPI, where its file names one and the environment doesn't."""
+    place = urls.mapped(urls.PYPI, config.site.hosts.urls)
+    return None if place == urls.PYPI or config.environment.get("PIP_INDEX_URL") else place
 
 
 def offline_site(site: Site) -> dict[str, Any]:

@@ -6,7 +6,6 @@ One archive, which one signature covers, and wheels beside it, which the archive
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -44,7 +43,7 @@ MARKER = re.compile(r" *;[^\\\n]*")
 class ToolSpec:
     """What the tool's archive is made from. `config` is the site's file for the offline host.
 
-    `index` is the site's own place for PyPI; PIP_INDEX_URL of the environment comes before it.
+    `index` is the site's own place for PyPI; without it, pip's own settings say.
     """
 
     layout: SitePaths
@@ -118,7 +117,8 @@ def _download(spec: ToolSpec, pinned: str, place: Path) -> None:
     they are taken off: a wheel that only an older version needs comes along for all.
     """
     requirements = place / "requirements.txt"
-    requirements.write_text(MARKER.sub(" ", pinned))
+    index = f"--index-url {spec.index}\n" if spec.index else ""  # a login in it is no argument
+    requirements.write_text(index + MARKER.sub(" ", pinned))
     machine = MACHINES[spec.platform]
     platforms = [word for version in MANYLINUX
                  for word in ("--platform", f"manylinux{'' if version.isdecimal() else '_'}"
@@ -131,7 +131,6 @@ def _download(spec: ToolSpec, pinned: str, place: Path) -> None:
                  "--require-hashes", "--disable-pip-version-check", "--only-binary=:all:",
                  "--implementation", "cp", "--python-version", version, *platforms,
                  "-r", requirements, "-d", place],
-                env={"PIP_INDEX_URL": spec.index, **os.environ} if spec.index else None,
                 quote=processes.tail)  # pip tells of a certificate on its standard output
         except CommandError as error:
             raise SourceError(f"pip could not fetch the wheels for Python {version}:\n"

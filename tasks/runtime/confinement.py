@@ -35,7 +35,8 @@ def confined(command: Sequence[str], *, folder: Path, repository: Path,
     security = settings.with_name("settings-security.xml")
     own = [path for path in (settings, security) if path.is_file()]
     text = settings.read_text(errors="replace") if settings in own else ""
-    proxy, login = maven_settings.for_proxy(folder, maven=command[0], user=text, asked=asked)
+    proxy, login = maven_settings.for_proxy(folder, maven=command[0], user=text, asked=asked,
+                                            environment=environment)
     words = [*command, *proxy, f"-Dmaven.repo.local={repository}",
              *(["--settings", str(settings)] if settings in own else []),
              *([f"-Dsettings.security={security}"] if security in own else [])]

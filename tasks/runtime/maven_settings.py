@@ -6,7 +6,6 @@ own names a proxy: what somebody wrote there is left as it is.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,7 +24,7 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _NO_PROXIES = re.compile(r"<proxies\s*>\s*</proxies\s*>|<proxies\s*/>")
 
 
-def for_proxy(folder: Path, *, maven: str, user: str, asked: str
+def for_proxy(folder: Path, *, maven: str, user: str, asked: str, environment: Mapping[str, str]
               ) -> tuple[list[str], dict[str, str]]:
     """The words that tell Maven by which proxy `asked` is asked, and the variables that they take.
 
@@ -41,13 +40,14 @@ def for_proxy(folder: Path, *, maven: str, user: str, asked: str
     address, login = without_login(proxy)
     start, end, rest = _NO_PROXIES.sub("", text).rpartition("</settings>")
     path = folder / "proxy-settings.xml"
-    files.write_text(path, f"{start}{_proxies(address, bool(login))}{end}{rest}", mode=0o600)
+    proxies = _proxies(address, environment, bool(login))
+    files.write_text(path, f"{start}{proxies}{end}{rest}", mode=0o600)
     name, _, password = urlsplit(proxy).netloc.rpartition("@")[0].partition(":")
     variables = {USER: unquote(name), PASSWORD: unquote(password)} if login else {}
     return ["--global-settings", str(path)], variables
 
 
-def _proxies(address: str, has_login: bool) -> str:
+def _proxies(address: str, environment: Mapping[str, str], has_login: bool) -> str:
     """A proxy of `http` is one of https too (DefaultProxySelector of maven-resolver)."""
     parts = urlsplit(address)
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -55,7 +55,7 @@ def _proxies(address: str, has_login: bool) -> str:
              if has_login else "")
     return ("<proxies><proxy><id>environment</id><active>true</active><protocol>http</protocol>"
             f"<host>{escape(parts.hostname or '')}</host><port>{port}</port>{login}"
-            f"<nonProxyHosts>{escape('|'.join(_direct(os.environ)))}</nonProxyHosts>"
+            f"<nonProxyHosts>{escape('|'.join(_direct(environment)))}</nonProxyHosts>"
             "</proxy></proxies>")
 
 

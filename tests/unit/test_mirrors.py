@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tasks.core.config.load import load
@@ -29,7 +30,11 @@ def test_maven_is_asked_where_the_site_says(project: Path) -> None:
     assert spec(project, "runtime:hello", {}).central is None
 
 
-def test_pip_is_asked_where_the_site_says(project: Path) -> None:
+def test_pip_is_asked_where_the_site_says(
+        project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
     nexus = "https://nexus.example.org/repository/pypi/simple/"
     assert spec(project, "tool", {"https://pypi.org/simple/": nexus}).index == nexus
     assert spec(project, "tool", {}).index is None
+    monkeypatch.setenv("PIP_INDEX_URL", "https://other.example.org/simple/")
+    assert spec(project, "tool", {"https://pypi.org/simple/": nexus}).index is None

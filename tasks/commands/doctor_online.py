@@ -9,6 +9,7 @@ from tasks.core.config import engines
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.engine.address import Engine
 from tasks.core.findings import OK, Finding
+from tasks.core.net import urls
 from tasks.core.net.network import Network
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.paths import PipelinePaths, SitePaths
@@ -118,7 +119,7 @@ def _asked(config: Config) -> list[str]:
     store = [site.store.endpoint or "https://s3.amazonaws.com"] if site.store.url.startswith(
         "s3:") else []
     own = [f"https://{site.registry.address}"] if site.registry else []
-    return [*own, *store, sources.MAVEN,
+    return [*own, *store, urls.mapped(urls.MAVEN_CENTRAL, site.hosts.urls),
             *filter(None, (site.plugins.index, site.plugins.registry)),
             *(site.hosts.registries.values() or ("https://quay.io", "https://registry-1.docker.io")),
             *(pipeline.source for pipeline in config.pipelines if "://" in pipeline.source)]

@@ -15,7 +15,6 @@ from tasks.core.net.pools import proxy_for
 from tasks.doctor import reach
 from tasks.doctor.reach import Address
 
-MAVEN = "https://repo.maven.apache.org/maven2/"
 SETTINGS = Path("~/.m2/settings.xml")
 SYSTEM_CAS = "SSL_CERT_FILE"
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -30,7 +29,7 @@ def nextflow(pipeline: Pipeline, built: Path, mapped: Mapping[str, str]) -> Iter
         return
     dist = pipeline.nextflow.dist
     if dist is None:
-        yield from _maven(name)
+        yield from _maven(name, urls.mapped(urls.MAVEN_CENTRAL, mapped))
         return
     place = urls.mapped(dist, mapped)
     if urls.is_url(place) and not place.startswith("file:"):
@@ -45,7 +44,7 @@ def nextflow(pipeline: Pipeline, built: Path, mapped: Mapping[str, str]) -> Iter
                                           "-dist), or correct nextflow.dist")
 
 
-def _maven(name: str) -> Iterator[Finding]:
+def _maven(name: str, central: str) -> Iterator[Finding]:
     try:
         processes.find("mvn", todo="install Maven (on Debian: apt-get install maven)")
     except AirlockError as error:
@@ -57,12 +56,8 @@ def _maven(name: str) -> Iterator[Finding]:
         yield Finding(check="nextflow", status=OK,
                       text=f"{name}: from the mirror that {settings} names, which wasn't asked")
         return
-    if proxy_for(MAVEN) and "<proxy>" not in own:
-        yield Finding(check="nextflow", status=WARN,
-                      text=f"{name}: Maven reads no HTTPS_PROXY, and {SETTINGS} names no proxy",
-                      cure=f"name the proxy, or a mirror of Maven Central, in {SETTINGS}")
-    cure = f"; or name a mirror of it in {SETTINGS}"
-    yield _answers("nextflow", f"{name}: Maven Central", MAVEN, f"the way to {MAVEN}", cure)
+    cure = "; or map it to a mirror in hosts.urls of the site's file"
+    yield _answers("nextflow", f"{name}: Maven Central", central, f"the way to {central}", cure)
 
 
 def plugins(at: PluginsAt, starts: str | None) -> Iterator[Finding]:

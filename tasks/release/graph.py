@@ -10,9 +10,10 @@ from tasks.core.config import engines
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.image_settings import Registry
 from tasks.core.config.settings import Config, Pipeline, Site
-from tasks.core.graph.deferred import deferred
+from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import MakeStep, Verbs, for_pipelines
+from tasks.core.net import urls
 from tasks.core.paths import MANIFEST, PipelinePaths, SitePaths
 from tasks.release import places, prune_graph
 
@@ -195,7 +196,8 @@ def _tool(config: Config) -> Iterator[Task]:
     site = config.site
     at = SitePaths(site=site.name)
     spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
-                         carry=site.images.carry, config=offline_site(site))
+                         carry=site.images.carry, config=offline_site(site),
+                         index=uncompared(_index(config)))
     unsigned = [at.tool / name for name in ("airlock.tar", "tool.json")]
     seal = at.tool / "airlock.tar.sig"
     yield step("tool", "this project and its wheels", tool.make, spec,
@@ -212,6 +214,12 @@ def _tool(config: Config) -> Iterator[Task]:
                approve.approve_tool, approve.ApproveToolSpec(
                    layout=at, store=site.store, signing=site.signing), always=True,
                servers=site.packages)
+
+
+def _index(config: Config) -> str | None:
+    """The site's own place for PyPI, where its file names one and the environment doesn't."""
+    place = urls.mapped(urls.PYPI, config.site.hosts.urls)
+    return None if place == urls.PYPI or config.environment.get("PIP_INDEX_URL") else place
 
 
 def offline_site(site: Site) -> dict[str, Any]:

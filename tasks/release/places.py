@@ -22,13 +22,14 @@ SEALED = (*LISTED, SEAL)
 SMOKE = ("smoke.log", "trace.txt", "report.html", "DAG.svg")
 TOP = {
     "LICENSE": "the licence",
-    "README.md": "how to use it",
+    "README.md": "what it is",
+    "docs/offline-hosts.md": "how to use it on an offline host",
     "dodo.py": "the build graph, which doit loads",
     "doit": "makes the Python environment, then starts doit in it",
     "pyproject.toml": "doit's plugins, and settings of this project's checks",
     "requirements.txt": "Python packages, each with the SHA-256 of its files",
 }
-"""Files at the project's top that are carried, with what they are."""
+"""Files beside tasks/ and schemas/ that are carried, with what they are."""
 
 
 def top() -> list[Path]:

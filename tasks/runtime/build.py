@@ -26,7 +26,8 @@ MAX_INFO = 2**20
 class Runtime:
     """What `runtime` reads: the version, its Maven coordinates or its -dist, and its files.
 
-    `repository` is where Maven keeps what it fetched. `environment` is that of doit, of which Maven
+    `repository` is where Maven keeps what it fetched, `central` the site's own place for Maven
+    Central. `environment` is that of doit, of which Maven
     gets what its settings name, a password perhaps: how jars are fetched, not which.
     """
 
@@ -39,6 +40,7 @@ class Runtime:
     log: Path
     relock: bool
     repository: Path
+    central: str | None = None
     dist: Dist | None = None
     isolation: str = isolation.FULL
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -71,7 +73,7 @@ def _fetch_jars(spec: Runtime, scratch: Path, lib: Path) -> dict[str, Any]:
     lock: dict[str, Any] = {"version": spec.version}
     if spec.dist is None:
         maven.resolve(spec.coordinates, lib, log=spec.log, repository=spec.repository,
-                      least=spec.isolation, environment=spec.environment)
+                      least=spec.isolation, environment=spec.environment, central=spec.central)
         lock["coordinates"] = list(spec.coordinates)
     else:
         path = scratch / f"nextflow-{spec.version}-dist"
@@ -131,7 +133,8 @@ def _url(lock: Entry) -> str | None:
 def _own_place(spec: Runtime) -> str | None:
     """The place of the site's own that the runtime came from; None where it's the publisher's."""
     if spec.dist is None:
-        return maven.own_repository(spec.coordinates, spec.repository)
+        return (urls.redact(spec.central) if spec.central
+                else maven.own_repository(spec.coordinates, spec.repository))
     own = spec.dist.reached_at != spec.dist.place
     return urls.redact(spec.dist.reached_at) if own else None
 

@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tasks.core.net import urls
 from tasks.core.nextflow import isolation
+from tasks.runtime import maven_settings
 
 SYSTEM = (Path("/etc/maven"), Path("/etc/mavenrc"))
 """Debian's settings of Maven, and what its launcher reads."""
@@ -20,22 +22,26 @@ TRUSTED = re.compile(r"-Djavax\.net\.ssl\.trustStore=(\S+)")
 
 
 def confined(command: Sequence[str], *, folder: Path, repository: Path,
-             environment: Mapping[str, str], least: str) -> tuple[list[str], dict[str, str]]:
+             environment: Mapping[str, str], least: str,
+             asked: str = urls.MAVEN_CENTRAL) -> tuple[list[str], dict[str, str]]:
     """The words that start Maven's `command` in `folder`, and its environment.
 
-    It writes there and into `repository`, and reads the user's settings.xml; of the home folder
-    and of `environment` it sees nothing else. HostError as in isolation.confined.
+    It writes there and into `repository`, and reads the user's settings.xml; `asked` is the place
+    whose proxy it is told. Of the home folder and of `environment` it sees nothing else. HostError
+    as in isolation.confined.
     """
     home = environment.get("HOME")
     settings = (Path(home) if home else Path.home()).absolute() / ".m2/settings.xml"
     security = settings.with_name("settings-security.xml")
     own = [path for path in (settings, security) if path.is_file()]
-    words = [*command, f"-Dmaven.repo.local={repository}",
+    text = settings.read_text(errors="replace") if settings in own else ""
+    proxy, login = maven_settings.for_proxy(folder, maven=command[0], user=text, asked=asked,
+                                            environment=environment)
+    words = [*command, *proxy, f"-Dmaven.repo.local={repository}",
              *(["--settings", str(settings)] if settings in own else []),
              *([f"-Dsettings.security={security}"] if security in own else [])]
-    text = settings.read_text(errors="replace") if settings in own else ""
     kept = {name: environment[name] for name in sorted({*PASSED_ON, *NAMED.findall(text)})
-            if name in environment}
+            if name in environment} | login
     homes = [path.resolve().parents[1] for path in map(Path, filter(None, (
         command[0], shutil.which("java", path=kept.get("PATH")), _java(kept))))]
     trusted = [Path(place) for place in TRUSTED.findall(kept.get("MAVEN_OPTS", ""))]

@@ -30,7 +30,7 @@ def _runtime(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, version=version, coordinates=nextflow.coordinates,
         dist=_dist(config, nextflow), archive=at.runtime(version), sums=at.runtime_sums(version),
         lock=at.locks("runtime"), log=at.log(name), relock=uncompared(config.relock),
-        repository=at.of_site.maven, isolation=site.isolation,
+        repository=at.of_site.maven, central=_central(config, nextflow), isolation=site.isolation,
         environment=uncompared(config.environment))
     source = "Maven" if nextflow.dist is None else "its -dist file"
     own = (Path(nextflow.dist).expanduser()
@@ -39,6 +39,12 @@ def _runtime(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:
                 needs=[own] if own and own.is_file() else [], makes=[spec.archive, spec.sums],
                 keeps=spec.lock.paths, always=config.relock,
                 servers=site.packages if nextflow.dist is None else site.servers)
+
+
+def _central(config: Config, nextflow: Nextflow) -> str | None:
+    """The site's own place for Maven Central, where its file names one and Maven is asked."""
+    place = urls.mapped(urls.MAVEN_CENTRAL, config.site.hosts.urls)
+    return place if nextflow.dist is None and place != urls.MAVEN_CENTRAL else None
 
 
 def _dist(config: Config, nextflow: Nextflow) -> Dist | None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from tasks.core import files, processes
 from tasks.core.errors import CommandError, IntegrityError, SourceError
+from tasks.core.net import urls
 from tasks.core.nextflow import isolation
 from tasks.core.nextflow.runtimes import DIST
 from tasks.runtime import confinement
 
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
-MIRROR = ("where Maven Central is out of reach, name a mirror, or a proxy, in Maven's own "
-          "settings.xml (~/.m2/settings.xml)")
+MIRROR = ("where Maven Central is out of reach, map it to a mirror in hosts.urls of the site's "
+          "file, or name one, or a proxy, in Maven's own settings.xml (~/.m2/settings.xml)")
 UNREACHED = re.compile(r"Unknown host ([^\s:]+)|Connect to (\S+) [^\n]*?(?:refused|unreachable|"
                        r"timed out|No route to host)", re.IGNORECASE)
 """How Maven's transports say that there is no way to a host."""
@@ -32,26 +33,28 @@ _NOT_TRANSFERRED = re.compile(r"Could not transfer artifact")
 
 
 def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository: Path,
-            environment: Mapping[str, str], least: str = isolation.FULL) -> None:
+            environment: Mapping[str, str], least: str = isolation.FULL,
+            central: str | None = None) -> None:
     """Let Maven put the jars of `coordinates` and their dependencies into the folder `target`.
 
     It runs confined, but with the network; what it fetches stays in `repository`, which takes one
-    writer at a time. It reads the user's settings.xml, so a proxy or mirror that stands there is
-    used. What it downloads without the right checksum beside it is refused; by itself it would only
-    warn. Raises HostError without Maven or where it can't be confined, SourceError where no
-    repository has all that they need, CommandError when it fails otherwise.
+    writer at a time. `central` is asked in the place of Maven Central. It reads the user's
+    settings.xml, so a proxy or mirror that stands there is used. What it downloads without the
+    right checksum beside it is refused; by itself it would only warn. Raises HostError without
+    Maven or where it can't be confined, SourceError where no repository has all that they need,
+    CommandError when it fails otherwise.
     """
     maven = processes.find("mvn", todo=INSTALL_MAVEN, path=environment.get("PATH"))
     target.parent.mkdir(parents=True, exist_ok=True)
     repository.mkdir(parents=True, exist_ok=True)
     project = target.parent / "pom.xml"
-    files.write_text(project, pom(coordinates))
+    files.write_text(project, pom(coordinates, central))
     command = [maven, "--batch-mode", "--no-transfer-progress", "--strict-checksums",
                "--file", str(project.absolute()), COPY, "-DincludeScope=runtime",
                f"-DoutputDirectory={target.absolute()}"]
     command, own = confinement.confined(
         command, folder=target.parent.absolute(), repository=repository.absolute(),
-        environment=environment, least=least)
+        environment=environment, least=least, asked=central or urls.MAVEN_CENTRAL)
     with files.locked(repository.with_name(f"{repository.name}.lock")):
         try:
             processes.run(command, log=log, env=own, todo=MIRROR)
@@ -115,8 +118,12 @@ def _cannot_work(coordinates: tuple[str, ...], lacking: list[str], log: Path) ->
              "24.10.0")
 
 
-def pom(coordinates: tuple[str, ...]) -> str:
-    """A Maven project that depends on `coordinates` (group:artifact:version) alone."""
+def pom(coordinates: tuple[str, ...], central: str | None = None) -> str:
+    """A Maven project that depends on `coordinates` (group:artifact:version) alone.
+
+    `central` takes the place of the super POM's repository, by its id, so a login for it stands in
+    the user's settings as that of the server `central`.
+    """
     from xml.sax.saxutils import escape
     wanted = "".join(
         "<dependency>"
@@ -126,4 +133,12 @@ def pom(coordinates: tuple[str, ...]) -> str:
     return ('<project xmlns="http://maven.apache.org/POM/4.0.0">'
             "<modelVersion>4.0.0</modelVersion><groupId>airlock</groupId>"
             "<artifactId>runtime</artifactId><version>1</version>"
+            f"{_repositories(escape(central)) if central else ''}"
             f"<dependencies>{wanted}</dependencies></project>\n")
+
+
+def _repositories(url: str) -> str:
+    """That place for jars and for Maven's own plugins."""
+    said = f"<id>{CENTRAL}</id><url>{url}</url><snapshots><enabled>false</enabled></snapshots>"
+    return (f"<repositories><repository>{said}</repository></repositories>"
+            f"<pluginRepositories><pluginRepository>{said}</pluginRepository></pluginRepositories>")

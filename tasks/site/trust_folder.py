@@ -35,7 +35,7 @@ As root, in this folder, with USER for the user who runs pipelines there:
 {approvals}Later, to refuse all that was promoted under a lower number, {trust}/minimum.json:
 {least}
 
-Then USER copies the tool there and starts it, as README.md has it ("On the offline host"), and
+Then USER copies the tool there and starts it, as docs/offline-hosts.md has it, and
 looks at all of it with: ./doit doctor role=prod
 """
 

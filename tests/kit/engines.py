@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -103,14 +104,21 @@ class Engine:
 
 
 @contextmanager
-def docker(root: Path) -> Iterator[Engine]:
-    """The host's dockerd with its own data, without a network; ended by its process id."""
+def docker(root: Path, certificates: Path | None = None) -> Iterator[Engine]:
+    """The host's dockerd with its own data, without a network; ended by its process id.
+
+    `certificates` is what it sees as /etc/docker/certs.d.
+    """
     machine.need("dockerd", "docker", "unshare")
     machine.need_root()
     socket = Path(f"/run/airlock-test-{os.getpid()}/docker.sock")
     socket.parent.mkdir(mode=0o700)
     root.mkdir(parents=True)
-    hide = "mkdir -p /run/containerd; mount -t tmpfs tmpfs /run/containerd; exec \"$@\""
+    hide = "mkdir -p /run/containerd; mount -t tmpfs tmpfs /run/containerd; "
+    if certificates is not None:
+        hide += ("mkdir -p /etc/docker; mount -t tmpfs tmpfs /etc/docker; "
+                 f"cp -r {shlex.quote(str(certificates))} /etc/docker/certs.d; ")
+    hide += 'exec "$@"'
     daemon = ["dockerd", "--host", f"unix://{socket}", "--data-root", str(root / "data"),
               "--exec-root", str(socket.parent / "exec"), "--pidfile",
               str(socket.parent / "pid"), "--iptables=false", "--ip6tables=false",

@@ -14,6 +14,7 @@ import pytest
 from tasks.doctor import checks, reach
 from tasks.doctor.registry import NAME
 from tests.kit import registries, tls
+from tests.kit.checklist import lines
 from tests.kit.own_site import OwnSite, answering, tls_of
 from tests.kit.registries import Server
 
@@ -31,6 +32,7 @@ def test_a_site_that_works_is_said_to_and_left_as_it_was(own: OwnSite, nexus: Se
     assert {"registry", "certificate", "clock", "login", "push", "store", "key", "allowed_signers",
             "git", "engine", "java", "nextflow", "plugins", "code", "isolation", "disk", "proxies",
             "python", "config"} == {finding["check"] for finding in looked.all}
+    assert {finding["check"] for finding in looked.all} <= lines("Online side")
 
 
 def test_what_stays_at_a_registry_that_deletes_nothing_is_told(

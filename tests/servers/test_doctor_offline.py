@@ -19,6 +19,7 @@ from tasks.core.trust.promotions import Withdrawn
 from tasks.offline_host import freshness, memory
 from tests.kit import fake_podman, registries
 from tests.kit.chains import clone, promote
+from tests.kit.checklist import lines
 from tests.kit.own_site import OwnSite, tls_of
 from tests.kit.registries import Server
 from tests.kit.releases import Staged, stage
@@ -55,6 +56,7 @@ def test_a_host_that_has_all_is_said_to(own: OwnSite, ready: Staged) -> None:
     assert {"trust", "store", "release", "registry", "certificate", "clock", "login", "engine",
             "java", "programs", "disk", "memory", "python", "config"} == {
                 line["check"] for line in looked.all}
+    assert {line["check"] for line in looked.all} <= lines("Offline host")
 
 
 def trust_another_key() -> None:

@@ -273,7 +273,7 @@ def test_sources_that_are_missing_are_told(own: OwnSite, tmp_path: Path) -> None
     shutil.rmtree("examples/hello")
     os.unlink("build/acme/hello/nextflow-24.10.5.tar")  # noqa: PTH108
     own.change("hosts", {"urls": {"https://repo.maven.apache.org/": "https://127.0.0.1:1/"}})
-    assert {"plugins", "code"} <= own.look().failing()
+    assert {"plugins", "code", "nextflow"} <= own.look().failing()
 
 
 def test_a_place_that_answers_without_what_is_looked_for_is_told(own: OwnSite, web: Web) -> None:

@@ -92,16 +92,16 @@ def gap(made: Gap, tmp_path: Path) -> Gap:
 
 def commands(gap: Gap, name: str | None = None) -> str:
     """The documentation's own lines, with this test's places for those of the example."""
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs/offline-hosts.md").read_text()
     section = text[text.index("## On the offline host"):]
     copy = re.search(r"`(cp -rL [^`]*)`", section)
     block = re.search(r"```\n(.*?)```", section, re.DOTALL)
     assert copy and block
     lines = f"{copy[1]} &&\n{block[1]}"
     assert lines.count("\n") == 4, "a copy, then three commands"
-    assert "pipeline=hello" in lines
+    assert "pipeline=demo" in lines
     return (lines.replace("/mnt/airlock", str(gap.store)).replace("/etc/airlock", str(gap.trust))
-            .replace("ID", name or gap.id).replace("pipeline=hello", "list"))
+            .replace("ID", name or gap.id).replace("pipeline=demo", "list"))
 
 
 def typed(gap: Gap, name: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -28,10 +28,19 @@ def texts() -> Iterator[str]:
                               for part in node.values)
 
 
+def in_runbooks() -> Iterator[tuple[str, str]]:
+    """Each message of the runbooks' tables of what fails, with its page."""
+    for path in sorted((ROOT / "docs/runbooks").glob("[a-z]*.md")):
+        section = path.read_text().partition("\n## If it fails\n")[2]
+        for cell in re.findall(r"^\| ([^|]*`[^|]*) \|", section, re.MULTILINE):
+            yield from ((path.stem, message) for message in re.findall(r"`([^`]+)`", cell))
+
+
 CODE = [" ".join(text.split()) for text in texts()]
 
 
-@pytest.mark.parametrize("message", QUOTED)
+@pytest.mark.parametrize("message", [
+    *QUOTED, *(pytest.param(message, id=f"{page}: {message}") for page, message in in_runbooks())])
 def test_a_message_that_is_quoted_stands_in_the_code(message: str) -> None:
     parts = [re.escape(part.strip()) for part in message.split("…")]
     wanted = re.compile(".*?".join(parts))

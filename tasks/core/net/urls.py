@@ -11,6 +11,9 @@ _SECRET = re.compile(r"token|signature|secret|passw|credential|^sig$", re.IGNORE
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _USER = re.compile(r"(?<=://)[^/?#\s]*@")
 
+MAVEN_CENTRAL, PYPI = "https://repo.maven.apache.org/maven2/", "https://pypi.org/simple/"
+"""Where Maven and pip look by themselves; hosts.urls of a site may map both."""
+
 
 def is_url(text: str) -> bool:
     """Whether `text` starts with a scheme and `://`."""

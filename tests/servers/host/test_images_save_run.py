@@ -15,7 +15,7 @@ import pytest
 from tasks.core import files
 from tasks.core.schema import read_json
 from tests.kit.engines import docker
-from tests.kit.project import Project, copy, steps
+from tests.kit.project import ROOT, Project, copy, steps
 
 RUN = """\
 import json, os, sys
@@ -61,8 +61,8 @@ def test_the_offline_registry_is_filled_from_the_store(crossed: tuple[Project, s
 
 def load_as_documented(project: Project, folder: Path, engine: str) -> None:
     """Type what the documentation says, up to the pipeline's own run."""
-    text = (project.root / "README.md").read_text()
-    section = text[text.index("**There is no registry at all:**"):]
+    text = (ROOT / "docs/carrying.md").read_text()
+    section = text[text.index("## No registry at all"):]
     lines = section.split("```\n")[1].splitlines()
     assert lines[-1].startswith("nextflow run")
     trust = project.root / "build/local/sandbox/host/trust"

@@ -1,4 +1,4 @@
-"""The README's section "Your own site", done as it is written: from `./doit site` to results.
+"""docs/start.md's section "Your own site", done as it is written: from `./doit site` to results.
 
 The registry, the engines, the offline host and what stands for the internet are those of a local
 site, which is up; all else is the own site's.
@@ -34,9 +34,9 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": buckets.ACCESS, "AWS_SECRET_ACCESS_KEY": buc
                "AWS_EC2_METADATA_DISABLED": "true"}
 
 
-def typed(heading: str) -> list[str]:
-    """The commands that a section of the README shows, lines that go on being joined."""
-    section = (ROOT / "README.md").read_text().partition(f"\n## {heading}\n")[2]
+def typed(page: str, heading: str) -> list[str]:
+    """The commands that a section of a page shows, lines that go on being joined."""
+    section = (ROOT / page).read_text().partition(f"\n## {heading}\n")[2]
     section = section.partition("\n## ")[0].partition("\n### ")[0]
     shown = "".join(re.findall(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
     return shown.replace("\\\n", " ").splitlines()
@@ -44,7 +44,7 @@ def typed(heading: str) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Own:
-    """A project with a local site that is up, and the README's own site `acme` beside it."""
+    """A project with a local site that is up, and the guide's own site `acme` beside it."""
 
     project: Project
     at: StoreAt
@@ -65,14 +65,14 @@ class Own:
         return {**CREDENTIALS, "HOME": str(self.home), "AWS_CONFIG_FILE": none,
                 "AWS_SHARED_CREDENTIALS_FILE": none}
 
-    def type(self, line: str) -> str:
-        """Type a line of the README, with this machine's places for those of the example."""
+    def type(self, line: str, **more: str) -> str:
+        """Type a line of the guide, with this machine's places for those of the example."""
         words = [word for word in shlex.split(line) if word.partition("=")[0] not in self.answers]
         if words[:2] == ["docker", "login"]:
             return ""  # the local site's own login stands where that would write it
         given = [f"{name}={value}" for name, value in self.answers.items() if value]
-        words = words[1:] + (given if words[1] == "site" else [])
-        return self.project.doit(*words, env=self.environment).stdout
+        words = words[1:] + (given if words[1:2] == ["site"] else [])
+        return self.project.doit(*words, env={**self.environment, **more}).stdout
 
     def inside(self, script: str, cwd: Path = host.HOME / "acme") -> str:
         """What a script prints on the offline host, typed into an empty folder there."""
@@ -115,9 +115,9 @@ def files_login(encoded: str) -> tuple[str, str]:
 
 
 def follow(own: Own) -> str:
-    """Steps 1 to 4, with the site's file edited as the README says it may be."""
+    """Steps 1 to 4, with the site's file edited as the guide says it may be."""
     said = []
-    for line in typed("Your own site"):
+    for line in typed("docs/start.md", "Your own site"):
         said.append(own.type(line))
         if " site " in line:
             path = own.project.root / "config/sites/acme.yml"
@@ -174,12 +174,14 @@ def by_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
 def cross(own: Own, copied: str) -> str:
     """Step 5: what the doctor and the run say on the offline host. `copied` copies the tool."""
     tool = json.loads((own.project.root / "build/acme/tool/tool.json").read_text())["id"]
-    lines = [line.replace("ID", tool) for line in typed("On the offline host")]
+    lines = [line.replace("ID", tool).replace("=demo", "=hello")
+             for line in typed("docs/offline-hosts.md", "On the offline host")]
     start = next(number for number, line in enumerate(lines) if line.startswith("ssh-keygen"))
-    doctor = re.search(r"`(\./doit doctor role=prod [^`]*)`", (ROOT / "README.md").read_text())
+    doctor = re.search(r"`(\./doit doctor role=prod) [^`]*`",
+                       (ROOT / "docs/offline-hosts.md").read_text())
     assert doctor
-    return own.inside("\n".join([copied.replace("ID", tool), *lines[start:-1], doctor[1],
-                                 lines[-1]]))
+    return own.inside("\n".join([copied.replace("ID", tool), *lines[start:-1],
+                                 f"{doctor[1]} pipeline=hello", lines[-1]]))
 
 
 def checked(printed: str) -> dict[str, str]:
@@ -188,7 +190,7 @@ def checked(printed: str) -> dict[str, str]:
         r"^(ok|warn|fail|not known) +([a-z_ ]+): ", printed, re.MULTILINE)}
 
 
-def test_the_readme_s_own_site_crosses_by_a_folder(by_folder: Own) -> None:
+def test_the_guide_s_own_site_crosses_by_a_folder(by_folder: Own) -> None:
     printed = follow(by_folder)
     assert "fail  " not in printed
     asked = checked(printed)
@@ -211,6 +213,25 @@ def test_a_second_look_at_the_offline_host_knows_more(by_folder: Own) -> None:
     assert "releases/hello 1" in lines["memory"]
 
 
+def test_the_next_release_is_compared_made_taken_back_and_cleaned_up(by_folder: Own) -> None:
+    """Steps 6 to 8 of docs/start.md, with a line of the pipeline changed for a newer revision."""
+    main = by_folder.project.root / "examples/hello/main.nf"
+    main.write_text(f"{main.read_text()}// one line more\n")
+    told = {}
+    for shown in typed("docs/start.md", "The next release"):
+        line = shown.replace(":demo", ":hello")
+        told[line.split()[1]] = by_folder.type(line, AIRLOCK_SITE="acme")
+        if "release:diff" in line:
+            told["push"] = by_folder.type("./doit", AIRLOCK_SITE="acme")
+    assert "main.nf" in told["release:diff:hello"]
+    assert (by_folder.project.root / "build/acme/hello/release.diff.html").is_file()
+    assert "promotion 2" in told["push"]
+    assert "2 releases in " in told["release:list:hello"]
+    assert "is the current release again" in told["release:back:hello"]
+    assert told.keys() >= {"release:prune", "release:prune:apply"}
+    assert "0 releases and 0 tools to go" in told["release:prune"]
+
+
 def test_what_is_missing_in_the_trust_folder_is_told_there(by_folder: Own) -> None:
     trust = by_folder.sandbox / "host/trust"
     held = {path: path.read_bytes() for path in trust.iterdir()}
@@ -230,7 +251,7 @@ def test_what_is_missing_in_the_trust_folder_is_told_there(by_folder: Own) -> No
             files.write_bytes(path, data, mode=0o600 if path.name == "config.json" else 0o644)
 
 
-def test_the_readme_s_own_site_crosses_by_a_bucket(by_bucket: Own) -> None:
+def test_the_guide_s_own_site_crosses_by_a_bucket(by_bucket: Own) -> None:
     own = by_bucket
     printed = follow(own)
     assert "fail  " not in printed

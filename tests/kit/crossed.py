@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -53,3 +54,11 @@ def write_own(folder: Path) -> None:
         files.write_bytes(folder / name, gzip.compress(b"@r\nACGT\n+\nIIII\n" * count))
     files.write_text(folder / "cohort.csv", "sample,fastq_1,fastq_2\none,a.fastq.gz,\n"
                      f"two,deep/b 1.fastq.gz,{folder}/deep/b 2.fastq.gz\n")
+
+
+def results(project: Project) -> Path:
+    """The results of the crossing's run, on the offline host's disk."""
+    disk = project.root / "build/local/sandbox/host/disk"
+    run: str = json.loads(
+        (project.root / "build/local/hello/crossing.json").read_text())["run"]
+    return disk / "hello/airlock" / run / "results"

@@ -13,7 +13,7 @@ import yaml
 
 from tasks.core.schema import check
 from tasks.core.tool_version import TOOL_VERSION
-from tests.unit.test_docs import blocks
+from tests.kit.docs import blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 GITHUB = [".github/workflows/ci.yml", "examples/ci/github.yml"]
@@ -65,7 +65,7 @@ def test_the_recipes_ask_for_the_version_that_they_come_with(path: str) -> None:
 
 
 def test_what_the_page_says_of_a_site_fits_its_schema() -> None:
-    site = yaml.safe_load(blocks("README.md", "yaml")[0])
+    site = yaml.safe_load(blocks("docs/sites.md", "yaml")[0])
     shown, = blocks("docs/ci.md", "yaml")
     check({**site, **yaml.safe_load(shown)}, "site", where="docs/ci.md")
 

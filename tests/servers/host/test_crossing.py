@@ -19,7 +19,7 @@ from tasks.core.paths import SitePaths
 from tasks.core.schema import read_json
 from tasks.core.trust import signature
 from tasks.local_site import host
-from tests.kit.crossed import COMMANDS, inside, watching_commands, write_own
+from tests.kit.crossed import COMMANDS, inside, results, watching_commands, write_own
 from tests.kit.project import Project, copy, steps
 
 LOOKS = {"dev:validate:hello", "push:release:hello", "release:promote:hello", "report:hello",
@@ -39,13 +39,6 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         yield project
     finally:
         project.doit("sandbox:down", check=False)
-
-
-def results(project: Project) -> Path:
-    disk = project.root / "build/local/sandbox/host/disk"
-    run: str = json.loads(
-        (project.root / "build/local/hello/crossing.json").read_text())["run"]
-    return disk / "hello/airlock" / run / "results"
 
 
 def test_the_results_hold_the_true_numbers_of_reads(crossed: Project) -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
+from tasks.core import activity
 from tasks.core.errors import CommandError, HostError, plain
 
 BLOCK = 1 << 16
@@ -175,21 +176,25 @@ def _within(process: subprocess.Popen[bytes], most: int,
 
 
 @contextmanager
-def following(log: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, give each line that a program adds to `log` to `say`.
+def following(log: Path, say: Callable[[str], None],
+              look: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """While the block runs, give each line that a program adds to `log` to `say`, and call `look`
+    several times a second.
 
     The log is emptied first, so that it holds this run alone.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
     done = threading.Event()
+    step = activity.current()
 
     def follow() -> None:
-        with log.open(errors="replace") as stream:
+        with activity.as_step(step), log.open(errors="replace") as stream:
             while True:
                 ended = done.is_set()
                 while line := stream.readline():
                     say(plain(line.rstrip("\n")).rstrip())
+                look()
                 if ended:
                     return
                 done.wait(0.2)

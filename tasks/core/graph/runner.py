@@ -28,7 +28,9 @@ class _GoesOn:
     def execute_task(self, task: Any) -> Any:
         """Run a step, with its notices; a run of fresh steps comes here never."""
         gc.enable()  # dodo.py turned it off
+        from tasks.core import activity
         from tasks.core.graph import log
+        activity.begin(task.name)
         log.show(self.stream.effective_verbosity(task.verbosity))  # type: ignore[attr-defined]
         return super().execute_task(task)  # type: ignore[misc]
 

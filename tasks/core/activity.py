@@ -6,12 +6,19 @@ pipe, the modules say it by plain lines instead.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
+
+from tasks.core.errors import plain
+
+TAIL = 2000
+"""Bytes of a log in which its last line is looked for."""
 
 
 @dataclass(kw_only=True)
@@ -20,18 +27,51 @@ class Activity:
 
     `unit` is what is counted, in the plural, or empty for bytes, whose count began at
     `began_count`. `parts` are those under way, as
-    done and size by name. `lines` are what it has printed while nobody showed that.
+    done and size by name. `log` is where a program that it runs writes, and `doc` what is said of a
+    step that says nothing. `lines` are what it has printed while nobody showed that.
     """
 
     step: str
     began: float = field(default_factory=time.monotonic)
     began_count: float = field(default_factory=time.monotonic)
     text: str = ""
+    doc: str = ""
+    log: Path | None = None
     done: int = 0
     total: int = 0
     unit: str = ""
     parts: dict[str, tuple[int, int]] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
+
+
+    def now(self) -> str:
+        """What it does now, in its own words, or in those of the program that it runs."""
+        return self.text or (last_line(self.log) if self.log else "") or self.doc
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something, or nothing where it can't be read."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL))
+            lines = map(plain, stream.read().decode(errors="replace").split("\n"))
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(list(lines)) if line.strip()), "")
+
+
+@contextmanager
+def logging_to(log: Path | None) -> Iterator[None]:
+    """Let what the step does be what a program writes into `log` during the block."""
+    at = shown()
+    if at is None or log is None:
+        yield
+        return
+    at.log = log
+    try:
+        yield
+    finally:
+        at.log = None
 
 
 class Watcher(Protocol):

@@ -83,10 +83,11 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
     with _lock:
         _running.add(process)
     try:
-        if most is None:
-            out, err = _checked(process, stdin, timeout, check)
-        else:
-            out, err = _within(process, most, timeout)
+        with activity.logging_to(log):
+            if most is None:
+                out, err = _checked(process, stdin, timeout, check)
+            else:
+                out, err = _within(process, most, timeout)
     except BaseException:
         end(process)
         raise

@@ -14,7 +14,7 @@ from tasks.core.graph.reporter import EVERYTHING, QuietReporter, Reporter
 
 SHORT = 1.0
 """Seconds below which a step is a short one."""
-FEW = 10
+FEW = 3
 """Short steps that still have a line of their own each."""
 QUOTED = 20
 """Lines of what a failed step has printed that are shown."""
@@ -51,8 +51,10 @@ class LiveReporter(Reporter):
     def execute_task(self, task: Any) -> None:
         if task.actions:
             self.shown  # noqa: B018 - shown from now on
+            at = activity.current() or activity.begin(task.name)
+            at.doc = task.doc or ""
             with self._lock:
-                self._running[task.name] = activity.current() or activity.begin(task.name)
+                self._running[task.name] = at
         super().execute_task(task)
 
     def add_success(self, task: Any) -> None:
@@ -109,9 +111,10 @@ class LiveReporter(Reporter):
         mine = activity.current()
         if level >= logging.ERROR or self._all:
             mark = "" if level == logging.INFO else logging.getLevelName(level).lower()
-            self.shown.line([(f"{mark:<6} ", COLOURS.get(mark, screen.PLAIN)), (text, "")])
+            self.shown.row([(f"{mark:<6} ", COLOURS.get(mark, screen.PLAIN)), (text, "")],
+                           whole=True)
         elif level == logging.INFO and (at := mine or self._named(text)):
-            at.text = text.removeprefix(f"{at.step}  ").strip()
+            at.text = " ".join(text.removeprefix(f"{at.step}  ").split())
 
     def _named(self, text: str) -> activity.Activity | None:
         """The running step that a notice of another thread means."""
@@ -155,7 +158,7 @@ class LiveReporter(Reporter):
         if self._view is None:  # a run of fresh steps
             self.outstream.write("".join(word for word, _ in row).rstrip() + "\n")
         else:
-            self._view.line(row)
+            self._view.row(row, whole=self._all)
 
     def _fault(self, text: str) -> None:
         self.shown.wrapped("\n".join(map(plain, text.split("\n"))), screen.BAD)

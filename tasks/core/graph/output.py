@@ -39,12 +39,11 @@ class Lines:
         """Write what stands; a line that is no whole one waits for its end."""
         self._stream.flush()
 
-    def end(self) -> None:
-        """Write what was left without an end of line."""
+    def end(self, thread: int | None = None) -> None:
+        """Write what was left without an end of line, by a thread or by all."""
         with lock:
-            for rest in self._begun.values():
-                self._take(f"{rest}\n")
-            self._begun.clear()
+            for left in list(self._begun) if thread is None else {thread} & {*self._begun}:
+                self._take(f"{self._begun.pop(left)}\n")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -65,6 +64,13 @@ def taken(out: Callable[[str], None] | None = None,
             both.end()
             both.flush()
         sys.stdout, sys.stderr = real
+
+
+def end_lines() -> None:
+    """End the lines that this thread has begun."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, Lines):
+            stream.end(threading.get_ident())
 
 
 def _writer(stream: TextIO) -> Callable[[str], None]:

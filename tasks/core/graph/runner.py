@@ -29,10 +29,13 @@ class _GoesOn:
         """Run a step, with its notices; a run of fresh steps comes here never."""
         gc.enable()  # dodo.py turned it off
         from tasks.core import activity
-        from tasks.core.graph import log
+        from tasks.core.graph import log, output
         activity.begin(task.name)
         log.show(self.stream.effective_verbosity(task.verbosity))  # type: ignore[attr-defined]
-        return super().execute_task(task)  # type: ignore[misc]
+        try:
+            return super().execute_task(task)  # type: ignore[misc]
+        finally:
+            output.end_lines()
 
     def _handle_task_error(self, node: Any, fail: Any) -> None:
         if isinstance(fail, UnmetDependency):

@@ -94,7 +94,7 @@ def _step(activity: Activity, width: int, now: float) -> Row:
             full = round(share * BAR)
             row += [("━" * full, GOOD), ("━" * (BAR - full), QUIET), ("  ", PLAIN)]
         row.append((amount(activity, now - activity.began_count) + "  ", PLAIN))
-    return [*row, (plain(activity.text), QUIET)]
+    return [*row, (plain(activity.now()), QUIET)]
 
 
 def amount(activity: Activity, took: float) -> str:

@@ -79,10 +79,14 @@ class View:
             with output.lock:
                 self._live.start(refresh=True)
 
-    def line(self, row: screen.Row) -> None:
-        """Let one line scroll above, cut to the terminal's width."""
+    def row(self, row: screen.Row, *, whole: bool = False) -> None:
+        """Let one line scroll above, cut to the terminal's width; or whole, on several."""
         with output.lock:
-            self._console.print(_text(screen.cut(row, self.width)), soft_wrap=True)
+            if not whole:
+                self._console.print(_text(screen.cut(row, self.width)), soft_wrap=True)
+                return
+            for line in _text(row).wrap(self._console, self.width, no_wrap=False):
+                self._console.print(line, soft_wrap=True)
 
     def whole(self, text: str, style: str = "") -> None:
         """Let text scroll above as it is, whatever its width."""
@@ -112,4 +116,4 @@ def wrapped(text: str, width: int) -> list[str]:
 
 def _text(row: screen.Row) -> Text:
     from rich.text import Text
-    return Text.assemble(*row, no_wrap=True, overflow="crop")
+    return Text.assemble(*row, no_wrap=True, overflow="ignore")

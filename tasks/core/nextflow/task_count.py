@@ -18,16 +18,19 @@ logger = logging.getLogger(__name__)
 STARTED = re.compile(r"\] (Submitted|Cached|Re-submitted) process > (.*)")
 DONE = re.compile(r"(\d+) of (\d+) tasks done")
 """As `TaskCount` logs it."""
-INTERVAL = 2.0
+INTERVAL = 1.0
 """Seconds between lines, where nobody shows what runs."""
 UNIT = "tasks"
 
 
 class TaskCount:
-    """Logs the tasks of a step's run as they begin, and counts those that have ended."""
+    """Logs the tasks of a step's run as they begin, and counts those that have ended.
 
-    def __init__(self, step: str, trace: Path) -> None:
-        self._step, self._trace = step, trace
+    Where it isn't `told`, nothing is logged.
+    """
+
+    def __init__(self, step: str, trace: Path, *, told: bool = True) -> None:
+        self._step, self._trace, self._told = step, trace, told
         self._begun = self._done = 0
         self._size, self._said = -1, time.monotonic()
 
@@ -35,7 +38,8 @@ class TaskCount:
         """Take a line of Nextflow's log."""
         if match := STARTED.search(line):
             self._begun += 1
-            logger.info("%s  %s: %s", self._step, match[1].lower(), match[2].rstrip())
+            if self._told:
+                logger.info("%s  %s: %s", self._step, match[1].lower(), match[2].rstrip())
             self._show()
 
     def look(self) -> None:
@@ -50,7 +54,8 @@ class TaskCount:
         except FileNotFoundError:
             return
         self._show()
-        if time.monotonic() - self._said > INTERVAL and activity.shown() is None:
+        if (self._told and self._done and activity.shown() is None
+                and time.monotonic() - self._said > INTERVAL):
             self._said = time.monotonic()
             logger.info("%s  %d of %d tasks done", self._step, self._done, self._begun)
 

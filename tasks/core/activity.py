@@ -22,13 +22,21 @@ TAIL = 2000
 
 
 @dataclass(kw_only=True)
+class Part:
+    """One of the things that a step transfers: bytes done, of all."""
+
+    size: int
+    done: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+
+@dataclass(kw_only=True)
 class Activity:
     """A running step: what it does, and how much of what it knows the total of.
 
     `unit` is what is counted, in the plural, or empty for bytes, whose count began at
-    `began_count`. `parts` are those under way, as
-    done and size by name. `log` is where a program that it runs writes, and `doc` what is said of a
-    step that says nothing. `lines` are what it has printed while nobody showed that.
+    `began_count`. `parts` are those under way, by name. `log` is where a program that it runs
+    writes, and `doc` what is said of a step that says nothing. `lines` are what it has printed while nobody showed that.
     """
 
     step: str
@@ -40,7 +48,7 @@ class Activity:
     done: int = 0
     total: int = 0
     unit: str = ""
-    parts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
 
 

@@ -53,7 +53,8 @@ class Progress:
             self._done[name] += count
             if self._activity is not None:
                 self._show(self._activity)
-                self._activity.parts[name] = self._done[name], self._sizes[name]
+                self._activity.parts.setdefault(
+                    name, activity.Part(size=self._sizes[name])).done = self._done[name]
             elif time.monotonic() - self._shown > INTERVAL:
                 self._shown = time.monotonic()
                 for line in self._lines():

@@ -56,7 +56,7 @@ def rows(status: Status, width: int, height: int, now: float | None = None) -> l
     above: list[Row] = []
     for activity in steps:
         above.append(_step(activity, width, now))
-        parts = _parts(activity)[:spare]
+        parts = _parts(activity, now)[:spare]
         above += parts
         spare -= len(parts)
     return [cut(row, width) for row in [*above, *below]]
@@ -98,22 +98,28 @@ def _step(activity: Activity, width: int, now: float) -> Row:
 
 
 def amount(activity: Activity, took: float) -> str:
-    """How much is done of all: bytes with rate and time left, or things that are counted."""
+    """How much is done of all: bytes, or things that are counted."""
     if activity.unit:
         return f"{activity.done} of {activity.total} {activity.unit}"
-    rate = activity.done / max(took, 0.001)
-    left = f", {duration((activity.total - activity.done) / rate)} left" if rate >= 1 else ""
-    return (f"{files.human_size(activity.done)} of {files.human_size(activity.total)}, "
+    return _bytes(activity.done, activity.total, took)
+
+
+def _bytes(done: int, size: int, took: float) -> str:
+    """Bytes, with rate and time left."""
+    rate = done / max(took, 0.001)
+    left = f", {duration((size - done) / rate)} left" if rate >= 1 else ""
+    return (f"{files.human_size(done)} of {files.human_size(size)}, "
             f"{files.human_size(round(rate))}/s{left}")
 
 
-def _parts(activity: Activity) -> list[Row]:
-    """The largest of what is under way."""
-    under_way = sorted(((size, done, name) for name, (done, size) in list(activity.parts.items())
-                        if 0 < done < size), reverse=True)
+def _parts(activity: Activity, now: float) -> list[Row]:
+    """The largest of what is under way; one that is all of it stands in the row above."""
+    parts = list(activity.parts.items())
+    under_way = sorted(((name, part) for name, part in parts if 0 < part.done < part.size),
+                       key=lambda named: (-named[1].size, named[0]))
     return [[(f"         {plain(name)}  ", QUIET),
-             (f"{files.human_size(done)} of {files.human_size(size)}", QUIET)]
-            for size, done, name in under_way[:PARTS]] if len(activity.parts) > 1 else []
+             (_bytes(part.done, part.size, now - part.began), QUIET)]
+            for name, part in under_way[:PARTS] if part.size < activity.total]
 
 
 def _waiting(status: Status) -> list[Row]:

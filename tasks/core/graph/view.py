@@ -26,7 +26,7 @@ LEAST_COLUMNS = 20
 
 def fits(stream: object) -> bool:
     """Whether a live view can be shown: both streams are a terminal that moves its cursor."""
-    moves = os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    moves = os.environ.get("TERM") not in (None, "", "dumb", "unknown")
     return moves and sys.stdout.isatty() and sys.stderr.isatty() and stream is sys.stdout
 
 

@@ -36,7 +36,8 @@ class Activity:
 
     `unit` is what is counted, in the plural, or empty for bytes, whose count began at
     `began_count`. `parts` are those under way, by name. `log` is where a program that it runs
-    writes, and `doc` what is said of a step that says nothing. `lines` are what it has printed while nobody showed that.
+    writes, and `doc` what is said of a step that says nothing. `lines` are what it has printed
+    while nobody showed that.
     """
 
     step: str

@@ -27,8 +27,8 @@ def test_a_step_is_shown_by_its_count_of_bytes_or_tasks() -> None:
         running("sandbox:cross:hello", began=20.0, done=5, total=7, unit="tasks", text="there")]))
     assert rows == [
         "run    sandbox:cross:hello  1:20  ━━━━━━━━━━━━━━━━  5 of 7 tasks  there",
-        "run    mirror:data:hello  10 s  ━━━━━━━━━━━━━━━━  2.0 MB of 8.0 MB, 200.0 kB/s, 30 s left  "
-        "1 of 4 f…",
+        "run    mirror:data:hello  10 s  ━━━━━━━━━━━━━━━━  2.0 MB of 8.0 MB, "
+        "200.0 kB/s, 30 s left  1 of 4 f…",
         "       3 done  1:00"]
 
 

@@ -147,9 +147,21 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
 
 class QuietReporter(Reporter):
-    """Faults and the end alone: what else is printed is what a step is there to show."""
+    """Faults and the end alone, on standard error: what else is printed is what a step is there to
+    show, and standard output has that alone, for programs."""
 
     desc = "faults and the end alone"
 
     def _line(self, mark: str, name: str, text: str) -> None:
         """Print nothing of a step that goes well."""
+
+    def _sum_up(self) -> None:
+        """Print nothing where nothing ran."""
+        if self.took:
+            super()._sum_up()
+
+    def write(self, text: str) -> None:
+        """Write a part of the end."""
+        with output.lock:
+            sys.stdout.flush()
+            sys.stderr.write(text)

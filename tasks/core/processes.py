@@ -84,10 +84,8 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
         _running.add(process)
     try:
         with activity.logging_to(log):
-            if most is None:
-                out, err = _checked(process, stdin, timeout, check)
-            else:
-                out, err = _within(process, most, timeout)
+            out, err = (_checked(process, stdin, timeout, check) if most is None
+                        else _within(process, most, timeout))
     except BaseException:
         end(process)
         raise

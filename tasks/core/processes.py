@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
+from tasks.core import activity
 from tasks.core.errors import CommandError, HostError, plain
 
 BLOCK = 1 << 16
@@ -82,10 +83,9 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
     with _lock:
         _running.add(process)
     try:
-        if most is None:
-            out, err = _checked(process, stdin, timeout, check)
-        else:
-            out, err = _within(process, most, timeout)
+        with activity.logging_to(log):
+            out, err = (_checked(process, stdin, timeout, check) if most is None
+                        else _within(process, most, timeout))
     except BaseException:
         end(process)
         raise
@@ -175,21 +175,25 @@ def _within(process: subprocess.Popen[bytes], most: int,
 
 
 @contextmanager
-def following(log: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, give each line that a program adds to `log` to `say`.
+def following(log: Path, say: Callable[[str], None],
+              look: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """While the block runs, give each line that a program adds to `log` to `say`, and call `look`
+    several times a second.
 
     The log is emptied first, so that it holds this run alone.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
     done = threading.Event()
+    step = activity.current()
 
     def follow() -> None:
-        with log.open(errors="replace") as stream:
+        with activity.as_step(step), log.open(errors="replace") as stream:
             while True:
                 ended = done.is_set()
                 while line := stream.readline():
                     say(plain(line.rstrip("\n")).rstrip())
+                look()
                 if ended:
                     return
                 done.wait(0.2)

@@ -1,4 +1,4 @@
-"""How far a transfer is: bars on a terminal, else plain lines.
+"""How far a transfer is: told to who shows what runs, on a terminal; else plain lines.
 
 For each thing under way and for all: bytes, rate and time left.
 """
@@ -6,17 +6,12 @@ For each thing under way and for all: bytes, rate and time left.
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-from tasks.core import files
-
-if TYPE_CHECKING:
-    import rich.progress
+from tasks.core import activity, files
 
 logger = logging.getLogger(__name__)
 INTERVAL = 5.0
@@ -24,7 +19,7 @@ INTERVAL = 5.0
 
 
 class Progress:
-    """Counts bytes from any thread, and shows them on standard error.
+    """Counts bytes from any thread, and shows them.
 
     `sizes` are the bytes that will be transferred, by the name of what they belong to; `kind` is
     what these are, in the plural: images, files.
@@ -36,18 +31,17 @@ class Progress:
         self._done = dict.fromkeys(sizes, 0)
         self._lock = threading.Lock()
         self._begun = self._shown = time.monotonic()
-        is_shown = sys.stderr.isatty() and self._total and logger.isEnabledFor(logging.INFO)
-        self._bars = _Bars(title, self._total) if is_shown else None
+        self._activity = activity.shown()
 
     def __enter__(self) -> Progress:
-        if self._bars is not None:
-            self._bars.shown.start()
+        if self._activity is not None:
+            self._show(self._activity)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        if self._bars is not None:
-            self._bars.shown.stop()
+        if self._activity is not None:
+            self._activity.total, self._activity.parts = 0, {}
 
     def of(self, name: str) -> Callable[[int], None]:
         """Return what counts more bytes of this name."""
@@ -57,13 +51,20 @@ class Progress:
         """Count more bytes of this name."""
         with self._lock:
             self._done[name] += count
-            if self._bars is not None:
-                self._bars.update(name, self._done[name], self._sizes[name],
-                                  sum(self._done.values()))
+            if self._activity is not None:
+                self._show(self._activity)
+                self._activity.parts.setdefault(
+                    name, activity.Part(size=self._sizes[name])).done = self._done[name]
             elif time.monotonic() - self._shown > INTERVAL:
                 self._shown = time.monotonic()
                 for line in self._lines():
                     logger.info("%s", line)
+
+    def _show(self, at: activity.Activity) -> None:
+        whole = sum(self._done[name] >= size for name, size in self._sizes.items())
+        at.began_count, at.unit = self._begun, ""
+        at.done, at.total = sum(self._done.values()), self._total
+        at.text = f"{whole} of {len(self._sizes)} {self._kind}"
 
     def _lines(self) -> list[str]:
         """All, then what is under way."""
@@ -77,23 +78,3 @@ class Progress:
             f"{files.human_size(round(rate))}/s, {left:.0f} s left",
             *(f"  {name}: {files.human_size(self._done[name])} of {files.human_size(size)}"
               for name, size in self._sizes.items() if 0 < self._done[name] < size)]
-
-
-class _Bars:
-    """A bar for all, and one below it for each name under way."""
-
-    def __init__(self, title: str, total: int) -> None:
-        from rich import progress
-        from rich.console import Console
-        self.shown: rich.progress.Progress = progress.Progress(
-            progress.TextColumn("{task.description}"), progress.BarColumn(bar_width=20),
-            progress.DownloadColumn(), progress.TransferSpeedColumn(),
-            progress.TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-        self._all = self.shown.add_task(title, total=total)
-        self._rows: dict[str, rich.progress.TaskID] = {}
-
-    def update(self, name: str, done: int, size: int, total_done: int) -> None:
-        self.shown.update(self._all, completed=total_done)
-        if name not in self._rows:
-            self._rows[name] = self.shown.add_task(f"  {name}", total=size)
-        self.shown.update(self._rows[name], completed=done, visible=done < size)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core import processes
+from tasks.core import activity, processes
 from tasks.core.errors import AirlockError, CommandError
 from tasks.dev import skips
 
@@ -107,8 +108,9 @@ def _passes(check: Check, logs: Path, *, show: bool = False) -> bool:
     results.unlink(missing_ok=True)
     report = [f"--junitxml={results}"] if check.words[0] == "pytest" else []
     try:
-        processes.run([sys.executable, "-m", *check.words, *report], show=show,
-                      log=None if show else check.log(logs))
+        with activity.apart() if show else nullcontext():
+            processes.run([sys.executable, "-m", *check.words, *report], show=show,
+                          log=None if show else check.log(logs))
     except CommandError:
         return False
     return True

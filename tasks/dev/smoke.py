@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.core import files
+from tasks.core import files, processes
 from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
 from tasks.core.inputs import staged_data
@@ -21,6 +21,7 @@ from tasks.core.nextflow import isolation, launch, queries, versions
 from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine, this_machine
+from tasks.core.nextflow.task_count import TaskCount
 from tasks.core.paths import PipelinePaths, SitePaths
 from tasks.core.schema import read_json
 from tasks.core.source import resolved_config, stubs
@@ -85,11 +86,13 @@ def smoke(spec: SmokeSpec) -> str:
     with for_run.reached(spec.engine, images, launch=ready.folder, writable=within.folder,
                          path=spec.machine.inherited.path) as engine:
         with_engine = dataclasses.replace(within, reads=(*within.reads, *engine.reads))
-        launch.run(ready, profile=spec.profile, log=out / "smoke.log", words=["-stub-run"],
-                   options=["-with-trace", within.folder / "trace.txt",
-                            "-with-report", within.folder / "report.html",
-                            *([] if is_drawn else drawing), *_outdir(within)],
-                   env={**SHORT_LIVED, **engine.variables}, within=with_engine)
+        trace, log = within.folder / "trace.txt", out / "smoke.log"
+        tasks = TaskCount(f"dev:smoke:{spec.pipeline}", trace, told=False)
+        with processes.following(log, tasks.line, tasks.look):
+            launch.run(ready, profile=spec.profile, log=log, words=["-stub-run"],
+                       options=["-with-trace", trace, "-with-report", within.folder / "report.html",
+                                *([] if is_drawn else drawing), *_outdir(within)],
+                       env={**SHORT_LIVED, **engine.variables}, within=with_engine)
     _take(within, out, "trace.txt", "report.html", "DAG.svg")
     runs = "preview and stub run" if is_drawn else "stub run"
     return f"{runs} ended well, {pulled} images pulled; {_picture(spec)}"

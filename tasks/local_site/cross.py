@@ -18,6 +18,7 @@ from tasks.core import files, processes, schema
 from tasks.core.config import engines
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import CommandError, HostError
+from tasks.core.nextflow import task_count
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.paths import PipelinePaths
 from tasks.core.store.store import open_store
@@ -106,8 +107,7 @@ def cross(spec: CrossSpec) -> str:
     copied = [_copy_from_bucket(spec, tool, place.here)] if place.store is None else []
     log = spec.layout.log(f"sandbox:cross:{spec.pipeline}")
     with (host.at_work(place.here.parents[1], spec.pipeline),
-          processes.following(log, lambda line: logger.info("%s offline | %s", spec.pipeline,
-                                                             line)),
+          processes.following(log, lambda line: hear(spec.pipeline, line)),
           _probing(spec, place) as probed):
         _run(place, script(spec, place, tool), log)
     run = _run_of(place, spec.pipeline)
@@ -238,6 +238,15 @@ def _run(place: Place, text: str, log: Path) -> None:
         raise CommandError("the crossing failed on the offline host", status=error.status,
                            tail=failed_step(said) or error.tail, where=log,
                            todo=f"the folder there is {place.there}, here {place.here}") from error
+
+
+def hear(pipeline: str, line: str) -> None:
+    """Log a line of the offline host's doit; what it counts is how far this step is."""
+    warning = line.removeprefix("warning ")
+    logger.log(logging.INFO if warning == line else logging.WARNING, "%s offline | %s", pipeline,
+               warning)
+    if count := task_count.DONE.search(line):
+        task_count.show(*map(int, count.groups()))
 
 
 def failed_step(said: str) -> list[str]:

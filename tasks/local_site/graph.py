@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.graph.deferred import deferred
@@ -41,13 +41,17 @@ def tasks(config: Config) -> Iterator[Task]:
 def _cross(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+
+    def ends(result: str | None) -> Iterable[str]:
+        from tasks.local_site.ending import of_crossing
+        return of_crossing(at)
     return step(name, doc, cross.cross, cross.CrossSpec(
         pipeline=pipeline.name, layout=at, key=site.signing.key, identity=site.signing.identity,
         store=site.store, offline_store=site.offline.store, trust=site.offline.trust,
         engine=config.environment.get("AIRLOCK_ENGINE"), kind=site.offline.engine),
         needs=[*(at.push_receipt(part) for part in ("release", "promote")),
                at.of_site.tool_receipt, at.of_site.tool / "airlock.tar.sig"], makes=[at.crossing],
-        keeps=[site.signing.public], servers=["sandbox:up"])
+        keeps=[site.signing.public], servers=["sandbox:up"], ends=ends)
 
 
 def _plugin(config: Config) -> Iterator[Task]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -109,7 +109,7 @@ def _run(name: str, doc: str, config: Config, pipeline: str) -> Task:
         place=uncompared(place), own_configs=_own_configs(config),
         library=uncompared(offline.library)),
         needs=[at.bootstrap], makes=[at.run], on=place.digest, always=not is_plain,
-        recorded=is_plain)
+        recorded=is_plain, ends=partial(_ends, at=at, runs=offline.runs))
 
 
 def _run_own(name: str, doc: str, config: Config, pipeline: str) -> Task:
@@ -123,7 +123,13 @@ def _run_own(name: str, doc: str, config: Config, pipeline: str) -> Task:
         place=uncompared(in_place.shared(config.shared, at)), own_configs=_own_configs(config),
         library=uncompared(offline.library), input=config.variables.get("input"),
         params=config.variables.get("params")),
-        needs=[at.bootstrap], always=True, recorded=False)
+        needs=[at.bootstrap], always=True, recorded=False,
+        ends=partial(_ends, at=at, runs=offline.runs))
+
+
+def _ends(result: str | None, *, at: OfflinePaths, runs: Path) -> Iterable[str]:
+    from tasks.offline_host.ending import of_run
+    return of_run(result, at, runs)
 
 
 def _submit(name: str, doc: str, config: Config, pipeline: str) -> Task:

@@ -6,8 +6,7 @@ import dataclasses
 import json
 import logging
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tasks.core.in_place import InPlace
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import launch
 from tasks.core.nextflow.environment import Inherited, RunSettings
+from tasks.core.nextflow.task_count import TaskCount
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.paths import MANIFEST
 from tasks.core.schema import read_json
@@ -32,7 +32,6 @@ MAX_PARAMS = 16 * 2**20
 """Bytes of a params file."""
 LIMITS = {"stub": launch.LIMIT, "test": 86400.0}
 """Seconds after which a run on the test data is ended; one on the user's own has no limit."""
-STEP = re.compile(r"\] (Submitted|Cached|Re-submitted) process > (.*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +219,8 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], run: O
         "-with-timeline", folder.reports / "timeline.html",
         "-with-trace", folder.trace, "-with-dag", folder.reports / "dag.html"]
     try:
-        with processes.following(folder.log, log_progress(f"prod:run:{spec.pipeline}")):
+        tasks = TaskCount(f"prod:run:{spec.pipeline}", folder.trace)
+        with processes.following(folder.log, tasks.line, tasks.look):
             launch.run(own, profile=profile, log=folder.log, options=options, words=words,
                        env=environment, limit=limit, holds=spec.place.holds)
     except CommandError as error:
@@ -246,11 +246,3 @@ def own_work_folder(place: Path, layout: OfflinePaths) -> Path:
     if not place.is_relative_to(layout.root.absolute()):
         ownership.own_folder(place.parent)
     return place
-
-
-def log_progress(step: str) -> Callable[[str], None]:
-    """Return what logs the tasks that a line of Nextflow's log tells of."""
-    def say(line: str) -> None:
-        if match := STEP.search(line):
-            logger.info("%s  %s: %s", step, match[1].lower(), match[2].rstrip())
-    return say

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,12 @@ def _promote(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
                *([at.smoke / "smoke.log", at.smoke / "trace.txt"] if checks[1:] else [])],
         makes=[at.push_receipt("promote")], always=True, servers=site.packages,
         keeps=[at.promoted, at.validate, at.of_site.trusted, site.signing.public], checks=checks,
-        left=left)
+        left=left, ends=None if site.sandbox else _next)
+
+
+def _next(result: str | None) -> list[str]:
+    """What comes behind the first line of what was returned: where to go on, and with what."""
+    return (result or "").split("\n")[1:]
 
 
 def _no_smoke(site: Site) -> str | None:
@@ -209,7 +215,8 @@ def _tool(config: Config) -> Iterator[Task]:
                tool.push, tool.PushToolSpec(layout=at, store=site.store, signing=site.signing,
                                             after=config.after),
                needs=[*unsigned, seal], makes=[at.tool_receipt], always=True,
-               keeps=[at.tool_promoted, at.trusted, site.signing.public], servers=site.packages)
+               keeps=[at.tool_promoted, at.trusted, site.signing.public], servers=site.packages,
+               ends=None if site.sandbox else partial(_copied, store=site.offline.store.url))
     yield step("tool:approve", "a second person's signature over the promoted tool",
                approve.approve_tool, approve.ApproveToolSpec(
                    layout=at, store=site.store, signing=site.signing), always=True,
@@ -220,6 +227,13 @@ def _index(config: Config) -> str | None:
     """The site's own place for PyPI, where its file names one and the environment doesn't."""
     place = urls.mapped(urls.PYPI, config.site.hosts.urls)
     return None if place == urls.PYPI or config.environment.get("PIP_INDEX_URL") else place
+
+
+def _copied(result: str | None, *, store: str) -> list[str]:
+    """Where a host that has no tool yet gets it from, by the id that the step's line begins with.
+    """
+    name = (result or "").rpartition("\n")[2].partition(" ")[0]
+    return [f"a host without this tool copies it first: tool/{name} in {store}"] if name else []
 
 
 def offline_site(site: Site) -> dict[str, Any]:

@@ -14,9 +14,15 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
+from tasks.core.errors import plain
+from tasks.core.graph import output
+
 LEVELS = {0: logging.ERROR, 1: logging.WARNING, 2: logging.INFO}
 """By doit's --verbosity; a step's own is 2."""
 
+warnings: dict[str, None] = {}
+"""The warnings of a run, each once, in their order."""
+_diverted: list[Callable[[int, str], None]] = []
 
 Arguments = ParamSpec("Arguments")
 
@@ -25,8 +31,16 @@ class _Handler(logging.Handler):
     """Lines below those of the reporter, with the level where it is more than a notice."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        text = "\n".join(map(plain, record.getMessage().split("\n")))
+        if record.levelno == logging.WARNING:
+            warnings.setdefault(text)
+        if _diverted:
+            _diverted[0](record.levelno, text)
+            return
         mark = "" if record.levelno == logging.INFO else record.levelname.lower()
-        sys.stderr.write(f"{mark:<6} {record.getMessage()}\n")  # which rich replaces for a while
+        with output.lock:
+            sys.stdout.flush()
+            sys.stderr.write(f"{mark:<6} {text}\n")
 
 
 def show(verbosity: int) -> None:
@@ -34,6 +48,11 @@ def show(verbosity: int) -> None:
     logger = logging.getLogger("tasks")
     logger.handlers = [_Handler()]
     logger.setLevel(LEVELS.get(verbosity, logging.INFO))
+
+
+def divert(to: Callable[[int, str], None] | None) -> None:
+    """Give what is logged to `to`, with its level, instead of writing it; None ends that."""
+    _diverted[:] = [] if to is None else [to]
 
 
 def until_reader_leaves(execute: Callable[Arguments, int]) -> Callable[Arguments, int]:

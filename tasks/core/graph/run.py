@@ -13,11 +13,15 @@ from typing import Any
 
 from doit.cmd_run import Run as DoitRun
 
-from tasks.core import processes
-from tasks.core.graph import runner, sweep
+from tasks.core import activity, processes
+from tasks.core.graph import output, runner, sweep
 from tasks.core.graph.doits import Suggests
-from tasks.core.graph.reporter import QuietReporter, Reporter
+from tasks.core.graph.live import of_run
+from tasks.core.graph.reporter import Reporter
 from tasks.core.graph.state import State
+
+ALL, LEVELS = 2, (["0"], ["1"], ["2"])
+"""doit's verbosity: the most, and what may stand behind `-v`."""
 
 
 class Run(Suggests, DoitRun):  # type: ignore[misc]
@@ -26,8 +30,15 @@ class Run(Suggests, DoitRun):  # type: ignore[misc]
     name = "run"
     cmd_options = (*DoitRun.cmd_options, {
         "name": "quiet", "short": "q", "long": "quiet", "type": bool, "default": False,
-        "help": "print faults, and what a step is there to show, but no notices and progress; "
-                "the same as -v 0"})
+        "help": "print faults, the end, and what a step is there to show, but no notices and "
+                "progress; the same as -v 0. -v alone is -v 2, which prints everything"})
+
+    def parse_execute(self, words: list[str]) -> int:
+        """Take `-v` without a number for `-v 2`; doit's own needs one."""
+        status: int = super().parse_execute([
+            f"-v{ALL}" if word == "-v" and words[place + 1:place + 2] not in LEVELS else word
+            for place, word in enumerate(words)])
+        return status
 
     def _execute(self, outfile: Any, verbosity: int | None = None, always: bool = False,
                  continue_: bool = False, reporter: Any = "console", num_process: int = 0,
@@ -36,8 +47,8 @@ class Run(Suggests, DoitRun):  # type: ignore[misc]
                  failure_verbosity: int = 0, pdb: bool = False, quiet: bool = False) -> int:
         if quiet:
             verbosity, force_verbosity = 0, True
-        if verbosity == 0 and reporter is Reporter:
-            reporter = QuietReporter
+        if reporter is Reporter:
+            reporter = of_run(outfile, verbosity, self._asked())
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         runner.use()
         _commit_each(self.dep_manager)
@@ -45,7 +56,7 @@ class Run(Suggests, DoitRun):  # type: ignore[misc]
         if self.sel_default_tasks:
             _put_checks_before(self.task_list)
         try:
-            with _alone_online(Path(self.dep_manager.name)):
+            with _alone_online(Path(self.dep_manager.name)), output.taken():
                 status: int = super()._execute(
                     outfile, verbosity, always, continue_, reporter, num_process, par_type,
                     single, auto_delayed_regex, force_verbosity, failure_verbosity, pdb)
@@ -54,6 +65,7 @@ class Run(Suggests, DoitRun):  # type: ignore[misc]
             sys.stderr.write(f"ERROR: {busy}\n")
             return 3
         except KeyboardInterrupt:
+            activity.leave()
             processes.end_all()
             self.dep_manager.close()
             sys.stderr.write("\ninterrupted; what was finished is kept, "
@@ -63,6 +75,15 @@ class Run(Suggests, DoitRun):  # type: ignore[misc]
             # Steps that compute in threads can't be stopped; all they write is renamed into
             # place when whole, so the process may end now.
             os._exit(130)
+
+
+    def _asked(self) -> set[str]:
+        """The tasks that were named, and the members of groups that were."""
+        if self.sel_default_tasks:
+            return set()
+        members = {task.name: task.task_dep if task.has_subtask else () for task in self.task_list}
+        return {name for named in self.sel_tasks or () for name in (
+            named, *members.get(named, ()))}
 
 
 def _put_checks_before(tasks: Sequence[Any]) -> None:

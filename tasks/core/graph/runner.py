@@ -29,12 +29,16 @@ class _GoesOn:
     def execute_task(self, task: Any) -> Any:
         """Run a step, with its notices; a run of fresh steps comes here never."""
         gc.enable()  # dodo.py turned it off
-        from tasks.core.graph import log
+        from tasks.core import activity
+        from tasks.core.graph import log, output
+        activity.begin(task.name)
         log.show(self.stream.effective_verbosity(task.verbosity))  # type: ignore[attr-defined]
         begun = time.monotonic()
-        failure = super().execute_task(task)  # type: ignore[misc]
-        task.values["took"] = round(time.monotonic() - begun, 1)  # kept with a success
-        return failure
+        try:
+            return super().execute_task(task)  # type: ignore[misc]
+        finally:
+            task.values["took"] = round(time.monotonic() - begun, 1)  # kept with a success
+            output.end_lines()
 
     def _handle_task_error(self, node: Any, fail: Any) -> None:
         if isinstance(fail, UnmetDependency):

@@ -165,6 +165,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
          after: Iterable[str] = (), servers: Iterable[str] = (), checks: Iterable[str] = (),
          in_all: Iterable[str] = (), first: bool = False,
          left: Callable[[Sequence[str]], str | None] | None = None,
+         ends: Callable[[str | None], Iterable[str]] | None = None,
          standing: dict[str, str] | None = None) -> Task:
     """One task of doit: `name` is `<verb>` or `<verb>:<pipeline>`.
 
@@ -179,7 +180,9 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     first; a check that fails keeps it from running. `in_all` are checks where everything is built,
     and not where tasks are named; a `first` one comes there before any other step that runs.
     `left` says what to tell at the end of a run where this one wasn't run, of the names of those
-    before it that failed. `standing`, for a step that looks, has
+    before it that failed. `ends` says what is told at the end of a run where this one succeeded,
+    of what it returned, or is fresh, of None: where its result is, and what is typed next.
+    `standing`, for a step that looks, has
     names of steps; when its turn comes each gets its state, as `doit list` shows it.
     """
     makes, keeps = list(makes), list(keeps)
@@ -200,7 +203,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "verbosity": 2,
         "io": {"capture": False},
         "meta": {"look": look or always, "asked": asked, "recorded": recorded,
-                 "in_all": list(in_all), "left": left, "first": first,
+                 "in_all": list(in_all), "left": left, "first": first, "ends": ends,
                  "always": always and bool(makes), "moves": (moves, spec) if moves else None},
     }
     if "pipeline" in _fields(spec):

@@ -161,6 +161,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
          needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
          always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
          mends: bool = False, on: Callable[[], str] | None = None,
+         moves: Callable[[Spec], int | None] | None = None,
          after: Iterable[str] = (), servers: Iterable[str] = (), checks: Iterable[str] = (),
          in_all: Iterable[str] = (), first: bool = False,
          left: Callable[[Sequence[str]], str | None] | None = None,
@@ -172,7 +173,8 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     that it is made on request only, so it isn't stale before it was made once. Without
     `recorded` the run leaves the step's state as it was: for a switch that makes the step do
     something else. `mends` has each run start it, fresh or not, since it looks for what is gone.
-    `on` is the digest of what it runs on where other processes write that file, too. `after` are
+    `on` is the digest of what it runs on where other processes write that file, too. `moves` are
+    the bytes that it moves at most, as far as files tell without a network. `after` are
     tasks that must be done first. Only when this one runs, `servers` are started, and `checks` look
     first; a check that fails keeps it from running. `in_all` are checks where everything is built,
     and not where tasks are named; a `first` one comes there before any other step that runs.
@@ -199,7 +201,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "io": {"capture": False},
         "meta": {"look": look or always, "asked": asked, "recorded": recorded,
                  "in_all": list(in_all), "left": left, "first": first,
-                 "always": always and bool(makes)},
+                 "always": always and bool(makes), "moves": (moves, spec) if moves else None},
     }
     if "pipeline" in _fields(spec):
         task |= {"basename": verb, "name": last}

@@ -13,6 +13,7 @@ from tasks.core.net.network import Network
 from tasks.core.paths import PipelinePaths
 
 with deferred():
+    from tasks.data.locked import bytes_missing
     from tasks.data.mirror import Mirror, PlanSpec, Selection, Source, mirror, show_plan
     from tasks.data.own_samplesheet import OwnSpec, mirror_own
     from tasks.data.references import Wish
@@ -41,7 +42,7 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, mirror, spec, needs=[spec.source.code, spec.source.resolved],
                 makes=[spec.manifest, spec.sums, spec.inputs, spec.inputs_store],
                 keeps=spec.source.lock.paths, always=config.relock, servers=config.site.servers,
-                in_all=[f"space:{pipeline.name}"])
+                in_all=[f"space:{pipeline.name}"], moves=bytes_missing)
 
 
 def _mirror_own(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:

@@ -21,6 +21,7 @@ with deferred():
     from tasks.images.image_files import FileSources
     from tasks.images.inspect import AskSpec, InspectSpec, inspect_images, list_asked
     from tasks.images.lock import LockSpec, lock_images
+    from tasks.images.lock_format import bytes_locked
     from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
     from tasks.images.oci_layout import LayoutSpec, lay_out
     from tasks.images.outdated import OutdatedSpec, show_outdated
@@ -142,7 +143,7 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         receipt=at.images_receipt, destination=destination(site),
         access=_access(config, with_destination=True)),
         needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers,
-        in_all=[f"space:{pipeline.name}"])
+        in_all=[f"space:{pipeline.name}"], moves=bytes_locked)
 
 
 def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -166,7 +167,7 @@ def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         access=_access(config), destination=destination(site) if in_store else None,
         files=_files(config)),
         needs=[lock, at.images_pinned], servers=site.servers, asked=site.images.carry == REGISTRY,
-        in_all=[f"space:{pipeline.name}"],
+        in_all=[f"space:{pipeline.name}"], moves=bytes_locked,
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
 
 

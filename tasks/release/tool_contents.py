@@ -21,12 +21,14 @@ from tasks.release.places import TOP
 ENTRIES = (
     "tasks.core.config.load", "tasks.core.graph.reporter", "tasks.core.graph.rooms",  # dodo.py's
     "tasks.core.graph.commands", "tasks.core.graph.doits", "tasks.core.graph.list",
-    "tasks.core.graph.run", "tasks.core.graph.state",  # these five are pyproject.toml's
+    "tasks.core.graph.run", "tasks.core.graph.state", "tasks.core.graph.info",
+    "tasks.core.graph.dryrun", "tasks.core.graph.drawing",  # these eight are pyproject.toml's
     "tasks.offline_host.graph", "tasks.offline_host.wheels",  # its own, and ./doit's
     "tasks.report.offline_graph",
     "tasks.commands.doctor", "tasks.commands.doctor_offline",
     "tasks.commands.runs", "tasks.commands.runs_show", "tasks.commands.runs_verify",
-    "tasks.commands.prod_export",
+    "tasks.commands.prod_export", "tasks.commands.version", "tasks.commands.complete",
+    "tasks.commands.tabcompletion",
 )
 LOADS_IMAGES = "tasks.images.offline_graph"
 """The entry besides, where the site's store carries the images."""

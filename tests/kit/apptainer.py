@@ -113,6 +113,11 @@ def real() -> Path:
     return Path(place)
 
 
+def kind_of(program: Path) -> str:
+    """The kind of engine that a real program is, by its name."""
+    return "singularity" if program.name.startswith("singularity") else "apptainer"
+
+
 def path_without() -> str:
     """This machine's PATH, less the folders that have either program."""
     return ":".join(folder for folder in os.environ["PATH"].split(":") if not any(

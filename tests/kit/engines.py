@@ -155,8 +155,12 @@ runtime = "runc"
 
 
 @contextmanager
-def podman_service(engine: Engine, folder: Path, *, plain: str | None = None) -> Iterator[str]:
-    """Podman's API at a socket, ended by its process id; it asks the registry `plain` by HTTP."""
+def podman_service(engine: Engine, folder: Path, *, plain: str | None = None,
+                   events: str = "file") -> Iterator[str]:
+    """Podman's API at a socket, ended by its process id; it asks the registry `plain` by HTTP.
+
+    A client of Docker's waits for a container's end, which Podman knows by its `events`.
+    """
     folder.mkdir(parents=True)
     settings = folder / "containers.conf"
     settings.write_text(LIMITED)
@@ -166,8 +170,7 @@ def podman_service(engine: Engine, folder: Path, *, plain: str | None = None) ->
     place.parent.mkdir(parents=True, exist_ok=True)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            # A client of Docker's waits for a container's end, which Podman knows by its events.
-            [*engine.command, "--events-backend", "file", "system", "service", "--time", "0",
+            [*engine.command, "--events-backend", events, "system", "service", "--time", "0",
              f"unix://{place}"],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             env={**os.environ, "CONTAINERS_CONF": str(settings),

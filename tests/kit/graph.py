@@ -9,6 +9,7 @@ from doit.control import TaskControl
 from doit.dependency import Dependency, JSONCodec
 from doit.loader import generate_tasks
 
+from tasks.core.graph.reasons import Reasons
 from tasks.core.graph.state import State, states
 
 
@@ -22,6 +23,9 @@ class Build:
 
     def states(self) -> dict[str, str]:
         return states(self.tasks, self.dependency)
+
+    def reasons(self) -> Reasons:
+        return Reasons(self.control.tasks, self.dependency)
 
     def succeed(self, name: str) -> None:
         task = self.control.tasks[name]

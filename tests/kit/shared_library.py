@@ -89,11 +89,12 @@ class Shared:
         return Placed(staged=self.staged, kind="apptainer", path=engine.path)
 
 
-def shared(top: Path, monkeypatch: pytest.MonkeyPatch, runtime: Path | None = None) -> Shared:
+def shared(top: Path, monkeypatch: pytest.MonkeyPatch, runtime: Path | None = None,
+           kind: str = "apptainer") -> Shared:
     """Publish a release below `top`, beside an empty library of this user's."""
     (top / "online").mkdir()
     monkeypatch.chdir(top / "online")
-    staged = image_files.published(runtime)
+    staged = image_files.published(runtime, kind)
     (top / "library").mkdir()
     (top / "library").chmod(0o755)
     return Shared(top=top, staged=staged, root=top / "library", id=staged.id())

@@ -248,8 +248,7 @@ def test_an_image_that_goes_after_the_bootstrap_ends_the_run(
 def test_the_real_engine_runs_it(place: Place, tmp_path: Path) -> None:
     """As this user, who may be root without all of its capabilities."""
     program = apptainer.real()
-    kind = "singularity" if program.name.startswith("singularity") else "apptainer"
-    here = place(f"{program.parent}:/usr/bin:/bin", kind)
+    here = place(f"{program.parent}:/usr/bin:/bin", apptainer.kind_of(program))
     bootstrap(here.bootstrap_spec())
     run_test(here.run_spec())
     assert counted(the_run()) == "2"

@@ -91,10 +91,10 @@ def test_the_real_engine_runs_it_from_a_read_only_mount(
     machine.need_root()
     program = apptainer.real()
     with users.open_folder() as top:
-        here = shared(top, monkeypatch, runtime.archive)
+        kind = apptainer.kind_of(program)
+        here = shared(top, monkeypatch, runtime.archive, kind)
         here.by("first")
-        placed = Placed(staged=here.staged, path=f"{program.parent}:/usr/bin:/bin", kind=(
-            "singularity" if program.name.startswith("singularity") else "apptainer"))
+        placed = Placed(staged=here.staged, path=f"{program.parent}:/usr/bin:/bin", kind=kind)
 
         def work() -> str:
             here.fetch()

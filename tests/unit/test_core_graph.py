@@ -95,9 +95,7 @@ def test_a_rebuild_to_the_same_bytes_stops_there(built: Path) -> None:
 def test_a_changed_setting_is_stale_and_named(built: Path) -> None:
     build = Build(chain(suffix="!"), built / "state.db")
     assert build.states()["one:p"] == "stale"
-    reasons = build.dependency.get_status(build.control.tasks["one:p"], build.control.tasks,
-                                          get_log=True).reasons
-    assert "settings changed: suffix" in str(reasons["uptodate_false"])
+    assert build.reasons().own("one:p") == ["suffix '' → !"]
 
 
 def test_a_lost_target_is_stale(built: Path) -> None:

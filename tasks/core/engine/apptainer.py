@@ -28,9 +28,10 @@ ABSENT = re.compile(r"lstat (/etc/\S+): no such file or directory")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 WAYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "apptainer": ((), ("--userns",), ("--unsquash",)),
-    "singularity": ((), ("--userns",))}
+    "singularity": ((), ("--userns",), ("--no-privs",))}
 """Options of `exec` that are tried in turn: a root without all its capabilities needs a user
-namespace, and who may not use /dev/fuse has the image unpacked (Apptainer 1.1 and later)."""
+namespace, or with SingularityCE 4.5 may hand tasks none; and who may not use /dev/fuse has the
+image unpacked (Apptainer 1.1 and later; SingularityCE does so by itself)."""
 SECONDS = 120
 """For the start of an image, which may be unpacked first, on a shared file system."""
 NAMESPACES = (("user/max_user_namespaces", "0"), ("kernel/unprivileged_userns_clone", "0"),

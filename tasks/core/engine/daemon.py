@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 60
 """Seconds, as Docker's client has it by itself."""
+PODMAN_INFO = "/v4.0.0/libpod/info"
 
 
 class PullError(Exception):
@@ -27,18 +28,33 @@ class PullError(Exception):
 def connect(engine: Engine, *, timeout: int = PATIENCE) -> DockerClient:
     """Return a client of the engine, which answers; HostError with what to do where none does.
 
-    It counts as gone after `timeout` seconds without a byte.
+    It counts as gone after `timeout` seconds without a byte. A Podman that keeps no events is
+    refused, too.
     """
     import docker
     from docker.errors import DockerException
     try:
         client = docker.from_env(environment=engine.environment, timeout=timeout)
         client.ping()
-    except DockerException as error:
+        _refuse_without_events(client, engine)
+    except (DockerException, OSError) as error:
         raise HostError(f"no container engine answers: {error}", where=engine.url,
                         todo="start it, or name another in AIRLOCK_ENGINE or DOCKER_HOST"
                         ) from error
     return client
+
+
+def _refuse_without_events(client: DockerClient, engine: Engine) -> None:
+    """HostError where a Podman keeps no events: who waits for a container's end waits for ever.
+
+    Docker has no such setting, and answers 404 (docs.podman.io, libpod's GET /info).
+    """
+    response = client.api.get(f"{client.api.base_url}{PODMAN_INFO}", timeout=PATIENCE)
+    if response.ok and response.json().get("host", {}).get("eventLogger") == "none":
+        raise HostError("this Podman keeps no events, by which its clients learn that a container "
+                        "has ended", where=engine.url, todo='set events_logger = "file" in '
+                        "/etc/containers/containers.conf, section [engine], and start Podman's "
+                        "service again")
 
 
 def dialling(engine: Engine) -> Callable[[], socket.socket]:

@@ -135,6 +135,31 @@ class NewSite(Own):
                  "pipelines", "platform", "python", "plugins")
 
 
+class Version(Own):
+    """Say which version this is."""
+
+    name = "version"
+    doc_purpose = "print the version of this project, of doit and of Python"
+    most_words = 0
+
+
+class TabCompletion(Own):
+    """Print what a shell needs to complete what is typed."""
+
+    name = "tabcompletion"
+    doc_purpose = "print a script that completes sites, pipelines, tasks and variables in a shell"
+    doc_usage = "[bash|zsh|fish]"
+    doc_description = "For bash: . <(./doit tabcompletion bash)"
+
+
+class Complete(Own):
+    """Answer such a script."""
+
+    name = "complete"
+    doc_purpose = "answer the script of `tabcompletion`"
+    most_words = 0
+
+
 class _OfRuns(Own):
     """A command on the runs of an offline host, or on those that were brought back."""
 

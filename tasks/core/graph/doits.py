@@ -11,7 +11,6 @@ from doit.cmd_clean import Clean as DoitClean
 from doit.cmd_forget import Forget as DoitForget
 from doit.cmd_help import Help as DoitHelp
 from doit.cmd_ignore import Ignore as DoitIgnore
-from doit.cmd_info import Info as DoitInfo
 from doit.cmd_resetdep import ResetDep as DoitResetDep
 from doit.exceptions import InvalidCommand
 
@@ -95,20 +94,6 @@ class ResetDep(Suggests, DoitResetDep):  # type: ignore[misc]
     """Take files as they are."""
 
     name = "reset-dep"
-
-
-class Info(Suggests, DoitInfo):  # type: ignore[misc]
-    """Say why a task is stale."""
-
-    name = "info"
-    doc_purpose = "say why a task is stale, and what it reads and makes"
-
-    def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
-        tasks = [task.name for task in self.task_list]
-        if len(pos_args) == 1 and pos_args[0] not in tasks:
-            raise Unknown(no_task(pos_args[0], tasks))
-        status: int = super()._execute(pos_args, hide_status)
-        return status
 
 
 ONLINE = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from typing import Any
 
 from doit import cmd_run
@@ -30,7 +31,10 @@ class _GoesOn:
         gc.enable()  # dodo.py turned it off
         from tasks.core.graph import log
         log.show(self.stream.effective_verbosity(task.verbosity))  # type: ignore[attr-defined]
-        return super().execute_task(task)  # type: ignore[misc]
+        begun = time.monotonic()
+        failure = super().execute_task(task)  # type: ignore[misc]
+        task.values["took"] = round(time.monotonic() - begun, 1)  # kept with a success
+        return failure
 
     def _handle_task_error(self, node: Any, fail: Any) -> None:
         if isinstance(fail, UnmetDependency):

@@ -11,7 +11,7 @@ import inspect
 import json
 import os
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,9 +20,11 @@ from doit.dependency import UptodateCalculator
 from tasks.core import files, ownership
 from tasks.core.errors import AirlockError
 from tasks.core.graph.deferred import Call, Name, Uncompared, loaded
+from tasks.core.graph.differences import differences
 from tasks.core.graph.state import states
 from tasks.core.paths import SitePaths
 
+CODE = "its own code"
 Spec = TypeVar("Spec")
 Task = dict[str, Any]
 
@@ -38,31 +40,34 @@ class _Question:
 class Settings(_Question, UptodateCalculator):  # type: ignore[misc]
     """doit's question whether a step's settings and code are those of its last success.
 
-    Its text, shown by `doit info`, names the settings that changed; `its own code` is one, which no
-    field of a spec can be called.
+    Its reasons, shown by `doit list`, name the settings that changed; `its own code` is one, which
+    no field of a spec can be called.
     """
 
     def __init__(self, spec: object, action: Callable[..., object]) -> None:
         self._spec, self._action = spec, action
-        self._changed: list[str] = []
+        self._before = self._now = "{}"
 
     def setup(self, dep_manager: Any, tasks_dict: Mapping[str, Any]) -> None:
         """doit calls this before the question: the state's keeper knows the code, too."""
         code = dep_manager.backend.code.digest(module_of(self._action))
-        self._now = _to_json({**_plain(self._spec), "its own code": code})
+        self._now = _to_json({**_plain(self._spec), CODE: code})
 
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
         task.value_savers.append(lambda: {"settings": self._now})
         before = values.get("settings", "{}")
         if not isinstance(before, str):  # of an earlier form
             before = "{}"
-        if before != self._now:
-            old, new = json.loads(before), json.loads(self._now)
-            self._changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+        self._before = before
         return bool(before == self._now)
 
-    def __repr__(self) -> str:
-        return f"settings changed: {', '.join(self._changed) or 'none'}"
+    def reasons(self) -> Iterator[str]:
+        """What has changed since the last success."""
+        old, new = json.loads(self._before), json.loads(self._now)
+        codes = old.pop(CODE, None), new.pop(CODE, None)
+        yield from differences(old, new)
+        if codes[0] != codes[1]:
+            yield "its code changed"
 
 
 class Kept(_Question):
@@ -73,6 +78,7 @@ class Kept(_Question):
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = list(paths)
+        self._changed: list[str] = []
 
     def _state(self, before: Mapping[str, Any]) -> dict[str, Any]:
         """Each file's size, time and digest; one with the same size and time is not read."""
@@ -89,11 +95,14 @@ class Kept(_Question):
         before = values.get("kept", {})
         task.value_savers.append(lambda: {"kept": self._state({})})
         now = self._state(before)
-        return now.keys() == before.keys() and all(
-            now[path][-1] == before[path][-1] for path in now)
+        self._changed = sorted(path for path in {*now, *before} if path not in now
+                               or path not in before or now[path][-1] != before[path][-1])
+        return not self._changed
 
-    def __repr__(self) -> str:
-        return f"changed or missing: {', '.join(map(str, self._paths))}"
+    def reasons(self) -> Iterator[str]:
+        """Which of the files are not as they were left."""
+        yield from (f"{path} {'changed' if Path(path).is_file() else 'is missing'}"
+                    for path in self._changed)
 
 
 class Standing(_Question, UptodateCalculator):  # type: ignore[misc]
@@ -128,9 +137,6 @@ class Mends(_Question, UptodateCalculator):  # type: ignore[misc]
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
         return not self._is_run
 
-    def __repr__(self) -> str:
-        return "each run looks whether what it made is all there"
-
 
 class Same(_Question):
     """doit's question whether something is what it was for the last success, by a digest.
@@ -146,14 +152,16 @@ class Same(_Question):
         task.value_savers.append(lambda: {"on": self._digest()})
         return bool(values.get("on") == self._digest())
 
-    def __repr__(self) -> str:
-        return "another release, or another bootstrap of it"
+    def reasons(self) -> Iterator[str]:
+        """What it runs on is another."""
+        yield "another release, or another bootstrap of it"
 
 
 def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, *,
          needs: Iterable[Path] = (), makes: Iterable[Path] = (), keeps: Iterable[Path] = (),
          always: bool = False, look: bool = False, asked: bool = False, recorded: bool = True,
          mends: bool = False, on: Callable[[], str] | None = None,
+         moves: Callable[[Spec], int | None] | None = None,
          after: Iterable[str] = (), servers: Iterable[str] = (), checks: Iterable[str] = (),
          in_all: Iterable[str] = (), first: bool = False,
          left: Callable[[Sequence[str]], str | None] | None = None,
@@ -165,7 +173,8 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     that it is made on request only, so it isn't stale before it was made once. Without
     `recorded` the run leaves the step's state as it was: for a switch that makes the step do
     something else. `mends` has each run start it, fresh or not, since it looks for what is gone.
-    `on` is the digest of what it runs on where other processes write that file, too. `after` are
+    `on` is the digest of what it runs on where other processes write that file, too. `moves` are
+    the bytes that it moves at most, as far as files tell without a network. `after` are
     tasks that must be done first. Only when this one runs, `servers` are started, and `checks` look
     first; a check that fails keeps it from running. `in_all` are checks where everything is built,
     and not where tasks are named; a `first` one comes there before any other step that runs.
@@ -192,7 +201,7 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "io": {"capture": False},
         "meta": {"look": look or always, "asked": asked, "recorded": recorded,
                  "in_all": list(in_all), "left": left, "first": first,
-                 "always": always and bool(makes)},
+                 "always": always and bool(makes), "moves": (moves, spec) if moves else None},
     }
     if "pipeline" in _fields(spec):
         task |= {"basename": verb, "name": last}

@@ -10,7 +10,7 @@ import pytest
 from tasks.core import files
 from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
-from tasks.core.errors import RegistryError
+from tasks.core.errors import HostError, RegistryError
 from tasks.dev.smoke import SmokeSpec, smoke
 from tasks.runtime import build as runtimes
 from tests.kit import engines, machine
@@ -80,6 +80,15 @@ def test_a_smoke_run_by_podman_s_socket_ends_well_where_offline_config_says_podm
         assert "ended well, 1 images pulled" in smoke(spec)
         assert "BEATS 0\n" in (at.smoke / "smoke.log").read_text()
         assert podman.run("ps", "--all", "--quiet").stdout.strip() == ""
+
+
+def test_a_podman_that_keeps_no_events_is_refused_at_once(
+        tmp_path: Path, podman: engines.Engine) -> None:
+    """Nextflow would wait for its first task until the run's time is over."""
+    with engines.podman_service(podman, tmp_path / "service", events="none") as url, \
+            pytest.raises(HostError, match="keeps no events") as caught:
+        daemon.connect(Engine(url=url))
+    assert 'events_logger = "file"' in str(caught.value.todo)
 
 
 @pytest.mark.parametrize("cause", ["ca", "login", "absent"])

@@ -1,0 +1,126 @@
+"""`doit dryrun`: what would run, in which order and why, and what it would move; nothing is run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from doit.cmd_base import DoitCmdBase
+from doit.control import TaskControl
+
+from tasks.core import files
+from tasks.core.errors import AirlockError
+from tasks.core.frozen import frozen
+from tasks.core.graph.deferred import loaded
+from tasks.core.graph.doits import Suggests
+from tasks.core.graph.list import cut, reasons_of
+from tasks.core.graph.reasons import Reasons
+from tasks.core.graph.selection import in_order
+from tasks.core.graph.state import BEHIND, FRESH, LOOK, STALE
+
+RUNS, MAY, LOOKS = "run", "maybe", "look"
+
+
+@frozen
+class Planned:
+    """A task that a run would come to.
+
+    `does` is run, maybe (where what stands before it yields other bytes) or look. `moves` are the
+    bytes that it moves at most, None where that isn't known or is nothing to speak of. `seconds`
+    is how long it took the last time.
+    """
+
+    task: str
+    does: str
+    reason: str | None
+    moves: int | None
+    seconds: float | None
+
+
+class DryRun(Suggests, DoitCmdBase):  # type: ignore[misc]
+    """Show what would run."""
+
+    name = "dryrun"
+    doc_purpose = "show what would run, in order, why, and what it would move; nothing is run"
+    doc_usage = "[TASK ...]"
+    doc_description = ("Nothing is asked of a network: `up to` counts what the locks name, which "
+                       "may be there already; `doit images:plan data:plan` ask.")
+    cmd_options = ({"name": "json", "short": "", "long": "json", "type": bool, "default": False,
+                    "help": "print a JSON list for programs, by schemas/dryrun.schema.json"},)
+
+    def _execute(self, json: bool = False) -> int:
+        control = TaskControl(self.task_list)
+        control.process(self.sel_tasks)
+        reasons = reasons_of(control, self.dep_manager)
+        rows = planned(in_order(control.tasks, control.selected_tasks), reasons, self.dep_manager)
+        self.outstream.write(as_json(rows) if json else as_text(rows))
+        self.dep_manager.close()
+        return 0
+
+
+def planned(tasks: Iterable[Any], reasons: Reasons, dependency: Any) -> list[Planned]:
+    """What a run would come to, but for what is fresh."""
+    does = {STALE: RUNS, BEHIND: MAY, LOOK: LOOKS}
+    rows = []
+    for task in tasks:
+        state, meta = reasons.states[task.name], task.meta or {}
+        if state == FRESH:
+            continue
+        is_made = state == LOOK and meta.get("asked")
+        took = dependency.get_values(task.name).get("took")
+        rows.append(Planned(
+            task=task.name, does=RUNS if is_made else does[state],
+            reason="made on request" if is_made else reasons.of(task.name),
+            moves=None if state == LOOK and not is_made else _moved(meta.get("moves")),
+            seconds=took if isinstance(took, float) else None))
+    return rows
+
+
+def _moved(asked: tuple[Any, Any] | None) -> int | None:
+    """The bytes that a step says it moves; None where its lock is not there yet, or can't be read.
+    """
+    if asked is None:
+        return None
+    count, spec = asked
+    try:
+        moved: int | None = loaded(count)(loaded(spec))
+    except (AirlockError, OSError):
+        return None
+    return moved
+
+
+def as_json(rows: Sequence[Planned]) -> str:
+    """For programs."""
+    return json.dumps([asdict(row) for row in rows], indent=2) + "\n"
+
+
+def as_text(rows: Sequence[Planned]) -> str:
+    """A line for each task, then the sum."""
+    if not rows:
+        return "all fresh: nothing would run\n"
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = max(len(row.task) for row in rows)
+    lines = [cut(f"{row.does:<6} {row.task:<{width}}  {_text(row)}".rstrip(), room)
+             for row in rows]
+    return "\n".join([*lines, "", _sum(rows), ""])
+
+
+def _text(row: Planned) -> str:
+    return "  ".join(part for part in (
+        row.reason, f"up to {files.human_size(row.moves)} to move" if row.moves else None,
+        f"{row.seconds:.1f} s last time" if row.seconds else None) if part)
+
+
+def _sum(rows: Sequence[Planned]) -> str:
+    counts = {kind: sum(row.does == kind for row in rows) for kind in (RUNS, MAY, LOOKS)}
+    moved = sum(row.moves or 0 for row in rows)
+    seconds = sum(row.seconds or 0 for row in rows)
+    return "; ".join(part for part in (
+        f"{counts[RUNS]} would run, {counts[MAY]} more if what stands before them yields other "
+        f"bytes, {counts[LOOKS]} only look",
+        f"up to {files.human_size(moved)} to move" if moved else None,
+        f"{seconds:.0f} s by the last times, one after the other" if seconds else None) if part)

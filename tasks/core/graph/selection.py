@@ -1,0 +1,36 @@
+"""What a run would come to: the tasks that are asked for, each behind all that it hangs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def in_order(tasks: Mapping[str, Any], names: Iterable[str]) -> list[Any]:
+    """The tasks of these names and all before them, groups left out, in an order of running.
+
+    Servers and checks, which only a task that runs starts, are none of them.
+    """
+    order: list[Any] = []
+    done: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name in done:
+            return
+        done.add(name)
+        for before in tasks[name].task_dep:
+            visit(before)
+        if tasks[name].actions:
+            order.append(tasks[name])
+
+    for name in names:
+        visit(name)
+    return order
+
+
+def before(tasks: Mapping[str, Any], name: str) -> list[str]:
+    """The tasks that stand right before this one, a group's members in the group's place."""
+    listed: dict[str, None] = {}
+    for other in tasks[name].task_dep:
+        listed |= dict.fromkeys([other] if tasks[other].actions else before(tasks, other))
+    return list(listed)

@@ -16,7 +16,7 @@ from tasks.core import files, nofollow, ownership, parsing, processes
 from tasks.core.errors import CommandError, ConfigError, HostError
 from tasks.core.in_place import InPlace
 from tasks.core.inputs import staged_data
-from tasks.core.nextflow import launch
+from tasks.core.nextflow import launch, reports
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.paths import MANIFEST
@@ -218,7 +218,7 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], run: O
         "--outdir", folder.results.resolve(),  # what params named, and no link to it
         "-with-report", folder.reports / "report.html",
         "-with-timeline", folder.reports / "timeline.html",
-        "-with-trace", folder.trace, "-with-dag", folder.reports / "dag.html"]
+        "-with-trace", folder.trace, "-with-dag", folder.reports / reports.MERMAID]
     try:
         with processes.following(folder.log, log_progress(f"prod:run:{spec.pipeline}")):
             launch.run(own, profile=profile, log=folder.log, options=options, words=words,
@@ -227,6 +227,8 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], run: O
         raise CommandError(error.what, status=error.status, tail=error.tail, where=error.where,
                            todo=f"{error.todo}; mend the cause and run the same command again: it "
                                 f"goes on from {folder.name}") from error
+    finally:
+        reports.finish(folder.reports, title=f"Processes of {spec.pipeline}")
 
 
 def _for_tasks(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any],

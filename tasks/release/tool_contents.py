@@ -24,7 +24,7 @@ ENTRIES = (
     "tasks.core.graph.run", "tasks.core.graph.state", "tasks.core.graph.info",
     "tasks.core.graph.dryrun", "tasks.core.graph.drawing",  # these eight are pyproject.toml's
     "tasks.offline_host.graph", "tasks.offline_host.wheels",  # its own, and ./doit's
-    "tasks.report.offline_graph",
+    "tasks.report.graph",
     "tasks.commands.doctor", "tasks.commands.doctor_offline",
     "tasks.commands.runs", "tasks.commands.runs_show", "tasks.commands.runs_verify",
     "tasks.commands.prod_export", "tasks.commands.version", "tasks.commands.complete",
@@ -116,5 +116,5 @@ def _about(name: str, data: bytes) -> str:
         return (ast.get_docstring(ast.parse(data)) or "a package").partition("\n")[0]
     if path.suffix == ".json":
         return str(json.loads(data)["title"])
-    comment = re.search(rb"^(?:#|//) *(.+)", data, re.MULTILINE)
+    comment = re.search(rb"^(?:#|//|\{#) *(.+?)(?: *#\})?$", data, re.MULTILINE)
     return comment[1].decode() if comment else ""

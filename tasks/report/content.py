@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,15 @@ from tasks.core.schema import read_json
 from tasks.report import bill
 from tasks.report.bill import Bill
 
-SCHEMAS = {"manifest.json": "code-manifest", "configs.manifest.json": "code-manifest",
-           "images.lock.json": "images-lock", "images.receipt.json": "images-receipt",
-           SIF_INDEX: "sif", "images.json": "images-scan", MANIFEST: "data-manifest"}
-"""The files that are read by their schemas."""
+READERS: Mapping[str, Callable[[Path], Any]] = {
+    "manifest.json": lambda path: read_json(path, "code-manifest"),
+    "configs.manifest.json": lambda path: read_json(path, "code-manifest"),
+    "images.lock.json": lambda path: read_json(path, "images-lock"),
+    "images.receipt.json": lambda path: read_json(path, "images-receipt"),
+    SIF_INDEX: lambda path: read_json(path, "sif"),
+    "images.json": lambda path: read_json(path, "images-scan"),
+    MANIFEST: lambda path: read_json(path, "data-manifest")}
+"""How the files are read of which the report tells, each by its schema."""
 PLUGINS = "plugins.txt"
 
 
@@ -33,7 +38,7 @@ class Content:
     @staticmethod
     def wanted(paths: Iterable[str]) -> list[str]:
         """Those of a release's files that are read."""
-        return [path for path in paths if path in (*SCHEMAS, PLUGINS, bill.NAME)
+        return [path for path in paths if path in (*READERS, PLUGINS, bill.NAME)
                 or (path.startswith("own/") and path.endswith(f"/{MANIFEST}"))]
 
     def json(self, path: str) -> Mapping[str, Any]:
@@ -41,8 +46,7 @@ class Content:
         if path not in self.files:
             return {}
         try:
-            value: Mapping[str, Any] = read_json(
-                self.files[path], SCHEMAS[path.rpartition("/")[2]])
+            value: Mapping[str, Any] = READERS[path.rpartition("/")[2]](self.files[path])
         except ConfigError:
             return {}
         return value

@@ -1,4 +1,4 @@
-"""`role=prod report`: the page of the release in place, made on the offline host.
+"""`prod:report`: the page of the release in place, made on the offline host.
 
 It is made of the release's own files, once more held against the signed list. Who proved and
 promoted it, and what it changed, comes from the signed report beside it in the store; without one

@@ -67,7 +67,8 @@ def enlarge(staged: Staged) -> None:
         f"{image['source'].rpartition(':')[0]}@{image['manifest']}\n" for image in images))
     processes = [{"name": f"{tool.upper()}_{step}", "aliases": [], "line": 3, "container": source,
                   "file": f"modules/{tool}/{step.lower()}/main.nf"}
-                 for place, source in enumerate(names()) for tool in [TOOLS[place // 2]]
+                 for source in names()
+                 for tool in [source.rpartition("/")[2].split(":")[0].removesuffix("_htslib")]
                  for step in ("RUN", "INDEX", "REPORT", "CHECK")[:_number(source, 4)]]
     edit(at.images_scan, lambda scan: scan.update(images=names(), processes=processes))
     _data(staged)

@@ -1,4 +1,4 @@
-"""`role=prod report`: the page of the release in place, made on the offline host."""
+"""`prod:report`: the page of the release in place, made on the offline host."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ with deferred():
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`report:<pipeline>`, when it is asked for."""
+    """`prod:report:<pipeline>`, when it is asked for."""
     yield from for_names(config, {
-        "report": ("what the release in place is, as a page", _report)},
+        "prod:report": ("what the release in place is, as a page", _report)},
         {name: name for name in config.names})
 
 

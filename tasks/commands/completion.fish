@@ -8,4 +8,4 @@ function __airlock_complete
     end
     env AIRLOCK_COMPLETE=(commandline -cp | string collect) $words[1] complete 2>/dev/null
 end
-complete -c doit -a '(__airlock_complete)'
+complete -c doit -f -a '(__airlock_complete)'

@@ -22,7 +22,7 @@ UNPACKED = ROOT / "build/tests/packages"
 PACKAGES = {**{program: package for package, program in packages.PROGRAMS.items()},
             "chromium": "chromium", "containerd": "containerd", "ctr": "containerd", "docker": "docker.io",
             "newuidmap": "uidmap", "podman": "podman", "runc": "runc", "shellcheck": "shellcheck",
-            "umoci": "umoci", "unsquashfs": "squashfs-tools"}
+            "umoci": "umoci", "unsquashfs": "squashfs-tools", "zsh": "zsh", "fish": "fish"}
 """The Debian package of each program that tests start."""
 NOT_ROOT = "not root: only root may do what this test does"
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as some
 
 from tasks.core import schema
 from tasks.core.graph import drawing, dryrun, info
+from tasks.core.graph.action_code import ActionCode
 from tasks.core.graph.differences import differences
 from tasks.core.graph.list import cut
 from tasks.core.graph.selection import before, in_order
@@ -68,6 +69,12 @@ def kettle(revision: str = "1.0", url: str = Source.url) -> list[dict[str, Any]]
     ]
 
 
+@pytest.fixture(autouse=True)
+def code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not read for each of these tests: which code a step runs has tests of its own."""
+    monkeypatch.setattr(ActionCode, "digest", lambda *_: "one")
+
+
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -118,7 +125,7 @@ def test_what_was_never_built_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_other_code_is_a_reason(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.core.graph.action_code.ActionCode.digest", lambda *_: "other")
+    monkeypatch.setattr(ActionCode, "digest", lambda *_: "another")
     assert again(built).reasons().own("grind:tea") == ["its code changed"]
 
 

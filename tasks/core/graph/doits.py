@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getopt
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,16 @@ class Unknown(InvalidCommand):  # type: ignore[misc]
 
 class Suggests(DoitCmdBase):  # type: ignore[misc]
     """A command that takes tasks, and says which one was meant where there is none of a name."""
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Take options behind tasks too, but for `run`, where they are a task's own."""
+        if self.name != "run":
+            with suppress(getopt.GetoptError):  # which doit tells of
+                options, words = getopt.gnu_getopt(
+                    in_args, self.cmdparser.get_short(), self.cmdparser.get_long())
+                in_args = [*(part for option in options for part in option if part), *words]
+        status: int = super().parse_execute(in_args)
+        return status
 
     @log.until_reader_leaves
     def execute(self, params: Any, args: list[str]) -> int:

@@ -212,7 +212,8 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], run: O
     own = dataclasses.replace(ready, params=folder.params, folder=folder.launch,
                               configs=(*ready.configs, columns))
     environment = {**receipt["engine"]["environment"], "NXF_OPTS": spec.settings.options,
-                   "NXF_WORK": work}
+                   "NXF_WORK": work, "AIRLOCK_RELEASE": receipt["release"],
+                   "AIRLOCK_RUN": folder.name}
     options: list[str | Path] = [
         "-offline", *(["-resume", run.session] if run.session else []),
         "--outdir", folder.results.resolve(),  # what params named, and no link to it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Config
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, step
@@ -22,9 +23,11 @@ def tasks(config: Config) -> Iterator[Task]:
 
 
 def _report(name: str, doc: str, config: Config, pipeline: str) -> Task:
-    """It tells of what was fetched, and fetches nothing."""
-    site = config.site
+    """It tells of what was fetched, and fetches nothing; from=DIR has the store's own report, too.
+    """
+    site, given = config.site, config.variables.get("from")
     at = OfflinePaths(site=site.name, pipeline=pipeline)
     return step(name, doc, offline.report, offline.OfflineReportSpec(
-        pipeline=pipeline, layout=at, store=site.offline.store, trust=site.offline.trust,
-        identity=site.signing.identity), makes=[at.report, at.report_page], always=True)
+        pipeline=pipeline, layout=at, trust=site.offline.trust, identity=site.signing.identity,
+        store=StoreAt(url=given) if given else site.offline.store),
+        makes=[at.report, at.report_page], always=True)

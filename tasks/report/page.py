@@ -46,24 +46,25 @@ def checks(report: Mapping[str, Any]) -> list[dict[str, str]]:
         return (f"ssh-keygen -Y verify -f {allowed} -I {whom} -n {namespace} "
                 f"-s {shlex.quote(seal or f'{path}.sig')} < {file}")
 
-    rows = [{"what": "the release: whose it is", "type": verify(
+    rows = [{"what": "Whose release it is", "type": verify(
                 f"{name}/SHA256SUMS", signature.RELEASE), "stands": "Good signature"},
-            {"what": "its id is that of its list", "type": f"sha256sum {name}/SHA256SUMS",
+            {"what": "That its id is the digest of its list",
+             "type": f"sha256sum {name}/SHA256SUMS",
              "stands": f"begins with {name.rpartition('-')[2]}"}]
     for promotion in report["promotions"][:1]:
         key = f"promotions/{promotion['number']:08}.json"
-        rows.append({"what": f"promotion {promotion['number']}: that it was made the current one",
+        rows.append({"what": f"Promotion {promotion['number']}, which made it the current one",
                      "type": verify(key, signature.PROMOTION), "stands": "Good signature"})
         if promotion["approved"]:
             whom = shlex.quote(subject.signer(promotion["approved"]))
-            rows.append({"what": "the approval, by another key", "stands": "Good signature",
+            rows.append({"what": "The approval, by another key", "stands": "Good signature",
                          "type": verify(key, signature.APPROVAL, whom, f"{key}.approval.sig")})
         if promotion["proof"]:
             key = f"{name}/proofs/{promotion['proof']}.json"
-            rows += [{"what": "how it was tried", "type": verify(key, signature.PROOF),
+            rows += [{"what": "How it was tried", "type": verify(key, signature.PROOF),
                       "stands": "Good signature"},
-                     {"what": "that this is the proof which the promotion names",
+                     {"what": "That the promotion names this proof",
                       "type": f"sha256sum {key}", "stands": f"begins with {promotion['proof']}"}]
     folder = beside.folder(subject, name, report["made"]).removeprefix(f"{subject.place}/")
-    return [*rows, {"what": "this report, as the store has it", "stands": "Good signature",
+    return [*rows, {"what": "This report, as the store has it", "stands": "Good signature",
                     "type": verify(f"{folder}/{beside.PAGE}", signature.REPORT)}]

@@ -60,7 +60,7 @@ def proxy() -> Iterator[tuple[str, list[bytes]]]:
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield "127.0.0.1:%d" % server.getsockname()[1], asked
+        yield f"127.0.0.1:{server.getsockname()[1]}", asked
         server.shutdown(socket.SHUT_RDWR)
         thread.join(LIMIT)
 

@@ -18,7 +18,8 @@ TOOLS = ("align", "annotate", "assemble", "basecount", "binning", "call", "class
          "mosaic", "normalise", "phase", "pileup", "recalibrate", "realign", "sexcheck", "somatic",
          "sort", "split", "structural", "summarise", "trim", "view")
 COUNT = 90
-LICENCES: tuple[list[str], ...] = (["MIT"], ["BSD-3-Clause"], ["GPL-3.0-only"], [], ["Apache-2.0", "MIT"])
+LICENCES: tuple[list[str], ...] = (
+    ["MIT"], ["BSD-3-Clause"], ["GPL-3.0-only"], [], ["Apache-2.0", "MIT"])
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 

@@ -17,13 +17,16 @@ import pytest
 
 from tasks.commands.release_report import ReportSpec, report
 from tasks.core import files
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import HostError, IntegrityError
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions, signature
 from tasks.core.trust.promotions import Subject
+from tasks.offline_host import take, taken
 from tasks.offline_host.fetch import fetch
 from tasks.release import approve, prune_survey
 from tasks.report import offline
+from tests.kit import carrying
 from tests.kit.faults import flip
 from tests.kit.release_pairs import HOSTILE, change_all, edit, hostile, two
 from tests.kit.releases import IMAGE, Staged, stage
@@ -280,6 +283,23 @@ def test_a_prune_takes_reports_with_their_release(ready: Staged) -> None:
     assert {key.rpartition("/")[2] for key in gone if f"{first}/reports/" in key} == {
         "report.html", "report.html.sig", "report.json", "report.json.sig"}
     assert not [key for key in gone if second in key]
+
+
+def test_a_folder_that_is_carried_by_disk_has_the_report(ready: Staged) -> None:
+    name = ready.publish()
+    report(spec(ready))
+    carrying.push_tool(ready)
+    ready.trust_key()
+    carrying.carry(ready, "stick")
+    (folder,) = reports(name)
+    carried = Path("stick") / folder.relative_to("store")
+    assert (carried / "report.html").read_bytes() == (folder / "report.html").read_bytes()
+    at, into = taken.source("stick", StoreAt(url="there"), Path("together"))
+    take.take(take.TakeSpec(carried="stick", store=StoreAt(url="there"), into=into,
+                            host=carrying.host(ready), back=False))
+    fetch(dataclasses.replace(ready.fetch_spec(), store=at))
+    assert "could be verified" not in offline.report(dataclasses.replace(
+        here(ready), store=StoreAt(url="stick")))
 
 
 def test_a_report_is_made_after_the_one_before(ready: Staged) -> None:

@@ -129,9 +129,9 @@ def test_hostile_names_run_nothing_and_fit(tmp_path: Path, monkeypatch: pytest.M
     hostile(staged)
     staged.publish()
     release_report.report(spec(staged))
-    answer = browser.ask(staged.layout.report_page, f"{WIDE[:-2]}, "
-                         "page.scripts.length, page.body.textContent.includes('<script>alert(1)')];",
-                         width=width, folder=tmp_path)
+    answer = browser.ask(
+        staged.layout.report_page, f"{WIDE[:-2]}, page.scripts.length, "
+        "page.body.textContent.includes('<script>alert(1)')];", width=width, folder=tmp_path)
     assert (answer.requests, answer.console) == ([], [])
     assert answer.value == [width, width, 1, True]
 
@@ -143,12 +143,13 @@ def ran(folder: Path, name: str) -> Path:
     for number in range(40):
         said = {"task_id": str(number), "process": f"BIG:STEP_{number // 4}",
                 "name": f"{name} {number}", "status": "FAILED" if number == 7 else "COMPLETED",
-                "exit": str(int(number == 7)), "start": f"2026-01-01 00:{number:02}:00.000", "peak_rss": "2 GB", "%cpu": "99%",
+                "exit": str(int(number == 7)), "start": f"2026-01-01 00:{number:02}:00.000",
+                "peak_rss": "2 GB", "%cpu": "99%",
                 "complete": f"2026-01-01 00:{number + 3:02}:10.500",
                 "container": f"quay.io/x/{name}"}
         lines.append("\t".join(said.get(field, "-") for field in run_tasks.FIELDS))
     trace.write_text("\n".join(lines) + "\n")
-    record = {
+    record: dict[str, Any] = {
         "pipeline": "hello", "name": "20260101T000000Z-test", "profile": "test", "tool": None,
         "started": "2026-01-01T00:00:00.000Z", "ended": "2026-01-01T00:43:20.000Z",
         "release": {"id": "dev-0123456789ab", "promotion": None}, "command": {"pipeline": name},

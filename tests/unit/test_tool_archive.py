@@ -56,7 +56,7 @@ def test_the_tool_holds_the_modules_that_the_offline_side_can_run_and_no_other(
     assert code == reachable(carry)
     assert (Path("tasks/images/load.py") in code) == (carry == "store")
     assert {path.parts[1] for path in code} == {
-        "commands", "core", "doctor", "offline_host",
+        "commands", "core", "doctor", "offline_host", "report",
         *(["images"] if carry == "store" else [])}
     assert {"schemas/site.schema.json", "schemas/release.schema.json",
             "schemas/site-doctor.schema.json", "schemas/run.schema.json",

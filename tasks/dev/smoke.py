@@ -17,7 +17,7 @@ from tasks.core import files, processes
 from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
 from tasks.core.inputs import staged_data
-from tasks.core.nextflow import isolation, launch, queries, versions
+from tasks.core.nextflow import isolation, launch, queries, reports, versions
 from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine, this_machine
@@ -33,6 +33,8 @@ PREVIEW_LIMIT = 900.0
 """Seconds; that of sarek takes 40 on two cores."""
 WAITS_FOR_OUTPUTS = ">=26.03.1-edge"
 OUTPUTS = re.compile(r"^[ \t]*output\s*\{", re.MULTILINE)
+DRAWN = "DAG.mmd"
+"""The DAG as Nextflow writes it: a picture of its own asks for Graphviz, or for a network."""
 NO_PICTURE = """\
 <svg xmlns="http://www.w3.org/2000/svg" width="400" height="40">\
 <text x="10" y="25">Nextflow drew no picture of the DAG here.</text></svg>
@@ -78,7 +80,7 @@ def smoke(spec: SmokeSpec) -> str:
         logger.warning("dev:smoke:%s  %s", spec.pipeline, said)
     out = spec.output.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    drawing: list[str | Path] = ["-with-dag", within.folder / "DAG.svg"]
+    drawing: list[str | Path] = ["-with-dag", within.folder / DRAWN]
     is_drawn = _preview(spec, ready, within, out, drawing)
     images = list(mirrored(read_json(spec.receipt, "images-receipt")).values())
     with spec.pulling:
@@ -93,7 +95,8 @@ def smoke(spec: SmokeSpec) -> str:
                        options=["-with-trace", trace, "-with-report", within.folder / "report.html",
                                 *([] if is_drawn else drawing), *_outdir(within)],
                        env={**SHORT_LIVED, **engine.variables}, within=with_engine)
-    _take(within, out, "trace.txt", "report.html", "DAG.svg")
+    _take(within, out, "trace.txt", "report.html", DRAWN)
+    reports.close([out / "report.html"])
     runs = "preview and stub run" if is_drawn else "stub run"
     return f"{runs} ended well, {pulled} images pulled; {_picture(spec)}"
 
@@ -118,7 +121,7 @@ def _preview(spec: SmokeSpec, ready: launch.Launch, within: launch.Confinement, 
         logger.warning("%s: %s (%s); the picture of the DAG is that of the stub run",
                        spec.pipeline, error.what, error.where)
         # What it drew before it hung would keep the stub run from drawing.
-        (within.folder / "DAG.svg").unlink(missing_ok=True)
+        (within.folder / DRAWN).unlink(missing_ok=True)
         return False
     return True
 
@@ -135,9 +138,9 @@ def preview_hangs(version: str, code: Path) -> bool:
 
 
 def _picture(spec: SmokeSpec) -> str:
-    """Where the picture lies; without Graphviz there is none, and the reader is shown that."""
+    """Draw the picture, and return where it lies; where there is none the reader is shown that."""
     picture = spec.output / "DAG.svg"
-    if picture.is_file():
+    if reports.draw(spec.output / DRAWN, picture, title=f"Processes of {spec.pipeline}"):
         return str(picture)
     files.write_text(picture, NO_PICTURE)
     return "no picture of the DAG: Nextflow drew none"

@@ -26,7 +26,6 @@ PROGRAMS = {
     "docker-registry": "docker-registry",
     "docker.io": "dockerd",
     "git": "git",
-    "graphviz": "dot",
     "iproute2": "ip",
     "iptables": "iptables-restore",
     "maven": "mvn",

@@ -15,7 +15,7 @@ from tasks.core import files, nofollow, ownership, parsing, processes
 from tasks.core.errors import CommandError, ConfigError, HostError
 from tasks.core.in_place import InPlace
 from tasks.core.inputs import staged_data
-from tasks.core.nextflow import launch
+from tasks.core.nextflow import launch, reports
 from tasks.core.nextflow.environment import Inherited, RunSettings
 from tasks.core.nextflow.task_count import TaskCount
 from tasks.core.offline_paths import OfflinePaths
@@ -211,13 +211,14 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], run: O
     own = dataclasses.replace(ready, params=folder.params, folder=folder.launch,
                               configs=(*ready.configs, columns))
     environment = {**receipt["engine"]["environment"], "NXF_OPTS": spec.settings.options,
-                   "NXF_WORK": work}
+                   "NXF_WORK": work, "AIRLOCK_RELEASE": receipt["release"],
+                   "AIRLOCK_RUN": folder.name}
     options: list[str | Path] = [
         "-offline", *(["-resume", run.session] if run.session else []),
         "--outdir", folder.results.resolve(),  # what params named, and no link to it
         "-with-report", folder.reports / "report.html",
         "-with-timeline", folder.reports / "timeline.html",
-        "-with-trace", folder.trace, "-with-dag", folder.reports / "dag.html"]
+        "-with-trace", folder.trace, "-with-dag", folder.reports / reports.MERMAID]
     try:
         tasks = TaskCount(f"prod:run:{spec.pipeline}", folder.trace)
         with processes.following(folder.log, tasks.line, tasks.look):
@@ -227,6 +228,8 @@ def _run(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any], run: O
         raise CommandError(error.what, status=error.status, tail=error.tail, where=error.where,
                            todo=f"{error.todo}; mend the cause and run the same command again: it "
                                 f"goes on from {folder.name}") from error
+    finally:
+        reports.finish(folder.reports, title=f"Processes of {spec.pipeline}")
 
 
 def _for_tasks(spec: RunSpec, ready: launch.Launch, receipt: Mapping[str, Any],

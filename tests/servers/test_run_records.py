@@ -69,7 +69,7 @@ def test_after_a_failure_the_same_command_goes_on(here: Path) -> None:
     assert [row["path"] for row in record["results"]] == ["stones.txt", "weights/all.txt"]
     assert verify(second, None).differences == verify(first, None).differences == ()
     assert {path.name for path in second.reports.iterdir()} == {
-        "report.html", "timeline.html", "trace.txt", "dag.html"}
+        "report.html", "timeline.html", "trace.txt", "dag.mmd", "dag.svg"}
 
 
 WAITING = runs.MAIN.replace("test -e '${params.scale}';",

@@ -77,3 +77,12 @@ def test_where_nothing_was_drawn_the_picture_says_so(tmp_path: Path) -> None:
     said = smoke._picture(cast(smoke.SmokeSpec, Spec(output=tmp_path)))
     assert "no picture" in said
     assert "<svg" in (tmp_path / "DAG.svg").read_text()
+
+
+def test_the_picture_is_drawn_from_what_nextflow_wrote(tmp_path: Path) -> None:
+    """Without Graphviz, and so that it opens without a network."""
+    (tmp_path / smoke.DRAWN).write_text("flowchart TB\n    v0([KNEAD])\n    v1([BAKE])\n"
+                                        "    v0 --> v1\n")
+    said = smoke._picture(cast(smoke.SmokeSpec, Spec(output=tmp_path, pipeline="bread")))
+    assert said == str(tmp_path / "DAG.svg")
+    assert "KNEAD" in (tmp_path / "DAG.svg").read_text()

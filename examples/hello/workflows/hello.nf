@@ -4,6 +4,7 @@ include { SEQSTATS_QUALITY } from '../modules/local/seqstats/quality/main'
 include { REPORT_SUMMARY   } from '../modules/local/report/summary/main'
 include { countReads       } from '../subworkflows/local/utils_hello_pipeline'
 include { workflowVersions } from '../subworkflows/local/utils_hello_pipeline'
+include { runPage          } from '../subworkflows/local/utils_hello_pipeline'
 include { airlockMark      } from 'plugin/nf-airlock-hello'
 
 workflow HELLO {
@@ -42,6 +43,14 @@ workflow HELLO {
             sort: true,
             newLine: true
         )
+
+    // What differs between runs stands apart: the results themselves are the same each time.
+    SEQSTATS_COUNTS.out.image
+        .mix(SEQSTATS_LENGTHS.out.image, SEQSTATS_QUALITY.out.image, REPORT_SUMMARY.out.image)
+        .unique()
+        .toList()
+        .map { images -> runPage(images) }
+        .collectFile(storeDir: "${params.outdir}/pipeline_info", name: 'hello_run.html')
 
     emit:
     summary = REPORT_SUMMARY.out.html // channel: [ path(summary.html) ]

@@ -16,7 +16,7 @@ from tasks.core.engine import address
 from tasks.core.nextflow.machine import this_machine
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import read_json
-from tests.kit import executor, machine
+from tests.kit import executor, machine, net_log
 from tests.kit.engines import Engine
 from tests.kit.project import Project, copy
 
@@ -59,9 +59,9 @@ def table(project: Project, path: Path) -> dict[str, list[Any]]:
 
 def test_the_offline_host_computed_both_chromosomes(crossed: Project) -> None:
     found = results(crossed)
-    assert {path.name for path in found.iterdir()} == {
+    assert {path.name for path in found.iterdir()} == {"pipeline_info", *(
         f"{chromosome}{rest}" for chromosome in ("chr21", "chr22")
-        for rest in ("_compiled.parquet", "_surface.parquet", ".svg")}
+        for rest in ("_compiled.parquet", "_surface.parquet", ".svg"))}
     compiled = table(crossed, found / "chr21_compiled.parquet")
     proteins = {row["accession"]: row for row in (
         dict(zip(map(str, compiled["columns"]), values, strict=True))
@@ -77,13 +77,25 @@ def test_the_offline_host_computed_both_chromosomes(crossed: Project) -> None:
     assert "APP" in (found / "chr21.svg").read_text()
 
 
+def test_a_page_names_date_release_and_images_beside_the_pictures(crossed: Project,
+                                                                  tmp_path: Path) -> None:
+    receipt = json.loads((crossed.root / BUILT / "crossing.json").read_text())
+    page = results(crossed) / "pipeline_info/chromapipe_run.html"
+    record = read_json(results(crossed).parent / "run.json", "run")
+    for text in (receipt["release"], record["name"], f"{record['started'][:10]} ",
+                 *(image["reference"] for image in record["images"]),
+                 'src="../chr21.svg"', 'src="../chr22.svg"'):
+        assert text in page.read_text()
+    assert net_log.asked(page, tmp_path) == set()
+
+
 def test_each_trial_left_its_receipt_log_and_trace(crossed: Project) -> None:
     receipts = {name: read_json(crossed.root / BUILT / f"batch/test-{name}.json", "batch-trial")
                 for name in ("basic", "python", "deps", "main")}
     assert receipts["basic"]["result"].startswith("ID=airlock")
     assert receipts["python"]["result"].startswith("Python 3.11")
     assert receipts["deps"]["result"].startswith("requests ")
-    assert receipts["main"]["results"] == 6
+    assert receipts["main"]["results"] == 7
     assert {job["name"].partition(" ")[0] for job in receipts["main"]["jobs"]} == {
         f"CHROMAPIPE:{name}" for name in
         ("FETCH_PDB", "FETCH_ANNOTATIONS", "COMPUTE_PHYSICAL", "COMPILE")}

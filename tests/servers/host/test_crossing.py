@@ -167,7 +167,7 @@ def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
                     identity="host")
     said = inside(crossed, "./doit", "role=prod", "site=local", "pipeline=hello", "input=cohort")
     run = next(results(crossed).parents[1].glob("*Z-cohort"))
-    assert f"10 results in runs/hello/{run.name}/results/; its record, signed" in said
+    assert f"11 results in runs/hello/{run.name}/results/; its record, signed" in said
     with (run / "results/summary/summary.tsv").open() as stream:
         counts = {(row["sample"], row["mate"]): int(row["reads"])
                   for row in csv.DictReader(stream, delimiter="\t")}

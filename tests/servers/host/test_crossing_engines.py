@@ -18,7 +18,7 @@ from tasks.core.paths import SitePaths
 from tasks.core.schema import read_json
 from tasks.local_site import host, host_user
 from tasks.local_site.plan import State
-from tests.kit import apptainer, machine
+from tests.kit import apptainer, machine, net_log
 from tests.kit.engines import remove_cgroups
 from tests.kit.project import Project, copy, steps
 
@@ -86,6 +86,28 @@ def test_the_results_are_docker_s_byte_for_byte(crossed: Crossed) -> None:
     assert hashes(crossed.podman) == hashes(crossed.docker)
     assert not steps(crossed.said) & BUILT
     assert {"config:hello", "dev:smoke:hello", "sandbox:cross:hello"} <= steps(crossed.said)
+
+
+def test_the_page_shows_date_release_and_images_which_lie_beside_it(crossed: Crossed,
+                                                                    tmp_path: Path) -> None:
+    """Not in the page, whose bytes are compared here."""
+    run = crossed.there / crossed.podman["run"]
+    record, page = read_json(run / "run.json", "run"), run / "results/summary/summary.html"
+    about = (run / "results/pipeline_info/hello_run.html").read_text()
+    for text in (crossed.podman["release"], record["name"], f"{record['started'][:10]} ",
+                 *(image["reference"] for image in record["images"])):
+        assert text in about
+        assert text not in page.read_text()
+    assert 'data="../pipeline_info/hello_run.html"' in page.read_text()
+    assert net_log.asked(page, tmp_path) == set()
+
+
+def test_no_page_that_the_run_left_asks_for_anything(crossed: Crossed, tmp_path: Path) -> None:
+    left = crossed.there / crossed.podman["run"] / "reports"
+    smoke = crossed.root / "build/local/hello/smoke"
+    for page in (left / "report.html", left / "timeline.html", left / "dag.svg",
+                 smoke / "report.html", smoke / "DAG.svg"):
+        assert net_log.asked(page, tmp_path) == set(), page.name
 
 
 def test_a_rootless_host_reached_nothing_else(crossed: Crossed) -> None:

@@ -11,6 +11,7 @@ process COMPILE {
     tuple val(chromosome), path("${chromosome}_compiled.parquet"), emit: compiled
     tuple val(chromosome), path("${chromosome}_surface.parquet") , emit: surface
     tuple val(chromosome), path("${chromosome}.svg")             , emit: picture
+    tuple val("${task.process}"), val("${task.container}"), emit: image
 
     script:
     """

@@ -118,3 +118,56 @@ def workflowVersions() {
             Nextflow: ${workflow.nextflow.version}
         """.stripIndent().trim()
 }
+
+// The page that names date, release and images of this run. nf-airlock says by two variables of the
+// environment which release it has started, and under which name; without it nobody knows.
+def runPage(images) {
+    def about = [
+        'Date'    : workflow.start.toInstant().toString().take(19).replace('T', ' ') + ' UTC',
+        'Release' : System.getenv('AIRLOCK_RELEASE') ?: 'none, it was not started by nf-airlock',
+        'Run'     : System.getenv('AIRLOCK_RUN') ?: workflow.runName,
+        'Pipeline': "${workflow.manifest.name} ${workflow.manifest.version}${workflow.commitId ? ", commit ${workflow.commitId}" : ''}",
+        'Nextflow': workflow.nextflow.version
+    ]
+    def rows = about.collect { name, value -> "<dt>${name}</dt><dd>${escaped(value)}</dd>" }
+    def used = images.groupBy { row -> row[1] }.collect { image, rows_of ->
+        def names = rows_of.collect { row -> row[0].tokenize(':').last() }.sort().join('<br>')
+        "<dt>${names}</dt><dd><code>${escaped(image)}</code></dd>"
+    }
+    return """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>This run of ${workflow.manifest.name}</title>
+<style>
+:root { color-scheme: light dark; --page: #ffffff; --text: #1b232c; --soft: #566270; }
+@media (prefers-color-scheme: dark) { :root { --page: #14181d; --text: #e6eaef; --soft: #a3afbc; } }
+body { margin: 0; background: var(--page); color: var(--text); overflow-wrap: anywhere;
+  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+h2 { margin: 1rem 0 0.3rem; font-size: 1rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.2rem 1.2rem; margin: 0; }
+dt { color: var(--soft); }
+dd { margin: 0; }
+code { font: 0.9em ui-monospace, "DejaVu Sans Mono", monospace; }
+@media (max-width: 40rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 0.4rem; } }
+</style>
+</head>
+<body>
+<dl>
+${rows.join('\n')}
+</dl>
+<h2>Images</h2>
+<dl>
+${used.join('\n')}
+</dl>
+</body>
+</html>
+"""
+}
+
+// A text as HTML shows it.
+def escaped(text) {
+    return text.toString().replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;').replace('"', '&quot;')
+}

@@ -9,6 +9,7 @@ process COMPUTE_PHYSICAL {
 
     output:
     tuple val(chromosome), path('physical.tsv'), path('surface.tsv'), emit: tables
+    tuple val("${task.process}"), val("${task.container}"), emit: image
 
     script:
     """

@@ -10,6 +10,7 @@ process FETCH_ANNOTATIONS {
 
     output:
     tuple val(chromosome), path('annotations.tsv'), emit: table
+    tuple val("${task.process}"), val("${task.container}"), emit: image
 
     script:
     """

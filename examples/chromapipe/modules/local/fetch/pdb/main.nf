@@ -10,6 +10,7 @@ process FETCH_PDB {
 
     output:
     tuple val(chromosome), path('structures'), emit: structures
+    tuple val("${task.process}"), val("${task.container}"), emit: image
 
     script:
     """

@@ -17,6 +17,7 @@ process REPORT_SUMMARY {
     path "summary.tsv"     , emit: tsv
     path "airlock_mark.txt", emit: mark
     path "versions.yml"    , emit: versions
+    tuple val("${task.process}"), val("${task.container}"), emit: image
 
     when:
     task.ext.when == null || task.ext.when

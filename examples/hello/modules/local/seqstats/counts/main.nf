@@ -12,6 +12,7 @@ process SEQSTATS_COUNTS {
     output:
     tuple val(meta), path("*.counts.tsv"), emit: tsv
     path "versions.yml"                , emit: versions
+    tuple val("${task.process}"), val("${task.container}"), emit: image
 
     when:
     task.ext.when == null || task.ext.when

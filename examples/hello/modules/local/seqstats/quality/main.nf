@@ -12,6 +12,7 @@ process SEQSTATS_QUALITY {
     output:
     tuple val(meta), path("*.quality.tsv"), emit: tsv
     path "versions.yml"                 , emit: versions
+    tuple val("${task.process}"), val("${task.container}"), emit: image
 
     when:
     task.ext.when == null || task.ext.when

@@ -40,7 +40,7 @@ CROSSING = ["sandbox:cross"] if LOCAL else []
 DOIT_CONFIG = {
     "default_tasks": (["prod:run"] if OFFLINE else
                       [*([] if CONFIG.unproven else ["dev:validate"]), "push",
-                       "release:promote", "push:tool", *CROSSING]),
+                       "release:promote", "report", "push:tool", *CROSSING]),
     "backend": "airlock",
     "dep_file": str(SitePaths(site=CONFIG.site.name).state(CONFIG.role)),
     "reporter": Reporter,

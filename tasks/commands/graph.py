@@ -1,4 +1,4 @@
-"""`preflight`, `space` and `release:diff`: the steps that ask several rooms."""
+"""`preflight`, `space`, `release:diff` and `report`: the steps that ask several rooms."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ with deferred():
     from tasks.commands.preflight import PreflightSpec, preflight
     from tasks.commands.release_diff import DiffSpec, diff
     from tasks.commands.release_now import NowSpec
+    from tasks.commands.release_report import ReportSpec, report
     from tasks.commands.space import SpaceSpec, space
     from tasks.images.mirror import PlanSpec
 
@@ -32,13 +33,14 @@ TOGGLES = Path("config/offline.config")
 
 def tasks(config: Config) -> Iterator[Task]:
     """Where everything is built, `preflight` comes first, and `space:<pipeline>` before all that
-    moves much; `release:diff:<pipeline>` is asked before that.
+    moves much; `release:diff:<pipeline>` is asked before that, and `report:<pipeline>` comes last.
     """
     yield _preflight(config)
     yield from for_pipelines(config, {
         "space": ("what is to be fetched, and whether the disks have room", _space),
         "release:diff": ("what differs between two releases, or from what would be made now",
-                         _diff)})
+                         _diff),
+        "report": ("what the promoted release is, as a page beside it in the store", _report)})
 
 
 def _preflight(config: Config) -> Task:
@@ -95,6 +97,18 @@ def _diff(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
                 needs=[at.code, at.code_manifest, at.resolved, at.runtime(version), *images,
                        *([at.configs, at.configs_manifest] if pipeline.configs else [])]
                 if asks else [])
+
+
+def _report(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+    """Asked by its name, it tells of what the store holds, and builds nothing."""
+    site = config.site
+    at = PipelinePaths(site=site.name, pipeline=pipeline.name)
+    return step(name, doc, report, ReportSpec(
+        pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
+        trust=site.offline.trust, asked=config.variables.get("release")),
+        makes=[at.report, at.report_page], always=True, servers=site.packages,
+        keeps=[at.of_site.trusted, site.signing.public],
+        in_all=[f"release:promote:{pipeline.name}"])
 
 
 def _now(config: Config, pipeline: Pipeline, standing: dict[str, str]) -> NowSpec:

@@ -53,16 +53,20 @@ def diff(spec: DiffSpec) -> str:
     report, board = spec.layout.release_diff, spec.layout.release_diff_page
     for path in (report, board):  # nobody decides by those of another comparison
         path.unlink(missing_ok=True)
-    with files.scratch(spec.layout.root, "diff") as scratch:
-        before, after = _ends(spec, scratch)
-        content = document(
-            spec.pipeline, before, after, store=spec.store.url,
-            history=_history(spec.layout.git_cache, before, after),
-            compared=datetime.now(timezone.utc).strftime(promotions.TIME_FORMAT))
+    content = compare(spec, datetime.now(timezone.utc))
     files.write_json(report, check(content, "release-diff", where=report))
     files.write_text(board, page.html(content, report.name))
     print(text.text(content, board), flush=True)
     return f"{_summary(content)}; the page: {board}"
+
+
+def compare(spec: DiffSpec, now: datetime) -> dict[str, Any]:
+    """The comparison as a document, and nothing written."""
+    with files.scratch(spec.layout.root, "diff") as scratch:
+        before, after = _ends(spec, scratch)
+        return document(spec.pipeline, before, after, store=spec.store.url,
+                        history=_history(spec.layout.git_cache, before, after),
+                        compared=now.strftime(promotions.TIME_FORMAT))
 
 
 def _summary(content: dict[str, Any]) -> str:

@@ -50,6 +50,16 @@ class OfflinePaths(OfPipeline):
         return path_to(f"{self.root}/bootstrap.json")
 
     @property
+    def report(self) -> Path:
+        """What the release in place is, for programs."""
+        return path_to(f"{self.root}/report.json")
+
+    @property
+    def report_page(self) -> Path:
+        """The same as a page."""
+        return path_to(f"{self.root}/report.html")
+
+    @property
     def submit(self) -> Path:
         """The head job of a run, as a batch script."""
         return path_to(f"{self.root}/submit.sh")

@@ -6,6 +6,9 @@ steer a reader's eye without being seen (control and direction marks) is shown a
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,15 @@ from tasks.core.errors import shown
 
 BASE = Path(__file__).with_name("page.html")
 """The base of all pages: its head, its style, and the blocks that a template fills."""
+
+
+PICTURE = Path(__file__).with_name("picture.html")
+"""Pictures that templates take from there."""
+SCRIPT = Path(__file__).with_name("page.js")
+"""The only script of a page: it searches and sorts tables. A template says whether it has it."""
+POLICY = "policy-of-the-page"
+"""It stands for the page's policy until the page is whole: that names what is inline by digest."""
+INLINE = re.compile("<(style|script)>(.*?)</(?:style|script)>", re.DOTALL)
 
 
 def render(template: Path, values: Mapping[str, Any]) -> str:
@@ -29,4 +41,20 @@ def render(template: Path, values: Mapping[str, Any]) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, finalize=finalize, trim_blocks=True,
         lstrip_blocks=True, loader=jinja2.FileSystemLoader([template.parent, BASE.parent]))
     environment.filters["size"] = files.human_size
-    return environment.get_template(template.name).render(values)
+    page = environment.get_template(template.name).render(
+        {**values, "policy": POLICY, "script": SCRIPT.name, "pictures": PICTURE.name})
+    return page.replace(POLICY, _policy(page), 1)
+
+
+def _policy(page: str) -> str:
+    """Nothing is loaded, and no other style or script holds than those that the template has.
+
+    Texts from outside are escaped in the page, so none of them is an element.
+    """
+    digests: dict[str, list[str]] = {"style": [], "script": []}
+    for kind, text in INLINE.findall(page):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        digests[kind].append(f"'sha256-{digest}'")
+    return "; ".join(["default-src 'none'", "base-uri 'none'", "form-action 'none'", *(
+        f"{kind}-src {' '.join(dict.fromkeys(listed))}" for kind, listed in digests.items()
+        if listed)])

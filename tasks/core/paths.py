@@ -332,6 +332,16 @@ class PipelinePaths(OfPipeline):
         """The same as a page, for those who decide."""
         return path_to(f"{self.root}/release.diff.html")
 
+    @property
+    def report(self) -> Path:
+        """What a release is, for programs; its signature lies beside it."""
+        return path_to(f"{self.root}/report.json")
+
+    @property
+    def report_page(self) -> Path:
+        """The same as a page."""
+        return path_to(f"{self.root}/report.html")
+
     def push_receipt(self, part: str) -> Path:
         return path_to(f"{self.root}/push/{part}.receipt.json")
 

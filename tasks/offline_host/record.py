@@ -27,6 +27,7 @@ from tasks.offline_host import (
     ran_images,
     results,
     run_folder,
+    run_page,
     run_tasks,
     runs,
 )
@@ -92,6 +93,7 @@ class OpenRun:
                            "they lead to: keep the work folder, or pack them by prod:export",
                            made.links)
         self._seal(made)
+        run_page.write(self.folder, self.record)
 
     def interrupted(self) -> None:
         """Write that it was interrupted: quickly, since the program is about to end."""

@@ -114,7 +114,7 @@ def _said(run: OpenRun) -> str:
     signed = ", signed" if run.folder.signature.is_file() else ""
     shown = os.path.relpath(run.folder.path)
     return (f"{len(run.results().files)} results in {shown}/results/; its record{signed}: "
-            f"{shown}/{run.folder.record.name}")
+            f"{shown}/{run.folder.record.name}; its page: {shown}/{run.folder.page.name}")
 
 
 def own_params(sheet: str | None, params: str | None, *, release: Path,

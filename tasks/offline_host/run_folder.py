@@ -33,6 +33,11 @@ class RunFolder:
         return self.path / "run.json"
 
     @property
+    def page(self) -> Path:
+        """What the record says, as a page; made from it, so no list has it."""
+        return self.path / "report.html"
+
+    @property
     def sums(self) -> Path:
         """SHA256SUMS of the record and of every result."""
         return self.path / "SHA256SUMS"

@@ -25,18 +25,23 @@ def config() -> str:
 
 def tasks(trace: Path) -> list[dict[str, Any]]:
     """Return the tasks in a trace, as far as it was written: one that was cut off is left out."""
+    return [_task(row) for row in rows(trace)]
+
+
+def rows(trace: Path) -> list[dict[str, str]]:
+    """The same with all columns, as they were written."""
     try:
         lines = trace.read_text(errors="replace").split("\n")
     except OSError:
         return []
-    rows: list[str] = []
+    whole: list[str] = []
     for line in lines[1:]:
         if NUMBERED.match(line):
-            rows.append(line)
-        elif rows and line:
-            rows[-1] += f"\n{line}"  # of a name
-    split = (row.split("\t", len(FIELDS) - 1) for row in rows)
-    return [_task(dict(zip(FIELDS, cells, strict=True))) for cells in split
+            whole.append(line)
+        elif whole and line:
+            whole[-1] += f"\n{line}"  # of a name
+    split = (row.split("\t", len(FIELDS) - 1) for row in whole)
+    return [dict(zip(FIELDS, cells, strict=True)) for cells in split
             if len(cells) == len(FIELDS)]
 
 

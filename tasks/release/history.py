@@ -80,8 +80,8 @@ def describe(here: Chain) -> dict[str, Any]:
     except IntegrityError as error:
         fault = error.what
     numbers = promotions.numbers(here.store, here.subject)[:MAX_SHOWN]
-    read = dict(zip(numbers, try_all(lambda number: _promoted(here, number), numbers), strict=True))
-    made = {number: entry for number, entry in read.items() if isinstance(entry, _Promoted)}
+    read = dict(zip(numbers, try_all(lambda number: promoted(here, number), numbers), strict=True))
+    made = {number: entry for number, entry in read.items() if isinstance(entry, Promoted)}
     newest = tip.promotion if tip else None
     current = next((entry.promotion for entry in made.values()
                     if tip and entry.promotion.pointer() == tip.pointer), None)
@@ -107,7 +107,7 @@ def _newest_first(release: Mapping[str, Any]) -> tuple[int, str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Promoted:
+class Promoted:
     """A promotion that a trusted key has signed, by whom, and who has approved it."""
 
     promotion: Promotion
@@ -116,9 +116,9 @@ class _Promoted:
     approved: str | None
 
 
-def _promoted(here: Chain, number: int) -> _Promoted:
+def promoted(here: Chain, number: int) -> Promoted:
     read = promotions.verified(here.store, here.subject, number, here.trust)
-    return _Promoted(promotion=read.promotion, key=read.key,
+    return Promoted(promotion=read.promotion, key=read.key,
                      by=chain.signer(here.signing, read.key) or here.signing.identity,
                      approved=_approved(here, number, read.data, read.key))
 
@@ -135,7 +135,7 @@ def _approved(here: Chain, number: int, data: bytes, maker: str) -> str | None:
         return None
 
 
-def _since(made: Sequence[_Promoted], current: Promotion) -> str:
+def _since(made: Sequence[Promoted], current: Promotion) -> str:
     """When the current release became that, without another one between."""
     since = current.signed
     for promotion in (entry.promotion for entry in made if entry.promotion.number < current.number):
@@ -145,7 +145,7 @@ def _since(made: Sequence[_Promoted], current: Promotion) -> str:
     return since
 
 
-def _release(here: Chain, name: str, made: Sequence[_Promoted],
+def _release(here: Chain, name: str, made: Sequence[Promoted],
              withdrawn: str | None) -> dict[str, Any]:
     """One release; `made` are its promotions, the newest first."""
     held, fault = None, None

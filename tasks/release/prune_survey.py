@@ -33,8 +33,9 @@ STATEMENT = re.compile(r"tool/(promotions|[^/]+/proofs)/.+")
 """What was said of a tool stays, as what is said of releases does."""
 SMOKE = re.compile(r"smoke/([a-z][a-z0-9_-]*)/([^/]+)/.+")
 POINTER = re.compile(r"releases/([a-z][a-z0-9_-]*)/current\.json")
-LISTED = re.compile(rf"releases/([^/]+)/([^/]+)/(?:{'|'.join(SEALED)}|\..+\.part)")
-"""What makes a release, but for proofs, which stay; or what a killed push left half."""
+LISTED = re.compile(rf"releases/([^/]+)/([^/]+)/(?:{'|'.join(SEALED)}|reports/.+|\..+\.part)")
+"""What makes a release, and its reports, but not proofs, which stay; or what a killed push left
+half."""
 MAX_MARKS = 256 << 20
 
 

@@ -23,6 +23,7 @@ ENTRIES = (
     "tasks.core.graph.commands", "tasks.core.graph.doits", "tasks.core.graph.list",
     "tasks.core.graph.run", "tasks.core.graph.state",  # these five are pyproject.toml's
     "tasks.offline_host.graph", "tasks.offline_host.wheels",  # its own, and ./doit's
+    "tasks.report.graph",
     "tasks.commands.doctor", "tasks.commands.doctor_offline",
     "tasks.commands.runs", "tasks.commands.runs_show", "tasks.commands.runs_verify",
     "tasks.commands.prod_export",
@@ -113,5 +114,5 @@ def _about(name: str, data: bytes) -> str:
         return (ast.get_docstring(ast.parse(data)) or "a package").partition("\n")[0]
     if path.suffix == ".json":
         return str(json.loads(data)["title"])
-    comment = re.search(rb"^(?:#|//) *(.+)", data, re.MULTILINE)
+    comment = re.search(rb"^(?:#|//|\{#) *(.+?)(?: *#\})?$", data, re.MULTILINE)
     return comment[1].decode() if comment else ""

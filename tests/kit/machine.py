@@ -20,6 +20,7 @@ from tests.kit.project import ROOT
 UNPACKED = ROOT / "build/tests/packages"
 """Where Debian packages lie that are only unpacked."""
 PACKAGES = {**{program: package for package, program in packages.PROGRAMS.items()},
+            "chromium": "chromium",
             "containerd": "containerd", "ctr": "containerd", "docker": "docker.io",
             "newuidmap": "uidmap", "podman": "podman", "runc": "runc", "shellcheck": "shellcheck",
             "umoci": "umoci", "unsquashfs": "squashfs-tools"}

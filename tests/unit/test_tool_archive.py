@@ -32,7 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def reachable(carry: str) -> set[Path]:
     """The modules with code that role=prod can come to from what ./doit starts."""
     started = (ROOT / "dodo.py").read_text() + (ROOT / "pyproject.toml").read_text()
-    waiting = {"tasks.offline_host.wheels", "tasks.offline_host.graph",
+    waiting = {"tasks.offline_host.wheels", "tasks.offline_host.graph", "tasks.report.graph",
                "tasks.commands.doctor", "tasks.commands.doctor_offline", "tasks.commands.runs",
                "tasks.commands.runs_show", "tasks.commands.runs_verify",
                "tasks.commands.prod_export",
@@ -56,7 +56,7 @@ def test_the_tool_holds_the_modules_that_the_offline_side_can_run_and_no_other(
     assert code == reachable(carry)
     assert (Path("tasks/images/load.py") in code) == (carry == "store")
     assert {path.parts[1] for path in code} == {
-        "commands", "core", "doctor", "offline_host",
+        "commands", "core", "doctor", "offline_host", "report",
         *(["images"] if carry == "store" else [])}
     assert {"schemas/site.schema.json", "schemas/release.schema.json",
             "schemas/site-doctor.schema.json", "schemas/run.schema.json",

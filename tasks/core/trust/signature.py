@@ -27,6 +27,9 @@ IMAGES = "airlock-images"
 CARRY = "airlock-carry"
 """The namespace of the SHA256SUMS over all of a folder that is carried by disk."""
 
+REPORT = "airlock-report"
+"""The namespace of a release's report: nothing is run by it."""
+
 CLI = "airlock-cli"
 """The namespace of cli.json, which says by digest which AWS CLI instances of Batch get."""
 

@@ -22,8 +22,8 @@ from tasks.local_site import host
 from tests.kit.crossed import COMMANDS, inside, watching_commands, write_own
 from tests.kit.project import Project, copy, steps
 
-LOOKS = {"dev:validate:hello", "push:release:hello", "release:promote:hello", "push:tool",
-         "sandbox:packages"}
+LOOKS = {"dev:validate:hello", "push:release:hello", "release:promote:hello", "report:hello",
+         "push:tool", "sandbox:packages"}
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +179,20 @@ def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
         counts = {(row["sample"], row["mate"]): int(row["reads"])
                   for row in csv.DictReader(stream, delimiter="\t")}
     assert counts == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
+
+
+def test_release_and_run_have_their_pages_on_both_sides(crossed: Project) -> None:
+    name = current(crossed)["id"]
+    there = crossed.root / "build/local/store/releases/hello" / name / "reports"
+    pushed = sorted(there.glob("*/report.html"))[-1]
+    assert name in pushed.read_text() and "SEQSTATS_COUNTS" in pushed.read_text()
+    said = inside(crossed, "./doit", "role=prod", "site=local", "prod:report:hello")
+    assert f"{name}: build/local/prod/hello/report.html" in said
+    assert "could be verified" not in said
+    host = results(crossed).parents[3]
+    assert (host / "build/local/prod/hello/report.html").read_bytes() == pushed.read_bytes()
+    run = (results(crossed).parent / "report.html").read_text()
+    assert "ended well" in run and "REPORT_SUMMARY" in run and "summary/summary.html" in run
 
 
 def test_a_run_s_record_names_the_images_that_the_engine_ran(crossed: Project) -> None:

@@ -146,7 +146,8 @@ def test_a_second_run_only_looks(crossed: Crossed) -> None:
     assert set(crossed.project.states().values()) <= {"fresh", "-"}
     assert steps(crossed.doit().stdout) <= {"sandbox:up", "sandbox:packages",
                                             "dev:validate:hello", "push:release:hello",
-                                            "release:promote:hello", "push:tool"}
+                                            "release:promote:hello", "report:hello",
+                                            "push:tool"}
 
 
 def test_no_secret_key_stands_in_what_was_built(crossed: Crossed) -> None:

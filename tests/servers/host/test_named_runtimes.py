@@ -98,7 +98,8 @@ def test_the_whole_way(crossed: Crossed) -> None:
     assert "<svg" in (crossed.root / "build/local/hello/smoke/DAG.svg").read_text()
     assert steps(crossed.doit().stdout) <= {"dev:validate:hello", "sandbox:up",
                                             "push:release:hello", "push:tool",
-                                            "sandbox:packages", "release:promote:hello"}
+                                            "sandbox:packages", "release:promote:hello",
+                                            "report:hello"}
     _note(crossed, host)
 
 

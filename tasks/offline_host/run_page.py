@@ -1,0 +1,98 @@
+"""A run as a page in its own folder: what ran, how long, with which images, and what it made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tasks.core import dag, page
+from tasks.offline_host import run_tasks
+from tasks.offline_host.run_folder import RunFolder, time
+
+logger = logging.getLogger(__name__)
+
+TEMPLATE = Path(__file__).with_name("run.html")
+MAX_ROWS = 5000
+"""Rows of a table that the page shows; run.json has all."""
+BAD = ("FAILED", "ABORTED")
+
+
+def write(folder: RunFolder, record: Mapping[str, Any]) -> None:
+    """Write the page; a fault in that is told, and is none of the run's."""
+    try:
+        text = html(record, run_tasks.rows(folder.trace), dag.read(
+            folder.reports / name for name in ("dag.html", "dag.mmd", "dag.svg")))
+        folder.page.write_text(text)
+    except Exception as error:
+        logger.warning("the run's page can't be written: %s: %s", type(error).__name__, error)
+
+
+def html(record: Mapping[str, Any], traced: Sequence[Mapping[str, str]],
+         graph: Mapping[str, Any] | None) -> str:
+    """The page of a run's record, of what Nextflow's trace has of its tasks, and of its graph."""
+    tasks = [_task(row) for row in traced]
+    begins = [task["begin"] for task in tasks if task["begin"] is not None]
+    ends = [task["end"] for task in tasks if task["end"] is not None]
+    results = [{**row, "link": f"results/{quote(row['path'])}"} for row in record["results"] or ()]
+    took = (time(record["ended"]) - time(record["started"])).total_seconds()
+    return page.render(TEMPLATE, {
+        **record, "most_rows": MAX_ROWS, "took": span(took), "ran": tasks, "files": results,
+        "processes": _processes(tasks), "first": min(begins, default=0.0),
+        "whole": max(max(ends, default=0.0) - min(begins, default=0.0), 0.001),
+        "bytes": sum(row["size"] for row in results),
+        "largest": max((row["size"] for row in results), default=0),
+        "longest": max((task["seconds"] or 0 for task in tasks), default=0),
+        "picture": dag.picture(graph) if graph else None, "graph": graph})
+
+
+def _task(row: Mapping[str, str]) -> dict[str, Any]:
+    begin, end = _seconds(row["start"]), _seconds(row["complete"])
+    took = None if begin is None or end is None else max(end - begin, 0.0)
+    return {"name": row["name"], "process": row["process"], "status": row["status"],
+            "exit": row["exit"], "begin": begin, "end": end, "seconds": took,
+            "took": "" if took is None else span(took), "memory": _said(row["peak_rss"]),
+            "cpu": _said(row["%cpu"]), "container": _said(row["container"]),
+            "is_bad": row["status"] in BAD}
+
+
+def _said(cell: str) -> str:
+    return "" if cell == "-" else cell
+
+
+def _seconds(text: str) -> float | None:
+    """A time of the trace, in seconds of the host's clock; None where it has none."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
+
+
+def _processes(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The tasks of each process together, in the order in which they began."""
+    named: dict[str, list[Mapping[str, Any]]] = {}
+    for task in tasks:
+        named.setdefault(task["process"], []).append(task)
+    rows = [{"name": name, "tasks": len(own), "bad": sum(task["is_bad"] for task in own),
+             "cached": sum(task["status"] == "CACHED" for task in own),
+             "seconds": sum(task["seconds"] or 0 for task in own),
+             "took": span(sum(task["seconds"] or 0 for task in own)),
+             "begin": _first(task["begin"] for task in own),
+             "end": max((task["end"] for task in own if task["end"] is not None), default=None)}
+            for name, own in named.items()]
+    return sorted(rows, key=lambda row: (row["begin"] is None, row["begin"] or 0, row["name"]))
+
+
+def _first(times: Iterable[float | None]) -> float | None:
+    return min((begin for begin in times if begin is not None), default=None)
+
+
+def span(seconds: float) -> str:
+    """A length of time for people: 0.4 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,101 @@
+"""`prod:report`: the page of the release in place, made on the offline host.
+
+It is made of the release's own files, once more held against the signed list. Who proved and
+promoted it, and what it changed, comes from the signed report beside it in the store; without one
+that can be verified, from the promotion by which it came here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files
+from tasks.core.config.aws_settings import StoreAt
+from tasks.core.errors import AirlockError, IntegrityError
+from tasks.core.offline_paths import OfflinePaths
+from tasks.core.schema import check, read_json
+from tasks.core.store.folder import FolderStore
+from tasks.core.store.interface import Store
+from tasks.core.store.store import open_store
+from tasks.core.trust import promotions, releases
+from tasks.core.trust.promotions import Subject, Trust
+from tasks.report import beside, page
+from tasks.report.content import Content
+from tasks.report.document import BEFORE, CURRENT, NEVER, Said, document
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfflineReportSpec:
+    """The pipeline whose release is told of, and whom this host believes."""
+
+    pipeline: str
+    layout: OfflinePaths
+    store: StoreAt
+    trust: Path
+    identity: str
+
+
+def report(spec: OfflineReportSpec) -> str:
+    """Write the page and the JSON; IntegrityError where a file in place isn't what was signed."""
+    at, subject = spec.layout, Subject(pipeline=spec.pipeline)
+    trust = Trust(allowed=spec.trust / "allowed_signers", identity=spec.identity)
+    name = read_json(at.current, "current")["id"]
+    memory = FolderStore(f"{spec.store.url}, as remembered", at.of_site.store_memory)
+    release = releases.read(memory, subject, name, trust)
+    content = Content(id=name, about=release.content, files=_in_place(at.release(name), release))
+    told = _told(spec, subject, name, trust)
+    made = told["made"] if told else datetime.now(timezone.utc).strftime(promotions.TIME_FORMAT)
+    said = _told_before(told) if told else _known(at, memory, name, trust)
+    written = document(content, said, identity=spec.identity, made=made,
+                       trust=str(spec.trust), graph=told["graph"] if told else None)
+    files.write_json(at.report, check(written, "report", where=at.report))
+    files.write_text(at.report_page, page.html(written))
+    return f"{name}: {at.report_page}" + (
+        "" if told else "; no report beside it in the store could be verified, so who proved it "
+                        "and what it changed stand only in the promotion")
+
+
+def _in_place(folder: Path, release: releases.Release) -> dict[str, Path]:
+    """The release's files that are read, each with the bytes that were signed."""
+    places = {path: files.inside(folder, path) for path in Content.wanted(release.digests)}
+    for path, place in places.items():
+        if not place.is_file() or files.sha256(place) != release.digests[path]:
+            raise IntegrityError(f"{path} of the release in place is not what was signed",
+                                 where=place, todo="run prod:fetch, which mends it")
+    return places
+
+
+def _told(spec: OfflineReportSpec, subject: Subject, name: str,
+          trust: Trust) -> Mapping[str, Any] | None:
+    try:
+        return beside.newest(open_store(spec.store), subject, name, trust)
+    except AirlockError as error:
+        logger.warning("the store's report of %s can't be read: %s", name, error.what)
+        return None
+
+
+def _told_before(told: Mapping[str, Any]) -> Said:
+    return Said(state=told["state"], promotions=told["promotions"], proof=told["proof"],
+                withdrawn=told["withdrawn"], changes=told["changes"])
+
+
+def _known(at: OfflinePaths, memory: Store, name: str, trust: Trust) -> Said:
+    """What this host knows itself: by which promotion the release came here."""
+    promotion = promotions.read(at.promotion(name))
+    if promotion is None:
+        return Said(state=NEVER)
+    try:
+        current = promotions.current(memory, promotion.subject, trust).id
+    except AirlockError:
+        current = None
+    return Said(state=CURRENT if current == name else BEFORE, promotions=[{
+        "by": None, "key": None, "approved": None, **{
+            key: getattr(promotion, key) for key in (
+                "number", "signed", "expires", "proof", "unproven", "back")}}])

@@ -12,6 +12,8 @@ from tasks.core.lock_files import LockFiles
 SIF_INDEX, SIFS = "sif.json", "sif"
 """Where a release has the list of its image files, and these."""
 MANIFEST = "data.manifest.json"
+SBOM_CYCLONEDX, SBOM_SPDX = "sbom.cdx.json", "sbom.spdx.json"
+"""Where a release has the lists of all that it consists of."""
 
 
 @cache
@@ -214,6 +216,21 @@ class PipelinePaths(OfPipeline):
     @property
     def images_receipt(self) -> Path:
         return path_to(f"{self.root}/images.receipt.json")
+
+    @property
+    def images_labels(self) -> Path:
+        """What the images say of themselves: licences, and the image that they were made of."""
+        return path_to(f"{self.root}/images.labels.json")
+
+    @property
+    def sbom_cyclonedx(self) -> Path:
+        """What the release consists of, as CycloneDX has it."""
+        return path_to(f"{self.root}/{SBOM_CYCLONEDX}")
+
+    @property
+    def sbom_spdx(self) -> Path:
+        """The same as SPDX has it."""
+        return path_to(f"{self.root}/{SBOM_SPDX}")
 
     @property
     def images_plan(self) -> Path:

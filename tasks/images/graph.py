@@ -140,10 +140,10 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     lock = at.lock("images")
     return step(name, doc, mirror_images, MirrorSpec(
         pipeline=pipeline.name, lock=lock, committed=at.locks("images"),
-        receipt=at.images_receipt, destination=destination(site),
+        receipt=at.images_receipt, labels=at.images_labels, destination=destination(site),
         access=_access(config, with_destination=True)),
-        needs=[lock, at.images_pinned], makes=[at.images_receipt], servers=site.servers,
-        in_all=[f"space:{pipeline.name}"], moves=bytes_locked)
+        needs=[lock, at.images_pinned], makes=[at.images_receipt, at.images_labels],
+        servers=site.servers, in_all=[f"space:{pipeline.name}"], moves=bytes_locked)
 
 
 def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -159,16 +159,19 @@ def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 
 def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     site, in_store = config.site, config.site.images.carry == STORE
+    is_carried = site.images.carry != REGISTRY
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     lock = at.lock("images")
     return step(name, doc, lay_out, LayoutSpec(
         pipeline=pipeline.name, lock=lock, committed=at.locks("images"), index=at.oci_index,
         marker=at.oci_marker, blobs=at.of_site.blobs, receipt=at.images_receipt,
+        labels=at.images_labels if is_carried else None,
         access=_access(config), destination=destination(site) if in_store else None,
         files=_files(config)),
-        needs=[lock, at.images_pinned], servers=site.servers, asked=site.images.carry == REGISTRY,
+        needs=[lock, at.images_pinned], servers=site.servers, asked=not is_carried,
         in_all=[f"space:{pipeline.name}"], moves=bytes_locked,
-        makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else [])])
+        makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else []),
+               *([at.images_labels] if is_carried else [])])
 
 
 def _sif(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:

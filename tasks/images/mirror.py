@@ -10,7 +10,7 @@ from tasks.core import files
 from tasks.core.lock_files import LockFiles
 from tasks.core.parallel import run_all
 from tasks.core.registry.client import Access, Registries
-from tasks.images import convert, plan
+from tasks.images import convert, labels, plan
 from tasks.images.destination import Destination, refuse_shared_homes
 from tasks.images.lock_format import Image, read_lock
 from tasks.images.locked_sources import LockedSources
@@ -40,12 +40,16 @@ class PlanSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorSpec:
-    """What images:mirror reads and writes; `committed` are the lock's files, for the errors."""
+    """What images:mirror reads and writes; `committed` are the lock's files, for the errors.
+
+    `labels` is where it keeps what the images say of themselves.
+    """
 
     pipeline: str
     lock: Path
     committed: LockFiles
     receipt: Path
+    labels: Path
     destination: Destination
     access: Access
 
@@ -83,6 +87,7 @@ def mirror_images(spec: MirrorSpec) -> str:
     transfer.carry_out(moves, title=f"mirror {spec.pipeline}")
     converted = _convert(spec, sources, registries, locked, moves)
     images = [converted.get(image.source, image) for image in images]
+    labels.write(spec.labels, images, labels.at_destination(registries, spec.destination))
     files.write_json(spec.receipt, receipt(images, spec.destination))
     moved = sum(not blob.held_by for blob in moves.blobs)
     return (f"{len(images)} images at {' and '.join(addresses)}; {files.human_size(moves.size)} "

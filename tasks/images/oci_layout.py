@@ -21,7 +21,7 @@ from tasks.core.parallel import run_all
 from tasks.core.progress import Progress
 from tasks.core.registry.client import Access, Registries
 from tasks.core.schema import read_json
-from tasks.images import archive, image_files, schema1
+from tasks.images import archive, image_files, labels, schema1
 from tasks.images.blobs import Blobs
 from tasks.images.convert import converted_to
 from tasks.images.destination import Destination, refuse_collisions
@@ -41,7 +41,8 @@ class LayoutSpec:
     `committed` are the lock's files, for the errors. `files` is where image files come from, which
     are kept beside the blobs. With `destination`, the registry that
     images:load fills behind the gap, it also writes the `receipt` that tells where each image is
-    pulled from there.
+    pulled from there. `labels` is where it keeps what the
+    images say of themselves, where a release carries them.
     """
 
     pipeline: str
@@ -53,6 +54,7 @@ class LayoutSpec:
     access: Access
     destination: Destination | None
     receipt: Path
+    labels: Path | None = None
     files: FileSources | None = None
 
 
@@ -65,6 +67,8 @@ def lay_out(spec: LayoutSpec) -> str:
     fetch = _Fetch(spec, locked, standing)
     images = fetch.all()
     files.write_bytes(spec.marker, archive.MARKER)
+    if spec.labels is not None:
+        labels.write(spec.labels, images, labels.on_disk(fetch.blobs))
     if spec.destination is not None:
         files.write_json(spec.receipt, receipt(images, spec.destination))
     files.write_json(spec.index, index(images, fetch.blobs))

@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.core.config.engines import FILES, REGISTRY, STORE
-from tasks.core.paths import SIF_INDEX, PipelinePaths
+from tasks.core.paths import SBOM_CYCLONEDX, SBOM_SPDX, SIF_INDEX, PipelinePaths
 
 KINDS = {"code": ("code",), "data": ("data",), "plugins": ("plugins",), "runtime": ("runtime",),
-         "release": ("images", "config")}
+         "release": ("images", "config", "sbom")}
 """Which kinds of a release's files each part brings to the store."""
 
 BEFORE_RELEASE = ("code", "data", "plugins", "runtime")
@@ -65,4 +65,6 @@ def fixed(layout: PipelinePaths, runtime: str, *, carry: str = REGISTRY,
         "plugins.tar": ("plugins", layout.plugins),
         f"nextflow-{runtime}.tar": ("runtime", layout.runtime(runtime)),
         "offline.config": ("config", layout.offline_config),
+        SBOM_CYCLONEDX: ("sbom", layout.sbom_cyclonedx),
+        SBOM_SPDX: ("sbom", layout.sbom_spdx),
     }

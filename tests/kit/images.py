@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,11 @@ class OciLayout:
         (self.folder / "blobs/sha256" / digest).write_bytes(data)
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
 
-    def image(self, layers: Sequence[bytes], *, architecture: str = "amd64") -> dict[str, Any]:
+    def image(self, layers: Sequence[bytes], *, architecture: str = "amd64",
+              labels: Mapping[str, str] | None = None) -> dict[str, Any]:
         """An image's manifest, described."""
-        config = {"os": "linux", "architecture": architecture, "config": {},
+        config = {"os": "linux", "architecture": architecture,
+                  "config": {"Labels": dict(labels)} if labels else {},
                   "rootfs": {"type": "layers", "diff_ids": [
                       f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]}}
         manifest = {"schemaVersion": 2, "mediaType": OCI,

@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import repeat
@@ -145,7 +145,8 @@ def push(server: Server, repository: str, tag: str, folder: Path, *, form: str =
 
 
 def add_image(server: Server, name: str, layers: Sequence[bytes], *, form: str = "oci",
-              platforms: Sequence[str] = ("amd64",), authfile: Path | None = None) -> None:
+              platforms: Sequence[str] = ("amd64",), authfile: Path | None = None,
+              labels: Mapping[str, str] | None = None) -> None:
     """Push an image `repository:tag` of these layers.
 
     Several platforms make an index, in which each has its name for one more layer.
@@ -155,7 +156,7 @@ def add_image(server: Server, name: str, layers: Sequence[bytes], *, form: str =
         if form == "v2s1":
             layout.finish([layout.with_history(layers)])
         elif len(platforms) == 1:
-            layout.finish([layout.image(layers, architecture=platforms[0])])
+            layout.finish([layout.image(layers, architecture=platforms[0], labels=labels)])
         else:
             layout.finish([layout.image([*layers, platform.encode()], architecture=platform)
                            for platform in platforms])

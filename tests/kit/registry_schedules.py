@@ -161,6 +161,7 @@ def run(at: World, folder: Path, number: int, near: str, far: str, authfile: Pat
                                   platform="linux/amd64"),
                mirror=mirror.MirrorSpec(**common, committed=committed,
                                         receipt=folder / "receipt.json",
+                                        labels=folder / "labels.json",
                                         destination=Destination(address=at.target.address,
                                                                 prefix=f"s{number}")),
                in_chunks=in_chunks)

@@ -104,6 +104,8 @@ def stage(pipeline: str = "hello") -> Staged:
     files.write_json(layout.resolved, {"pipeline": pipeline, "profile": "test", "config": {},
                                        "isolation": "namespaces"})
     files.write_text(layout.offline_config, "profiles { offline {} }\n")
+    for listed in (layout.sbom_cyclonedx, layout.sbom_spdx):
+        files.write_json(listed, {"pipeline": pipeline})
     files.write_json(layout.reach, {"pipeline": pipeline, "profile": "test", "findings": [],
                                     "counted": []})
     return Staged(

@@ -30,7 +30,7 @@ def test_every_file_is_listed_with_its_kind(ready: Staged) -> None:
         "code.tar", "manifest.json", "reach.json", "images.json", "images.lock.json",
         "images.txt", "images.pinned.txt", "images.receipt.json", "data.manifest.json",
         "inputs.csv", "inputs3.csv", "plugins.txt", "plugins.tar", f"nextflow-{VERSION}.tar",
-        "offline.config"}
+        "offline.config", "sbom.cdx.json", "sbom.spdx.json"}
     for file in found.values():
         assert file.sha256 == files.sha256(file.source)
         assert file.source == release_files.source_of(ready.layout, VERSION, file.path, file.sha256)

@@ -26,7 +26,7 @@ def graphs(config: Config) -> list[str]:
     return [*(["local_site.graph"] if config.site.sandbox else []),
             "runtime.graph", "code.graph", "resolve.graph", "images.graph", "data.graph",
             "commands.graph", "plugins.graph", "reach.graph", "offline_config.graph", "dev.graph",
-            "release.graph", "carry.graph",
+            "sbom.graph", "release.graph", "carry.graph",
             *(["aws.graph"] if config.site.aws else []),
             *(["batch.graph"] if in_batch else [])]
 

@@ -84,7 +84,8 @@ def test_all_that_is_carried_is_the_same(clones: tuple[Clone, Clone]) -> None:
     first, second = clones
     assert {"code.tar", "plugins.tar", "nextflow-24.10.5.tar", "offline.config", "images.json",
             "images.txt", "images.pinned.txt", "images.receipt.json", "data.manifest.json",
-            "inputs.csv", "reach.json", "tool/airlock.tar"} < first.carried.keys()
+            "inputs.csv", "reach.json", "sbom.cdx.json", "sbom.spdx.json",
+            "tool/airlock.tar"} < first.carried.keys()
     assert first.carried.keys() == second.carried.keys()
     assert [name for name, data in first.carried.items()
             if data != second.carried[name]] == []

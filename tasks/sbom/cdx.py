@@ -1,0 +1,126 @@
+"""A release's parts as CycloneDX 1.6 JSON, made and judged by CycloneDX's own library.
+
+What CycloneDX has no key for stands in properties whose names begin with `airlock:`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tasks.core import files
+from tasks.core.errors import IntegrityError
+from tasks.core.tool_version import TOOL_VERSION
+from tasks.sbom import licences
+from tasks.sbom.parts import CONFIGS, DATA, IMAGE, JAR, PIPELINE, PLUGIN, RUNTIME, Part
+
+if TYPE_CHECKING:
+    from cyclonedx.model.component import Component
+    from cyclonedx.model.license import License
+
+TYPES = {CONFIGS: "file", DATA: "file", IMAGE: "container", JAR: "library",
+         PIPELINE: "application", PLUGIN: "library", RUNTIME: "application"}
+"""CycloneDX's own words for the kinds of parts."""
+URL = re.compile(r"(https?|ftp)://[!-~]+")
+NAMES = uuid.uuid5(uuid.NAMESPACE_DNS, "sbom.nf-airlock.invalid")
+"""What serial numbers are made below: one for each content."""
+
+
+def document(parts: Sequence[Part]) -> bytes:
+    """The document; IntegrityError where CycloneDX's own schema finds a fault in it."""
+    from cyclonedx.model.bom import Bom, BomMetaData
+    from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.model.tool import ToolRepository
+    from cyclonedx.output.json import JsonV1Dot6
+    pipeline = next(part for part in parts if part.kind == PIPELINE)
+    tool = Component(name="nf-airlock", version=TOOL_VERSION, type=ComponentType.APPLICATION)
+    release = Component(name=f"release of {pipeline.name}", version=pipeline.version,
+                        type=ComponentType.APPLICATION, bom_ref="release")
+    by_key = {part.key: _component(part) for part in parts}
+    bom = Bom(metadata=BomMetaData(component=release, tools=ToolRepository(components=[tool])),
+              components=by_key.values())
+    holders = {"": release, **by_key}
+    for holder in dict.fromkeys(part.within for part in parts):
+        bom.register_dependency(holders[holder], [
+            by_key[part.key] for part in parts if part.within == holder])
+    return _finished(json.loads(JsonV1Dot6(bom).output_as_string()))
+
+
+def _finished(document: dict[str, Any]) -> bytes:
+    """The document's bytes, by its content alone: no time, and a serial number made of it."""
+    document.pop("serialNumber")
+    document["metadata"].pop("timestamp")
+    document["metadata"]["tools"]["components"][0].pop("bom-ref", None)
+    document["components"].sort(key=lambda component: component["bom-ref"])
+    digest = files.sha256_bytes(files.json_bytes(document))
+    document["serialNumber"] = f"urn:uuid:{uuid.uuid5(NAMES, digest)}"
+    data = files.json_bytes(document)
+    _refuse_faults(data)
+    return data
+
+
+def _refuse_faults(data: bytes) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+    fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(data.decode())
+    if fault is not None:
+        raise IntegrityError("the list of what the release consists of is no CycloneDX 1.6: "
+                             f"{str(fault.data.message)[:300]}",
+                             where="sbom.cdx.json", todo="report it, with the image or plugin that "
+                             "is named")
+
+
+def _component(part: Part) -> Component:
+    from cyclonedx.model import (
+        ExternalReference,
+        ExternalReferenceType,
+        HashAlgorithm,
+        HashType,
+        XsUri,
+    )
+    from cyclonedx.model.component import Component, ComponentType
+    from packageurl import PackageURL
+    kind = (ExternalReferenceType.VCS if part.kind in (PIPELINE, CONFIGS)
+            else ExternalReferenceType.DISTRIBUTION)
+    return Component(
+        type=ComponentType(TYPES[part.kind]), bom_ref=part.key, name=part.name,
+        version=part.version or None, group=part.group or None,
+        purl=PackageURL.from_string(part.purl) if part.purl else None,
+        hashes=[HashType(alg=HashAlgorithm(name), content=value)
+                for name, value in part.hashes.items()],
+        licenses=_licences(part.licences),
+        external_references=[ExternalReference(type=kind, url=XsUri(part.source))]
+        if URL.fullmatch(part.source) else [],
+        properties=list(_properties(part)))
+
+
+def _properties(part: Part) -> Iterable[Any]:
+    from cyclonedx.model import Property
+    values = {"kind": part.kind, **part.notes,
+              **({"source": part.source} if part.source else {}),
+              **({} if part.bytes is None else {"size": str(part.bytes)}),
+              **({} if part.licences else {"licence": "unknown"})}
+    for name, value in values.items():
+        yield Property(name=f"airlock:{name}", value=value)
+
+
+def _licences(texts: Sequence[str]) -> Iterator[License]:
+    """Licences as they were declared. Several are listed, since nothing says how they relate."""
+    from cyclonedx import spdx
+    from cyclonedx.model.license import (
+        DisjunctiveLicense,
+        LicenseAcknowledgement,
+        LicenseExpression,
+    )
+    declared = LicenseAcknowledgement.DECLARED
+    for text in texts:
+        known = licences.expression(text)
+        if known is not None and spdx.is_supported_id(known):
+            yield DisjunctiveLicense(id=known, acknowledgement=declared)
+        elif known is not None and len(texts) == 1:
+            yield LicenseExpression(known, acknowledgement=declared)
+        else:
+            yield DisjunctiveLicense(name=text, acknowledgement=declared)

@@ -1,0 +1,80 @@
+"""`sbom`: all that a release consists of, in the two forms that others' programs read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.core import files
+from tasks.core.paths import MANIFEST, PipelinePaths
+from tasks.core.schema import from_bytes, read_json
+from tasks.sbom import archives, cdx, code, images, spdx
+from tasks.sbom.parts import DATA, Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class SbomSpec:
+    """What a release will consist of.
+
+    `coordinates` are those that Maven was asked for. `sif` lists image files, where the release
+    carries those; `configs` says whether it carries institutional configs, and `own` are the names
+    of the users' sheets.
+    """
+
+    pipeline: str
+    layout: PipelinePaths
+    runtime: str
+    coordinates: tuple[str, ...] = ()
+    sif: Path | None = None
+    configs: bool = False
+    own: tuple[str, ...] = ()
+
+
+def make(spec: SbomSpec) -> str:
+    """Write both lists; what they hold, and of how much of it the licence isn't known."""
+    at = spec.layout
+    parts = list(parts_of(spec))
+    data = cdx.document(parts)
+    from_bytes(data, "sbom-cyclonedx", where=at.sbom_cyclonedx)
+    files.write_bytes(at.sbom_spdx, spdx.document(parts))
+    files.write_bytes(at.sbom_cyclonedx, data)
+    counts = Counter(part.kind for part in parts)
+    unknown = Counter(part.kind for part in parts if not part.licences)
+    said = ", ".join(f"{count} {_word(kind, count)}" for kind, count in counts.items())
+    lacking = ", ".join(f"{count} {_word(kind, count)}" for kind, count in unknown.items()
+                        if kind != DATA)
+    return said + (f"\nlicence unknown: {lacking}" if lacking else "")
+
+
+def _word(kind: str, count: int) -> str:
+    if kind == DATA:
+        return "data file" if count == 1 else "data files"
+    return kind if count == 1 or kind.endswith("s") else f"{kind}s"
+
+
+def parts_of(spec: SbomSpec) -> Iterator[Part]:
+    """Every part once, those that hold others before these."""
+    at = spec.layout
+    yield code.pipeline(at.code_manifest, at.code, at.resolved)
+    if spec.configs:
+        yield code.configs(at.configs_manifest, at.configs)
+    yield from images.parts(at.lock("images"), at.images_labels, spec.sif)
+    yield from archives.runtime(at.runtime(spec.runtime), spec.runtime, spec.coordinates)
+    yield from archives.plugins(at.plugins, at.lock("plugins"))
+    yield from _data(spec)
+
+
+def _data(spec: SbomSpec) -> Iterator[Part]:
+    """Data files and sheets, by their paths in the release."""
+    at, listed = spec.layout, {}
+    for manifest, place in ((at.data_manifest, ""), *(
+            (at.own / name / MANIFEST, f"own/{name}/") for name in spec.own)):
+        content = read_json(manifest, "data-manifest")
+        entries = [(entry["path"], entry) for entry in content["files"]]
+        entries += [(place + entry["path"], entry) for entry in content["sheets"]]
+        for path, entry in entries:
+            listed[path] = Part(kind=DATA, key=f"data:{path}", name=path, bytes=entry["size"],
+                                hashes={"SHA-256": entry["sha256"]}, source=entry.get("url", ""))
+    yield from (part for _, part in sorted(listed.items()))

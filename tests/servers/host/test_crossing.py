@@ -174,7 +174,9 @@ def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
     assert counts == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
 
 
-def test_release_and_run_have_their_pages_on_both_sides(crossed: Project) -> None:
+def test_release_and_run_have_their_pages_on_both_sides(crossed: Project,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(crossed.root)
     name = current(crossed)["id"]
     there = crossed.root / "build/local/store/releases/hello" / name / "reports"
     pushed = sorted(there.glob("*/report.html"))[-1]

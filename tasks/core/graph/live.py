@@ -172,9 +172,9 @@ class LiveReporter(Reporter):
             self.close()
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
-        log.divert(None)
+        """Leave the terminal as it was. Steps that an interrupt can't stop say nothing below."""
         if self._view is not None:
+            log.divert(lambda level, text: None)
             self._view.stop()
 
     def _show_short(self) -> None:

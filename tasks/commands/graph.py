@@ -106,7 +106,7 @@ def _report(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     return step(name, doc, report, ReportSpec(
         pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
         trust=site.offline.trust, asked=config.variables.get("release")),
-        makes=[at.report, at.report_page], always=True, servers=site.packages,
+        makes=[at.report, at.report.with_suffix(".html")], always=True, servers=site.packages,
         keeps=[at.of_site.trusted, site.signing.public],
         in_all=[f"release:promote:{pipeline.name}"])
 

@@ -50,7 +50,7 @@ class DiffSpec:
 
 def diff(spec: DiffSpec) -> str:
     """Print what differs, and write it as a page and as JSON."""
-    report, board = spec.layout.release_diff, spec.layout.release_diff_page
+    report, board = spec.layout.release_diff, spec.layout.release_diff.with_suffix(".html")
     for path in (report, board):  # nobody decides by those of another comparison
         path.unlink(missing_ok=True)
     content = compare(spec, datetime.now(timezone.utc))

@@ -76,14 +76,15 @@ def report(spec: ReportSpec) -> str:
         is_new = before is None or not says_the_same(new, before)
         written = new if is_new or before is None else dict(before)
         files.write_json(at.report, check(written, "report", where=at.report))
-        files.write_text(at.report_page, page.html(written))
+        shown = at.report.with_suffix(".html")
+        files.write_text(shown, page.html(written))
         said = _push(spec, here, name, made) if is_new else "the one in the store says the same"
-    return f"{name}: {at.report_page}; {said}"
+    return f"{name}: {shown}; {said}"
 
 
 def _push(spec: ReportSpec, here: Chain, name: str, made: str) -> str:
     """Sign both files, and send them with their signatures."""
-    places = (spec.layout.report, spec.layout.report_page)
+    places = (spec.layout.report, spec.layout.report.with_suffix(".html"))
     if not all(beside.seal(place, spec.signing) for place in places):
         return (f"not pushed: {spec.signing.key} approves and doesn't sign; who signs types "
                 f"`doit report:{spec.pipeline}`")

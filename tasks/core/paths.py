@@ -222,15 +222,9 @@ class PipelinePaths(OfPipeline):
         """What the images say of themselves: licences, and the image that they were made of."""
         return path_to(f"{self.root}/images.labels.json")
 
-    @property
-    def sbom_cyclonedx(self) -> Path:
-        """What the release consists of, as CycloneDX has it."""
-        return path_to(f"{self.root}/{SBOM_CYCLONEDX}")
-
-    @property
-    def sbom_spdx(self) -> Path:
-        """The same as SPDX has it."""
-        return path_to(f"{self.root}/{SBOM_SPDX}")
+    def sbom(self, name: str) -> Path:
+        """What the release consists of, in the form that the file's name says."""
+        return path_to(f"{self.root}/{name}")
 
     @property
     def images_plan(self) -> Path:
@@ -326,23 +320,13 @@ class PipelinePaths(OfPipeline):
 
     @property
     def release_diff(self) -> Path:
-        """What release:diff said last, for programs."""
+        """What release:diff said last, for programs; the page for people ends in .html."""
         return path_to(f"{self.root}/release.diff.json")
 
     @property
-    def release_diff_page(self) -> Path:
-        """The same as a page, for those who decide."""
-        return path_to(f"{self.root}/release.diff.html")
-
-    @property
     def report(self) -> Path:
-        """What a release is, for programs; its signature lies beside it."""
+        """What a release is, for programs; beside it its signature, and the page in .html."""
         return path_to(f"{self.root}/report.json")
-
-    @property
-    def report_page(self) -> Path:
-        """The same as a page."""
-        return path_to(f"{self.root}/report.html")
 
     def push_receipt(self, part: str) -> Path:
         return path_to(f"{self.root}/push/{part}.receipt.json")

@@ -65,6 +65,6 @@ def fixed(layout: PipelinePaths, runtime: str, *, carry: str = REGISTRY,
         "plugins.tar": ("plugins", layout.plugins),
         f"nextflow-{runtime}.tar": ("runtime", layout.runtime(runtime)),
         "offline.config": ("config", layout.offline_config),
-        SBOM_CYCLONEDX: ("sbom", layout.sbom_cyclonedx),
-        SBOM_SPDX: ("sbom", layout.sbom_spdx),
+        SBOM_CYCLONEDX: ("sbom", layout.sbom(SBOM_CYCLONEDX)),
+        SBOM_SPDX: ("sbom", layout.sbom(SBOM_SPDX)),
     }

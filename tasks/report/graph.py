@@ -30,4 +30,4 @@ def _report(name: str, doc: str, config: Config, pipeline: str) -> Task:
     return step(name, doc, offline.report, offline.OfflineReportSpec(
         pipeline=pipeline, layout=at, trust=site.offline.trust, identity=site.signing.identity,
         store=StoreAt(url=given) if given else site.offline.store),
-        makes=[at.report, at.report_page], always=True)
+        makes=[at.report, at.report.with_suffix(".html")], always=True)

@@ -9,7 +9,7 @@ from tasks.core.config.settings import Config, Pipeline
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, step
 from tasks.core.graph.verbs import for_pipelines
-from tasks.core.paths import MANIFEST, PipelinePaths
+from tasks.core.paths import MANIFEST, SBOM_CYCLONEDX, SBOM_SPDX, PipelinePaths
 
 with deferred():
     from tasks.sbom.make import SbomSpec, make
@@ -29,7 +29,7 @@ def _sbom(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         coordinates=tuple(nextflow.coordinates),
         sif=at.sif_index if site.images.carry == FILES else None,
         configs=pipeline.configs is not None, own=at.own_names())
-    return step(name, doc, make, spec, makes=[at.sbom_cyclonedx, at.sbom_spdx], needs=[
+    return step(name, doc, make, spec, makes=[at.sbom(SBOM_CYCLONEDX), at.sbom(SBOM_SPDX)], needs=[
         at.code, at.code_manifest, at.resolved, at.lock("images"), at.images_labels,
         *([spec.sif] if spec.sif else []), at.runtime(spec.runtime), at.plugins,
         at.lock("plugins"), at.data_manifest, *(at.own / own / MANIFEST for own in spec.own),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core.paths import MANIFEST, PipelinePaths
+from tasks.core.paths import MANIFEST, SBOM_CYCLONEDX, SBOM_SPDX, PipelinePaths
 from tasks.core.schema import from_bytes, read_json
 from tasks.sbom import archives, cdx, code, images, spdx
 from tasks.sbom.parts import DATA, Part
@@ -37,9 +37,9 @@ def make(spec: SbomSpec) -> str:
     at = spec.layout
     parts = list(parts_of(spec))
     data = cdx.document(parts)
-    from_bytes(data, "sbom-cyclonedx", where=at.sbom_cyclonedx)
-    files.write_bytes(at.sbom_spdx, spdx.document(parts))
-    files.write_bytes(at.sbom_cyclonedx, data)
+    from_bytes(data, "sbom-cyclonedx", where=at.sbom(SBOM_CYCLONEDX))
+    files.write_bytes(at.sbom(SBOM_SPDX), spdx.document(parts))
+    files.write_bytes(at.sbom(SBOM_CYCLONEDX), data)
     counts = Counter(part.kind for part in parts)
     unknown = Counter(part.kind for part in parts if not part.licences)
     said = ", ".join(f"{count} {_word(kind, count)}" for kind, count in counts.items())

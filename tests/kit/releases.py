@@ -11,7 +11,7 @@ from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
 from tasks.core.in_place import InPlace
 from tasks.core.offline_paths import OfflinePaths
-from tasks.core.paths import PipelinePaths
+from tasks.core.paths import SBOM_CYCLONEDX, SBOM_SPDX, PipelinePaths
 from tasks.core.trust import checksums, signature
 from tasks.offline_host.fetch import FetchSpec
 from tasks.offline_host.freshness import Host
@@ -104,7 +104,7 @@ def stage(pipeline: str = "hello") -> Staged:
     files.write_json(layout.resolved, {"pipeline": pipeline, "profile": "test", "config": {},
                                        "isolation": "namespaces"})
     files.write_text(layout.offline_config, "profiles { offline {} }\n")
-    for listed in (layout.sbom_cyclonedx, layout.sbom_spdx):
+    for listed in (layout.sbom(SBOM_CYCLONEDX), layout.sbom(SBOM_SPDX)):
         files.write_json(listed, {"pipeline": pipeline})
     files.write_json(layout.reach, {"pipeline": pipeline, "profile": "test", "findings": [],
                                     "counted": []})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,7 +20,6 @@ from tasks.images.destination import Destination
 from tasks.images.lock import lock_images
 from tasks.images.lock_format import read_lock
 from tasks.images.mirror import mirror_images, show_plan
-from tasks.images.oci_layout import lay_out
 from tasks.images.verify import verify_images
 from tests.kit import faults, image_steps, tls
 from tests.kit import registries as servers
@@ -120,41 +118,6 @@ def test_images_of_all_kinds_arrive_whole_and_only_once(
     assert servers.writes(world.target) == before
     assert "3 of 3 images present" in show_plan(at.plan)
     assert "3 images whole" in verify_images(at.verify)
-
-
-def test_what_images_say_of_themselves_is_kept_and_not_asked_for_again(
-        world: World, tmp_path: Path, three: list[str]) -> None:
-    said = {"org.opencontainers.image.licenses": "MIT", "maintainer": "nobody"}
-    servers.add_image(world.source, "quay.io/biocontainers/says:1", [SHARED], labels=said)
-    at = steps(world, tmp_path, ["quay.io/biocontainers/says:1", *three])
-    at.lock_and_mirror()
-    listed = read_json(at.mirror.labels, "images-labels")["images"]
-    assert {image["source"]: image["labels"] for image in listed} == {
-        **{name: {} for name in three},
-        "quay.io/biocontainers/says:1": {"org.opencontainers.image.licenses": "MIT"}}
-    assert {image["digest"] for image in listed} == {
-        image["digest"] for image in read_json(at.mirror.receipt, "images-receipt")["images"]}
-    log = world.target.data.parent / "log"
-    before = log.read_text()
-    assert re.search(r"GET /v2/\S+/blobs/", before)
-    mirror_images(at.mirror)
-    again = log.read_text().removeprefix(before)
-    assert "HEAD /v2/" in again
-    assert not re.search(r"GET /v2/\S+/blobs/", again)
-    assert read_json(at.mirror.labels, "images-labels")["images"] == listed
-
-
-def test_a_layout_keeps_what_images_say_where_a_release_carries_them(
-        world: World, tmp_path: Path) -> None:
-    servers.add_image(world.source, "quay.io/biocontainers/says:1", [SHARED],
-                      labels={"org.opencontainers.image.base.name": "debian:12"})
-    at = steps(world, tmp_path, ["quay.io/biocontainers/says:1"])
-    lock_images(at.lock)
-    lay_out(at.layout)
-    assert not at.mirror.labels.exists()
-    lay_out(replace(at.layout, labels=at.mirror.labels))
-    image, = read_json(at.mirror.labels, "images-labels")["images"]
-    assert image["labels"] == {"org.opencontainers.image.base.name": "debian:12"}
 
 
 def test_the_lock_keeps_what_it_holds_and_drops_what_is_no_longer_listed(

@@ -54,6 +54,10 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoreAt]
         yield StoreAt(url="s3://carried/airlock", endpoint=server.endpoint, region="us-east-1")
 
 
+def page_of(ready: Staged) -> Path:
+    return ready.layout.release_diff.with_suffix(".html")
+
+
 def test_all_that_differs_between_two_releases_is_told(ready: Staged,
                                                        capsys: pytest.CaptureFixture[str]) -> None:
     first, second = two(ready)
@@ -75,7 +79,7 @@ def test_all_that_differs_between_two_releases_is_told(ready: Staged,
     assert "~ Plugins              nf-hello 1.0.0 → 1.1.0" in lines
     assert "~ Images               1 with another digest, 1 added; 7 B new" in lines
     assert "= Runtime              Nextflow 24.10.5" in lines
-    page = ready.layout.release_diff_page.read_text()
+    page = page_of(ready).read_text()
     for name in ("quay.io/airlock/tool:other", "nf-hello", first, second, "// other"):
         assert name in page
 
@@ -107,7 +111,7 @@ def test_equal_sides_say_so_in_all_three(ready: Staged, before: str | None,
     assert "\nno difference\n" in capsys.readouterr().out
     content = json.loads(ready.layout.release_diff.read_bytes())
     assert (content["equal"], content["parts"], content["to"]["id"]) == (True, [], name)
-    assert "<strong>No difference.</strong>" in ready.layout.release_diff_page.read_text()
+    assert "<strong>No difference.</strong>" in page_of(ready).read_text()
 
 
 def test_two_times_the_same_release_reads_no_file_of_it(ready: Staged) -> None:
@@ -217,7 +221,7 @@ def test_a_damaged_release_is_named_and_not_compared(ready: Staged, path: str) -
     with pytest.raises(IntegrityError) as caught:
         diff(spec(ready, first, second))
     assert path.rpartition("/")[2].removesuffix(".sig") in str(caught.value)
-    assert not ready.layout.release_diff.exists() and not ready.layout.release_diff_page.exists()
+    assert not ready.layout.release_diff.exists() and not page_of(ready).exists()
 
 
 def test_what_another_key_has_signed_is_not_compared(ready: Staged) -> None:
@@ -244,7 +248,7 @@ def test_a_withdrawn_or_unproven_release_says_so(ready: Staged,
             "down")
     assert line in content["attention"]
     assert f"! {line}" in capsys.readouterr().out
-    assert "not proven: the engine is down" in ready.layout.release_diff_page.read_text()
+    assert "not proven: the engine is down" in page_of(ready).read_text()
 
 
 def test_a_release_that_was_withdrawn_since_says_so(ready: Staged) -> None:
@@ -261,7 +265,7 @@ def test_a_release_that_was_withdrawn_since_says_so(ready: Staged) -> None:
     assert content["to"]["promoted"]["withdrawn"] == "wrong <b>calls</b>"
     assert content["from"]["promoted"]["back"] == "the caller is broken"
     assert "It was withdrawn: wrong <b>calls</b>" in content["attention"]
-    assert "&lt;b&gt;calls" in ready.layout.release_diff_page.read_text()
+    assert "&lt;b&gt;calls" in page_of(ready).read_text()
 
 
 def test_commits_between_are_those_of_the_git_cache(ready: Staged, tmp_path: Path) -> None:

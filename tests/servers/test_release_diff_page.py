@@ -48,7 +48,7 @@ def test_hostile_names_steer_neither_page_nor_terminal(ready: Staged,
     rows = rows_of(content)
     assert all(rows[name] for name in ("code", "images", "data", "params", "config", "reach"))
     printed = capsys.readouterr().out
-    page = ready.layout.release_diff_page.read_text()
+    page = ready.layout.release_diff.with_suffix(".html").read_text()
     for text in (printed, page):
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202e]", text)
         assert "$49" not in text and "49}" not in text
@@ -61,7 +61,7 @@ def test_hostile_names_steer_neither_page_nor_terminal(ready: Staged,
 def test_the_page_asks_nothing_of_a_network(ready: Staged) -> None:
     first, second = two(ready)
     diff(spec(ready, first, second))
-    page = ready.layout.release_diff_page.read_text()
+    page = ready.layout.release_diff.with_suffix(".html").read_text()
     read = Tags(page)
     assert {"src", "srcset", "action", "ping"}.isdisjoint(read.attributes)
     assert not re.findall(r'(?:href="(?!#)|url\(|@import)', page)
@@ -73,6 +73,6 @@ def test_the_page_asks_nothing_of_a_network(ready: Staged) -> None:
 def test_the_page_says_who_has_proven_both_releases_and_how(ready: Staged) -> None:
     first, second = two(ready)
     diff(spec(ready, first, second))
-    text = Tags(ready.layout.release_diff_page.read_text()).text
+    text = Tags(ready.layout.release_diff.with_suffix(".html").read_text()).text
     assert len(re.findall(r"made by airlock with the key SHA256:\S{43}, no git commit", text)) == 2
     assert text.count("smoke run: stub run, ended well; log ") == 2

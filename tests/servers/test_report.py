@@ -39,6 +39,10 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
     return dataclasses.replace(stage(), trust=tmp_path / "trust")
 
 
+def page_of(ready: Staged) -> Path:
+    return ready.layout.report.with_suffix(".html")
+
+
 def spec(staged: Staged, asked: str | None = None, **changes: Any) -> ReportSpec:
     return dataclasses.replace(ReportSpec(
         pipeline="hello", layout=staged.layout, store=staged.store, signing=staged.signing,
@@ -101,14 +105,14 @@ def test_it_says_what_the_release_says_and_lies_signed_beside_it(ready: Staged) 
     assert content["changes"]["from"] == first
     titles = {part["name"]: part["summary"] for part in content["changes"]["parts"]}
     assert titles["plugins"] == "nf-hello 1.0.0 → 1.1.0"
-    page = ready.layout.report_page.read_text()
+    page = page_of(ready).read_text()
     for text in (second, first, "nf-hello", "https://data.example.org/other.fq",
                  content["promotions"][0]["key"]):
         assert text in page
     (folder,) = reports(second)
     assert {path.name for path in folder.iterdir() if path.name[0] != "."} == {
         "report.html", "report.html.sig", "report.json", "report.json.sig"}
-    assert (folder / "report.html").read_bytes() == ready.layout.report_page.read_bytes()
+    assert (folder / "report.html").read_bytes() == page_of(ready).read_bytes()
 
 
 def test_images_are_told_with_what_they_share(ready: Staged) -> None:
@@ -119,7 +123,7 @@ def test_images_are_told_with_what_they_share(ready: Staged) -> None:
     assert other["digest"] == IMAGE
     assert other["carried"] == "10.0.0.1:5443/quay.io/airlock/tool"
     assert (other["licences"], other["base"]) == (None, None)
-    assert "base unknown" in ready.layout.report_page.read_text()
+    assert "base unknown" in page_of(ready).read_text()
 
 
 def test_what_it_shows_to_type_checks_it_by_hand(ready: Staged) -> None:
@@ -127,7 +131,7 @@ def test_what_it_shows_to_type_checks_it_by_hand(ready: Staged) -> None:
     name = ready.publish()
     ready.trust_key()
     report(spec(ready))
-    commands = Texts(ready.layout.report_page.read_text()).commands
+    commands = Texts(page_of(ready).read_text()).commands
     assert len(commands) == 6
 
     def failing() -> list[int]:
@@ -199,7 +203,7 @@ def test_hostile_names_are_text_and_no_elements(ready: Staged) -> None:
     hostile(ready)
     ready.publish()
     report(spec(ready))
-    page = ready.layout.report_page.read_text()
+    page = page_of(ready).read_text()
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202e]", page)
     read = Texts(page)
     assert not {"img", "iframe", "link", "object", "base"} & read.tags
@@ -212,7 +216,7 @@ def test_hostile_names_are_text_and_no_elements(ready: Staged) -> None:
 def test_the_policy_names_the_only_style_and_script_by_digest(ready: Staged) -> None:
     ready.publish()
     report(spec(ready))
-    page = ready.layout.report_page.read_text()
+    page = page_of(ready).read_text()
     policy = re.findall(r'Content-Security-Policy" content="([^"]+)"', page)
     assert len(policy) == 1
     assert re.fullmatch(
@@ -233,7 +237,7 @@ def test_the_offline_host_makes_it_of_what_is_in_place(ready: Staged) -> None:
     before = made(ready)
     offline.report(here(ready))
     assert json.loads(ready.prod.report.read_bytes()) == before
-    assert ready.prod.report_page.read_bytes() == ready.layout.report_page.read_bytes()
+    assert ready.prod.report_page.read_bytes() == page_of(ready).read_bytes()
 
 
 @pytest.mark.parametrize("trouble", ["none", "namespace", "store"])

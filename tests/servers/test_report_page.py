@@ -69,7 +69,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Staged, Pa
 
         patch.setattr(release_report, "_content", with_bill)
         release_report.report(spec(staged))
-    yield staged, folder / staged.layout.report_page
+    yield staged, folder / staged.layout.report.with_suffix(".html")
 
 
 def spec(staged: Staged) -> ReportSpec:
@@ -130,7 +130,7 @@ def test_hostile_names_run_nothing_and_fit(tmp_path: Path, monkeypatch: pytest.M
     staged.publish()
     release_report.report(spec(staged))
     answer = browser.ask(
-        staged.layout.report_page, f"{WIDE[:-2]}, page.scripts.length, "
+        staged.layout.report.with_suffix(".html"), f"{WIDE[:-2]}, page.scripts.length, "
         "page.body.textContent.includes('<script>alert(1)')];", width=width, folder=tmp_path)
     assert (answer.requests, answer.console) == ([], [])
     assert answer.value == [width, width, 1, True]

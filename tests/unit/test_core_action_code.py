@@ -21,11 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_STEP = ("tasks/core/graph/", "tasks/core/config/yaml_files.py", "tasks/core/config/load.py",
                 "tasks/offline_host/wheels.py", "tasks/offline_host/take_back.py",
                 "tasks/commands/", "tasks/doctor/", "tasks/site/",
-                "tasks/core/nearest.py", "tasks/code/releases.py", "tasks/local_site/ending.py")
-"""What runs beside the steps' actions: it loads and runs the graph, tells its end, makes the
-environment, or is a command of its own."""
+                "tasks/core/nearest.py", "tasks/code/releases.py", "tasks/local_site/ending.py",
+                "tasks/data/locked.py")
+"""What runs beside the steps' actions: it loads and runs the graph, tells its end or what it would
+move, makes the environment, or is a command of its own."""
 WITHOUT_READER = ("schemas/site.schema.json", "schemas/pipeline.schema.json",
-                  "schemas/data-plan.schema.json", "schemas/images-plan.schema.json")
+                  "schemas/data-plan.schema.json", "schemas/images-plan.schema.json",
+                  "schemas/list.schema.json", "schemas/dryrun.schema.json")
 """By which the graph is loaded, whose say stands in the steps' settings; and of files that are
 written for other programs alone."""
 PASS_IT_ON = ("tasks/core/schema.py", "tasks/core/lock_files.py", "tasks/core/trust/promotions.py")

@@ -18,6 +18,7 @@ from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from tasks.core import files
+from tasks.core.paths import SBOM_CYCLONEDX, SBOM_SPDX
 from tasks.images import labels
 from tasks.sbom import jars, licences
 from tasks.sbom.make import SbomSpec, make
@@ -82,10 +83,10 @@ def made(staged: Staged) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str,
     """Components and packages by their names, once both documents have passed."""
     make(spec(staged))
     at = staged.layout
-    text = at.sbom_cyclonedx.read_text()
+    text = at.sbom(SBOM_CYCLONEDX).read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
-    assert validate_full_spdx_document(parse_file(str(at.sbom_spdx)), "SPDX-2.3") == []
-    packages = json.loads(at.sbom_spdx.read_text())["packages"]
+    assert validate_full_spdx_document(parse_file(str(at.sbom(SBOM_SPDX))), "SPDX-2.3") == []
+    packages = json.loads(at.sbom(SBOM_SPDX).read_text())["packages"]
     return ({entry["name"]: entry for entry in json.loads(text)["components"]},
             {entry["name"]: entry for entry in packages})
 
@@ -106,8 +107,8 @@ def test_every_part_of_a_release_is_listed_in_both_forms(ready: Staged) -> None:
         "larch": "jar", "twig": "jar", "birch": "jar", "stump": "jar", "moss": "jar",
         "nextflow": "runtime"}
     at = ready.layout
-    listed = json.loads(at.sbom_cyclonedx.read_text())["components"]
-    assert len(json.loads(at.sbom_spdx.read_text())["packages"]) == len(listed) + 1
+    listed = json.loads(at.sbom(SBOM_CYCLONEDX).read_text())["components"]
+    assert len(json.loads(at.sbom(SBOM_SPDX).read_text())["packages"]) == len(listed) + 1
     assert f"jar:nextflow/nextflow-{VERSION}/lib/nextflow-{VERSION}.jar" in {
         entry["bom-ref"] for entry in listed}
     assert {"org.larch:larch", "io.nextflow:nextflow", "hello", "nextflow"} < packages.keys()
@@ -140,7 +141,7 @@ def test_a_jar_is_named_by_its_own_files(ready: Staged) -> None:
     assert "purl" not in components["stump"]
     reference = packages["org.larch:larch"]["licenseDeclared"]
     assert re.fullmatch(r"LicenseRef-Licence-of-the-Larch-[0-9a-f]{8}", reference)
-    extracted = json.loads(ready.layout.sbom_spdx.read_text())["hasExtractedLicensingInfos"]
+    extracted = json.loads(ready.layout.sbom(SBOM_SPDX).read_text())["hasExtractedLicensingInfos"]
     assert [(entry["licenseId"], entry["extractedText"]) for entry in extracted] == [
         (reference, "Licence of the Larch")]
 
@@ -150,7 +151,7 @@ def test_a_plugin_has_both_digests_and_the_licence_of_its_manifest(ready: Staged
     assert [entry["alg"] for entry in plugin["hashes"]] == ["SHA-256", "SHA-512"]
     assert plugin["licenses"][0]["license"]["id"] == "Apache-2.0"
     held = {entry["ref"]: entry.get("dependsOn", []) for entry in json.loads(
-        ready.layout.sbom_cyclonedx.read_text())["dependencies"]}
+        ready.layout.sbom(SBOM_CYCLONEDX).read_text())["dependencies"]}
     assert held["plugin:nf-hello@1.0.0"] == ["jar:nf-hello/lib/moss-3.jar"]
     assert "plugin:nf-hello@1.0.0" in held["release"]
 
@@ -169,12 +170,12 @@ def test_what_nothing_tells_is_unknown_in_both(ready: Staged) -> None:
 def test_equal_content_has_equal_bytes_and_other_content_another_number(ready: Staged) -> None:
     at = ready.layout
     make(spec(ready))
-    first = [path.read_bytes() for path in (at.sbom_cyclonedx, at.sbom_spdx)]
+    first = [path.read_bytes() for path in (at.sbom(SBOM_CYCLONEDX), at.sbom(SBOM_SPDX))]
     make(spec(ready))
-    assert [path.read_bytes() for path in (at.sbom_cyclonedx, at.sbom_spdx)] == first
+    assert [path.read_bytes() for path in (at.sbom(SBOM_CYCLONEDX), at.sbom(SBOM_SPDX))] == first
     write_labels(ready, {})
     make(spec(ready))
-    second = [path.read_bytes() for path in (at.sbom_cyclonedx, at.sbom_spdx)]
+    second = [path.read_bytes() for path in (at.sbom(SBOM_CYCLONEDX), at.sbom(SBOM_SPDX))]
     for key, before, after in zip(("serialNumber", "documentNamespace"), first, second,
                                   strict=True):
         assert json.loads(before)[key] != json.loads(after)[key]
@@ -259,7 +260,7 @@ def test_institutional_configs_and_image_files_are_listed(ready: Staged) -> None
         "platform": "linux/amd64", "manifest": IMAGE}]})
     make(replace(spec(ready), configs=True, sif=at.sif_index))
     components = {entry["name"]: entry for entry in json.loads(
-        at.sbom_cyclonedx.read_text())["components"]}
+        at.sbom(SBOM_CYCLONEDX).read_text())["components"]}
     assert said(components["institutional configs"], "commit") == "a" * 40
     assert said(components["quay.io/airlock/tool"], "file") == "sif/tool.img"
     assert said(components["quay.io/airlock/tool"], "file-sha256") == "d" * 64

@@ -35,7 +35,8 @@ def reachable(carry: str) -> set[Path]:
     waiting = {"tasks.offline_host.wheels", "tasks.offline_host.graph", "tasks.report.graph",
                "tasks.commands.doctor", "tasks.commands.doctor_offline", "tasks.commands.runs",
                "tasks.commands.runs_show", "tasks.commands.runs_verify",
-               "tasks.commands.prod_export",
+               "tasks.commands.prod_export", "tasks.commands.version", "tasks.commands.complete",
+               "tasks.commands.tabcompletion",
                *(["tasks.images.offline_graph"] if carry == "store" else []),
                *re.findall(r'(?:"|^from )(tasks[.\w]+)(?=:| import)', started, re.MULTILINE),
                "tasks.core.graph.rooms"}

@@ -175,15 +175,13 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     `recorded` the run leaves the step's state as it was: for a switch that makes the step do
     something else. `mends` has each run start it, fresh or not, since it looks for what is gone.
     `on` is the digest of what it runs on where other processes write that file, too. `moves` are
-    the bytes that it moves at most, as far as files tell without a network. `after` are
-    tasks that must be done first. Only when this one runs, `servers` are started, and `checks` look
-    first; a check that fails keeps it from running. `in_all` are checks where everything is built,
-    and not where tasks are named; a `first` one comes there before any other step that runs.
-    `left` says what to tell at the end of a run where this one wasn't run, of the names of those
-    before it that failed. `ends` says what is told at the end of a run where this one succeeded,
-    of what it returned, or is fresh, of None: where its result is, and what is typed next.
-    `standing`, for a step that looks, has
-    names of steps; when its turn comes each gets its state, as `doit list` shows it.
+    the bytes that it moves at most, as far as files tell. `after` are tasks that must be done
+    first. Only when this one runs, `servers` are started, and `checks` look first; a check that
+    fails keeps it from running. `in_all` are checks where everything is built, and not where tasks
+    are named; a `first` one comes there before any other step that runs. `left` says what is told
+    at the end where this one wasn't run, of the names of those before it that failed; `ends` where
+    it succeeded, of what it returned, or is fresh, of None: its result, and what is typed next.
+    `standing`, for a step that looks, has names of steps, whose states it gets in its turn.
     """
     makes, keeps = list(makes), list(keeps)
     verb, _, last = name.rpartition(":")
@@ -194,9 +192,8 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
         "file_dep": [os.fspath(path) for path in needs],
         "targets": [os.fspath(path) for path in makes],
         "uptodate": [*([Standing(standing)] if standing else []), False] if look else [
-            # Asked also where it runs each time: they note what the next run is held against.
-            *_questions(spec, action, keeps), *([Mends()] if mends else []),
-            *([Same(on)] if on else []), *([False] if always else [])],
+            *_questions(spec, action, keeps, on), *([Mends()] if mends else []),
+            *([False] if always else [])],
         "task_dep": list(after),
         "setup": [*servers, *checks],
         "clean": True,  # its outputs; locks stay
@@ -211,8 +208,11 @@ def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, 
     return task
 
 
-def _questions(spec: object, action: Callable[..., object], keeps: list[Path]) -> list[Any]:
-    return [Settings(spec, action), *([Kept(keeps)] if keeps else [])]
+def _questions(spec: object, action: Callable[..., object], keeps: list[Path],
+               on: Callable[[], str] | None) -> list[Any]:
+    """Asked also where it runs each time: they note what the next run is held against."""
+    return [Settings(spec, action), *([Kept(keeps)] if keeps else []),
+            *([Same(on)] if on else [])]
 
 
 def group(name: str, doc: str, members: Iterable[str] = ()) -> Task:

@@ -7,7 +7,6 @@ terminal is taken out.
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import IO, Any
 
 from tasks.batch.causes import CAUSES, CERTAINTIES, Cause, compiled
 from tasks.core import files
-from tasks.core.errors import SourceError, shown
+from tasks.core.errors import SourceError, plain_lines, shown
 from tasks.core.schema import check
 
 STDIN = "-"
@@ -26,9 +25,6 @@ MAX_FILES = 100
 """Files of one call."""
 MAX_SHOWN = 300
 """Characters of a line that are shown."""
-_ANSI = re.compile(r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}[@-~]"
-                   r"|\][^\x07\x1b\n]{0,512}(?:\x07|\x1b\\)?|.)?")
-"""What colours a terminal or sets its title, and an escape that stands alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +103,7 @@ def rank(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
 def plain(data: bytes) -> str:
     """Return the text of a log without what would steer a terminal."""
     text = data.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
-    return _ANSI.sub("", text).replace("\0", "")
+    return plain_lines(text)
 
 
 def _read(name: str) -> Log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tasks.core import config_places
@@ -107,8 +108,13 @@ def _report(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
         trust=site.offline.trust, asked=config.variables.get("release")),
         makes=[at.report, at.report.with_suffix(".html")], always=True, servers=site.packages,
-        keeps=[at.of_site.trusted, site.signing.public],
+        keeps=[at.of_site.trusted, site.signing.public], ends=partial(_page, at=at),
         in_all=[f"release:promote:{pipeline.name}"])
+
+
+def _page(_result: str | None, at: PipelinePaths) -> list[str]:
+    page = at.report.with_suffix(".html")
+    return [f"the release's page: {page}"] if page.is_file() else []
 
 
 def _now(config: Config, pipeline: Pipeline, standing: dict[str, str]) -> NowSpec:

@@ -29,6 +29,7 @@ def of_run(title: str, folder: Path) -> Iterator[str]:
         yield f"  page     {page}"
     if len(pages) > PAGES:
         yield f"           and {len(pages) - PAGES} more below results/"
-    for name, path in (("report", "reports/report.html"), ("record", "run.json")):
+    for name, path in (("report", "report.html"), ("nextflow", "reports/report.html"),
+                       ("record", "run.json")):
         if (folder / path).is_file():
             yield f"  {name:<8} {path}"

@@ -23,6 +23,8 @@ def plain(line: str) -> str:
     Of a line that was written over (a carriage return) the last is left, and what a backspace takes
     back is gone.
     """
+    if line.isprintable():
+        return line
     text = _STEERING.sub("", line).rstrip("\r").rpartition("\r")[2]
     kept: list[str] = []
     for character in text:
@@ -33,6 +35,12 @@ def plain(line: str) -> str:
         elif character.isspace():  # such as one that breaks no line
             kept.append(" ")
     return "".join(kept)
+
+
+def plain_lines(written: str | bytes) -> str:
+    """Return what a program has written as plain lines: the one way to quote it."""
+    text = written if isinstance(written, str) else written.decode(errors="replace")
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def shown(text: str) -> str:

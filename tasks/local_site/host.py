@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tasks.core import processes
 from tasks.core.config.settings import Site
-from tasks.core.errors import HostError
+from tasks.core.errors import HostError, plain_lines
 from tasks.core.paths import SitePaths
 from tasks.local_site import daemons, engines, host_user, network
 from tasks.local_site.daemons import Daemon
@@ -281,4 +281,4 @@ def denied() -> str | None:
         return "this user is not root"
     done = subprocess.run(["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork",
                            "true"], check=False, capture_output=True, text=True)
-    return None if done.returncode == 0 else done.stderr.strip() or "unshare failed"
+    return None if done.returncode == 0 else plain_lines(done.stderr).strip() or "unshare failed"

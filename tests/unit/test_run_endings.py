@@ -26,7 +26,8 @@ def at_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def finished(folder: Path, *pages: str) -> Path:
     """A run's folder with these pages among its results."""
-    for name in ("reports/report.html", "run.json", *(f"results/{page}" for page in pages)):
+    for name in ("report.html", "reports/report.html", "run.json",
+                 *(f"results/{page}" for page in pages)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("{}")
     (folder / "results").mkdir(exist_ok=True)
@@ -38,7 +39,8 @@ def test_a_run_is_told_by_its_folder_pages_report_and_record(at_root: Path) -> N
                       "pipeline_info/dag.html", "counts.tsv")
     assert list(endings.of_run("weigh ran", folder)) == [
         "weigh ran: runs/weigh/20260101T000000Z-test/", "  results  results/",
-        "  page     results/multiqc/page.html", "  report   reports/report.html",
+        "  page     results/multiqc/page.html", "  report   report.html",
+        "  nextflow reports/report.html",
         "  record   run.json"]
     many = finished(at_root / "many", *(f"{name}.html" for name in "abcde"))
     assert list(endings.of_run("x", many))[2:6] == [

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.core import processes
-from tasks.core.errors import HostError
+from tasks.core.errors import HostError, plain_lines
 from tasks.core.frozen import frozen
 
 OLDEST = {"apptainer": (1, 0), "singularity": (3, 8)}
@@ -25,7 +25,6 @@ SAID = re.compile(r"(apptainer|singularity)\S* version (\d+)\.(\d+)(\S*)")
 """What `--version` prints: `apptainer version 1.3.4`, `singularity-ce version 4.1.5-focal`."""
 ABSENT = re.compile(r"lstat (/etc/\S+): no such file or directory")
 """What is said of a file that `apptainer.conf` has each container see, and the host hasn't."""
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 WAYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "apptainer": ((), ("--userns",), ("--unsquash",)),
     "singularity": ((), ("--userns",), ("--no-privs",))}
@@ -104,7 +103,7 @@ def _fault(program: Program, image: Path, options: Sequence[str]) -> str | None:
         return f"it has not started within {SECONDS} s"
     except OSError as error:
         return str(error.strerror)
-    said = COLOURS.sub("", done.stderr.decode(errors="replace"))
+    said = plain_lines(done.stderr)
     if done.returncode == 0 or re.search(r"true\W+executable file not found", said):
         return None
     lines = [line for line in said.splitlines() if re.match(r"(FATAL|ERROR)\b", line)]
@@ -175,4 +174,4 @@ def _answer(command: Sequence[str]) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HostError(f"this can't be started: {error}", where=command[0],
                         todo="see that it runs by hand") from error
-    return COLOURS.sub("", (done.stdout + done.stderr).decode(errors="replace")).strip()
+    return plain_lines(done.stdout + done.stderr).strip()

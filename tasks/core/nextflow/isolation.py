@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core.errors import HostError
+from tasks.core.errors import HostError, plain_lines
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ def _fault(command: Sequence[str]) -> str | None:
         return f"{command[0]}: {error.strerror}"
     if done.returncode == 0:
         return None
-    return (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+    return (plain_lines(done.stderr).strip().splitlines() or [f"status {done.returncode}"])[-1]
 
 
 def _say(network: bool) -> None:

@@ -11,7 +11,8 @@ import re
 import time
 from pathlib import Path
 
-from tasks.core import activity
+from tasks.core import activity, nofollow
+from tasks.core.errors import AirlockError
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +46,13 @@ class TaskCount:
     def look(self) -> None:
         """Look whether the trace has more rows."""
         try:
-            size = self._trace.stat().st_size
+            size = self._trace.stat(follow_symlinks=False).st_size
             if size == self._size:
                 return
-            with self._trace.open("rb") as trace:
+            with nofollow.reading(self._trace.parent, self._trace.name) as trace:
                 self._done = max(0, sum(1 for _ in trace) - 1)
             self._size = size
-        except FileNotFoundError:
+        except (OSError, AirlockError):  # not there yet; or the pipeline's code put something else
             return
         self._show()
         if (self._told and self._done and activity.shown() is None

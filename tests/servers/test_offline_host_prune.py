@@ -248,7 +248,7 @@ def test_killed_at_any_removal_what_stays_is_whole(host: Host) -> None:
     for blob in AT.blobs.glob("*/*"):  # what the killed ones left is nobody's, and goes in a day
         os.utime(blob, (1, 1))
     prune.apply(host.spec)
-    assert len([*AT.blobs.glob("*/*")]) == 18
+    assert len([*AT.blobs.glob("*/*")]) == 20
 
 
 @dataclass

@@ -53,7 +53,7 @@ def test_the_release_in_place_is_taken_with_one_warning(
         ready: Staged, caplog: pytest.LogCaptureFixture, cut: Callable[[], None],
         is_named: bool) -> None:
     cut()
-    assert "18 files checked, 0 of them" in fetch(
+    assert "20 files checked, 0 of them" in fetch(
         ready.fetch_spec(ready.id() if is_named else None))
     warnings = [record.getMessage() for record in caplog.records
                 if record.levelno == logging.WARNING]

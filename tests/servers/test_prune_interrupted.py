@@ -82,7 +82,7 @@ def test_killed_after_each_deletion_every_release_is_whole(at: StoreAt) -> None:
     assert killed > 5
     prune.apply(spec(at))
     assert releases(at) == {ids[2]}
-    assert len(keys(at, "blobs/")) == 18
+    assert len(keys(at, "blobs/")) == 20
 
 
 def test_killed_at_any_request_every_release_is_whole() -> None:
@@ -100,7 +100,7 @@ def test_killed_at_any_request_every_release_is_whole() -> None:
             for _ in range(2):
                 prune.apply(spec(at))
             assert releases(at) == {ids[2]}
-            assert len(keys(at, "blobs/")) == 18
+            assert len(keys(at, "blobs/")) == 20
     assert number > 20
 
 

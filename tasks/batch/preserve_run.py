@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.batch.parquet import same_table
-from tasks.core import files, nofollow
+from tasks.core import endings, files, nofollow
 from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
 from tasks.core.engine.for_run import Reached, reached
@@ -57,7 +57,10 @@ class RunSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run did: each task by its name, and each result below `folder` by its SHA-256."""
+    """What a run did: each task by its name, and each result below `folder` by its SHA-256.
+
+    Not pipeline_info/, where pipelines write of the run itself, with its time and name.
+    """
 
     tasks: Mapping[str, Mapping[str, str]]
     results: Mapping[str, str]
@@ -151,7 +154,8 @@ def _tasks(writable: Path) -> dict[str, dict[str, str]]:
 def _results(writable: Path) -> dict[str, str]:
     folder = writable / "results"
     return {path.relative_to(folder).as_posix(): _digest(path, writable)
-            for path in files.tree(folder)}
+            for path in files.tree(folder)
+            if not path.is_relative_to(folder / endings.OWN)}
 
 
 def _digest(path: Path, writable: Path) -> str:

@@ -249,7 +249,8 @@ def stand_in(patch: pytest.MonkeyPatch, world: World) -> None:
         patch.setattr(module, "open_store", opened)
     patch.setattr(send, "run_all", lambda work, values: [work(value) for value in values])
     patch.setattr(fetch, "try_all", _try_all)
-    patch.setattr(checkout, "here", lambda: checkout.Checkout(commit=None))
+    for name in ("of_configuration", "of_project"):
+        patch.setattr(checkout, name, lambda: checkout.Checkout(commit=None))
     patch.setattr(os, "fsync", lambda _: None)
     patch.setattr(lease, "BEAT", 3600.0)  # its thread has no turn
 

@@ -9,8 +9,10 @@ from types import ModuleType
 
 import pytest
 
+from tasks.batch import preserve_run
 from tasks.batch.preserve import differences as settings
 from tasks.batch.preserve_run import Outcome, differences
+from tasks.core import files
 
 TASK = {"exit": "0", "cpus": "1", "memory": "4", "command": "a"}
 
@@ -77,3 +79,9 @@ def test_settings_that_differ_are_named_by_their_path() -> None:
     assert list(settings(before, after)) == [
         ("gone", [1], None), ("new", None, {"a": 1}), ("process.cpus", 1, 2)]
     assert list(settings(before, before)) == []
+
+
+def test_what_a_run_tells_of_itself_is_no_result(tmp_path: Path) -> None:
+    for name in ("counts/one.tsv", "pipeline_info/params_2026-01-01.json"):
+        files.write_text(tmp_path / "results" / name, name)
+    assert preserve_run._results(tmp_path).keys() == {"counts/one.tsv"}

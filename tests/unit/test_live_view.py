@@ -36,7 +36,7 @@ def mirror():
             time.sleep(0.15)
     while not Path("follow.over").exists():
         time.sleep(0.1)
-    time.sleep(0.5)
+    time.sleep(float(os.environ.get("LASTS", 0.5)))
     return "2 images"
 
 def follow():
@@ -225,7 +225,7 @@ def test_a_failure_is_shown_with_its_log_and_its_last_lines_alone(folder: Path) 
 
 
 def test_an_interrupt_leaves_the_terminal_as_it_was(folder: Path) -> None:
-    shown = watch(command(), cwd=folder, env={"PYTHONPATH": str(ROOT)},
+    shown = watch(command(), cwd=folder, env={"PYTHONPATH": str(ROOT), "LASTS": "60"},
                   when=lambda frame: any(line.startswith("run    mirror") for line in frame))
     assert shown.status == 130
     assert not shown.cursor_hidden

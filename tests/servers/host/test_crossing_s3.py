@@ -119,7 +119,11 @@ def test_the_receipts_hold_what_the_store_reports(crossed: Crossed,
             path = crossed.bucket / "some/prefix" / entry["key"]
             assert files.sha256(path) == entry["sha256"]
     pushed = {entry["key"] for receipt in receipts for entry in receipt["objects"]}
-    assert pushed | {PROBE, lease.KEY} == set(store.list(""))
+    kept = set(store.list(""))
+    reports = {key for key in kept if "/reports/" in key}
+    assert {key.rpartition("/")[2] for key in reports} == {
+        "report.html", "report.html.sig", "report.json", "report.json.sig"}
+    assert pushed | {PROBE, lease.KEY} == kept - reports
 
 
 def test_it_was_isolated_and_tried_to_get_out_during_its_run(crossed: Crossed) -> None:

@@ -48,8 +48,8 @@ def test_forget_makes_stale_without_removing(project: Project) -> None:
 def test_info_names_the_setting_that_changed(project: Project) -> None:
     pipeline = project.root / "config/pipelines/hello.yml"
     pipeline.write_text(pipeline.read_text().replace("profile: test", "profile: docker"))
-    assert "settings changed: profile" in project.doit("info", "images:list:hello",
-                                                             check=False).stdout
+    assert "profile test → docker" in project.doit("info", "images:list:hello",
+                                                   check=False).stdout
 
 
 def test_one_pipeline_or_all(project: Project) -> None:

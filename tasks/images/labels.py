@@ -14,15 +14,15 @@ from typing import Any
 from tasks.core import files, parsing
 from tasks.core.errors import ConfigError
 from tasks.core.parallel import run_all
+from tasks.core.registry.annotations import BASE_DIGEST, BASE_NAME, LICENCES
 from tasks.core.registry.client import Registries
 from tasks.core.schema import check, read_json
 from tasks.images.blobs import Blobs
 from tasks.images.destination import Destination
 from tasks.images.lock_format import Image
 
-KEPT = ("org.opencontainers.image.base.digest", "org.opencontainers.image.base.name",
-        "org.opencontainers.image.licenses")
-"""The keys that are kept (OCI image specification, "Annotations"), where labels have them too."""
+KEPT = (BASE_DIGEST, BASE_NAME, LICENCES)
+"""The annotations that are kept, where labels have them too."""
 LONGEST = 500
 """Characters of a value; a longer one is no licence's or image's name."""
 LARGEST_CONFIG = 8 << 20

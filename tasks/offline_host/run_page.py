@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tasks.core import dag, page
+from tasks.core import dag, files, page
 from tasks.offline_host import run_tasks
 from tasks.offline_host.run_folder import RunFolder, time
 
@@ -26,7 +26,7 @@ def write(folder: RunFolder, record: Mapping[str, Any]) -> None:
     try:
         text = html(record, run_tasks.rows(folder.trace), dag.read(
             folder.reports / name for name in ("dag.html", "dag.mmd", "dag.svg")))
-        folder.page.write_text(text)
+        files.write_text(folder.page, text)
     except Exception as error:
         logger.warning("the run's page can't be written: %s: %s", type(error).__name__, error)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-NAME = "sbom.cdx.json"
 KINDS = ("runtime", "jar", "wheel")
 """What is listed besides images, plugins and data, by the property airlock:kind."""
 NOTHING: Mapping[str, Any] = {"licences": None, "base": None}

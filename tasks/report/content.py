@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import ConfigError
-from tasks.core.paths import MANIFEST, SIF_INDEX
+from tasks.core.paths import MANIFEST, SBOM_CYCLONEDX, SIF_INDEX
 from tasks.core.schema import read_json
 from tasks.report import bill
 from tasks.report.bill import Bill
@@ -38,7 +38,7 @@ class Content:
     @staticmethod
     def wanted(paths: Iterable[str]) -> list[str]:
         """Those of a release's files that are read."""
-        return [path for path in paths if path in (*READERS, PLUGINS, bill.NAME)
+        return [path for path in paths if path in (*READERS, PLUGINS, SBOM_CYCLONEDX)
                 or (path.startswith("own/") and path.endswith(f"/{MANIFEST}"))]
 
     def json(self, path: str) -> Mapping[str, Any]:
@@ -54,7 +54,7 @@ class Content:
     @cached_property
     def bill(self) -> Bill:
         """What the release's bill of materials says, where it has one."""
-        return bill.read(self.files.get(bill.NAME))
+        return bill.read(self.files.get(SBOM_CYCLONEDX))
 
 
 def code(release: Content) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.core import files
 from tasks.core.errors import IntegrityError
+from tasks.core.paths import SBOM_CYCLONEDX
 from tasks.core.tool_version import TOOL_VERSION
 from tasks.sbom import licences
 from tasks.sbom.parts import CONFIGS, DATA, IMAGE, JAR, PIPELINE, PLUGIN, RUNTIME, Part
@@ -69,7 +70,7 @@ def _refuse_faults(data: bytes) -> None:
     if fault is not None:
         raise IntegrityError("the list of what the release consists of is no CycloneDX 1.6: "
                              f"{str(fault.data.message)[:300]}",
-                             where="sbom.cdx.json", todo="report it, with the image or plugin that "
+                             where=SBOM_CYCLONEDX, todo="report it, with the image or plugin that "
                              "is named")
 
 

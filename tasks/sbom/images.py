@@ -6,12 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.core.registry.annotations import BASE_DIGEST, BASE_NAME, LICENCES
 from tasks.core.schema import read_json
 from tasks.sbom.parts import IMAGE, Part
-
-LICENCES = "org.opencontainers.image.licenses"
-BASE_NAME = "org.opencontainers.image.base.name"
-BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 
 def parts(lock: Path, labels: Path, sif: Path | None) -> Iterator[Part]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.core import files
+from tasks.core.paths import SBOM_SPDX
 from tasks.core.schema import check
 from tasks.core.tool_version import TOOL_VERSION
 from tasks.sbom import licences
@@ -51,7 +52,7 @@ def document(parts: Sequence[Part]) -> bytes:
             for name, text in sorted(texts.items())]} if texts else {})}
     digest = files.sha256_bytes(files.json_bytes(made))
     made["documentNamespace"] = f"urn:uuid:{uuid.uuid5(NAMES, digest)}"
-    return files.json_bytes(check(made, "sbom-spdx", where="sbom.spdx.json"))
+    return files.json_bytes(check(made, "sbom-spdx", where=SBOM_SPDX))
 
 
 def _id(part: Part) -> str:

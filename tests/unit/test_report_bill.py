@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from tasks.core.paths import SBOM_CYCLONEDX
 from tasks.report import bill
 
 
 def write(folder: Path, components: Any) -> Path:
-    path = folder / bill.NAME
+    path = folder / SBOM_CYCLONEDX
     path.write_text(json.dumps({"components": components}))
     return path
 
@@ -43,6 +44,6 @@ def test_licences_bases_and_digests_are_found_by_what_a_part_is(tmp_path: Path) 
 @pytest.mark.parametrize("text", ["", "[]", '{"components": 3}', '{"components": [3]}',
                                   '{"components": [{"version": "1"}]}'])
 def test_a_bill_of_another_form_knows_nothing(tmp_path: Path, text: str) -> None:
-    path = tmp_path / bill.NAME
+    path = tmp_path / SBOM_CYCLONEDX
     path.write_text(text)
     assert bill.read(path) == bill.read(None) == bill.Bill()

@@ -17,7 +17,6 @@ from tests.unit.test_core_graph import all_tasks
 READERS = {
     "tasks/core/config/load.py": "the one place for the graph",
     "tasks/commands/complete.py": "the line that a shell completes",
-    "tasks/core/graph/drawing.py": "NO_COLOR: what is printed",
     "tasks/core/graph/list.py": "NO_COLOR: what is printed",
     "tasks/core/graph/view.py": "NO_COLOR and TERM: what is printed",
     "tasks/core/net/certificates.py": "CAs, to name a file of them that is missing",

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import DoitCmdBase
-from doit.control import TaskControl
 
 from tasks.core import files, picture
 from tasks.core.graph.doits import Suggests
-from tasks.core.graph.list import COLOURS, cut, reasons_of
+from tasks.core.graph.list import marked
 from tasks.core.graph.reasons import Reasons
-from tasks.core.graph.selection import before, in_order
+from tasks.core.graph.selection import before, selected
 from tasks.core.graph.state import BEHIND, LOOK, STALE
 from tasks.core.picture import Node
 
@@ -33,11 +29,8 @@ class Graph(Suggests, DoitCmdBase):  # type: ignore[misc]
                     "help": "write the picture into this file, for any browser"},)
 
     def _execute(self, svg: str = "") -> int:
-        control = TaskControl(self.task_list)
-        control.process(self.sel_tasks)
-        reasons = reasons_of(control, self.dep_manager)
-        chosen = [task.name for task in in_order(control.tasks, control.selected_tasks)]
-        ahead = {name: before(control.tasks, name) for name in chosen}
+        tasks, chosen, reasons = selected(self)
+        ahead = {task.name: before(tasks, task.name) for task in chosen}
         if svg:
             files.write_text(Path(svg), as_svg(ahead, reasons))
             self.outstream.write(f"{svg}: {len(chosen)} tasks\n")
@@ -71,15 +64,11 @@ def tree(ahead: Mapping[str, list[str]], reasons: Reasons) -> Iterator[str]:
     later = {other for others in ahead.values() for other in others}
     tops = [name for name in reversed(list(ahead)) if name not in later]
     shown: set[str] = set()
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
     def branch(name: str, lead: str, own: str) -> Iterator[str]:
-        state = reasons.states[name]
         is_again = name in shown and bool(ahead[name])
         note = "…" if is_again else _note(name, reasons)
-        line = cut(f"{state:<6} {own}{name}  {note}".rstrip(), room)
-        yield f"\x1b[{COLOURS[state]}m{line[:6]}\x1b[0m{line[6:]}" if colour else line
+        yield marked(reasons.states[name], f"{own}{name}  {note}")
         if is_again:
             return
         shown.add(name)

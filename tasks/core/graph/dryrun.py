@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from doit.cmd_base import DoitCmdBase
-from doit.control import TaskControl
 
 from tasks.core import files
 from tasks.core.errors import AirlockError
 from tasks.core.frozen import frozen
 from tasks.core.graph.deferred import loaded
 from tasks.core.graph.doits import Suggests
-from tasks.core.graph.list import cut, reasons_of
+from tasks.core.graph.list import cut, room
 from tasks.core.graph.reasons import Reasons
-from tasks.core.graph.selection import in_order
+from tasks.core.graph.selection import selected
 from tasks.core.graph.state import BEHIND, FRESH, LOOK, STALE
 
 RUNS, MAY, LOOKS = "run", "maybe", "look"
@@ -53,10 +50,8 @@ class DryRun(Suggests, DoitCmdBase):  # type: ignore[misc]
                     "help": "print a JSON list for programs, by schemas/dryrun.schema.json"},)
 
     def _execute(self, json: bool = False) -> int:
-        control = TaskControl(self.task_list)
-        control.process(self.sel_tasks)
-        reasons = reasons_of(control, self.dep_manager)
-        rows = planned(in_order(control.tasks, control.selected_tasks), reasons, self.dep_manager)
+        _, chosen, reasons = selected(self)
+        rows = planned(chosen, reasons, self.dep_manager)
         self.outstream.write(as_json(rows) if json else as_text(rows))
         self.dep_manager.close()
         return 0
@@ -102,9 +97,8 @@ def as_text(rows: Sequence[Planned]) -> str:
     """A line for each task, then the sum."""
     if not rows:
         return "all fresh: nothing would run\n"
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     width = max(len(row.task) for row in rows)
-    lines = [cut(f"{row.does:<6} {row.task:<{width}}  {_text(row)}".rstrip(), room)
+    lines = [cut(f"{row.does:<6} {row.task:<{width}}  {_text(row)}".rstrip(), room())
              for row in rows]
     return "\n".join([*lines, "", _sum(rows), ""])
 

@@ -63,17 +63,22 @@ def _as_json(rows: list[Row]) -> str:
 def _as_table(rows: list[Row], quiet: bool) -> str:
     """A line for each task, which a terminal cuts rather than wraps."""
     width = max((len(name) for name, *_ in rows), default=0)
-    is_terminal = sys.stdout.isatty()
-    room = shutil.get_terminal_size().columns if is_terminal else None
-    colour = is_terminal and "NO_COLOR" not in os.environ
-    lines = []
-    for name, state, reason, doc in rows:
-        mark, text = f"{state:<6}", "" if quiet else reason or doc
-        line = cut(f"{mark}  {name:<{width}}  {text}".rstrip(), room)
-        if colour:
-            line = f"\x1b[{COLOURS[state]}m{mark}\x1b[0m{line[len(mark):]}"
-        lines.append(f"{line}\n")
-    return "".join(lines)
+    return "".join(marked(state, f" {name:<{width}}  {'' if quiet else reason or doc}") + "\n"
+                   for name, state, reason, doc in rows)
+
+
+def marked(state: str, text: str) -> str:
+    """A line that begins with a task's state, as standard output shows it."""
+    mark = f"{state:<6}"
+    line = cut(f"{mark} {text}".rstrip(), room())
+    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
+        return line
+    return f"\x1b[{COLOURS[state]}m{line[:len(mark)]}\x1b[0m{line[len(mark):]}"
+
+
+def room() -> int | None:
+    """The columns of the terminal that standard output is; None where it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def cut(line: str, room: int | None) -> str:

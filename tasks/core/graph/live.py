@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tasks.core import activity
-from tasks.core.errors import plain
+from tasks.core.errors import plain, plain_lines
 from tasks.core.graph import log, screen, view
 from tasks.core.graph.reporter import EVERYTHING, QuietReporter, Reporter
 
@@ -161,7 +161,7 @@ class LiveReporter(Reporter):
             self._view.row(row, whole=self._all)
 
     def _fault(self, text: str) -> None:
-        self.shown.wrapped("\n".join(map(plain, text.split("\n"))), screen.BAD)
+        self.shown.wrapped(plain_lines(text), screen.BAD)
 
     def complete_run(self) -> None:
         """doit calls this after the last step, also where a run is interrupted."""

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
-from tasks.core.errors import plain
+from tasks.core.errors import plain_lines
 from tasks.core.graph import output
 
 LEVELS = {0: logging.ERROR, 1: logging.WARNING, 2: logging.INFO}
@@ -31,7 +31,7 @@ class _Handler(logging.Handler):
     """Lines below those of the reporter, with the level where it is more than a notice."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = "\n".join(map(plain, record.getMessage().split("\n")))
+        text = plain_lines(record.getMessage())
         if record.levelno == logging.WARNING:
             warnings.setdefault(text)
         if _diverted:

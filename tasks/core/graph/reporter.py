@@ -10,7 +10,7 @@ from typing import Any
 from doit.exceptions import UnmetDependency
 from doit.reporter import ConsoleReporter
 
-from tasks.core.errors import plain
+from tasks.core.errors import plain, plain_lines
 from tasks.core.graph import log, output
 
 EVERYTHING = 2
@@ -92,7 +92,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         with output.lock:
             self.outstream.flush()
             sys.stdout.flush()
-            sys.stderr.write("".join(f"{plain(line)}\n" for line in text.split("\n")))
+            sys.stderr.write(f"{plain_lines(text)}\n")
             sys.stderr.flush()
 
     def complete_run(self) -> None:

@@ -90,6 +90,14 @@ class Staged:
         return checksums.release_id("dev", listed)
 
 
+def trusted() -> Staged:
+    """A release in the store of the current folder, and a host that trusts its key."""
+    staged = stage()
+    staged.publish()
+    staged.trust_key()
+    return staged
+
+
 def stage(pipeline: str = "hello") -> Staged:
     """Write the files that a release is made from."""
     layout = PipelinePaths(site="here", pipeline=pipeline)

@@ -74,6 +74,15 @@ def stub(folder: Path, text: str) -> Path:
     return path
 
 
+def with_nextflow(folder: Path, archive: Path, *, scale: str = "scale") -> None:
+    """The same for the real Nextflow of an archive, and a user's sheet and params in `folder`."""
+    ready(installed.install(archive, folder / "runtime", home=folder / "nxf",
+                            inherited=Inherited.of(os.environ)).launcher)
+    files.write_text(folder / "mine.csv", "stone\nbasalt\n")
+    files.write_json(folder / "p.json", {"marks": str(folder / "marks"),
+                                         "scale": str(folder / scale)})
+
+
 def ready(launcher: Path, *, main: str = MAIN, kind: str = "test") -> dict[str, Any]:
     """Write what prod:bootstrap leaves; return its receipt."""
     place = LAYOUT.launch.absolute()

@@ -24,7 +24,7 @@ from tasks.release import sign
 from tests.kit import buckets, carrying
 from tests.kit.carrying import carry, lay_spec, push_tool, tree, verified
 from tests.kit.faults import flip
-from tests.kit.releases import Staged, change_code, stage
+from tests.kit.releases import Staged, change_code, stage, trusted
 
 STICK = Path("stick")
 
@@ -33,9 +33,7 @@ STICK = Path("stick")
 def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
     """A release and a tool in the store."""
     monkeypatch.chdir(tmp_path)
-    staged = stage()
-    staged.publish()
-    staged.trust_key()
+    staged = trusted()
     push_tool(staged)
     return staged
 

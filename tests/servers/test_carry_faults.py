@@ -18,7 +18,7 @@ from tasks.core import files
 from tasks.core.errors import AirlockError, ConfigError, HostError, IntegrityError
 from tests.kit.carrying import carry, lay_spec, push_tool, tree, verified
 from tests.kit.faults import SPEC, start
-from tests.kit.releases import Staged, change_code, stage
+from tests.kit.releases import Staged, change_code, stage, trusted
 
 STICK = Path("stick")
 
@@ -27,9 +27,7 @@ STICK = Path("stick")
 def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
     """A release and a tool in the store."""
     monkeypatch.chdir(tmp_path)
-    staged = stage()
-    staged.publish()
-    staged.trust_key()
+    staged = trusted()
     push_tool(staged)
     return staged
 

@@ -15,7 +15,7 @@ from tasks.core.machine_names import architecture
 from tasks.core.offline_paths import OfflinePaths
 from tests.kit import apptainer
 from tests.kit.own_site import OwnSite
-from tests.kit.releases import Staged, stage
+from tests.kit.releases import Staged, trusted
 
 FILE = "quay.io-a-tool@sha256-0.img"
 
@@ -23,9 +23,7 @@ FILE = "quay.io-a-tool@sha256-0.img"
 @pytest.fixture
 def ready(own: OwnSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Staged:
     """A site with Apptainer, whose host has it, and the trust folder without CA and login."""
-    staged = stage()
-    staged.publish()
-    staged.trust_key()
+    staged = trusted()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("PATH", apptainer.standin(tmp_path / "bin").path)
     raw = yaml.safe_load(own.path.read_text())

@@ -22,7 +22,7 @@ from tests.kit.chains import clone, promote
 from tests.kit.checklist import lines
 from tests.kit.own_site import OwnSite, tls_of
 from tests.kit.registries import Server
-from tests.kit.releases import Staged, stage
+from tests.kit.releases import Staged, trusted
 
 TRUST = Path("trust")
 
@@ -30,9 +30,7 @@ TRUST = Path("trust")
 @pytest.fixture
 def ready(own: OwnSite, nexus: Server, monkeypatch: pytest.MonkeyPatch) -> Staged:
     """The site's folder as an offline host has it, with a store that holds tool and release."""
-    staged = stage()
-    staged.publish()
-    staged.trust_key()
+    staged = trusted()
     monkeypatch.setenv("XDG_STATE_HOME", str(Path("state").absolute()))
     raw = yaml.safe_load(own.path.read_text())
     raw["offline"] = {"store": {"url": "store"}, "trust": str(TRUST.absolute())}

@@ -25,7 +25,7 @@ from tasks.offline_host.fetch import fetch
 from tasks.offline_host.pulled_images import see_registry
 from tests.kit import fake_engine, fake_podman
 from tests.kit.fake_engine import FakeEngine
-from tests.kit.releases import IMAGE, Staged, change_code, stage
+from tests.kit.releases import IMAGE, Staged, change_code, trusted
 from tests.kit.tls import self_signed
 from tests.kit.web import Quiet, Server, running
 
@@ -80,9 +80,7 @@ def test_the_registry_is_seen_over_verified_tls(registry: str, tmp_path: Path) -
 @pytest.fixture
 def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
     monkeypatch.chdir(tmp_path)
-    staged = stage()
-    staged.publish()
-    staged.trust_key()
+    staged = trusted()
     fetch(staged.fetch_spec())
     return staged
 

@@ -16,17 +16,14 @@ from tasks.core.trust import checksums, signature
 from tasks.offline_host.fetch import fetch
 from tasks.release import release
 from tests.kit.faults import flip
-from tests.kit.releases import Staged, change_code, stage
+from tests.kit.releases import Staged, change_code, stage, trusted
 
 
 @pytest.fixture
 def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
     """A pushed release, and a host that trusts its key."""
     monkeypatch.chdir(tmp_path)
-    staged = stage()
-    staged.publish()
-    staged.trust_key()
-    return staged
+    return trusted()
 
 
 def place(ready: Staged) -> Path:

@@ -19,7 +19,7 @@ from tasks.core.tool_version import RELEASE_FORMAT, TOOL_VERSION
 from tasks.core.trust.promotions import Subject
 from tasks.offline_host.fetch import fetch
 from tasks.release import push, release, release_name, sign, tool
-from tests.kit.releases import Staged, change_code, stage
+from tests.kit.releases import Staged, change_code, trusted
 
 LATER = RELEASE_FORMAT + 3
 
@@ -28,10 +28,7 @@ LATER = RELEASE_FORMAT + 3
 def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
     """A host that has a release of today's form in place."""
     monkeypatch.chdir(tmp_path)
-    staged = stage()
-    staged.publish()
-    staged.trust_key()
-    return staged
+    return trusted()
 
 
 @pytest.fixture

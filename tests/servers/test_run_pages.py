@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tasks.core import files
 from tasks.core.errors import CommandError
 from tasks.core.nextflow import reports
-from tasks.core.nextflow.environment import Inherited
-from tasks.core.nextflow.installed import install
 from tasks.offline_host import run
 from tasks.runtime import build as runtimes
 from tests.kit import runs
@@ -32,12 +28,7 @@ GREEDY = b"""<!DOCTYPE html>
 def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: runtimes.Runtime) -> Path:
     """The folder of reports of a run by the real Nextflow, which has failed."""
     monkeypatch.chdir(tmp_path)
-    nextflow = install(runtime.archive, tmp_path / "runtime", home=tmp_path / "nxf",
-                       inherited=Inherited.of(os.environ))
-    runs.ready(nextflow.launcher)
-    files.write_text(tmp_path / "mine.csv", "stone\nbasalt\n")
-    files.write_json(tmp_path / "p.json", {"marks": str(tmp_path / "marks"),
-                                           "scale": str(tmp_path / "none")})
+    runs.with_nextflow(tmp_path, runtime.archive, scale="none")
     with pytest.raises(CommandError):
         run.run_own(runs.own_spec(tmp_path / "mine.csv", tmp_path / "p.json"))
     return runs.folders()[0].reports

@@ -15,8 +15,6 @@ import pytest
 
 from tasks.core import files
 from tasks.core.errors import CommandError, HostError
-from tasks.core.nextflow.environment import Inherited
-from tasks.core.nextflow.installed import install
 from tasks.core.schema import read_json
 from tasks.offline_host import run
 from tasks.offline_host import runs as records
@@ -32,12 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: runtimes.Runtime) -> Path:
     """A release in place, and a user's sheet and params."""
     monkeypatch.chdir(tmp_path)
-    nextflow = install(runtime.archive, tmp_path / "runtime", home=tmp_path / "nxf",
-                       inherited=Inherited.of(os.environ))
-    runs.ready(nextflow.launcher)
-    files.write_text(tmp_path / "mine.csv", "stone\nbasalt\n")
-    files.write_json(tmp_path / "p.json", {"marks": str(tmp_path / "marks"),
-                                           "scale": str(tmp_path / "scale")})
+    runs.with_nextflow(tmp_path, runtime.archive)
     return tmp_path
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from tasks.core import files, processes
+from tasks.core import activity, files, processes
 from tasks.core.errors import CommandError, IntegrityError, SourceError
 from tasks.core.net import urls
 from tasks.core.nextflow import isolation
@@ -57,7 +59,7 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
         environment=environment, least=least, asked=central or urls.MAVEN_CENTRAL)
     with files.locked(repository.with_name(f"{repository.name}.lock")):
         try:
-            processes.run(command, log=log, env=own, todo=MIRROR)
+            processes.run(command, log=log, env=own, todo=MIRROR, check=_showing(repository))
         except CommandError as error:
             if lacking := missing(log.read_text(errors="replace")):
                 raise _cannot_work(coordinates, lacking, log) from error
@@ -76,6 +78,35 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
     if odd:
         raise IntegrityError(f"Maven put something else than jars there: {', '.join(odd)}",
                              where=log, todo="look at what `nextflow.coordinates` brings")
+
+
+def fetched(repository: Path, since: float) -> str:
+    """How many jars Maven has put into its repository since that time, in words; none, no words.
+
+    Those under way count too, under the names that Maven gives them until they are whole.
+    """
+    sizes = []
+    for path in repository.rglob("*.jar*"):
+        with suppress(OSError):  # renamed just now
+            about = path.stat()
+            if about.st_ctime >= since and not path.name.endswith((".sha1", ".md5")):
+                sizes.append(about.st_size)
+    return f"{len(sizes)} jars, {files.human_size(sum(sizes))} so far" if sizes else ""
+
+
+def _showing(repository: Path) -> Callable[[], None]:
+    """What lets the step's words be how much has come since now, each time that it is called.
+
+    Its log is Maven's own, whose warnings of missing poms would worry a reader for nothing.
+    """
+    began, step = time.time(), activity.shown()
+
+    def look() -> None:
+        if step is not None:
+            step.text = fetched(repository, began) or step.doc
+
+    look()
+    return look
 
 
 def own_repository(coordinates: tuple[str, ...], repository: Path) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -44,3 +46,17 @@ BOTH = ["io.nextflow:nf-lang:25.04.4", "io.seqera:lib-trace:0.1.0"]
 def test_what_no_repository_has_is_told_from_one_out_of_reach(said: str,
                                                               missing: list[str]) -> None:
     assert maven.missing(said) == missing
+
+
+def test_what_maven_fetches_is_counted_from_its_start(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/old-1.jar").write_bytes(b"x" * 5000)
+    time.sleep(0.02)  # a file's time has the kernel's grain of some milliseconds
+    since = time.time()
+    assert maven.fetched(tmp_path, since) == ""
+    time.sleep(0.02)
+    (tmp_path / "a/new-1.jar").write_bytes(b"x" * 2000)
+    (tmp_path / "a/new-1.jar.sha1").write_bytes(b"x" * 40)
+    (tmp_path / "a/new-1.pom").write_bytes(b"x" * 900)
+    (tmp_path / "a/next-1.jar.123.tmp").write_bytes(b"x" * 1000)
+    assert maven.fetched(tmp_path, since) == "2 jars, 3.0 kB so far"

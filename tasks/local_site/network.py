@@ -20,6 +20,7 @@ LOCAL_ONLY = """\
 {allowed}COMMIT
 """
 """iptables-restore(8): it replaces the whole table at once."""
+_OTHERS = "where another clone's local site runs, type `./doit sandbox:down` there"
 
 
 def up(plan: Plan) -> bool:
@@ -107,13 +108,13 @@ def _refuse_foreign(plan: Plan) -> None:
     if namespace(plan).exists():
         raise HostError(f"the network namespace {plan.namespace} is there already, and this "
                         "sandbox did not make it", where=namespace(plan),
-                        todo="where another clone's local site runs, type `./doit sandbox:down` there; "
-                             f"else remove it, or set another sandbox.namespace in {where}")
+                        todo=f"{_OTHERS}; else remove it, or set another sandbox.namespace in "
+                             f"{where}")
     if Path("/sys/class/net", plan.interface).exists():
         raise HostError(f"the interface {plan.interface} is there already, and this sandbox did "
                         "not make it",
-                        todo="where another clone's local site runs, type `./doit sandbox:down` there; "
-                             f"else remove it, or set another sandbox.interface in {where}")
+                        todo=f"{_OTHERS}; else remove it, or set another sandbox.interface in "
+                             f"{where}")
     network = ipaddress.ip_network(f"{plan.address}/{plan.prefix_length}", strict=False)
     for link in json.loads(_ip("-json", "-4", "address", "show")):
         for address in link.get("addr_info", []):

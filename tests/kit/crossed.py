@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +16,7 @@ from tasks.core.paths import SitePaths
 from tasks.local_site import host
 from tasks.local_site.plan import State
 from tests.kit.project import Project
+from tests.kit.screens import ROWS, Shown
 
 COMMANDS: set[bytes] = set()
 """The command lines of all processes that were seen while the fixture's `doit` ran."""
@@ -62,3 +65,39 @@ def results(project: Project) -> Path:
     run: str = json.loads(
         (project.root / "build/local/hello/crossing.json").read_text())["run"]
     return disk / "hello/airlock" / run / "results"
+
+
+def counted(results: Path) -> dict[tuple[str, str], int]:
+    """How many reads the results name, by sample and mate."""
+    with (results / "summary/summary.tsv").open() as stream:
+        return {(row["sample"], row["mate"]): int(row["reads"])
+                for row in csv.DictReader(stream, delimiter="\t")}
+
+
+def current(project: Project) -> dict[str, str]:
+    """The pointer to hello's current release in the store."""
+    pointer: dict[str, str] = json.loads(
+        (project.root / "build/local/store/releases/hello/current.json").read_text())
+    return pointer
+
+
+_ROW = re.compile(r"(done|run|waits) +\S| {7}\d+ done| {9}\S+  \d")
+"""A step, the count at the end, or one of the things that a step transfers."""
+
+
+def check_screen(shown: Shown) -> None:
+    """A first crossing as a person saw it: one screen, each row a step's, and no row wrapped."""
+    assert shown.status == 0, shown.text
+    assert not shown.scrolled and len(shown.end) < ROWS
+    assert not shown.cursor_hidden
+    for frame in shown.frames:
+        live = frame[:next((row for row, line in enumerate(frame) if " steps ran" in line), None)]
+        odd = [line for line in live if line and not _ROW.match(line)]
+        assert not odd, odd
+        assert not [line for line in frame if re.search(r"\[(INFO|WARNING|0?m|\d+;)", line)]
+    shown.once("run    dev:smoke:hello", " tasks ")
+    shown.once("run    sandbox:cross:hello", " tasks ", "hello offline | prod:run:hello")
+    shown.once("waits", "sandbox:cross:hello, for ")
+    for words in ("done   sandbox:cross:hello", "steps ran, ", "short steps", "report.html",
+                  "crossing build/local/hello/crossing.json", "next: "):
+        assert words in shown.text, shown.text

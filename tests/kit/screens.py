@@ -19,6 +19,7 @@ import pyte
 
 LIMIT = 60.0
 """Seconds after which a program is ended that still writes."""
+ROWS, COLUMNS = 40, 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +46,13 @@ class Shown:
         raise AssertionError(f"never at once: {words}\n" + "\n".join(self.end))
 
 
-def watch(command: Sequence[str], *, cwd: Path, columns: int = 100, rows: int = 40,
-          env: Mapping[str, str] | None = None,
+def watch(command: Sequence[str], *, cwd: Path, columns: int = COLUMNS, rows: int = ROWS,
+          env: Mapping[str, str] | None = None, limit: float = LIMIT,
           when: Callable[[list[str]], bool] | None = None) -> Shown:
-    """Run a command in a terminal of that size; it is interrupted (SIGINT) once `when` holds."""
+    """Run a command in a terminal of that size; it is interrupted (SIGINT) once `when` holds.
+
+    It is killed after `limit` seconds.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     kept = {key: value for key, value in os.environ.items()
@@ -60,13 +64,17 @@ def watch(command: Sequence[str], *, cwd: Path, columns: int = 100, rows: int = 
     screen = pyte.HistoryScreen(columns, rows, history=10000, ratio=0.5)
     stream = pyte.ByteStream(screen)
     written, frames, begun = b"", [], time.monotonic()
-    while time.monotonic() - begun < LIMIT:
+    while time.monotonic() - begun < limit:
         if not select.select([ours], [], [], 0.1)[0]:
             continue
+        time.sleep(0.01)  # a screenful comes in several blocks
         try:
-            block = os.read(ours, 1 << 16)
+            block = b""
+            while not block or select.select([ours], [], [], 0)[0]:
+                block += os.read(ours, 1 << 16)
         except OSError:  # Linux ends a terminal without a writer by EIO
-            break
+            if not block:
+                break
         written += block
         stream.feed(block)
         frames.append([line.rstrip() for line in screen.display])

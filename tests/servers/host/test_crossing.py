@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import gzip
 import hashlib
 import json
@@ -19,26 +18,46 @@ from tasks.core.paths import SitePaths
 from tasks.core.schema import read_json
 from tasks.core.trust import signature
 from tasks.local_site import host
-from tests.kit.crossed import COMMANDS, inside, results, watching_commands, write_own
+from tests.kit.crossed import (
+    COMMANDS,
+    check_screen,
+    counted,
+    current,
+    inside,
+    results,
+    watching_commands,
+    write_own,
+)
 from tests.kit.project import Project, copy, steps
+from tests.kit.screens import Shown, watch
 
 LOOKS = {"dev:validate:hello", "push:release:hello", "release:promote:hello", "report:hello",
          "push:tool", "sandbox:packages"}
 
 
 @pytest.fixture(scope="module")
-def crossed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project in which plain `doit` has done its work once."""
+def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, Shown]]:
+    """A project in which plain `doit` has done its work once, and what a terminal showed of it."""
     project = copy(tmp_path_factory.mktemp("crossing"), number=1)
     write_own(project.root / "mine")
     try:
         with watching_commands():
             output = project.doit("mirror:data:hello", "input=mine/cohort.csv").stdout
             assert "input=cohort" in output
-            project.doit()
-        yield project
+            shown = watch(project.command(), cwd=project.root, env=project.environment(), limit=300)
+        yield project, shown
     finally:
         project.doit("sandbox:down", check=False)
+
+
+@pytest.fixture(scope="module")
+def crossed(first: tuple[Project, Shown]) -> Project:
+    assert first[1].status == 0, first[1].text
+    return first[0]
+
+
+def test_the_first_crossing_is_seen_on_one_screen(first: tuple[Project, Shown]) -> None:
+    check_screen(first[1])
 
 
 def test_the_results_hold_the_true_numbers_of_reads(crossed: Project) -> None:
@@ -46,12 +65,9 @@ def test_the_results_hold_the_true_numbers_of_reads(crossed: Project) -> None:
         with gzip.open(crossed.reads / name, "rt") as stream:
             return sum(1 for _ in stream) // 4
 
-    with (results(crossed) / "summary/summary.tsv").open() as stream:
-        counts = {(row["sample"], row["mate"]): int(row["reads"])
-                  for row in csv.DictReader(stream, delimiter="\t")}
-    first, second = count("reads_1.fq.gz"), count("reads_2.fq.gz")
-    assert counts == {("hiseq_paired", "1"): first, ("hiseq_paired", "2"): second,
-                      ("hiseq_single", "1"): first}
+    reads, mates = count("reads_1.fq.gz"), count("reads_2.fq.gz")
+    assert counted(results(crossed)) == {
+        ("hiseq_paired", "1"): reads, ("hiseq_paired", "2"): mates, ("hiseq_single", "1"): reads}
 
 
 def test_the_results_hold_the_plugins_mark(crossed: Project) -> None:
@@ -168,10 +184,7 @@ def test_a_user_s_own_reads_cross_and_are_counted(crossed: Project,
     said = inside(crossed, "./doit", "role=prod", "site=local", "pipeline=hello", "input=cohort")
     run = next(results(crossed).parents[1].glob("*Z-cohort"))
     assert f"11 results in runs/hello/{run.name}/results/; its record, signed" in said
-    with (run / "results/summary/summary.tsv").open() as stream:
-        counts = {(row["sample"], row["mate"]): int(row["reads"])
-                  for row in csv.DictReader(stream, delimiter="\t")}
-    assert counts == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
+    assert counted(run / "results") == {("one", "1"): 7, ("two", "1"): 3, ("two", "2"): 2}
 
 
 def test_both_sides_have_the_pages(crossed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,12 +298,6 @@ def test_a_changed_byte_in_the_store_is_refused_and_named(crossed: Project) -> N
         assert not receipt.exists()
     finally:
         blob.write_bytes(before)
-
-
-def current(project: Project) -> dict[str, str]:
-    pointer: dict[str, str] = json.loads(
-        (project.root / "build/local/store/releases/hello/current.json").read_text())
-    return pointer
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Draw docs/terminal.svg, the picture of a terminal in the README, from a real run.
 
-    python docs/terminal.py -- ./doit pipeline=hello
-    python docs/terminal.py --at 25 -- ./doit pipeline=hello     # as it stands after 25 seconds
+    python docs/terminal.py --title "~/nf-airlock $ ./doit" -- ./doit
+    python docs/terminal.py --at 25 -- ./doit      # as it stands after 25 seconds
 
 The command runs on a terminal of 100 columns, so it shows what a person sees: colours, and a view
 that draws over itself. What is on the screen is drawn by rich, without a font from the web.

@@ -17,6 +17,7 @@ from tasks.core import dag, files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
 from tasks.core.errors import AirlockError, HostError
+from tasks.core.nextflow import reports
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check
 from tasks.core.store import lease
@@ -194,7 +195,7 @@ def _graph(at: PipelinePaths, name: str,
     """
     drawn = None
     if (at.release / "SHA256SUMS").is_file() and release_name.made(at) == name:
-        drawn = dag.read([at.smoke / "DAG.svg", at.smoke / "DAG.mmd"])
+        drawn = dag.read(at.smoke / reports.MERMAID)
     known: Mapping[str, Any] | None = before["graph"] if before else None
     return drawn or known
 

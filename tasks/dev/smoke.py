@@ -33,8 +33,6 @@ PREVIEW_LIMIT = 900.0
 """Seconds; that of sarek takes 40 on two cores."""
 WAITS_FOR_OUTPUTS = ">=26.03.1-edge"
 OUTPUTS = re.compile(r"^[ \t]*output\s*\{", re.MULTILINE)
-DRAWN = "DAG.mmd"
-"""The DAG as Nextflow writes it: a picture of its own asks for Graphviz, or for a network."""
 NO_PICTURE = """\
 <svg xmlns="http://www.w3.org/2000/svg" width="400" height="40">\
 <text x="10" y="25">Nextflow drew no picture of the DAG here.</text></svg>
@@ -80,7 +78,7 @@ def smoke(spec: SmokeSpec) -> str:
         logger.warning("dev:smoke:%s  %s", spec.pipeline, said)
     out = spec.output.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    drawing: list[str | Path] = ["-with-dag", within.folder / DRAWN]
+    drawing: list[str | Path] = ["-with-dag", within.folder / reports.MERMAID]
     is_drawn = _preview(spec, ready, within, out, drawing)
     images = list(mirrored(read_json(spec.receipt, "images-receipt")).values())
     with spec.pulling:
@@ -95,7 +93,7 @@ def smoke(spec: SmokeSpec) -> str:
                        options=["-with-trace", trace, "-with-report", within.folder / "report.html",
                                 *([] if is_drawn else drawing), *_outdir(within)],
                        env={**SHORT_LIVED, **engine.variables}, within=with_engine)
-    _take(within, out, "trace.txt", "report.html", DRAWN)
+    _take(within, out, "trace.txt", "report.html", reports.MERMAID)
     reports.close([out / "report.html"])
     runs = "preview and stub run" if is_drawn else "stub run"
     return f"{runs} ended well, {pulled} images pulled; {_picture(spec)}"
@@ -121,7 +119,7 @@ def _preview(spec: SmokeSpec, ready: launch.Launch, within: launch.Confinement, 
         logger.warning("%s: %s (%s); the picture of the DAG is that of the stub run",
                        spec.pipeline, error.what, error.where)
         # What it drew before it hung would keep the stub run from drawing.
-        (within.folder / DRAWN).unlink(missing_ok=True)
+        (within.folder / reports.MERMAID).unlink(missing_ok=True)
         return False
     return True
 
@@ -140,7 +138,8 @@ def preview_hangs(version: str, code: Path) -> bool:
 def _picture(spec: SmokeSpec) -> str:
     """Draw the picture, and return where it lies; where there is none the reader is shown that."""
     picture = spec.output / "DAG.svg"
-    if reports.draw(spec.output / DRAWN, picture, title=f"Processes of {spec.pipeline}"):
+    if reports.draw(spec.output / reports.MERMAID, picture,
+                    title=f"Processes of {spec.pipeline}"):
         return str(picture)
     files.write_text(picture, NO_PICTURE)
     return "no picture of the DAG: Nextflow drew none"

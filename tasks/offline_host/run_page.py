@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tasks.core import dag, files, page
+from tasks.core.nextflow import reports
 from tasks.offline_host import run_tasks
 from tasks.offline_host.run_folder import RunFolder, time
 
@@ -25,7 +26,7 @@ def write(folder: RunFolder, record: Mapping[str, Any]) -> None:
     """Write the page; a fault in that is told, and is none of the run's."""
     try:
         text = html(record, run_tasks.rows(folder.trace), dag.read(
-            folder.reports / name for name in ("dag.html", "dag.mmd", "dag.svg")))
+            folder.reports / reports.MERMAID))
         files.write_text(folder.page, text)
     except Exception as error:
         logger.warning("the run's page can't be written: %s: %s", type(error).__name__, error)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files
+from tasks.core.nextflow import reports
 from tests.kit.release_pairs import edit
 from tests.kit.releases import Staged
 
@@ -73,7 +74,7 @@ def enlarge(staged: Staged) -> None:
                  for step in ("RUN", "INDEX", "REPORT", "CHECK")[:_number(source, 4)]]
     edit(at.images_scan, lambda scan: scan.update(images=names(), processes=processes))
     _data(staged)
-    _graph(at.smoke / "DAG.svg")
+    _graph(at.smoke / reports.MERMAID)
 
 
 def _data(staged: Staged) -> None:
@@ -90,14 +91,13 @@ def _data(staged: Staged) -> None:
 
 
 def _graph(path: Path) -> None:
-    """As graphviz writes it: each tool follows two or three of those before it."""
-    lines = []
-    for place, tool in enumerate(TOOLS):
-        lines.append(f'<g class="node">\n<title>v{place}</title>\n<ellipse rx="90"/>'
-                     f"<text>BIG:FLOW:{tool.upper()}_RUN</text>\n</g>")
-        lines += [f"<title>v{before}&#45;&gt;v{place}</title>" for before in sorted(
-            {_number(f"{tool}{try_}", place) - 1 for try_ in range(2)} if place else ())]
-    files.write_text(path, "<svg>\n" + "\n".join(lines) + "\n</svg>\n")
+    """As Nextflow writes it: each tool follows two or three of those before it."""
+    lines = ["flowchart TB", "subgraph BIG", "subgraph FLOW"]
+    lines += [f"v{place}([{tool.upper()}_RUN])" for place, tool in enumerate(TOOLS)]
+    lines += ["end", "end", *(
+        f"v{before} --> v{place}" for place, tool in enumerate(TOOLS) if place for before in sorted(
+            {_number(f"{tool}{try_}", place) - 1 for try_ in range(2)}))]
+    files.write_text(path, "\n".join(lines) + "\n")
 
 
 def bill(path: Path) -> None:

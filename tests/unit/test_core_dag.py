@@ -26,22 +26,6 @@ MERMAID = """flowchart TB
     v2 --> v3
     v3 --> v4
 """
-GRAPHVIZ = """<svg>
-<g id="node1" class="node">
-<title>v0</title>
-<ellipse fill="black" cx="1" cy="1" rx="3.6" ry="3.6"/><text>Channel.of</text>
-</g>
-<g id="node2" class="node">
-<title>v1</title>
-<ellipse fill="none" cx="1" cy="1" rx="90.1" ry="18"/><text x="1">A:FIRST&lt;b&gt;</text>
-</g>
-<g id="node3" class="node">
-<title>v2</title>
-<ellipse fill="none" cx="1" cy="1" rx="90.1" ry="18"/><text x="1">A:SECOND</text>
-</g>
-<g class="edge"><title>v0&#45;&gt;v1</title></g>
-<g class="edge"><title>v1&#45;&gt;v2</title></g>
-</svg>"""
 
 
 def write(folder: Path, text: str) -> Path:
@@ -51,32 +35,34 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_processes_alone_are_kept_and_what_longer_ways_say_is_left_out(tmp_path: Path) -> None:
-    graph = dag.read([tmp_path / "none", write(tmp_path, MERMAID)])
+    graph = dag.read(write(tmp_path, MERMAID))
     assert graph == {"nodes": ["FLOW:SUB:ALIGN", "FLOW:SUB:SORT", "FLOW:REPORT"],
                      "edges": [[0, 1], [1, 2]]}
-
-
-def test_graphviz_s_picture_says_the_same(tmp_path: Path) -> None:
-    assert dag.read([write(tmp_path, GRAPHVIZ)]) == {
-        "nodes": ["A:FIRST<b>", "A:SECOND"], "edges": [[0, 1]]}
 
 
 @pytest.mark.parametrize("text", ["", "flowchart TB\n", "<svg></svg>", "\0" * 99,
                                   "flowchart TB\n" + "v1([" * 50_000])
 def test_what_has_no_process_is_no_graph(tmp_path: Path, text: str) -> None:
-    assert dag.read([write(tmp_path, text)]) is None
-    assert dag.read([tmp_path]) is None
+    assert dag.read(write(tmp_path, text)) is None
+    assert dag.read(tmp_path) is None and dag.read(tmp_path / "none") is None
 
 
-def test_each_process_stands_right_of_those_before_it() -> None:
-    names = [f"STEP_{'X' * 40}", "TWO", "THREE", "ALONE"]
+def test_a_circle_of_channels_and_itself_say_nothing_twice(tmp_path: Path) -> None:
+    text = "flowchart TB\nv1([GRIND])\nv2([BREW])\nv3(( ))\n" + "".join(
+        f"v{one} --> v{other}\n" for one, other in ((1, 3), (3, 1), (3, 2), (2, 3)))
+    assert dag.read(write(tmp_path, text)) == {
+        "nodes": ["GRIND", "BREW"], "edges": [[0, 1], [1, 0]]}
+
+
+def test_each_process_stands_right_of_those_before_it_under_its_whole_name() -> None:
+    names = [f"BIG:PART:STEP_{'X' * 40}", "BIG:TWO", "BIG:PART:SUB:THREE", "BIG:ALONE"]
     drawn = dag.picture({"nodes": names, "edges": [[0, 1], [1, 2], [2, 1]]})
     boxes = {box.title: box for box in drawn.boxes}
-    assert boxes["TWO"].x > boxes[names[0]].x + boxes[names[0]].width
-    assert len(boxes[names[0]].name) == dag.WIDEST and boxes["ALONE"].x == dag.EDGE
-    assert all(box.x + box.width < drawn.width and box.y + dag.HEIGHT < drawn.height
-               for box in drawn.boxes)
-    assert len(drawn.lines) >= 1
+    assert boxes["BIG:TWO"].x > boxes[names[0]].x + boxes[names[0]].width
+    said = {title: "".join(text.text for text in box.texts) for title, box in boxes.items()}
+    assert said == {names[0]: f"STEP_{'X' * 40}PART", "BIG:TWO": "TWO",
+                    "BIG:PART:SUB:THREE": "THREEPART:SUB", "BIG:ALONE": "ALONE"}
+    assert [(line.begins, line.ends) for line in drawn.lines] == [(False, True), (True, True)]
 
 
 def test_a_graph_without_processes_is_empty() -> None:

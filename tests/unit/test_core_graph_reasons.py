@@ -178,8 +178,10 @@ def test_the_tree_and_the_picture_show_each_task_with_its_state(built: Path) -> 
     assert lines == ["-      taste:tea", "behind └─ pour:tea  behind grind:tea",
                      "stale     └─ grind:tea  source.revision 1.0 → 1.1"]
     root = ElementTree.fromstring(drawing.as_svg(ahead, build.reasons()))
-    assert [node.get("class") for node in root.iter(f"{SVG}rect")] == ["stale", "behind", "look"]
-    assert len([*root.iter(f"{SVG}path")]) == 2
+    boxes, keys = ["stale", "behind", "look"], ["stale", "behind", "look"]
+    assert [node.get("class") for node in root.iter(f"{SVG}rect")] == [*boxes, *keys]
+    assert [node.get("class") for node in root.iter(f"{SVG}path")] == ["head", "edge", "edge"]
+    assert "behind: may run" in {text.text for text in root.iter(f"{SVG}text")}
 
 
 @pytest.mark.parametrize(("old", "new", "said"), [

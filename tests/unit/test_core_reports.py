@@ -30,7 +30,7 @@ def test_processes_are_drawn_with_their_workflows(tmp_path: Path) -> None:
     reports.finish(tmp_path, title="Processes of cafe")
     picture = (tmp_path / reports.PICTURE).read_text()
     assert picture.startswith("<svg") and picture.count("<rect") == 2
-    for text in ("Processes of cafe", ">GRIND<", ">CAFE:MORNING<", ">BREW<"):
+    for text in ("Processes of cafe", ">GRIND<", ">MORNING<", ">BREW<", "CAFE:BREW"):
         assert text in picture
     assert "<script" not in picture and "beans" not in picture
 
@@ -39,7 +39,8 @@ def test_processes_of_one_name_are_drawn_apart(tmp_path: Path) -> None:
     (tmp_path / reports.MERMAID).write_text(ROAST.replace("BREW", "GRIND"))
     assert reports.draw(tmp_path / reports.MERMAID, tmp_path / "p.svg", title="")
     picture = (tmp_path / "p.svg").read_text()
-    assert ">CAFE:MORNING:GRIND<" in picture and ">CAFE:GRIND<" in picture
+    assert picture.count(">GRIND<") == 2 and picture.count(">MORNING<") == 1
+    assert "<title>CAFE:MORNING:GRIND<" in picture and "<title>CAFE:GRIND<" in picture
 
 
 def test_without_a_dag_nothing_is_drawn(tmp_path: Path) -> None:

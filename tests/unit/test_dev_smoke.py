@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from tasks.core.nextflow import launch
+from tasks.core.nextflow import launch, reports
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import Nextflow
 from tasks.dev import smoke
@@ -81,8 +81,8 @@ def test_where_nothing_was_drawn_the_picture_says_so(tmp_path: Path) -> None:
 
 def test_the_picture_is_drawn_from_what_nextflow_wrote(tmp_path: Path) -> None:
     """Without Graphviz, and so that it opens without a network."""
-    (tmp_path / smoke.DRAWN).write_text("flowchart TB\n    v0([KNEAD])\n    v1([BAKE])\n"
-                                        "    v0 --> v1\n")
+    (tmp_path / reports.MERMAID).write_text(
+        "flowchart TB\n    v0([KNEAD])\n    v1([BAKE])\n    v0 --> v1\n")
     said = smoke._picture(cast(smoke.SmokeSpec, Spec(output=tmp_path, pipeline="bread")))
     assert said == str(tmp_path / "DAG.svg")
     assert "KNEAD" in (tmp_path / "DAG.svg").read_text()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from doit.cmd_base import DoitCmdBase
 
@@ -13,8 +12,12 @@ from tasks.core.graph.doits import Suggests
 from tasks.core.graph.list import marked
 from tasks.core.graph.reasons import Reasons
 from tasks.core.graph.selection import before, selected
-from tasks.core.graph.state import BEHIND, LOOK, STALE
+from tasks.core.graph.state import BEHIND, FRESH, LOOK, STALE
+from tasks.core.layers import Edge, nearest
 from tasks.core.picture import Node
+
+LEGEND = {FRESH: "fresh", STALE: "stale: will run", BEHIND: "behind: may run",
+          LOOK: "only looks, or is made on request"}
 
 
 class Graph(Suggests, DoitCmdBase):  # type: ignore[misc]
@@ -42,10 +45,20 @@ class Graph(Suggests, DoitCmdBase):  # type: ignore[misc]
 
 def as_svg(ahead: Mapping[str, list[str]], reasons: Reasons) -> str:
     """The picture: a box for each task, with the reason below a stale one's name."""
+    names = sorted(ahead)
     nodes = [Node(name=name, kind=_kind(reasons.states[name]), note=_note(name, reasons))
-             for name in ahead]
-    edges = [(first, name) for name, others in ahead.items() for first in others]
-    return picture.svg(nodes, edges, title="what hangs on what, by state")
+             for name in names]
+    return picture.svg(
+        picture.draw(nodes, _edges(names, ahead)), title="what hangs on what, by state",
+        legend={_kind(state): says for state, says in LEGEND.items() if any(
+            reasons.states[name] == state for name in names)})
+
+
+def _edges(names: Sequence[str], ahead: Mapping[str, list[str]]) -> list[Edge]:
+    """Pairs of places among the names: what comes before what."""
+    places = {name: place for place, name in enumerate(names)}
+    return [(places[first], places[name]) for name in names for first in ahead[name]
+            if first in places]
 
 
 def _kind(state: str) -> str:
@@ -61,8 +74,10 @@ def _note(name: str, reasons: Reasons) -> str:
 
 def tree(ahead: Mapping[str, list[str]], reasons: Reasons) -> Iterator[str]:
     """The lines of the tree, from those that nothing hangs on."""
-    later = {other for others in ahead.values() for other in others}
-    tops = [name for name in reversed(list(ahead)) if name not in later]
+    names = list(ahead)
+    kept = nearest(len(names), _edges(names, ahead))
+    later = {names[first] for first, _ in kept}
+    tops = [name for name in reversed(names) if name not in later]
     shown: set[str] = set()
 
     def branch(name: str, lead: str, own: str) -> Iterator[str]:
@@ -72,28 +87,11 @@ def tree(ahead: Mapping[str, list[str]], reasons: Reasons) -> Iterator[str]:
         if is_again:
             return
         shown.add(name)
-        nearest = _nearest(name, ahead)
-        for number, other in enumerate(nearest):
-            is_last = number == len(nearest) - 1
+        others = [names[first] for first, then in kept if names[then] == name]
+        for number, other in enumerate(others):
+            is_last = number == len(others) - 1
             yield from branch(other, f"{lead}{'   ' if is_last else '│  '}",
                               f"{lead}{'└─ ' if is_last else '├─ '}")
 
     for top in tops:
         yield from branch(top, "", "")
-
-
-def _nearest(name: str, ahead: Mapping[str, list[str]]) -> list[str]:
-    """Those right before it, without what others of them hang on as well."""
-    return [other for other in ahead[name] if not any(
-        other in _all_before(third, ahead) for third in ahead[name] if third != other)]
-
-
-def _all_before(name: str, ahead: Mapping[str, list[str]]) -> set[str]:
-    reached: set[str] = set()
-    waiting: list[Any] = [name]
-    while waiting:
-        for other in ahead[waiting.pop()]:
-            if other not in reached:
-                reached.add(other)
-                waiting.append(other)
-    return reached

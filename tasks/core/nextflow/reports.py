@@ -38,17 +38,10 @@ def finish(folder: Path, *, title: str) -> None:
 
 def draw(mermaid: Path, target: Path, *, title: str) -> bool:
     """Draw the processes of a DAG; False where there are none, or the file isn't there."""
-    graph = dag.read([mermaid])
+    graph = dag.read(mermaid)
     if graph is None:
         return False
-    names: list[str] = graph["nodes"]
-    short = [name.rpartition(":")[2] for name in names]
-    if len(set(short)) < len(short):
-        short = names
-    nodes = [picture.Node(name=shown, note="" if shown == name else name.rpartition(":")[0])
-             for shown, name in zip(short, names, strict=True)]
-    edges = [(short[one], short[other]) for one, other in graph["edges"]]
-    files.write_text(target, picture.svg(nodes, edges, title=title))
+    files.write_text(target, picture.svg(dag.picture(graph), title=title))
     return True
 
 

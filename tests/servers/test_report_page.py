@@ -46,6 +46,19 @@ return found;
 """
 
 
+OUTSIDE = """
+const boxes = [...page.querySelectorAll(".picture g")], leaves = (box) => {
+  const room = box.querySelector("rect").getBBox();
+  return [...box.querySelectorAll("text")].some((text) => {
+    const own = text.getBBox();
+    return own.x < room.x || own.x + own.width > room.x + room.width
+      || own.y < room.y || own.y + own.height > room.y + room.height;
+  });
+};
+return [boxes.length, boxes.filter(leaves).length];
+"""
+
+
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Staged, Path]]:
     """A large release that follows another, and its page, with a bill of materials."""
@@ -118,6 +131,12 @@ def test_tables_are_searched_and_sorted(large: tuple[Staged, Path], tmp_path: Pa
     assert some[0].startswith("quay.io/biocontainers/trim:")
     up, down = browser.ask(large[1], SORT, width=1400, folder=tmp_path).value
     assert up == sorted(up) and down == sorted(down, reverse=True) and len(up) == 90
+
+
+def test_no_name_in_the_graph_leaves_its_box(large: tuple[Staged, Path], tmp_path: Path) -> None:
+    """In the font that the browser has."""
+    assert browser.ask(large[1], OUTSIDE, width=1400, folder=tmp_path).value == [
+        len(large_release.TOOLS), 0]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from doit.control import TaskControl
 from doit.dependency import Dependency, JSONCodec
 from doit.loader import generate_tasks
 
-from tasks.core.graph.reasons import Reasons
+from tasks.core.graph.reasons import Reasons, control_of
 from tasks.core.graph.state import State, states
 
 
@@ -18,7 +17,7 @@ class Build:
 
     def __init__(self, tasks: list[dict[str, Any]], database: Path) -> None:
         self.tasks = generate_tasks("airlock", (task for task in tasks))
-        self.control = TaskControl(self.tasks)
+        self.control = control_of(self.tasks)
         self.dependency = Dependency(State, str(database), codec_cls=JSONCodec)
 
     def states(self) -> dict[str, str]:

@@ -57,8 +57,30 @@ def test_list_and_info_give_one_reason(changed: Project) -> None:
     assert "behind  images:list:hello" in changed.doit("list").stdout
     done = changed.doit("info", "images:list:hello", check=False)
     assert done.returncode == 1
-    assert "behind since stage:hello is stale:" in done.stdout and own.split(";")[0] in done.stdout
+    assert "behind stage:hello, which is stale:" in done.stdout and own.split(";")[0] in done.stdout
     assert "meta" not in done.stdout
+
+
+def test_a_changed_module_of_the_tool_is_named(project: Project) -> None:
+    """In a checkout that is upgraded, say."""
+    module = project.root / "tasks/code/tree.py"
+    assert module.is_file()
+    text = module.read_text()
+    module.write_text(f"{text}\n# another line\n")
+    try:
+        said = project.doit("info", "stage:hello", check=False).stdout
+    finally:
+        module.write_text(text)
+    assert "\nstale:\n  code of stage changed: tasks/code/tree.py\n" in said
+
+
+@pytest.mark.parametrize("words", [
+    ["list"], ["info", "push:release:hello"], ["dryrun", "push:release"], ["graph"]])
+def test_all_is_said_in_one_order(changed: Project, words: list[str]) -> None:
+    """doit has the files of a task in a set, whose order differs from one process to the next."""
+    said = {changed.doit(*words, check=False, env={"PYTHONHASHSEED": seed}).stdout
+            for seed in ("1", "2", "3")}
+    assert len(said) == 1
 
 
 def test_a_fresh_task_has_no_reason(project: Project) -> None:

@@ -126,7 +126,7 @@ def test_what_was_never_built_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_other_code_is_a_reason(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ActionCode, "digest", lambda *_: "another")
-    assert again(built).reasons().own("grind:tea") == ["its code changed"]
+    assert again(built).reasons().own("grind:tea") == ["code of grind changed"]
 
 
 def test_a_password_in_a_url_is_not_shown(built: Path) -> None:
@@ -138,11 +138,50 @@ def test_info_says_what_the_list_says_and_nothing_of_the_graph_s_own_notes(built
     build = again(built, "1.1")
     reasons, text = build.reasons(), "\n".join(
         info.lines(build.control.tasks["pour:tea"], build.reasons()))
-    assert "behind since grind:tea is stale:\n  source.revision 1.0 → 1.1\n" in text
+    assert "behind grind:tea, which is stale:\n  source.revision 1.0 → 1.1\n" in text
     assert "reads:\n  ground\nmakes:\n  cup\ncomes after:\n  grind:tea" in text
     assert "meta" not in text and "look" not in text
     stale = "\n".join(info.lines(build.control.tasks["grind:tea"], reasons))
-    assert stale.startswith("grind:tea  leaves in small pieces\nstale since:\n  source.revision")
+    assert stale.startswith("grind:tea  leaves in small pieces\nstale:\n  source.revision")
+
+
+def test_info_says_what_a_task_is_that_is_neither_fresh_nor_stale(built: Path) -> None:
+    build = Build([*kettle(), step("stir:tea", "", brew, BrewSpec(
+        pipeline="tea", source=Source(), reads=Path("cup"), makes=Path("foam")),
+        makes=[Path("foam")], always=True)], built / "state.db")
+    said = {name: list(info.lines(build.control.tasks[name], build.reasons()))[1]
+            for name in ("taste:tea", "cool:tea", "stir:tea", "grind:tea")}
+    assert said == {"taste:tea": "only looks, each time it is asked for",
+                    "cool:tea": "made on request; it was not asked for yet",
+                    "stir:tea": "runs each time", "grind:tea": "fresh"}
+
+
+def test_a_group_names_the_member_that_is_stale(built: Path) -> None:
+    build = again(built, "1.1")
+    assert list(info.lines(build.control.tasks["grind"], build.reasons()))[1:3] == [
+        "stale, as grind:tea is:", "  source.revision 1.0 → 1.1"]
+
+
+def test_files_that_are_read_anew_and_no_more_are_named(built: Path) -> None:
+    tasks = kettle()
+    tasks[1]["file_dep"] = ["water"]
+    Path("water").write_text("hot")
+    assert Build(tasks, built / "state.db").reasons().own("grind:tea") == [
+        "it reads water now", "it no longer reads leaves"]
+
+
+def test_what_hangs_on_several_stale_ones_names_the_one_defined_first(built: Path) -> None:
+    def tray() -> Build:
+        return Build([*kettle("1.1"), step("serve:tea", "", brew, BrewSpec(
+            pipeline="tea", source=Source(), reads=Path("cup"), makes=Path("tray")),
+            needs=[Path("cup"), Path("ground")], makes=[Path("tray")])], built / "state.db")
+
+    Path("tray").write_text("")
+    tray().succeed("serve:tea")
+    Path("cup").unlink()
+    reasons = tray().reasons()
+    assert reasons.states["grind:tea"] == reasons.states["pour:tea"] == "stale"
+    assert reasons.root("serve:tea") == "grind:tea"
 
 
 def test_a_dry_run_is_in_order_with_why_what_and_how_long(built: Path) -> None:
@@ -189,7 +228,7 @@ def test_the_tree_and_the_picture_show_each_task_with_its_state(built: Path) -> 
     ({"names": ["x", "y"]}, {"names": ["x", "z"]}, ["names y → z"]),
     ({"names": ["x"]}, {"names": ["x", "z", "q"]}, ["names +z +q"]),
     ({"names": ["x", "y"]}, {"names": ["y", "x"]}, ["names changed"]),
-    ({}, {"added": "v"}, ["added none → v"]), ({"gone": None}, {}, []),
+    ({}, {"added": "v"}, ["added unset → v"]), ({"gone": None}, {}, []),
     ({"key": "sha256:" + "ab" * 32}, {"key": "cd" * 32}, ["key abababababab… → cdcdcdcdcdcd…"]),
     ({"long": "x" * 41}, {"long": "y"}, ["long changed"]),
     ({"odd": "a\x1b[31m"}, {"odd": "b"}, ["odd changed"])])

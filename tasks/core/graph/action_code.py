@@ -59,6 +59,12 @@ class ActionCode:
                 waiting += self._next[path]
         return sorted(path for path in reached if not self._contents[path]["is_empty"])
 
+    def digests_of(self, module: str) -> dict[str, str]:
+        """Those files with the begin of their digests; none where one was written meanwhile."""
+        if self._digest(module) != self.digest(module):
+            return {}
+        return {path: self._contents[path]["sha256"][:16] for path in self.run_by(module)}
+
     @cached_property
     def _digests(self) -> dict[str, str]:
         known = self._read(0)

@@ -49,7 +49,7 @@ def _change(key: str, old: str | None, new: str | None) -> str:
 def _short(value: Any) -> str | None:
     """A value as it is shown, None where it is too long; without a user, who may be a secret."""
     if value is ABSENT or value is None:
-        return "none"
+        return "unset"
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     if DIGEST.fullmatch(text):
         return f"{text.removeprefix('sha256:')[:12]}…"

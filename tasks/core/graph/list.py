@@ -13,7 +13,7 @@ from doit.cmd_list import List as DoitList
 from doit.control import TaskControl
 
 from tasks.core.graph.doits import Suggests
-from tasks.core.graph.reasons import Reasons
+from tasks.core.graph.reasons import Reasons, control_of
 from tasks.core.graph.state import BEHIND, FRESH, LOOK, STALE
 
 COLOURS = {FRESH: "32", STALE: "31", BEHIND: "33", LOOK: "2"}
@@ -34,7 +34,7 @@ class List(Suggests, DoitList):  # type: ignore[misc]
     def _execute(self, subtasks: bool = False, quiet: bool = True, private: bool = False,
                  sort: str = "name", json: bool = False,
                  pos_args: list[str] | None = None) -> int:
-        control = TaskControl(self.task_list)
+        control = control_of(self.task_list)
         reasons = reasons_of(control, self.dep_manager)
         chosen = (self._list_filtered(control.tasks, pos_args, subtasks) if pos_args
                   else self._list_all(subtasks))

@@ -5,9 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tasks.core.graph.state import BEHIND, STALE, states
+from doit.control import TaskControl
+
+from tasks.core.graph.state import BEHIND, STALE, Found, states
 
 NEVER = "not built yet"
+CHANGED, ADDED = "changed_file_dep", "added_file_dep"
+WORDS = {"missing_target": "{} is missing", "missing_file_dep": "{} is missing",
+         CHANGED: "{} changed", ADDED: "it reads {} now",
+         "removed_file_dep": "it no longer reads {}"}
+"""What is said of each file that doit names, by the kind of reason."""
+
+
+def control_of(tasks: Any) -> TaskControl:
+    """doit's view of the tasks, each with those that it hangs on in the order of their definition.
+
+    doit adds those that make its files in the order of a set, another one in each process.
+    """
+    control = TaskControl(tasks)
+    place = {name: number for number, name in enumerate(control.tasks)}
+    for task in control.tasks.values():
+        task.task_dep.sort(key=place.__getitem__)
+    return control
 
 
 class Reasons:
@@ -18,7 +37,8 @@ class Reasons:
 
     def __init__(self, tasks: Mapping[str, Any], dependency: Any) -> None:
         self._tasks, self._dependency = tasks, dependency
-        self.states = states(tasks.values(), dependency)
+        self._found: dict[str, Found] = {}
+        self.states = states(tasks.values(), dependency, found=self._found)
         self._own: dict[str, list[str]] = {}
 
     def of(self, name: str) -> str | None:
@@ -32,35 +52,25 @@ class Reasons:
 
     def root(self, name: str) -> str:
         """The stale task that makes this one stale or behind: itself, or the first before it."""
-        seen = {name}
-        while True:
-            task = self._tasks[name]
-            if self.states[name] == STALE and not task.has_subtask:
-                return name
-            wanted = (STALE, BEHIND) if self.states[name] == BEHIND else (STALE,)
-            before = [other for kind in wanted for other in task.task_dep
-                      if self.states[other] == kind and other not in seen]
-            if not before:
-                return name
-            name = before[0]
-            seen.add(name)
+        while self.states[name] != STALE or self._tasks[name].has_subtask:
+            before = {self.states[other]: other for other in reversed(self._tasks[name].task_dep)}
+            name = before.get(STALE) or before[BEHIND]
+        return name
 
     def own(self, name: str) -> list[str]:
         """All that made a stale task so, at least one reason."""
         if name not in self._own:
-            self._own[name] = list(dict.fromkeys(self._look(name))) or ["it must be looked at anew"]
+            self._own[name] = list(dict.fromkeys(self._look(name))) or ["it runs each time"]
         return self._own[name]
 
     def _look(self, name: str) -> Iterator[str]:
-        task = self._tasks[name]
         if self._dependency._get(name, "checker:") is None:  # what doit notes at each success
             yield NEVER
             return
-        found = self._dependency.get_status(task, self._tasks, get_log=True).reasons
+        found = self._found[name]
         for question, _, _ in found["uptodate_false"]:
             if hasattr(question, "reasons"):
                 yield from question.reasons()
-        for key, words in (("missing_target", "is missing"), ("missing_file_dep", "is missing"),
-                           ("changed_file_dep", "changed"), ("added_file_dep", "is read as well"),
-                           ("removed_file_dep", "is no longer read")):
-            yield from (f"{path} {words}" for path in sorted(found[key]))
+        for kind, words in WORDS.items():  # one that is new for the task doit finds changed, too
+            yield from (words.format(path) for path in sorted(found[kind])
+                        if kind != CHANGED or path not in found[ADDED])

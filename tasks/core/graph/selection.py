@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from doit.control import TaskControl
-
 from tasks.core.graph.list import reasons_of
-from tasks.core.graph.reasons import Reasons
+from tasks.core.graph.reasons import Reasons, control_of
 
 
 def selected(command: Any) -> tuple[Mapping[str, Any], list[Any], Reasons]:
     """All tasks of doit's command; those that it selects and all before them; how all stand."""
-    control = TaskControl(command.task_list)
+    control = control_of(command.task_list)
     control.process(command.sel_tasks)
     return (control.tasks, in_order(control.tasks, control.selected_tasks),
             reasons_of(control, command.dep_manager))

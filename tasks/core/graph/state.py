@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from doit.dependency import SqliteDB
 
 from tasks.core.graph.action_code import ActionCode
 
 FRESH, STALE, BEHIND, LOOK = "fresh", "stale", "behind", "-"
+DEPENDENCIES = ("changed_file_dep", "added_file_dep", "removed_file_dep")
+"""What doit calls changes of the files that a task reads."""
 
 
 class State(SqliteDB):  # type: ignore[misc]
@@ -28,6 +31,7 @@ class State(SqliteDB):  # type: ignore[misc]
         super().__init__(name, codec, module_name=module_name)
         self.code = ActionCode(Path(name).with_suffix(".code.json"))
         self._texts: dict[str, str] | None = None
+        self._ran: dict[str, dict[str, str]] = {}
 
     def _get_task_data(self, task_id: str) -> Any:
         if self._texts is None:
@@ -50,22 +54,54 @@ class State(SqliteDB):  # type: ignore[misc]
         for task_id in self._dirty:
             self._conn.execute("insert or replace into doit values (?,?)",
                                (task_id, self.codec.encode(self._cache[task_id])))
+        if self._ran:
+            self._conn.execute("create table if not exists code "
+                               "(digest text not null primary key, files text)")
+            self._conn.executemany("insert or ignore into code values (?,?)", (
+                (digest, json.dumps(files)) for digest, files in self._ran.items()))
         self._conn.commit()
         self._dirty = set()
 
+    def dump(self) -> None:
+        """Write what has changed, and close: of code that no step is noted with, no files stay."""
+        self.commit()
+        if self._ran:
+            self._conn.execute("delete from code where not exists (select 1 from doit where "
+                               "instr(cast(task_data as text), code.digest))")
+        super().dump()
 
-def states(tasks: Iterable[Any], dependency: Any,
-           names: Iterable[str] | None = None) -> dict[str, str]:
+    def keep_code(self, module: str) -> None:
+        """Note which files the code is of that an action in the module runs, beside its digest:
+        once for all steps that run it."""
+        digest = self.code.digest(module)
+        if digest and digest not in self._ran:
+            self._ran[digest] = self.code.digests_of(module)
+
+    def code_noted(self, digest: str) -> Mapping[str, str]:
+        """The files of such code with their digests; none where they were not noted."""
+        if not self._conn.execute("select 1 from sqlite_master where name='code'").fetchone():
+            return {}
+        row = self._conn.execute("select files from code where digest=?", (digest,)).fetchone()
+        return dict(json.loads(row["files"])) if row else {}
+
+
+Found: TypeAlias = Mapping[str, Any]
+"""What keeps a task from being up to date, in doit's form: kinds of reasons, and what they name."""
+
+
+def states(tasks: Iterable[Any], dependency: Any, names: Iterable[str] | None = None, *,
+           found: dict[str, Found] | None = None) -> dict[str, str]:
     """The state of each task, or of those `names` and what they hang on: fresh; stale (it will
     run); behind (something before it is stale).
 
     `tasks` are doit's, with implicit dependencies already added by TaskControl. A task that only
     looks has no state, and counts for nothing behind it; nor has one that is made on request and
     never was. One that makes files and runs each time has none but behind something stale. A group
-    has its members' worst.
+    has its members' worst. `found` gets what was found of each task that doit was asked about.
     """
     by_name = {task.name: task for task in tasks}
     known: dict[str, str] = {}
+    found = {} if found is None else found
 
     def worst(names: Iterable[str]) -> str:
         before = {state(name) for name in names}
@@ -81,15 +117,23 @@ def states(tasks: Iterable[Any], dependency: Any,
                 waits = (task.meta or {}).get("always") and before in (STALE, BEHIND)
                 known[name] = BEHIND if waits else LOOK
             else:
-                own = dependency.get_status(task, by_name).status
-                behind = before in (STALE, BEHIND)
-                known[name] = (STALE if own == "run" or (own == "error" and not behind)
-                               else BEHIND if behind else FRESH)
+                found[name] = dependency.get_status(task, by_name, get_log=True).reasons
+                known[name] = _state(found[name], before in (STALE, BEHIND))
         return known[name]
 
     for name in by_name if names is None else names:
         state(name)
     return known
+
+
+def _state(found: Found, is_behind: bool) -> str:
+    """A file that isn't there may be made by what stands before; all else has the task run."""
+    kinds = {kind for kind, named in found.items() if named}
+    if "missing_file_dep" in kinds:
+        kinds -= {"missing_file_dep", *DEPENDENCIES}
+        if not is_behind:
+            return STALE
+    return STALE if kinds else BEHIND if is_behind else FRESH
 
 
 def _is_apart(task: Any, dependency: Any) -> bool:

@@ -25,6 +25,8 @@ from tasks.core.graph.state import states
 from tasks.core.paths import SitePaths
 
 CODE = "its own code"
+FEW = 3
+"""Files that a reason names."""
 Spec = TypeVar("Spec")
 Task = dict[str, Any]
 
@@ -45,29 +47,48 @@ class Settings(_Question, UptodateCalculator):  # type: ignore[misc]
     """
 
     def __init__(self, spec: object, action: Callable[..., object]) -> None:
-        self._spec, self._action = spec, action
+        self._spec, self._module = spec, module_of(action)
         self._before = self._now = "{}"
+        self._verb = ""
 
     def setup(self, dep_manager: Any, tasks_dict: Mapping[str, Any]) -> None:
         """doit calls this before the question: the state's keeper knows the code, too."""
-        code = dep_manager.backend.code.digest(module_of(self._action))
+        self._state = dep_manager.backend
+        code = self._state.code.digest(self._module)
         self._now = _to_json({**_plain(self._spec), CODE: code})
 
     def __call__(self, task: Any, values: Mapping[str, Any]) -> bool:
-        task.value_savers.append(lambda: {"settings": self._now})
+        task.value_savers.append(self._noted)
+        self._verb = task.subtask_of or task.name
         before = values.get("settings", "{}")
         if not isinstance(before, str):  # of an earlier form
             before = "{}"
         self._before = before
         return bool(before == self._now)
 
+    def _noted(self) -> dict[str, str]:
+        self._state.keep_code(self._module)
+        return {"settings": self._now}
+
     def reasons(self) -> Iterator[str]:
         """What has changed since the last success."""
         old, new = json.loads(self._before), json.loads(self._now)
         codes = old.pop(CODE, None), new.pop(CODE, None)
-        yield from differences(old, new)
+        if old != new:
+            yield from list(differences(old, new)) or ["settings changed"]
         if codes[0] != codes[1]:
-            yield "its code changed"
+            named = _few(self._changed_files(codes[0]))
+            yield f"code of {self._verb} changed{f': {named}' if named else ''}"
+
+    def _changed_files(self, digest: str | None) -> list[str]:
+        """Which files the step's code had otherwise, its own module and room first; none where
+        the state doesn't tell, which was written before it did."""
+        old = self._state.code_noted(digest) if digest else {}
+        new = self._state.code.digests_of(self._module) if old else {}
+        own = f"{self._module.replace('.', '/')}.py"
+        room = f"{own.rpartition('/')[0]}/"
+        return sorted((path for path in {*old, *new} if old.get(path) != new.get(path)),
+                      key=lambda path: (path != own, not path.startswith(room), path))
 
 
 class Kept(_Question):
@@ -154,7 +175,7 @@ class Same(_Question):
 
     def reasons(self) -> Iterator[str]:
         """What it runs on is another."""
-        yield "another release, or another bootstrap of it"
+        yield "the release changed, or was bootstrapped anew"
 
 
 def step(name: str, doc: str, action: Callable[[Spec], str | None], spec: Spec, *,
@@ -249,6 +270,12 @@ def fault(name: str, error: Exception) -> AirlockError:
     return AirlockError(
         f"a fault of nf-airlock itself: {type(error).__name__}: {error}", where=trace,
         todo="please report it with that file, which holds the traceback")
+
+
+def _few(names: Sequence[str]) -> str:
+    """Names for a line, the first of many."""
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return ", ".join(names[:FEW]) + more
 
 
 def _fields(spec: Any) -> Mapping[str, Any]:

@@ -20,8 +20,8 @@ with deferred():
     from tasks.images.destination import Destination
     from tasks.images.image_files import FileSources
     from tasks.images.inspect import AskSpec, InspectSpec, inspect_images, list_asked
+    from tasks.images.left import to_fetch, to_mirror
     from tasks.images.lock import LockSpec, lock_images
-    from tasks.images.lock_format import bytes_locked
     from tasks.images.mirror import MirrorSpec, PlanSpec, mirror_images, show_plan
     from tasks.images.oci_layout import LayoutSpec, lay_out
     from tasks.images.outdated import OutdatedSpec, show_outdated
@@ -143,7 +143,7 @@ def _mirror(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         receipt=at.images_receipt, labels=at.images_labels, destination=destination(site),
         access=_access(config, with_destination=True)),
         needs=[lock, at.images_pinned], makes=[at.images_receipt, at.images_labels],
-        servers=site.servers, in_all=[f"space:{pipeline.name}"], moves=bytes_locked)
+        servers=site.servers, in_all=[f"space:{pipeline.name}"], moves=to_mirror)
 
 
 def _verify(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -169,7 +169,7 @@ def _layout(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         access=_access(config), destination=destination(site) if in_store else None,
         files=_files(config)),
         needs=[lock, at.images_pinned], servers=site.servers, asked=not is_carried,
-        in_all=[f"space:{pipeline.name}"], moves=bytes_locked,
+        in_all=[f"space:{pipeline.name}"], moves=to_fetch,
         makes=[at.oci_index, at.oci_marker, *([at.images_receipt] if in_store else []),
                *([at.images_labels] if is_carried else [])])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tasks.core.lock_files import Entries, Entry
 from tasks.core.schema import read_json
@@ -100,24 +100,6 @@ def distinct(images: Iterable[Image]) -> list[Blob]:
 def read_lock(path: Path) -> list[Image]:
     """The images of a lock."""
     return from_entries(read_entries(path))
-
-
-class Locked(Protocol):
-    """The spec of a step that moves what a lock names."""
-
-    @property
-    def lock(self) -> Path: ...
-
-
-def bytes_locked(spec: Locked) -> int | None:
-    """The bytes of all blobs and image files that the lock names; None where there is no lock yet.
-    """
-    if not spec.lock.is_file():
-        return None
-    lock = read_json(spec.lock, "images-lock")
-    images = from_entries({entry["source"]: entry for entry in lock["images"]})
-    return sum(blob.size for blob in distinct(images)) + sum(
-        int(entry["size"]) for entry in lock.get("files", []))
 
 
 def read_entries(path: Path) -> dict[str, Entry]:

@@ -26,6 +26,7 @@ from tasks.images.blobs import Blobs
 from tasks.images.convert import converted_to
 from tasks.images.destination import Destination, refuse_collisions
 from tasks.images.image_files import FileSources, ImageFile
+from tasks.images.left import lacking
 from tasks.images.lock_format import Blob, Image, distinct, read_lock
 from tasks.images.locked_sources import LockedSources
 from tasks.images.receipt import receipt
@@ -140,10 +141,8 @@ class _Fetch:
         for blob in wanted:
             sizes[str(home[blob.digest])] += blob.size
         sizes.update({file.source: file.size for file in self._standing})
-        lacking = sum(blob.size for blob in wanted if not self.blobs.path(blob.digest).is_file())
-        lacking += sum(file.size for file in self._standing
-                       if not file.is_kept(self._spec.blobs))
-        disk.hold(self._spec.blobs, lacking, "the images that are fetched")
+        disk.hold(self._spec.blobs, lacking(plain, self._standing, self._spec.blobs),
+                  "the images that are fetched")
         with Progress(f"fetch {self._spec.pipeline}", sizes) as progress:
             self._progress = progress
             self.fetched = sum(run_all(lambda blob: self._blob(blob, home[blob.digest]), wanted))

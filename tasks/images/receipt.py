@@ -13,10 +13,11 @@ def receipt(images: Sequence[Image], destination: Destination) -> dict[str, Any]
     """The receipt's form, by schemas/images-receipt.schema.json; what doesn't apply is left out."""
     in_order = sorted(images, key=lambda image: str(image.source))
     return {"registry": destination.address,
-            "images": [_entry(image, destination) for image in in_order]}
+            "images": [entry_of(image, destination) for image in in_order]}
 
 
-def _entry(image: Image, destination: Destination) -> dict[str, Any]:
+def entry_of(image: Image, destination: Destination) -> dict[str, Any]:
+    """What it tells of one image."""
     entry: dict[str, Any] = {
         "source": str(image.source), "destination": destination.repository(image.source),
         "digest": image.manifest, "platform": image.platform, "size": image.size}

@@ -193,6 +193,7 @@ def _push(name: str, doc: str, action: Callable[[PushSpec], str], config: Config
                            configs=pipeline.configs is not None).values()
     spec = PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
     return step(name, doc, action, spec, makes=[at.push_receipt(part)], always=always,
+                moves=push.bytes_left if part in places.KINDS else None,
                 needs=[*(at.release / file for file in places.LISTED), *needs,
                        *(place for kind, place in carried
                          if kind in places.KINDS.get(part, ()))])

@@ -59,6 +59,16 @@ def push_release(spec: PushSpec) -> str:
             "one")
 
 
+def bytes_left(spec: PushSpec) -> int | None:
+    """The bytes of the part's files that no receipt tells of; None where no release is made yet."""
+    path = spec.layout.release / "release.json"
+    if not path.is_file():
+        return None
+    held = {stored.key for stored in known(spec.layout.push_receipt(spec.part), spec.store)}
+    return sum(upload.size for upload in _blobs(spec, read_json(path, "release"))
+               if upload.key not in held)
+
+
 def _send_release(store: Store, spec: PushSpec, release: dict[str, Any],
                   name: str, held: Lease) -> list[Stored]:
     """Send the rest, what somebody has taken of the parts since they were sent, then the list."""

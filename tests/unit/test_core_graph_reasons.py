@@ -196,9 +196,10 @@ def test_a_dry_run_is_in_order_with_why_what_and_how_long(built: Path) -> None:
     schema.check(json.loads(dryrun.as_json(rows)), "dryrun", where=Path("-"))
     text = dryrun.as_text(rows)
     assert "run    grind:tea  source.revision 1.0 → 1.1\n" in text
-    assert "maybe  pour:tea   grind:tea: source.revision 1.0 → 1.1  up to 2.2 MB to move" in text
+    assert ("maybe  pour:tea   grind:tea: source.revision 1.0 → 1.1  "
+            "2.2 MB to move as things stand\n") in text
     assert text.endswith("2 would run, 1 more if what stands before them yields other bytes, "
-                         "1 only look; up to 2.2 MB to move\n")
+                         "1 only look; 2.2 MB to move as things stand\n")
     assert dryrun.as_text([]) == "all fresh: nothing would run\n"
 
 
@@ -206,7 +207,27 @@ def test_what_a_lock_doesn_t_say_yet_is_not_known(built: Path) -> None:
     build = again(built, "1.1")
     rows = dryrun.planned(in_order(build.control.tasks, ["pour:tea"]), build.reasons(),
                           build.dependency)
-    assert rows[-1].moves is None
+    assert (rows[-1].moves, rows[-1].counted, rows[0].counted) == (None, "not yet", None)
+    schema.check(json.loads(dryrun.as_json(rows)), "dryrun", where=Path("-"))
+    text = dryrun.as_text(rows)
+    assert "grind:tea: source.revision 1.0 → 1.1  to move: not known yet\n" in text
+    assert text.endswith("what 1 of them would move is not known yet\n")
+
+
+def test_all_is_counted_where_nothing_before_is_stale(built: Path) -> None:
+    Path("cup").unlink()
+    for left, said in (("0", "nothing to move"), ("900", "900 B to move")):
+        Path("weight").write_text(left)
+        build = again(built)
+        rows = dryrun.planned(in_order(build.control.tasks, ["pour:tea"]), build.reasons(),
+                              build.dependency)
+        assert (rows[-1].moves, rows[-1].counted) == (int(left), "all")
+        text = dryrun.as_text(rows)
+        assert f"cup is missing  {said}\n" in text and f"; {said}\n" in text
+    Path("weight").write_text("x")
+    with pytest.raises(ValueError, match="invalid literal"):  # a fault of ours is no "not known"
+        dryrun.planned(in_order(build.control.tasks, ["pour:tea"]), build.reasons(),
+                       build.dependency)
 
 
 def test_the_tree_and_the_picture_show_each_task_with_its_state(built: Path) -> None:

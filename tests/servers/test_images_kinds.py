@@ -20,6 +20,7 @@ from tasks.core.errors import HostError, ImageError
 from tasks.core.net.network import Network
 from tasks.core.registry.client import Access, Registries
 from tasks.images.destination import Destination
+from tasks.images.left import to_mirror
 from tasks.images.lock import lock_images
 from tasks.images.lock_format import read_lock
 from tasks.images.mirror import mirror_images, show_plan
@@ -85,7 +86,9 @@ def test_schema_1_is_named_converted_once_and_held_against_its_source(
     locked = {str(image.source): image for image in read_lock(at.lock.merged)}[OLD]
     assert (locked.convert, locked.config, len(locked.layers)) == ("docker schema 1", None, 3)
     assert (at.planned(OLD)["state"], at.planned(OLD)["licence"]) == ("converts", "ours")
+    assert to_mirror(at.mirror)
     assert "1 converted" in mirror_images(at.mirror)
+    assert to_mirror(at.mirror) == 0
     entry = at.received(OLD)
     assert entry["converted"] == {"from": locked.manifest, "reason": "docker schema 1"}
     assert entry["digest"] != locked.manifest

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.core.schema import read_json
+from tasks.images.left import to_fetch
 from tasks.images.lock import lock_images
 from tasks.images.mirror import mirror_images
 from tasks.images.oci_layout import lay_out
@@ -44,7 +45,9 @@ def test_a_layout_keeps_what_images_say_where_a_release_carries_them(
                       labels={"org.opencontainers.image.base.name": "debian:12"})
     at = steps(world, tmp_path, ["quay.io/biocontainers/says:1"])
     lock_images(at.lock)
+    assert to_fetch(at.layout)
     lay_out(at.layout)
+    assert to_fetch(at.layout) == 0
     assert not at.mirror.labels.exists()
     lay_out(replace(at.layout, labels=at.mirror.labels))
     image, = read_json(at.mirror.labels, "images-labels")["images"]

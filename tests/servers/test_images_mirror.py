@@ -17,6 +17,7 @@ from tasks.core.net.network import Network
 from tasks.core.registry.client import Access
 from tasks.core.schema import read_json
 from tasks.images.destination import Destination
+from tasks.images.left import to_mirror
 from tasks.images.lock import lock_images
 from tasks.images.lock_format import read_lock
 from tasks.images.mirror import mirror_images, show_plan
@@ -97,7 +98,9 @@ def test_images_of_all_kinds_arrive_whole_and_only_once(
     lock_images(at.lock)
     assert "0 of 3 images present" in show_plan(at.plan)
     assert "manifest missing; " in capsys.readouterr().out
+    assert to_mirror(at.mirror) == read_json(at.plan.report, "images-plan")["bytes"]
     mirror_images(at.mirror)
+    assert to_mirror(at.mirror) == 0
     receipt = read_json(at.mirror.receipt, "images-receipt")
     assert [image["source"] for image in receipt["images"]] == three
     for image in receipt["images"]:

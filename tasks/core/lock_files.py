@@ -45,7 +45,7 @@ class LockFiles:
     @property
     def shared(self) -> Path:
         """What all sites share."""
-        return self.root / self.pipeline / f"{self.kind}.json"
+        return Path(f"{self.root}/{self.pipeline}/{self.kind}.json")
 
     @property
     def standing(self) -> Path:
@@ -56,7 +56,7 @@ class LockFiles:
     @property
     def own(self) -> Path:
         """What this site resolved at places of its own, where that differs."""
-        return self.root / self.pipeline / self.site / f"{self.kind}.json"
+        return Path(f"{self.root}/{self.pipeline}/{self.site}/{self.kind}.json")
 
     @property
     def paths(self) -> tuple[Path, Path]:

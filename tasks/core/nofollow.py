@@ -11,7 +11,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -67,7 +66,7 @@ def writing(root: Path, relative: str, *, flush: bool = True) -> Iterator[IO[byt
     """
     place = files.inside(root, relative)
     with _folder(root, PurePosixPath(relative).parent, make=True) as folder:
-        name = f".{place.name[:200]}.{secrets.token_hex(4)}.part"
+        name = f".{place.name[:200]}.{os.urandom(4).hex()}.part"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         handle = os.open(name, flags, 0o600, dir_fd=folder)
         try:
@@ -92,7 +91,7 @@ def link(root: Path, other: str, relative: str) -> None:
     source, place = files.inside(root, other), files.inside(root, relative)
     with _folder(root, PurePosixPath(other).parent, make=False) as there, \
             _folder(root, PurePosixPath(relative).parent, make=True) as folder:
-        name = f".{place.name[:200]}.{secrets.token_hex(4)}.part"
+        name = f".{place.name[:200]}.{os.urandom(4).hex()}.part"
         os.link(source.name, name, src_dir_fd=there, dst_dir_fd=folder, follow_symlinks=False)
         try:
             os.replace(name, place.name, src_dir_fd=folder, dst_dir_fd=folder)

@@ -233,7 +233,7 @@ class PipelinePaths(OfPipeline):
 
     @property
     def data_manifest(self) -> Path:
-        return self.root / MANIFEST
+        return path_to(f"{self.root}/{MANIFEST}")
 
     @property
     def data_plan(self) -> Path:

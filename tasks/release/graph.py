@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -189,14 +189,22 @@ def _push(name: str, doc: str, action: Callable[[PushSpec], str], config: Config
           always: bool = False) -> Task:
     site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-    carried = places.fixed(at, pipeline.nextflow.version, carry=site.images.carry,
-                           configs=pipeline.configs is not None).values()
+    carried = _carried(at.site, at.pipeline, pipeline.nextflow.version, site.images.carry,
+                       pipeline.configs is not None)
     spec = PushSpec(pipeline=pipeline.name, part=part, layout=at, store=site.store)
     return step(name, doc, action, spec, makes=[at.push_receipt(part)], always=always,
                 moves=push.bytes_left if part in places.KINDS else None,
                 needs=[*(at.release / file for file in places.LISTED), *needs,
                        *(place for kind, place in carried
                          if kind in places.KINDS.get(part, ()))])
+
+
+@cache
+def _carried(site: str, pipeline: str, runtime: str, carry: str,
+             configs: bool) -> tuple[tuple[str, Path], ...]:
+    """Kind and place of what a release has: worked out once, not for each part that is pushed."""
+    return tuple(places.fixed(PipelinePaths(site=site, pipeline=pipeline), runtime, carry=carry,
+                              configs=configs).values())
 
 
 def _tool(config: Config) -> Iterator[Task]:

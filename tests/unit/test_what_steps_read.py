@@ -77,7 +77,7 @@ def test_a_variable_makes_those_stale_whose_result_hangs_on_it(
 def test_another_size_of_the_machine_is_bootstrapped_anew(
         done: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, int]) -> None:
     here = {"cpus": machine.limits().cpus + 1, "memory": machine.limits().memory}
-    monkeypatch.setattr(machine, "limits", lambda: machine.Limits(**{**here, **changed}))
+    monkeypatch.setattr(machine, "_own_limits", lambda: machine.Limits(**{**here, **changed}))
     assert stale(done) == {"prod:bootstrap"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.core.frozen import frozen
-from tasks.core.paths import PipelinePaths, SitePaths
+from tasks.core.paths import PipelinePaths, SitePaths, path_to
 
 
 @frozen
@@ -16,7 +16,7 @@ class AwsPaths:
 
     @property
     def root(self) -> Path:
-        return SitePaths(site=self.site).root / "aws"
+        return path_to(f"{SitePaths(site=self.site).root}/aws")
 
     @property
     def plan(self) -> Path:
@@ -52,7 +52,7 @@ class BatchSitePaths:
 
     @property
     def root(self) -> Path:
-        return SitePaths(site=self.site).root / "batch"
+        return path_to(f"{SitePaths(site=self.site).root}/batch")
 
     @property
     def cli(self) -> Path:
@@ -108,7 +108,8 @@ class BatchPaths:
 
     @property
     def root(self) -> Path:
-        return PipelinePaths(site=self.site, pipeline=self.pipeline).root / "batch"
+        own = PipelinePaths(site=self.site, pipeline=self.pipeline)
+        return path_to(f"{own.root}/batch")
 
     @property
     def lint(self) -> Path:

@@ -7,7 +7,6 @@ somebody should know. What a step is there to show, such as a plan, is printed i
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import signal
 import sys
@@ -17,9 +16,6 @@ from typing import ParamSpec
 from tasks.core.errors import plain_lines
 from tasks.core.graph import output
 
-LEVELS = {0: logging.ERROR, 1: logging.WARNING, 2: logging.INFO}
-"""By doit's --verbosity; a step's own is 2."""
-
 warnings: dict[str, None] = {}
 """The warnings of a run, each once, in their order."""
 _diverted: list[Callable[[int, str], None]] = []
@@ -27,27 +23,29 @@ _diverted: list[Callable[[int, str], None]] = []
 Arguments = ParamSpec("Arguments")
 
 
-class _Handler(logging.Handler):
-    """Lines below those of the reporter, with the level where it is more than a notice."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = plain_lines(record.getMessage())
-        if record.levelno == logging.WARNING:
-            warnings.setdefault(text)
-        if _diverted:
-            _diverted[0](record.levelno, text)
-            return
-        mark = "" if record.levelno == logging.INFO else record.levelname.lower()
-        with output.lock:
-            sys.stdout.flush()
-            sys.stderr.write(f"{mark:<6} {text}\n")
-
-
 def show(verbosity: int) -> None:
-    """Show what the project's modules log, as far as it is asked for."""
+    """Show what the project's modules log, as far as doit's --verbosity asks for it; a step's own
+    is 2."""
+    import logging  # not for commands that only look at the graph
+
+    class Handler(logging.Handler):
+        """Lines below those of the reporter, with the level where it is more than a notice."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            text = plain_lines(record.getMessage())
+            if record.levelno == logging.WARNING:
+                warnings.setdefault(text)
+            if _diverted:
+                _diverted[0](record.levelno, text)
+                return
+            mark = "" if record.levelno == logging.INFO else record.levelname.lower()
+            with output.lock:
+                sys.stdout.flush()
+                sys.stderr.write(f"{mark:<6} {text}\n")
+
     logger = logging.getLogger("tasks")
-    logger.handlers = [_Handler()]
-    logger.setLevel(LEVELS.get(verbosity, logging.INFO))
+    logger.handlers = [Handler()]
+    logger.setLevel({0: logging.ERROR, 1: logging.WARNING}.get(verbosity, logging.INFO))
 
 
 def divert(to: Callable[[int, str], None] | None) -> None:

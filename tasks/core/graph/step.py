@@ -12,6 +12,7 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -283,8 +284,12 @@ def _fields(spec: Any) -> Mapping[str, Any]:
     if isinstance(spec, Call):
         return {name: field for name, field in spec.fields.items()
                 if not isinstance(field, Uncompared)}
-    return {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)
-            if field.compare}
+    return {name: getattr(spec, name) for name in _compared(spec.__class__)}
+
+
+@cache
+def _compared(spec: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(spec) if field.compare)
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from tasks.core.frozen import frozen
@@ -36,7 +37,13 @@ class Machine:
 
 def this_machine(environment: Mapping[str, str] | None = None) -> Machine:
     """Read this machine; Nextflow inherits nothing where no environment is given."""
-    return Machine(limits=limits(), inherited=Inherited.of(environment or {}))
+    return Machine(limits=_own_limits(), inherited=Inherited.of(environment or {}))
+
+
+@cache
+def _own_limits() -> Limits:
+    """Read once: the graph asks for each pipeline, and some sixty files answer."""
+    return limits()
 
 
 def limits(root: Path = Path("/")) -> Limits:

@@ -219,16 +219,28 @@ def _rooms(column: Sequence[Point], graph: Layered, heights: Sequence[float]) ->
 def _apart(wanted: Sequence[float], weights: Sequence[float],
            rooms: Sequence[float]) -> list[float]:
     """The places nearest to those that are wanted, in the same order, with all the room between
-    them (isotonic regression, by pooling adjacent violators)."""
-    pools: list[tuple[float, float, int]] = []  # middle, weight, how many
+    them (isotonic regression, by pooling adjacent violators). Medians of what a pool wants, so that
+    most of it stands level with its lines and not all of it a little beside."""
+    pools: list[tuple[float, list[tuple[float, float]]]] = []
     for place, weight, room in zip(wanted, weights, rooms, strict=True):
-        pool = (place - room, weight, 1)
-        while pools and pools[-1][0] > pool[0]:
-            (upper, heavy, some), (lower, light, more) = pools.pop(), pool
-            pool = ((upper * heavy + lower * light) / (heavy + light), heavy + light, some + more)
-        pools.append(pool)
-    shifts = [middle for middle, _, count in pools for _ in range(count)]
+        pool = [(place - room, weight)]
+        middle = place - room
+        while pools and pools[-1][0] > middle:
+            pool = sorted(pools.pop()[1] + pool)
+            middle = _median(pool)
+        pools.append((middle, pool))
+    shifts = [middle for middle, pool in pools for _ in pool]
     return [room + shift for room, shift in zip(rooms, shifts, strict=True)]
+
+
+def _median(weighed: Sequence[tuple[float, float]]) -> float:
+    """The value at which half of the weight is reached, of values in order."""
+    half, passed = sum(weight for _, weight in weighed) / 2, 0.0
+    for value, weight in weighed:
+        passed += weight
+        if passed >= half:
+            return value
+    return weighed[-1][0]
 
 
 def _line(link: layers.Link, graph: Layered, middles: Mapping[Point, float],

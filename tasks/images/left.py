@@ -50,7 +50,8 @@ def to_mirror(spec: Mirrors) -> int | None:
     entries = _entries(spec)
     if entries is None:
         return None
-    told = {row["source"]: row for row in _rows(spec.receipt, "images-receipt", "images")}
+    held = read_json(spec.receipt, "images-receipt")["images"] if spec.receipt.is_file() else []
+    told = {row["source"]: row for row in held}
     images = from_entries(entries)
     missing = [image for image in images
                if not _is_held(image, told.get(str(image.source)), spec.destination)]
@@ -67,8 +68,8 @@ def to_fetch(spec: Fetches) -> int | None:
     entries = _entries(spec)
     if entries is None:
         return None
-    converted = {row.get("annotations", {}).get(archive.CONVERTED)
-                 for row in _rows(spec.index, "oci-index", "manifests")}
+    laid = read_json(spec.index, "oci-index")["manifests"] if spec.index.is_file() else []
+    converted = {row.get("annotations", {}).get(archive.CONVERTED) for row in laid}
     images = [image for image in from_entries(entries)
               if not (image.convert and image.manifest in converted)]
     return lacking(images, image_files.from_entries(entries), spec.blobs)
@@ -88,10 +89,6 @@ def _entries(spec: Locked) -> Mapping[str, Entry] | None:
         lock for lock in lock_files.read_both(spec.committed, "images-lock") if lock is not None]
     return {entry["source"]: entry for lock in locks
             for entry in (*lock["images"], *lock.get("files", []))} if locks else None
-
-
-def _rows(path: Path, schema: str, key: str) -> list[dict[str, Any]]:
-    return list(read_json(path, schema)[key]) if path.is_file() else []
 
 
 def _is_held(image: Image, row: Mapping[str, Any] | None, destination: Destination) -> bool:

@@ -54,6 +54,7 @@ def build(spec: Runtime) -> str:
     """
     with files.scratch(spec.archive.parent, "runtime") as folder:
         place = folder / f"nextflow-{spec.version}"
+        place.mkdir()
         lock = _fetch_jars(spec, folder, place / "lib")
         renewed = _hold_against_lock(spec, lock)
         _check_version(place / "lib", spec.version)
@@ -72,8 +73,10 @@ def _fetch_jars(spec: Runtime, scratch: Path, lib: Path) -> dict[str, Any]:
     """Put the jars into the folder `lib`; return what the lock records of them."""
     lock: dict[str, Any] = {"version": spec.version}
     if spec.dist is None:
-        maven.resolve(spec.coordinates, lib, log=spec.log, repository=spec.repository,
+        fetched = scratch / "maven/lib"  # what else lies there is no part of the runtime
+        maven.resolve(spec.coordinates, fetched, log=spec.log, repository=spec.repository,
                       least=spec.isolation, environment=spec.environment, central=spec.central)
+        fetched.rename(lib)
         lock["coordinates"] = list(spec.coordinates)
     else:
         path = scratch / f"nextflow-{spec.version}-dist"

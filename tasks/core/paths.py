@@ -159,6 +159,9 @@ class PipelinePaths(OfPipeline):
         """The archive's SHA-256, as `sha256sum` writes it."""
         return path_to(f"{self.root}/nextflow-{version}.tar.sha256")
 
+    def runtime_jars(self, version: str) -> Path:
+        return path_to(f"{self.root}/nextflow-{version}.jars.json")
+
     @property
     def git_cache(self) -> Path:
         """A bare repository with what was fetched of a git source."""

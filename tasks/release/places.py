@@ -30,6 +30,11 @@ TOP = {
     "requirements.txt": "Python packages, each with the SHA-256 of its files",
 }
 """Files beside tasks/ and schemas/ that are carried, with what they are."""
+MADE = {
+    SBOM_CYCLONEDX: "its Python packages with their licences, as CycloneDX",
+    SBOM_SPDX: "the same, as SPDX",
+}
+"""Files that are made with the tool's archive, in forms that have no words of their own."""
 
 
 def top() -> list[Path]:

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import config_places, files, processes
+from tasks.core.bill import cdx, spdx
+from tasks.core.bill.parts import Whole, counted
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.machine_names import MACHINES
-from tasks.core.paths import SitePaths
+from tasks.core.paths import SBOM_CYCLONEDX, SBOM_SPDX, SitePaths
 from tasks.core.schema import check, read_json
 from tasks.core.store import lease
 from tasks.core.store.interface import Store
@@ -27,7 +29,7 @@ from tasks.core.store.store import open_store
 from tasks.core.tool_version import RELEASE_FORMAT, TOOL_VERSION
 from tasks.core.trust import checksums
 from tasks.core.trust.promotions import Subject
-from tasks.release import tool_contents
+from tasks.release import tool_contents, tool_wheels
 from tasks.release.places import top
 from tasks.release.promote import Wanted, opened, promote
 from tasks.release.proof import Tried
@@ -79,14 +81,18 @@ def make(spec: ToolSpec) -> str:
     members = {path.as_posix(): path.read_bytes() for path in (*top(), *paths)}
     members |= {**tool_contents.packages(paths), "requirements.txt": requirements.encode(),
                 f"{config_places.BUNDLED}/sites/{spec.layout.site}.yml": site_file(spec.config)}
+    parts = list(tool_wheels.parts(wheels))
+    whole = Whole(kind="tool", name="nf-airlock", version=TOOL_VERSION)
+    members |= {SBOM_CYCLONEDX: cdx.document(whole, parts), SBOM_SPDX: spdx.document(whole, parts)}
     members["CONTENTS.txt"] = tool_contents.contents(members, wheels)
     tool, listed = describe(spec.layout.site, members, wheels)
     files.write_bytes(folder / "tool.json", tool)
     files.write_tar(folder / "airlock.tar", Path(), [Path("doit")],  # which is executable
                     extra={**members, "tool.json": tool, "SHA256SUMS": listed})
     size = sum(path.stat().st_size for path in (folder / "airlock.tar", *wheels))
-    return (f"{json.loads(tool)['id']}: {len(wheels)} wheels for Python "
-            f"{', '.join(spec.python)}; {files.human_size(size)}")
+    count, mark, unknown = counted(parts).partition("\n")
+    return (f"{json.loads(tool)['id']}: {count} for Python {', '.join(spec.python)}; "
+            f"{files.human_size(size)}{mark}{unknown}")
 
 
 def describe(site: str, members: Mapping[str, bytes],

@@ -16,7 +16,7 @@ from pathlib import Path
 from tasks.core import files
 from tasks.core.config.engines import STORE
 from tasks.core.graph.action_code import ActionCode
-from tasks.release.places import TOP
+from tasks.release.places import MADE, TOP
 
 ENTRIES = (
     "tasks.core.config.load", "tasks.core.graph.reporter", "tasks.core.graph.rooms",  # dodo.py's
@@ -110,8 +110,8 @@ def contents(members: Mapping[str, bytes], wheels: Iterable[Path]) -> bytes:
 def _about(name: str, data: bytes) -> str:
     """One line of what a file is, in its own words."""
     path = Path(name)
-    if name in TOP:
-        return TOP[name]
+    if about := {**TOP, **MADE}.get(name):
+        return about
     if path.suffix == ".py":
         return (ast.get_docstring(ast.parse(data)) or "a package").partition("\n")[0]
     if path.suffix == ".json":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-KINDS = ("runtime", "jar", "wheel")
+KINDS = ("runtime", "jar")
 """What is listed besides images, plugins and data, by the property airlock:kind."""
 NOTHING: Mapping[str, Any] = {"licences": None, "base": None}
 

@@ -13,7 +13,9 @@ from tasks.core.errors import IntegrityError
 from tasks.core.lock_files import Entry, Locked, LockFiles
 from tasks.core.net import urls
 from tasks.core.nextflow import isolation, known_faults
-from tasks.runtime import maven
+from tasks.core.pom import Coordinates
+from tasks.core.schema import check
+from tasks.runtime import declared, maven
 from tasks.runtime.dist import MAIN, Dist, extract, fetch
 
 LAUNCHER = Path(__file__).with_name("nextflow.sh")
@@ -26,9 +28,9 @@ MAX_INFO = 2**20
 class Runtime:
     """What `runtime` reads: the version, its Maven coordinates or its -dist, and its files.
 
-    `repository` is where Maven keeps what it fetched, `central` the site's own place for Maven
-    Central. `environment` is that of doit, of which Maven
-    gets what its settings name, a password perhaps: how jars are fetched, not which.
+    `jars` is the file for what Maven's poms say of them, `repository` where Maven keeps what it
+    fetched, `central` the site's own place for Maven Central. `environment` is that of doit, of
+    which Maven gets what its settings name, a password perhaps: how jars are fetched, not which.
     """
 
     pipeline: str
@@ -36,6 +38,7 @@ class Runtime:
     coordinates: tuple[str, ...]
     archive: Path
     sums: Path
+    jars: Path
     lock: LockFiles
     log: Path
     relock: bool
@@ -47,7 +50,7 @@ class Runtime:
 
 
 def build(spec: Runtime) -> str:
-    """Make the runtime's archive, its SHA-256 and its lock.
+    """Make the runtime's archive, its SHA-256, what is said of its jars, and its lock.
 
     Raises SourceError where it can't be had, or when bytes are not those of the lock,
     IntegrityError when the jars are of another version than the one that was asked for.
@@ -55,7 +58,7 @@ def build(spec: Runtime) -> str:
     with files.scratch(spec.archive.parent, "runtime") as folder:
         place = folder / f"nextflow-{spec.version}"
         place.mkdir()
-        lock = _fetch_jars(spec, folder, place / "lib")
+        lock, known = _fetch_jars(spec, folder, place / "lib")
         renewed = _hold_against_lock(spec, lock)
         _check_version(place / "lib", spec.version)
         launcher = place / "nextflow"
@@ -63,19 +66,25 @@ def build(spec: Runtime) -> str:
         launcher.chmod(0o755)
         files.write_tar(spec.archive, folder, files.tree(place))
     files.write_text(spec.sums, f"{files.sha256(spec.archive)}  {spec.archive.name}\n")
+    said = {"version": spec.version,
+            "jars": declared.described(lock["jars"], known, spec.repository)}
+    files.write_json(spec.jars, check(said, "runtime-jars", where=spec.jars))
     lock_files.write(spec.lock, renewed, lambda entries: entries[lock_files.WHOLE])
     size = files.human_size(spec.archive.stat().st_size)
     return "\n".join([f"{len(lock['jars'])} jars, {size}",
                       *map(str, known_faults.foreseen(spec.version))])
 
 
-def _fetch_jars(spec: Runtime, scratch: Path, lib: Path) -> dict[str, Any]:
-    """Put the jars into the folder `lib`; return what the lock records of them."""
+def _fetch_jars(spec: Runtime, scratch: Path, lib: Path
+                ) -> tuple[dict[str, Any], dict[str, Coordinates]]:
+    """Put the jars into the folder `lib`; what the lock records, and what Maven knows them by."""
     lock: dict[str, Any] = {"version": spec.version}
+    known: dict[str, Coordinates] = {}
     if spec.dist is None:
         fetched = scratch / "maven/lib"  # what else lies there is no part of the runtime
-        maven.resolve(spec.coordinates, fetched, log=spec.log, repository=spec.repository,
-                      least=spec.isolation, environment=spec.environment, central=spec.central)
+        known = maven.resolve(
+            spec.coordinates, fetched, log=spec.log, repository=spec.repository,
+            least=spec.isolation, environment=spec.environment, central=spec.central)
         fetched.rename(lib)
         lock["coordinates"] = list(spec.coordinates)
     else:
@@ -84,7 +93,7 @@ def _fetch_jars(spec: Runtime, scratch: Path, lib: Path) -> dict[str, Any]:
         extract(path, lib / f"nextflow-{spec.version}-one.jar")
     lock["jars"] = [{"name": path.name, "sha256": files.sha256(path),
                      "size": path.stat().st_size} for path in sorted(lib.iterdir())]
-    return lock
+    return lock, known
 
 
 def _check_version(lib: Path, version: str) -> None:

@@ -19,7 +19,7 @@ with deferred():
 
 
 def tasks(config: Config) -> Iterator[Task]:
-    """`runtime:<pipeline>`: one archive with launcher and jars."""
+    """`runtime:<pipeline>`: one archive with launcher and jars, and what is said of these."""
     yield from for_pipelines(config, {"runtime": ("the Nextflow runtimes", _runtime)})
 
 
@@ -29,14 +29,16 @@ def _runtime(name: str, _doc: str, config: Config, pipeline: Pipeline) -> Task:
     spec = Runtime(
         pipeline=pipeline.name, version=version, coordinates=nextflow.coordinates,
         dist=_dist(config, nextflow), archive=at.runtime(version), sums=at.runtime_sums(version),
-        lock=at.locks("runtime"), log=at.log(name), relock=uncompared(config.relock),
-        repository=at.of_site.maven, central=_central(config, nextflow), isolation=site.isolation,
+        jars=at.runtime_jars(version), lock=at.locks("runtime"), log=at.log(name),
+        relock=uncompared(config.relock), repository=at.of_site.maven,
+        central=_central(config, nextflow), isolation=site.isolation,
         environment=uncompared(config.environment))
     source = "Maven" if nextflow.dist is None else "its -dist file"
     own = (Path(nextflow.dist).expanduser()
            if nextflow.dist and not urls.is_url(nextflow.dist) else None)
     return step(name, f"Nextflow {version}, from {source}", build, spec,
-                needs=[own] if own and own.is_file() else [], makes=[spec.archive, spec.sums],
+                needs=[own] if own and own.is_file() else [],
+                makes=[spec.archive, spec.sums, spec.jars],
                 keeps=spec.lock.paths, always=config.relock,
                 servers=site.packages if nextflow.dist is None else site.servers)
 

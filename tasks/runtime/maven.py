@@ -8,14 +8,18 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from tasks.core import activity, files, processes
+from tasks.core import activity, files, nofollow, processes
 from tasks.core.errors import CommandError, IntegrityError, SourceError
 from tasks.core.net import urls
 from tasks.core.nextflow import isolation
 from tasks.core.nextflow.runtimes import DIST
-from tasks.runtime import confinement
+from tasks.core.pom import Coordinates
+from tasks.runtime import confinement, declared
 
-COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
+PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
+COPY, CLASSPATH = f"{PLUGIN}:copy-dependencies", f"{PLUGIN}:build-classpath"
+LISTED, LARGEST = "classpath", 2**20
+"""The file of a class path, and bytes of it that are read; that of Nextflow has some 5 kB."""
 MIRROR = ("where Maven Central is out of reach, map it to a mirror in hosts.urls of the site's "
           "file, or name one, or a proxy, in Maven's own settings.xml (~/.m2/settings.xml)")
 UNREACHED = re.compile(r"Unknown host ([^\s:]+)|Connect to (\S+) [^\n]*?(?:refused|unreachable|"
@@ -36,8 +40,11 @@ _NOT_TRANSFERRED = re.compile(r"Could not transfer artifact")
 
 def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository: Path,
             environment: Mapping[str, str], least: str = isolation.FULL,
-            central: str | None = None) -> None:
+            central: str | None = None) -> dict[str, Coordinates]:
     """Let Maven put the jars of `coordinates` and their dependencies into the folder `target`.
+
+    Returned is what it knows each of them by, by the file's name. The folder that `target` stands
+    in is for Maven alone.
 
     It runs confined, but with the network; what it fetches stays in `repository`, which takes one
     writer at a time. `central` is asked in the place of Maven Central. It reads the user's
@@ -47,29 +54,43 @@ def resolve(coordinates: tuple[str, ...], target: Path, *, log: Path, repository
     CommandError when it fails otherwise.
     """
     maven = processes.find("mvn", todo=INSTALL_MAVEN, path=environment.get("PATH"))
-    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = target.parent.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
     repository.mkdir(parents=True, exist_ok=True)
-    project = target.parent / "pom.xml"
-    files.write_text(project, pom(coordinates, central))
+    files.write_text(folder / "pom.xml", pom(coordinates, central))
     command = [maven, "--batch-mode", "--no-transfer-progress", "--strict-checksums",
-               "--file", str(project.absolute()), COPY, "-DincludeScope=runtime",
-               f"-DoutputDirectory={target.absolute()}"]
+               "--file", str(folder / "pom.xml"), COPY, CLASSPATH, "-DincludeScope=runtime",
+               f"-DoutputDirectory={target.absolute()}", f"-Dmdep.outputFile={folder / LISTED}",
+               f"-Dmdep.localRepoProperty={declared.REPOSITORY}"]
     command, own = confinement.confined(
-        command, folder=target.parent.absolute(), repository=repository.absolute(),
+        command, folder=folder, repository=repository.absolute(),
         environment=environment, least=least, asked=central or urls.MAVEN_CENTRAL)
     with files.locked(repository.with_name(f"{repository.name}.lock")):
-        try:
-            processes.run(command, log=log, env=own, todo=MIRROR, check=_showing(repository))
-        except CommandError as error:
-            if lacking := missing(log.read_text(errors="replace")):
-                raise _cannot_work(coordinates, lacking, log) from error
-            if match := UNREACHED.search("\n".join(error.tail)):
-                raise SourceError(f"no answer from {match[1] or match[2]}, says Maven: "
-                                  f"{match[0]}", where=log, todo=MIRROR) from error
-            # What was started is the program that confines it.
-            raise CommandError(f"Maven ended with status {error.status}", status=error.status,
-                               tail=error.tail, where=log, todo=MIRROR) from error
-    project.unlink()
+        _run(command, own, coordinates, log, _showing(repository))
+    _refuse_odd(target, log)
+    try:
+        return declared.brought(nofollow.read(folder / LISTED, most=LARGEST).decode())
+    except (OSError, ValueError) as error:
+        raise SourceError(f"Maven didn't list what it brought: {error}", where=log,
+                          todo="look at what it says there") from error
+
+
+def _run(command: list[str], environment: Mapping[str, str], coordinates: tuple[str, ...],
+         log: Path, check: Callable[[], None]) -> None:
+    try:
+        processes.run(command, log=log, env=environment, todo=MIRROR, check=check)
+    except CommandError as error:
+        if lacking := missing(log.read_text(errors="replace")):
+            raise _cannot_work(coordinates, lacking, log) from error
+        if match := UNREACHED.search("\n".join(error.tail)):
+            raise SourceError(f"no answer from {match[1] or match[2]}, says Maven: "
+                              f"{match[0]}", where=log, todo=MIRROR) from error
+        # What was started is the program that confines it.
+        raise CommandError(f"Maven ended with status {error.status}", status=error.status,
+                           tail=error.tail, where=log, todo=MIRROR) from error
+
+
+def _refuse_odd(target: Path, log: Path) -> None:
     if target.is_symlink() or not target.is_dir():
         raise SourceError("Maven resolved no jar", where=log,
                           todo="look at `nextflow.coordinates` in the pipeline's config")

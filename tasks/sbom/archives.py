@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tasks.core import files
 from tasks.core.archives import limits, unpacking
 from tasks.core.archives.limits import Bounds
+from tasks.core.bill.licences import expression
+from tasks.core.bill.parts import JAR, PLUGIN, RUNTIME, Part
+from tasks.core.licence_names import named
 from tasks.core.schema import read_json
 from tasks.sbom import jars
-from tasks.sbom.parts import JAR, PLUGIN, RUNTIME, Part
 
 PLUGIN_MANIFEST = "classes/META-INF/MANIFEST.MF"
 LICENCE = "Plugin-License"
 """The licence in a plugin's manifest (PF4J, "Plugins")."""
 
 
-def runtime(archive: Path, version: str, coordinates: tuple[str, ...]) -> Iterator[Part]:
-    """Nextflow itself, and its jars; `coordinates` are those that Maven was asked for."""
+def runtime(archive: Path, version: str, declared: Path) -> Iterator[Part]:
+    """Nextflow itself, and its jars; `declared` is the file of what Maven's poms say of these."""
     from packageurl import PackageURL
     purl = PackageURL(type="github", namespace="nextflow-io", name="nextflow",
                       version=f"v{version}")
@@ -27,10 +31,10 @@ def runtime(archive: Path, version: str, coordinates: tuple[str, ...]) -> Iterat
                purl=str(purl), bytes=archive.stat().st_size,
                hashes={"SHA-256": files.sha256(archive)}, notes={"file": archive.name})
     yield own
-    groups = {f"{name}@{number}": group for group, name, number in
-              (coordinate.split(":") for coordinate in coordinates)}
+    known = {(entry["name"], entry["sha256"]): entry
+             for entry in read_json(declared, "runtime-jars")["jars"]}
     with _unpacked(archive, limits.RUNTIME) as folder:
-        yield from _jars(folder, own, groups)
+        yield from _jars(folder, own, known)
 
 
 def plugins(archive: Path, lock: Path) -> Iterator[Part]:
@@ -56,8 +60,7 @@ def _plugin_licence(folder: Path) -> tuple[str, ...]:
     path = folder / PLUGIN_MANIFEST
     if path.is_symlink() or not path.is_file() or path.stat().st_size > jars.LARGEST:
         return ()
-    said = jars.headers(path.read_bytes().decode(errors="replace")).get(LICENCE, "").strip()
-    return (said,) if said and said.isprintable() and len(said) <= jars.LONGEST else ()
+    return named([jars.headers(path.read_bytes().decode(errors="replace")).get(LICENCE)])
 
 
 @contextlib.contextmanager
@@ -67,27 +70,50 @@ def _unpacked(archive: Path, allowed: Bounds) -> Iterator[Path]:
         yield place / "all"
 
 
-def _jars(folder: Path, holder: Part, groups: Mapping[str, str]) -> Iterator[Part]:
-    """The jars below a folder, and what was packed into each; `groups` are known otherwise."""
+def _jars(folder: Path, holder: Part, known: Mapping[tuple[str, str], Mapping[str, Any]]
+          ) -> Iterator[Part]:
+    """The jars below a folder, and what was packed into each.
+
+    `known` is what Maven's poms say, by name and SHA-256.
+    """
     for path in sorted(folder.rglob("*.jar")):
         if path.is_symlink() or not path.is_file():
             continue
         jar, packed = jars.read(path, path.name)
-        place = path.relative_to(folder).as_posix()
+        place, digest = path.relative_to(folder).as_posix(), files.sha256(path)
+        jar, by = _as_declared(jar, known.get((path.name, digest), {}))
         own = _part(jar, f"jar:{holder.name}/{place}", holder,
-                    jar.group or groups.get(f"{jar.name}@{jar.version}", ""), {"file": place},
-                    hashes={"SHA-256": files.sha256(path)}, size=path.stat().st_size)
+                    {"file": place, **({"licence-by": by} if by else {})},
+                    hashes={"SHA-256": digest}, size=path.stat().st_size)
         yield own
         for inside in packed:
             yield _part(inside, f"{own.key}!{inside.group}:{inside.name}@{inside.version}", own,
-                        inside.group, {"packed-into": path.name})
+                        {"packed-into": path.name})
 
 
-def _part(jar: jars.Jar, key: str, holder: Part, group: str, notes: Mapping[str, str], *,
+def _as_declared(jar: jars.Jar, known: Mapping[str, Any]) -> tuple[jars.Jar, str]:
+    """A jar with what Maven's poms say of it, and the pom that names its licence.
+
+    The poms come first, since few jars have all of theirs inside; but an identifier of SPDX in
+    the jar says more than a name in a pom.
+    """
+    if "group" in known:
+        jar = replace(jar, group=known["group"], name=known["artifact"], version=known["version"])
+    said = tuple(known.get("licences", ()))
+    if not said or (_is_exact(jar.licences) and not _is_exact(said)):
+        return jar, ""
+    return replace(jar, licences=said), f"the pom of {known['licences_of']}"
+
+
+def _is_exact(said: tuple[str, ...]) -> bool:
+    return bool(said) and all(expression(text) for text in said)
+
+
+def _part(jar: jars.Jar, key: str, holder: Part, notes: Mapping[str, str], *,
           hashes: Mapping[str, str] | None = None, size: int | None = None) -> Part:
     from packageurl import PackageURL
-    purl = PackageURL(type="maven", namespace=group, name=jar.name,
-                      version=jar.version) if group and jar.version else ""
-    return Part(kind=JAR, key=key, name=jar.name, version=jar.version, group=group,
+    purl = PackageURL(type="maven", namespace=jar.group, name=jar.name,
+                      version=jar.version) if jar.group and jar.version else ""
+    return Part(kind=JAR, key=key, name=jar.name, version=jar.version, group=jar.group,
                 purl=str(purl), hashes=hashes or {}, licences=jar.licences, bytes=size,
                 within=holder.key, notes=notes)

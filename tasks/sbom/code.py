@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tasks.core import nofollow, parsing
+from tasks.core.bill.parts import CONFIGS, PIPELINE, Part
 from tasks.core.errors import AirlockError
+from tasks.core.licence_names import named
 from tasks.core.schema import read_json
 from tasks.core.source import resolved_config
-from tasks.sbom.parts import CONFIGS, PIPELINE, Part
 
 LARGEST = 4 * 2**20
 """Bytes of a file that is read for its licence; the ro-crate of sarek has 200 kB."""
@@ -49,16 +50,9 @@ def licence(folder: Path, config: Mapping[str, Any]) -> tuple[tuple[str, ...], s
     said = {"manifest.license": own.get("license") if isinstance(own, Mapping) else None,
             "CITATION.cff": _of_citation(folder), "ro-crate-metadata.json": _of_crate(folder)}
     for place, value in said.items():
-        named = tuple(_texts(value))
-        if named:
-            return named, place
+        if names := named(value if isinstance(value, list) else [value]):
+            return names, place
     return (), ""
-
-
-def _texts(value: Any) -> Iterable[str]:
-    for name in value if isinstance(value, list) else [value]:
-        if isinstance(name, str) and name.strip().isprintable() and 0 < len(name.strip()) <= 300:
-            yield name.strip()
 
 
 def _of_citation(folder: Path) -> Any:

@@ -22,15 +22,15 @@ def tasks(config: Config) -> Iterator[Task]:
 
 
 def _sbom(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
-    site, nextflow = config.site, pipeline.nextflow
+    site = config.site
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     spec = SbomSpec(
-        pipeline=pipeline.name, layout=at, runtime=nextflow.version,
-        coordinates=tuple(nextflow.coordinates),
+        pipeline=pipeline.name, layout=at, runtime=pipeline.nextflow.version,
         sif=at.sif_index if site.images.carry == FILES else None,
         configs=pipeline.configs is not None, own=at.own_names())
     return step(name, doc, make, spec, makes=[at.sbom(SBOM_CYCLONEDX), at.sbom(SBOM_SPDX)], needs=[
         at.code, at.code_manifest, at.resolved, at.lock("images"), at.images_labels,
-        *([spec.sif] if spec.sif else []), at.runtime(spec.runtime), at.plugins,
-        at.lock("plugins"), at.data_manifest, *(at.own / own / MANIFEST for own in spec.own),
+        *([spec.sif] if spec.sif else []), at.runtime(spec.runtime), at.runtime_jars(spec.runtime),
+        at.plugins, at.lock("plugins"), at.data_manifest,
+        *(at.own / own / MANIFEST for own in spec.own),
         *([at.configs, at.configs_manifest] if spec.configs else [])])

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.core.bill.parts import IMAGE, Part
 from tasks.core.registry.annotations import BASE_DIGEST, BASE_NAME, LICENCES
 from tasks.core.schema import read_json
-from tasks.sbom.parts import IMAGE, Part
 
 
 def parts(lock: Path, labels: Path, sif: Path | None) -> Iterator[Part]:

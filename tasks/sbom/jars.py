@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tasks.core import pom
 from tasks.core.archives import limits, zips
 from tasks.core.errors import IntegrityError
+from tasks.core.licence_names import LONGEST, named
 
 MANIFEST = "META-INF/MANIFEST.MF"
 PROPERTIES = re.compile(r"META-INF/maven/([^/]+)/([^/]+)/pom\.properties")
 FILE_NAME = re.compile(r"(?P<name>.+?)-(?P<version>\d[\w.+-]*)\.jar")
 """artifact-version.jar, as Maven's repositories have it."""
 LARGEST = 2**20
-"""Bytes of a pom or a manifest that is read."""
-MOST_LICENCES, LONGEST = 20, 300
-"""Licences of one jar, and characters of one's name, that are taken."""
+"""Bytes of a manifest, or of pom.properties, that are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ def read(path: Path, name: str) -> tuple[Jar, list[Jar]]:
     try:
         with zips.open_zip(path, allowed=limits.JAR) as opened:
             inside = sorted(_artifacts(opened), key=lambda jar: (jar.group, jar.name, jar.version))
-            bundle = tuple(_bundle_licences(headers(_text(opened, MANIFEST))))
+            bundle = _bundle_licences(headers(_text(opened, MANIFEST)))
     except IntegrityError:
         inside, bundle = [], ()
     by_name = _by_name(name)
@@ -57,8 +56,8 @@ def read(path: Path, name: str) -> tuple[Jar, list[Jar]]:
     return _with(own[0], own[0].licences or bundle), [jar for jar in inside if jar != own[0]]
 
 
-def _with(jar: Jar, licences: Sequence[str]) -> Jar:
-    return Jar(group=jar.group, name=jar.name, version=jar.version, licences=tuple(licences))
+def _with(jar: Jar, licences: tuple[str, ...]) -> Jar:
+    return Jar(group=jar.group, name=jar.name, version=jar.version, licences=licences)
 
 
 def _by_name(name: str) -> Jar:
@@ -76,23 +75,8 @@ def _artifacts(opened: zipfile.ZipFile) -> Iterator[Jar]:
         group, name, version = (said.get(key, "").strip()
                                 for key in ("groupId", "artifactId", "version"))
         if (group, name) == match.groups() and version.isprintable():
-            yield Jar(group=group, name=name, version=version, licences=tuple(_pom_licences(
-                _bytes(opened, f"{member.rpartition('/')[0]}/pom.xml"))))
-
-
-def _pom_licences(pom: bytes) -> Iterator[str]:
-    """The names under `licenses` of a pom, where it has its own and not its parent's."""
-    from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import ParseError, fromstring
-    if not pom:
-        return
-    try:
-        root: Any = fromstring(pom)
-    except (ParseError, DefusedXmlException, ValueError, LookupError):
-        return
-    for licence in root.findall("./{*}licenses/{*}license")[:MOST_LICENCES]:
-        name = licence.findtext("{*}name") or licence.findtext("{*}url") or ""
-        yield from _shown(name)
+            yield Jar(group=group, name=name, version=version, licences=pom.read(
+                _bytes(opened, f"{member.rpartition('/')[0]}/pom.xml")).licences)
 
 
 def headers(manifest: str) -> dict[str, str]:
@@ -103,18 +87,11 @@ def headers(manifest: str) -> dict[str, str]:
             (line.partition(":") for line in main.splitlines()) if mark}
 
 
-def _bundle_licences(said: dict[str, str]) -> Iterator[str]:
+def _bundle_licences(said: dict[str, str]) -> tuple[str, ...]:
     """Bundle-License's entries: names or URLs, each with attributes after a semicolon."""
-    for entry in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)',
-                          said.get("Bundle-License", "")[:10 * LONGEST])[:MOST_LICENCES]:
-        yield from _shown(entry.split(";")[0].strip().strip('"'))
-
-
-def _shown(name: str) -> Iterator[str]:
-    """The name in one line, where it is one."""
-    name = " ".join(name.split())
-    if name and len(name) <= LONGEST and name.isprintable():
-        yield name
+    entries = re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)',
+                       said.get("Bundle-License", "")[:10 * LONGEST])
+    return named(entry.split(";")[0].strip().strip('"') for entry in entries)
 
 
 def _text(opened: zipfile.ZipFile, name: str) -> str:

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
+from tasks.core.bill import cdx, spdx
+from tasks.core.bill.parts import DATA, PIPELINE, Part, Whole, counted
 from tasks.core.paths import MANIFEST, SBOM_CYCLONEDX, SBOM_SPDX, PipelinePaths
-from tasks.core.schema import from_bytes, read_json
-from tasks.sbom import archives, cdx, code, images, spdx
-from tasks.sbom.parts import DATA, Part
+from tasks.core.schema import read_json
+from tasks.sbom import archives, code, images
 
 
 @dataclass(frozen=True, kw_only=True)
 class SbomSpec:
     """What a release will consist of.
 
-    `coordinates` are those that Maven was asked for. `sif` lists image files, where the release
-    carries those; `configs` says whether it carries institutional configs, and `own` are the names
-    of the users' sheets.
+    `sif` lists image files, where the release carries those; `configs` says whether it carries
+    institutional configs, and `own` are the names of the users' sheets.
     """
 
     pipeline: str
     layout: PipelinePaths
     runtime: str
-    coordinates: tuple[str, ...] = ()
     sif: Path | None = None
     configs: bool = False
     own: tuple[str, ...] = ()
@@ -36,22 +34,11 @@ def make(spec: SbomSpec) -> str:
     """Write both lists; what they hold, and of how much of it the licence isn't known."""
     at = spec.layout
     parts = list(parts_of(spec))
-    data = cdx.document(parts)
-    from_bytes(data, "sbom-cyclonedx", where=at.sbom(SBOM_CYCLONEDX))
-    files.write_bytes(at.sbom(SBOM_SPDX), spdx.document(parts))
-    files.write_bytes(at.sbom(SBOM_CYCLONEDX), data)
-    counts = Counter(part.kind for part in parts)
-    unknown = Counter(part.kind for part in parts if not part.licences)
-    said = ", ".join(f"{count} {_word(kind, count)}" for kind, count in counts.items())
-    lacking = ", ".join(f"{count} {_word(kind, count)}" for kind, count in unknown.items()
-                        if kind != DATA)
-    return said + (f"\nlicence unknown: {lacking}" if lacking else "")
-
-
-def _word(kind: str, count: int) -> str:
-    if kind == DATA:
-        return "data file" if count == 1 else "data files"
-    return kind if count == 1 or kind.endswith("s") else f"{kind}s"
+    pipeline = next(part for part in parts if part.kind == PIPELINE)
+    release = Whole(kind="release", name=f"release of {pipeline.name}", version=pipeline.version)
+    for name, write in ((SBOM_SPDX, spdx.document), (SBOM_CYCLONEDX, cdx.document)):
+        files.write_bytes(at.sbom(name), write(release, parts))
+    return counted(parts)
 
 
 def parts_of(spec: SbomSpec) -> Iterator[Part]:
@@ -61,7 +48,8 @@ def parts_of(spec: SbomSpec) -> Iterator[Part]:
     if spec.configs:
         yield code.configs(at.configs_manifest, at.configs)
     yield from images.parts(at.lock("images"), at.images_labels, spec.sif)
-    yield from archives.runtime(at.runtime(spec.runtime), spec.runtime, spec.coordinates)
+    yield from archives.runtime(at.runtime(spec.runtime), spec.runtime,
+                                at.runtime_jars(spec.runtime))
     yield from archives.plugins(at.plugins, at.lock("plugins"))
     yield from _data(spec)
 

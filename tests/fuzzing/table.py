@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tests.fuzzing import code, registries, runs, trust
+from tests.fuzzing import code, parts, registries, runs, trust
 from tests.fuzzing.reader import Reader
 
 READERS: dict[str, Reader] = {
     reader.name: reader for reader in [
-        *trust.READERS, *registries.READERS, *code.READERS, *runs.READERS]}
+        *trust.READERS, *registries.READERS, *code.READERS, *parts.READERS,
+        *runs.READERS]}

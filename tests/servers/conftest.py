@@ -104,7 +104,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> runtimes.Runtime:
     spec = runtimes.Runtime(
         pipeline="hello", version=raw["version"], coordinates=tuple(raw["coordinates"]),
         archive=folder / f"nextflow-{raw['version']}.tar", sums=folder / "sums",
-        lock=lock, log=folder / "maven.log", relock=False,
+        jars=folder / "jars.json", lock=lock, log=folder / "maven.log", relock=False,
         repository=MAVEN, environment=os.environ)
     runtimes.build(spec)
     return spec

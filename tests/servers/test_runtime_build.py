@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
+from tasks.core.bill.parts import JAR as JAR_KIND
+from tasks.core.bill.parts import Part
 from tasks.core.errors import CommandError, HostError, SourceError
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import install
 from tasks.runtime import build as runtimes
+from tasks.sbom import archives
 from tests.kit import project
 from tests.kit.locks import lock_at
 from tests.kit.web import Web
@@ -29,7 +32,7 @@ def beside(spec: runtimes.Runtime, folder: Path, **changes: object) -> runtimes.
     files.write_bytes(lock.shared, spec.lock.shared.read_bytes())
     return dataclasses.replace(
         spec, archive=folder / spec.archive.name, sums=folder / "sums",
-        lock=lock, log=folder / "maven.log",
+        jars=folder / "jars.json", lock=lock, log=folder / "maven.log",
         **changes)  # type: ignore[arg-type]
 
 
@@ -40,6 +43,33 @@ def test_the_archive_starts_nextflow_from_any_folder(runtime: runtimes.Runtime,
     output = subprocess.run(installed.command("-version"), env=installed.environment(), check=True,
                             cwd=tmp_path, capture_output=True, text=True).stdout
     assert f"version {runtime.version}" in output
+
+
+def parts(runtime: runtimes.Runtime, declared: Path) -> dict[str, Part]:
+    """The runtime's jars as the list of parts has them, by their files' names."""
+    return {part.notes["file"].rpartition("/")[2]: part for part in
+            archives.runtime(runtime.archive, runtime.version, declared)
+            if part.kind == JAR_KIND and "file" in part.notes}
+
+
+def test_mavens_own_poms_tell_the_licence_of_nearly_every_jar(runtime: runtimes.Runtime,
+                                                              tmp_path: Path) -> None:
+    """Two have none in their poms either, nor in their parents'."""
+    told = json.loads(runtime.jars.read_text())
+    without = tmp_path / "jars.json"
+    files.write_json(without, {**told, "jars": [
+        {**{key: jar[key] for key in ("name", "sha256")}, "licences": []}
+        for jar in told["jars"]]})
+    before, after = (parts(runtime, path) for path in (without, runtime.jars))
+    assert len(before) == len(after) == len(told["jars"]) == 54
+    assert sum(bool(part.licences) for part in before.values()) == 31
+    assert {name for name, part in after.items() if not part.licences} == {
+        "jsr166y-1.7.0.jar", "multiverse-core-0.7.0.jar"}
+    assert all(part.purl.startswith("pkg:maven/") for part in after.values())
+    assert after["slf4j-api-2.0.7.jar"].licences == ("MIT License",)
+    assert after["slf4j-api-2.0.7.jar"].notes["licence-by"] == (
+        "the pom of org.slf4j:slf4j-parent:2.0.7")
+    assert after["checker-qual-3.41.0.jar"].licences == before["checker-qual-3.41.0.jar"].licences
 
 
 def test_a_changed_jar_is_refused_with_both_digests_until_relock(
@@ -57,6 +87,7 @@ def test_a_changed_jar_is_refused_with_both_digests_until_relock(
     runtimes.build(dataclasses.replace(again, relock=True))
     assert again.lock.shared.read_bytes() == runtime.lock.shared.read_bytes()
     assert again.archive.read_bytes() == runtime.archive.read_bytes()
+    assert again.jars.read_bytes() == runtime.jars.read_bytes()
     subprocess.run(["sha256sum", "--check", "--strict", "sums"], cwd=tmp_path, check=True)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from tasks.core import files, processes
-from tasks.core.errors import HostError, IntegrityError
+from tasks.core.errors import HostError, IntegrityError, SourceError
 from tasks.core.nextflow import isolation
+from tasks.runtime import build as runtimes
 from tasks.runtime import confinement, maven
-from tests.kit import machine
+from tests.kit import jars, machine
+from tests.kit.locks import lock_at
 from tests.kit.web import Web
 
 SECRET = "a-secret-that-nobody-may-see"
@@ -103,6 +107,56 @@ def test_maven_is_not_started_where_it_cannot_be_confined(
     with pytest.raises(HostError, match="it was not run"):
         maven.resolve(("a:b:1",), site / "scratch/place/lib", log=site / "log",
                       repository=site / "build/maven", environment=os.environ)
+
+
+LISTS = r"""#!/bin/sh
+# Stands for Maven: brings one jar, and lists it; its pom lies in its repository by then.
+for word; do case "$word" in
+    -DoutputDirectory=*) lib=${word#*=};; -Dmdep.outputFile=*) listed=${word#*=};;
+    -Dmaven.repo.local=*) repository=${word#*=};; *proxy-settings.xml) cp "$word" "$PWD/seen";;
+esac; done
+mkdir -p "$lib" "$repository/a/b/1" && cp JAR "$lib/b-1.jar"
+echo '<project><licenses><license><name>MIT</name></license></licenses></project>' \
+    > "$repository/a/b/1/b-1.pom"
+LIST
+"""
+
+
+def made(site: Path, monkeypatch: pytest.MonkeyPatch, listing: str) -> runtimes.Runtime:
+    """A runtime that this Maven brings, by a proxy."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:word@proxy.example.org:3128")
+    files.write_bytes(site / "tools/maven/b.jar", jars.nextflow("25.10.4"))
+    files.write_text(site / "tools/maven/bin/mvn", LISTS.replace(
+        "JAR", str(site / "tools/maven/b.jar")).replace("LIST", listing), mode=0o755)
+    (site / "out").mkdir()
+    spec = runtimes.Runtime(
+        pipeline="p", version="25.10.4", coordinates=("a:b:1",), archive=site / "out/runtime.tar",
+        sums=site / "out/sums", jars=site / "out/jars.json",
+        lock=lock_at(site / "locks", "runtime"), log=site / "log", relock=False,
+        repository=site / "build/maven", environment=os.environ)
+    runtimes.build(spec)
+    return spec
+
+
+def test_the_archive_holds_nothing_that_was_written_for_maven(
+        site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the place of the proxy, which is no business of an offline host's."""
+    spec = made(site, monkeypatch, '[ -f "$PWD/seen" ] && echo "@/a/b/1/b-1.jar" > "$listed"')
+    with tarfile.open(spec.archive) as opened:
+        assert sorted(member.name for member in opened if member.isfile()) == [
+            "nextflow-25.10.4/lib/b-1.jar", "nextflow-25.10.4/nextflow"]
+    jar, = json.loads(spec.jars.read_text())["jars"]
+    assert (jar["group"], jar["licences"], jar["licences_of"]) == ("a", ["MIT"], "a:b:1")
+
+
+@pytest.mark.parametrize("listing", [":", r"printf '\377' > $listed", 'mkdir "$listed"'],
+                         ids=["none", "no text", "no file"])
+def test_a_maven_that_lists_nothing_is_named(
+        site: Path, monkeypatch: pytest.MonkeyPatch, listing: str) -> None:
+    with pytest.raises((SourceError, IntegrityError)) as caught:
+        made(site, monkeypatch, listing)
+    assert str(site / "log") in str(caught.value) or "no regular file" in str(caught.value)
+    assert not (site / "out/runtime.tar").exists()
 
 
 def test_a_link_among_the_jars_is_refused(site: Path) -> None:

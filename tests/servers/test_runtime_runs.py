@@ -54,8 +54,9 @@ def from_maven(folder: Path, version: str) -> runtimes.Runtime:
         pipeline="p", version=version, archive=folder / f"nextflow-{version}.tar",
         coordinates=tuple(f"io.nextflow:{name}:{version}"
                           for name in ("nextflow", "nf-commons", "nf-httpfs")),
-        sums=folder / "sums", lock=lock_at(folder / "locks", "runtime"),
-        log=folder / "maven.log", relock=False, repository=MAVEN, environment=os.environ)
+        sums=folder / "sums", jars=folder / "jars.json",
+        lock=lock_at(folder / "locks", "runtime"), log=folder / "maven.log", relock=False,
+        repository=MAVEN, environment=os.environ)
     runtimes.build(spec)
     return spec
 
@@ -148,8 +149,8 @@ def test_a_runtime_from_a_dist_file_runs(runtime: runtimes.Runtime, tmp_path: Pa
     spec = runtimes.Runtime(
         pipeline="p", version=runtime.version, coordinates=(),
         archive=tmp_path / f"nextflow-{runtime.version}.tar", sums=tmp_path / "sums",
-        lock=lock_at(tmp_path / "locks", "runtime"), log=tmp_path / "log", relock=False,
-        repository=MAVEN,
+        jars=tmp_path / "jars.json", lock=lock_at(tmp_path / "locks", "runtime"),
+        log=tmp_path / "log", relock=False, repository=MAVEN,
         dist=Dist(place=str(packed), reached_at=str(packed), sha256=files.sha256(packed)))
     runtimes.build(spec)
     assert "process > WITHOUT_STUB" in run(spec.archive, tmp_path / "run")

@@ -12,18 +12,24 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from spdx_tools.spdx.parser.parse_anything import parse_file
+from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.load import load
 from tasks.core.config.settings import Signing
 from tasks.core.nextflow.isolation import without_network
-from tasks.core.paths import SitePaths
+from tasks.core.paths import SBOM_CYCLONEDX, SBOM_SPDX, SitePaths
 from tasks.core.trust import signature
 from tasks.release import graph, sign, tool
 from tests.kit.faults import flip
@@ -122,6 +128,29 @@ def test_they_start_the_tool_without_a_network(gap: Gap) -> None:
     assert 'Good "airlock-tool" signature for airlock' in done.stdout
     assert "prod:run:hello" in done.stdout
     assert not [verb for verb in ("push", "stage", "sandbox") if verb in done.stdout]
+
+
+def test_the_tool_lists_its_packages_with_their_licences(gap: Gap) -> None:
+    """Each wheel by its digest, and the Java in one of them; both forms by their own validators."""
+    with tarfile.open(gap.tool / "airlock.tar") as opened:
+        opened.extractall(gap.folder / "list", [
+            opened.getmember(name) for name in (SBOM_CYCLONEDX, SBOM_SPDX, "tool.json")],
+            filter="data")
+    text = (gap.folder / "list" / SBOM_CYCLONEDX).read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    assert validate_full_spdx_document(
+        parse_file(str(gap.folder / "list" / SBOM_SPDX)), "SPDX-2.3") == []
+    kinds: dict[str, dict[str, Any]] = {}
+    for entry in json.loads(text)["components"]:
+        kind = next(said["value"] for said in entry["properties"]
+                    if said["name"] == "airlock:kind")
+        kinds.setdefault(kind, {})[entry["bom-ref"]] = entry
+    wheels = json.loads((gap.folder / "list/tool.json").read_text())["wheels"]
+    assert {entry["hashes"][0]["content"] for entry in kinds["wheel"].values()} == {
+        wheel["sha256"] for wheel in wheels}
+    assert [entry["bom-ref"] for entry in kinds["wheel"].values() if "licenses" not in entry] == []
+    java, = kinds["java"].values()
+    assert re.fullmatch(r"[0-9]+(\.[0-9]+)+", java["version"])
 
 
 def test_the_folder_of_the_tool_knows_its_role_and_its_site(gap: Gap) -> None:

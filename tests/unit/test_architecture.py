@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BELOW: dict[str, set[str]] = {
     "archives": set(),
     "aws": {"config"},
+    "bill": set(),
     "config": set(),
     "graph": {"config"},
     "net": {"config"},

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,17 +10,12 @@ import pytest
 from tasks.core import files, schema
 from tasks.core.errors import ConfigError, IntegrityError, SourceError
 from tasks.core.nextflow import known_faults
-from tasks.runtime.build import BUILD_INFO, Runtime, build
-from tasks.runtime.dist import MAIN, Dist
+from tasks.runtime.build import Runtime, build
+from tasks.runtime.dist import Dist
+from tests.kit import jars
 from tests.kit.locks import lock_at
 
-
-def jar(version: str = "25.10.4", main: str = MAIN) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as opened:
-        opened.writestr(zipfile.ZipInfo(main), b"class")  # of 1980, not of now
-        opened.writestr(zipfile.ZipInfo(BUILD_INFO), f"build=1\nversion={version}\n")
-    return out.getvalue()
+JAR = jars.nextflow("25.10.4")
 
 
 def spec(root: Path, data: bytes, sha256: str | None = None) -> Runtime:
@@ -32,31 +25,35 @@ def spec(root: Path, data: bytes, sha256: str | None = None) -> Runtime:
     (root / "out").mkdir(exist_ok=True)
     return Runtime(
         pipeline="p", version="25.10.4", coordinates=(), archive=root / "out/nextflow-25.10.4.tar",
-        sums=root / "out/sums", lock=lock_at(root / "locks", "runtime"), log=root / "log",
-        relock=False, repository=root / "maven",
+        sums=root / "out/sums", jars=root / "out/jars.json", relock=False,
+        lock=lock_at(root / "locks", "runtime"), log=root / "log", repository=root / "maven",
         dist=Dist(place=str(path), reached_at=str(path), sha256=sha256))
 
 
 def test_the_jar_is_taken_out_whole_and_locked(tmp_path: Path) -> None:
-    made = spec(tmp_path, jar())
+    made = spec(tmp_path, JAR)
     build(made)
     with tarfile.open(made.archive) as tar:
         member = tar.extractfile("nextflow-25.10.4/lib/nextflow-25.10.4-one.jar")
         assert member is not None
-        assert member.read() == jar()
+        assert member.read() == JAR
         assert tar.getmember("nextflow-25.10.4/nextflow").mode == 0o755
     lock = schema.read_json(made.lock.shared, "runtime-lock")
     assert lock["dist"]["sha256"] == files.sha256(tmp_path / "nextflow-25.10.4-dist")
+    jar, = schema.read_json(made.jars, "runtime-jars")["jars"]
+    assert jar == {"name": "nextflow-25.10.4-one.jar", "sha256": files.sha256_bytes(JAR),
+                   "licences": []}
     before = made.archive.read_bytes()
     build(made)
     assert made.archive.read_bytes() == before
     with pytest.raises(SourceError, match="relock=1"):
-        build(spec(tmp_path, jar() + b"\0"))
+        build(spec(tmp_path, JAR + b"\0"))
 
 
 @pytest.mark.parametrize(("data", "said"), [
-    (jar("25.10.2"), "this is Nextflow 25.10.2, and 25.10.4 was asked for"),
-    (jar(main="other/Main.class"), "the jar in this file has no"), (b"", "there is no jar")])
+    (jars.nextflow("25.10.2"), "this is Nextflow 25.10.2, and 25.10.4 was asked for"),
+    (jars.nextflow("25.10.4", "other/Main.class"), "the jar in this file has no"),
+    (b"", "there is no jar")])
 def test_what_is_no_runtime_of_that_version_is_refused(tmp_path: Path, data: bytes,
                                                        said: str) -> None:
     with pytest.raises((IntegrityError, SourceError), match=said):
@@ -66,11 +63,11 @@ def test_what_is_no_runtime_of_that_version_is_refused(tmp_path: Path, data: byt
 
 def test_a_promised_checksum_must_fit(tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match="not what was promised"):
-        build(spec(tmp_path, jar(), sha256="0" * 64))
+        build(spec(tmp_path, JAR, sha256="0" * 64))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    made = spec(tmp_path, jar())
+    made = spec(tmp_path, JAR)
     (tmp_path / "nextflow-25.10.4-dist").unlink()
     with pytest.raises(ConfigError, match="no such file"):
         build(made)

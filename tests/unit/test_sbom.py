@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,24 +16,17 @@ from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from tasks.core import files
+from tasks.core.bill import licences
 from tasks.core.paths import SBOM_CYCLONEDX, SBOM_SPDX
 from tasks.images import labels
-from tasks.sbom import jars, licences
+from tasks.sbom import jars
 from tasks.sbom.make import SbomSpec, make
+from tests.kit.jars import jar
 from tests.kit.releases import DATA, IMAGE, VERSION, Staged, stage
 
 SOURCE = "quay.io/airlock/tool:1"
 POM = b"""<project xmlns="http://maven.apache.org/POM/4.0.0"><licenses>
   <license><name>Licence of the Larch</name></license></licenses></project>"""
-
-
-def jar(members: Mapping[str, bytes]) -> bytes:
-    """A jar's bytes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as opened:
-        for name, data in members.items():
-            opened.writestr(name, data)
-    return buffer.getvalue()
 
 
 def maven(group: str, name: str, version: str, pom: bytes = b"<project/>") -> dict[str, bytes]:
@@ -52,14 +43,19 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
     staged = stage()
     at = staged.layout
     lib = f"nextflow-{VERSION}/lib"
+    held = {f"nextflow-{VERSION}.jar": jar({"a.class": b""}),
+            "larch-2.1.jar": jar({**maven("org.larch", "larch", "2.1", POM),
+                                  **maven("org.twig", "twig", "0.9")}),
+            "birch-1.0.jar": jar({"META-INF/MANIFEST.MF":
+                                  b'Bundle-License: "MIT";link="https://x.org/a,\r\n b"\r\n'}),
+            "stump.jar": b"no zip at all"}
     files.write_tar(at.runtime(VERSION), Path(), [], extra={
         f"nextflow-{VERSION}/nextflow": b"#!/bin/sh\n",
-        f"{lib}/nextflow-{VERSION}.jar": jar({"a.class": b""}),
-        f"{lib}/larch-2.1.jar": jar({**maven("org.larch", "larch", "2.1", POM),
-                                     **maven("org.twig", "twig", "0.9")}),
-        f"{lib}/birch-1.0.jar": jar({"META-INF/MANIFEST.MF":
-                                     b'Bundle-License: "MIT";link="https://x.org/a,\r\n b"\r\n'}),
-        f"{lib}/stump.jar": b"no zip at all"})
+        **{f"{lib}/{name}": data for name, data in held.items()}})
+    declare(staged, {name: {"name": name, "sha256": files.sha256_bytes(data), "licences": []}
+                     for name, data in held.items()},
+            **{f"nextflow-{VERSION}.jar": {"group": "io.nextflow", "artifact": "nextflow",
+                                           "version": VERSION}})
     files.write_tar(at.plugins, Path(), [], extra={
         "nf-hello-1.0.0/classes/META-INF/MANIFEST.MF":
             b"Plugin-Id: nf-hello\nPlugin-License: Apache-2.0\n",
@@ -69,14 +65,25 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staged:
     return staged
 
 
+def declare(staged: Staged, jars: Mapping[str, Mapping[str, Any]],
+            **more: Mapping[str, Any]) -> None:
+    """What Maven's poms say of the runtime's jars."""
+    files.write_json(staged.layout.runtime_jars(VERSION), {"version": VERSION, "jars": [
+        {**entry, **more.get(name, {})} for name, entry in jars.items()]})
+
+
+def declared(staged: Staged) -> dict[str, dict[str, Any]]:
+    content = json.loads(staged.layout.runtime_jars(VERSION).read_text())
+    return {entry["name"]: entry for entry in content["jars"]}
+
+
 def write_labels(staged: Staged, said: Mapping[str, str]) -> None:
     files.write_json(staged.layout.images_labels, {
         "images": [{"source": SOURCE, "digest": IMAGE, "labels": dict(said)}]})
 
 
 def spec(staged: Staged) -> SbomSpec:
-    return SbomSpec(pipeline="hello", layout=staged.layout, runtime=VERSION,
-                    coordinates=(f"io.nextflow:nextflow:{VERSION}",))
+    return SbomSpec(pipeline="hello", layout=staged.layout, runtime=VERSION)
 
 
 def made(staged: Staged) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
@@ -144,6 +151,41 @@ def test_a_jar_is_named_by_its_own_files(ready: Staged) -> None:
     extracted = json.loads(ready.layout.sbom(SBOM_SPDX).read_text())["hasExtractedLicensingInfos"]
     assert [(entry["licenseId"], entry["extractedText"]) for entry in extracted] == [
         (reference, "Licence of the Larch")]
+
+
+def by_pom(licence: str, of: str = "org.forest:parent:7") -> dict[str, Any]:
+    """What a pom says of a jar, in which its parent names the licence."""
+    return {"group": "org.forest", "artifact": "tree", "version": "1.0", "licences": [licence],
+            "licences_of": of}
+
+
+def test_mavens_poms_tell_of_jars_that_say_nothing_themselves(ready: Staged) -> None:
+    declare(ready, declared(ready), **{
+        "stump.jar": by_pom("Licence of the Forest"), "larch-2.1.jar": by_pom("MIT")})
+    make(spec(ready))
+    listed = {entry["bom-ref"].rpartition("/")[2]: entry for entry in json.loads(
+        ready.layout.sbom(SBOM_CYCLONEDX).read_text())["components"]}
+    stump = listed["stump.jar"]
+    assert stump["purl"] == "pkg:maven/org.forest/tree@1.0"
+    assert stump["licenses"][0]["license"]["name"] == "Licence of the Forest"
+    assert said(stump, "licence-by") == "the pom of org.forest:parent:7"
+    assert said(stump, "licence") is None
+    assert listed["larch-2.1.jar"]["licenses"][0]["license"]["id"] == "MIT"
+
+
+def test_an_identifier_in_the_jar_goes_before_a_name_in_a_pom(ready: Staged) -> None:
+    declare(ready, declared(ready), **{"birch-1.0.jar": by_pom("The MIT Licence, roughly")})
+    birch = made(ready)[0]["tree"]
+    assert birch["licenses"] == [{"license": {"id": "MIT", "acknowledgement": "declared"}}]
+    assert said(birch, "licence-by") is None
+
+
+def test_what_is_said_of_other_bytes_is_not_said_of_a_jar(ready: Staged) -> None:
+    declare(ready, declared(ready), **{
+        "stump.jar": {**by_pom("MIT"), "sha256": "0" * 64}})
+    stump = made(ready)[0]["stump"]
+    assert said(stump, "licence") == "unknown"
+    assert "purl" not in stump
 
 
 def test_a_plugin_has_both_digests_and_the_licence_of_its_manifest(ready: Staged) -> None:

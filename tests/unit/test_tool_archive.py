@@ -159,9 +159,12 @@ def test_the_archives_bytes_depend_on_content_alone(
     with tarfile.open(fileobj=io.BytesIO(first)) as opened:
         names = set(opened.getnames())
         assert opened.getmember("doit").mode == 0o755
+        contents = opened.extractfile("CONTENTS.txt")
+        assert contents and re.search(rb"  sbom\.cdx\.json +its Python packages", contents.read())
     assert {"doit", "dodo.py", "requirements.txt", "pyproject.toml", "tasks/core/graph/step.py",
             "schemas/site.schema.json", "tool.json", "SHA256SUMS", "CONTENTS.txt",
-            "config/sites/local.yml", "tasks/__init__.py", "tasks/core/__init__.py"} <= names
+            "sbom.cdx.json", "sbom.spdx.json", "config/sites/local.yml", "tasks/__init__.py",
+            "tasks/core/__init__.py"} <= names
     assert not [name for name in names
                 if re.search(r"(^|/)(__pycache__|build|\.venv|\.git)(/|$)|\.pyc$|^tests/", name)]
     os.utime("tasks/core/graph/step.py", (1, 1))

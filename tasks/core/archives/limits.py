@@ -32,6 +32,8 @@ PLUGINS = Bounds(size=10_000_000_000, members=200_000)
 """All plugins of a pipeline."""
 JAR = Bounds(size=2_000_000_000, members=200_000)
 """A jar that is looked into: Nextflow with all that it needs in one has some 60,000 members."""
+WHEEL = Bounds(size=1_000_000_000, members=50_000)
+"""A wheel that is looked into: that of a Java has some 60 MB."""
 RUNTIME = Bounds(size=2_000_000_000, members=5_000)
 """Nextflow with its jars: some 60 files of 100 MB in all, or one jar of 300 MB."""
 

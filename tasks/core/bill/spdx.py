@@ -1,4 +1,4 @@
-"""A release's parts as SPDX 2.3 JSON.
+"""Parts as SPDX 2.3 JSON.
 
 Data files are packages too: SPDX would have the SHA-1 of a file, which nothing here relies on.
 """
@@ -12,38 +12,51 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.core import files
+from tasks.core.bill import licences
+from tasks.core.bill.cdx import NAMES, URL
+from tasks.core.bill.parts import (
+    CONFIGS,
+    DATA,
+    IMAGE,
+    JAR,
+    JAVA,
+    PIPELINE,
+    PLUGIN,
+    RUNTIME,
+    WHEEL,
+    Part,
+    Whole,
+)
 from tasks.core.paths import SBOM_SPDX
 from tasks.core.schema import check
 from tasks.core.tool_version import TOOL_VERSION
-from tasks.sbom import licences
-from tasks.sbom.cdx import NAMES, URL
-from tasks.sbom.parts import CONFIGS, DATA, IMAGE, JAR, PIPELINE, PLUGIN, RUNTIME, Part
 
 PURPOSES = {CONFIGS: "FILE", DATA: "FILE", IMAGE: "CONTAINER", JAR: "LIBRARY",
-            PIPELINE: "APPLICATION", PLUGIN: "LIBRARY", RUNTIME: "APPLICATION"}
+            JAVA: "FRAMEWORK", PIPELINE: "APPLICATION", PLUGIN: "LIBRARY",
+            RUNTIME: "APPLICATION", WHEEL: "LIBRARY"}
 """SPDX's own words for the kinds of parts."""
 UNKNOWN = "NOASSERTION"
-DOCUMENT, RELEASE = "SPDXRef-DOCUMENT", "SPDXRef-release"
+DOCUMENT = "SPDXRef-DOCUMENT"
 NO_TIME = "1970-01-01T00:00:00Z"
 NO_TIME_SAID = ("SPDX asks for a time. Equal content has equal bytes here, so it is always this "
-                "one; when the release was promoted is signed with its promotion.")
+                "one; when it was promoted is signed with its promotion.")
 
 
-def document(parts: Sequence[Part]) -> bytes:
+def document(whole: Whole, parts: Sequence[Part]) -> bytes:
     """The document's bytes, by its content alone."""
-    pipeline = next(part for part in parts if part.kind == PIPELINE)
     texts: dict[str, str] = {}
-    release = {"SPDXID": RELEASE, "name": f"release of {pipeline.name}",
-               "versionInfo": pipeline.version, "downloadLocation": UNKNOWN,
-               "filesAnalyzed": False, "licenseConcluded": UNKNOWN, "licenseDeclared": UNKNOWN,
-               "copyrightText": UNKNOWN, "primaryPackagePurpose": "APPLICATION"}
-    ids = {"": RELEASE, **{part.key: _id(part) for part in parts}}
-    packages = [release, *(_package(part, ids[part.key], texts) for part in parts)]
-    relations = [_relation(DOCUMENT, "DESCRIBES", RELEASE),
+    own = f"SPDXRef-{whole.kind}"
+    root = {"SPDXID": own, "name": whole.name,
+            "versionInfo": whole.version, "downloadLocation": UNKNOWN,
+            "filesAnalyzed": False, "licenseConcluded": UNKNOWN, "licenseDeclared": UNKNOWN,
+            "copyrightText": UNKNOWN, "primaryPackagePurpose": "APPLICATION"}
+    ids = {"": own, **{part.key: _id(part) for part in parts}}
+    packages = [root, *(_package(part, ids[part.key], texts) for part in parts)]
+    relations = [_relation(DOCUMENT, "DESCRIBES", own),
                  *(_relation(ids[part.within], "CONTAINS", ids[part.key]) for part in parts)]
     made: dict[str, Any] = {
         "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": DOCUMENT,
-        "name": f"release of {pipeline.name} {pipeline.version}",
+        "name": f"{whole.name} {whole.version}",
         "creationInfo": {"created": NO_TIME, "comment": NO_TIME_SAID,
                          "creators": [f"Tool: nf-airlock-{TOOL_VERSION}"]},
         "packages": packages, "relationships": relations,

@@ -1,4 +1,4 @@
-"""A release's parts as CycloneDX 1.6 JSON, made and judged by CycloneDX's own library.
+"""Parts as CycloneDX 1.6 JSON, made and judged by CycloneDX's own library.
 
 What CycloneDX has no key for stands in properties whose names begin with `airlock:`.
 """
@@ -12,38 +12,50 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.core import files
+from tasks.core.bill import licences
+from tasks.core.bill.parts import (
+    CONFIGS,
+    DATA,
+    IMAGE,
+    JAR,
+    JAVA,
+    PIPELINE,
+    PLUGIN,
+    RUNTIME,
+    WHEEL,
+    Part,
+    Whole,
+)
 from tasks.core.errors import IntegrityError
 from tasks.core.paths import SBOM_CYCLONEDX
+from tasks.core.schema import check
 from tasks.core.tool_version import TOOL_VERSION
-from tasks.sbom import licences
-from tasks.sbom.parts import CONFIGS, DATA, IMAGE, JAR, PIPELINE, PLUGIN, RUNTIME, Part
 
 if TYPE_CHECKING:
     from cyclonedx.model.component import Component
     from cyclonedx.model.license import License
 
-TYPES = {CONFIGS: "file", DATA: "file", IMAGE: "container", JAR: "library",
-         PIPELINE: "application", PLUGIN: "library", RUNTIME: "application"}
+TYPES = {CONFIGS: "file", DATA: "file", IMAGE: "container", JAR: "library", JAVA: "platform",
+         PIPELINE: "application", PLUGIN: "library", RUNTIME: "application", WHEEL: "library"}
 """CycloneDX's own words for the kinds of parts."""
 URL = re.compile(r"(https?|ftp)://[!-~]+")
 NAMES = uuid.uuid5(uuid.NAMESPACE_DNS, "sbom.nf-airlock.invalid")
 """What serial numbers are made below: one for each content."""
 
 
-def document(parts: Sequence[Part]) -> bytes:
+def document(whole: Whole, parts: Sequence[Part]) -> bytes:
     """The document; IntegrityError where CycloneDX's own schema finds a fault in it."""
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.model.tool import ToolRepository
     from cyclonedx.output.json import JsonV1Dot6
-    pipeline = next(part for part in parts if part.kind == PIPELINE)
     tool = Component(name="nf-airlock", version=TOOL_VERSION, type=ComponentType.APPLICATION)
-    release = Component(name=f"release of {pipeline.name}", version=pipeline.version,
-                        type=ComponentType.APPLICATION, bom_ref="release")
+    root = Component(name=whole.name, version=whole.version, type=ComponentType.APPLICATION,
+                     bom_ref=whole.kind)
     by_key = {part.key: _component(part) for part in parts}
-    bom = Bom(metadata=BomMetaData(component=release, tools=ToolRepository(components=[tool])),
+    bom = Bom(metadata=BomMetaData(component=root, tools=ToolRepository(components=[tool])),
               components=by_key.values())
-    holders = {"": release, **by_key}
+    holders = {"": root, **by_key}
     for holder in dict.fromkeys(part.within for part in parts):
         bom.register_dependency(holders[holder], [
             by_key[part.key] for part in parts if part.within == holder])
@@ -58,7 +70,7 @@ def _finished(document: dict[str, Any]) -> bytes:
     document["components"].sort(key=lambda component: component["bom-ref"])
     digest = files.sha256_bytes(files.json_bytes(document))
     document["serialNumber"] = f"urn:uuid:{uuid.uuid5(NAMES, digest)}"
-    data = files.json_bytes(document)
+    data = files.json_bytes(check(document, "sbom-cyclonedx", where=SBOM_CYCLONEDX))
     _refuse_faults(data)
     return data
 
@@ -68,10 +80,9 @@ def _refuse_faults(data: bytes) -> None:
     from cyclonedx.validation.json import JsonStrictValidator
     fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(data.decode())
     if fault is not None:
-        raise IntegrityError("the list of what the release consists of is no CycloneDX 1.6: "
+        raise IntegrityError("the list of parts is no CycloneDX 1.6: "
                              f"{str(fault.data.message)[:300]}",
-                             where=SBOM_CYCLONEDX, todo="report it, with the image or plugin that "
-                             "is named")
+                             where=SBOM_CYCLONEDX, todo="report it, with the part that is named")
 
 
 def _component(part: Part) -> Component:

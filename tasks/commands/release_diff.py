@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -60,10 +61,13 @@ def diff(spec: DiffSpec) -> str:
     return f"{_summary(content)}; the page: {board}"
 
 
-def compare(spec: DiffSpec, now: datetime) -> dict[str, Any]:
-    """The comparison as a document, and nothing written."""
+def compare(spec: DiffSpec, now: datetime, known: Sequence[str] | None = None) -> dict[str, Any]:
+    """The comparison as a document, and nothing written.
+
+    `known` are the ids of all releases in the store, where it was asked for them before.
+    """
     with files.scratch(spec.layout.root, "diff") as scratch:
-        before, after = _ends(spec, scratch)
+        before, after = _ends(spec, scratch, known)
         return document(spec.pipeline, before, after, store=spec.store.url,
                         history=_history(spec.layout.git_cache, before, after),
                         compared=now.strftime(promotions.TIME_FORMAT))
@@ -77,10 +81,10 @@ def _summary(content: dict[str, Any]) -> str:
             "no difference as far as it is known")
 
 
-def _ends(spec: DiffSpec, scratch: Path) -> tuple[End, End]:
+def _ends(spec: DiffSpec, scratch: Path, known: Sequence[str] | None) -> tuple[End, End]:
     """Both ends, each with its files."""
     store, subject = open_store(spec.store), Subject(pipeline=spec.pipeline)
-    names = releases.ids(store, subject)
+    names = releases.ids(store, subject) if known is None else known
     asked = [name if name is None or name == NOW else stored.choose(names, name)
              for name in (spec.before, spec.after)]
     now = release_now.end(spec.now, _folder(scratch, "now")) if spec.now else End(kind=NOTHING)

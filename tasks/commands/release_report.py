@@ -21,7 +21,6 @@ from tasks.core.nextflow import reports
 from tasks.core.paths import PipelinePaths
 from tasks.core.schema import check
 from tasks.core.store import lease
-from tasks.core.store.interface import Store
 from tasks.core.store.send import Upload, send
 from tasks.core.trust import links, promotions, proofs, releases
 from tasks.core.trust.promotions import Promotion
@@ -99,18 +98,21 @@ def _push(spec: ReportSpec, here: Chain, name: str, made: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Chained:
-    """Promotions in their chain, the newest first, and which release is the current one."""
+    """Promotions in their chain, the newest first; which release is the current one; and the ids
+    of all that the store has."""
 
     links: tuple[Promotion, ...]
     current: str | None
+    known: tuple[str, ...]
 
 
 def _chained(here: Chain) -> _Chained:
+    known = tuple(releases.ids(here.store, here.subject))
     tip = chain.tip(here)
     if tip.promotion is None:
-        return _Chained(links=(), current=None)
+        return _Chained(links=(), current=None, known=known)
     made = (tip.promotion, *islice(links.back(here.store, tip.promotion), MAX_LINKS))
-    return _Chained(links=made, current=next(
+    return _Chained(links=made, known=known, current=next(
         (link.id for link in made if link.pointer() == tip.pointer), None))
 
 
@@ -118,7 +120,7 @@ def _name(spec: ReportSpec, here: Chain, chained: _Chained) -> str:
     """The id of the release that is told of."""
     if spec.asked is None and chained.links:
         return chained.links[0].id
-    known = releases.ids(here.store, here.subject)
+    known = chained.known
     fitting = [name for name in known if spec.asked and name.startswith(spec.asked)]
     if spec.asked in known:
         return spec.asked or ""
@@ -155,7 +157,7 @@ def _said(spec: ReportSpec, here: Chain, chained: _Chained, name: str) -> Said:
     return Said(state=state, withdrawn=withdrawn, proof=next(
                     (proof for link in own if (proof := proofs.of(here.store, link))), None),
                 promotions=[_promoted(here, link) for link in own[:MAX_OWN]],
-                changes=_changes(spec, here.store, chained, name))
+                changes=_changes(spec, chained, name))
 
 
 def _promoted(here: Chain, link: Promotion) -> dict[str, Any]:
@@ -170,20 +172,18 @@ def _promoted(here: Chain, link: Promotion) -> dict[str, Any]:
             "proof": link.proof, "unproven": link.unproven, "back": link.back}
 
 
-def _changes(spec: ReportSpec, store: Store, chained: _Chained,
-             name: str) -> Mapping[str, Any] | None:
+def _changes(spec: ReportSpec, chained: _Chained, name: str) -> Mapping[str, Any] | None:
     """What differs from the release that was current before this one; None where none was."""
-    known = releases.ids(store, promotions.Subject(pipeline=spec.pipeline))
     later = [link.id for link in chained.links]
     rest = later[later.index(name):] if name in later else later
-    before = next((other for other in rest if other != name and other in known), None)
+    before = next((other for other in rest if other != name and other in chained.known), None)
     if before is None:
         return None
     try:
         return shortened(release_diff.compare(DiffSpec(
             pipeline=spec.pipeline, layout=spec.layout, store=spec.store, signing=spec.signing,
             signers=spec.layout.of_site.trusted, before=before, after=name, now=None),
-            datetime.now(timezone.utc)))
+            datetime.now(timezone.utc), chained.known))
     except AirlockError as error:
         logger.warning("what differs from %s isn't known: %s", before, error.what)
         return None

@@ -17,13 +17,12 @@ from tasks.core import files
 from tasks.core.errors import shown
 
 BASE = Path(__file__).with_name("page.html")
-"""The base of all pages: its head, its style, and the blocks that a template fills."""
-
+"""The base of all pages: its head, style and script, and the blocks that a template fills."""
 
 PICTURE = Path(__file__).with_name("picture.html")
 """Pictures that templates take from there."""
 SCRIPT = Path(__file__).with_name("page.js")
-"""The only script of a page: it searches and sorts tables. A template says whether it has it."""
+"""The only script of a page: it searches and sorts tables, and unfolds all for print."""
 POLICY = "policy-of-the-page"
 """It stands for the page's policy until the page is whole: that names what is inline by digest."""
 INLINE = re.compile("<(style|script)>(.*?)</(?:style|script)>", re.DOTALL)

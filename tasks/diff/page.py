@@ -20,8 +20,7 @@ MAX_ROWS = 2000
 def html(document: Mapping[str, Any], name: str) -> str:
     """The page; `name` is that of the JSON beside it."""
     parts = [{**part, "more": max(len(part["changes"]) - MAX_ROWS, 0),
-              "has_values": _has(part, "from", "to"),
-              "has_bytes": _has(part, "from_bytes", "to_bytes"),
+              "most": _largest(part),
               "groups": [(group, list(rows)) for group, rows in groupby(
                   part["changes"][:MAX_ROWS], key=lambda row: row["group"])]}
              for part in document["parts"]]
@@ -31,6 +30,7 @@ def html(document: Mapping[str, Any], name: str) -> str:
     return page.render(TEMPLATE, {**document, **ends, "parts": parts, "json": name})
 
 
-def _has(part: Mapping[str, Any], *keys: str) -> bool:
-    """Whether any change of the part has something to show in these columns."""
-    return any(key in row for row in part["changes"][:MAX_ROWS] for key in keys)
+def _largest(part: Mapping[str, Any]) -> int | None:
+    """The largest size that a change of the part has, before or after; None where none has any."""
+    return max((row[key] for row in part["changes"][:MAX_ROWS]
+                for key in ("from_bytes", "to_bytes") if key in row), default=None)

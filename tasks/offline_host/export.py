@@ -1,7 +1,8 @@
-"""`prod:export`: a run's record and results as one file, for the way back to the online side.
+"""`prod:export`: a run's record, page and results as one file, for the way back to the online side.
 
-A plain tar, the same bytes whenever it is packed: the signed list, its signature, the record, then
-the results, links as what they lead to. What was given stays behind, since params may hold tokens.
+A plain tar, the same bytes whenever it is packed: the signed list, its signature, the record, its
+page where the list has it, then the results, links as what they lead to. What was given stays
+behind, since params may hold tokens.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import IO, Any
 from tasks.core import disk, files
 from tasks.core.config.settings import offline_command
 from tasks.core.errors import ConfigError, IntegrityError
+from tasks.core.trust import checksums
 from tasks.offline_host import runs
 from tasks.offline_host.run_folder import RunFolder, time
 
@@ -81,10 +83,17 @@ def _add_result(archive: tarfile.TarFile, folder: RunFolder, row: Mapping[str, A
 
 
 def _small(folder: RunFolder) -> Iterator[tuple[str, bytes]]:
-    """The list, its signature where there is one, and the record, in the order of the archive."""
+    """The list, its signature where there is one, the record, and the page where the list has it,
+    in the order of the archive."""
     for path in (folder.sums, folder.signature, folder.record):
         if path != folder.signature or path.is_file():
             yield path.name, path.read_bytes()
+    listed = checksums.parse_sums(folder.sums.read_bytes(), where=folder.sums)
+    if folder.page.name in listed:
+        page = folder.page.read_bytes() if folder.page.is_file() else b""
+        if files.sha256_bytes(page) != listed[folder.page.name]:
+            raise _changed(folder, folder.page.name)
+        yield folder.page.name, page
 
 
 def _add(archive: tarfile.TarFile, name: str, stream: IO[bytes] | _Hashed, size: int,

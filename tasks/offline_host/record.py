@@ -71,16 +71,15 @@ class OpenRun:
         return self._results
 
     def end(self, state: str, *, status: int | None = None,
-            error: CommandError | None = None) -> None:
-        """Write how it ended, what it made, and the signed list of that."""
+            error: Exception | None = None) -> None:
+        """Write how it ended, what it made, its page, and the signed list of that."""
         if not self._settle():
             return
         ran = run_tasks.tasks(self.folder.trace)
         known = self._engine.images(task["container"] for task in ran if task["container"])
         images = [{"reference": name, "id": image.id, "digests": [*image.digests],
                    "why_not": image.why_not} for name, image in known.items()]
-        process = run_tasks.failed_process(error.tail if error else (), ran) if (
-            state == "failed") else None
+        process = run_tasks.failed_process(_why(error), ran) if error else None
         made = self.results()
         self._write(state, ran, images=images, results=[*made.files],
                     unlisted=[*made.unlisted],
@@ -92,13 +91,14 @@ class OpenRun:
             logger.warning("%d of the results are links to elsewhere, and last as long as what "
                            "they lead to: keep the work folder, or pack them by prod:export",
                            made.links)
-        self._seal(made)
-        run_page.write(self.folder, self.record)
+        has_page = run_page.write(self.folder, self.record, _why(error) if error else ())
+        self._seal(made, has_page)
 
     def interrupted(self) -> None:
         """Write that it was interrupted: quickly, since the program is about to end."""
         if self._settle():
             self._write("interrupted", run_tasks.tasks(self.folder.trace))
+            run_page.write(self.folder, self.record)
 
     def _settle(self) -> bool:
         """Whether nobody has said yet how it ended: an interrupt makes a run fail, too."""
@@ -112,10 +112,11 @@ class OpenRun:
                         "outcome": {"state": state, "status": None, "process": None}, **more}
         write(self.folder, self.record)
 
-    def _seal(self, made: Results) -> None:
+    def _seal(self, made: Results, has_page: bool) -> None:
         """Write SHA256SUMS, and sign it; what the run made is kept where that can't be done."""
-        listed = checksums.format_sums({self.folder.record.name: files.sha256(self.folder.record),
-                                        **made.digests})
+        own = [self.folder.record, *([self.folder.page] if has_page else [])]
+        listed = checksums.format_sums({
+            **{path.name: files.sha256(path) for path in own}, **made.digests})
         files.write_bytes(self.folder.sums, listed)
         if self._key is None:
             return
@@ -137,11 +138,8 @@ def recorded(run: OpenRun) -> Iterator[None]:
     with processes.at_interrupt(run.interrupted):
         try:
             yield
-        except CommandError as error:
+        except Exception as error:
             _end_failed(run, error)
-            raise
-        except Exception:
-            _end_failed(run)
             raise
         except BaseException:
             run.interrupted()
@@ -149,12 +147,21 @@ def recorded(run: OpenRun) -> Iterator[None]:
         run.end("success", status=0)
 
 
-def _end_failed(run: OpenRun, error: CommandError | None = None) -> None:
+def _end_failed(run: OpenRun, error: Exception) -> None:
     """Note that it failed; where that can't be noted, why it failed is still what is raised."""
     try:
-        run.end("failed", status=error.status if error else None, error=error)
+        run.end("failed", status=error.status if isinstance(error, CommandError) else None,
+                error=error)
     except (AirlockError, OSError) as fault:
         logger.warning("the run's record can't be written: %s", fault)
+
+
+def _why(error: Exception) -> list[str]:
+    """The lines that say why a run failed: those that Nextflow has printed, if it came so far."""
+    if isinstance(error, CommandError) and error.tail:
+        return error.tail
+    said = str(error) if isinstance(error, AirlockError) else f"{type(error).__name__}: {error}"
+    return said.splitlines()
 
 
 def begin(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: Launch, *,
@@ -191,6 +198,10 @@ def begin(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: Lau
         except BaseException:
             shutil.rmtree(folder.path, ignore_errors=True)
             raise
+    run_page.write(folder, record)  # a run that is killed leaves this one
+    if earlier and earlier.record["outcome"]["state"] == "running":  # nobody has seen its end
+        run_page.write(earlier.folder, {**runs.whole(earlier.folder), "session": session,
+                       "outcome": {"state": "interrupted", "status": None, "process": None}})
     return OpenRun(folder, record, records.key, engine, session)
 
 

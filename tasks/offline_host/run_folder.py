@@ -34,12 +34,12 @@ class RunFolder:
 
     @property
     def page(self) -> Path:
-        """What the record says, as a page; made from it, so no list has it."""
+        """What the record says, as a page; until the run's end it says how far that is known."""
         return self.path / "report.html"
 
     @property
     def sums(self) -> Path:
-        """SHA256SUMS of the record and of every result."""
+        """SHA256SUMS of the record, the page and every result; older tools listed no page."""
         return self.path / "SHA256SUMS"
 
     @property

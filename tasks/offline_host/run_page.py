@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,32 +23,53 @@ MAX_ROWS = 5000
 BAD = ("FAILED", "ABORTED")
 
 
-def write(folder: RunFolder, record: Mapping[str, Any]) -> None:
-    """Write the page; a fault in that is told, and is none of the run's."""
+def write(folder: RunFolder, record: Mapping[str, Any], error: Sequence[str] = ()) -> bool:
+    """Write the page, and return whether that could be done; a fault in that is none of the run's.
+
+    `error` are the lines that say why it failed.
+    """
     try:
         text = html(record, run_tasks.rows(folder.trace), dag.read(
-            folder.reports / reports.MERMAID))
+            folder.reports / reports.MERMAID), error)
         files.write_text(folder.page, text)
-    except Exception as error:
-        logger.warning("the run's page can't be written: %s: %s", type(error).__name__, error)
+    except Exception as fault:
+        folder.page.unlink(missing_ok=True)  # one that was made before tells of another state
+        logger.warning("the run's page can't be written: %s: %s", type(fault).__name__, fault)
+        return False
+    return True
 
 
 def html(record: Mapping[str, Any], traced: Sequence[Mapping[str, str]],
-         graph: Mapping[str, Any] | None) -> str:
+         graph: Mapping[str, Any] | None, error: Sequence[str] = ()) -> str:
     """The page of a run's record, of what Nextflow's trace has of its tasks, and of its graph."""
     tasks = [_task(row) for row in traced]
     begins = [task["begin"] for task in tasks if task["begin"] is not None]
     ends = [task["end"] for task in tasks if task["end"] is not None]
     results = [{**row, "link": f"results/{quote(row['path'])}"} for row in record["results"] or ()]
-    took = (time(record["ended"]) - time(record["started"])).total_seconds()
     return page.render(TEMPLATE, {
-        **record, "most_rows": MAX_ROWS, "took": span(took), "ran": tasks, "files": results,
+        **record, "most_rows": MAX_ROWS, "took": _took(record), "ran": tasks, "files": results,
+        "error": error, "culprit": _culprit(tasks, record["outcome"]["process"]),
+        "typed": shlex.join(["./doit", *(f"{name}={value}" for name, value
+                                         in record["command"].items())]),
         "processes": _processes(tasks), "first": min(begins, default=0.0),
         "whole": max(max(ends, default=0.0) - min(begins, default=0.0), 0.001),
         "bytes": sum(row["size"] for row in results),
         "largest": max((row["size"] for row in results), default=0),
         "longest": max((task["seconds"] or 0 for task in tasks), default=0),
         "picture": dag.picture(graph) if graph else None, "graph": graph})
+
+
+def _took(record: Mapping[str, Any]) -> str | None:
+    """How long it took, in words; None before its end."""
+    if record["ended"] is None:
+        return None
+    return span((time(record["ended"]) - time(record["started"])).total_seconds())
+
+
+def _culprit(tasks: Sequence[Mapping[str, Any]], process: str | None) -> Mapping[str, Any] | None:
+    """The last task of the process that made a run fail; None where the trace has none."""
+    return next((task for task in reversed(tasks)
+                 if task["process"] == process and task["status"] == "FAILED"), None)
 
 
 def _task(row: Mapping[str, str]) -> dict[str, Any]:

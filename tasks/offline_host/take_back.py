@@ -26,8 +26,9 @@ from tasks.offline_host import results, runs, verify
 from tasks.offline_host.run_folder import NAME, RunFolder
 
 MAX_SIGNATURE = 1 << 16
-MOST = {"SHA256SUMS": MAX_OTHER, "SHA256SUMS.sig": MAX_SIGNATURE, "run.json": MAX_OTHER}
-"""Bytes of the small files of a run, which come before its results."""
+MOST = {"SHA256SUMS": MAX_OTHER, "SHA256SUMS.sig": MAX_SIGNATURE, "run.json": MAX_OTHER,
+        "report.html": MAX_OTHER}
+"""Bytes of the small files of a run, which come before its results, in this order."""
 ASK = "use nothing of it; ask those who packed it"
 
 
@@ -88,34 +89,36 @@ def _small(reader: Reader, members: Iterator[Member], archive: Path,
 
     Return the run's name, and the member that follows.
     """
-    run, held = "", set[str]()
+    run, held, order = "", list[str](), list(MOST)
     for member in members:
         name, _, path = member.name.partition("/")
-        if path not in MOST or not held <= {"SHA256SUMS", "SHA256SUMS.sig"}:
-            if held >= {"SHA256SUMS", "run.json"}:
+        if path not in MOST or (held and order.index(path) <= order.index(held[-1])):
+            if {"SHA256SUMS", "run.json"} <= {*held}:
                 return run, member
             break
-        if not member.is_file or not NAME.fullmatch(name) or (run and name != run) or path in held:
+        if not member.is_file or not NAME.fullmatch(name) or (run and name != run):
             break
         if member.size > MOST[path]:
             raise IntegrityError(f"its {path} has {files.human_size(member.size)}, which no run's "
                                  "has", where=archive, todo=ASK)
         run = name
-        held.add(path)
+        held.append(path)
         _write(reader, member, scratch / name / path)
-    if held >= {"SHA256SUMS", "run.json"}:
+    if {"SHA256SUMS", "run.json"} <= {*held}:
         return run, None
     raise IntegrityError("this is no run that prod:export has packed", where=archive, todo=ASK)
 
 
 def _trusted(folder: RunFolder, archive: Path,
              signers: Path | None) -> tuple[dict[str, Any], str]:
-    """The record, once its list is signed as it must be and names its very bytes."""
+    """The record, once its list is signed as it must be and names the very bytes of record and
+    page."""
     listed = folder.sums.read_bytes()
     digests = checksums.parse_sums(listed, where=archive)
-    if digests.pop(folder.record.name, None) != files.sha256(folder.record):
-        raise IntegrityError("its run.json is not the one that its list names", where=archive,
-                             todo=ASK)
+    for path in (folder.record, folder.page):
+        if digests.pop(path.name, None) != (files.sha256(path) if path.is_file() else None):
+            raise IntegrityError(f"its {path.name} is not the one that its list names",
+                                 where=archive, todo=ASK)
     try:
         record = runs.whole(folder)
     except ConfigError as error:

@@ -57,6 +57,11 @@ def _of_record(folder: RunFolder, listed: bytes,
     found = []
     if digests.pop(folder.record.name, None) != files.sha256(folder.record):
         found.append(("changed", folder.record.name))
+    listed_page = digests.pop(folder.page.name, None)
+    if listed_page and not folder.page.is_file():
+        found.append(("missing", folder.page.name))
+    elif listed_page and listed_page != files.sha256(folder.page):
+        found.append(("changed", folder.page.name))
     if digests != made:
         found.append(("changed", folder.sums.name))
     return found

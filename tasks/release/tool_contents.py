@@ -24,7 +24,7 @@ ENTRIES = (
     "tasks.core.graph.run", "tasks.core.graph.state", "tasks.core.graph.info",
     "tasks.core.graph.dryrun", "tasks.core.graph.drawing",  # these eight are pyproject.toml's
     "tasks.offline_host.graph", "tasks.offline_host.wheels",  # its own, and ./doit's
-    "tasks.report.graph",
+    "tasks.commands.offline_graph",
     "tasks.commands.doctor", "tasks.commands.doctor_offline",
     "tasks.commands.runs", "tasks.commands.runs_show", "tasks.commands.runs_verify",
     "tasks.commands.prod_export", "tasks.commands.version", "tasks.commands.complete",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,16 @@ MAX_ROWS = 5000
 """Rows of a table that the page shows; the JSON has all."""
 
 
-def html(report: Mapping[str, Any]) -> str:
-    """The page; all that it says stands in the report."""
+def html(report: Mapping[str, Any], runs: Sequence[Mapping[str, Any]] | None = None) -> str:
+    """The page; all that it says stands in the report.
+
+    On an offline host `runs` are those of the release, the newest first: name, state, process,
+    started, seconds, took, who, and the page's address, None where there is none.
+    """
     findings = report["reach"]
     return page.render(TEMPLATE, {
-        **report, "most_rows": MAX_ROWS, "json": beside.JSON, "checks": checks(report),
+        **report, "runs": runs, "most_rows": MAX_ROWS, "json": beside.JSON,
+        "checks": checks(report),
         "proof_lines": proofs.lines(report["proof"]) if report["proof"] else [],
         "largest_image": max((image["size"] for image in report["images"]), default=0),
         "largest_file": max((file["size"] for file in report["data"]), default=0),

@@ -15,17 +15,19 @@ from typing import Any
 
 import pytest
 
+from tasks.commands import offline_report as offline
 from tasks.commands.release_report import ReportSpec, report
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import HostError, IntegrityError
+from tasks.core.schema import check
+from tasks.core.store.folder import FolderStore
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions, signature
 from tasks.core.trust.promotions import Subject
-from tasks.offline_host import take, taken
+from tasks.offline_host import at_work, take, taken
 from tasks.offline_host.fetch import fetch
 from tasks.release import approve, prune_survey
-from tasks.report import offline
 from tests.kit import carrying
 from tests.kit.faults import flip
 from tests.kit.release_pairs import HOSTILE, change_all, edit, hostile, two
@@ -227,7 +229,7 @@ def test_the_policy_names_the_only_style_and_script_by_digest(ready: Staged) -> 
 def here(staged: Staged) -> offline.OfflineReportSpec:
     return offline.OfflineReportSpec(
         pipeline="hello", layout=staged.prod, store=staged.store, trust=staged.trust,
-        identity="airlock")
+        identity="airlock", runs=Path("runs"))
 
 
 def test_the_offline_host_makes_it_of_what_is_in_place(ready: Staged) -> None:
@@ -237,7 +239,79 @@ def test_the_offline_host_makes_it_of_what_is_in_place(ready: Staged) -> None:
     before = made(ready)
     offline.report(here(ready))
     assert json.loads(ready.prod.report.read_bytes()) == before
-    assert ready.prod.report_page.read_bytes() == page_of(ready).read_bytes()
+    assert "It has not run here yet." in ready.prod.report_page.read_text()
+    assert without_runs(ready.prod.report_page) == page_of(ready).read_text()
+
+
+def without_runs(page: Path) -> str:
+    """The page as it is where nothing runs."""
+    text = page.read_text().replace('<a href="#runs">Runs</a> · ', "")
+    return re.sub('\n<h2 id="runs">.*?(?=\n<h2)', "", text, flags=re.DOTALL)
+
+
+def ran(name: str, run: str, state: str, **changes: Any) -> Path:
+    """The folder of a run of the release `name`, with a page."""
+    status = {"success": 0, "failed": 1}.get(state)
+    folder = Path("runs/hello") / run
+    record: dict[str, Any] = {
+        "kind": "run", "name": run, "pipeline": "hello", "run": "own", "profile": "offline",
+        "site": "there", "tool": None, "release": {"id": name, "promotion": None},
+        "inputs": {"sheet": None, "params": None}, "params": "0" * 64, "command": {},
+        "configs": [], "images": [], "tasks": [],
+        "versions": {"nextflow": "24.10.5", "java": None, "docker": None},
+        "host": {"name": at_work.this_host(), "system": "Linux", "cpus": 1, "memory": 1},
+        "user": {"name": "mira", "id": 7}, "started": "2026-01-01T10:00:00.000Z",
+        "ended": None if state == "running" else "2026-01-01T10:02:05.000Z",
+        "process": at_work.this_process(), "session": None, "continues": None, "work": "/w",
+        "outdir": None, "results": None, "unlisted": [],
+        "outcome": {"state": state, "status": status,
+                    "process": "LAB:WEIGH" if state == "failed" else None}}
+    files.write_json(folder / "run.json", check({**record, **changes}, "run", where=run))
+    files.write_text(folder / "report.html", run)
+    return folder
+
+
+def test_on_the_offline_host_it_lists_the_release_s_own_runs(ready: Staged) -> None:
+    name = ready.publish()
+    ready.trust_key()
+    fetch(ready.fetch_spec())
+    ran(name, "20260101T100000Z-first", "success")
+    ran(name, "20260101T110000Z-sad", "failed", started="2026-01-01T11:00:00.000Z",
+        ended="2026-01-01T11:00:09.000Z")
+    ran(name, "20260101T120000Z-here", "running", started="2026-01-01T12:00:00.000Z")
+    killed = ran(name, "20260101T130000Z-killed", "running", started="2026-01-01T13:00:00.000Z",
+                 process={**at_work.this_process(), "started": 1})
+    (killed / "report.html").unlink()  # as older tools left it
+    ran("other-0123456789ab", "20260101T140000Z-other", "success")
+    offline.report(here(ready))
+    page = ready.prod.report_page
+    rows = re.findall("<tr>.*?</tr>", page.read_text().partition('id="runs"')[2].partition(
+        "</table>")[0], re.DOTALL)[1:]
+    links = [re.search('href="([^"]+)"', row) for row in rows]
+    assert [(page.parent / link[1]).read_text() if link else None for link in links] == [
+        None, "20260101T120000Z-here", "20260101T110000Z-sad", "20260101T100000Z-first"]
+    for row, words in zip(rows, (
+            ("Z-killed", "interrupted", "13:00:00 UTC"), ("under way", "12:00:00 UTC"),
+            ("failed", "LAB:WEIGH", "9 s"), ("ended well", "2026-01-01 10:00:00 UTC", "2 min 5 s",
+                                             f"mira@{at_work.this_host()}")), strict=True):
+        assert all(word in row for word in words), row
+    assert page.read_text().count('data-search="runs"') == 1
+
+
+def test_the_store_s_releases_are_listed_once(ready: Staged,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one is named, too, which is compared with the one before it."""
+    _, second = two(ready)
+    listed: list[str] = []
+    plain = FolderStore.list
+
+    def counted(self: FolderStore, prefix: str) -> Any:
+        listed.append(prefix)
+        return plain(self, prefix)
+
+    monkeypatch.setattr(FolderStore, "list", counted)
+    assert made(ready, second)["changes"]
+    assert listed.count("releases/hello/") == 1
 
 
 @pytest.mark.parametrize("trouble", ["none", "namespace", "store"])

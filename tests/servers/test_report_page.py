@@ -14,6 +14,7 @@ import pytest
 from tasks.commands import release_report
 from tasks.commands.release_report import ReportSpec
 from tasks.core import files
+from tasks.core.schema import check
 from tasks.offline_host import run_page, run_tasks
 from tasks.release.chain import Chain
 from tasks.report.content import Content
@@ -127,7 +128,8 @@ def test_its_numbers_are_those_of_the_release(large: tuple[Staged, Path], tmp_pa
 def test_tables_are_searched_and_sorted(large: tuple[Staged, Path], tmp_path: Path) -> None:
     answer = browser.ask(large[1], SEARCH, width=1400, folder=tmp_path)
     every, some, said, after = answer.value
-    assert (every, len(some), said, after) == (90, 1, "1 of 90", 90)
+    assert (every, len(some), said, after) == (
+        90, 1, "1 of 90 with “biocontainers/trim: quay.io”", 90)
     assert some[0].startswith("quay.io/biocontainers/trim:")
     up, down = browser.ask(large[1], SORT, width=1400, folder=tmp_path).value
     assert up == sorted(up) and down == sorted(down, reverse=True) and len(up) == 90
@@ -173,14 +175,18 @@ def ran(folder: Path, name: str) -> Path:
         "started": "2026-01-01T00:00:00.000Z", "ended": "2026-01-01T00:43:20.000Z",
         "release": {"id": "dev-0123456789ab", "promotion": None}, "command": {"pipeline": name},
         "outcome": {"state": "failed", "status": 1, "process": f"BIG:{name}"}, "continues": None,
-        "inputs": {"sheet": {"path": name, "sha256": "0" * 64}, "params": None}, "unlisted": [],
-        "host": {"name": name, "cpus": 2, "memory": 10**9, "system": "Linux"},
-        "user": {"name": name, "id": 0}, "versions": {"nextflow": "24.10.5", "docker": None},
+        "inputs": {"sheet": {"place": name, "sha256": "0" * 64, "size": 1, "carried": False},
+                   "params": None}, "unlisted": [], "params": "0" * 64, "configs": [], "tasks": [],
+        "kind": "run", "run": "own", "site": "local", "session": None, "work": "/w", "outdir": None,
+        "process": {"pid": 1, "started": 1, "boot": "x"},
+        "host": {"name": "node7", "cpus": 2, "memory": 10**9, "system": "Linux"},
+        "user": {"name": name, "id": 0},
+        "versions": {"nextflow": "24.10.5", "java": None, "docker": None},
         "results": [{"path": f"sub/{name}", "sha256": "1" * 64, "size": 2000}],
         "images": [{"reference": name, "id": None, "digests": [], "why_not": name}]}
     page = folder / "report.html"
-    page.write_text(run_page.html(record, run_tasks.rows(trace), {
-        "nodes": [f"BIG:{name}", "BIG:STEP_1"], "edges": [[0, 1]]}))
+    page.write_text(run_page.html(check(record, "run", where="run"), run_tasks.rows(trace), {
+        "nodes": [f"BIG:{name}", "BIG:STEP_1"], "edges": [[0, 1]]}, [name, "  no scale"]))
     return page
 
 
@@ -201,5 +207,5 @@ def test_a_run_s_results_are_links_into_its_own_folder(tmp_path: Path) -> None:
     page = ran(tmp_path, "javascript:alert(1)//../x y")
     links = browser.ask(page, "return [...page.links].map((link) => link.getAttribute('href'));",
                         width=1400, folder=tmp_path).value
-    assert links[0] == "results/sub/javascript%3Aalert%281%29//../x%20y"
-    assert all(link.startswith(("results/", "reports/")) for link in links)
+    assert links[:2] == ["logs/run.log", "results/sub/javascript%3Aalert%281%29//../x%20y"]
+    assert all(link.startswith(("logs/", "results/", "reports/")) for link in links)

@@ -50,6 +50,7 @@ def test_after_a_failure_the_same_command_goes_on(here: Path) -> None:
     first, = runs.folders()
     assert f"it goes on from {first.name}" in str(caught.value)
     assert outcome(first) == ("failed", 1, "WEIGH")
+    assert "Error executing process &gt; &#39;WEIGH&#39;" in first.page.read_text()
     assert statuses(first) == {"SPLIT": "COMPLETED", "WEIGH": "FAILED"}
     (here / "scale").touch()
     assert run.run_own(asked).startswith("2 results in ")
@@ -82,6 +83,7 @@ def test_a_killed_run_is_known_and_gone_on_with_once_its_nextflow_has_ended(here
         assert records.all_runs(runs.RUNS)[0][0].state == "running"
         os.kill(process.pid, signal.SIGKILL)
     killed, = runs.folders()
+    assert "under way" in killed.page.read_text()
     assert records.all_runs(runs.RUNS)[0][0].state == "interrupted"
     asked = runs.own_spec(here / "mine.csv", here / "p.json")
     with pytest.raises(HostError, match="Nextflow is still at work on the run"):
@@ -95,6 +97,7 @@ def test_a_killed_run_is_known_and_gone_on_with_once_its_nextflow_has_ended(here
             time.sleep(0.1)
     second = runs.folders()[1]
     assert read_json(second.record, "run")["continues"] == killed.name
+    assert "It was interrupted before its end" in killed.page.read_text()
     assert set(statuses(second).values()) == {"CACHED"}
     assert (here / "marks").read_text().split() == ["split", "weigh"]
 

@@ -296,8 +296,8 @@ def test_a_page_shows_others_text_as_text(tmp_path: Path, hostile: str) -> None:
     template.write_text('{% extends "page.html" %}{% macro m(x) %}<i>{{ x }}</i>{% endmacro %}'
                         '{% block content %}{{ m(text) }}<p title="{{ text }}">{% endblock %}')
     shown = page.render(template, {"text": hostile})
-    body = shown.partition("<body>")[2]
-    assert "<i>" in body and body.count("<") == 5
+    body = shown.partition("<body>")[2].partition("<script>")[0]
+    assert "<i>" in body and body.count("<") == 3
     assert not set("\x1b\u202e\ud800\x9b") & set(shown) and "49" not in body
     shown.encode()
 

@@ -83,9 +83,12 @@ def test_what_has_changed_is_missing_or_was_added_is_named(done: RunFolder) -> N
     (done.results / "deep/weights.txt").unlink()
     files.write_text(done.results / "more/x.txt", "")
     (done.results / "gone").symlink_to("nowhere")
+    done.page.write_text("<p>ended well</p>")
     assert verify.verify(done, None).differences == (
-        ("changed", "a"), ("missing", "deep/weights.txt"), ("added", "gone"),
-        ("added", "more/x.txt"))
+        ("changed", "report.html"), ("changed", "a"), ("missing", "deep/weights.txt"),
+        ("added", "gone"), ("added", "more/x.txt"))
+    done.page.unlink()
+    assert ("missing", "report.html") in verify.verify(done, None).differences
 
 
 def test_a_record_that_was_changed_or_is_not_signed_as_it_must_be_is_told(
@@ -130,16 +133,18 @@ def test_a_packed_run_has_the_same_bytes_each_time_and_satisfies_standard_tools(
                    capture_output=True)
     packed = subprocess.run(["tar", "tf", first], check=True, capture_output=True, text=True).stdout
     assert packed.split() == [f"{done.name}/{name}" for name in (
-        "SHA256SUMS", "SHA256SUMS.sig", "run.json", *(f"results/{path}" for path in RESULTS))]
+        "SHA256SUMS", "SHA256SUMS.sig", "run.json", "report.html",
+        *(f"results/{path}" for path in RESULTS))]
 
 
+@pytest.mark.parametrize("name", ["results/a", "report.html"])
 @pytest.mark.parametrize("change", [
     lambda path: path.write_text("b\n"), lambda path: path.write_text("longer\n"),
     lambda path: path.unlink()])
-def test_a_result_that_is_not_as_recorded_is_not_packed(
-        done: RunFolder, here: Path, change: Callable[[Path], object]) -> None:
-    change(done.results / "a")
-    with pytest.raises(IntegrityError, match="results/a is not what was recorded"):
+def test_what_is_not_as_recorded_is_not_packed(
+        done: RunFolder, here: Path, change: Callable[[Path], object], name: str) -> None:
+    change(done.path / name)
+    with pytest.raises(IntegrityError, match=f"{name} is not what was recorded"):
         export.export(done, here / "x.tar")
     assert not list(here.glob("*.tar")) + list(here.glob(".*.part"))
 
@@ -173,10 +178,23 @@ def test_a_packed_run_comes_back_whole(done: RunFolder, here: Path) -> None:
     assert taken.folder.path == here / "back/weigh" / done.name
     assert taken.is_new
     assert verify.verify(taken.folder, trusted).differences == ()
+    assert taken.folder.page.read_bytes() == done.page.read_bytes()
     assert not take(packed, trusted).is_new
     (taken.folder.sums).write_text("0")
     with pytest.raises(IntegrityError, match="another run is in place"):
         take(packed, trusted)
+
+
+def test_a_run_of_a_tool_that_listed_no_page_goes_back_without_it(
+        done: RunFolder, here: Path) -> None:
+    digests = checksums.parse_sums(done.sums.read_bytes(), where=done.sums)
+    del digests["report.html"]
+    files.write_bytes(done.sums, checksums.format_sums(digests))
+    done.signature.unlink()
+    assert verify.verify(done, None).differences == ()
+    taken = take(export.export(done, here / "x.tar"))
+    assert verify.verify(taken.folder, None).differences == ()
+    assert not taken.folder.page.exists()
 
 
 def test_a_run_that_made_nothing_goes_back_too(here: Path) -> None:
@@ -255,8 +273,8 @@ HOSTILE: dict[str, Callable[[Members], Members]] = {
     "a pipe": replaced("results/a", lambda name, _: member(name, kind=tarfile.FIFOTYPE)),
     "a folder": replaced("results/a", lambda name, _: member(name, kind=tarfile.DIRTYPE)),
     "a link for the folder of results": lambda members: [
-        *members[:3], member(f"{members[0][0].name.split('/')[0]}/results", kind=tarfile.SYMTYPE,
-                             link="/etc"), *members[3:]],
+        *members[:4], member(f"{members[0][0].name.split('/')[0]}/results", kind=tarfile.SYMTYPE,
+                             link="/etc"), *members[4:]],
     "a file above": lambda members: [*members, member("../above", b"x")],
     "an absolute file": lambda members: [*members, member("/etc/above", b"x")],
     "a file beside": lambda members: [*members, member(
@@ -267,7 +285,13 @@ HOSTILE: dict[str, Callable[[Members], Members]] = {
         name, data.replace(b'"success"', b'"failed"'))),
     "a list without the record": replaced("SHA256SUMS", lambda name, data: member(
         name, b"".join(row + b"\n" for row in data.splitlines() if b"run.json" not in row))),
-    "results first": lambda members: [*members[3:], *members[:3]],
+    "a changed page": replaced("report.html", lambda name, data: member(
+        name, data.replace(b"<script>", b"<script>alert(1);"))),
+    "a page left out": lambda members: [*members[:3], *members[4:]],
+    "a page twice": lambda members: [*members[:4], *members[3:]],
+    "a page that the list doesn't name": replaced("SHA256SUMS", lambda name, data: member(
+        name, b"".join(row + b"\n" for row in data.splitlines() if b"report.html" not in row))),
+    "results first": lambda members: [*members[4:], *members[:4]],
     "two runs": lambda members: [*members[:2], member("20260102T030405Z-x/run.json", b"{}")],
     "another name": lambda members: [
         (member(about.name.replace("-test", "-best"))[0], data) for about, data in members],

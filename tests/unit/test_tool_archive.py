@@ -32,8 +32,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def reachable(carry: str) -> set[Path]:
     """The modules with code that role=prod can come to from what ./doit starts."""
     started = (ROOT / "dodo.py").read_text() + (ROOT / "pyproject.toml").read_text()
-    waiting = {"tasks.offline_host.wheels", "tasks.offline_host.graph", "tasks.report.graph",
-               "tasks.commands.doctor", "tasks.commands.doctor_offline", "tasks.commands.runs",
+    waiting = {"tasks.offline_host.wheels", "tasks.offline_host.graph",
+               "tasks.commands.offline_graph", "tasks.commands.doctor",
+               "tasks.commands.doctor_offline", "tasks.commands.runs",
                "tasks.commands.runs_show", "tasks.commands.runs_verify",
                "tasks.commands.prod_export", "tasks.commands.version", "tasks.commands.complete",
                "tasks.commands.tabcompletion",

@@ -22,7 +22,7 @@ def graphs(config: Config) -> list[str]:
     in_batch = config.site.aws and config.site.batch and config.site.images.carry != FILES
     if config.role == "prod":
         return [*(["images.offline_graph"] if config.site.images.carry == STORE else []),
-                "offline_host.graph", "report.graph"]
+                "offline_host.graph", "commands.offline_graph"]
     return [*(["local_site.graph"] if config.site.sandbox else []),
             "runtime.graph", "code.graph", "resolve.graph", "images.graph", "data.graph",
             "commands.graph", "plugins.graph", "reach.graph", "offline_config.graph", "dev.graph",

@@ -2,18 +2,21 @@
 
 It is made of the release's own files, once more held against the signed list. Who proved and
 promoted it, and what it changed, comes from the signed report beside it in the store; without one
-that can be verified, from the promotion by which it came here.
+that can be verified, from the promotion by which it came here. The page lists its runs here, too.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from tasks.commands.runs import in_words
 from tasks.core import files
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, IntegrityError
@@ -24,6 +27,7 @@ from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions, releases
 from tasks.core.trust.promotions import Subject, Trust
+from tasks.offline_host import runs
 from tasks.report import beside, page
 from tasks.report.content import Content
 from tasks.report.document import BEFORE, CURRENT, NEVER, Said, document
@@ -33,13 +37,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class OfflineReportSpec:
-    """The pipeline whose release is told of, and whom this host believes."""
+    """The pipeline whose release is told of, whom this host believes, and where runs are."""
 
     pipeline: str
     layout: OfflinePaths
     store: StoreAt
     trust: Path
     identity: str
+    runs: Path
 
 
 def report(spec: OfflineReportSpec) -> str:
@@ -56,7 +61,7 @@ def report(spec: OfflineReportSpec) -> str:
     written = document(content, said, identity=spec.identity, made=made,
                        trust=str(spec.trust), graph=told["graph"] if told else None)
     files.write_json(at.report, check(written, "report", where=at.report))
-    files.write_text(at.report_page, page.html(written))
+    files.write_text(at.report_page, page.html(written, _runs(spec, name)))
     return f"{name}: {at.report_page}" + (
         "" if told else "; no report beside it in the store could be verified, so who proved it "
                         "and what it changed stand only in the promotion")
@@ -99,3 +104,16 @@ def _known(at: OfflinePaths, memory: Store, name: str, trust: Trust) -> Said:
         "by": None, "key": None, "approved": None, **{
             key: getattr(promotion, key) for key in (
                 "number", "signed", "expires", "proof", "unproven", "back")}}])
+
+
+def _runs(spec: OfflineReportSpec, name: str) -> list[dict[str, Any]]:
+    """The runs of a release on this host, the newest first, with where each one's page lies."""
+    known, _ = runs.all_runs(spec.runs, spec.pipeline)
+    start = spec.layout.report_page.absolute().parent
+    return [{"name": run.folder.name, "state": run.state, "who": run.who,
+             "process": run.record["outcome"]["process"],
+             "started": f"{run.record['started'][:19].replace('T', ' ')} UTC",
+             "seconds": run.seconds, "took": in_words(run.seconds),
+             "page": quote(os.fsencode(os.path.relpath(run.folder.page, start)))
+             if run.folder.page.is_file() else None}
+            for run in reversed(known) if run.record["release"]["id"] == name]

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Config
-from tasks.core.graph.deferred import deferred
+from tasks.core.graph.deferred import deferred, uncompared
 from tasks.core.graph.step import Task, step
 from tasks.core.graph.verbs import for_names
 from tasks.core.offline_paths import OfflinePaths
 
 with deferred():
-    from tasks.report import offline
+    from tasks.commands import offline_report
 
 
 def tasks(config: Config) -> Iterator[Task]:
@@ -27,7 +27,8 @@ def _report(name: str, doc: str, config: Config, pipeline: str) -> Task:
     """
     site, given = config.site, config.variables.get("from")
     at = OfflinePaths(site=site.name, pipeline=pipeline)
-    return step(name, doc, offline.report, offline.OfflineReportSpec(
+    return step(name, doc, offline_report.report, offline_report.OfflineReportSpec(
         pipeline=pipeline, layout=at, trust=site.offline.trust, identity=site.signing.identity,
-        store=StoreAt(url=given) if given else site.offline.store),
+        store=StoreAt(url=given) if given else site.offline.store,
+        runs=uncompared(site.offline.runs)),
         makes=[at.report, at.report.with_suffix(".html")], always=True)

@@ -35,8 +35,18 @@ addEventListener("load", () => {{
     field.value = text;
     field.dispatchEvent(new frame.contentWindow.Event("input"));
   }};
+  const seen = (element) => element.getClientRects().length > 0;
   const shown = (name) => [...page.querySelectorAll(`table[data-search="${{name}}"] tbody tr`)]
-    .filter((row) => !row.hidden).map((row) => row.cells[0].innerText);
+    .filter(seen).map((row) => row.cells[0].innerText);
+  const print = () => {{
+    for (const {{ media }} of [...page.styleSheets].flatMap((sheet) => [...sheet.cssRules])) {{
+      if (media?.mediaText === "print") media.mediaText = "all";
+      else if (media?.mediaText.startsWith("screen")) media.mediaText = "not all";
+    }}
+    frame.contentWindow.dispatchEvent(new frame.contentWindow.Event("beforeprint"));
+  }};
+  const cut = () => [...page.querySelectorAll("th, td")].filter(seen).filter((cell) =>
+    cell.clientWidth < 40 || cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.innerText);
   document.querySelector("#answer").textContent = JSON.stringify((() => {{ {script} }})());
 }});
 </script>"""
@@ -72,18 +82,20 @@ class Answer:
         self.value, self.console, self.requests = value, console, requests
 
 
-def ask(page: Path, script: str, *, width: int, folder: Path) -> Answer:
+def ask(page: Path, script: str, *, width: int, folder: Path, dark: bool = False) -> Answer:
     """Open a page `width` pixels wide, and run the body of a function beside it.
 
-    It has `page`, the document; `frame`; `type(field, text)`; and `shown(table)`, the first cells
-    of the rows that are not hidden.
+    It has `page`, the document; `frame`; `type(field, text)`; `seen(element)`; `shown(table)`, the
+    first cells of the rows that are seen; `print()`, after which the page is styled as on paper;
+    and `cut()`, the cells whose text doesn't fit, or that have no room for a word.
     """
     machine.need("chromium")
     frame = folder / "frame.html"
     frame.write_text(FRAME.format(page=page.absolute().as_uri(), width=width, script=script))
     with proxy() as (address, requests):
         ran = subprocess.run(
-            ["chromium", *QUIET, f"--proxy-server=http://{address}",
+            ["chromium", *QUIET, *(["--force-dark-mode"] if dark else []),
+             f"--proxy-server=http://{address}",
              f"--user-data-dir={folder / 'profile'}", "--window-size=1500,1000", "--dump-dom",
              frame.absolute().as_uri()], capture_output=True, text=True, timeout=LIMIT, check=True)
     said = re.search('<pre id="answer">(.*?)</pre>', ran.stdout, re.DOTALL)

@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 
 from tasks.commands import release_report
+from tasks.commands.release_diff import diff
 from tasks.commands.release_report import ReportSpec
 from tasks.core import files
 from tasks.core.schema import check
 from tasks.offline_host import run_page, run_tasks
 from tasks.release.chain import Chain
+from tasks.report import page as release_page
 from tasks.report.content import Content
 from tests.kit import browser, large_release, machine
-from tests.kit.release_pairs import HOSTILE, change_all, hostile
+from tests.kit.release_pairs import HOSTILE, change_all, current, hostile
+from tests.kit.release_pairs import spec as diff_spec
 from tests.kit.releases import Staged, stage
 
 WIDTHS = (400, 1400)
@@ -36,6 +39,27 @@ type(field, "BIOcontainers/trim: quay.io");
 const some = shown("images"), said = field.nextSibling.textContent;
 type(field, "");
 return [all, some, said, shown("images").length];
+"""
+PAPER = """
+const ground = () => getComputedStyle(page.body).backgroundColor, before = ground();
+print();
+return [before, ground(),
+        [...page.querySelectorAll("input, nav, output")].filter(seen).map((one) => one.outerHTML),
+        page.querySelectorAll("details:not([open])").length, cut()];
+"""
+COMPARED = """
+const head = (part, column) => page.querySelectorAll(
+  `table[data-search="${part}"] th button`)[column];
+const field = page.querySelector('[aria-label="Search images"]');
+type(field, "trim_htslib");
+const few = shown("images").length;
+type(field, "");
+head("code", 1).click();
+for (let time = 0; time < 2; time += 1) head("images", 2).click();
+const rows = [...page.querySelector('table[data-search="images"]').tBodies[0].rows];
+return [rows.map((row) => Number(row.cells[2].dataset.value)), shown("code"), few, [
+  Number(rows[0].cells[2].dataset.value),
+  Number(rows[0].querySelector("rect.whole").getAttribute("width"))]];
 """
 SORT = """
 const table = page.querySelector('table[data-search="images"]'), found = [];
@@ -68,7 +92,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Staged, Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         staged = dataclasses.replace(stage(), trust=Path("/etc/airlock"))
-        staged.publish()
+        first = staged.publish()
         change_all(staged)
         large_release.enlarge(staged)
         staged.publish()
@@ -83,6 +107,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Staged, Pa
 
         patch.setattr(release_report, "_content", with_bill)
         release_report.report(spec(staged))
+        diff(diff_spec(staged, first, current(staged)))
     yield staged, folder / staged.layout.report.with_suffix(".html")
 
 
@@ -91,12 +116,66 @@ def spec(staged: Staged) -> ReportSpec:
                       signing=staged.signing, trust=staged.trust, asked=None)
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.fixture(scope="module")
+def pages(large: tuple[Staged, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Every kind of page, by its name."""
+    staged, page = large
+    folder = tmp_path_factory.mktemp("pages")
+    offline = folder / "offline.html"
+    offline.write_text(release_page.html(json.loads(page.with_suffix(".json").read_bytes()), [
+        {"name": f"20260101T10{number:02}00Z-cohort", "state": state, "process": process,
+         "started": "2026-01-01 10:00:00 UTC", "seconds": 7500, "took": "2 h 5 min",
+         "who": "mira@compute-node-7.example.org", "page": "run.html"}
+        for number, (state, process) in enumerate([
+            ("success", None), ("failed", "NFCORE_LARGE:LARGE:ALIGN:BWAMEM2_MEM"),
+            ("interrupted", None), ("running", None)] * 3)]))
+    return {"report": page, "offline": offline, "run": ran(folder, "NFCORE_LARGE:LARGE:ALIGN (x)"),
+            "diff": page.parents[3] / staged.layout.release_diff.with_suffix(".html")}
+
+
+KINDS = ("report", "offline", "diff", "run")
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, 900])
+@pytest.mark.parametrize("kind", KINDS)
 def test_it_asks_for_nothing_has_no_fault_and_fits(
-        large: tuple[Staged, Path], tmp_path: Path, width: int) -> None:
-    answer = browser.ask(large[1], WIDE, width=width, folder=tmp_path)
+        pages: dict[str, Path], tmp_path: Path, kind: str, width: int) -> None:
+    answer = browser.ask(pages[kind], f"{WIDE[:-2]}, cut()];", width=width, folder=tmp_path)
     assert (answer.requests, answer.console) == ([], [])
-    assert answer.value == [width, width]
+    assert answer.value == [width, width, []]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_paper_it_is_light_and_whole_without_what_is_clicked(
+        pages: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    """On A4 upright with this page's margins, for a reader whose screen is dark."""
+    dark, light, controls, folded, missing = browser.ask(pages[kind], PAPER, width=703, dark=True,
+                                                         folder=tmp_path).value
+    assert (dark, light) == ("rgb(20, 23, 28)", "rgb(255, 255, 255)")
+    assert (controls, folded, missing) == ([], 0, [])
+
+
+def test_on_paper_a_table_that_is_searched_says_so(
+        pages: dict[str, Path], tmp_path: Path) -> None:
+    said, rows = browser.ask(pages["diff"], """
+const field = page.querySelector('[aria-label="Search images"]');
+type(field, "Sort_htslib:");
+print();
+return [[...page.querySelectorAll(".search")].filter(seen).map((line) => line.innerText),
+        page.querySelectorAll('table[data-search="images"] tbody tr:not([hidden])').length];
+""", width=703, folder=tmp_path).value
+    assert (said, rows) == (["1 of 91 with “sort_htslib:”"], 1)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_comparison_is_searched_sorted_and_has_bars(
+        pages: dict[str, Path], tmp_path: Path, width: int) -> None:
+    code, all_code, few, bars = browser.ask(pages["diff"], COMPARED, width=width,
+                                            folder=tmp_path).value
+    assert few == 1
+    assert all_code == ["origin", "changed", "workflow", "changed"], "each below its own title"
+    assert code == sorted(code, reverse=True) and len(code) == 91
+    assert bars == [code[0], 100]
 
 
 def test_what_is_asked_for_and_what_fails_would_be_seen(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ OWN = re.compile(
     rb"content-autofill\.googleapis|optimizationguide-pa\.googleapis|"
     rb"redirector\.gvt1)\.com[:/ ]")
 """What a browser asks its maker for, whichever page it shows."""
-FRAME = """<!DOCTYPE html><meta charset="utf-8"><iframe src="{page}" width="{width}" height="900">
+FRAME = r"""<!DOCTYPE html><meta charset="utf-8"><iframe src="{page}" width="{width}" height="900">
 </iframe><pre id="answer"></pre><script>
 addEventListener("load", () => {{
   const frame = document.querySelector("iframe"), page = frame.contentDocument;
@@ -45,8 +45,19 @@ addEventListener("load", () => {{
     }}
     frame.contentWindow.dispatchEvent(new frame.contentWindow.Event("beforeprint"));
   }};
+  const torn = (cell) => {{
+    const walker = page.createTreeWalker(cell, NodeFilter.SHOW_TEXT), range = page.createRange();
+    while (walker.nextNode()) {{
+      for (const word of walker.currentNode.data.matchAll(/(?<!\S)\S{{2,12}}(?!\S)/g)) {{
+        range.setStart(walker.currentNode, word.index);
+        range.setEnd(walker.currentNode, word.index + word[0].length);
+        if (new Set([...range.getClientRects()].map((line) => line.top)).size > 1) return true;
+      }}
+    }}
+    return false;
+  }};
   const cut = () => [...page.querySelectorAll("th, td")].filter(seen).filter((cell) =>
-    cell.clientWidth < 40 || cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.innerText);
+    cell.scrollWidth > cell.clientWidth + 1 || torn(cell)).map((cell) => cell.innerText);
   document.querySelector("#answer").textContent = JSON.stringify((() => {{ {script} }})());
 }});
 </script>"""
@@ -87,7 +98,7 @@ def ask(page: Path, script: str, *, width: int, folder: Path, dark: bool = False
 
     It has `page`, the document; `frame`; `type(field, text)`; `seen(element)`; `shown(table)`, the
     first cells of the rows that are seen; `print()`, after which the page is styled as on paper;
-    and `cut()`, the cells whose text doesn't fit, or that have no room for a word.
+    and `cut()`, the cells whose text doesn't fit, or that have no room for a short word.
     """
     machine.need("chromium")
     frame = folder / "frame.html"

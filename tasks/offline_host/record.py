@@ -16,7 +16,7 @@ from typing import Any
 
 from tasks.core import files, ownership, processes
 from tasks.core.errors import AirlockError, CommandError
-from tasks.core.nextflow import java
+from tasks.core.nextflow import failures, java
 from tasks.core.nextflow.launch import Launch
 from tasks.core.offline_paths import OfflinePaths
 from tasks.core.schema import check
@@ -157,9 +157,12 @@ def _end_failed(run: OpenRun, error: Exception) -> None:
 
 
 def _why(error: Exception) -> list[str]:
-    """The lines that say why a run failed: those that Nextflow has printed, if it came so far."""
+    """The lines that say why a run failed: those that Nextflow has printed, if it came so far.
+
+    Commands are left out: others may read the page, and it goes back to the online side.
+    """
     if isinstance(error, CommandError) and error.tail:
-        return error.tail
+        return failures.without_commands(error.tail)
     said = str(error) if isinstance(error, AirlockError) else f"{type(error).__name__}: {error}"
     return said.splitlines()
 

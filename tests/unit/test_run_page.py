@@ -24,6 +24,9 @@ task 1 LAB:SPLIT COMPLETED 0 -
 task 2 LAB:WEIGH FAILED 7 -
 echo "ERROR ~ Error executing process > 'LAB:WEIGH (basalt)'"
 echo
+echo "Command executed:"
+echo "  curl -H 'very-secret-word' scale"
+echo
 echo "Command error:"
 echo "  no scale <here>"
 exit 1
@@ -67,6 +70,7 @@ def test_a_run_that_failed_says_by_what_and_how_to_go_on(here: Path) -> None:
             "./doit role=prod pipeline=weigh 'input=my sheet.csv'", "logs/run.log"):
         assert words in said, words
     assert "no session" not in said
+    assert "very-secret-word" not in folder.page.read_text()
 
 
 def test_a_run_that_no_process_made_fail_says_why(here: Path) -> None:

@@ -20,6 +20,8 @@ WITHOUT_ERROR = 12
 SECTIONS = {"Command executed": (8, 0), "Source block": (8, 0), "Command output": (0, 4),
             "Command error": (0, 12), "Command wrapper": (0, 12)}
 """How many lines of a section are shown, the first ones and the last ones."""
+COMMANDS = ("Command executed", "Source block", "Command wrapper")
+"""The sections that show what was executed."""
 
 _NOISE = re.compile(
     r"N E X T F L O W |Nextflow \S+ is available|Launching `|Tip: |WARN: | *-- Check '[^']*' file|"
@@ -57,6 +59,19 @@ def cause(lines: Iterable[str]) -> list[str]:
     start = (tasks or starts)[0]
     end = next((number for number in tasks if number > start), len(said))
     return bounded(_shortened(said[start:end]))
+
+
+def without_commands(lines: Iterable[str]) -> list[str]:
+    """Return the lines of a cause but for what was executed, which may hold a token."""
+    kept, is_command = [], False
+    for line in lines:
+        if section := _SECTION.fullmatch(line):
+            is_command = section[1] in COMMANDS
+        elif not line.startswith("  "):
+            is_command = False
+        if not is_command:
+            kept.append(line)
+    return kept
 
 
 def errors(lines: Iterable[str]) -> list[str]:

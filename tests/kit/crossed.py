@@ -67,6 +67,14 @@ def results(project: Project) -> Path:
     return disk / "hello/airlock" / run / "results"
 
 
+def pages(project: Project) -> tuple[str, str, str]:
+    """The release's page in the store, that of the offline host, and that of its run there."""
+    run = results(project).parent
+    stored = next((project.root / "build/local/store").rglob("reports/*/report.html"))
+    there = run.parents[2] / "build/local/prod/hello/report.html"
+    return stored.read_text(), there.read_text(), (run / "report.html").read_text()
+
+
 def counted(results: Path) -> dict[tuple[str, str], int]:
     """How many reads the results name, by sample and mate."""
     with (results / "summary/summary.tsv").open() as stream:

@@ -87,8 +87,6 @@ def test_what_has_changed_is_missing_or_was_added_is_named(done: RunFolder) -> N
     assert verify.verify(done, None).differences == (
         ("changed", "report.html"), ("changed", "a"), ("missing", "deep/weights.txt"),
         ("added", "gone"), ("added", "more/x.txt"))
-    done.page.unlink()
-    assert ("missing", "report.html") in verify.verify(done, None).differences
 
 
 def test_a_record_that_was_changed_or_is_not_signed_as_it_must_be_is_told(
@@ -183,18 +181,6 @@ def test_a_packed_run_comes_back_whole(done: RunFolder, here: Path) -> None:
     (taken.folder.sums).write_text("0")
     with pytest.raises(IntegrityError, match="another run is in place"):
         take(packed, trusted)
-
-
-def test_a_run_of_a_tool_that_listed_no_page_goes_back_without_it(
-        done: RunFolder, here: Path) -> None:
-    digests = checksums.parse_sums(done.sums.read_bytes(), where=done.sums)
-    del digests["report.html"]
-    files.write_bytes(done.sums, checksums.format_sums(digests))
-    done.signature.unlink()
-    assert verify.verify(done, None).differences == ()
-    taken = take(export.export(done, here / "x.tar"))
-    assert verify.verify(taken.folder, None).differences == ()
-    assert not taken.folder.page.exists()
 
 
 def test_a_run_that_made_nothing_goes_back_too(here: Path) -> None:

@@ -15,7 +15,7 @@ from tasks.core import files, processes
 from tasks.core.errors import CommandError, HostError
 from tasks.core.schema import read_json
 from tasks.core.trust import checksums
-from tasks.offline_host import at_work, run, run_page
+from tasks.offline_host import at_work, export, run, run_page, take_back, verify
 from tasks.offline_host.run_folder import RunFolder
 from tests.kit import runs
 
@@ -152,6 +152,25 @@ def test_a_run_on_own_data_has_a_page_that_its_list_names(here: Path) -> None:
     assert str(here / "my sheet.csv") in text and files.sha256(here / "own.yml") in text
     listed = checksums.parse_sums(folder.sums.read_bytes(), where=folder.sums)
     assert listed["report.html"] == files.sha256(folder.page)
+
+
+def test_a_page_that_is_gone_is_missed_and_one_that_no_list_names_is_not(here: Path) -> None:
+    """As tools left it that listed no page: such a run goes back without one."""
+    runs.ready(runs.stub(here, "echo 3 > \"$out/w.txt\"\n"))
+    run.run_own(runs.own_spec(here / "my sheet.csv"))
+    folder, = runs.folders()
+    digests = checksums.parse_sums(folder.sums.read_bytes(), where=folder.sums)
+    del digests["report.html"]
+    (here / "older").write_bytes(checksums.format_sums(digests))
+    folder.page.rename(here / "page")
+    assert verify.verify(folder, None).differences == (("missing", "report.html"),)
+    (here / "older").rename(folder.sums)
+    (here / "page").rename(folder.page)
+    assert verify.verify(folder, None).differences == ()
+    taken = take_back.take(export.export(folder, here / "x.tar"), here / "back", signers=None,
+                           is_known=lambda *_: True)
+    assert verify.verify(taken.folder, None).differences == ()
+    assert not taken.folder.page.exists()
 
 
 def test_a_page_that_cannot_be_made_is_not_the_run_s_fault_and_leaves_no_older_one(

@@ -21,7 +21,8 @@ from tasks.release.promote import opened
 class ApproveSpec:
     """Whose proposed release is approved, by the approver's own `signing.key`.
 
-    `name` is the id that it must have, where one is given.
+    `name` is the id that it must have, where one is given. `after` is what it follows, where what
+    is current can't be believed any more.
     """
 
     pipeline: str
@@ -29,6 +30,7 @@ class ApproveSpec:
     store: StoreAt
     signing: Signing
     name: str | None = None
+    after: int | str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,7 @@ class ApproveToolSpec:
     layout: SitePaths
     store: StoreAt
     signing: Signing
+    after: int | str | None = None
 
 
 def approve_release(spec: ApproveSpec) -> str:
@@ -60,7 +63,7 @@ def _approve(spec: ApproveSpec | ApproveToolSpec, subject: Subject, memory: Path
              signers: Path, name: str | None = None) -> str:
     signature.ready(spec.signing.key, create=False, identity=spec.signing.identity)
     approver = _approver(spec.signing)
-    with opened(subject, spec.store, spec.signing, memory, signers) as here:
+    with opened(subject, spec.store, spec.signing, memory, signers, spec.after) as here:
         tip = chain.tip(here)
         newest = _proposed(here, tip.promotion, name)
         _tell(here, newest)
@@ -126,7 +129,8 @@ def _seal(here: Chain, newest: Promotion, approver: str) -> None:
 
     def see(held: bytes) -> None:
         approvals.verify(data, held, allowed=here.trust.allowed, approvers=[approver],
-                         pipeline=here.subject.pipeline, signed_by=signed_by or "", where=where)
+                         pipeline=here.subject.pipeline, signed_by=signed_by or "", where=where,
+                         told=here.trust.told)
 
     see(seal)
     here.store.put_bytes(place, seal)

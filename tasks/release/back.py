@@ -33,7 +33,7 @@ class BackSpec:
     signing: Signing
     to: str | None
     reason: str | None
-    after: int | None
+    after: int | str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class WithdrawSpec:
 def go_back(spec: BackSpec) -> str:
     """Make an older release the current one again, by a promotion that says why."""
     reason = _reason(spec.reason, f"release:back:{spec.pipeline}")
-    with _opened(spec) as here:
+    with _opened(spec, spec.after) as here:
         newest, past = _history(here)
         _refuse_unseen(here, newest, spec.after)
         to = spec.to or _before(here, newest, past)
@@ -106,10 +106,11 @@ def _reason(reason: str | None, typed: str) -> str:
     return reason
 
 
-def _opened(spec: BackSpec | WithdrawSpec) -> AbstractContextManager[Chain]:
+def _opened(spec: BackSpec | WithdrawSpec,
+            after: int | str | None = None) -> AbstractContextManager[Chain]:
     at = spec.layout
     return promote.opened(Subject(pipeline=spec.pipeline), spec.store, spec.signing, at.promoted,
-                          at.of_site.trusted)
+                          at.of_site.trusted, after)
 
 
 def _history(here: Chain) -> tuple[Promotion, list[Promotion]]:
@@ -132,13 +133,13 @@ def _of_before(here: Chain, number: int) -> list[Promotion]:
     return earlier
 
 
-def _refuse_unseen(here: Chain, newest: Promotion, after: int | None) -> None:
+def _refuse_unseen(here: Chain, newest: Promotion, after: int | str | None) -> None:
     """StoreError where this checkout would go back from what it has never looked at."""
-    if newest.number == after or (after is None and chain.is_known(here, newest)):
+    if chain.is_known(here, newest) if after is None else newest.is_named(after):
         return
     raise StoreError(
         f"the newest promotion is number {newest.number}, {newest.id} of {newest.signed}, and "
-        + (f"number {after} was to be followed" if after else "this checkout has not looked at it"),
+        + (f"after={after} names another" if after else "this checkout has not looked at it"),
         where=f"{here.store.url}: {here.subject.pointer}",
         todo=f"`doit release:list:{here.subject.pipeline}` shows what was promoted; "
              f"after={newest.number} says that it is the one to go back from")

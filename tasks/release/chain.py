@@ -27,7 +27,9 @@ from tasks.core.trust.promotions import MAX_READ, Promotion, Subject, Trust, Wit
 class Chain:
     """A subject's promotions in a store, who is believed on this side, and what it saw last.
 
-    `memory` is a file: the newest promotion that this side has looked at or made.
+    `memory` is a file: the newest promotion that this side has looked at or made. `named` is the
+    SHA-256 of the promotion that the user goes on from where what is current can't be believed:
+    its key is trusted no more, and somebody else may have it.
     """
 
     store: Store
@@ -35,6 +37,7 @@ class Chain:
     signing: Signing
     trust: Trust
     memory: Path
+    named: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,7 @@ def trusted(signing: Signing, signers: Path) -> Iterator[Trust]:
     with TemporaryDirectory() as scratch:
         allowed = Path(scratch) / "allowed_signers"
         files.write_text(allowed, lines)
-        yield Trust(allowed=allowed, identity=signing.identity)
+        yield Trust(allowed=allowed, identity=signing.identity, told="the site's file")
 
 
 def tip(chain: Chain) -> Tip:
@@ -69,7 +72,7 @@ def tip(chain: Chain) -> Tip:
     this side has seen.
     """
     pointer = content(chain.store, chain.subject.pointer, most=MAX_SMALL)
-    newest = None if pointer is None else _current(chain, pointer)
+    newest = _current(chain, pointer)
     used = promotions.numbers(chain.store, chain.subject)
     if newest is not None:
         links.before(chain.store, newest)  # an error where it is missing, or has changed
@@ -85,11 +88,17 @@ def tip(chain: Chain) -> Tip:
     return Tip(promotion=newest, pointer=pointer, used=frozenset(used))
 
 
-def _current(chain: Chain, pointer: bytes) -> Promotion:
-    """What the pointer leads to, by a trusted key, or as it was when its key was trusted here."""
+def _current(chain: Chain, pointer: bytes | None) -> Promotion | None:
+    """What the pointer leads to, by a trusted key, or as it was when its key was trusted here.
+
+    Else what the user has named by its digest: then it is nobody's word but theirs.
+    """
     try:
-        return promotions.pointed_to(pointer, chain.store, chain.subject, chain.trust)
+        if pointer is not None:
+            return promotions.pointed_to(pointer, chain.store, chain.subject, chain.trust)
     except IntegrityError as error:
+        if chain.named:
+            return links.of_digest(chain.store, chain.subject, chain.named)
         known = remembered(chain)
         if known and known.pointer() == pointer and bring(
                 chain.store, chain.subject.key(known.number)) == known.data():
@@ -97,7 +106,17 @@ def _current(chain: Chain, pointer: bytes) -> Promotion:
         raise IntegrityError(
             f"what is current can't be believed here: {error.what}", where=error.where,
             todo="if a colleague signed it, put their public key under signing.colleagues in the "
-                 f"site's file; else: {error.todo}") from error
+                 f"site's file; if its key is trusted no more, {_way_on(known)} "
+                 f"(docs/runbooks/leaked-key.md); else: {error.todo}") from error
+    return links.of_digest(chain.store, chain.subject, chain.named) if chain.named else None
+
+
+def _way_on(known: Promotion | None) -> str:
+    """What to type where the key of what is current has made way for another."""
+    if known is None:
+        return "after=SHA256 goes on from the promotion that an offline host has seen"
+    return (f"after={known.sha256} goes on from number {known.number}, {known.id}, the last that "
+            "this checkout has looked at")
 
 
 def is_known(chain: Chain, promotion: Promotion) -> bool:

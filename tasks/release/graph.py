@@ -125,7 +125,8 @@ def _approve(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
     return step(name, doc, approve.approve_release, approve.ApproveSpec(
         pipeline=pipeline.name, layout=at, store=site.store, signing=site.signing,
-        name=config.variables.get("release")), always=True, servers=site.packages)
+        name=config.variables.get("release"), after=config.after), always=True,
+        servers=site.packages)
 
 
 def _list(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
@@ -228,8 +229,8 @@ def _tool(config: Config) -> Iterator[Task]:
                ends=None if site.sandbox else partial(_copied, store=site.offline.store.url))
     yield step("tool:approve", "a second person's signature over the promoted tool",
                approve.approve_tool, approve.ApproveToolSpec(
-                   layout=at, store=site.store, signing=site.signing), always=True,
-               servers=site.packages)
+                   layout=at, store=site.store, signing=site.signing, after=config.after),
+               always=True, servers=site.packages)
 
 
 def _index(config: Config) -> str | None:

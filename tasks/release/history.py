@@ -219,7 +219,7 @@ def _state(history: Mapping[str, Any], release: Mapping[str, Any]) -> str:
         (release["withdrawn"] is not None, lambda: f"withdrawn: {release['withdrawn']}"),
         (any(entry["number"] == history["proposed"] for entry in made),
          lambda: f"proposed as promotion {history['proposed']}"),
-        (not made, lambda: "pushed, never promoted")]
+        (not made and not release["fault"], lambda: "pushed, never promoted")]
     return "; ".join(say() for holds, say in asked if holds) or "promoted before"
 
 

@@ -50,7 +50,7 @@ class PromoteSpec:
     signing: Signing
     no_smoke: str | None = None
     unproven: str | None = None
-    after: int | None = None
+    after: int | str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Wanted:
     folder: Path
     tried: Tried
     unproven: str | None = None
-    after: int | None = None
+    after: int | str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def promote_release(spec: PromoteSpec) -> str:
         tried=Tried(validate=None if unproven else at.validate, no_smoke=unproven or spec.no_smoke,
                     smoke=None if unproven or spec.no_smoke else at.smoke))
     with opened(Subject(pipeline=spec.pipeline), spec.store, spec.signing, at.promoted,
-                at.of_site.trusted) as here:
+                at.of_site.trusted, spec.after) as here:
         _refuse_absent(here, wanted.name)
         done = promote(here, wanted)
         write_receipt(at.push_receipt("promote"), "promote", spec.store, done.held(here))
@@ -112,13 +112,16 @@ def _refuse_absent(here: Chain, name: str) -> None:
 
 
 @contextmanager
-def opened(subject: Subject, at: StoreAt, signing: Signing, memory: Path,
-           signers: Path) -> Iterator[Chain]:
-    """The chain of promotions in a store, with whom this side believes."""
+def opened(subject: Subject, at: StoreAt, signing: Signing, memory: Path, signers: Path,
+           after: int | str | None = None) -> Iterator[Chain]:
+    """The chain of promotions in a store, with whom this side believes.
+
+    `after` is as in `Wanted`.
+    """
     signature.ready(signing.key, create=signing.create, identity=signing.identity)
     with chain.trusted(signing, signers) as trust:
         yield Chain(store=open_store(at), subject=subject, signing=signing, trust=trust,
-                    memory=memory)
+                    memory=memory, named=after if isinstance(after, str) else None)
 
 
 def promote(here: Chain, wanted: Wanted) -> Done:
@@ -196,7 +199,7 @@ def _says_the_same(here: Chain, newest: Promotion, wanted: Wanted, now: datetime
 def _refuse_unseen(here: Chain, newest: Promotion | None, wanted: Wanted) -> None:
     """StoreError where what is to be followed was neither looked at here, nor is in our commit."""
     if wanted.after is not None:
-        if newest is None or newest.number != wanted.after:
+        if newest is None or not newest.is_named(wanted.after):
             raise _unseen(here, newest, wanted)
         return
     if newest is None or chain.is_known(here, newest):

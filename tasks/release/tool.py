@@ -67,7 +67,7 @@ class PushToolSpec:
     layout: SitePaths
     store: StoreAt
     signing: Signing
-    after: int | None = None
+    after: int | str | None = None
 
 
 def make(spec: ToolSpec) -> str:
@@ -173,7 +173,7 @@ def _push(spec: PushToolSpec, store: Store, name: str, uploads: Sequence[Upload]
     wanted = Wanted(name=name, folder=folder, after=spec.after,
                     tried=Tried(validate=None, smoke=None, no_smoke="it is the tool"))
     with opened(Subject(pipeline=None), spec.store, spec.signing, at.tool_promoted,
-                at.trusted) as here:
+                at.trusted, spec.after) as here:
         done = promote(here, wanted)
         write_receipt(at.tool_receipt, "tool", spec.store, [*stored, *done.held(here)])
     return (f"{len(uploads)} files in {spec.store.url}: tool/{name}/, nf-airlock {TOOL_VERSION}, "

@@ -19,7 +19,8 @@ MEMBERS = {"doit": b"#!/bin/sh\necho \"the tool got: $*\"\n", "dodo.py": b"# the
 WHEEL = b"a wheel\n"
 
 
-def push_tool(staged: Staged, word: bytes = b"the first") -> str:
+def push_tool(staged: Staged, word: bytes = b"the first",
+              after: int | str | None = None) -> str:
     """A tool of two files and a wheel in the store, as the current one; its id."""
     layout = SitePaths(site="here")
     files.write_bytes(layout.tool / "wheels/a-1-py3-none-any.whl", WHEEL)
@@ -31,7 +32,8 @@ def push_tool(staged: Staged, word: bytes = b"the first") -> str:
     files.write_tar(layout.tool / "airlock.tar", Path("made"), [Path("made/doit")], extra={
         "dodo.py": MEMBERS["dodo.py"], "word": word, "tool.json": about, "SHA256SUMS": listed})
     sign.sign_tool(sign.SignToolSpec(layout=layout, signing=staged.signing))
-    tool.push(tool.PushToolSpec(layout=layout, store=staged.store, signing=staged.signing))
+    tool.push(tool.PushToolSpec(layout=layout, store=staged.store, signing=staged.signing,
+                                after=after))
     return files.sha256_bytes(listed)[:12]
 
 

@@ -43,7 +43,7 @@ class Staged:
                              signing=self.signing)
 
     def promote_spec(self, unproven: str | None = None,
-                     after: int | None = None) -> promote.PromoteSpec:
+                     after: int | str | None = None) -> promote.PromoteSpec:
         return promote.PromoteSpec(pipeline=self.layout.pipeline, layout=self.layout,
                                    store=self.store, signing=self.signing, unproven=unproven,
                                    after=after)
@@ -72,7 +72,7 @@ class Staged:
         release.make(self.release_spec())
         return self.push()
 
-    def push(self, unproven: str | None = None, after: int | None = None) -> str:
+    def push(self, unproven: str | None = None, after: int | str | None = None) -> str:
         """Sign, push and promote what was made; return its id."""
         self.bring()
         promote.promote_release(self.promote_spec(unproven, after))

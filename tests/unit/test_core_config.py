@@ -303,3 +303,19 @@ def test_a_section_that_is_left_out_is_read_of_its_defaults() -> None:
                              for key in ("part", "other")}}
     assert fields.read(Whole, {}, schema) == Whole(part=Part(size=3))
     assert fields.read(Whole, {"other": {"size": 1}}, schema).other == Part(size=1)
+
+
+@pytest.mark.parametrize(("given", "meant"), [("1", 1), ("12345678", 12345678),
+                                              ("1" * 64, "1" * 64), ("a0" * 32, "a0" * 32)])
+def test_after_is_a_number_or_the_digest_of_a_promotion(project: Path, given: str,
+                                                        meant: int | str) -> None:
+    del project
+    assert load({"after": given}).after == meant
+    assert load({}).after is None
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "123456789", "x", "1" * 63, "A0" * 32, ""])
+def test_nothing_else_is(project: Path, given: str) -> None:
+    del project
+    with pytest.raises(ConfigError, match="no promotion's number"):
+        load({"after": given})

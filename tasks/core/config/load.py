@@ -33,7 +33,7 @@ PIPELINE_PATHS = ("source", "configs.source")
 file stands in."""
 MAX_REASON = 200
 """Characters of unproven=REASON and reason=REASON, as schemas/promotion.schema.json has it."""
-NUMBER = re.compile("[1-9][0-9]{0,7}")
+NUMBER, DIGEST = re.compile("[1-9][0-9]{0,7}"), re.compile("[0-9a-f]{64}")
 SIZE = re.compile(r"[0-9]+(\.[0-9]+)? ?[kMGT]?B")
 LEAST_PART = 10**6
 """Bytes of the smallest part=SIZE."""
@@ -233,8 +233,8 @@ def _check_reason(name: str, reason: str) -> None:
 
 
 def _check_number(after: str) -> None:
-    """ConfigError where after=NUMBER is no promotion's number."""
-    if not NUMBER.fullmatch(after):
+    """ConfigError where after=NUMBER is no promotion's number, and no SHA-256 of one either."""
+    if not NUMBER.fullmatch(after) and not DIGEST.fullmatch(after):
         raise ConfigError(f"{after!r} is no promotion's number", where="after=NUMBER",
                           todo="give the number that the error named, or that "
                                "`doit release:list` shows")

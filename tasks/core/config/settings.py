@@ -306,10 +306,12 @@ class Config:
         return self.site.unproven if asked is None else None if asked in ("", "0") else asked
 
     @property
-    def after(self) -> int | None:
-        """The promotion that what is promoted may follow, seen or not (after=NUMBER)."""
-        number = self.variables.get("after")
-        return None if number is None else int(number)
+    def after(self) -> int | str | None:
+        """The promotion that what is promoted may follow, seen or not (after=NUMBER); trusted or
+        not, where it is named by the digest of its bytes (after=SHA256)."""
+        after = self.variables.get("after")
+        is_number = after is not None and len(after) < 64  # else it is a digest
+        return int(after) if after and is_number else after
 
     @property
     def part(self) -> int | None:

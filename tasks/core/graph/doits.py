@@ -144,7 +144,7 @@ SAYS = {
     "profile": "profiles for a run, separated by commas (role=prod)",
     "config": "Nextflow configs for a run, as Slurm's, separated by commas (role=prod)",
     "unproven": "REASON: let a release become the current one without its checks",
-    "after": "NUMBER: promote after that promotion, which this checkout has not seen",
+    "after": "NUMBER or SHA256: promote after that promotion, not seen here, or not trusted",
     "hold": "1: stay at release=ID from now on; 0: no longer (role=prod)",
     "from": "the release that release:diff begins with; a carried folder (role=prod)",
     "to": "the release that release:back or release:diff means; the folder that carry fills",

@@ -33,17 +33,18 @@ def refuse_none(promotion: object | None, approvers: Sequence[str], name: str,
 
 
 def verify(data: bytes, approval: bytes, *, allowed: Path, approvers: Sequence[str],
-           pipeline: str | None, signed_by: str, where: object) -> str:
+           pipeline: str | None, signed_by: str, where: object, told: str = "") -> str:
     """The name of who approved a promotion's bytes, which the key `signed_by` has signed.
 
-    IntegrityError where that is none of `approvers`, or the same key.
+    IntegrityError where that is none of `approvers`, or the same key. `told` is as for
+    signature.verify().
     """
     faults = []
     for name in approvers:
         signer = signature.principal(name, pipeline) if pipeline else name
         try:
             key = signature.verify(data, approval, namespace=signature.APPROVAL, allowed=allowed,
-                                   signer=signer, where=where)
+                                   signer=signer, where=where, told=told)
         except IntegrityError as error:
             faults.append(error.what)
             continue
@@ -53,4 +54,4 @@ def verify(data: bytes, approval: bytes, *, allowed: Path, approvers: Sequence[s
         return name
     raise IntegrityError(
         f"the approval is by none of {', '.join(approvers)}: {'; '.join(faults[-1:])}", where=where,
-        todo=f"have one of them approve it; their keys stand in {allowed}")
+        todo=f"have one of them approve it; their keys stand in {told or allowed}")

@@ -5,14 +5,14 @@ Who trusts a promotion's signature trusts what it names by digest, so the links 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from tasks.core import files
 from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.store.interface import Store, bring
 from tasks.core.trust import promotions
-from tasks.core.trust.promotions import CARRY_AGAIN, MAX_READ, Promotion
+from tasks.core.trust.promotions import CARRY_AGAIN, MAX_READ, Promotion, Subject
 
 MAX_LINKS = 10_000
 """Promotions that are read at one go; two a week are 100 a year."""
@@ -39,13 +39,38 @@ def before(store: Store, link: Promotion) -> Promotion | None:
     """
     if link.predecessor is None:
         return None
-    for number in islice(range(link.number - 1, 0, -1), MAX_READ):
-        data = _content(store, link.subject.key(number))
-        if data is not None and files.sha256_bytes(data) == link.predecessor:
-            return _parsed(data, link, f"{store.url}: {link.subject.key(number)}")
+    numbers = islice(range(link.number - 1, 0, -1), MAX_READ)
+    found = _found(store, link.subject, numbers, link.predecessor)
+    if found is not None:
+        return _parsed(found, link, f"{store.url}: {link.subject.place}/promotions")
     raise IntegrityError(
         f"the promotion before number {link.number} is missing, or has changed",
         where=f"{store.url}: {link.subject.key(link.number - 1)}", todo=CARRY_AGAIN)
+
+
+def of_digest(store: Store, subject: Subject, sha256: str) -> Promotion:
+    """The promotion of that SHA-256, whoever has signed it: who names its bytes vouches for them.
+
+    IntegrityError where the store holds none.
+    """
+    numbers = islice(promotions.numbers(store, subject), MAX_LINKS)
+    found = _found(store, subject, numbers, sha256)
+    promotion = promotions.parsed(found, store.url) if found is not None else None
+    if promotion is None or promotion.subject != subject:
+        raise IntegrityError(
+            "the store holds no promotion of this SHA-256", where=f"{store.url}: {subject.place}/"
+            f"promotions: after={sha256}", todo="see that it was typed right; if somebody removed "
+            "it there, bring it back from the store's versions or a backup")
+    return promotion
+
+
+def _found(store: Store, subject: Subject, numbers: Iterable[int], sha256: str) -> bytes | None:
+    """The bytes of the first of these promotions that has a digest."""
+    for number in numbers:
+        data = _content(store, subject.key(number))
+        if data is not None and files.sha256_bytes(data) == sha256:
+            return data
+    return None
 
 
 def _content(store: Store, key: str) -> bytes | None:

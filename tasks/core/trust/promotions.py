@@ -112,6 +112,10 @@ class Promotion:
         """The bytes of current.json."""
         return files.json_bytes({"pipeline": self.pipeline, "id": self.id, "number": self.number})
 
+    def is_named(self, after: int | str) -> bool:
+        """Whether after=NUMBER, or after=SHA256, means this one."""
+        return after in (self.number, self.sha256)
+
     def is_over(self, now: datetime) -> bool:
         """Whether it has ended."""
         return self.expires is not None and time(self.expires) <= now
@@ -128,12 +132,14 @@ class Promotion:
 class Trust:
     """Who may sign: the file allowed_signers, and the site's identity in it.
 
-    Where there are `approvers`, what is promoted needs the approval of one of them as well.
+    Where there are `approvers`, what is promoted needs the approval of one of them as well. `told`
+    is what people know that list by, where its file was made for now alone.
     """
 
     allowed: Path
     identity: str
     approvers: tuple[str, ...] = ()
+    told: str = ""
 
 
 def time(text: str) -> datetime:
@@ -228,7 +234,8 @@ def verified(store: Store, subject: Subject, number: int, trust: Trust) -> Verif
         raise IntegrityError(f"the promotion that the pointer names is missing: {error.what}",
                              where=where, todo=CARRY_AGAIN) from error
     signed_by = signature.verify(data, seal, namespace=signature.PROMOTION, allowed=trust.allowed,
-                                 signer=subject.signer(trust.identity), where=f"{where}.sig")
+                                 signer=subject.signer(trust.identity), where=f"{where}.sig",
+                                 told=trust.told)
     promotion = _promotion(_json(data, "promotion", where))
     if (promotion.pipeline, promotion.number) != (subject.pipeline, number):
         raise IntegrityError(f"this is promotion {promotion.number} of "
@@ -252,7 +259,7 @@ def _see_approved(store: Store, promotion: Promotion, data: bytes, trust: Trust,
             where=where, todo=f"one of {', '.join(trust.approvers)} types `doit {verb}` on the "
                               "online side; then carry it again") from error
     approvals.verify(data, approval, allowed=trust.allowed, approvers=trust.approvers,
-                     pipeline=subject.pipeline, signed_by=signed_by, where=where)
+                     pipeline=subject.pipeline, signed_by=signed_by, where=where, told=trust.told)
 
 
 def naming(store: Store, subject: Subject, name: str, trust: Trust) -> Promotion | None:

@@ -124,7 +124,7 @@ def _signed_list(store: Store, subject: Subject, name: str, trust: Trust) -> byt
         raise IntegrityError(f"the signature is missing: {error.what}", where=f"{where}.sig",
                              todo=CARRY_AGAIN) from error
     signature.verify(listed, signed, namespace=signature.RELEASE, allowed=trust.allowed,
-                     signer=subject.signer(trust.identity), where=f"{where}.sig")
+                     signer=subject.signer(trust.identity), where=f"{where}.sig", told=trust.told)
     return listed
 
 

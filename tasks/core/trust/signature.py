@@ -41,6 +41,8 @@ promotion: that covers the promotion's own bytes."""
 
 FINGERPRINT = re.compile(r"\bkey (SHA256:[A-Za-z0-9+/]{43})")
 """The key in what ssh-keygen says of a good signature; of a certificate, that of its key."""
+BARRED = re.compile(r":([0-9]+): (key .+)")
+"""What it says of a line that has the signer and the key, and doesn't hold: its number, and why."""
 
 INSTALL = "install OpenSSH's client (Debian: openssh-client)"
 _creating = threading.Lock()
@@ -145,10 +147,11 @@ def _verify_own(key: Path, data: bytes, signature: bytes, namespace: str) -> Non
 
 
 def verify(data: bytes, signature: bytes, *, namespace: str, allowed: Path, signer: str,
-           where: object) -> str:
+           where: object, told: str = "") -> str:
     """IntegrityError unless a key that `allowed` names for `signer` has signed `data` as this kind.
 
-    `signer` is a principal of allowed_signers. Returns the key's fingerprint.
+    `signer` is a principal of allowed_signers. `told` is what people know that list by, where its
+    file was made for now alone. Returns the key's fingerprint.
     """
     if not allowed.is_file():
         raise HostError("the list of trusted keys is missing", where=allowed, todo=(
@@ -162,9 +165,12 @@ def verify(data: bytes, signature: bytes, *, namespace: str, allowed: Path, sign
         try:
             said = _ssh_keygen(["-Y", "verify", "-f", allowed, "-I", signer, *common], data)
         except CommandError as error:
-            raise IntegrityError(_why(common, data, allowed, signer), where=where, todo=(
-                "use nothing of it; ask those who pushed it, and compare their public key "
-                f"with {allowed}")) from error
+            barred = [f"line {match[1]}: {match[2]}" for line in error.tail
+                      if (match := BARRED.search(line))]
+            raise IntegrityError(
+                _why(common, data, told or str(allowed), signer, barred), where=where, todo=(
+                    "use nothing of it; ask those who pushed it, and compare their public key "
+                    f"with those that {told or allowed} names")) from error
     return _fingerprint(said)
 
 
@@ -196,10 +202,12 @@ def _fingerprint(said: str) -> str:
     return match[1]
 
 
-def _why(common: Sequence[str | Path], data: bytes, allowed: Path, signer: str) -> str:
+def _why(common: Sequence[str | Path], data: bytes, told: str, signer: str,
+         barred: Sequence[str]) -> str:
     try:
-        _ssh_keygen(["-Y", "check-novalidate", *common], data)
+        said = _ssh_keygen(["-Y", "check-novalidate", *common], data)
     except CommandError:
         return ("the signature does not belong to these bytes, or was made for another kind of "
                 "file: one of the two was changed")
-    return f"the signature is by a key that {allowed} does not name for {signer!r}"
+    return (f"the signature is by the key {_fingerprint(said)}, which {told} does not name for "
+            f"{signer!r}" + (f" ({'; '.join(barred)})" if barred else ""))

@@ -29,13 +29,17 @@ START_TIMEOUT = 120
 
 @dataclass(frozen=True, kw_only=True)
 class CliSpec:
-    """Which CLI: AWS's zip of a version, or without these the one that is made here."""
+    """Which CLI: AWS's zip of a version, or without these the one that is made here.
+
+    `index` is the site's own place for PyPI; without it, pip's own settings say.
+    """
 
     platform: str
     version: str | None
     zip: Zip | None
     bundle: Path
     manifest: Path
+    index: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,7 @@ def make(spec: CliSpec) -> str:
             cli_aws.build(folder, spec.zip, scratch)
         else:
             _demand_own_platform(spec.platform)
-            cli_pypi.build(folder)
+            cli_pypi.build(folder, spec.index)
         version = spec.version or _version(folder)
         paths = files.tree(folder)
         unpacked = sum(path.lstat().st_size for path in paths)

@@ -18,7 +18,8 @@ from tasks.batch import shared_libraries
 from tasks.batch.mounted import FOLDER
 from tasks.batch.shared_libraries import LOADER
 from tasks.core import files, processes
-from tasks.core.errors import CommandError, HostError, SourceError
+from tasks.core.errors import HostError
+from tasks.core.net import pip
 
 REQUIREMENTS = Path(__file__).with_name("requirements-awscli.txt")
 """Where jobs see the bundle, as tracebacks name its files."""
@@ -49,8 +50,8 @@ sys.exit(main())
 """
 
 
-def build(folder: Path) -> None:
-    """Fill the folder with bin/aws and all that it needs.
+def build(folder: Path, index: str | None) -> None:
+    """Fill the folder with bin/aws and all that it needs; `index` is as in pip.fetch().
 
     SourceError where a package can't be had or is another than was pinned; HostError where this
     machine's Python can't be carried.
@@ -58,7 +59,8 @@ def build(folder: Path) -> None:
     if platform.libc_ver()[0] != "glibc":
         raise HostError("the AWS CLI can't be made here: this machine's Python is not built for "
                         "glibc", todo="set batch.cli to AWS's own CLI: source, version, sha256")
-    _install(folder / "packages")
+    pip.fetch(["install", "--no-compile", "--target", folder / "packages"],
+              REQUIREMENTS.read_text(), index=index, what="the AWS CLI", where=REQUIREMENTS)
     shutil.rmtree(folder / "packages" / EXAMPLES)
     shutil.rmtree(folder / "packages/bin", ignore_errors=True)  # scripts that start another Python
     _copy_python(folder / "python")
@@ -66,18 +68,6 @@ def build(folder: Path) -> None:
     files.write_text(folder / "start.py", START)
     files.write_text(folder / "bin/aws", AWS, mode=0o755)
     _compile(folder)
-
-
-def _install(target: Path) -> None:
-    try:
-        processes.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--no-deps",
-                       "--require-hashes", "--disable-pip-version-check", "--no-compile",
-                       "--only-binary=:all:", "-r", REQUIREMENTS, "--target", target])
-    except CommandError as error:
-        raise SourceError("pip could not fetch the AWS CLI:\n"
-                          + "\n".join(f"    | {line}" for line in error.tail), where=REQUIREMENTS,
-                          todo="check the network and pip's index (PIP_INDEX_URL, pip.conf)"
-                          ) from error
 
 
 def _copy_python(target: Path) -> None:

@@ -155,7 +155,9 @@ def _host(config: Config, aws: Aws, batch: Batch) -> Iterator[Task]:
 def _cli(config: Config, site: Site, at: BatchSitePaths, carried: Cli) -> Iterator[Task]:
     yield step("batch:cli", "the AWS CLI that instances get", cli.make, cli.CliSpec(
         platform=site.platform, version=carried.version, zip=_zip(config, site, carried),
-        bundle=at.cli, manifest=at.cli_manifest), makes=[at.cli, at.cli_manifest], asked=True)
+        bundle=at.cli, manifest=at.cli_manifest,
+        index=uncompared(urls.pypi(site.hosts.urls, config.environment))),
+        makes=[at.cli, at.cli_manifest], asked=True)
     yield step("batch:cli:sign", "its digest, signed", cli.sign, cli.SignCliSpec(
         manifest=at.cli_manifest, signing=site.signing), needs=[at.cli_manifest],
         makes=[at.cli_signature], keeps=[site.signing.public], servers=site.packages,

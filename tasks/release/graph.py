@@ -213,7 +213,7 @@ def _tool(config: Config) -> Iterator[Task]:
     at = SitePaths(site=site.name)
     spec = tool.ToolSpec(layout=at, platform=site.platform, python=site.python,
                          carry=site.images.carry, config=offline_site(site),
-                         index=uncompared(_index(config)))
+                         index=uncompared(urls.pypi(site.hosts.urls, config.environment)))
     unsigned = [at.tool / name for name in ("airlock.tar", "tool.json")]
     seal = at.tool / "airlock.tar.sig"
     yield step("tool", "this project and its wheels", tool.make, spec,
@@ -231,12 +231,6 @@ def _tool(config: Config) -> Iterator[Task]:
                approve.approve_tool, approve.ApproveToolSpec(
                    layout=at, store=site.store, signing=site.signing, after=config.after),
                always=True, servers=site.packages)
-
-
-def _index(config: Config) -> str | None:
-    """The site's own place for PyPI, where its file names one and the environment doesn't."""
-    place = urls.mapped(urls.PYPI, config.site.hosts.urls)
-    return None if place == urls.PYPI or config.environment.get("PIP_INDEX_URL") else place
 
 
 def _copied(result: str | None, *, store: str) -> list[str]:

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core import config_places, files, processes
+from tasks.core import config_places, files
 from tasks.core.bill import cdx, spdx
 from tasks.core.bill.parts import Whole, counted
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
-from tasks.core.errors import CommandError, SourceError
 from tasks.core.machine_names import MACHINES
+from tasks.core.net import pip
 from tasks.core.paths import SBOM_CYCLONEDX, SBOM_SPDX, SitePaths
 from tasks.core.schema import check, read_json
 from tasks.core.store import lease
@@ -123,31 +122,14 @@ def _download(spec: ToolSpec, pinned: str, place: Path) -> None:
     pip evaluates environment markers for the Python that runs it, not for the one asked for, so
     they are taken off: a wheel that only an older version needs comes along for all.
     """
-    requirements = place / "requirements.txt"
-    index = f"--index-url {spec.index}\n" if spec.index else ""  # a login in it is no argument
-    requirements.write_text(index + MARKER.sub(" ", pinned))
     machine = MACHINES[spec.platform]
     platforms = [word for version in MANYLINUX
                  for word in ("--platform", f"manylinux{'' if version.isdecimal() else '_'}"
                                             f"{version}_{machine}")]
     for version in spec.python:
-        try:
-            processes.run(
-                [sys.executable, "-m", "pip", "download", "--progress-bar=off", "--no-input",
-                 "--no-deps",
-                 "--require-hashes", "--disable-pip-version-check", "--only-binary=:all:",
-                 "--implementation", "cp", "--python-version", version, *platforms,
-                 "-r", requirements, "-d", place],
-                quote=processes.tail)  # pip tells of a certificate on its standard output
-        except CommandError as error:
-            raise SourceError(f"pip could not fetch the wheels for Python {version}:\n"
-                              + "\n".join(f"    | {line}" for line in error.tail),
-                              where="requirements.txt",
-                              todo="check the network and pip's index (hosts.urls of the site's "
-                                   "file, PIP_INDEX_URL, pip.conf); a "
-                                   "hash that does not match means another file than was published"
-                              ) from error
-    requirements.unlink()
+        pip.fetch(["download", "--implementation", "cp", "--python-version", version, *platforms,
+                   "-d", place], MARKER.sub(" ", pinned), index=spec.index,
+                  what=f"the wheels for Python {version}", where="requirements.txt")
 
 
 def push(spec: PushToolSpec) -> str:

@@ -20,6 +20,7 @@ import pytest
 from tasks.code import stage
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.errors import AirlockError, CommandError, SourceError
+from tasks.core.net import pip
 from tasks.core.paths import SitePaths
 from tasks.core.store.store import open_store
 from tasks.release import tool
@@ -152,6 +153,19 @@ def test_the_tools_wheels_come_from_the_sites_place_for_pypi(
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert download(pinned, tmp_path / "wheels", f"{mirror.url}/simple/") == [
         "doit-1.0-py3-none-any.whl"]
+    assert proxy.seen == []
+
+
+def test_what_pip_installs_comes_from_there_too_and_leaves_nothing_else(
+        proxy: Proxy, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As batch:cli has it; the login is in none of the files."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    place = mirror.url.replace("://", "://ann:secret@")
+    pip.fetch(["install", "--no-compile", "--target", tmp_path / "packages"],
+              on_pypi(mirror, mirror.url), index=f"{place}/simple/", what="it", where="here")
+    assert (tmp_path / "packages/doit.py").is_file()
+    assert not [path for path in tmp_path.rglob("*")
+                if path.is_file() and b"secret" in path.read_bytes()]
     assert proxy.seen == []
 
 

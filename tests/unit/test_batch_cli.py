@@ -19,6 +19,8 @@ from tasks.batch.cli_aws import Zip
 from tasks.core import files
 from tasks.core.config.settings import Signing
 from tasks.core.errors import ConfigError, HostError, IntegrityError, SourceError
+from tasks.core.machine_names import MACHINES
+from tasks.core.net import pip
 from tasks.core.trust import signature
 
 PROGRAM = b"#!/bin/sh\necho aws-cli/2.31.0\n"
@@ -107,6 +109,17 @@ def test_one_for_another_machine_is_not_made_here(tmp_path: Path) -> None:
                    version=None, zip=None, bundle=tmp_path / "b", manifest=tmp_path / "m")
     with pytest.raises(ConfigError, match="can't be made on"):
         cli.make(wanted)
+
+
+def test_one_of_pypi_s_is_made_of_what_the_site_s_place_has(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(pip, "fetch", lambda *_, index, **__: asked.append(index))
+    own = next(name for name, machine in MACHINES.items() if machine == platform.machine())
+    with pytest.raises(FileNotFoundError):  # no package has come
+        cli.make(CliSpec(platform=own, version=None, zip=None, bundle=tmp_path / "b",
+                         manifest=tmp_path / "m", index="https://nexus.example.org/simple/"))
+    assert asked == ["https://nexus.example.org/simple/"]
 
 
 def test_the_digest_is_signed_as_what_it_is(tmp_path: Path) -> None:

@@ -30,11 +30,12 @@ def test_maven_is_asked_where_the_site_says(project: Path) -> None:
     assert spec(project, "runtime:hello", {}).central is None
 
 
+@pytest.mark.parametrize("step", ["tool", "batch:cli"])
 def test_pip_is_asked_where_the_site_says(
-        project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        project: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     monkeypatch.delenv("PIP_INDEX_URL", raising=False)
     nexus = "https://nexus.example.org/repository/pypi/simple/"
-    assert spec(project, "tool", {"https://pypi.org/simple/": nexus}).index == nexus
-    assert spec(project, "tool", {}).index is None
+    assert spec(project, step, {"https://pypi.org/simple/": nexus}).index == nexus
+    assert spec(project, step, {}).index is None
     monkeypatch.setenv("PIP_INDEX_URL", "https://other.example.org/simple/")
-    assert spec(project, "tool", {"https://pypi.org/simple/": nexus}).index is None
+    assert spec(project, step, {"https://pypi.org/simple/": nexus}).index is None

@@ -44,6 +44,15 @@ def mapped(url: str, prefixes: Mapping[str, str]) -> str:
     return prefixes[longest] + _USER.sub("", url, count=1)[len(longest):]
 
 
+def pypi(prefixes: Mapping[str, str], environment: Mapping[str, str]) -> str | None:
+    """The site's own place for PyPI, where its file names one and the environment doesn't.
+
+    None where pip's own settings say.
+    """
+    place = mapped(PYPI, prefixes)
+    return None if place == PYPI or environment.get("PIP_INDEX_URL") else place
+
+
 def prefix_of(url: str, prefixes: Mapping[str, str]) -> str | None:
     """The longest of the `prefixes` that `url`, without its login, starts with."""
     public = _USER.sub("", url, count=1)

@@ -60,7 +60,7 @@ def fill(plan: Plan) -> None:
 
 
 def _empty_index(path: Path) -> None:
-    """Offer no plugin until `sandbox:plugin` has put hello's there, which only hello waits for."""
+    """Offer no plugin until `sandbox:plugin` has put hello's there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError), path.open("x") as stream:
         stream.write("[]\n")

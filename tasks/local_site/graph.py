@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from tasks.core.config import examples
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, group, step
@@ -26,7 +27,8 @@ def tasks(config: Config) -> Iterator[Task]:
                packages.provide, packages.PackagesSpec(unpacked=sandbox / "packages",
                                                         kind=site.offline.engine), always=True)
     yield step("sandbox:up", "start the local site's servers that are not running", servers.up,
-               SiteSpec(site=site, pipelines=config.names), always=True)
+               SiteSpec(site=site, chromapipe=bool(examples.asking(examples.CHROMAPIPE, config))),
+               always=True)
     yield step("sandbox:python", "images with Python for trials of Batch, on the local internet",
                servers.offer_python, SiteSpec(site=site), always=True, after=["sandbox:up"])
     yield step("sandbox:down", "end the local site's servers", servers.down, SiteSpec(site=site),
@@ -55,16 +57,17 @@ def _cross(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
 
 
 def _plugin(config: Config) -> Iterator[Task]:
-    """hello's plugin, compiled against hello's runtime, where the site has that pipeline."""
+    """hello's plugin, where a pipeline asks for it; of which runtime's jars it is compiled against
+    it has no trace.
+    """
     at = SitePaths(site=config.site.name)
     served = at.sandbox / "internet/files/plugins"
-    for pipeline in config.pipelines:
-        if pipeline.name == "hello":
-            from tasks.local_site import plugin
-            runtime = PipelinePaths(site=at.site, pipeline=pipeline.name).runtime(
-                pipeline.nextflow.version)
-            yield step("sandbox:plugin", "hello's plugin and its index, on the local internet",
-                       plugin.build, plugin.PluginSpec(runtime=runtime, folder=served),
-                       needs=[runtime, *plugin.sources()],
-                       makes=[plugin.index(served), plugin.archive(served)],
-                       servers=["sandbox:packages"])
+    for pipeline in examples.asking(examples.HELLO, config)[:1]:
+        from tasks.local_site import plugin
+        runtime = PipelinePaths(site=at.site, pipeline=pipeline.name).runtime(
+            pipeline.nextflow.version)
+        yield step("sandbox:plugin", "hello's plugin and its index, on the local internet",
+                   plugin.build, plugin.PluginSpec(runtime=runtime, folder=served),
+                   needs=[runtime, *plugin.sources()],
+                   makes=[plugin.index(served), plugin.archive(served)],
+                   servers=["sandbox:packages"])

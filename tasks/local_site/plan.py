@@ -22,10 +22,12 @@ removes the socket's folder."""
 
 @dataclass(frozen=True, kw_only=True)
 class SiteSpec:
-    """What the steps of the whole sandbox read: `pipelines` are those that are asked for."""
+    """What the steps of the whole sandbox read, and whether a pipeline asks for what chromapipe
+    does.
+    """
 
     site: Site
-    pipelines: tuple[str, ...] = ()
+    chromapipe: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

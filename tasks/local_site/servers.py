@@ -35,7 +35,7 @@ def up(spec: SiteSpec) -> str:
     if trust.prepare(part):
         daemons.stop(part.folder("nexus"))
     content.fill(part)
-    if "chromapipe" in spec.pipelines:
+    if spec.chromapipe:
         chromapipe.fill(part)
     started: list[str] = []
     open_because = None
@@ -50,7 +50,7 @@ def up(spec: SiteSpec) -> str:
     for server in servers:
         daemons.await_ready(server)
     started += images.fill(part)
-    if "chromapipe" in spec.pipelines:
+    if spec.chromapipe:
         started += python_images.fill(part)
     state = State(isolated=why_not is None, why_not=why_not, address=part.address,
                   open_because=open_because, python=str(python.path),

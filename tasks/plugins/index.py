@@ -108,8 +108,13 @@ def ask_all(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str, scrat
     others = {name: version for name, version in asked.items() if name not in indexed}
     said = dict.fromkeys(indexed & {*asked}, (known, base))
     if others:
-        said |= dict.fromkeys(others, ask(PluginsAt(registry=at.registry), others, nextflow,
-                                          scratch, network))
+        try:
+            answered = ask(PluginsAt(registry=at.registry), others, nextflow, scratch, network)
+        except SourceError as error:
+            raise type(error)(
+                f"{error.what}\n  asked for {', '.join(sorted(others))}, which the site's index "
+                f"lacks: {urls.redact(at.index)}", where=error.where, todo=error.todo) from error
+        said |= dict.fromkeys(others, answered)
     return said
 
 

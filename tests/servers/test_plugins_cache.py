@@ -216,6 +216,18 @@ def test_the_registry_is_asked_for_what_the_index_lacks_alone(
         "plugins=nf-public&nextflowVersion=24.10.5"]
 
 
+def test_a_registry_that_can_t_answer_is_told_with_what_it_was_asked_for(
+        tmp_path: Path, web: Web, shop: Shop, wanted: list[str]) -> None:
+    shop.add("nf-own", "1.0.0", zipped("nf-own", "1.0.0"))
+    wanted += ["nf-own@1.0.0", "nf-public@2.0.0"]
+    for registry in (f"{web.url}/api", "http://127.0.0.1:1/api"):
+        with pytest.raises(SourceError) as caught:
+            cache(spec(tmp_path, web, at=PluginsAt(index=f"{web.url}/plugins.json",
+                                                   registry=registry)))
+        assert (f"asked for nf-public, which the site's index lacks: {web.url}/plugins.json"
+                in str(caught.value))
+
+
 def test_no_plugins_ask_nobody(tmp_path: Path, web: Web, resolved: dict[str, Any]) -> None:
     cache(spec(tmp_path, web))
     assert web.seen == []

@@ -14,7 +14,7 @@ from typing import Any
 
 from tasks.core import config_places, files
 from tasks.core.bill import cdx, spdx
-from tasks.core.bill.parts import Whole, counted
+from tasks.core.bill.parts import Whole
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
 from tasks.core.machine_names import MACHINES
@@ -89,9 +89,8 @@ def make(spec: ToolSpec) -> str:
     files.write_tar(folder / "airlock.tar", Path(), [Path("doit")],  # which is executable
                     extra={**members, "tool.json": tool, "SHA256SUMS": listed})
     size = sum(path.stat().st_size for path in (folder / "airlock.tar", *wheels))
-    count, mark, unknown = counted(parts).partition("\n")
-    return (f"{json.loads(tool)['id']}: {count} for Python {', '.join(spec.python)}; "
-            f"{files.human_size(size)}{mark}{unknown}")
+    return (f"{json.loads(tool)['id']}: {len(wheels)} wheels for Python {', '.join(spec.python)}; "
+            f"{files.human_size(size)}")
 
 
 def describe(site: str, members: Mapping[str, bytes],

@@ -20,21 +20,30 @@ from tasks.sbom import jars
 PLUGIN_MANIFEST = "classes/META-INF/MANIFEST.MF"
 LICENCE = "Plugin-License"
 """The licence in a plugin's manifest (PF4J, "Plugins")."""
+NEXTFLOW = ("io.nextflow", "nextflow")
+"""Group and artifact of the jar that is Nextflow itself."""
 
 
 def runtime(archive: Path, version: str, declared: Path) -> Iterator[Part]:
-    """Nextflow itself, and its jars; `declared` is the file of what Maven's poms say of these."""
+    """Nextflow itself, and its jars; `declared` is the file of what Maven's poms say of these.
+
+    Its licence is that of the jar that it is named by.
+    """
     from packageurl import PackageURL
     purl = PackageURL(type="github", namespace="nextflow-io", name="nextflow",
                       version=f"v{version}")
     own = Part(kind=RUNTIME, key=f"runtime:nextflow@{version}", name="nextflow", version=version,
                purl=str(purl), bytes=archive.stat().st_size,
                hashes={"SHA-256": files.sha256(archive)}, notes={"file": archive.name})
-    yield own
     known = {(entry["name"], entry["sha256"]): entry
              for entry in read_json(declared, "runtime-jars")["jars"]}
     with _unpacked(archive, limits.RUNTIME) as folder:
-        yield from _jars(folder, own, known)
+        held = list(_jars(folder, own, known))
+    for jar in held:
+        if (jar.group, jar.name) == NEXTFLOW and jar.licences:
+            by = jar.notes.get("licence-by", f"{':'.join(NEXTFLOW)}:{jar.version}")
+            own = replace(own, licences=jar.licences, notes={**own.notes, "licence-by": by})
+    yield from (own, *held)
 
 
 def plugins(archive: Path, lock: Path) -> Iterator[Part]:

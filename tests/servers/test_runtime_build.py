@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core import files
-from tasks.core.bill.parts import JAR as JAR_KIND
-from tasks.core.bill.parts import Part
+from tasks.core.bill.parts import RUNTIME, Part
 from tasks.core.errors import CommandError, HostError, SourceError
 from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import install
@@ -46,10 +45,9 @@ def test_the_archive_starts_nextflow_from_any_folder(runtime: runtimes.Runtime,
 
 
 def parts(runtime: runtimes.Runtime, declared: Path) -> dict[str, Part]:
-    """The runtime's jars as the list of parts has them, by their files' names."""
+    """Nextflow itself and its jars as the list of parts has them, by their files' names."""
     return {part.notes["file"].rpartition("/")[2]: part for part in
-            archives.runtime(runtime.archive, runtime.version, declared)
-            if part.kind == JAR_KIND and "file" in part.notes}
+            archives.runtime(runtime.archive, runtime.version, declared) if "file" in part.notes}
 
 
 def test_mavens_own_poms_tell_the_licence_of_nearly_every_jar(runtime: runtimes.Runtime,
@@ -61,6 +59,10 @@ def test_mavens_own_poms_tell_the_licence_of_nearly_every_jar(runtime: runtimes.
         {**{key: jar[key] for key in ("name", "sha256")}, "licences": []}
         for jar in told["jars"]]})
     before, after = (parts(runtime, path) for path in (without, runtime.jars))
+    itself = after.pop(runtime.archive.name)
+    assert (itself.kind, itself.licences) == (RUNTIME, ("The Apache License, Version 2.0",))
+    assert itself.notes["licence-by"] == f"the pom of io.nextflow:nextflow:{runtime.version}"
+    assert not before.pop(runtime.archive.name).licences
     assert len(before) == len(after) == len(told["jars"]) == 54
     assert sum(bool(part.licences) for part in before.values()) == 31
     assert {name for name, part in after.items() if not part.licences} == {

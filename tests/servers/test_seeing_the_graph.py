@@ -138,6 +138,7 @@ def test_where_all_is_fresh_a_dry_run_says_so(project: Project) -> None:
 def test_the_graph_is_a_tree_and_a_picture(project: Project, tmp_path: Path) -> None:
     said = project.doit("graph", "images:mirror:hello").stdout
     assert "images:mirror:hello" in said.splitlines()[0] and "└─ images:lock:hello" in said
+    assert "report:hello\nbehind └─ release:promote:hello" in project.doit("graph").stdout
     picture = tmp_path / "graph.svg"
     project.doit("graph", "pipeline=hello", "--svg", str(picture))
     names = {title.text for title in ElementTree.parse(picture).iter(

@@ -33,7 +33,10 @@ class Graph(Suggests, DoitCmdBase):  # type: ignore[misc]
 
     def _execute(self, svg: str = "") -> int:
         tasks, chosen, reasons = selected(self)
-        ahead = {task.name: before(tasks, task.name) for task in chosen}
+        names = {task.name for task in chosen}
+        ahead = {task.name: [*before(tasks, task.name),
+                             *names.intersection((task.meta or {}).get("in_all", ()))]
+                 for task in chosen}
         if svg:
             files.write_text(Path(svg), as_svg(ahead, reasons))
             self.outstream.write(f"{svg}: {len(chosen)} tasks\n")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tasks.core.config import examples
 from tasks.core.config.settings import Config, Pipeline
+from tasks.core.graph import examples
 from tasks.core.graph.deferred import deferred
 from tasks.core.graph.step import Task, group, step
 from tasks.core.graph.verbs import for_pipelines

@@ -1,5 +1,4 @@
-"""A signing key that was lost or has leaked makes way for another, while who has the old one
-writes into the store.
+"""A signing key that has leaked makes way for another, while who has it writes into the store.
 
 The keys and the chain are real. tests/servers/test_key_runbooks.py types what the runbooks say.
 """
@@ -8,119 +7,39 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tasks.core import files
-from tasks.core.config.settings import Signing
-from tasks.core.errors import AirlockError, IntegrityError, StoreError
-from tasks.core.in_place import InPlace
-from tasks.core.offline_paths import OfflinePaths
+from tasks.core.errors import IntegrityError, StoreError
 from tasks.core.paths import PipelinePaths
 from tasks.core.store.store import open_store
 from tasks.core.trust import signature
-from tasks.offline_host import fetch, freshness
-from tasks.release import approve, back, history, promote, release
-from tests.kit import carrying
-from tests.kit.releases import Staged, change_code, stage
+from tasks.offline_host import freshness
+from tasks.release import release
+from tests.kit import carrying, replaced_keys
+from tests.kit.releases import change_code
+from tests.kit.replaced_keys import (
+    HELLO,
+    NEW,
+    OLD,
+    Site,
+    current,
+    digest,
+    go_back,
+    name_of,
+    said_of,
+)
 
-HELLO, TOOL = Path("store/releases/hello"), Path("store/tool")
-OLD, NEW, BOSS = Path("keys/old"), Path("keys/new"), Path("keys/boss")
-
-
-@dataclasses.dataclass(kw_only=True)
-class Site:
-    """A site whose old key has signed two releases, and its offline hosts."""
-
-    staged: Staged
-    ids: list[str]
-
-    def by(self, key: Path, *, colleagues: Mapping[str, str] | None = None,
-           approvers: Mapping[str, str] | None = None) -> Staged:
-        """The online side with this key, and with others' in its site's file."""
-        return dataclasses.replace(self.staged, signing=Signing(
-            key=key, identity="airlock", create=True, colleagues=colleagues or {},
-            approvers=approvers or {}))
-
-    def hosts_trust(self, *keys: Path) -> None:
-        """What the administrator installs."""
-        files.write_text(self.staged.trust / "allowed_signers", "".join(
-            signature.allowed_line("airlock", public(key)) for key in keys))
-
-    def host(self, name: str) -> freshness.Host:
-        return dataclasses.replace(self.staged.host, seen=Path(f"seen/{name}"))
-
-    def fetch(self, host: str = "one", name: str | None = None, *,
-              hold: bool | None = None) -> str:
-        """Let one of several hosts fetch; the id of what is in place then."""
-        prod = OfflinePaths(site=host, pipeline="hello")
-        fetch.fetch(dataclasses.replace(
-            dataclasses.replace(self.staged, prod=prod).fetch_spec(name), hold=hold,
-            place=InPlace(prod), host=self.host(host)))
-        return str(json.loads(prod.current.read_text())["id"])
-
-    def refused(self, host: str = "one", name: str | None = None) -> str:
-        """What a fetch says that fails; what is in place stays as it was."""
-        pointer = OfflinePaths(site=host, pipeline="hello").current
-        before = pointer.read_bytes() if pointer.exists() else None
-        with pytest.raises(AirlockError) as caught:
-            self.fetch(host, name)
-        assert (pointer.read_bytes() if pointer.exists() else None) == before
-        return str(caught.value)
-
-    def steal(self, code: bytes = b"workflow { evil }\n", *, key: Path = OLD) -> str:
-        """Who has the old key and may write into the store makes a release of theirs current."""
-        layout = PipelinePaths(site="thief", pipeline="hello")
-        shutil.rmtree(layout.root, ignore_errors=True)
-        shutil.copytree(self.staged.layout.root, layout.root)
-        shutil.copytree("build/here/blobs", "build/thief/blobs", dirs_exist_ok=True)
-        thief = dataclasses.replace(self.by(key, colleagues={"them": public(NEW)}), layout=layout)
-        change_code(thief, code)
-        release.make(thief.release_spec())
-        return thief.push(after=current()["number"])
-
-
-def public(key: Path) -> str:
-    """The public half, of a key that was lost too; a key is made where there never was one."""
-    if not key.with_name(f"{key.name}.pub").exists():
-        signature.ready(key, create=True, identity="airlock")
-    return signature.public_key(key)
-
-
-def name_of(key: Path) -> str:
-    return signature.fingerprint(public(key))
-
-
-def current() -> dict[str, Any]:
-    """The promotion that the store's pointer leads to."""
-    number = json.loads((HELLO / "current.json").read_text())["number"]
-    return dict(json.loads((HELLO / f"promotions/{number:08}.json").read_text()))
-
-
-def digest(number: int, place: Path = HELLO) -> str:
-    return files.sha256(place / f"promotions/{number:08}.json")
+TOOL = Path("store/tool")
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """Two releases, the second the current one, and a host that has it in place."""
     monkeypatch.chdir(tmp_path)
-    made = Site(staged=stage(), ids=[])
-    made.hosts_trust(OLD)
-    for number in (1, 2):
-        change_code(made.staged, b"workflow { %d }\n" % number)
-        made.ids.append(made.by(OLD).publish())
-    assert made.fetch() == made.ids[1]
-    return made
-
-
-def said_of(key: Path, text: str) -> bool:
-    """Whether it names the key by its fingerprint, and the list that lacks it."""
-    return f"by the key {name_of(key)}, which trust/allowed_signers does not name for" in text
+    return replaced_keys.two_releases()
 
 
 def test_a_host_refuses_all_that_a_removed_key_has_signed(site: Site) -> None:
@@ -173,12 +92,6 @@ def test_an_older_release_is_made_again_and_signed_by_the_new_key(site: Site) ->
     assert ours.id() == site.ids[0]
     go_back(ours, site.ids[0])
     assert site.fetch() == site.ids[0]
-
-
-def go_back(ours: Staged, to: str | None = None) -> str:
-    return back.go_back(back.BackSpec(
-        pipeline="hello", layout=ours.layout, store=ours.store, signing=ours.signing, to=to,
-        reason="it loses reads", after=None))
 
 
 def test_who_has_the_key_has_everything_until_its_line_goes_and_nothing_after(
@@ -327,105 +240,3 @@ def test_the_tool_goes_on_in_the_same_way(site: Site) -> None:
     promotion, notice = freshness.check_tool(open_store(site.staged.store), host, own,
                                              asked=False)
     assert (promotion and promotion.id, notice) == (first, "")
-
-
-def test_a_lost_key_stays_believed_while_a_new_one_signs(site: Site) -> None:
-    """Nothing is signed that is there; old releases are gone back to as before."""
-    old = public(OLD)
-    OLD.unlink()
-    ours = site.by(NEW, colleagues={"lost-key": old})
-    assert "already" in promote.promote_release(ours.promote_spec())
-    change_code(ours, b"workflow { 3 }\n")
-    third = ours.publish()
-    assert said_of(NEW, site.refused()), "hosts must know it before it signs"
-    site.hosts_trust(OLD, NEW)
-    assert site.fetch() == third
-    assert site.fetch("other", site.ids[0]) == site.ids[0]
-    go_back(ours)
-    assert site.fetch() == site.ids[1]
-
-
-def test_the_list_of_releases_names_the_keys_that_are_not_trusted(
-        site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    ours = site.by(NEW)
-    ours.push()
-    capsys.readouterr()
-    history.show(history.HistorySpec(pipeline="hello", layout=ours.layout, store=ours.store,
-                                     signing=ours.signing))
-    said = capsys.readouterr().out
-    for number in (1, 2):
-        assert (f"promotion {number} doesn't count: the signature is by the key {name_of(OLD)}, "
-                "which the site's file does not name") in said
-    assert "promotion 3" not in said
-
-
-@dataclasses.dataclass(kw_only=True)
-class Approved:
-    """A site where a second person approves, and hosts that ask for that."""
-
-    site: Site
-    approvers: dict[str, str]
-
-    def ours(self, key: Path) -> Staged:
-        return self.site.by(key, approvers=self.approvers)
-
-    def approve(self, key: Path, after: int | str | None = None) -> str:
-        """By an approver, whose site file names who signs."""
-        staged = self.site.by(key, approvers=self.approvers, colleagues={"them": public(NEW)})
-        return approve.approve_release(approve.ApproveSpec(
-            pipeline="hello", layout=PipelinePaths(site="approver", pipeline="hello"),
-            store=staged.store, signing=staged.signing, after=after))
-
-    def hosts_trust(self, *keys: Path) -> None:
-        self.site.hosts_trust(*keys)
-        listed = self.site.staged.trust / "allowed_signers"
-        listed.write_text(listed.read_text() + signature.lines_for("airlock", {}, self.approvers))
-        files.write_json(self.site.staged.trust / "minimum.json", {
-            "approvers": sorted(self.approvers)})
-
-
-@pytest.fixture
-def approved(site: Site) -> Approved:
-    """The current release is approved, by the boss."""
-    made = Approved(site=site, approvers={"boss": public(BOSS)})
-    made.hosts_trust(OLD)
-    change_code(site.staged, b"workflow { 3 }\n")
-    release.make(made.ours(OLD).release_spec())
-    site.ids.append(made.ours(OLD).push())
-    staged = made.ours(OLD)
-    approve.approve_release(approve.ApproveSpec(
-        pipeline="hello", layout=PipelinePaths(site="approver", pipeline="hello"),
-        store=staged.store, signing=dataclasses.replace(
-            staged.signing, key=BOSS, colleagues={"them": public(OLD)})))
-    assert site.fetch() == site.ids[2]
-    return made
-
-
-def test_where_approvals_are_needed_the_key_alone_has_nothing_run(approved: Approved) -> None:
-    site = approved.site
-    evil = site.steal()
-    for name in (None, evil):
-        assert "approved by a second person" in site.refused(name=name)
-    approved.hosts_trust(NEW)
-    release.make(approved.ours(NEW).release_spec())
-    said = approved.ours(NEW)
-    said.push(after=digest(3))
-    with pytest.raises(IntegrityError, match="can't be believed here"):
-        PipelinePaths(site="approver", pipeline="hello").promoted.unlink()
-        approved.approve(BOSS)
-    assert "approved by boss" in approved.approve(BOSS, after=digest(3))
-    assert site.fetch() == site.ids[2]
-
-
-def test_another_approver_approves_what_a_removed_one_had(approved: Approved) -> None:
-    site, other = approved.site, Path("keys/other")
-    approved.approvers = {"eve": public(other)}
-    approved.hosts_trust(OLD)
-    assert "the approval is by none of eve" in site.refused()
-    staged = approved.ours(OLD)
-    approve.approve_release(approve.ApproveSpec(
-        pipeline="hello", layout=PipelinePaths(site="eve", pipeline="hello"), store=staged.store,
-        signing=dataclasses.replace(staged.signing, key=other,
-                                    colleagues={"them": public(OLD)})))
-    assert current()["number"] == 3, "nothing else is signed anew"
-    assert site.fetch() == site.ids[2]

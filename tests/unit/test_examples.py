@@ -11,10 +11,9 @@ import pytest
 import yaml
 
 from tasks.core import config_places, files
-from tasks.core.config import examples
 from tasks.core.config.load import load
 from tasks.core.config.settings import Config
-from tasks.core.graph import rooms
+from tasks.core.graph import examples, rooms
 
 
 @pytest.fixture

@@ -59,8 +59,8 @@ def requirements(paths: Iterable[Path], pinned: str) -> str:
     """
     imported = {"doit"} | {name for path in paths if path.suffix == ".py"
                            for name in _imports(ast.parse(path.read_bytes()))}
-    names = metadata.packages_distributions()
-    waiting = [_normal(package) for name in imported for package in names.get(name, [])]
+    names = _packages()
+    waiting = [package for name in imported for package in names.get(name, ())]
     lines = {match[1]: match[0] for match in PINNED.finditer(pinned)}
     needed: set[str] = set()
     while waiting:
@@ -69,6 +69,20 @@ def requirements(paths: Iterable[Path], pinned: str) -> str:
             needed.add(package)
             waiting += _needs(package)
     return "".join(line for name, line in lines.items() if name in needed)
+
+
+def _packages() -> dict[str, set[str]]:
+    """The installed packages that have files of each top-level module.
+
+    Python 3.10's own packages_distributions() knows those with a top_level.txt alone, which
+    jsonschema has none of.
+    """
+    names: dict[str, set[str]] = {}
+    for package in metadata.distributions():
+        for path in package.files or ():
+            names.setdefault(path.parts[0].partition(".")[0], set()).add(
+                _normal(package.metadata["Name"]))
+    return names
 
 
 def _imports(tree: ast.AST) -> Iterable[str]:

@@ -105,7 +105,7 @@ def check_screen(shown: Shown) -> None:
         assert not [line for line in frame if re.search(r"\[(INFO|WARNING|0?m|\d+;)", line)]
     shown.once("run    dev:smoke:hello", " tasks ")
     shown.once("run    sandbox:cross:hello", " tasks ", "hello offline | prod:run:hello")
-    shown.once("waits", "sandbox:cross:hello, for ")
+    shown.once("waits", "next: ", ", for ")
     for words in ("done   sandbox:cross:hello", "steps ran, ", "short steps", "report.html",
                   "crossing build/local/hello/crossing.json", "next: "):
         assert words in shown.text, shown.text

@@ -101,11 +101,11 @@ def link(root: Path, other: str, relative: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(root: Path, relative: str, *, wait: float = LOCK_WAIT) -> Iterator[None]:
+def locked(root: Path, relative: str, *, wait: float | None = None) -> Iterator[None]:
     """Hold the lock of the folder of `root/relative`, which all that write there by this way await.
 
-    It ends with the process. OSError (EAGAIN) where another held it for `wait` seconds. Who may
-    write into `root` may hold it.
+    It ends with the process. OSError (EAGAIN) where another held it for `wait` seconds, else for
+    LOCK_WAIT. Who may write into `root` may hold it.
     """
     files.inside(root, relative)
     with _folder(root, PurePosixPath(relative).parent, make=True) as folder:
@@ -114,7 +114,7 @@ def locked(root: Path, relative: str, *, wait: float = LOCK_WAIT) -> Iterator[No
         try:
             with contextlib.suppress(PermissionError):  # it is another's; he has set it
                 os.fchmod(handle, 0o600 | stat.S_IMODE(root.stat().st_mode) & 0o066)
-            _wait_for(handle, wait)
+            _wait_for(handle, LOCK_WAIT if wait is None else wait)
             yield
         finally:
             os.close(handle)

@@ -102,7 +102,8 @@ def check_screen(shown: Shown) -> None:
         live = frame[:next((row for row, line in enumerate(frame) if " steps ran" in line), None)]
         odd = [line for line in live if line and not _ROW.match(line)]
         assert not odd, odd
-        assert not [line for line in frame if re.search(r"\[(INFO|WARNING|0?m|\d+;)", line)]
+        quoted = [line for line in frame if re.search(r"\[(INFO|WARNING|\d[\d;]*m)", line)]
+        assert not quoted, quoted
     shown.once("run    dev:smoke:hello", " tasks ")
     shown.once("run    sandbox:cross:hello", " tasks ", "hello offline | prod:run:hello")
     shown.once("waits", "next: ", ", for ")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.core import files
+from tasks.core import files, picture
 from tasks.core.errors import shown
 
 BASE = Path(__file__).with_name("page.html")
@@ -40,6 +40,7 @@ def render(template: Path, values: Mapping[str, Any]) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, finalize=finalize, trim_blocks=True,
         lstrip_blocks=True, loader=jinja2.FileSystemLoader([template.parent, BASE.parent]))
     environment.filters["size"] = files.human_size
+    environment.filters["drawn"] = picture.drawn
     page = environment.get_template(template.name).render(
         {**values, "policy": POLICY, "script": SCRIPT.name, "pictures": PICTURE.name})
     return page.replace(POLICY, _policy(page), 1)

@@ -299,8 +299,8 @@ def _box(node: Node, x: float, y: float, width: float, height: float) -> Box:
 
 
 def svg(picture: Picture, *, title: str = "", legend: Mapping[str, str] | None = None) -> str:
-    """The picture as an SVG that stands alone, in the reader's light or dark colours; below it,
-    what each kind's colour means."""
+    """The picture as an SVG file, in the reader's light or dark colours; below it, what each kind's
+    colour means."""
     wide, high = picture.width, picture.height
     keys, x = [], float(PAD)
     for kind, says in (legend or {}).items():
@@ -313,8 +313,14 @@ def svg(picture: Picture, *, title: str = "", legend: Mapping[str, str] | None =
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:.0f} {high:.0f}" '
         f'width="{wide:.0f}" height="{high:.0f}" role="img">',
-        f"<title>{_text(title)}</title>", f"<style>{STYLE}</style>", HEAD,
-        *map(_drawn_line, picture.lines), *map(_drawn_box, picture.boxes), *keys, "</svg>", ""])
+        f"<title>{_text(title)}</title>", f"<style>{STYLE}</style>", drawn(picture), *keys,
+        "</svg>", ""])
+
+
+def drawn(picture: Picture) -> str:
+    """The elements of an SVG that are the picture, all texts escaped; a page styles their classes
+    by itself, as STYLE does."""
+    return "\n".join([HEAD, *map(_drawn_line, picture.lines), *map(_drawn_box, picture.boxes)])
 
 
 HEAD = ('<defs><marker id="head" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" '

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from tasks.core.config.settings import Config, Pipeline
 from tasks.core.graph import examples
@@ -19,15 +20,17 @@ with deferred():
 def tasks(config: Config) -> Iterator[Task]:
     """`plugins:cache:<pipeline>`: what runs need in one archive, and their list."""
     yield group("plugins", "the pipelines' plugins", ["plugins:cache"])
+    # The local site serves hello's plugin, which is built on this machine.
+    after = ["sandbox:plugin"] if examples.asking(examples.HELLO, config) else []
     yield from for_pipelines(config, {
-        "plugins:cache": ("the pipelines' plugins, fetched and locked", _cache)})
+        "plugins:cache": ("the pipelines' plugins, fetched and locked",
+                          partial(_cache, after=after))})
 
 
-def _cache(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
+def _cache(name: str, doc: str, config: Config, pipeline: Pipeline, *,
+           after: Sequence[str]) -> Task:
     site, version = config.site, pipeline.nextflow.version
     at = PipelinePaths(site=site.name, pipeline=pipeline.name)
-    # The local site serves hello's plugin, which is built on this machine.
-    served = examples.asking(examples.HELLO, config)
     spec = Plugins(
         pipeline=pipeline.name, nextflow=version, resolved=at.resolved, at=site.plugins,
         urls=site.hosts.urls, by_hand=pipeline.plugins, data_manifest=at.data_manifest,
@@ -36,5 +39,4 @@ def _cache(name: str, doc: str, config: Config, pipeline: Pipeline) -> Task:
         network=Network.of(config))
     return step(name, doc, cache, spec, needs=[spec.resolved, spec.runtime, spec.data_manifest],
                 makes=[spec.archive, spec.listed, spec.merged], keeps=spec.lock.paths,
-                always=config.relock, after=["sandbox:plugin"] if served else [],
-                servers=site.servers)
+                always=config.relock, after=after, servers=site.servers)

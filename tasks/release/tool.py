@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import config_places, files
-from tasks.core.bill import cdx, spdx
+from tasks.core.bill.documents import documents
 from tasks.core.bill.parts import Whole
 from tasks.core.config.aws_settings import StoreAt
 from tasks.core.config.settings import Signing
 from tasks.core.machine_names import MACHINES
 from tasks.core.net import pip
-from tasks.core.paths import SBOM_CYCLONEDX, SBOM_SPDX, SitePaths
+from tasks.core.paths import SitePaths
 from tasks.core.schema import check, read_json
 from tasks.core.store import lease
 from tasks.core.store.interface import Store
@@ -80,9 +80,8 @@ def make(spec: ToolSpec) -> str:
     members = {path.as_posix(): path.read_bytes() for path in (*top(), *paths)}
     members |= {**tool_contents.packages(paths), "requirements.txt": requirements.encode(),
                 f"{config_places.BUNDLED}/sites/{spec.layout.site}.yml": site_file(spec.config)}
-    parts = list(tool_wheels.parts(wheels))
     whole = Whole(kind="tool", name="nf-airlock", version=TOOL_VERSION)
-    members |= {SBOM_CYCLONEDX: cdx.document(whole, parts), SBOM_SPDX: spdx.document(whole, parts)}
+    members |= documents(whole, list(tool_wheels.parts(wheels)))
     members["CONTENTS.txt"] = tool_contents.contents(members, wheels)
     tool, listed = describe(spec.layout.site, members, wheels)
     files.write_bytes(folder / "tool.json", tool)

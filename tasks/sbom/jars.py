@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.core import pom
@@ -52,12 +52,9 @@ def read(path: Path, name: str) -> tuple[Jar, list[Jar]]:
         own = [jar for jar in inside if name.startswith(f"{jar.name}-") or name.startswith(
             f"{jar.name}.")]
     if not own:
-        return _with(by_name, bundle), inside
-    return _with(own[0], own[0].licences or bundle), [jar for jar in inside if jar != own[0]]
-
-
-def _with(jar: Jar, licences: tuple[str, ...]) -> Jar:
-    return Jar(group=jar.group, name=jar.name, version=jar.version, licences=licences)
+        return replace(by_name, licences=bundle), inside
+    return (replace(own[0], licences=own[0].licences or bundle),
+            [jar for jar in inside if jar != own[0]])
 
 
 def _by_name(name: str) -> Jar:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core import files
-from tasks.core.bill import cdx, spdx
+from tasks.core.bill.documents import documents
 from tasks.core.bill.parts import DATA, PIPELINE, Part, Whole, counted
-from tasks.core.paths import MANIFEST, SBOM_CYCLONEDX, SBOM_SPDX, PipelinePaths
+from tasks.core.paths import MANIFEST, PipelinePaths
 from tasks.core.schema import read_json
 from tasks.sbom import archives, code, images
 
@@ -36,8 +36,8 @@ def make(spec: SbomSpec) -> str:
     parts = list(parts_of(spec))
     pipeline = next(part for part in parts if part.kind == PIPELINE)
     release = Whole(kind="release", name=f"release of {pipeline.name}", version=pipeline.version)
-    for name, write in ((SBOM_SPDX, spdx.document), (SBOM_CYCLONEDX, cdx.document)):
-        files.write_bytes(at.sbom(name), write(release, parts))
+    for name, data in documents(release, parts).items():
+        files.write_bytes(at.sbom(name), data)
     return counted(parts)
 
 

@@ -310,8 +310,7 @@ class Config:
         """The promotion that what is promoted may follow, seen or not (after=NUMBER); trusted or
         not, where it is named by the digest of its bytes (after=SHA256)."""
         after = self.variables.get("after")
-        is_number = after is not None and len(after) < 64  # else it is a digest
-        return int(after) if after and is_number else after
+        return after if after is None or len(after) == 64 else int(after)  # a digest
 
     @property
     def part(self) -> int | None:

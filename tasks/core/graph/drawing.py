@@ -79,6 +79,9 @@ def tree(ahead: Mapping[str, list[str]], reasons: Reasons) -> Iterator[str]:
     """The lines of the tree, from those that nothing hangs on."""
     names = list(ahead)
     kept = nearest(len(names), _edges(names, ahead))
+    nearest_before: dict[str, list[str]] = {name: [] for name in names}
+    for first, then in kept:
+        nearest_before[names[then]].append(names[first])
     later = {names[first] for first, _ in kept}
     tops = [name for name in reversed(names) if name not in later]
     shown: set[str] = set()
@@ -90,7 +93,7 @@ def tree(ahead: Mapping[str, list[str]], reasons: Reasons) -> Iterator[str]:
         if is_again:
             return
         shown.add(name)
-        others = [names[first] for first, then in kept if names[then] == name]
+        others = nearest_before[name]
         for number, other in enumerate(others):
             is_last = number == len(others) - 1
             yield from branch(other, f"{lead}{'   ' if is_last else '│  '}",

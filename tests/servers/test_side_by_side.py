@@ -59,9 +59,9 @@ def said(host: Host, name: str) -> str:
     return max(found, key=lambda path: path.stat().st_mtime).read_text()
 
 
-def javas(host: Host) -> list[int]:
-    """The Nextflows that run for this host."""
-    lines = subprocess.run(["pgrep", "-af", str(host.root)], text=True, check=False,
+def javas(host: Host, release: str = "") -> list[int]:
+    """The Nextflows that run for this host, or out of one of its releases."""
+    lines = subprocess.run(["pgrep", "-af", f"{host.root}.*{release}"], text=True, check=False,
                            capture_output=True).stdout.splitlines()
     return [int(line.split()[0]) for line in lines if "nextflow.cli.Launcher" in line]
 
@@ -103,7 +103,8 @@ def test_two_runs_of_two_releases_and_one_that_is_killed(host: Host, staged: Sta
     first.process.wait()
     with within(host):  # its Nextflow goes on, and so does its hold on the release
         assert in_place.in_use(at, old)
-        os.killpg(min(javas(host)), signal.SIGKILL)
+        [java] = javas(host, old)
+        os.killpg(java, signal.SIGKILL)
         until(lambda: not in_place.in_use(at, old))
         assert in_place.in_use(at, new)
 

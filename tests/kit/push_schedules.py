@@ -215,9 +215,11 @@ def schedule(at: StoreAt, template: dict[str, Any], number: int) -> Outcome:
 
     def pushing(pusher: Pusher, contents: Sequence[bytes]) -> Callable[[], None]:
         def work() -> None:
-            for content in contents:
-                pusher.push(content)
-            at_work.remove(pusher)
+            try:
+                for content in contents:
+                    pusher.push(content)
+            finally:  # else the host looks for ever
+                at_work.remove(pusher)
         return work
 
     files.write_text(Path("trust/allowed_signers"), signature.lines_for("airlock", KEYS, {}))

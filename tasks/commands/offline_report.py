@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,10 +27,11 @@ from tasks.core.store.interface import Store
 from tasks.core.store.store import open_store
 from tasks.core.trust import promotions, releases
 from tasks.core.trust.promotions import Subject, Trust
-from tasks.offline_host import runs
+from tasks.offline_host import at_work, run_page, runs
+from tasks.offline_host.runs import Run
 from tasks.report import beside, page
 from tasks.report.content import Content
-from tasks.report.document import BEFORE, CURRENT, NEVER, Said, document
+from tasks.report.document import BEFORE, CURRENT, NEVER, Standing, document
 
 logger = logging.getLogger(__name__)
 
@@ -55,16 +56,17 @@ def report(spec: OfflineReportSpec) -> str:
     memory = FolderStore(f"{spec.store.url}, as remembered", at.of_site.store_memory)
     release = releases.read(memory, subject, name, trust)
     content = Content(id=name, about=release.content, files=_in_place(at.release(name), release))
-    told = _told(spec, subject, name, trust)
-    made = told["made"] if told else datetime.now(timezone.utc).strftime(promotions.TIME_FORMAT)
-    said = _told_before(told) if told else _known(at, memory, name, trust)
-    written = document(content, said, identity=spec.identity, made=made,
-                       trust=str(spec.trust), graph=told["graph"] if told else None)
+    published = _published(spec, subject, name, trust)
+    now = datetime.now(timezone.utc).strftime(promotions.TIME_FORMAT)
+    standing = _standing(published) if published else _known(at, memory, name, trust)
+    written = document(content, standing, identity=spec.identity,
+                       made=published["made"] if published else now, trust=str(spec.trust),
+                       graph=published["graph"] if published else None)
     files.write_json(at.report, check(written, "report", where=at.report))
     files.write_text(at.report_page, page.html(written, _runs(spec, name)))
     return f"{name}: {at.report_page}" + (
-        "" if told else "; no report beside it in the store could be verified, so who proved it "
-                        "and what it changed stand only in the promotion")
+        "" if published else "; no report beside it in the store could be verified, so who proved "
+                             "it and what it changed stand only in the promotion")
 
 
 def _in_place(folder: Path, release: releases.Release) -> dict[str, Path]:
@@ -77,7 +79,7 @@ def _in_place(folder: Path, release: releases.Release) -> dict[str, Path]:
     return places
 
 
-def _told(spec: OfflineReportSpec, subject: Subject, name: str,
+def _published(spec: OfflineReportSpec, subject: Subject, name: str,
           trust: Trust) -> Mapping[str, Any] | None:
     try:
         return beside.newest(open_store(spec.store), subject, name, trust)
@@ -86,21 +88,21 @@ def _told(spec: OfflineReportSpec, subject: Subject, name: str,
         return None
 
 
-def _told_before(told: Mapping[str, Any]) -> Said:
-    return Said(state=told["state"], promotions=told["promotions"], proof=told["proof"],
-                withdrawn=told["withdrawn"], changes=told["changes"])
+def _standing(published: Mapping[str, Any]) -> Standing:
+    return Standing(**{key: published[key] for key in (
+        "state", "promotions", "proof", "withdrawn", "changes")})
 
 
-def _known(at: OfflinePaths, memory: Store, name: str, trust: Trust) -> Said:
+def _known(at: OfflinePaths, memory: Store, name: str, trust: Trust) -> Standing:
     """What this host knows itself: by which promotion the release came here."""
     promotion = promotions.read(at.promotion(name))
     if promotion is None:
-        return Said(state=NEVER)
+        return Standing(state=NEVER)
     try:
         current = promotions.current(memory, promotion.subject, trust).id
     except AirlockError:
         current = None
-    return Said(state=CURRENT if current == name else BEFORE, promotions=[{
+    return Standing(state=CURRENT if current == name else BEFORE, promotions=[{
         "by": None, "key": None, "approved": None, **{
             key: getattr(promotion, key) for key in (
                 "number", "signed", "expires", "proof", "unproven", "back")}}])
@@ -109,6 +111,7 @@ def _known(at: OfflinePaths, memory: Store, name: str, trust: Trust) -> Said:
 def _runs(spec: OfflineReportSpec, name: str) -> list[dict[str, Any]]:
     """The runs of a release on this host, the newest first, with where each one's page lies."""
     known, _ = runs.all_runs(spec.runs, spec.pipeline)
+    _tell_killed(known)
     start = spec.layout.report_page.absolute().parent
     return [{"name": run.folder.name, "state": run.state, "who": run.who,
              "process": run.record["outcome"]["process"],
@@ -117,3 +120,12 @@ def _runs(spec: OfflineReportSpec, name: str) -> list[dict[str, Any]]:
              "page": quote(os.fsencode(os.path.relpath(run.folder.page, start)))
              if run.folder.page.is_file() else None}
             for run in reversed(known) if run.record["release"]["id"] == name]
+
+
+def _tell_killed(known: Sequence[Run]) -> None:
+    """Write the pages of this user's killed runs, but those whose next run did so as it went on."""
+    continued = {run.record["continues"] for run in known}
+    for run in known:
+        if (run.was_killed and run.folder.name not in continued
+                and run.record["user"]["id"] == os.geteuid()):
+            run_page.write_interrupted(run, at_work.session_of(run.folder.launch))

@@ -10,9 +10,9 @@ from typing import Any
 from tasks.core.errors import ConfigError, HostError
 from tasks.core.frozen import frozen
 from tasks.offline_host import at_work
-from tasks.offline_host.runs import Run
+from tasks.offline_host.runs import INTERRUPTED, Run
 
-ENDED_BADLY = ("failed", "interrupted")
+ENDED_BADLY = ("failed", INTERRUPTED)
 
 
 @frozen

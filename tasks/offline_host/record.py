@@ -97,7 +97,7 @@ class OpenRun:
     def interrupted(self) -> None:
         """Write that it was interrupted: quickly, since the program is about to end."""
         if self._settle():
-            self._write("interrupted", run_tasks.tasks(self.folder.trace))
+            self._write(runs.INTERRUPTED, run_tasks.tasks(self.folder.trace))
             run_page.write(self.folder, self.record)
 
     def _settle(self) -> bool:
@@ -163,8 +163,8 @@ def _why(error: Exception) -> list[str]:
     """
     if isinstance(error, CommandError) and error.tail:
         return failures.without_commands(error.tail)
-    said = str(error) if isinstance(error, AirlockError) else f"{type(error).__name__}: {error}"
-    return said.splitlines()
+    text = str(error) if isinstance(error, AirlockError) else f"{type(error).__name__}: {error}"
+    return text.splitlines()
 
 
 def begin(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: Launch, *,
@@ -202,9 +202,8 @@ def begin(records: Records, asked: Asked, receipt: Mapping[str, Any], ready: Lau
             shutil.rmtree(folder.path, ignore_errors=True)
             raise
     run_page.write(folder, record)  # a run that is killed leaves this one
-    if earlier and earlier.record["outcome"]["state"] == "running":  # nobody has seen its end
-        run_page.write(earlier.folder, {**runs.whole(earlier.folder), "session": session,
-                       "outcome": {"state": "interrupted", "status": None, "process": None}})
+    if earlier and earlier.was_killed:
+        run_page.write_interrupted(earlier, session)
     return OpenRun(folder, record, records.key, engine, session)
 
 

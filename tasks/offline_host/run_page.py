@@ -14,6 +14,7 @@ from tasks.core import dag, files, page
 from tasks.core.nextflow import reports
 from tasks.offline_host import run_tasks
 from tasks.offline_host.run_folder import RunFolder, time
+from tasks.offline_host.runs import INTERRUPTED, Run, whole
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,15 @@ def write(folder: RunFolder, record: Mapping[str, Any], error: Sequence[str] = (
         logger.warning("the run's page can't be written: %s: %s", type(fault).__name__, fault)
         return False
     return True
+
+
+def write_interrupted(run: Run, session: str | None) -> None:
+    """Write the page of a run that was killed: the one that it began with knows of no end.
+
+    `session` is Nextflow's, None where it had none yet.
+    """
+    write(run.folder, {**whole(run.folder), "session": session, "outcome": {
+        "state": INTERRUPTED, "status": None, "process": None}})
 
 
 def html(record: Mapping[str, Any], traced: Sequence[Mapping[str, str]],
@@ -77,12 +87,12 @@ def _task(row: Mapping[str, str]) -> dict[str, Any]:
     took = None if begin is None or end is None else max(end - begin, 0.0)
     return {"name": row["name"], "process": row["process"], "status": row["status"],
             "exit": row["exit"], "begin": begin, "end": end, "seconds": took,
-            "took": "" if took is None else span(took), "memory": _said(row["peak_rss"]),
-            "cpu": _said(row["%cpu"]), "container": _said(row["container"]),
+            "took": "" if took is None else span(took), "memory": _known(row["peak_rss"]),
+            "cpu": _known(row["%cpu"]), "container": _known(row["container"]),
             "is_bad": row["status"] in BAD}
 
 
-def _said(cell: str) -> str:
+def _known(cell: str) -> str:
     return "" if cell == "-" else cell
 
 

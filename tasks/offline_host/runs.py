@@ -16,6 +16,7 @@ from tasks.offline_host.run_folder import NAME, RunFolder, time
 
 LATEST = "latest"
 """Stands for the name of the run that began last."""
+INTERRUPTED = "interrupted"
 
 
 @frozen
@@ -32,8 +33,13 @@ class Run:
         state: str = self.record["outcome"]["state"]
         if state == "running" and not at_work.runs_still(self.record["host"]["name"],
                                                          self.record["process"]):
-            return "interrupted"
+            return INTERRUPTED
         return state
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it was interrupted so that its record still says it runs."""
+        return self.state == INTERRUPTED and self.record["outcome"]["state"] != INTERRUPTED
 
     @property
     def who(self) -> str:
@@ -58,16 +64,16 @@ def whole(folder: RunFolder) -> dict[str, Any]:
 
 def all_runs(runs: Path, pipeline: str | None = None) -> tuple[list[Run], list[RunFolder]]:
     """All runs, in the order in which they began, and the folders whose record can't be read."""
-    found, unread = [], []
+    read, unread = [], []
     for path in sorted(runs.absolute().glob(f"{pipeline or '*'}/*")):
         if not NAME.fullmatch(path.name) or not path.is_dir():
             continue
         folder = RunFolder(path=path)
         try:
-            found.append(_read(folder))
+            read.append(_read(folder))
         except (OSError, ValueError, LookupError, TypeError, AirlockError):
             unread.append(folder)
-    return sorted(found, key=lambda run: (run.record["started"], run.folder.name)), unread
+    return sorted(read, key=lambda run: (run.record["started"], run.folder.name)), unread
 
 
 def one(runs: Path, name: str | None, pipeline: str | None = None) -> Run:

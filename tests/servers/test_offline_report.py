@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,24 @@ def test_on_the_offline_host_it_lists_the_release_s_own_runs(ready: Staged) -> N
                                              f"mira@{at_work.this_host()}")), strict=True):
         assert all(word in row for word in words), row
     assert page.read_text().count('data-search="runs"') == 1
+
+
+def test_the_page_of_a_killed_run_says_so_unless_its_next_run_or_its_user_has_to(
+        ready: Staged) -> None:
+    name = ready.publish()
+    ready.trust_key()
+    fetch(ready.fetch_spec())
+    gone: dict[str, Any] = {"process": {**at_work.this_process(), "started": 1}}
+    own = {"name": "me", "id": os.geteuid()}
+    left = {"mine": ran(name, "20260101T100000Z-mine", "running", user=own, **gone),
+            "theirs": ran(name, "20260101T110000Z-theirs", "running", **gone),
+            "followed": ran(name, "20260101T120000Z-followed", "running", user=own, **gone),
+            "next": ran(name, "20260101T130000Z-next", "running", user=own,
+                        continues="20260101T120000Z-followed")}
+    offline.report(here(ready))
+    pages = {which: (folder / "report.html").read_text() for which, folder in left.items()}
+    assert "It was interrupted before its end" in pages.pop("mine")
+    assert pages == {which: left[which].name for which in pages}
 
 
 @pytest.mark.parametrize("trouble", ["none", "namespace", "store"])

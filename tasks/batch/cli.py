@@ -101,9 +101,9 @@ def _demand_own_platform(platform: str) -> None:
 def _version(folder: Path) -> str:
     """The version, as the CLI itself says it once it runs: `aws-cli/1.46.3 Python/…`"""
     try:
-        said = processes.run([folder / "bin/aws", "--version"], timeout=START_TIMEOUT,
+        printed = processes.run([folder / "bin/aws", "--version"], timeout=START_TIMEOUT,
                              env={"PATH": "/usr/bin:/bin"})
     except CommandError as error:
         raise HostError(f"the AWS CLI that was made doesn't run: {error}",
                         todo="set batch.cli to AWS's own: source, version, sha256") from error
-    return said.split()[0].removeprefix("aws-cli/")
+    return printed.split()[0].removeprefix("aws-cli/")

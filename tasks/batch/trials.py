@@ -217,8 +217,8 @@ def _pulled(place: Place, image: str) -> str:
         daemon.pull_as_told(client, at, tag)
         digests = client.images.get(f"{at}:{tag}").attrs["RepoDigests"]
     except (APIError, daemon.PullError) as error:
-        said = getattr(error, "explanation", None) or error
-        raise RegistryError(f"the engine cannot pull {image}: {said}", where=at,
+        answer = getattr(error, "explanation", None) or error
+        raise RegistryError(f"the engine cannot pull {image}: {answer}", where=at,
                             todo="see that the registry can be reached") from error
     return next(str(name) for name in digests if name.startswith(f"{at}@"))
 

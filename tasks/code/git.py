@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tasks.code import tree
 from tasks.core import files, processes
-from tasks.core.errors import CommandError, SourceError
+from tasks.core.errors import CommandError, SourceError, quoted
 from tasks.core.nearest import hint
 from tasks.core.net import urls
 from tasks.core.net.unreachable import unreachable
@@ -162,8 +162,7 @@ def _unfetched(url: str, error: CommandError) -> SourceError:
     """Why a repository can't be asked, in git's own words."""
     if match := UNREACHED.search("\n".join(error.tail)):
         return unreachable(url, match[0])
-    said = "\n".join(f"    | {line}" for line in error.tail)
-    return SourceError(f"the pipeline's repository can't be fetched:\n{said}",
+    return SourceError(f"the pipeline's repository can't be fetched:\n{quoted(error.tail)}",
                        where=urls.redact(url),
                        todo="look at `source` in the pipeline's config, hosts.urls in the "
                             f"site's, {TOKEN} (https) or the SSH agent (ssh), and git's proxy")

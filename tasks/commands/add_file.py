@@ -112,6 +112,6 @@ def _reads_back(value: str) -> bool:
     return bool(loaded == {"key": value})
 
 
-def _plain(said: str) -> str:
+def _plain(text: str) -> str:
     """Others' text for a comment: one line, in which nothing ends it."""
-    return " ".join(shown(said).split())
+    return " ".join(shown(text).split())

@@ -33,7 +33,7 @@ from tasks.report.document import (
     CURRENT,
     NEVER,
     PROPOSED,
-    Said,
+    Standing,
     document,
     says_the_same,
     shortened,
@@ -71,15 +71,15 @@ def report(spec: ReportSpec) -> str:
         with _content(here, name, at) as content:
             made = _time(before)
             new = document(
-                content, _said(spec, here, chained, name), identity=spec.signing.identity,
+                content, _standing(spec, here, chained, name), identity=spec.signing.identity,
                 trust=str(spec.trust), made=made, graph=_graph(at, name, before))
         is_new = before is None or not says_the_same(new, before)
         written = new if is_new or before is None else dict(before)
         files.write_json(at.report, check(written, "report", where=at.report))
         shown = at.report.with_suffix(".html")
         files.write_text(shown, page.html(written))
-        said = _push(spec, here, name, made) if is_new else "the one in the store says the same"
-    return f"{name}: {shown}; {said}"
+        pushed = _push(spec, here, name, made) if is_new else "the one in the store says the same"
+    return f"{name}: {shown}; {pushed}"
 
 
 def _push(spec: ReportSpec, here: Chain, name: str, made: str) -> str:
@@ -145,7 +145,7 @@ def _content(here: Chain, name: str, at: PipelinePaths) -> Iterator[Content]:
         yield Content(id=name, about=release.content, files=places)
 
 
-def _said(spec: ReportSpec, here: Chain, chained: _Chained, name: str) -> Said:
+def _standing(spec: ReportSpec, here: Chain, chained: _Chained, name: str) -> Standing:
     own = [link for link in chained.links if link.id == name]
     newest = chained.links[0] if chained.links else None
     withdrawn = next((entry.reason for entry in newest.withdrawn if entry.id == name),
@@ -154,7 +154,7 @@ def _said(spec: ReportSpec, here: Chain, chained: _Chained, name: str) -> Said:
     if own:
         state = CURRENT if chained.current == name else (
             PROPOSED if own[0] is newest else BEFORE)
-    return Said(state=state, withdrawn=withdrawn, proof=next(
+    return Standing(state=state, withdrawn=withdrawn, proof=next(
                     (proof for link in own if (proof := proofs.of(here.store, link))), None),
                 promotions=[_promoted(here, link) for link in own[:MAX_OWN]],
                 changes=_changes(spec, chained, name))

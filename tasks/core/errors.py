@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 _STEERING = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*(?:[@-~]|$)"
@@ -47,6 +47,11 @@ def shown(text: str) -> str:
     """Return others' text for a terminal: what would steer it, or can't be written, is escaped."""
     return "".join(character if character.isprintable() or character in "\n\t"
                    else character.encode("unicode_escape").decode() for character in text)
+
+
+def quoted(lines: Iterable[str]) -> str:
+    """Return the lines of a program as they stand below an error of ours."""
+    return "\n".join(f"    | {line}" for line in lines)
 
 
 class AirlockError(Exception):
@@ -144,5 +149,5 @@ class CommandError(AirlockError):
         super().__init__(what, where=where, todo=todo)
 
     def __str__(self) -> str:
-        tail = shown("\n".join(f"    | {line}" for line in self.tail))
+        tail = shown(quoted(self.tail))
         return f"{super().__str__()}\n{tail}" if tail else super().__str__()

@@ -71,8 +71,8 @@ def read(data: bytes) -> Pom:
 
 def _name(licence: Any) -> str:
     """A licence's name, or its URL where it has no name that says something."""
-    said = (_text(licence, key) for key in ("name", "url"))
-    return next((text for text in said if text and PLACEHOLDER not in text), "")
+    texts = (_text(licence, key) for key in ("name", "url"))
+    return next((text for text in texts if text and PLACEHOLDER not in text), "")
 
 
 def _text(element: Any, name: str) -> str:

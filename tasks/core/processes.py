@@ -121,9 +121,9 @@ def piped(command: Sequence[str | Path], *, env: Mapping[str, str],
     It is ended with the block, or after `timeout` seconds. CommandError where it fails, and
     where it was ended by time.
     """
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen([os.fspath(word) for word in command], env=dict(env),
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
                                    start_new_session=True)
         with _lock:
             _running.add(process)
@@ -144,9 +144,9 @@ def piped(command: Sequence[str | Path], *, env: Mapping[str, str],
             with _lock:
                 _running.discard(process)
         if process.returncode:
-            said.seek(0)
+            errors.seek(0)
             raise CommandError(f"{Path(command[0]).name} ended with status {process.returncode}",
-                               status=process.returncode, tail=tail(said.read(BLOCK)))
+                               status=process.returncode, tail=tail(errors.read(BLOCK)))
 
 
 def _within(process: subprocess.Popen[bytes], most: int,

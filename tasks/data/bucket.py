@@ -132,9 +132,9 @@ class Buckets:
                 body.restart(None)
             raise Broken("the bytes do not have the checksum that the server keeps") from error
         except exceptions.ConnectionError as error:
-            said = reason(getattr(error, "kwargs", {}).get("error") or error)
-            raise (Broken(said) if host.answered
-                   else unreachable(self._address(bucket), said)) from error
+            why = reason(getattr(error, "kwargs", {}).get("error") or error)
+            raise (Broken(why) if host.answered
+                   else unreachable(self._address(bucket), why)) from error
         except (exceptions.HTTPClientError, exceptions.IncompleteReadError) as error:
             cause = getattr(error, "kwargs", {}).get("error")
             if isinstance(cause, SourceError):  # refused, too much, or too slow

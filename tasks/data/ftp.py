@@ -124,9 +124,9 @@ def _session(url: str, network: Network) -> Iterator[tuple[FTP, str]]:
         yield server, unquote(parts.path).lstrip("/")
     except error_perm as error:
         kind = Denied if str(error)[:3] in ("530", "532") else SourceError
-        raise kind(f"the server refuses: {_said(error)}") from error
+        raise kind(f"the server refuses: {_reply(error)}") from error
     except Error as error:  # 4xx, and replies that make no sense
-        raise Broken(f"the server says: {_said(error)}") from error
+        raise Broken(f"the server says: {_reply(error)}") from error
     except UnicodeError as error:
         raise SourceError("the server's names are not in UTF-8") from error
     except all_errors as error:  # OSError and EOFError
@@ -147,7 +147,7 @@ def _broken(error: BaseException) -> str:
     return f"the connection broke off ({type(error).__name__})"
 
 
-def _said(error: Exception) -> str:
+def _reply(error: Exception) -> str:
     """A server's reply, which may hold anything."""
     return "".join(character if character.isprintable() else " " for character in str(error))[:200]
 

@@ -99,18 +99,18 @@ class _Cell:
         self._is_prose = "://" in cell.text and cells.is_prose(cell.text)
 
     def read(self) -> None:
-        missing, found = [], False
+        missing, is_named = [], False
         for piece, named in cells.pieces(self._cell.text, self._know):
             text = piece.strip()
             if named is not None:
                 self._reading.named.append(named)
-                found = True
+                is_named = True
             elif urls.is_url(text):
                 self._leave(text, "it stands amid a sentence" if self._is_prose else
                             "by its column it is for people")
             elif _is_path(text, self._cell.column) or self._is_empty(text):
                 missing.append(text)
-        if missing and not found:  # a path with spaces is told whole
+        if missing and not is_named:  # a path with spaces is told whole
             missing = [self._cell.text.strip()]
         for text in missing:
             self._leave(text, self._finder.why(text))

@@ -110,9 +110,9 @@ def mirror(spec: Mirror) -> str:
         staged = stage.fetch(survey.wanted, survey.collected, survey.cache)
         lock(staged, survey.known, spec.source)
         _write(spec, survey, staged)
-        told = tell(survey.left, f"mirror:data:{spec.pipeline}")
+        note = tell(survey.left, f"mirror:data:{spec.pipeline}")
     size = sum({blob.path: blob.size for blob in staged.files.values()}.values())
-    return f"{len(staged.files)} files, {files.human_size(size)}{told}"
+    return f"{len(staged.files)} files, {files.human_size(size)}{note}"
 
 
 def show_plan(spec: PlanSpec) -> str:
@@ -121,8 +121,8 @@ def show_plan(spec: PlanSpec) -> str:
         print(plan.table(survey.plan), flush=True)
         files.write_json(spec.report, plan.as_json(survey.plan, spec.selection.limit))
         plan.hold(survey.plan, spec.selection.limit)
-        told = tell(survey.left, f"data:plan:{spec.pipeline}")
-    return plan.summary(survey.plan) + told
+        note = tell(survey.left, f"data:plan:{spec.pipeline}")
+    return plan.summary(survey.plan) + note
 
 
 @contextlib.contextmanager

@@ -57,7 +57,7 @@ def mirror_own(spec: OwnSpec) -> str:
     collected = collect([Root(label=PARAM, place=f"input={spec.sheet}", source=sheet,
                               is_main=True)], cache=cache, finder=finder, samples=0)
     beyond.refuse(spec.sheet)
-    told = tell([one for one in collected.left if one.text not in beyond.outside],
+    note = tell([one for one in collected.left if one.text not in beyond.outside],
                 f"mirror:data:{spec.pipeline}")
     wanted = stage.survey(collected, (), cache)
     if not spec.private:
@@ -66,7 +66,7 @@ def mirror_own(spec: OwnSpec) -> str:
     cost = stage.weigh(wanted, collected, cache, sizes)
     logger.info("mirror:data:%s  %s", spec.pipeline, plan.summary(cost))
     plan.hold(cost, spec.limit)
-    if told and not (wanted.places or collected.local):
+    if note and not (wanted.places or collected.local):
         raise ConfigError("nothing that the sheet names can be carried:\n" + lines(collected.left),
                           where=spec.sheet, todo="mend the paths; a sheet whose files all lie on "
                                                  "the offline host is given there, as it is: "
@@ -85,7 +85,7 @@ def mirror_own(spec: OwnSpec) -> str:
     size = sum({blob.path: blob.size for blob in staged.files.values()}.values())
     carried = (f"{len(staged.files)} files, {files.human_size(size)}" if staged.files
                else "the sheet alone: none of its cells names a file or folder")
-    return (f"{carried}{told}\n"
+    return (f"{carried}{note}\n"
             f"carry it: doit push:release:{spec.pipeline}; on the offline host: ./doit role=prod "
             f"pipeline={spec.pipeline} input={spec.folder.name}")
 

@@ -149,18 +149,19 @@ class _Sorting:
     def _add_members(self, name: str, value: Any) -> None:
         """A list or a mapping; of a mapping of mappings the code chooses, as another param says.
         """
-        found = list(_addresses(value))
+        addresses = list(_addresses(value))
         is_deep = isinstance(value, Mapping) and any(
             isinstance(member, Mapping) for member in value.values())
-        if not found or not is_deep or name in self.given:
+        if not addresses or not is_deep or name in self.given:
             self._add_several(name, value)
             return
         chosen = [member for key, member in value.items() if key in self._texts]
         if chosen:
             self._add_several(name, value, within=chosen)
         else:
-            self._leave(name, found[0][0], f"the first of a catalogue of {len(found)} addresses, "
-                        "of which no param chooses: give the param that takes one its address")
+            self._leave(name, addresses[0][0], f"the first of a catalogue of {len(addresses)} "
+                        "addresses, of which no param chooses: give the param that takes one its "
+                        "address")
 
     def _add_path(self, name: str, value: str) -> None:
         """A path of this machine: data where our configuration gives it and the site allows it."""
@@ -237,8 +238,8 @@ class _Sorting:
 
 def is_joined(text: str) -> bool:
     """Whether a text holds more than one address, or one and further parts."""
-    found = [part for part in cells.parts(text)[::2] if part]
-    addresses = [part for part in found if urls.is_url(part)]
+    parts = [part for part in cells.parts(text)[::2] if part]
+    addresses = [part for part in parts if urls.is_url(part)]
     if not addresses or addresses == [text] or cells.is_prose(text):
         return False
     return len(addresses) > 1 or urls.is_url(text)

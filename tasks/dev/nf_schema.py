@@ -109,7 +109,7 @@ def faults(value: Any, schema: Mapping[str, Any], schemas: Schemas) -> Iterator[
     try:
         for error in validator.iter_errors(value):
             for leaf in _leaves(error):
-                yield ".".join(map(str, leaf.absolute_path)), _said(leaf)
+                yield ".".join(map(str, leaf.absolute_path)), _message(leaf)
     except (Unresolvable, RecursionError, re.error, TypeError, AttributeError) as error:
         raise SourceError(f"the schema can't be followed: {error}") from error
 
@@ -123,14 +123,14 @@ def _leaves(error: Any) -> Iterator[Any]:
         yield error
 
 
-def _said(error: Any) -> str:
+def _message(error: Any) -> str:
     schema = error.schema if isinstance(error.schema, dict) else {}
     own = schema.get("errorMessage")
-    said = str(error.message)[:600]
+    text = str(error.message)[:600]
     if error.validator == "required":
-        said = f"Missing required field: {said.removesuffix(' is a required property')}".replace(
+        text = f"Missing required field: {text.removesuffix(' is a required property')}".replace(
             "'", "")
-    return f"{said} ({own})" if isinstance(own, str) and error.validator != "schema" else said
+    return f"{text} ({own})" if isinstance(own, str) and error.validator != "schema" else text
 
 
 class _Rules:
@@ -168,10 +168,10 @@ class _Rules:
         if fault := self._unopened(value):
             yield _error(f"could not validate file format of '{value}': {fault}")
         elif kind is None:
-            found = self._files(value)
-            if not found:
+            places = self._files(value)
+            if not places:
                 yield _error(f"No files were found using the glob pattern '{value}'")
-            for place in found:
+            for place in places:
                 if place.is_dir():
                     yield _error(f"'{place}' is not a file, but a directory")
         elif _is_pattern(value):
@@ -237,10 +237,10 @@ class _Rules:
             yield _error(f"Validation of file failed: {error.what}")
             return
         rows = rows[:MAX_ROWS] if isinstance(rows, list) else rows
-        for place, said in faults(rows, about, self._schemas):
+        for place, fault in faults(rows, about, self._schemas):
             number, _, name = place.partition(".")
             entry = f"Entry {int(number) + 1}" if number.isdecimal() else place
-            yield _error(f"{path.name}: {entry}{f', {name}' if name else ''}: {said}")
+            yield _error(f"{path.name}: {entry}{f', {name}' if name else ''}: {fault}")
 
     def _unopened(self, value: str) -> str | None:
         """Why Nextflow makes no path of a text, if it doesn't."""
@@ -300,6 +300,6 @@ def _plain_format(validator: Any, wanted: Any, value: str) -> Iterator[Any]:
         yield _error(str(error.message))
 
 
-def _error(said: str) -> Any:
+def _error(text: str) -> Any:
     from jsonschema import ValidationError
-    return ValidationError(said)
+    return ValidationError(text)

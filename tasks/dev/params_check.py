@@ -81,11 +81,11 @@ def _faults(values: Mapping[str, Any], schema: Mapping[str, Any], schemas: Schem
             ignored: Collection[str]) -> Iterator[str]:
     given = without_nulls(nf_schema.cleaned(values, schemas.plugin))
     set_by_scripts = genome_attributes.assigned(schemas.code)
-    for place, said in nf_schema.faults(given, schema, schemas):
-        missing = said.partition("Missing required field: ")[2]
+    for place, fault in nf_schema.faults(given, schema, schemas):
+        missing = fault.partition("Missing required field: ")[2]
         if place.partition(".")[0] in ignored or (not place and missing in set_by_scripts):
             continue
-        yield f"{place}: {said}" if place else said
+        yield f"{place}: {fault}" if place else fault
 
 
 def _unknown(values: Mapping[str, Any], schema: Mapping[str, Any], params: Mapping[str, Any],

@@ -78,7 +78,7 @@ def resolve(at: PipelinePaths, runtime: str, *, profile: str, machine: Machine,
         folders = {path.name for path in (ready.nextflow.home / "plugins").iterdir()}
     return Resolved(
         config=config, runtime=runtime, folders=folders, judged=judged,
-        stubless=stubs.told(stubless),
+        stubless=stubs.warning(stubless),
         scan=read_json(at.images_scan, "images-scan"),
         mirrored=(image_files(read_json(at.sif_index, "sif")) if carry == engines.FILES else
                   mirrored(read_json(at.images_receipt, "images-receipt"))),
@@ -249,8 +249,8 @@ def warnings(resolved: Resolved) -> list[str]:
 
     Then which processes a stub run would not spare.
     """
-    told = [resolved.stubless] if resolved.stubless else []
-    return told + [f"{finding['file']}:{finding['line']}  {finding['what']}"
+    warning = [resolved.stubless] if resolved.stubless else []
+    return warning + [f"{finding['file']}:{finding['line']}  {finding['what']}"
             + (f"  (process {finding['process']})" if "process" in finding else "")
             + f"\n          {finding['todo']}"
             for finding in resolved.findings

@@ -74,8 +74,8 @@ def smoke(spec: SmokeSpec) -> str:
     """
     from tasks.core.engine import for_run
     ready, within = prepared(spec)
-    if said := stubs.told(stubs.lacking(ready.code, _main_script(spec))):
-        logger.warning("dev:smoke:%s  %s", spec.pipeline, said)
+    if warning := stubs.warning(stubs.lacking(ready.code, _main_script(spec))):
+        logger.warning("dev:smoke:%s  %s", spec.pipeline, warning)
     out = spec.output.absolute()
     out.mkdir(parents=True, exist_ok=True)
     drawing: list[str | Path] = ["-with-dag", within.folder / reports.MERMAID]
@@ -87,7 +87,7 @@ def smoke(spec: SmokeSpec) -> str:
                          path=spec.machine.inherited.path) as engine:
         with_engine = dataclasses.replace(within, reads=(*within.reads, *engine.reads))
         trace, log = within.folder / "trace.txt", out / "smoke.log"
-        tasks = TaskCount(f"dev:smoke:{spec.pipeline}", trace, told=False)
+        tasks = TaskCount(f"dev:smoke:{spec.pipeline}", trace, is_logged=False)
         with processes.following(log, tasks.line, tasks.look):
             launch.run(ready, profile=spec.profile, log=log, words=["-stub-run"],
                        options=["-with-trace", trace, "-with-report", within.folder / "report.html",

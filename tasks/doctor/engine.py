@@ -48,7 +48,7 @@ def engine(spec: EngineSpec) -> Iterator[Finding]:
     """Look at the engine, then let it ask the registry."""
     try:
         client = _connect(spec)
-        version, told = client.version(), client.info()
+        version, info = client.version(), client.info()
     except AirlockError as error:
         yield failed("engine", error)
         return
@@ -58,7 +58,7 @@ def engine(spec: EngineSpec) -> Iterator[Finding]:
                   text=f"{spec.engine.url}: version {version.get('Version')}, {own}" + (
                       "" if fits else f", and images are for {spec.platform}"),
                   cure=None if fits else platforms.CURE)
-    root = Path(str(told.get("DockerRootDir") or "/var/lib/docker"))
+    root = Path(str(info.get("DockerRootDir") or "/var/lib/docker"))
     if spec.engine.url.startswith("unix:") and root.is_dir():
         yield disk.room(root, "the engine's images")
     if spec.pulls:
@@ -113,27 +113,27 @@ def _asks(spec: EngineSpec, client: DockerClient) -> Finding:
     login: Mapping[str, str] | None = None
     with suppress(AirlockError):  # the registry's own check says what is wrong with it
         login = daemon.login(spec.authfile, place)
-    said = ""
+    answer = ""
     try:
         ask: Any = client.api.inspect_distribution
         ask(f"{place}:none", auth_config=dict(login) if login else {})
     except APIError as error:
-        said = " ".join(str(error.explanation or error).split())
+        answer = " ".join(str(error.explanation or error).split())
     except (DockerException, OSError) as error:
         return Finding(check="engine pulls", status=UNKNOWN, cure="look at the engine's log",
                        text=f"the engine doesn't say whether it reaches {spec.registry}: "
                             f"{type(error).__name__}")
-    if not said or ABSENT.search(said):
+    if not answer or ABSENT.search(answer):
         return Finding(check="engine pulls", status=OK,
                        text=f"the engine reaches and trusts {spec.registry}")
-    if "x509" in said or "certificate" in said:
-        return Finding(check="engine pulls", status=FAIL, text=f"{spec.registry}: {said[:300]}",
+    if "x509" in answer or "certificate" in answer:
+        return Finding(check="engine pulls", status=FAIL, text=f"{spec.registry}: {answer[:300]}",
                        cure="put the registry's CA at /etc/docker/certs.d/"
                             f"{spec.registry}/ca.crt")
-    if re.search("unauthorized|denied|forbidden", said, re.IGNORECASE):
-        return Finding(check="engine pulls", status=WARN, text=f"{spec.registry}: {said[:300]}",
+    if re.search("unauthorized|denied|forbidden", answer, re.IGNORECASE):
+        return Finding(check="engine pulls", status=WARN, text=f"{spec.registry}: {answer[:300]}",
                        cure="see the lines on login and push: a registry may answer so for an "
                             "image that isn't there")
-    return Finding(check="engine pulls", status=FAIL, text=f"{spec.registry}: {said[:300]}",
+    return Finding(check="engine pulls", status=FAIL, text=f"{spec.registry}: {answer[:300]}",
                    cure=f"let the engine's machine reach {spec.registry}; the engine has proxies "
                         "of its own (docker info; HTTPS_PROXY and NO_PROXY of its service)")

@@ -26,10 +26,10 @@ def podman(at: Podman, platform: str) -> Iterator[Finding]:
     if any(finding.status == FAIL for finding in findings):
         return
     try:
-        told = engine.info()
+        info = engine.info()
     except AirlockError as error:
         yield failed("engine", error)
         return
-    machine = told["host"]["arch"]
+    machine = info["host"]["arch"]
     yield from platforms.see(f"linux/{ARCHITECTURES.get(machine, machine)}", platform)
-    yield disk.room(Path(told["store"]["graphRoot"]), "Podman's images")
+    yield disk.room(Path(info["store"]["graphRoot"]), "Podman's images")

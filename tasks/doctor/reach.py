@@ -163,15 +163,16 @@ def _untrusted(at: Address, error: Exception) -> NetError:
     if not isinstance(cause, ssl.SSLCertVerificationError):
         return NetError(f"{at.place} speaks no TLS that is understood here: {reason(error)}",
                         where=at.url, todo=f"see that {at.setting} names the port with TLS")
-    code, said = cause.verify_code, cause.verify_message
+    code, message = cause.verify_code, cause.verify_message
     if code in (TOO_EARLY, TOO_LATE):
-        return _out_of_time(at, said)
+        return _out_of_time(at, message)
     if code in OTHER_NAME:
-        return NetError(f"the certificate of {at.place} is for another name: {said}", where=at.url,
+        return NetError(f"the certificate of {at.place} is for another name: {message}",
+                        where=at.url,
                         todo=f"name it in {at.setting} as its certificate does, or have one made "
                              "for this name")
     held = f"; {at.ca} holds {_subjects(at.ca)}" if at.ca else ""
-    return NetError(f"the certificate of {at.place} is not trusted: {said}{held}", where=at.url,
+    return NetError(f"the certificate of {at.place} is not trusted: {message}{held}", where=at.url,
                     todo=f"set {at.trust} to the certificate (PEM) of the CA that signed it; "
                          f"`openssl s_client -connect {at.place} -showcerts` shows which that is")
 
@@ -185,14 +186,14 @@ def _subjects(ca: Path) -> str:
     return ", ".join(names) or "no CA's certificate"
 
 
-def _out_of_time(at: Address, said: str) -> NetError:
+def _out_of_time(at: Address, message: str) -> NetError:
     """Whose clock is at fault, by the time that the server tells once all else is verified."""
     import urllib3
     try:
         skew = _skew(_get(at, _context(at, NO_CHECK_TIME)))
     except (urllib3.exceptions.HTTPError, OSError):
         skew = None
-    what = f"the certificate of {at.place} is not valid at this time: {said}"
+    what = f"the certificate of {at.place} is not valid at this time: {message}"
     if skew is not None and abs(skew) > MUCH_SKEW:
         return NetError(f"{what}; its server's clock says {_utc(time.time() + skew):%Y-%m-%d %H:%M}"
                         f" UTC, and this one {_utc(time.time()):%Y-%m-%d %H:%M}", where=at.url,
@@ -249,7 +250,7 @@ def page_title(text: str) -> str | None:
     return match[1].strip() if match else "a web page" if "<html" in text.lower() else None
 
 
-def said(text: str) -> str:
+def first_words(text: str) -> str:
     """The first words of an answer, or of its JSON's first message."""
     try:
         errors = parsing.from_json(text.encode())["errors"]

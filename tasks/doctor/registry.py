@@ -76,8 +76,8 @@ def registry(spec: RegistrySpec) -> Iterator[Finding]:
         return
     yield Finding(check="registry", status=OK, text=f"{spec.address} answers, and is one")
     yield reach.certificate(spec.asked, answer)
-    if told := reach.clock(spec.asked, answer):
-        yield told
+    if finding := reach.clock(spec.asked, answer):
+        yield finding
     try:
         yield _login(spec, asks=answer.status == 401)
     except AirlockError as error:
@@ -111,7 +111,7 @@ def _refuse_other(spec: RegistrySpec, answer: Answer) -> None:
     title = reach.page_title(answer.text)
     if answer.status in (200, 401) and title is None:
         return
-    what = f"a web page ({title})" if title else f"{answer.status} {reach.said(answer.text)}"
+    what = f"a web page ({title})" if title else f"{answer.status} {reach.first_words(answer.text)}"
     if 300 <= answer.status < 400:
         what = f"that it is elsewhere: {answer.headers.get('Location', '')}"
     if answer.status >= 500:

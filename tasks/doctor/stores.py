@@ -159,8 +159,8 @@ def _reached(at: StoreAt) -> Iterator[Finding]:
     answer = reach.ask(asked)
     if answer.ends is not None:
         yield reach.certificate(asked, answer)
-    if told := reach.clock(asked, answer):
-        yield told
+    if finding := reach.clock(asked, answer):
+        yield finding
 
 
 def _ca_bundle() -> Path | None:

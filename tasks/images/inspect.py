@@ -17,7 +17,7 @@ from typing import Any
 from tasks.core import files
 from tasks.core.archives import limits, unpacking
 from tasks.core.config.engines import DOCKER, KINDS
-from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError
+from tasks.core.errors import AirlockError, CommandError, ImageError, SourceError, quoted
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import installed, isolation, plugin_pins, queries
 from tasks.core.nextflow.environment import NOTHING, Inherited
@@ -128,9 +128,9 @@ def ask(spec: InspectSpec) -> list[dict[str, Any]]:
             answer = queries.ask(runtime, words, scratch=folder, least=spec.isolation,
                                reads=[folder / "staged"])
         except CommandError as error:
-            said = "\n".join(f"    | {line}" for line in error.tail)
             raise SourceError(
-                f"`nextflow inspect` could not look, so nothing was compared:\n{said}",
+                "`nextflow inspect` could not look, so nothing was compared:\n"
+                + quoted(error.tail),
                 where=spec.log, todo="the list of images doesn't hang on this look; what it "
                                      "reports shows a run's first fault") from error
         finally:

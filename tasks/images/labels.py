@@ -61,8 +61,8 @@ def of(manifest: bytes, config: bytes) -> dict[str, str]:
     """
     annotations = _mapping(_mapping(manifest).get("annotations"))
     labels = _mapping(_mapping(_mapping(config).get("config")).get("Labels"))
-    said = {**_texts(labels), **_texts(annotations)}
-    return {key: said[key] for key in KEPT if key in said}
+    texts = {**_texts(labels), **_texts(annotations)}
+    return {key: texts[key] for key in KEPT if key in texts}
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

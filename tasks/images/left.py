@@ -51,10 +51,10 @@ def to_mirror(spec: Mirrors) -> int | None:
     if entries is None:
         return None
     held = read_json(spec.receipt, "images-receipt")["images"] if spec.receipt.is_file() else []
-    told = {row["source"]: row for row in held}
+    by_source = {row["source"]: row for row in held}
     images = from_entries(entries)
     missing = [image for image in images
-               if not _is_held(image, told.get(str(image.source)), spec.destination)]
+               if not _is_held(image, by_source.get(str(image.source)), spec.destination)]
     there = {(spec.destination.registry(image.source), blob.digest)
              for image in images if image not in missing for blob in image.all_blobs}
     blobs = {(spec.destination.registry(image.source), blob.digest): blob.size

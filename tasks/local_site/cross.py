@@ -234,9 +234,9 @@ def _run(place: Place, text: str, log: Path) -> None:
     try:
         place.run("sh", "-exc", text, log=log)
     except CommandError as error:
-        said = log.read_bytes().decode(errors="replace")
+        printed = log.read_bytes().decode(errors="replace")
         raise CommandError("the crossing failed on the offline host", status=error.status,
-                           tail=failed_step(said) or error.tail, where=log,
+                           tail=failed_step(printed) or error.tail, where=log,
                            todo=f"the folder there is {place.there}, here {place.here}") from error
 
 
@@ -249,8 +249,8 @@ def hear(pipeline: str, line: str) -> None:
         task_count.show(*map(int, count.groups()))
 
 
-def failed_step(said: str) -> list[str]:
+def failed_step(printed: str) -> list[str]:
     """Return what doit said there of the first step that failed, with the cause that it quotes."""
-    lines = [line.rstrip() for line in said.split("\n") if line.strip()]
+    lines = [line.rstrip() for line in printed.split("\n") if line.strip()]
     start = next((number for number, line in enumerate(lines) if line.startswith("FAILED ")), None)
     return [] if start is None else lines[start:start + QUOTED]

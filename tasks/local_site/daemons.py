@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.core import files, processes
-from tasks.core.errors import HostError
+from tasks.core.errors import HostError, quoted
 
 MARK = "AIRLOCK_SANDBOX_PART"
 """In each server's environment: the folder of its part, so that one whose start was cut off
@@ -149,7 +149,7 @@ def child_of(pid: int) -> int | None:
 def last_lines(log: Path, count: int = 12) -> str:
     """The end of a log, indented, or a word that it is empty."""
     text = log.read_bytes()[-8192:] if log.is_file() else b""
-    return "\n".join(f"    | {line}" for line in processes.tail(text, count)) or "    | (no log)"
+    return quoted(processes.tail(text, count) or ["(no log)"])
 
 
 def refuse_taken(name: str, host: str, port: int) -> None:

@@ -74,12 +74,12 @@ def probe_in_container(engine: str, image: str,
 
 
 def _met(line: str) -> dict[str, Any]:
-    status, _, said = line.partition(" ")
+    status, _, message = line.partition(" ")
     if int(status) in (126, 127):
-        sys.exit(f"the image cannot try to connect: {said}")
+        sys.exit(f"the image cannot try to connect: {message}")
     if int(status) in TIMED_OUT:
         return {"refused": True, "detail": "timed out"}
-    return {"refused": status != "0", "detail": said.removeprefix("bash: ") or "connected"}
+    return {"refused": status != "0", "detail": message.removeprefix("bash: ") or "connected"}
 
 
 def probe_all(engine: str, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tasks.core import files, processes
 from tasks.core.config import engines
-from tasks.core.errors import CommandError, HostError
+from tasks.core.errors import CommandError, HostError, quoted
 
 logger = logging.getLogger(__name__)
 
@@ -166,6 +166,5 @@ def _apt(*words: str, todo: str, cwd: Path | None = None) -> None:
         processes.run(words, cwd=cwd, todo=todo,
                       env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
     except CommandError as error:
-        raise HostError(f"{' '.join(words[:2])} failed:\n"
-                        + "\n".join(f"    | {line}" for line in error.tail),
+        raise HostError(f"{' '.join(words[:2])} failed:\n{quoted(error.tail)}",
                         todo=todo) from error

@@ -126,10 +126,10 @@ def _tell_unproven(promotion: Promotion | None) -> None:
 
 def _tell_move(promotion: Promotion, asked: Asked) -> None:
     """Say what a plain fetch leaves, and why the current release is an older one where it is."""
-    said = f"promotion {promotion.number} of {promotion.signed}"
+    named = f"promotion {promotion.number} of {promotion.signed}"
     if promotion.back:
         logger.warning("WENT BACK: %s is the current release again, by %s; the reason given: %s",
-                       promotion.id, said, shown(promotion.back))
+                       promotion.id, named, shown(promotion.back))
     if asked.in_place not in (None, promotion.id):
         logger.info("%s was in place; the current one, %s, takes its place, by %s", asked.in_place,
-                    promotion.id, said)
+                    promotion.id, named)

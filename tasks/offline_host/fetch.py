@@ -254,7 +254,7 @@ def _in_cache(spec: FetchSpec, signed: Signed) -> dict[Path, Stamp]:
             return before if digest == signed.digests[there[blob]] else None
 
         checked = zip(there, run_all(look, list(there)), strict=True)
-    return {blob: found for blob, found in checked if found}
+    return {blob: seen for blob, seen in checked if seen}
 
 
 def _chosen(store: Store, spec: FetchSpec) -> choice.Choice:

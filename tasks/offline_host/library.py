@@ -132,8 +132,8 @@ class SharedLibrary:
         try:
             with nofollow.reading(self.root, place) as stream:
                 ownership.refuse_writable_by_others(self.root / place, also=owner)
-                if (found := files.sha256_of(stream)) != digest:
-                    return IntegrityError(f"its bytes have changed (sha256 {found})")
+                if (actual := files.sha256_of(stream)) != digest:
+                    return IntegrityError(f"its bytes have changed (sha256 {actual})")
         except FileNotFoundError:
             return HostError("is missing")
         except AirlockError as error:

@@ -45,23 +45,23 @@ def digests(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 def listed(root: Path) -> Results:
     """Return all that lies below `root`, links as what they lead to, with digests."""
-    found, unlisted = [], []
+    paths, unlisted = [], []
     for path, is_file in walked(root):
         name = path.relative_to(root)
         why = _why_not(name) if is_file else _kind(path)
         if why:
             unlisted.append({"path": in_utf8(name), "why": why})
         else:
-            found.append(path)
+            paths.append(path)
     rows = []
-    for path, row in zip(found, run_all(_row, found, threads=os.cpu_count() or 1), strict=True):
+    for path, row in zip(paths, run_all(_row, paths, threads=os.cpu_count() or 1), strict=True):
         name = path.relative_to(root)
         if isinstance(row, str):
             unlisted.append({"path": in_utf8(name), "why": row})
         else:
             rows.append({"path": name.as_posix(), **row})
     place = root.resolve()
-    links = sum(not path.resolve().is_relative_to(place) for path in found)
+    links = sum(not path.resolve().is_relative_to(place) for path in paths)
     return Results(files=tuple(sorted(rows, key=lambda row: row["path"])), links=links,
                    unlisted=tuple(sorted(unlisted, key=lambda row: row["path"])))
 

@@ -86,7 +86,7 @@ def run_test(spec: RunSpec) -> str:
             raise HostError("the run ended well, but published nothing", where=run.folder.path,
                             todo="look at its log; the pipeline must publish into params.outdir")
     files.write_bytes(spec.layout.run, run.folder.record.read_bytes())
-    return _said(run)
+    return _result(run)
 
 
 def run_own(spec: OwnRunSpec) -> str:
@@ -106,10 +106,10 @@ def run_own(spec: OwnRunSpec) -> str:
     with record.recorded(run):
         given.keep(run.folder, sheet, params)
         _run(spec, ready, receipt, run, profile=profile, words=[], limit=None)
-    return _said(run)
+    return _result(run)
 
 
-def _said(run: OpenRun) -> str:
+def _result(run: OpenRun) -> str:
     signed = ", signed" if run.folder.signature.is_file() else ""
     shown = os.path.relpath(run.folder.path)
     return (f"{len(run.results().files)} results in {shown}/results/; its record{signed}: "

@@ -55,10 +55,10 @@ def failed_process(tail: Iterable[str], ran: Sequence[dict[str, Any]]) -> str | 
 
 
 def _task(row: dict[str, str]) -> dict[str, Any]:
-    said = {key: None if value in ("-", "") else value for key, value in row.items()}
-    status = said["exit"]
+    known = {key: None if value in ("-", "") else value for key, value in row.items()}
+    status = known["exit"]
     code = int(status) if status and re.fullmatch(r"-?[0-9]{1,10}", status) else None
     return {"name": row["name"], "process": row["process"], "hash": row["hash"],
-            "native_id": said["native_id"], "status": row["status"],
-            "exit": None if code == NO_STATUS else code, "start": said["start"],
-            "complete": said["complete"], "container": said["container"]}
+            "native_id": known["native_id"], "status": row["status"],
+            "exit": None if code == NO_STATUS else code, "start": known["start"],
+            "complete": known["complete"], "container": known["container"]}

@@ -39,12 +39,12 @@ def verify(folder: RunFolder, signers: Path | None) -> Verified:
                              "ended before it had one", where=folder.path,
                              todo="`runs:show` says how it ended")
     listed = folder.sums.read_bytes()
-    found = [*_of_record(folder, listed, results.digests(record["results"]))]
-    found += results.differences(folder.results, record["results"], record["unlisted"])
+    differences = [*_of_record(folder, listed, results.digests(record["results"]))]
+    differences += results.differences(folder.results, record["results"], record["unlisted"])
     signed, is_good = signed_by(folder, listed, record["host"]["name"], signers)
     if not is_good:
-        found.append(("not trusted", folder.signature.name))
-    return Verified(differences=tuple(found), count=len(record["results"]), signed=signed)
+        differences.append(("not trusted", folder.signature.name))
+    return Verified(differences=tuple(differences), count=len(record["results"]), signed=signed)
 
 
 def _of_record(folder: RunFolder, listed: bytes,
@@ -54,17 +54,17 @@ def _of_record(folder: RunFolder, listed: bytes,
         digests = checksums.parse_sums(listed, where=folder.sums)
     except IntegrityError:
         return [("changed", folder.sums.name)]
-    found = []
+    differences = []
     if digests.pop(folder.record.name, None) != files.sha256(folder.record):
-        found.append(("changed", folder.record.name))
+        differences.append(("changed", folder.record.name))
     listed_page = digests.pop(folder.page.name, None)
     if listed_page and not folder.page.is_file():
-        found.append(("missing", folder.page.name))
+        differences.append(("missing", folder.page.name))
     elif listed_page and listed_page != files.sha256(folder.page):
-        found.append(("changed", folder.page.name))
+        differences.append(("changed", folder.page.name))
     if digests != made:
-        found.append(("changed", folder.sums.name))
-    return found
+        differences.append(("changed", folder.sums.name))
+    return differences
 
 
 def signed_by(folder: RunFolder, listed: bytes, host: str,

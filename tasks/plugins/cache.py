@@ -116,11 +116,11 @@ def _fetch(spec: Plugins, wanted: Mapping[str, Need], locked: Locked,
     while left:
         asked = {name: need.version or _locked(spec, locked.entries.get(name), need)
                  for name, need in left.items()}
-        said = index.ask_all(spec.at, {
+        answers = index.ask_all(spec.at, {
             name: version or left[name].condition for name, version in asked.items()},
             spec.nextflow, scratch, spec.named)
         for name, need in sorted(left.items()):
-            known, base = said[name]
+            known, base = answers[name]
             release = _chosen(spec, locked, known, base, name, asked[name], need)
             before = locked.entries.get(name)
             if before and before["version"] != release.version:

@@ -106,7 +106,7 @@ def ask_all(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str, scrat
     known, base = ask(PluginsAt(index=at.index), asked, nextflow, scratch, network)
     indexed = {entry["id"] for entry in known}
     others = {name: version for name, version in asked.items() if name not in indexed}
-    said = dict.fromkeys(indexed & {*asked}, (known, base))
+    answers = dict.fromkeys(indexed & {*asked}, (known, base))
     if others:
         try:
             answered = ask(PluginsAt(registry=at.registry), others, nextflow, scratch, network)
@@ -114,8 +114,8 @@ def ask_all(at: PluginsAt, asked: Mapping[str, str | None], nextflow: str, scrat
             raise type(error)(
                 f"{error.what}\n  asked for {', '.join(sorted(others))}, which the site's index "
                 f"lacks: {urls.redact(at.index)}", where=error.where, todo=error.todo) from error
-        said |= dict.fromkeys(others, answered)
-    return said
+        answers |= dict.fromkeys(others, answered)
+    return answers
 
 
 def own_place(base: str, url: str, prefixes: Mapping[str, str]) -> str | None:

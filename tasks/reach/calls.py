@@ -126,12 +126,13 @@ class Walk:
         outcomes = []
         leaving: Leaving | None = None
         for goes, body in ((True, branch.then), (False, branch.otherwise)):
-            said = text if goes else f"!({text})"
-            guard = Guard(text=short(said), params=params, place=f"{where.file}:{tokens[at].line}")
+            condition = text if goes else f"!({text})"
+            guard = Guard(text=short(condition), params=params,
+                          place=f"{where.file}:{tokens[at].line}")
             inner = known.copy()
             left = self._statements(body, where, inner, way.under(guard, open_=goes in branch.ways))
             if left:
-                left = left.within(Leaving(text=said, params=params, ways=frozenset(
+                left = left.within(Leaving(text=condition, params=params, ways=frozenset(
                     taken == goes for taken in branch.ways)))
                 leaving = leaving.or_later(left) if leaving else left
             if goes in branch.ways:

@@ -51,10 +51,11 @@ def in_definition(sources: Sources, definition: Definition) -> Iterator[Sight]:
 def _of_process(sources: Sources, process: Definition, section: str,
                 tokens: Sequence[Token]) -> Iterator[Sight]:
     if section in COMMANDS:
-        for token, said in spoken(tokens, prose=False):
+        for token, is_spoken in spoken(tokens, prose=False):
             text = flat(token)
             for kind, what, start in commands(text):
-                yield _sight(sources, process, "shown" if said else kind, what, token, text, start)
+                yield _sight(sources, process, "shown" if is_spoken else kind, what, token, text,
+                             start)
         return
     for word, token in _directives(tokens):
         text = flat(token)
@@ -99,9 +100,9 @@ def _is_prose(text: str, start: int, length: int) -> bool:
 
 
 def _of_code(sources: Sources, code: Definition) -> Iterator[Sight]:
-    told = links(code.body)
+    linked = links(code.body)
     executes = any(token.is_name("execute") for token in code.body)
-    for token, said in spoken(code.body):
+    for token, is_spoken in spoken(code.body):
         text = flat(token)
         fetched = fetches(text) if executes else []
         if fetched or (executes and token.text in MAIL_COMMANDS):
@@ -109,7 +110,7 @@ def _of_code(sources: Sources, code: Definition) -> Iterator[Sight]:
                          fetched[0].command if fetched else token.text, token, text, 0)
             continue
         for mention in mentions(text):
-            shown = (said or not mention.whole or id(token) in told
+            shown = (is_spoken or not mention.whole or id(token) in linked
                      or NO_DATA.match(mention.url) is not None)
             kind: SightKind = "shown" if shown else "url"
             yield _sight(sources, code, kind, mention.url, token, text, mention.start)

@@ -20,16 +20,16 @@ NO_DATA = re.compile(r"https?://(?:(?:dx\.)?doi\.org|zenodo\.org/badge|orcid\.or
 
 def links(tokens: Sequence[Token]) -> set[int]:
     """The strings, by their identity, that are links by the name that they are given to."""
-    told: set[int] = set()
+    linked: set[int] = set()
     for at, token in enumerate(tokens):
         if token.kind == NAME and TELLING.fullmatch(token.text) and _is_value(tokens, at, "="):
-            told.add(id(tokens[at + 2]))
+            linked.add(id(tokens[at + 2]))
         elif token.is_op("[", "("):
             entries = list(_entries(tokens, at))
             describes = any(TELLING.fullmatch(key) for key, _ in entries)
-            told |= {id(value) for key, value in entries
+            linked |= {id(value) for key, value in entries
                      if TELLING.fullmatch(key) or (describes and LINK.fullmatch(key))}
-    return told
+    return linked
 
 
 def _entries(tokens: Sequence[Token], start: int) -> Iterator[tuple[str, Token]]:

@@ -171,7 +171,7 @@ class Scan:
         return readers
 
     def _addresses(self, setting: Setting, used: bool) -> None:
-        for token, said in spoken(setting.tokens):
+        for token, is_spoken in spoken(setting.tokens):
             for mention in mentions(flat(token)):
                 line = self.sources.line(setting.file, token.line, mention.url.partition("$")[0])
                 readers = self._takes_effect_by(setting) if used else []
@@ -180,7 +180,7 @@ class Scan:
                 elif setting.path[-1] in ("container", "conda", "registry"):
                     self.report.count(IMAGES, setting.file, line)
                 elif setting.path[0] in DESCRIBING_SCOPES or not readers or (
-                        said and setting.path[0] not in COMMAND_SCOPES):
+                        is_spoken and setting.path[0] not in COMMAND_SCOPES):
                     self.report.count(SHOWN, setting.file, line)
                 else:
                     self._used_address(mention.url, setting.file, line, readers)

@@ -70,7 +70,7 @@ def strings(tokens: Sequence[Token]) -> Iterator[Token]:
 
 
 def spoken(tokens: Sequence[Token], *, prose: bool = True,
-           said: bool = False) -> Iterator[tuple[Token, bool]]:
+           is_spoken: bool = False) -> Iterator[tuple[Token, bool]]:
     """Each string, and whether it names nothing that is used: it is said or compared.
 
     With `prose`, a text of several words is said too; so it isn't where texts are commands.
@@ -83,12 +83,12 @@ def spoken(tokens: Sequence[Token], *, prose: bool = True,
         string = token.kind in (STRING, GSTRING)
         if prose and string and at >= chain_end:
             chain_end, prosaic = _chain(tokens, at)
-        here = said or at < until or (string and (prosaic or _compared(tokens, at)))
+        here = is_spoken or at < until or (string and (prosaic or _compared(tokens, at)))
         if string:
             yield token, here
         for part in token.parts:
             if not isinstance(part, str):
-                yield from spoken(part, prose=prose, said=here)
+                yield from spoken(part, prose=prose, is_spoken=here)
 
 
 def _behind_arguments(tokens: Sequence[Token], at: int) -> int:

@@ -130,7 +130,7 @@ def _seal(here: Chain, newest: Promotion, approver: str) -> None:
     def see(held: bytes) -> None:
         approvals.verify(data, held, allowed=here.trust.allowed, approvers=[approver],
                          pipeline=here.subject.pipeline, signed_by=signed_by or "", where=where,
-                         told=here.trust.told)
+                         known_as=here.trust.known_as)
 
     see(seal)
     here.store.put_bytes(place, seal)

@@ -60,7 +60,8 @@ def go_back(spec: BackSpec) -> str:
         print(shown(f"{spec.pipeline} goes back from {newest.id} (promotion {newest.number} of "
                     f"{newest.signed})\n  to {to}, since: {reason}"), flush=True)
         done = _append(here, newest, past, to, back=reason)
-    return _said(here, done, f"{to} is the current release again in {spec.store.url}: promotion "
+    return _in_words(here, done,
+                     f"{to} is the current release again in {spec.store.url}: promotion "
                              f"{done.number}, after {newest.id}")
 
 
@@ -77,16 +78,16 @@ def withdraw(spec: WithdrawSpec) -> str:
     entry = Withdrawn(id=spec.id, reason=reason)
     with _opened(spec) as here:
         newest, past = _history(here)
-        said = next((known.reason for known in newest.withdrawn if known.id == entry.id), None)
-        if said is not None:
-            return f"{entry.id} was withdrawn already: {said}"
+        given = next((known.reason for known in newest.withdrawn if known.id == entry.id), None)
+        if given is not None:
+            return f"{entry.id} was withdrawn already: {given}"
         _refuse_unknown(here, [newest, *past], entry.id)
         to = newest.id if newest.id != entry.id else _left(here, newest, past)
         print(shown(f"{entry.id} of {spec.pipeline} is withdrawn, since: {reason}\n"
                     f"  {_outcome(newest, entry.id, to)}"), flush=True)
         done = _append(here, newest, past, to, withdrawing=entry,
                        back=reason if to != newest.id else newest.back)
-    return _said(here, done, f"{entry.id} is withdrawn in {spec.store.url}: promotion "
+    return _in_words(here, done, f"{entry.id} is withdrawn in {spec.store.url}: promotion "
                              f"{done.number}, which names {done.id}")
 
 
@@ -217,9 +218,9 @@ def _append(here: Chain, newest: Promotion, past: Sequence[Promotion], to: str, 
                         proof=last.proof, unproven=last.unproven)
 
 
-def _said(here: Chain, done: Promotion, said: str) -> str:
+def _in_words(here: Chain, done: Promotion, text: str) -> str:
     if here.signing.approvers:
         return (f"{done.id} is proposed as promotion {done.number}; nothing changes before one of "
                 f"{', '.join(here.signing.approvers)} approves it:\n"
                 f"AIRLOCK_SIGNING_KEY=THEIR_KEY ./doit release:approve:{done.pipeline}")
-    return f"{said}\noffline hosts take it at their next prod:fetch"
+    return f"{text}\noffline hosts take it at their next prod:fetch"

@@ -62,7 +62,7 @@ def trusted(signing: Signing, signers: Path) -> Iterator[Trust]:
     with TemporaryDirectory() as scratch:
         allowed = Path(scratch) / "allowed_signers"
         files.write_text(allowed, lines)
-        yield Trust(allowed=allowed, identity=signing.identity, told="the site's file")
+        yield Trust(allowed=allowed, identity=signing.identity, known_as="the site's file")
 
 
 def tip(chain: Chain) -> Tip:

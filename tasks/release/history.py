@@ -198,16 +198,16 @@ def _by(release: Mapping[str, Any]) -> str:
 
 def _proofs(release: Mapping[str, Any]) -> str:
     made, tried = release["promotions"], release["proof"]
-    said = []
+    parts = []
     if made and made[0]["unproven"]:
-        said.append(f"NOT PROVEN: {made[0]['unproven']}")
+        parts.append(f"NOT PROVEN: {made[0]['unproven']}")
     elif tried:
         validation, smoke = tried["validation"], tried["smoke"]
-        said += [f"validated ({validation['subjects']} subjects, {validation['warnings']} warnings)"
-                 if validation else "not validated",
+        parts += [f"validated ({validation['subjects']} subjects, "
+                  f"{validation['warnings']} warnings)" if validation else "not validated",
                  "smoke run" if smoke["run"] != "none" else f"no smoke run: {smoke['why']}"]
     approved = next((entry["approved"] for entry in made if entry["approved"]), None)
-    return ", ".join([*said, *([f"approved by {approved}"] if approved else [])]) or "–"
+    return ", ".join([*parts, *([f"approved by {approved}"] if approved else [])]) or "–"
 
 
 def _state(history: Mapping[str, Any], release: Mapping[str, Any]) -> str:

@@ -70,7 +70,7 @@ class Done:
 
     promotion: Promotion
     is_current: bool
-    said: str
+    line: str
 
     def held(self, here: Chain) -> list[Stored]:
         """What the store holds of it, read back."""
@@ -97,7 +97,7 @@ def promote_release(spec: PromoteSpec) -> str:
         _refuse_absent(here, wanted.name)
         done = promote(here, wanted)
         write_receipt(at.push_receipt("promote"), "promote", spec.store, done.held(here))
-    return done.said + (f"\non the offline host: ./doit role=prod site={at.site} "
+    return done.line + (f"\non the offline host: ./doit role=prod site={at.site} "
                         f"pipeline={spec.pipeline}" if done.is_current else "")
 
 
@@ -151,7 +151,7 @@ def promote(here: Chain, wanted: Wanted) -> Done:
     until = f", until {promotion.expires}" if promotion.expires else ""
     before = f", after {newest.id}" if newest and newest.id != wanted.name else ""
     why = f"; not proven: {wanted.unproven}" if wanted.unproven else ""
-    return Done(promotion=promotion, is_current=True, said=(
+    return Done(promotion=promotion, is_current=True, line=(
         f"{wanted.name} is the current {_kind(here)} in {here.store.url}: promotion "
         f"{promotion.number}{until}{before}{why}"))
 
@@ -163,7 +163,7 @@ def _held(here: Chain, tip: Tip, newest: Promotion) -> Done:
         return _proposed(here, newest)
     if tip.pointer != newest.pointer():
         chain.point(here, newest, tip.pointer)
-    return Done(promotion=newest, is_current=True, said=(
+    return Done(promotion=newest, is_current=True, line=(
         f"{newest.id} is the current {_kind(here)} in {here.store.url} already: promotion "
         f"{newest.number} of {newest.signed}"))
 
@@ -275,7 +275,7 @@ def _proposed(here: Chain, promotion: Promotion) -> Done:
     verb = f"release:approve:{promotion.pipeline}" if promotion.pipeline else "tool:approve"
     names = ", ".join(here.signing.approvers)
     who = f"one of {names}" if len(here.signing.approvers) > 1 else names
-    return Done(promotion=promotion, is_current=False, said=(
+    return Done(promotion=promotion, is_current=False, line=(
             f"{promotion.id} is in {here.store.url} and proposed as promotion {promotion.number}; "
             f"it is not the current {_kind(here)} before {who} approves it:\n"
             f"AIRLOCK_SIGNING_KEY=THEIR_KEY ./doit {verb}"))

@@ -157,4 +157,4 @@ def _push(spec: PushToolSpec, store: Store, name: str, uploads: Sequence[Upload]
         done = promote(here, wanted)
         write_receipt(at.tool_receipt, "tool", spec.store, [*stored, *done.held(here)])
     return (f"{len(uploads)} files in {spec.store.url}: tool/{name}/, nf-airlock {TOOL_VERSION}, "
-            f"which reads releases up to format {RELEASE_FORMAT}\n{done.said}")
+            f"which reads releases up to format {RELEASE_FORMAT}\n{done.line}")

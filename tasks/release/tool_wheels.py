@@ -80,11 +80,11 @@ def _licences(metadata: str) -> tuple[tuple[str, ...], str]:
 
     Classifiers say more than a License that is no expression, such as "Dual License".
     """
-    said = HeaderParser().parsestr(metadata)
-    own = said.get_all("License", [])[:1]
-    classifiers = [text.rpartition(" :: ")[2] for text in said.get_all("Classifier", [])
+    fields = HeaderParser().parsestr(metadata)
+    own = fields.get_all("License", [])[:1]
+    classifiers = [text.rpartition(" :: ")[2] for text in fields.get_all("Classifier", [])
                    if text.startswith(CLASSIFIER)]
-    for field, texts in (("License-Expression", said.get_all("License-Expression", [])[:1]),
+    for field, texts in (("License-Expression", fields.get_all("License-Expression", [])[:1]),
                          ("License", [text for text in own if expression(text)]),
                          ("Classifier", classifiers), ("License", own)):
         if names := named(text for text in texts if text not in UNSAID):

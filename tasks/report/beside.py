@@ -55,8 +55,7 @@ def _verified(store: Store, subject: Subject, name: str, key: str,
               trust: Trust) -> Mapping[str, Any]:
     where = f"{store.url}: {key}"
     data, seal = bring(store, key, MAX_BYTES), bring(store, f"{key}.sig")
-    signature.verify(data, seal, namespace=signature.REPORT, allowed=trust.allowed,
-                     signer=subject.signer(trust.identity), where=f"{where}.sig", told=trust.told)
+    trust.verify(data, seal, namespace=signature.REPORT, subject=subject, where=where)
     try:
         report: Mapping[str, Any] = from_bytes(data, "report", where=where)
     except ConfigError as error:

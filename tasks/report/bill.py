@@ -53,10 +53,11 @@ def read(path: Path | None) -> Bill:
 
 def _components(listed: list[Any]) -> Iterator[dict[str, Any]]:
     for component in listed:
-        said = {entry["name"]: entry.get("value") for entry in component.get("properties", [])}
+        properties = {entry["name"]: entry.get("value")
+                      for entry in component.get("properties", [])}
         digests = {entry["alg"]: entry["content"] for entry in component.get("hashes", [])}
-        yield {"kind": said.get("airlock:kind"), "source": said.get("airlock:source"),
-               "base": said.get("airlock:base"), "name": str(component["name"]),
+        yield {"kind": properties.get("airlock:kind"), "source": properties.get("airlock:source"),
+               "base": properties.get("airlock:base"), "name": str(component["name"]),
                "version": str(component.get("version", "")), "sha256": digests.get("SHA-256"),
                "licences": [_licence(entry) for entry in component.get("licenses", [])]}
 

@@ -21,7 +21,7 @@ ABOUT = ("revision", "source", "commit", "tool", "nextflow", "tested", "profile"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class Standing:
     """What the store's signed statements say of a release, which its files can't know.
 
     `promotions` are its own, the newest first. `changes` is the comparison with the release that
@@ -35,7 +35,7 @@ class Said:
     changes: Mapping[str, Any] | None = None
 
 
-def document(release: Content, said: Said, *, identity: str, trust: str, made: str,
+def document(release: Content, standing: Standing, *, identity: str, trust: str, made: str,
              graph: Mapping[str, Any] | None) -> dict[str, Any]:
     """The report; `trust` is the offline hosts' trust folder, and `made` is when, in UTC."""
     about = release.about
@@ -46,10 +46,10 @@ def document(release: Content, said: Said, *, identity: str, trust: str, made: s
         "kind": "report", "pipeline": about["pipeline"], "id": release.id, "made": made,
         "version": TOOL_VERSION, "identity": identity, "trust": trust,
         "about": {key: about.get(key) for key in ABOUT},
-        "state": said.state, "withdrawn": said.withdrawn,
-        "promotions": [dict(promotion) for promotion in said.promotions],
-        "proof": said.proof and dict(said.proof),
-        "changes": said.changes and dict(said.changes),
+        "state": standing.state, "withdrawn": standing.withdrawn,
+        "promotions": [dict(promotion) for promotion in standing.promotions],
+        "proof": standing.proof and dict(standing.proof),
+        "changes": standing.changes and dict(standing.changes),
         "files": listed, "bytes": sum({file["sha256"]: file["size"] for file in files}.values()),
         "kinds": content.kinds(files), "code": content.code(release), "images": images,
         "images_bytes": content.blobs(release), "plugins": content.plugins(release),
@@ -71,7 +71,7 @@ def shortened(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def says_the_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two reports differ in nothing but when and by which version they were made."""
-    def said(report: Mapping[str, Any]) -> dict[str, Any]:
+    def lasting(report: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in report.items() if key not in ("made", "version")}
 
-    return said(one) == said(other)
+    return lasting(one) == lasting(other)

@@ -27,11 +27,11 @@ def brought(classpath: str) -> dict[str, Coordinates]:
 
     A name that two have is left out: nothing tells whose file lies there.
     """
-    found = [(path[-1], known) for entry in classpath.split(":")
+    named = [(path[-1], known) for entry in classpath.split(":")
              if (path := entry.strip().split("/"))[0] == REPOSITORY and len(path) > 4
              and (known := pom.coordinates(".".join(path[1:-3]), *path[-3:-1]))]
-    counts = Counter(name for name, _ in found)
-    return {name: known for name, known in found if counts[name] == 1}
+    counts = Counter(name for name, _ in named)
+    return {name: known for name, known in named if counts[name] == 1}
 
 
 def described(jars: Iterable[Mapping[str, Any]], known: Mapping[str, Coordinates],
@@ -44,11 +44,12 @@ def described(jars: Iterable[Mapping[str, Any]], known: Mapping[str, Coordinates
 def _described(artifact: Coordinates | None, repository: Path) -> dict[str, Any]:
     if artifact is None:
         return {"licences": []}
-    said = {"group": artifact.group, "artifact": artifact.artifact, "version": artifact.version}
+    coordinates = {"group": artifact.group, "artifact": artifact.artifact,
+                   "version": artifact.version}
     for place, content in _lineage(artifact, repository):
         if content.licences:
-            return {**said, "licences": list(content.licences), "licences_of": str(place)}
-    return {**said, "licences": []}
+            return {**coordinates, "licences": list(content.licences), "licences_of": str(place)}
+    return {**coordinates, "licences": []}
 
 
 def _lineage(artifact: Coordinates, repository: Path) -> Iterator[tuple[Coordinates, pom.Pom]]:

@@ -138,22 +138,22 @@ def own_repository(coordinates: tuple[str, ...], repository: Path) -> str | None
     """
     for group, artifact, version in (coordinate.split(":") for coordinate in coordinates):
         note = repository.joinpath(*group.split("."), artifact, version, "_remote.repositories")
-        said = note.read_text(errors="replace") if note.is_file() else ""
-        ids = {*_CAME_FROM.findall(said)} - {CENTRAL}
+        text = note.read_text(errors="replace") if note.is_file() else ""
+        ids = {*_CAME_FROM.findall(text)} - {CENTRAL}
         if ids:
             return f"the mirror {min(ids)} of Maven's settings.xml"
     return None
 
 
-def missing(said: str) -> list[str]:
+def missing(printed: str) -> list[str]:
     """Return the artifacts that no repository has, of what Maven wrote, as group:artifact:version.
 
     There are none where a repository was out of reach: it may have them.
     """
-    if _NOT_TRANSFERRED.search(said):
+    if _NOT_TRANSFERRED.search(printed):
         return []
-    named = [name for match in _LISTED.finditer(said) for name in match[1].split(", ")]
-    named += [match[1] or match[2] for match in _MISSING.finditer(said)]
+    named = [name for match in _LISTED.finditer(printed) for name in match[1].split(", ")]
+    named += [match[1] or match[2] for match in _MISSING.finditer(printed)]
     parts = [name.split(":") for name in named]
     return sorted({":".join([*part[:2], part[-1]]) for part in parts})
 
@@ -191,6 +191,6 @@ def pom(coordinates: tuple[str, ...], central: str | None = None) -> str:
 
 def _repositories(url: str) -> str:
     """That place for jars and for Maven's own plugins."""
-    said = f"<id>{CENTRAL}</id><url>{url}</url><snapshots><enabled>false</enabled></snapshots>"
-    return (f"<repositories><repository>{said}</repository></repositories>"
-            f"<pluginRepositories><pluginRepository>{said}</pluginRepository></pluginRepositories>")
+    place = f"<id>{CENTRAL}</id><url>{url}</url><snapshots><enabled>false</enabled></snapshots>"
+    return (f"<repositories><repository>{place}</repository></repositories>"
+            f"<pluginRepositories><pluginRepository>{place}</pluginRepository></pluginRepositories>")

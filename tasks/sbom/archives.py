@@ -108,14 +108,14 @@ def _as_declared(jar: jars.Jar, known: Mapping[str, Any]) -> tuple[jars.Jar, str
     """
     if "group" in known:
         jar = replace(jar, group=known["group"], name=known["artifact"], version=known["version"])
-    said = tuple(known.get("licences", ()))
-    if not said or (_is_exact(jar.licences) and not _is_exact(said)):
+    licences = tuple(known.get("licences", ()))
+    if not licences or (_is_exact(jar.licences) and not _is_exact(licences)):
         return jar, ""
-    return replace(jar, licences=said), f"the pom of {known['licences_of']}"
+    return replace(jar, licences=licences), f"the pom of {known['licences_of']}"
 
 
-def _is_exact(said: tuple[str, ...]) -> bool:
-    return bool(said) and all(expression(text) for text in said)
+def _is_exact(licences: tuple[str, ...]) -> bool:
+    return bool(licences) and all(expression(text) for text in licences)
 
 
 def _part(jar: jars.Jar, key: str, holder: Part, notes: Mapping[str, str], *,

@@ -47,9 +47,9 @@ def configs(manifest: Path, archive: Path) -> Part:
 def licence(folder: Path, config: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     """What the code says that its licence is, and where it says so; nothing where it doesn't."""
     own = config.get("manifest")
-    said = {"manifest.license": own.get("license") if isinstance(own, Mapping) else None,
+    declared = {"manifest.license": own.get("license") if isinstance(own, Mapping) else None,
             "CITATION.cff": _of_citation(folder), "ro-crate-metadata.json": _of_crate(folder)}
-    for place, value in said.items():
+    for place, value in declared.items():
         if names := named(value if isinstance(value, list) else [value]):
             return names, place
     return (), ""
@@ -66,8 +66,8 @@ def _of_crate(folder: Path) -> Any:
     graph = crate.get("@graph")
     for entity in graph if isinstance(graph, list) else []:
         if isinstance(entity, dict) and entity.get("@id") == "./":
-            said = entity.get("license")
-            return said.get("@id") if isinstance(said, dict) else said
+            declared = entity.get("license")
+            return declared.get("@id") if isinstance(declared, dict) else declared
     return None
 
 

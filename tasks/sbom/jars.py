@@ -67,9 +67,9 @@ def _artifacts(opened: zipfile.ZipFile) -> Iterator[Jar]:
     for member in opened.namelist():
         if not (match := PROPERTIES.fullmatch(member)):
             continue
-        said = dict(line.split("=", 1) for line in _text(opened, member).splitlines()
+        properties = dict(line.split("=", 1) for line in _text(opened, member).splitlines()
                     if "=" in line and not line.startswith("#"))
-        group, name, version = (said.get(key, "").strip()
+        group, name, version = (properties.get(key, "").strip()
                                 for key in ("groupId", "artifactId", "version"))
         if (group, name) == match.groups() and version.isprintable():
             yield Jar(group=group, name=name, version=version, licences=pom.read(
@@ -84,10 +84,10 @@ def headers(manifest: str) -> dict[str, str]:
             (line.partition(":") for line in main.splitlines()) if mark}
 
 
-def _bundle_licences(said: dict[str, str]) -> tuple[str, ...]:
+def _bundle_licences(headers: dict[str, str]) -> tuple[str, ...]:
     """Bundle-License's entries: names or URLs, each with attributes after a semicolon."""
     entries = re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)',
-                       said.get("Bundle-License", "")[:10 * LONGEST])
+                       headers.get("Bundle-License", "")[:10 * LONGEST])
     return named(entry.split(";")[0].strip().strip('"') for entry in entries)
 
 

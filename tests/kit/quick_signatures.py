@@ -32,7 +32,7 @@ def stand_in() -> Iterator[None]:
         return f"key-of {key.name}"
 
     def verify(data: bytes, seal: bytes, *, namespace: str, allowed: Path, signer: str,
-               where: object, told: str = "") -> str:
+               where: object, known_as: str = "") -> str:
         key, kind, digest = json.loads(seal)
         named = any(line.endswith(f" {key}") for line in allowed.read_text().splitlines())
         if (kind, digest, named) != (namespace, files.sha256_bytes(data), True):

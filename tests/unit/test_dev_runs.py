@@ -27,9 +27,9 @@ def test_processes_without_a_stub_are_named(tmp_path: Path) -> None:
         "unused.nf": PROCESS.format(name="D", more="")}
     for name, text in sources.items():
         files.write_text(tmp_path / name, text)
-    assert stubs.told(stubs.lacking(tmp_path, "flow.nf")) == (
+    assert stubs.warning(stubs.lacking(tmp_path, "flow.nf")) == (
         "2 processes have no stub, so a stub run runs the real script: B (b.nf:1), C (b.nf:5)")
-    assert stubs.told(stubs.lacking(tmp_path, "a.nf")) is None
+    assert stubs.warning(stubs.lacking(tmp_path, "a.nf")) is None
 
 
 @pytest.fixture

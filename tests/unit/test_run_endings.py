@@ -107,7 +107,7 @@ def test_tasks_are_counted_by_what_began_and_what_the_trace_has(
         tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "tasks")
     count = TaskCount("prod:run:weigh", tmp_path / "trace.txt")
-    count._said = 0.0
+    count._logged_at = 0.0
     count.look()
     for name in ("A (1)", "A (2)", "B"):
         count.line(f"[0f/862b3f] Submitted process > {name}")

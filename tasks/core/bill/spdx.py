@@ -80,7 +80,7 @@ def _relation(of: str, kind: str, to: str) -> dict[str, str]:
 def _package(part: Part, name: str, texts: dict[str, str]) -> dict[str, Any]:
     """One part; the `texts` of licences that are no expressions are added to."""
     notes = {**part.notes, **({} if part.bytes is None else {"size": str(part.bytes)})}
-    said = "; ".join(f"{key}: {value}" for key, value in sorted(notes.items()))
+    comment = "; ".join(f"{key}: {value}" for key, value in sorted(notes.items()))
     return {
         "SPDXID": name,
         "name": f"{part.group}:{part.name}" if part.group else part.name,
@@ -94,7 +94,7 @@ def _package(part: Part, name: str, texts: dict[str, str]) -> dict[str, Any]:
         "copyrightText": UNKNOWN, "primaryPackagePurpose": PURPOSES[part.kind],
         **({"externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl",
                               "referenceLocator": part.purl}]} if part.purl else {}),
-        **({"comment": said} if said else {})}
+        **({"comment": comment} if comment else {})}
 
 
 def _location(part: Part) -> str:
@@ -104,13 +104,13 @@ def _location(part: Part) -> str:
     return f"git+{part.source}@{commit}" if commit else part.source
 
 
-def _declared(said: tuple[str, ...], texts: dict[str, str]) -> str:
+def _declared(names: tuple[str, ...], texts: dict[str, str]) -> str:
     """An expression; of a name, or of several whose relation nothing tells, a reference."""
-    if not said:
+    if not names:
         return UNKNOWN
-    known = licences.expression(said[0]) if len(said) == 1 else None
+    known = licences.expression(names[0]) if len(names) == 1 else None
     if known is not None:
         return known
-    name = licences.reference(said)
-    texts[name] = "\n".join(said)
+    name = licences.reference(names)
+    texts[name] = "\n".join(names)
     return name

@@ -55,19 +55,19 @@ def find(kind: str, path: str) -> Program:
         f"install {kind.capitalize()}, or load its module (module load {kind}); on a cluster whose "
         "login node has none, `doit role=prod prod:submit:<pipeline>` writes a batch script for a "
         "node that has it"))
-    said = _answer([place, "--version"])
-    match = SAID.search(said)
+    printed = _answer([place, "--version"])
+    match = SAID.search(printed)
     if match is None:
-        raise HostError(f"this doesn't tell its version as {kind} does: {said[:100]!r}",
+        raise HostError(f"this doesn't tell its version as {kind} does: {printed[:100]!r}",
                         where=place, todo=f"put {kind} first on the PATH")
-    found = Program(path=place, name=match[1], version=f"{match[2]}.{match[3]}{match[4]}",
+    program = Program(path=place, name=match[1], version=f"{match[2]}.{match[3]}{match[4]}",
                     numbers=(int(match[2]), int(match[3])), search=path)
-    oldest = OLDEST[found.name]
-    if found.numbers < oldest:
-        raise HostError(f"{found.name} {found.version} is too old: {oldest[0]}.{oldest[1]} or "
+    oldest = OLDEST[program.name]
+    if program.numbers < oldest:
+        raise HostError(f"{program.name} {program.version} is too old: {oldest[0]}.{oldest[1]} or "
                         "later is needed", where=place, todo="install a later one, or load its "
                                                              "module")
-    return found
+    return program
 
 
 def way_to_run(program: Program, image: Path) -> tuple[str, ...]:
@@ -103,12 +103,12 @@ def _fault(program: Program, image: Path, options: Sequence[str]) -> str | None:
         return f"it has not started within {SECONDS} s"
     except OSError as error:
         return str(error.strerror)
-    said = plain_lines(done.stderr)
-    if done.returncode == 0 or re.search(r"true\W+executable file not found", said):
+    printed = plain_lines(done.stderr)
+    if done.returncode == 0 or re.search(r"true\W+executable file not found", printed):
         return None
-    lines = [line for line in said.splitlines() if re.match(r"(FATAL|ERROR)\b", line)]
-    return " / ".join(re.sub(r"^\w+\s*:\s*", "", line) for line in lines or said.splitlines()[-1:]
-                      ) or f"status {done.returncode}"
+    lines = [line for line in printed.splitlines() if re.match(r"(FATAL|ERROR)\b", line)]
+    return " / ".join(re.sub(r"^\w+\s*:\s*", "", line)
+                      for line in lines or printed.splitlines()[-1:]) or f"status {done.returncode}"
 
 
 def lacks(program: Program) -> list[tuple[bool, str]]:
@@ -117,8 +117,8 @@ def lacks(program: Program) -> list[tuple[bool, str]]:
     if is_setuid(program):
         return []
     squashfuse = _squashfuse(program)
-    found = [(True, _namespaces(program)), (not squashfuse, _fuse()), (False, squashfuse)]
-    return [(is_needed, said) for is_needed, said in found if said]
+    needs = [(True, _namespaces(program)), (not squashfuse, _fuse()), (False, squashfuse)]
+    return [(is_needed, lack) for is_needed, lack in needs if lack]
 
 
 def is_setuid(program: Program) -> bool:

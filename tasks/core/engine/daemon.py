@@ -113,10 +113,10 @@ def pull(client: DockerClient, references: Iterable[str], *, authfile: Path | No
 
 def cannot_pull(reference: str, error: Exception) -> RegistryError:
     """Return the error for an image that the engine can't pull, with what it said of that."""
-    said = str(getattr(error, "explanation", None) or error).strip()
+    answer = str(getattr(error, "explanation", None) or error).strip()
     host = reference.partition("/")[0]
-    return RegistryError(f"the engine cannot pull {reference}: {said}", todo=refusals.remedy(
-        f"{said} {error}", host, ca=f"/etc/docker/certs.d/{host}/ca.crt",
+    return RegistryError(f"the engine cannot pull {reference}: {answer}", todo=refusals.remedy(
+        f"{answer} {error}", host, ca=f"/etc/docker/certs.d/{host}/ca.crt",
         login="the Docker config file", store="where the engine keeps its images"))
 
 

@@ -45,6 +45,6 @@ def _user(engine: Engine) -> str:
     Any other id of a rootless engine's is one of its user's subordinate ids, which owns nothing
     here. Docker says so among its security options, Podman by a key of its own (`GET /info`).
     """
-    told = daemon.connect(engine).info()
-    rootless = told.get("Rootless") or "name=rootless" in (told.get("SecurityOptions") or ())
+    info = daemon.connect(engine).info()
+    rootless = info.get("Rootless") or "name=rootless" in (info.get("SecurityOptions") or ())
     return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"

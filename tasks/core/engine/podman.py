@@ -51,11 +51,11 @@ class PodmanEngine:
         if too_old := podman_needs.too_old(version):
             return [too_old]
         try:
-            told = self.info()
+            info = self.info()
         except AirlockError as error:
             return [podman_needs.no_answer(reason(error))]
         try:
-            return podman_needs.of_host(version, told)
+            return podman_needs.of_host(version, info)
         except (LookupError, TypeError, AttributeError) as error:  # a version that no test has run
             return [Finding(status=WARN, text=f"podman {version} tells of this host otherwise than "
                                               f"is known here: {error!r}",
@@ -93,10 +93,10 @@ class PodmanEngine:
 
     def version(self) -> str:
         """Return the version as `podman --version` says it, which needs no store."""
-        said = self._ask("--version")
-        version = re.search(r"\d+\.\d+[^ \n]*", said)
+        printed = self._ask("--version")
+        version = re.search(r"\d+\.\d+[^ \n]*", printed)
         if version is None:
-            raise HostError(f"podman tells no version: {said.strip()[:200]}", where="podman")
+            raise HostError(f"podman tells no version: {printed.strip()[:200]}", where="podman")
         return version[0]
 
     def images(self, references: Iterable[str]) -> Mapping[str, Held]:
@@ -113,8 +113,8 @@ class PodmanEngine:
 
     def info(self) -> Mapping[str, Any]:
         """Return what `podman info` tells of this host; HostError where it fails."""
-        told: Mapping[str, Any] = json.loads(self._ask("info", "--format", "json"))
-        return told
+        info: Mapping[str, Any] = json.loads(self._ask("info", "--format", "json"))
+        return info
 
     def _ask(self, *words: str) -> str:
         """Return the answer of `podman WORDS`; HostError where there is none."""
@@ -149,16 +149,16 @@ class PodmanEngine:
 
     def _held(self, reference: str) -> Held:
         try:
-            told, = json.loads(self._say("image", "inspect", "--format", "json", reference))
-            return Held(id=f"sha256:{told['Id'].removeprefix('sha256:')}",
-                        digests=tuple(sorted(told.get("RepoDigests") or ())))
+            image, = json.loads(self._say("image", "inspect", "--format", "json", reference))
+            return Held(id=f"sha256:{image['Id'].removeprefix('sha256:')}",
+                        digests=tuple(sorted(image.get("RepoDigests") or ())))
         except (CommandError, HostError) as error:
             return Held(id=None, digests=(), why_not=reason(error))
 
-    def _cannot_pull(self, reference: str, said: str, trust: Path) -> RegistryError:
+    def _cannot_pull(self, reference: str, answer: str, trust: Path) -> RegistryError:
         host = reference.partition("/")[0]
-        return RegistryError(f"podman cannot pull {reference}: {said}", todo=refusals.remedy(
-            said, host, ca=f"{trust}/ca.crt", login=f"{trust}/config.json",
+        return RegistryError(f"podman cannot pull {reference}: {answer}", todo=refusals.remedy(
+            answer, host, ca=f"{trust}/ca.crt", login=f"{trust}/config.json",
             store=self._store_in_words()))
 
     def _store_in_words(self) -> str:

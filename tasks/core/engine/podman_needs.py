@@ -50,15 +50,15 @@ def too_old(version: str) -> Finding | None:
                         "`offline.engine`")
 
 
-def no_answer(said: str) -> Finding:
+def no_answer(fault: str) -> Finding:
     """Return the line for a Podman that can't even tell of itself, with what its words call for."""
-    return Finding(status=FAIL, text=said, cure=next(
-        (cure for words, cure in CURES if words.search(said)), "`podman info` says more"))
+    return Finding(status=FAIL, text=fault, cure=next(
+        (cure for words, cure in CURES if words.search(fault)), "`podman info` says more"))
 
 
-def of_host(version: str, told: Mapping[str, Any]) -> list[Finding]:
+def of_host(version: str, info: Mapping[str, Any]) -> list[Finding]:
     """Return a line on what it is, and one for each thing that it lacks or could have better."""
-    host, store = told["host"], told["store"]
+    host, store = info["host"], info["store"]
     rootless = bool(host["security"]["rootless"])
     first = Finding(status=OK, text=f"podman {version}, {'rootless' if rootless else 'rootful'}: "
                     f"images at {store['graphRoot']} ({store['graphDriverName']}), control groups "
@@ -87,11 +87,11 @@ def _rootless(host: Mapping[str, Any], store: Mapping[str, Any]) -> Iterator[Fin
 
 def _ids(host: Mapping[str, Any], store: Mapping[str, Any]) -> Iterator[Finding]:
     """Subordinate ids; a store that is set not to mind owners (storage.conf(5)) does without."""
-    told = host.get("idMappings") or {}
+    mappings = host.get("idMappings") or {}
     if any("ignore_chown_errors" in name for name in store.get("graphOptions") or {}):
         return
     for name, file in (("uidmap", "/etc/subuid"), ("gidmap", "/etc/subgid")):
-        held = sum(entry["size"] for entry in told.get(name) or ()) - 1
+        held = sum(entry["size"] for entry in mappings.get(name) or ()) - 1
         if held < MANY_IDS:
             user = ownership.user_name(os.geteuid())
             yield Finding(

@@ -13,18 +13,18 @@ ABSENT = re.compile(r"not found|no such image|manifest unknown|name unknown|\b40
                     re.IGNORECASE)
 
 
-def remedy(said: str, host: str, *, ca: str, login: str, store: str) -> str:
+def remedy(answer: str, host: str, *, ca: str, login: str, store: str) -> str:
     """Return what to do where a pull from the registry `host` ended with these words.
 
     `ca` and `login` are where this kind of engine looks for them, `store` is where its images lie.
     """
-    if NO_ROOM.search(said):
+    if NO_ROOM.search(answer):
         return f"free space {store}, then run the same command again"
-    if UNTRUSTED.search(said):
+    if UNTRUSTED.search(answer):
         return f"put the registry's CA at {ca}"
-    if NO_LOGIN.search(said):
+    if NO_LOGIN.search(answer):
         return f"mend the login for {host} in {login}"
-    if ABSENT.search(said):
+    if ABSENT.search(answer):
         return (f"{host} answers, and holds no such image: mirror it again on the online side "
                 "(images:mirror, images:verify), or see that this login may read it")
     return f"see that {host} can be reached, and that the mirror holds the image"

@@ -129,13 +129,13 @@ def _bytes(count: int) -> str:
 
 def _sum(rows: Sequence[Planned]) -> str:
     counts = {kind: sum(row.does == kind for row in rows) for kind in (RUNS, MAY, LOOKS)}
-    told = [row for row in rows if row.moves is not None]
+    known = [row for row in rows if row.moves is not None]
     unknown = sum(row.counted == NOT_YET for row in rows)
     seconds = sum(row.seconds or 0 for row in rows)
-    moved = f"{_bytes(sum(row.moves or 0 for row in told))} to move" + (
-        STANDS if any(row.counted == SO_FAR for row in told) else "")
+    moved = f"{_bytes(sum(row.moves or 0 for row in known))} to move" + (
+        STANDS if any(row.counted == SO_FAR for row in known) else "")
     return "; ".join(part for part in (
         f"{counts[RUNS]} would run, {counts[MAY]} more if what stands before them yields other "
-        f"bytes, {counts[LOOKS]} only look", moved if told else None,
+        f"bytes, {counts[LOOKS]} only look", moved if known else None,
         f"what {unknown} of them would move is not known yet" if unknown else None,
         f"{seconds:.0f} s by the last times, one after the other" if seconds else None) if part)

@@ -7,7 +7,7 @@ from typing import Any
 
 from doit.control import TaskControl
 
-from tasks.core.graph.state import BEHIND, STALE, Found, states
+from tasks.core.graph.state import BEHIND, STALE, DoitReasons, states
 
 NEVER = "not built yet"
 CHANGED, ADDED = "changed_file_dep", "added_file_dep"
@@ -37,8 +37,8 @@ class Reasons:
 
     def __init__(self, tasks: Mapping[str, Any], dependency: Any) -> None:
         self._tasks, self._dependency = tasks, dependency
-        self._found: dict[str, Found] = {}
-        self.states = states(tasks.values(), dependency, found=self._found)
+        self._reasons: dict[str, DoitReasons] = {}
+        self.states = states(tasks.values(), dependency, reasons=self._reasons)
         self._own: dict[str, list[str]] = {}
 
     def of(self, name: str) -> str | None:
@@ -67,10 +67,10 @@ class Reasons:
         if self._dependency._get(name, "checker:") is None:  # what doit notes at each success
             yield NEVER
             return
-        found = self._found[name]
-        for question, _, _ in found["uptodate_false"]:
+        reasons = self._reasons[name]
+        for question, _, _ in reasons["uptodate_false"]:
             if hasattr(question, "reasons"):
                 yield from question.reasons()
         for kind, words in WORDS.items():  # one that is new for the task doit finds changed, too
-            yield from (words.format(path) for path in sorted(found[kind])
-                        if kind != CHANGED or path not in found[ADDED])
+            yield from (words.format(path) for path in sorted(reasons[kind])
+                        if kind != CHANGED or path not in reasons[ADDED])

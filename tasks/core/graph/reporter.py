@@ -35,7 +35,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.took: dict[str, float] = {}
         self.fresh: list[str] = []
         self._not_run: list[str] = []
-        self._said: dict[str, str] = {}
+        self._first_with: dict[str, str] = {}
         self._left: list[str] = []
         log.warnings.clear()
 
@@ -65,8 +65,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         elif task.actions:
             self._not_run.append(task.name)
             left = (task.meta or {}).get("left")
-            if left and (said := left(list(dict.fromkeys(fail.message.split())))):
-                self._left.append(said)
+            if left and (note := left(list(dict.fromkeys(fail.message.split())))):
+                self._left.append(note)
 
     def skip_ignore(self, task: Any) -> None:
         self._line("ignore", task.name, "")
@@ -82,9 +82,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def _write_failure(self, result: dict[str, Any], write_exception: bool = True) -> None:
         message, name = result["exception"].get_msg().strip(), result["task"].name
         # What is wrong with a server is found by all steps that ask it, each at another place.
-        said = "\n".join(line for line in message.splitlines()
+        cause = "\n".join(line for line in message.splitlines()
                          if not line.startswith("  where: "))
-        first = self._said.setdefault(said, name)
+        first = self._first_with.setdefault(cause, name)
         self._fault(f"FAILED {name}: {message if first == name else f'as {first}, above'}")
 
     def _fault(self, text: str) -> None:
@@ -109,8 +109,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             self._fault(f"\nFAILED, as shown above: {names}")
         if self._not_run:
             self._fault(f"not run, since that comes before: {', '.join(self._not_run)}")
-        for said in self._left:
-            self._fault(f"\n{said}")
+        for note in self._left:
+            self._fault(f"\n{note}")
 
     def _ends(self) -> Iterator[str]:
         """What the steps that succeeded say at the end, each line once."""

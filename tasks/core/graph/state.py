@@ -85,23 +85,23 @@ class State(SqliteDB):  # type: ignore[misc]
         return dict(json.loads(row["files"])) if row else {}
 
 
-Found: TypeAlias = Mapping[str, Any]
+DoitReasons: TypeAlias = Mapping[str, Any]
 """What keeps a task from being up to date, in doit's form: kinds of reasons, and what they name."""
 
 
 def states(tasks: Iterable[Any], dependency: Any, names: Iterable[str] | None = None, *,
-           found: dict[str, Found] | None = None) -> dict[str, str]:
+           reasons: dict[str, DoitReasons] | None = None) -> dict[str, str]:
     """The state of each task, or of those `names` and what they hang on: fresh; stale (it will
     run); behind (something before it is stale).
 
     `tasks` are doit's, with implicit dependencies already added by TaskControl. A task that only
     looks has no state, and counts for nothing behind it; nor has one that is made on request and
     never was. One that makes files and runs each time has none but behind something stale. A group
-    has its members' worst. `found` gets what was found of each task that doit was asked about.
+    has its members' worst. `reasons` gets what doit says of each task that it was asked about.
     """
     by_name = {task.name: task for task in tasks}
     known: dict[str, str] = {}
-    found = {} if found is None else found
+    reasons = {} if reasons is None else reasons
 
     def worst(names: Iterable[str]) -> str:
         before = {state(name) for name in names}
@@ -117,8 +117,8 @@ def states(tasks: Iterable[Any], dependency: Any, names: Iterable[str] | None = 
                 waits = (task.meta or {}).get("always") and before in (STALE, BEHIND)
                 known[name] = BEHIND if waits else LOOK
             else:
-                found[name] = dependency.get_status(task, by_name, get_log=True).reasons
-                known[name] = _state(found[name], before in (STALE, BEHIND))
+                reasons[name] = dependency.get_status(task, by_name, get_log=True).reasons
+                known[name] = _state(reasons[name], before in (STALE, BEHIND))
         return known[name]
 
     for name in by_name if names is None else names:
@@ -126,9 +126,9 @@ def states(tasks: Iterable[Any], dependency: Any, names: Iterable[str] | None = 
     return known
 
 
-def _state(found: Found, is_behind: bool) -> str:
+def _state(reasons: DoitReasons, is_behind: bool) -> str:
     """A file that isn't there may be made by what stands before; all else has the task run."""
-    kinds = {kind for kind, named in found.items() if named}
+    kinds = {kind for kind, named in reasons.items() if named}
     if "missing_file_dep" in kinds:
         kinds -= {"missing_file_dep", *DEPENDENCIES}
         if not is_behind:

@@ -94,9 +94,9 @@ def matcher(pattern: str) -> re.Pattern[str]:
             after[-1] = f"[^/]*{others[-1]}"
         return first + "".join(after)
 
-    found = [piece(text, is_last=False) for text in before]
-    found = [*found[:1], *(nearest(f".*?{part}") for part in found[1:])]
-    return re.compile("".join([*found, ".*" if before else "", piece(last, is_last=True)]),
+    regexes = [piece(text, is_last=False) for text in before]
+    regexes = [*regexes[:1], *(nearest(f".*?{part}") for part in regexes[1:])]
+    return re.compile("".join([*regexes, ".*" if before else "", piece(last, is_last=True)]),
                       re.DOTALL)
 
 

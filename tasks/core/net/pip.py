@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.core import files, processes
-from tasks.core.errors import CommandError, SourceError
+from tasks.core.errors import CommandError, SourceError, quoted
 
 
 def fetch(words: Sequence[str | Path], pinned: str, *, index: str | None, what: str,
@@ -28,8 +28,7 @@ def fetch(words: Sequence[str | Path], pinned: str, *, index: str | None, what: 
                  "--only-binary=:all:", "-r", requirements],
                 quote=processes.tail)  # pip tells of a certificate on its standard output
         except CommandError as error:
-            raise SourceError(f"pip could not fetch {what}:\n"
-                              + "\n".join(f"    | {line}" for line in error.tail), where=where,
+            raise SourceError(f"pip could not fetch {what}:\n{quoted(error.tail)}", where=where,
                               todo="check the network and pip's index (hosts.urls of the site's "
                                    "file, PIP_INDEX_URL, pip.conf); a hash that does not match "
                                    "means another file than was published") from error

@@ -183,10 +183,10 @@ def persist(url: str, hosts: Hosts, work: Callable[[], T], *,
             host.rest(backoff(tried.in_row) if fault.wait is None else fault.wait)
 
 
-def says_full(status: int, said: str) -> bool:
+def says_full(status: int, text: str) -> bool:
     """Whether a refusal says that there is no room, and not that a pace is too quick."""
     return status == INSUFFICIENT_STORAGE or (
-        status not in (429, 503) and FULL.search(said) is not None)
+        status not in (429, 503) and FULL.search(text) is not None)
 
 
 def reason(error: Exception) -> str:

@@ -28,8 +28,8 @@ def instead_of(url: str, begins: bytes) -> str | None:
     if parts.scheme.lower() not in ("http", "https") or is_page_name or not is_page(begins):
         return None
     title = _TITLE.search(begins[:LOOKED_AT])
-    said = " ".join(title[1].decode(errors="replace").split()) if title else ""
-    titled = f', titled "{said}"' if said.isprintable() and said else ""
+    text = " ".join(title[1].decode(errors="replace").split()) if title else ""
+    titled = f', titled "{text}"' if text.isprintable() and text else ""
     return f"a web page came instead of the file, with status 200{titled}"
 
 

@@ -51,14 +51,14 @@ def cause(lines: Iterable[str]) -> list[str]:
     They begin with the first task that failed, else with the first error; where no line says that
     it is one, they are the last lines that say something.
     """
-    said = [line for line in map(_plain, lines) if line and not _NOISE.match(line)]
-    starts = [number for number, line in enumerate(said) if _ERROR.match(line)]
-    tasks = [number for number in starts if _TASK.match(said[number])]
+    kept = [line for line in map(_plain, lines) if line and not _NOISE.match(line)]
+    starts = [number for number, line in enumerate(kept) if _ERROR.match(line)]
+    tasks = [number for number in starts if _TASK.match(kept[number])]
     if not starts:
-        return said[-WITHOUT_ERROR:]
+        return kept[-WITHOUT_ERROR:]
     start = (tasks or starts)[0]
-    end = next((number for number in tasks if number > start), len(said))
-    return bounded(_shortened(said[start:end]))
+    end = next((number for number in tasks if number > start), len(kept))
+    return bounded(_shortened(kept[start:end]))
 
 
 def without_commands(lines: Iterable[str]) -> list[str]:
@@ -82,16 +82,16 @@ def errors(lines: Iterable[str]) -> list[str]:
 
 def bounded(lines: Iterable[str]) -> list[str]:
     """Return the first lines that say something, without escape codes."""
-    said = [line for line in map(_plain, lines) if line]
-    left = len(said) - MAX_LINES
-    return said if left <= 0 else [*said[:MAX_LINES], f"… {left} more lines in the log"]
+    kept = [line for line in map(_plain, lines) if line]
+    left = len(kept) - MAX_LINES
+    return kept if left <= 0 else [*kept[:MAX_LINES], f"… {left} more lines in the log"]
 
 
 def last(lines: Iterable[str]) -> str:
     """Return the last line that says what a run was at, or an empty text."""
-    said = [line for line in map(_plain, lines)
+    kept = [line for line in map(_plain, lines)
             if line and (_STARTED.match(line) or not _NOISE.match(line))]
-    return said[-1] if said else ""
+    return kept[-1] if kept else ""
 
 
 def _plain(line: str) -> str:

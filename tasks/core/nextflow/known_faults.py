@@ -140,7 +140,7 @@ def foreseen(version: str) -> list[Fault]:
     return [fault for fault in FAULTS if fault.foreseen and fault.has(version)]
 
 
-def recognised(said: Iterable[str], version: str) -> list[Fault]:
+def recognised(lines: Iterable[str], version: str) -> list[Fault]:
     """The known faults in the lines that Nextflow wrote."""
-    text = "\n".join(said)
+    text = "\n".join(lines)
     return [fault for fault in FAULTS if fault.has(version) and re.search(fault.pattern, text)]

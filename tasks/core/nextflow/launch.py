@@ -257,7 +257,7 @@ def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path
     except subprocess.TimeoutExpired as error:
         raise _too_long(limit, words, log) from error
     except CommandError as error:
-        known = known_faults.recognised(_said(log, kept), launch.nextflow.version)
+        known = known_faults.recognised(_printed(log, kept), launch.nextflow.version)
         raise CommandError("\n".join(["Nextflow ended with an error", *map(str, known)]),
                            status=error.status, tail=error.tail, where=log,
                            todo=f"its own log with every detail is {kept}") from error
@@ -267,9 +267,9 @@ def _too_long(limit: float | None, words: Sequence[str], log: Path) -> TooLong:
     """What is said of a run that took too long: which run it was, and what it printed last."""
     doing = {"-preview": "the preview", "-stub-run": "the stub run"}.get(
         words[0] if words else "", "the run")
-    last = failures.last(_said(log))
-    said = f"what it printed last: {last}" if last else "it had printed nothing"
-    return TooLong(f"{doing} took longer than {limit:.0f} s, and was ended; {said}", where=log,
+    last = failures.last(_printed(log))
+    printed = f"what it printed last: {last}" if last else "it had printed nothing"
+    return TooLong(f"{doing} took longer than {limit:.0f} s, and was ended; {printed}", where=log,
                    todo="look for a loop or a wait in the pipeline's code")
 
 
@@ -306,7 +306,7 @@ def _run_in(within: Confinement, launch: Launch, command: Sequence[str], *, log:
                           ) from error
 
 
-def _said(*logs: Path) -> list[str]:
+def _printed(*logs: Path) -> list[str]:
     """The lines of what Nextflow wrote, as far as it did."""
     return [line for log in logs if log.is_file()
             for line in failures.lines_of(log.read_bytes().decode(errors="replace"))]

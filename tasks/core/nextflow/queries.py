@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import files, nofollow, processes
-from tasks.core.errors import CommandError, IntegrityError, SourceError
+from tasks.core.errors import CommandError, IntegrityError, SourceError, quoted
 from tasks.core.inputs import sheets
 from tasks.core.nextflow import failures, isolation, known_faults
 from tasks.core.nextflow.environment import SHORT_LIVED
@@ -59,10 +59,10 @@ def configs(nextflow: Nextflow, project: Path, *, profile: str, scratch: Path, l
         if "config" not in answer:
             # The strict parser prints where what it doesn't take stands, once in each time zone.
             placed = failures.errors(printed)
-            said = placed[:len(placed) // len(zones)] or answer["error"].splitlines()
+            errors = placed[:len(placed) // len(zones)] or answer["error"].splitlines()
             raise SourceError("\n".join([
                 f"the config does not resolve with profile {profile!r}:",
-                _quoted(failures.bounded(said)),
+                quoted(failures.bounded(errors)),
                 *map(str, known_faults.recognised(answer["error"].splitlines(),
                                                   nextflow.version))]),
                 where=log, todo="mend the pipeline's config, or `profile` in ours")
@@ -99,7 +99,7 @@ def _resolved(nextflow: Nextflow, project: Path, names: Sequence[str], *, zones:
                      least=least, reads=[project.absolute(), RESOLVE, *given, *reads],
                      doing="resolving the pipeline's config")
     except CommandError as error:
-        raise SourceError(f"the config does not resolve:\n{_quoted(error.tail)}", where=log,
+        raise SourceError(f"the config does not resolve:\n{quoted(error.tail)}", where=log,
                           todo="mend the pipeline's config") from error
     finally:
         keep(detail, log)
@@ -107,10 +107,6 @@ def _resolved(nextflow: Nextflow, project: Path, names: Sequence[str], *, zones:
     if answers is None:
         raise SourceError("Nextflow did not answer with a config that can be kept", where=log)
     return answer.splitlines(), answers
-
-
-def _quoted(lines: Iterable[str]) -> str:
-    return "\n".join(f"    | {line}" for line in lines)
 
 
 def _answered(answer: str, count: int) -> list[dict[str, Any]] | None:

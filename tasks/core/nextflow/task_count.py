@@ -30,16 +30,16 @@ class TaskCount:
     Where it isn't `told`, nothing is logged.
     """
 
-    def __init__(self, step: str, trace: Path, *, told: bool = True) -> None:
-        self._step, self._trace, self._told = step, trace, told
+    def __init__(self, step: str, trace: Path, *, is_logged: bool = True) -> None:
+        self._step, self._trace, self._is_logged = step, trace, is_logged
         self._begun = self._done = 0
-        self._size, self._said = -1, time.monotonic()
+        self._size, self._logged_at = -1, time.monotonic()
 
     def line(self, line: str) -> None:
         """Take a line of Nextflow's log."""
         if match := STARTED.search(line):
             self._begun += 1
-            if self._told:
+            if self._is_logged:
                 logger.info("%s  %s: %s", self._step, match[1].lower(), match[2].rstrip())
             self._show()
 
@@ -55,9 +55,9 @@ class TaskCount:
         except (OSError, AirlockError):  # not there yet; or the pipeline's code put something else
             return
         self._show()
-        if (self._told and self._done and activity.shown() is None
-                and time.monotonic() - self._said > INTERVAL):
-            self._said = time.monotonic()
+        if (self._is_logged and self._done and activity.shown() is None
+                and time.monotonic() - self._logged_at > INTERVAL):
+            self._logged_at = time.monotonic()
             logger.info("%s  %d of %d tasks done", self._step, self._done, self._begun)
 
     def _show(self) -> None:

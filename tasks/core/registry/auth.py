@@ -137,17 +137,18 @@ class Authenticator:
     def refused(self, what: str, words: str = "") -> Refused:
         """The error for a registry that will not let us do `what`, and perhaps says why."""
         file = self._authfile or credentials.default_file()
-        said = f" (it says: {words})" if words else ""
+        quoted = f" (it says: {words})" if words else ""
         if self.login is None:
             return Refused(
-                f"{self._host} refuses {what} without a login, and none is known{said}", where=file,
+                f"{self._host} refuses {what} without a login, and none is known{quoted}",
+                where=file,
                 todo=f"check the name, or log in with `docker login {self._host}`, and set "
                      "registry.authfile to the file that it writes")
         why = ("it has taken this login before, so that has expired or was changed meanwhile, or "
                "has no right to it" if self._has_let_in else
                "wrong user or password, or no right to it")
         return Refused(
-            f"{self._host} refuses {what}: {why}{said}", where=file,
+            f"{self._host} refuses {what}: {why}{quoted}", where=file,
             todo=f"correct the login there with `docker login {self._host}`, or ask the "
                  "registry's administrator for the right")
 

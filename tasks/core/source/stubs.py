@@ -20,7 +20,7 @@ def lacking(code: Path, main: str) -> list[Definition]:
                 and "stub" not in {name for name, _ in definition.sections()}]
 
 
-def told(processes: list[Definition]) -> str | None:
+def warning(processes: list[Definition]) -> str | None:
     """One sentence that names them, for what is said before a stub run; None where there is none.
     """
     places = list(dict.fromkeys(f"{one.name} ({one.file}:{one.line})" for one in processes))

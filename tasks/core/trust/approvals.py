@@ -33,10 +33,10 @@ def refuse_none(promotion: object | None, approvers: Sequence[str], name: str,
 
 
 def verify(data: bytes, approval: bytes, *, allowed: Path, approvers: Sequence[str],
-           pipeline: str | None, signed_by: str, where: object, told: str = "") -> str:
+           pipeline: str | None, signed_by: str, where: object, known_as: str = "") -> str:
     """The name of who approved a promotion's bytes, which the key `signed_by` has signed.
 
-    IntegrityError where that is none of `approvers`, or the same key. `told` is as for
+    IntegrityError where that is none of `approvers`, or the same key. `known_as` is as for
     signature.verify().
     """
     faults = []
@@ -44,7 +44,7 @@ def verify(data: bytes, approval: bytes, *, allowed: Path, approvers: Sequence[s
         signer = signature.principal(name, pipeline) if pipeline else name
         try:
             key = signature.verify(data, approval, namespace=signature.APPROVAL, allowed=allowed,
-                                   signer=signer, where=where, told=told)
+                                   signer=signer, where=where, known_as=known_as)
         except IntegrityError as error:
             faults.append(error.what)
             continue
@@ -54,4 +54,4 @@ def verify(data: bytes, approval: bytes, *, allowed: Path, approvers: Sequence[s
         return name
     raise IntegrityError(
         f"the approval is by none of {', '.join(approvers)}: {'; '.join(faults[-1:])}", where=where,
-        todo=f"have one of them approve it; their keys stand in {told or allowed}")
+        todo=f"have one of them approve it; their keys stand in {known_as or allowed}")

@@ -40,9 +40,9 @@ def before(store: Store, link: Promotion) -> Promotion | None:
     if link.predecessor is None:
         return None
     numbers = islice(range(link.number - 1, 0, -1), MAX_READ)
-    found = _found(store, link.subject, numbers, link.predecessor)
-    if found is not None:
-        return _parsed(found, link, f"{store.url}: {link.subject.place}/promotions")
+    data = _with_digest(store, link.subject, numbers, link.predecessor)
+    if data is not None:
+        return _parsed(data, link, f"{store.url}: {link.subject.place}/promotions")
     raise IntegrityError(
         f"the promotion before number {link.number} is missing, or has changed",
         where=f"{store.url}: {link.subject.key(link.number - 1)}", todo=CARRY_AGAIN)
@@ -54,8 +54,8 @@ def of_digest(store: Store, subject: Subject, sha256: str) -> Promotion:
     IntegrityError where the store holds none.
     """
     numbers = islice(promotions.numbers(store, subject), MAX_LINKS)
-    found = _found(store, subject, numbers, sha256)
-    promotion = promotions.parsed(found, store.url) if found is not None else None
+    data = _with_digest(store, subject, numbers, sha256)
+    promotion = promotions.parsed(data, store.url) if data is not None else None
     if promotion is None or promotion.subject != subject:
         raise IntegrityError(
             "the store holds no promotion of this SHA-256", where=f"{store.url}: {subject.place}/"
@@ -64,7 +64,8 @@ def of_digest(store: Store, subject: Subject, sha256: str) -> Promotion:
     return promotion
 
 
-def _found(store: Store, subject: Subject, numbers: Iterable[int], sha256: str) -> bytes | None:
+def _with_digest(store: Store, subject: Subject, numbers: Iterable[int],
+                 sha256: str) -> bytes | None:
     """The bytes of the first of these promotions that has a digest."""
     for number in numbers:
         data = _content(store, subject.key(number))

@@ -132,14 +132,22 @@ class Promotion:
 class Trust:
     """Who may sign: the file allowed_signers, and the site's identity in it.
 
-    Where there are `approvers`, what is promoted needs the approval of one of them as well. `told`
-    is what people know that list by, where its file was made for now alone.
+    Where there are `approvers`, what is promoted needs the approval of one of them as well.
+    `known_as` is what people know that list by, where its file was made for now alone.
     """
 
     allowed: Path
     identity: str
     approvers: tuple[str, ...] = ()
-    told: str = ""
+    known_as: str = ""
+
+    def verify(self, data: bytes, seal: bytes, *, namespace: str, subject: Subject,
+               where: str) -> str:
+        """As signature.verify(), by the site's identity for what is promoted; `where` is the data.
+        """
+        return signature.verify(data, seal, namespace=namespace, allowed=self.allowed,
+                                signer=subject.signer(self.identity), where=f"{where}.sig",
+                                known_as=self.known_as)
 
 
 def time(text: str) -> datetime:
@@ -233,9 +241,8 @@ def verified(store: Store, subject: Subject, number: int, trust: Trust) -> Verif
     except StoreError as error:
         raise IntegrityError(f"the promotion that the pointer names is missing: {error.what}",
                              where=where, todo=CARRY_AGAIN) from error
-    signed_by = signature.verify(data, seal, namespace=signature.PROMOTION, allowed=trust.allowed,
-                                 signer=subject.signer(trust.identity), where=f"{where}.sig",
-                                 told=trust.told)
+    signed_by = trust.verify(data, seal, namespace=signature.PROMOTION, subject=subject,
+                             where=where)
     promotion = _promotion(_json(data, "promotion", where))
     if (promotion.pipeline, promotion.number) != (subject.pipeline, number):
         raise IntegrityError(f"this is promotion {promotion.number} of "
@@ -259,7 +266,8 @@ def _see_approved(store: Store, promotion: Promotion, data: bytes, trust: Trust,
             where=where, todo=f"one of {', '.join(trust.approvers)} types `doit {verb}` on the "
                               "online side; then carry it again") from error
     approvals.verify(data, approval, allowed=trust.allowed, approvers=trust.approvers,
-                     pipeline=subject.pipeline, signed_by=signed_by, where=where, told=trust.told)
+                     pipeline=subject.pipeline, signed_by=signed_by, where=where,
+                     known_as=trust.known_as)
 
 
 def naming(store: Store, subject: Subject, name: str, trust: Trust) -> Promotion | None:

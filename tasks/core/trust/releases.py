@@ -123,8 +123,7 @@ def _signed_list(store: Store, subject: Subject, name: str, trust: Trust) -> byt
     except StoreError as error:
         raise IntegrityError(f"the signature is missing: {error.what}", where=f"{where}.sig",
                              todo=CARRY_AGAIN) from error
-    signature.verify(listed, signed, namespace=signature.RELEASE, allowed=trust.allowed,
-                     signer=subject.signer(trust.identity), where=f"{where}.sig", told=trust.told)
+    trust.verify(listed, signed, namespace=signature.RELEASE, subject=subject, where=where)
     return listed
 
 

@@ -147,11 +147,11 @@ def _verify_own(key: Path, data: bytes, signature: bytes, namespace: str) -> Non
 
 
 def verify(data: bytes, signature: bytes, *, namespace: str, allowed: Path, signer: str,
-           where: object, told: str = "") -> str:
+           where: object, known_as: str = "") -> str:
     """IntegrityError unless a key that `allowed` names for `signer` has signed `data` as this kind.
 
-    `signer` is a principal of allowed_signers. `told` is what people know that list by, where its
-    file was made for now alone. Returns the key's fingerprint.
+    `signer` is a principal of allowed_signers. `known_as` is what people know that list by,
+    where its file was made for now alone. Returns the key's fingerprint.
     """
     if not allowed.is_file():
         raise HostError("the list of trusted keys is missing", where=allowed, todo=(
@@ -163,15 +163,15 @@ def verify(data: bytes, signature: bytes, *, namespace: str, allowed: Path, sign
         files.write_bytes(file, signature)
         common: list[str | Path] = ["-n", namespace, "-s", file]
         try:
-            said = _ssh_keygen(["-Y", "verify", "-f", allowed, "-I", signer, *common], data)
+            printed = _ssh_keygen(["-Y", "verify", "-f", allowed, "-I", signer, *common], data)
         except CommandError as error:
             barred = [f"line {match[1]}: {match[2]}" for line in error.tail
                       if (match := BARRED.search(line))]
             raise IntegrityError(
-                _why(common, data, told or str(allowed), signer, barred), where=where, todo=(
+                _why(common, data, known_as or str(allowed), signer, barred), where=where, todo=(
                     "use nothing of it; ask those who pushed it, and compare their public key "
-                    f"with those that {told or allowed} names")) from error
-    return _fingerprint(said)
+                    f"with those that {known_as or allowed} names")) from error
+    return _fingerprint(printed)
 
 
 def maker(data: bytes, signature: bytes, *, namespace: str) -> str | None:
@@ -194,20 +194,20 @@ def fingerprint(public: str) -> str:
     return _ssh_keygen(["-l", "-f", "-"], f"{public}\n".encode()).split()[1]
 
 
-def _fingerprint(said: str) -> str:
-    match = FINGERPRINT.search(said)
+def _fingerprint(printed: str) -> str:
+    match = FINGERPRINT.search(printed)
     if match is None:
         raise HostError("this ssh-keygen doesn't say by which key something was signed",
                         todo="install OpenSSH 8.2 or newer")
     return match[1]
 
 
-def _why(common: Sequence[str | Path], data: bytes, told: str, signer: str,
+def _why(common: Sequence[str | Path], data: bytes, known_as: str, signer: str,
          barred: Sequence[str]) -> str:
     try:
-        said = _ssh_keygen(["-Y", "check-novalidate", *common], data)
+        printed = _ssh_keygen(["-Y", "check-novalidate", *common], data)
     except CommandError:
         return ("the signature does not belong to these bytes, or was made for another kind of "
                 "file: one of the two was changed")
-    return (f"the signature is by the key {_fingerprint(said)}, which {told} does not name for "
-            f"{signer!r}" + (f" ({'; '.join(barred)})" if barred else ""))
+    return (f"the signature is by the key {_fingerprint(printed)}, which {known_as} does not name "
+            f"for {signer!r}" + (f" ({'; '.join(barred)})" if barred else ""))

@@ -79,13 +79,13 @@ def _of_map(value: Record, method: str, arguments: Sequence[Any],
     key = unwrapped(arguments[0]) if arguments else None
     if unknown is not None and method in ("get", "getAt", "getOrDefault"):
         return frozenset().union(*(item for _, item in value.items)) or frozenset([unknown])
-    found = value.get(key) if not isinstance(key, Unset | Unknown) else None
+    values = value.get(key) if not isinstance(key, Unset | Unknown) else None
     if method in ("get", "getAt") and arguments:
-        return found or frozenset(arguments[1:] or [None])
+        return values or frozenset(arguments[1:] or [None])
     if method == "getOrDefault" and len(arguments) == 2:
-        return found or frozenset(arguments[1:])
+        return values or frozenset(arguments[1:])
     if method == "containsKey" and unknown is None:
-        return frozenset([found is not None])
+        return frozenset([values is not None])
     if method in ("size", "isEmpty") and not arguments:
         return frozenset([len(value.items) if method == "size" else not value.items])
     return frozenset([Unknown(f"{method}(…)")])

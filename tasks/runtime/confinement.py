@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tasks.core.net import urls
 from tasks.core.nextflow import isolation
+from tasks.core.nextflow.environment import SHORT_LIVED_JAVA
 from tasks.runtime import maven_settings
 
 SYSTEM = (Path("/etc/maven"), Path("/etc/mavenrc"))
@@ -42,9 +43,10 @@ def confined(command: Sequence[str], *, folder: Path, repository: Path,
              *([f"-Dsettings.security={security}"] if security in own else [])]
     kept = {name: environment[name] for name in sorted({*PASSED_ON, *NAMED.findall(text)})
             if name in environment} | login
+    kept["MAVEN_OPTS"] = f"{SHORT_LIVED_JAVA} {kept.get('MAVEN_OPTS', '')}".rstrip()  # theirs wins
     homes = [path.resolve().parents[1] for path in map(Path, filter(None, (
         command[0], shutil.which("java", path=kept.get("PATH")), _java(kept))))]
-    trusted = [Path(place) for place in TRUSTED.findall(kept.get("MAVEN_OPTS", ""))]
+    trusted = [Path(place) for place in TRUSTED.findall(kept["MAVEN_OPTS"])]
     return isolation.confined(
         words, cwd=folder, writes=[folder, repository], network=True, least=least,
         reads=[*own, *(path for path in (*SYSTEM, *homes, *trusted) if path.exists())]), kept

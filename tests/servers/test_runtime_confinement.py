@@ -89,16 +89,18 @@ def test_the_attacks_succeed_where_nothing_holds_them(
     assert len(written(site)) == 3
 
 
-def test_a_truststore_that_the_user_names_is_seen(site: Path, monkeypatch: pytest.MonkeyPatch
-                                                  ) -> None:
+def test_what_the_user_tells_java_counts_last_and_a_truststore_is_seen(
+        site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files.write_text(site / "trust/store.jks", "trusted")
-    monkeypatch.setenv("MAVEN_OPTS", f"-Djavax.net.ssl.trustStore={site}/trust/store.jks")
+    own = f"-XX:+UseSerialGC -Djavax.net.ssl.trustStore={site}/trust/store.jks"
+    monkeypatch.setenv("MAVEN_OPTS", own)
     (site / "build/maven").mkdir()
     words, environment = confinement.confined(["cat"], folder=site / "build", repository=site
                                        / "build/maven", environment=os.environ,
                                        least=isolation.FULL)
     command = [*words[:words.index("cat")], "cat", str(site / "trust/store.jks")]
     assert processes.run(command, env=environment) == "trusted"
+    assert environment["MAVEN_OPTS"] == f"-XX:TieredStopAtLevel=1 {own}"
 
 
 def test_maven_is_not_started_where_it_cannot_be_confined(

@@ -5,6 +5,7 @@ A server may send its client elsewhere, such as to another region, and takes its
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from tasks.core.net.inner_addresses import Inside
 from tasks.core.net.pools import CONNECT_TIMEOUT, TIMEOUT, Pools
 
 if TYPE_CHECKING:
+    import ssl
+
     import urllib3
 
 
@@ -41,11 +44,16 @@ def pool(url: str, ca: str | None, *, connections: int) -> urllib3.PoolManager:
 
     OSError where the CAs can't be read.
     """
+    return Pools(None, _context(ca), connections=connections).at(url)
+
+
+@functools.cache
+def _context(ca: str | None) -> ssl.SSLContext:
+    """One for all stores that a process opens: the system's CAs take some 25 ms to read."""
     import ssl
     is_folder = ca is not None and Path(ca).is_dir()
-    context = ssl.create_default_context(cafile=None if is_folder else ca,
-                                         capath=ca if is_folder else None)
-    return Pools(None, context, connections=connections).at(url)
+    return ssl.create_default_context(cafile=None if is_folder else ca,
+                                      capath=ca if is_folder else None)
 
 
 def use(client: Any, hosts: Inside, *, connections: int) -> None:

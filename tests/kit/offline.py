@@ -72,7 +72,7 @@ class Host:
         """Start doit there, and don't wait for it."""
         log = self.root.parent / f"{time.monotonic_ns()}.log"
         environment = self.project.environment({"HOME": str(self.root.parent / "home"),
-                                                "NXF_OPTS": "-Xmx512m"})
+                                                "NXF_OPTS": "-Xmx512m -XX:TieredStopAtLevel=1"})
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 self.project.command("role=prod", f"site={SITE}", *words), cwd=self.root,

@@ -102,7 +102,7 @@ def _version(folder: Path) -> str:
     """The version, as the CLI itself says it once it runs: `aws-cli/1.46.3 Python/…`"""
     try:
         printed = processes.run([folder / "bin/aws", "--version"], timeout=START_TIMEOUT,
-                             env={"PATH": "/usr/bin:/bin"})
+                                env={"PATH": "/usr/bin:/bin"})
     except CommandError as error:
         raise HostError(f"the AWS CLI that was made doesn't run: {error}",
                         todo="set batch.cli to AWS's own: source, version, sha256") from error

@@ -80,7 +80,7 @@ def _in_place(folder: Path, release: releases.Release) -> dict[str, Path]:
 
 
 def _published(spec: OfflineReportSpec, subject: Subject, name: str,
-          trust: Trust) -> Mapping[str, Any] | None:
+               trust: Trust) -> Mapping[str, Any] | None:
     try:
         return beside.newest(open_store(spec.store), subject, name, trust)
     except AirlockError as error:

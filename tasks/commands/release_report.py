@@ -155,9 +155,9 @@ def _standing(spec: ReportSpec, here: Chain, chained: _Chained, name: str) -> St
         state = CURRENT if chained.current == name else (
             PROPOSED if own[0] is newest else BEFORE)
     return Standing(state=state, withdrawn=withdrawn, proof=next(
-                    (proof for link in own if (proof := proofs.of(here.store, link))), None),
-                promotions=[_promoted(here, link) for link in own[:MAX_OWN]],
-                changes=_changes(spec, chained, name))
+                        (proof for link in own if (proof := proofs.of(here.store, link))), None),
+                    promotions=[_promoted(here, link) for link in own[:MAX_OWN]],
+                    changes=_changes(spec, chained, name))
 
 
 def _promoted(here: Chain, link: Promotion) -> dict[str, Any]:

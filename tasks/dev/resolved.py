@@ -249,12 +249,13 @@ def warnings(resolved: Resolved) -> list[str]:
 
     Then which processes a stub run would not spare.
     """
-    warning = [resolved.stubless] if resolved.stubless else []
-    return warning + [f"{finding['file']}:{finding['line']}  {finding['what']}"
-            + (f"  (process {finding['process']})" if "process" in finding else "")
-            + f"\n          {finding['todo']}"
-            for finding in resolved.findings
-            if finding["answer"] is None and finding["kind"] not in JUDGED]
+    reaching = [
+        f"{finding['file']}:{finding['line']}  {finding['what']}"
+        + (f"  (process {finding['process']})" if "process" in finding else "")
+        + f"\n          {finding['todo']}"
+        for finding in resolved.findings
+        if finding["answer"] is None and finding["kind"] not in JUDGED]
+    return [*([resolved.stubless] if resolved.stubless else []), *reaching]
 
 
 SUBJECTS: Mapping[str, Callable[[Resolved], str]] = {

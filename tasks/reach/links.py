@@ -28,7 +28,7 @@ def links(tokens: Sequence[Token]) -> set[int]:
             entries = list(_entries(tokens, at))
             describes = any(TELLING.fullmatch(key) for key, _ in entries)
             linked |= {id(value) for key, value in entries
-                     if TELLING.fullmatch(key) or (describes and LINK.fullmatch(key))}
+                       if TELLING.fullmatch(key) or (describes and LINK.fullmatch(key))}
     return linked
 
 

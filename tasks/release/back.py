@@ -62,7 +62,7 @@ def go_back(spec: BackSpec) -> str:
         done = _append(here, newest, past, to, back=reason)
     return _in_words(here, done,
                      f"{to} is the current release again in {spec.store.url}: promotion "
-                             f"{done.number}, after {newest.id}")
+                     f"{done.number}, after {newest.id}")
 
 
 def withdraw(spec: WithdrawSpec) -> str:
@@ -87,8 +87,9 @@ def withdraw(spec: WithdrawSpec) -> str:
                     f"  {_outcome(newest, entry.id, to)}"), flush=True)
         done = _append(here, newest, past, to, withdrawing=entry,
                        back=reason if to != newest.id else newest.back)
-    return _in_words(here, done, f"{entry.id} is withdrawn in {spec.store.url}: promotion "
-                             f"{done.number}, which names {done.id}")
+    return _in_words(here, done,
+                     f"{entry.id} is withdrawn in {spec.store.url}: promotion "
+                     f"{done.number}, which names {done.id}")
 
 
 def _outcome(newest: Promotion, name: str, to: str) -> str:

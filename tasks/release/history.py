@@ -119,8 +119,8 @@ class Promoted:
 def promoted(here: Chain, number: int) -> Promoted:
     read = promotions.verified(here.store, here.subject, number, here.trust)
     return Promoted(promotion=read.promotion, key=read.key,
-                     by=chain.signer(here.signing, read.key) or here.signing.identity,
-                     approved=_approved(here, number, read.data, read.key))
+                    by=chain.signer(here.signing, read.key) or here.signing.identity,
+                    approved=_approved(here, number, read.data, read.key))
 
 
 def _approved(here: Chain, number: int, data: bytes, maker: str) -> str | None:
@@ -205,7 +205,7 @@ def _proofs(release: Mapping[str, Any]) -> str:
         validation, smoke = tried["validation"], tried["smoke"]
         parts += [f"validated ({validation['subjects']} subjects, "
                   f"{validation['warnings']} warnings)" if validation else "not validated",
-                 "smoke run" if smoke["run"] != "none" else f"no smoke run: {smoke['why']}"]
+                  "smoke run" if smoke["run"] != "none" else f"no smoke run: {smoke['why']}"]
     approved = next((entry["approved"] for entry in made if entry["approved"]), None)
     return ", ".join([*parts, *([f"approved by {approved}"] if approved else [])]) or "–"
 

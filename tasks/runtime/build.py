@@ -67,7 +67,7 @@ def build(spec: Runtime) -> str:
         files.write_tar(spec.archive, folder, files.tree(place))
     files.write_text(spec.sums, f"{files.sha256(spec.archive)}  {spec.archive.name}\n")
     document = {"version": spec.version,
-            "jars": declared.described(lock["jars"], known, spec.repository)}
+                "jars": declared.described(lock["jars"], known, spec.repository)}
     files.write_json(spec.jars, check(document, "runtime-jars", where=spec.jars))
     lock_files.write(spec.lock, renewed, lambda entries: entries[lock_files.WHOLE])
     size = files.human_size(spec.archive.stat().st_size)

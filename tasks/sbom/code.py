@@ -48,7 +48,7 @@ def licence(folder: Path, config: Mapping[str, Any]) -> tuple[tuple[str, ...], s
     """What the code says that its licence is, and where it says so; nothing where it doesn't."""
     own = config.get("manifest")
     declared = {"manifest.license": own.get("license") if isinstance(own, Mapping) else None,
-            "CITATION.cff": _of_citation(folder), "ro-crate-metadata.json": _of_crate(folder)}
+                "CITATION.cff": _of_citation(folder), "ro-crate-metadata.json": _of_crate(folder)}
     for place, value in declared.items():
         if names := named(value if isinstance(value, list) else [value]):
             return names, place

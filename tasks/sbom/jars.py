@@ -68,7 +68,7 @@ def _artifacts(opened: zipfile.ZipFile) -> Iterator[Jar]:
         if not (match := PROPERTIES.fullmatch(member)):
             continue
         properties = dict(line.split("=", 1) for line in _text(opened, member).splitlines()
-                    if "=" in line and not line.startswith("#"))
+                          if "=" in line and not line.startswith("#"))
         group, name, version = (properties.get(key, "").strip()
                                 for key in ("groupId", "artifactId", "version"))
         if (group, name) == match.groups() and version.isprintable():

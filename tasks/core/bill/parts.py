@@ -49,7 +49,7 @@ def counted(parts: Iterable[Part]) -> str:
     counts = Counter(part.kind for part in listed)
     unknown = Counter(part.kind for part in listed if not part.licences and part.kind != DATA)
     counted, lacking = (", ".join(f"{count} {_word(kind, count)}" for kind, count in each.items())
-                     for each in (counts, unknown))
+                        for each in (counts, unknown))
     return counted + (f"\nlicence unknown: {lacking}" if lacking else "")
 
 

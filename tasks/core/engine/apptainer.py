@@ -61,7 +61,7 @@ def find(kind: str, path: str) -> Program:
         raise HostError(f"this doesn't tell its version as {kind} does: {printed[:100]!r}",
                         where=place, todo=f"put {kind} first on the PATH")
     program = Program(path=place, name=match[1], version=f"{match[2]}.{match[3]}{match[4]}",
-                    numbers=(int(match[2]), int(match[3])), search=path)
+                      numbers=(int(match[2]), int(match[3])), search=path)
     oldest = OLDEST[program.name]
     if program.numbers < oldest:
         raise HostError(f"{program.name} {program.version} is too old: {oldest[0]}.{oldest[1]} or "

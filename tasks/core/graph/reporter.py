@@ -83,7 +83,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         message, name = result["exception"].get_msg().strip(), result["task"].name
         # What is wrong with a server is found by all steps that ask it, each at another place.
         cause = "\n".join(line for line in message.splitlines()
-                         if not line.startswith("  where: "))
+                          if not line.startswith("  where: "))
         first = self._first_with.setdefault(cause, name)
         self._fault(f"FAILED {name}: {message if first == name else f'as {first}, above'}")
 

@@ -245,10 +245,8 @@ def runtime(resolved: Resolved) -> str:
 
 
 def warnings(resolved: Resolved) -> list[str]:
-    """What the code may fetch by itself, that nothing answers: by file and line, what to set.
-
-    Then which processes a stub run would not spare.
-    """
+    """Which processes a stub run would not spare; then what the code may fetch by itself, that
+    nothing answers: by file and line, what to set."""
     reaching = [
         f"{finding['file']}:{finding['line']}  {finding['what']}"
         + (f"  (process {finding['process']})" if "process" in finding else "")

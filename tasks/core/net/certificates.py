@@ -8,6 +8,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+SYSTEM = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables by which OpenSSL takes other CAs than the system's (its man page
+`X509_get_default_cert_file_env`)."""
+
 
 def fault(path: Path) -> str | None:
     """Return what is wrong with a file or folder of CAs, in words that follow its name."""
@@ -37,7 +41,7 @@ def trusted(ca: str | Path | None) -> str:
 
 def by_environment() -> str:
     """Return in words what the environment names in the place of the system's CAs, if it does."""
-    named = [(name, Path(path)) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    named = [(name, Path(path)) for name in SYSTEM
              if (path := os.environ.get(name))]
     return " and ".join(f"{name} ({path}{f', which {wrong}' if (wrong := fault(path)) else ''})"
                         for name, path in named)

@@ -44,12 +44,14 @@ def pool(url: str, ca: str | None, *, connections: int) -> urllib3.PoolManager:
 
     OSError where the CAs can't be read.
     """
-    return Pools(None, _context(ca), connections=connections).at(url)
+    system = tuple(os.environ.get(name) for name in certificates.SYSTEM)
+    return Pools(None, _context(ca, system), connections=connections).at(url)
 
 
 @functools.cache
-def _context(ca: str | None) -> ssl.SSLContext:
-    """One for all stores that a process opens: the system's CAs take some 25 ms to read."""
+def _context(ca: str | None, system: tuple[str | None, ...]) -> ssl.SSLContext:
+    """One for all stores that a process opens, since the system's CAs take some 25 ms to read;
+    `system` is where OpenSSL is told to look for those."""
     import ssl
     is_folder = ca is not None and Path(ca).is_dir()
     return ssl.create_default_context(cafile=None if is_folder else ca,

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tasks.core import files
+from tasks.core.config.aws_settings import StoreAt
 from tasks.core.source import resolved_config
 from tasks.runtime import build as runtimes
 from tests.kit import aws, buckets, own_site, registries, tls
@@ -44,6 +45,32 @@ def bucket_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def versity() -> Path:
     """The S3 server's program, built before a test has a home folder of its own."""
     return buckets.program()
+
+
+@pytest.fixture(scope="session")
+def s3_server(versity: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[buckets.Gateway]:
+    """A server with buckets for all tests: each has one of its own there."""
+    with buckets.gateway(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture
+def s3_login(bucket_credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The login that such servers take, in the environment."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def store_at(request: pytest.FixtureRequest, tmp_path: Path) -> StoreAt:
+    """An empty store of each kind."""
+    if request.param == "folder":
+        return StoreAt(url=str(tmp_path / "store"))
+    request.getfixturevalue("s3_login")
+    server: buckets.Gateway = request.getfixturevalue("s3_server")
+    name = f"b{abs(hash(tmp_path)) % 10**12}"
+    (server.root / name).mkdir()
+    return StoreAt(url=f"s3://{name}/some/prefix", endpoint=server.endpoint, region="us-east-1")
 
 
 @pytest.fixture

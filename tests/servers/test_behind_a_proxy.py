@@ -250,13 +250,11 @@ def test_maven_takes_the_sites_place_for_maven_central(
 
 
 def test_the_store_takes_the_proxy_and_aws_ca_bundle(
-        versity: Path, proxy: Proxy, tmp_path: Path, bucket_credentials: None,
+        versity: Path, proxy: Proxy, tmp_path: Path, s3_login: None,
         monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "home/.cache/nf-airlock"
     cache.mkdir(parents=True)
     (cache / versity.parent.name).symlink_to(versity.parent)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
     with buckets.gateway(tmp_path / "s3") as served:
         (served.root / "carried").mkdir()
         proxy.upstream = {"s3.example.org": served.endpoint.removeprefix("http://")}

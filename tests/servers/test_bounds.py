@@ -19,7 +19,7 @@ from tasks.data import blobs, bucket, ftp
 from tasks.data.blobs import Cache, fetch_all
 from tasks.data.sources import Reach, expand, sizes
 from tasks.plugins import index
-from tests.kit import buckets, endless
+from tests.kit import endless
 from tests.kit.endless import DRIPS, FLOODS, OTHERS, Speak
 from tests.kit.registry_memory import Answer, Memory, Request, serve
 from tests.kit.web import Web, near
@@ -191,13 +191,7 @@ def test_ftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Speak, dat
     assert left(tmp_path) == []
 
 
-@pytest.fixture
-def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
-
-
-@pytest.mark.usefixtures("keys")
+@pytest.mark.usefixtures("s3_login")
 @pytest.mark.parametrize("speak", [*DRIPS, *FLOODS, endless.error_drips, endless.error_floods])
 def test_a_bucket(tmp_path: Path, speak: Speak) -> None:
     with endless.speaking(speak) as port:
@@ -210,7 +204,7 @@ def test_a_bucket(tmp_path: Path, speak: Speak) -> None:
     assert left(tmp_path) == []
 
 
-@pytest.mark.usefixtures("keys")
+@pytest.mark.usefixtures("s3_login")
 def test_a_bucket_whose_listing_has_no_end(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket, "MAX_OBJECTS", 20)
     pages = iter(range(10**6))

@@ -233,11 +233,8 @@ def test_names_that_no_stick_takes_are_said_at_once(
             place.unfit(STICK, [(path, size)])
 
 
-def test_a_bucket_is_carried_as_a_folder_is(
-        ready: Staged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+def test_a_bucket_is_carried_as_a_folder_is(ready: Staged, tmp_path: Path, s3_login: None
+                                            ) -> None:
     with buckets.gateway(tmp_path / "s3") as running:
         (running.root / "bucket").mkdir()
         for path in Path("build/here").rglob("*promot*.json*"):

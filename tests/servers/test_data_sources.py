@@ -26,18 +26,11 @@ from tests.kit.project import ROOT
 from tests.kit.relays import relay
 from tests.kit.web import Web, near
 
+pytestmark = pytest.mark.usefixtures("quick", "s3_login")
+
 LARGE = bytes(range(256)) * 2**14  # 4 MiB
 NEAR = Reach(network=near())
 ODD = "öffentlich/a b+c#1?.fa"
-
-
-@pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quick: None) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 @pytest.fixture(scope="module")

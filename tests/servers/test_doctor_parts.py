@@ -123,10 +123,9 @@ def test_a_bucket_without_credentials_says_how_to_have_them(
 
 
 def test_a_real_s3_server_is_left_without_what_was_written(
-        versity: Path, bucket: OwnSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        versity: Path, bucket: OwnSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        s3_login: None) -> None:
     monkeypatch.setattr(buckets, "program", lambda: versity)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
     with buckets.gateway(tmp_path / "s3") as served:
         bucket.change("store", {"url": "s3://bucket/some/prefix", "region": "us-east-1",
                                 "endpoint": served.endpoint})

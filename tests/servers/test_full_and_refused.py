@@ -121,9 +121,7 @@ def test_a_folder_on_a_full_disk_says_so(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch, bucket_credentials: None) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
+def credentials(monkeypatch: pytest.MonkeyPatch, s3_login: None) -> None:
     monkeypatch.setattr("tasks.core.store.s3_client.ATTEMPTS", 2)
 
 

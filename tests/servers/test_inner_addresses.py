@@ -23,7 +23,6 @@ from tasks.data import bucket
 from tasks.data.blobs import Cache, fetch_all
 from tasks.data.sources import Reach, expand, sizes
 from tasks.plugins import index
-from tests.kit import buckets
 from tests.kit.ftp import ftp_server
 from tests.kit.hostile import PUBLIC, SECRET, Hostile, table
 from tests.kit.registry_memory import Answer, Memory, Request, serve
@@ -214,11 +213,9 @@ def test_a_bucket_that_is_not_listed_is_not_asked(hostile: Hostile, resolved: di
     assert SECRET not in said
 
 
-def test_a_bucket_s_server_that_points_inside(within: Listener, tmp_path: Path,
-                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_s_server_that_points_inside(
+        within: Listener, monkeypatch: pytest.MonkeyPatch, s3_login: None) -> None:
     """Its answer names another region; where AWS would be asked there, a resolver leads inside."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
     with resolving(monkeypatch, listed_s3_amazonaws_com=["127.0.0.1"]):
         with pytest.raises(SourceError, match=r"hosts\.inside"):
             sizes({"s3://listed/x": ["here"]}, Reach(buckets={"listed": "aws"}))

@@ -65,9 +65,7 @@ def test_files_that_a_server_lacks_are_all_named(
 
 
 def test_a_store_that_goes_away_is_told_once_on_both_sides(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket_credentials: None) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3_login: None) -> None:
     monkeypatch.setattr("tasks.core.store.s3_client.ATTEMPTS", 1)
     monkeypatch.chdir(tmp_path)
     with buckets.gateway(tmp_path / "s3") as running:

@@ -23,7 +23,6 @@ from tasks.core.trust import proofs, signature
 from tasks.core.trust.promotions import Subject
 from tasks.release import chain, promote, release
 from tasks.release.chain import Chain
-from tests.kit import buckets
 from tests.kit.chains import Killed, killed
 from tests.kit.clones import Clone, pair
 from tests.kit.releases import change_code
@@ -31,25 +30,10 @@ from tests.kit.releases import change_code
 HELLO = Subject(pipeline="hello")
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[buckets.Gateway]:
-    with buckets.gateway(tmp_path_factory.mktemp("s3")) as running:
-        yield running
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def both(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-         ) -> tuple[Clone, Clone]:
+@pytest.fixture
+def both(store_at: StoreAt, tmp_path: Path) -> tuple[Clone, Clone]:
     """Two clones over a folder, and over a bucket."""
-    if request.param == "folder":
-        return pair(tmp_path, StoreAt(url=str(tmp_path / "store")))
-    running: buckets.Gateway = request.getfixturevalue("gateway")
-    name = f"b{abs(hash(tmp_path))}"
-    (running.root / name).mkdir()
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
-    return pair(tmp_path, StoreAt(url=f"s3://{name}", endpoint=running.endpoint,
-                                  region="us-east-1"))
+    return pair(tmp_path, store_at)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -28,31 +27,10 @@ from tests.kit.releases import Staged, change_code
 KEPT = ".airlock/"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[buckets.Gateway]:
-    with buckets.gateway(tmp_path_factory.mktemp("s3")) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    for name, value in (("ACCESS_KEY_ID", buckets.ACCESS), ("EC2_METADATA_DISABLED", "true"),
-                        ("SECRET_ACCESS_KEY", buckets.SECRET), ("CONFIG_FILE", "none"),
-                        ("SHARED_CREDENTIALS_FILE", "none")):
-        monkeypatch.setenv(f"AWS_{name}", value)
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def at(request: pytest.FixtureRequest, tmp_path: Path) -> StoreAt:
-    """An empty store."""
-    if request.param == "folder":
-        return StoreAt(url=str(tmp_path / "store"))
-    running: buckets.Gateway = request.getfixturevalue("server")
-    name = f"b{abs(hash(tmp_path)) % 10**12}"
-    (running.root / name).mkdir()
-    return StoreAt(url=f"s3://{name}/some/prefix", endpoint=running.endpoint, region="us-east-1")
 
 
 @pytest.fixture
@@ -67,28 +45,28 @@ def report() -> dict[str, object]:
 
 
 def test_a_list_goes_first_and_what_it_named_after_the_grace(
-        at: StoreAt, capsys: pytest.CaptureFixture[str]) -> None:
-    staged, ids = revisions(3, at)
-    before = keys(at)
-    assert "2 releases and 0 tools to go; 0 files" in prune.show_plan(spec(at))
-    assert keys(at) == before, "a plan changes nothing"
+        store_at: StoreAt, capsys: pytest.CaptureFixture[str]) -> None:
+    staged, ids = revisions(3, store_at)
+    before = keys(store_at)
+    assert "2 releases and 0 tools to go; 0 files" in prune.show_plan(spec(store_at))
+    assert keys(store_at) == before, "a plan changes nothing"
     printed = capsys.readouterr().out
     assert f"hello  {ids[2]}  stays  current\n" in printed
     assert f"hello  {ids[0]}  goes   current until " in printed
     week = Prune(keep=1, recent=0, grace=7 * 86400)
-    assert "0 images deleted" in prune.apply(spec(at, week))
-    assert releases(at) == {ids[2]}
-    after = keys(at)
+    assert "0 images deleted" in prune.apply(spec(store_at, week))
+    assert releases(store_at) == {ids[2]}
+    after = keys(store_at)
     assert {key for key in before - after if not key.startswith("releases/")} == set()
     assert {key.rpartition("/")[2] for key in before - after} == {*places.SEALED}
-    prune.apply(spec(at, week))
-    assert keys(at, "blobs/") == {key for key in before if key.startswith("blobs/")}
-    prune.apply(spec(at))
-    gone = {key for key in before - keys(at) if key.startswith("blobs/")}
+    prune.apply(spec(store_at, week))
+    assert keys(store_at, "blobs/") == {key for key in before if key.startswith("blobs/")}
+    prune.apply(spec(store_at))
+    gone = {key for key in before - keys(store_at) if key.startswith("blobs/")}
     assert {key.rpartition("/")[2] for key in gone} == {"code.tar", "manifest.json",
                                                         "release.json"}
-    assert torn(at) == {}
-    assert len(keys(at, "releases/hello/promotions/")) == 6, "statements stay"
+    assert torn(store_at) == {}
+    assert len(keys(store_at, "releases/hello/promotions/")) == 6, "statements stay"
     staged.trust_key()
     assert "files checked" in fetch(staged.fetch_spec())
 
@@ -106,8 +84,8 @@ def test_what_was_signed_stays_as_evidence(folder: StoreAt) -> None:
 
 
 def test_a_push_after_a_prune_sends_again_what_receipts_still_claim(
-        at: StoreAt, monkeypatch: pytest.MonkeyPatch) -> None:
-    staged, ids = revisions(1, at)
+        store_at: StoreAt, monkeypatch: pytest.MonkeyPatch) -> None:
+    staged, ids = revisions(1, store_at)
     for name in ("build", "keys"):
         shutil.copytree(name, f"other/{name}")
     with monkeypatch.context() as patch:
@@ -115,12 +93,12 @@ def test_a_push_after_a_prune_sends_again_what_receipts_still_claim(
         change_code(staged, b"another colleague's\n")
         staged.publish()
     for _ in range(2):
-        prune.apply(spec(at))
-    assert ids[0] not in releases(at)
+        prune.apply(spec(store_at))
+    assert ids[0] not in releases(store_at)
     # As doit does: the parts are fresh by their receipts, and only push:release looks.
     push.push_release(staged.push_spec("release"))
-    assert ids[0] in releases(at)
-    assert torn(at) == {}
+    assert ids[0] in releases(store_at)
+    assert torn(store_at) == {}
     asked: list[str] = []
     with pruning.watched(push, lambda _, name, key: asked.append(name)):
         push.push_release(staged.push_spec("release"))
@@ -154,18 +132,19 @@ def publish_tool(staged: Staged, text: str) -> str:
     return name
 
 
-def test_old_tools_go_and_the_current_one_stays(at: StoreAt) -> None:
-    staged, _ = revisions(1, at)
+def test_old_tools_go_and_the_current_one_stays(store_at: StoreAt) -> None:
+    staged, _ = revisions(1, store_at)
     ids = [publish_tool(staged, f"{number}") for number in range(3)]
-    assert {key.split("/")[1] for key in keys(at, "tool/")} == {*ids, "promotions", "current.json"}
-    prune.apply(spec(at))
-    assert not keys(at, f"tool/{ids[0]}/airlock.tar.sig")
-    assert keys(at, f"tool/{ids[0]}/airlock.tar") == {f"tool/{ids[0]}/airlock.tar"}
-    assert keys(at, f".airlock/pruned/tool/{ids[0]}/")
-    prune.apply(spec(at))
-    assert {key.split("/")[1] for key in keys(at, "tool/") if "/proofs/" not in key} == {
+    assert {key.split("/")[1] for key in keys(store_at, "tool/")} == {
+        *ids, "promotions", "current.json"}
+    prune.apply(spec(store_at))
+    assert not keys(store_at, f"tool/{ids[0]}/airlock.tar.sig")
+    assert keys(store_at, f"tool/{ids[0]}/airlock.tar") == {f"tool/{ids[0]}/airlock.tar"}
+    assert keys(store_at, f".airlock/pruned/tool/{ids[0]}/")
+    prune.apply(spec(store_at))
+    assert {key.split("/")[1] for key in keys(store_at, "tool/") if "/proofs/" not in key} == {
         ids[2], "promotions", "current.json"}
-    assert keys(at, f"tool/{ids[0]}/proofs/"), "what was said of it stays"
+    assert keys(store_at, f"tool/{ids[0]}/proofs/"), "what was said of it stays"
 
 
 def test_what_killed_pushes_left_goes_too(folder: StoreAt) -> None:
@@ -202,32 +181,33 @@ def test_a_store_that_denies_deletion_gets_a_list(
         tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         ) -> None:
     """A bucket whose policy does that: tests/servers/test_aws_policies.py."""
-    at = StoreAt(url=str(tmp_path / "store"))
-    _, ids = revisions(3, at)
+    store_at = StoreAt(url=str(tmp_path / "store"))
+    _, ids = revisions(3, store_at)
     monkeypatch.setattr("tasks.core.nofollow.remove", pruning.refuse)
-    before = keys(at)
-    prune.apply(spec(at))
+    before = keys(store_at)
+    prune.apply(spec(store_at))
     assert "let one who may do that" in capsys.readouterr().out
-    assert releases(at) == {*ids}
-    assert {key for key in keys(at) if not key.startswith(KEPT)} == {
+    assert releases(store_at) == {*ids}
+    assert {key for key in keys(store_at) if not key.startswith(KEPT)} == {
         key for key in before if not key.startswith(KEPT)}
     by_hand = Path("build/here/prune.by-hand.txt").read_text().splitlines()
-    assert by_hand[:3] == [f"{at.url}/releases/hello/{ids[1]}/{name}" for name in (
+    assert by_hand[:3] == [f"{store_at.url}/releases/hello/{ids[1]}/{name}" for name in (
         "SHA256SUMS", "SHA256SUMS.sig", "release.json")]
     assert len(by_hand) == 6, "blobs follow once the lists have gone, and the grace is over"
     assert report()["denied"]
     with pytest.raises(NotDeletable):
-        open_store(at).delete(f"releases/hello/{ids[0]}/SHA256SUMS")
+        open_store(store_at).delete(f"releases/hello/{ids[0]}/SHA256SUMS")
 
 
-def test_a_bucket_with_versions_says_what_remains(tmp_path_factory: pytest.TempPathFactory,
-                                                  capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bucket_with_versions_says_what_remains(
+        tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str],
+        s3_login: None) -> None:
     with buckets.gateway(tmp_path_factory.mktemp("versions"), versions=True) as running:
         (running.root / "versioned").mkdir()
-        at = StoreAt(url="s3://versioned", endpoint=running.endpoint, region="us-east-1")
-        pruning.keep_versions(at)
-        revisions(2, at)
-        prune.apply(spec(at))
+        store_at = StoreAt(url="s3://versioned", endpoint=running.endpoint, region="us-east-1")
+        pruning.keep_versions(store_at)
+        revisions(2, store_at)
+        prune.apply(spec(store_at))
         assert "as older versions" in capsys.readouterr().out
         versions = report()["files"]["versions"]  # type: ignore[index]
         assert versions["count"] == 3

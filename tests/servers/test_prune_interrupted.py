@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,39 +20,18 @@ from tasks.core.store.interface import Store
 from tasks.offline_host import fetch as fetching
 from tasks.offline_host.fetch import fetch
 from tasks.release import prune, push
-from tests.kit import buckets, pruning
+from tests.kit import pruning
 from tests.kit.pruning import keys, releases, revisions, spec, torn
 from tests.kit.releases import change_code
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[buckets.Gateway]:
-    with buckets.gateway(tmp_path_factory.mktemp("s3")) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    for name, value in (("ACCESS_KEY_ID", buckets.ACCESS), ("EC2_METADATA_DISABLED", "true"),
-                        ("SECRET_ACCESS_KEY", buckets.SECRET), ("CONFIG_FILE", "none"),
-                        ("SHARED_CREDENTIALS_FILE", "none")):
-        monkeypatch.setenv(f"AWS_{name}", value)
 
 
-@pytest.fixture(params=["folder", "bucket"])
-def at(request: pytest.FixtureRequest, tmp_path: Path) -> StoreAt:
-    """An empty store."""
-    if request.param == "folder":
-        return StoreAt(url=str(tmp_path / "store"))
-    running: buckets.Gateway = request.getfixturevalue("server")
-    name = f"b{abs(hash(tmp_path)) % 10**12}"
-    (running.root / name).mkdir()
-    return StoreAt(url=f"s3://{name}/some/prefix", endpoint=running.endpoint, region="us-east-1")
-
-
-def kill_at(at: StoreAt, name: str, number: int) -> bool:
+def kill_at(store_at: StoreAt, name: str, number: int) -> bool:
     """Apply in a process that is killed once it has done so many requests; whether it was."""
     child = os.fork()
     if not child:
@@ -66,45 +45,45 @@ def kill_at(at: StoreAt, name: str, number: int) -> bool:
 
         try:
             with pruning.watched(prune, count):
-                prune.apply(spec(at))
+                prune.apply(spec(store_at))
         finally:
             os._exit(1 if sys.exc_info()[0] else 0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-def test_killed_after_each_deletion_every_release_is_whole(at: StoreAt) -> None:
-    _, ids = revisions(3, at)
+def test_killed_after_each_deletion_every_release_is_whole(store_at: StoreAt) -> None:
+    _, ids = revisions(3, store_at)
     killed = 0
-    while kill_at(at, "delete", 1):
+    while kill_at(store_at, "delete", 1):
         killed += 1
-        assert torn(at) == {}
-        assert ids[2] in releases(at)
+        assert torn(store_at) == {}
+        assert ids[2] in releases(store_at)
     assert killed > 5
-    prune.apply(spec(at))
-    assert releases(at) == {ids[2]}
-    assert len(keys(at, "blobs/")) == 20
+    prune.apply(spec(store_at))
+    assert releases(store_at) == {ids[2]}
+    assert len(keys(store_at, "blobs/")) == 20
 
 
 def test_killed_at_any_request_every_release_is_whole() -> None:
     _, ids = revisions(3, StoreAt(url="before"))
     prune.apply(spec(StoreAt(url="before"), Prune(keep=2, recent=0, grace=0)))
-    at = StoreAt(url="store")
+    store_at = StoreAt(url="store")
     for number in itertools.count():
         shutil.rmtree("store", ignore_errors=True)
         shutil.copytree("before", "store")
-        if not kill_any(at, number):
+        if not kill_any(store_at, number):
             break
-        assert torn(at) == {}
-        assert ids[2] in releases(at)
+        assert torn(store_at) == {}
+        assert ids[2] in releases(store_at)
         if number % 4 == 0:
             for _ in range(2):
-                prune.apply(spec(at))
-            assert releases(at) == {ids[2]}
-            assert len(keys(at, "blobs/")) == 20
+                prune.apply(spec(store_at))
+            assert releases(store_at) == {ids[2]}
+            assert len(keys(store_at, "blobs/")) == 20
     assert number > 20
 
 
-def kill_any(at: StoreAt, number: int) -> bool:
+def kill_any(store_at: StoreAt, number: int) -> bool:
     """Apply in a process that is killed before the next request of any kind."""
     child = os.fork()
     if not child:
@@ -113,7 +92,7 @@ def kill_any(at: StoreAt, number: int) -> bool:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         with pruning.watched(prune, count):
-            prune.apply(spec(at))
+            prune.apply(spec(store_at))
         os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
@@ -171,41 +150,41 @@ def test_a_push_at_any_step_of_a_prune_and_a_prune_at_any_step_of_a_push(
         shutil.rmtree("store", ignore_errors=True)
         shutil.copytree("before", "store")
         shutil.copytree("again/here/hello/push", "build/here/hello/push", dirs_exist_ok=True)
-        at = StoreAt(url="store")
+        store_at = StoreAt(url="store")
 
-        def sent(at: StoreAt = at) -> None:
-            push.push_release(pruning.replaced(staged, at).push_spec("release"))
+        def sent(store_at: StoreAt = store_at) -> None:
+            push.push_release(pruning.replaced(staged, store_at).push_spec("release"))
 
-        def pruned(at: StoreAt = at) -> None:  # what was pushed just now isn't old
-            prune.apply(spec(at, Prune(keep=1, recent=3600, grace=0)))
+        def pruned(store_at: StoreAt = store_at) -> None:  # what was pushed just now isn't old
+            prune.apply(spec(store_at, Prune(keep=1, recent=3600, grace=0)))
 
         done = (interleaved(sent, push, pruned, number) if first == "push"
                 else interleaved(pruned, prune, sent, number))
-        assert torn(at) == {}, f"at request {number}"
+        assert torn(store_at) == {}, f"at request {number}"
         if not done:
             break
-        assert ids[0] in releases(at), f"at request {number}"
+        assert ids[0] in releases(store_at), f"at request {number}"
     assert number > 20
 
 
 def test_a_fetch_that_had_begun_ends_well_within_the_grace(
-        at: StoreAt, monkeypatch: pytest.MonkeyPatch) -> None:
+        store_at: StoreAt, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host can't tell the store that it fetches: it has read the list when the prune comes."""
-    staged, ids = revisions(2, at)
+    staged, ids = revisions(2, store_at)
     staged.trust_key()
     week = Prune(keep=1, recent=0, grace=7 * 86400)
     fetch_all = fetching._fetch_all
     counted: list[int] = []
 
     def slowly(store: Store, *arguments: object) -> int:
-        prune.apply(spec(at, week))
-        prune.apply(spec(at, week))
+        prune.apply(spec(store_at, week))
+        prune.apply(spec(store_at, week))
         counted.append(fetch_all(store, *arguments))  # type: ignore[arg-type]
         return counted[0]
 
     monkeypatch.setattr(fetching, "_fetch_all", slowly)
     assert ids[0] in fetch(staged.fetch_spec(ids[0]))
     assert counted[0] > 5
-    assert releases(at) == {ids[1]}
+    assert releases(store_at) == {ids[1]}
     with pytest.raises(AirlockError, match=f"there is no release '{ids[0]}'"):
         fetch(staged.fetch_spec(ids[0]))

@@ -34,10 +34,8 @@ def test_no_push_is_lost_and_no_host_sees_a_torn_or_older_release(
     see(schedules.many(range(COUNT), StoreAt(url=str(tmp_path / "store")), tmp_path), capsys)
 
 
-def test_nor_where_the_store_is_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                         capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
+def test_nor_where_the_store_is_a_bucket(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str], s3_login: None) -> None:
     with buckets.gateway(tmp_path / "s3") as running:
         (running.root / "bucket").mkdir()
         see(schedules.many(range(ON_BUCKET), StoreAt(

@@ -17,38 +17,23 @@ from tasks.core.trust import promotions, signature
 from tasks.core.trust.promotions import Promotion, Withdrawn
 from tasks.release import chain
 from tasks.release.chain import Chain
-from tests.kit import buckets
 from tests.kit.chains import HELLO, Killed, clone, killed, promote
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[buckets.Gateway]:
-    with buckets.gateway(tmp_path_factory.mktemp("s3")) as running:
-        (running.root / "bucket").mkdir()
-        yield running
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def at(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreAt:
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    if request.param == "folder":
-        return StoreAt(url="store")
-    running: buckets.Gateway = request.getfixturevalue("gateway")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
-    return StoreAt(url=f"s3://bucket/{tmp_path.name}", endpoint=running.endpoint,
-                   region="us-east-1")
 
 
 @pytest.fixture
-def ours(at: StoreAt) -> Iterator[Chain]:
-    with clone("ours", at) as made:
+def ours(store_at: StoreAt) -> Iterator[Chain]:
+    with clone("ours", store_at) as made:
         yield made
 
 
 @pytest.fixture
-def theirs(at: StoreAt) -> Iterator[Chain]:
-    with clone("theirs", at) as made:
+def theirs(store_at: StoreAt) -> Iterator[Chain]:
+    with clone("theirs", store_at) as made:
         yield made
 
 
@@ -94,7 +79,8 @@ def test_who_has_not_looked_at_the_newest_gets_both_shown(ours: Chain, theirs: C
     assert [link.id for link in links(ours)] == ["y-2", "x-1"]
 
 
-def test_a_store_that_has_gone_back_is_no_place_to_go_on_from(ours: Chain, at: StoreAt) -> None:
+def test_a_store_that_has_gone_back_is_no_place_to_go_on_from(ours: Chain, store_at: StoreAt
+                                                              ) -> None:
     promote(ours, "x-1")
     before = bring(ours.store, HELLO.pointer)
     newest = promote(ours, "y-2")
@@ -149,12 +135,12 @@ def test_two_at_once_never_both_succeed_after_the_same_one(ours: Chain, theirs: 
         assert isinstance(chain.tip(theirs).promotion, Promotion)
 
 
-def test_what_nobody_trusted_signed_is_passed_over(ours: Chain, at: StoreAt) -> None:
+def test_what_nobody_trusted_signed_is_passed_over(ours: Chain, store_at: StoreAt) -> None:
     promote(ours, "x-1")
     ours.store.put_bytes(HELLO.key(99999999), b"junk")
     ours.store.put_bytes(HELLO.key(3), b"{}")
     other = Signing(key=Path("keys/other"), identity="airlock", create=True)
-    with clone("strangers", at, other) as strangers, \
+    with clone("strangers", store_at, other) as strangers, \
             pytest.raises(AirlockError, match="does not name for 'airlock/hello'"):
         promote(strangers, "z-9")
     assert [promote(ours, name).number for name in ("y-2", "z-3")] == [2, 4]
@@ -162,10 +148,10 @@ def test_what_nobody_trusted_signed_is_passed_over(ours: Chain, at: StoreAt) -> 
 
 
 def test_a_colleagues_key_is_believed_where_the_trust_folder_names_it(
-        ours: Chain, at: StoreAt) -> None:
+        ours: Chain, store_at: StoreAt) -> None:
     promote(ours, "x-1")
     other = Signing(key=Path("keys/other"), identity="airlock", create=True)
     Path("signers").write_text(signature.allowed_line("airlock", signature.public_key(
         ours.signing.key)))
-    with clone("theirs", at, other) as theirs:
+    with clone("theirs", store_at, other) as theirs:
         assert promote(theirs, "y-2").number == 2

@@ -83,10 +83,9 @@ def published(staged: Staged) -> Online:
     return Online(staged=staged, ids=ids)
 
 
-def test_a_life_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_life_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3_login: None
+                            ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
     with buckets.gateway(tmp_path / "s3") as running:
         (running.root / "bucket").mkdir()
         at = StoreAt(url="s3://bucket/carried", endpoint=running.endpoint, region="us-east-1")

@@ -24,6 +24,8 @@ from tests.kit import buckets, replacing
 from tests.kit.bounded import limited
 from tests.kit.releases import stage
 
+pytestmark = pytest.mark.usefixtures("s3_login")
+
 SMALL = b"a small file\n"
 MOST = 2**24
 MB = 10**6
@@ -34,15 +36,6 @@ def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreAt]:
     with buckets.gateway(tmp_path_factory.mktemp("s3")) as running:
         (running.root / "bucket").mkdir()
         yield StoreAt(url="s3://bucket/some/prefix", endpoint=running.endpoint, region="us-east-1")
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 def write(path: Path, data: bytes) -> tuple[Path, str]:

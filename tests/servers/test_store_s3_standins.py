@@ -96,9 +96,7 @@ def test_a_file_that_somebody_put_with_another_key_is_named(front: Front, tmp_pa
 
 @pytest.mark.parametrize("encryption", ["AES256", "aws:kms"])
 def test_a_server_without_encryption_is_refused_at_the_first_object(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encryption: str) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
+        tmp_path: Path, encryption: str, s3_login: None) -> None:
     with buckets.gateway(tmp_path / "s3") as gateway:
         (gateway.root / "carried").mkdir()
         at = StoreAt(url="s3://carried/versity", endpoint=gateway.endpoint, region="us-east-1",

@@ -270,11 +270,8 @@ def test_a_full_store_is_said(ready: Staged) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_bucket_is_filled_where_this_host_may_write(
-        ready: Staged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str | None,
-        caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", buckets.ACCESS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", buckets.SECRET)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        ready: Staged, tmp_path: Path, part: str | None,
+        caplog: pytest.LogCaptureFixture, s3_login: None) -> None:
     carry(ready, STICK, part=part)
     with buckets.gateway(tmp_path / "s3") as running:
         (running.root / "bucket").mkdir()

@@ -23,6 +23,8 @@ BLOCK = 1 << 16
 
 _running: set[subprocess.Popen[bytes]] = set()
 _at_interrupt: list[Callable[[], None]] = []
+_closed = threading.Event()
+"""Set once the build was interrupted: no program starts any more."""
 _lock = threading.Lock()
 
 
@@ -69,9 +71,8 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
         log.parent.mkdir(parents=True, exist_ok=True)
     sink = log.open("wb") if log is not None else None
     try:
-        process = subprocess.Popen(
-            words, cwd=cwd, env=None if env is None else dict(env), start_new_session=True,
-            pass_fds=tuple(holds),
+        process = _start(
+            words, cwd=cwd, env=None if env is None else dict(env), pass_fds=tuple(holds),
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=None if show else sink or subprocess.PIPE,
             stderr=None if show else subprocess.STDOUT if sink else subprocess.PIPE)
@@ -80,8 +81,6 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
     finally:
         if sink:
             sink.close()
-    with _lock:
-        _running.add(process)
     try:
         with activity.logging_to(log):
             out, err = (_checked(process, stdin, timeout, check) if most is None
@@ -98,6 +97,21 @@ def read(command: Sequence[str | Path], *, log: Path | None = None, cwd: Path | 
         raise CommandError(f"{Path(words[0]).name} ended with status {process.returncode}",
                            status=process.returncode, tail=quoted, where=log, todo=todo)
     return out or b""
+
+
+def _start(words: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a program in a process group of its own, which an interrupt ends.
+
+    After one its thread stays here: the whole process ends within seconds, and what started now
+    would go on without it.
+    """
+    with _lock:
+        if not _closed.is_set():
+            process = subprocess.Popen(words, start_new_session=True, **options)
+            _running.add(process)
+            return process
+    while True:
+        time.sleep(3600)
 
 
 def _checked(process: subprocess.Popen[bytes], stdin: bytes | None, timeout: float | None,
@@ -122,11 +136,8 @@ def piped(command: Sequence[str | Path], *, env: Mapping[str, str],
     where it was ended by time.
     """
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen([os.fspath(word) for word in command], env=dict(env),
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                                   start_new_session=True)
-        with _lock:
-            _running.add(process)
+        process = _start([os.fspath(word) for word in command], env=dict(env),
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
         late = threading.Timer(timeout, end, [process])
         late.start()
         try:
@@ -243,11 +254,15 @@ def at_interrupt(act: Callable[[], None]) -> Iterator[None]:
 
 
 def end_all() -> None:
-    """End every program that is still running: called when the build is interrupted."""
+    """End every program that is still running, and let no other start: called when the build is
+    interrupted, directly before this process ends."""
     with _lock:
-        left, acts = list(_running), list(_at_interrupt)
-    for act in acts:
+        acts = list(_at_interrupt)
+    for act in acts:  # they may start programs
         with suppress(Exception):  # whatever it meets, programs must end
             act()
+    with _lock:
+        _closed.set()
+        left = list(_running)
     for process in left:
         end(process)

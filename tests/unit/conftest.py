@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tasks.core import processes
 from tests.kit.pipelines import Pipeline, write_sources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +26,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build may be interrupted here; after the test, programs start again."""
+    monkeypatch.setattr(processes, "_closed", threading.Event())
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,29 @@ def test_a_failed_program_shows_its_last_words_not_its_arguments(tmp_path: Path)
     assert "secret" not in message
 
 
+@pytest.mark.usefixtures("interrupted")
+def test_after_an_interrupt_no_program_starts(tmp_path: Path) -> None:
+    """A thread whose program was ended goes on: to its next one, or the same once more."""
+    first = program(tmp_path, "first", f"touch {tmp_path}/begun; sleep 60")
+    late = program(tmp_path, "late", f"touch {tmp_path}/started")
+
+    def work() -> None:
+        with suppress(CommandError):
+            processes.run([first])
+        (tmp_path / "ended").touch()
+        processes.run([late])
+
+    threading.Thread(target=work, daemon=True).start()
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+    processes.end_all()
+    while not (tmp_path / "ended").exists():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.usefixtures("interrupted")
 def test_an_interrupt_ends_the_whole_group(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     parent = program(tmp_path, "parent", f"sleep 60 & echo $! > {pid}; wait")

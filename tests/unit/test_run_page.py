@@ -83,6 +83,7 @@ def test_a_run_that_no_process_made_fail_says_why(here: Path) -> None:
     assert "the run ended well, but published nothing" in said
 
 
+@pytest.mark.usefixtures("interrupted")
 def test_a_run_under_way_and_one_that_was_interrupted_say_so(here: Path) -> None:
     runs.ready(runs.stub(here, "task 1 A COMPLETED 0 -\ntouch begun\nexec sleep 600\n"))
 

@@ -153,6 +153,7 @@ def test_a_test_run_that_publishes_nothing_has_failed(here: Path) -> None:
     assert not runs.LAYOUT.run.exists()
 
 
+@pytest.mark.usefixtures("interrupted")
 def test_an_interrupt_is_noted_though_its_thread_hears_nothing(here: Path) -> None:
     runs.ready(runs.stub(here, "task 1 A COMPLETED 0 -\ntouch begun\nexec sleep 600\n"))
     faults: list[BaseException] = []

@@ -20,7 +20,6 @@ from tasks.core.engine.address import Engine
 from tasks.core.engine.for_run import Reached, reached
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import isolation, launch
-from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.schema import read_json
@@ -112,8 +111,7 @@ def _run(spec: RunSpec, code: Path, folder: Path) -> Outcome:
         *(f"{name}.enabled = false\n" for name in REPORTS)]))
     ready = dataclasses.replace(ready, configs=(*ready.configs, traced))
     with _engine(spec, ready, writable) as engine:
-        launch.run(ready, profile=spec.profile, log=spec.log,
-                   env={**SHORT_LIVED, **engine.variables},
+        launch.run(ready, profile=spec.profile, log=spec.log, env=engine.variables,
                    within=launch.Confinement(folder=writable, reads=engine.reads,
                                              least=spec.isolation),
                    options=["-with-trace", writable / "trace.txt", "--outdir", writable / "results",

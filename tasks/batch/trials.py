@@ -25,7 +25,6 @@ from tasks.core.engine.for_run import reached
 from tasks.core.errors import AirlockError, AwsError, RegistryError
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import installed, isolation, launch, queries
-from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.registry.client import endpoint
@@ -257,7 +256,7 @@ def _run(spec: TrialSpec, ready: launch.Launch, *, images: Sequence[str], profil
         launch.run(ready, profile=profile, log=spec.log,
                    options=["-c", fields, *options, "-work-dir",
                             f"{spec.place.work.rstrip('/')}/{spec.pipeline}-{spec.trial}"],
-                   env={**SHORT_LIVED, **spec.place.variables})
+                   env=spec.place.variables)
     return time.monotonic() - begun
 
 
@@ -267,7 +266,7 @@ def _run_in_docker(spec: TrialSpec, ready: launch.Launch, *, images: Sequence[st
     with reached(spec.place.engine, images, launch=ready.folder, writable=writable,
                  path=spec.machine.inherited.path) as engine:
         launch.run(ready, profile=profile, log=spec.log, options=options,
-                   env={**SHORT_LIVED, **engine.variables},
+                   env=engine.variables,
                    within=launch.Confinement(folder=writable, reads=engine.reads,
                                              least=spec.place.isolation))
 

@@ -18,7 +18,6 @@ from tasks.core.engine import daemon
 from tasks.core.engine.address import Engine
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import isolation, launch, queries, reports, versions
-from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.image_selectors import mirrored
 from tasks.core.nextflow.machine import Machine, this_machine
 from tasks.core.nextflow.task_count import TaskCount
@@ -92,7 +91,7 @@ def smoke(spec: SmokeSpec) -> str:
             launch.run(ready, profile=spec.profile, log=log, words=["-stub-run"],
                        options=["-with-trace", trace, "-with-report", within.folder / "report.html",
                                 *([] if is_drawn else drawing), *_outdir(within)],
-                       env={**SHORT_LIVED, **engine.variables}, within=with_engine)
+                       env=engine.variables, within=with_engine)
     _take(within, out, "trace.txt", "report.html", reports.MERMAID)
     reports.close([out / "report.html"])
     runs = "preview and stub run" if is_drawn else "stub run"
@@ -114,7 +113,7 @@ def _preview(spec: SmokeSpec, ready: launch.Launch, within: launch.Confinement, 
     try:
         launch.run(ready, profile=spec.profile, log=out / "preview.log", words=["-preview"],
                    within=dataclasses.replace(within, timeout=PREVIEW_LIMIT),
-                   options=[*drawing, *_outdir(within)], env=SHORT_LIVED)
+                   options=[*drawing, *_outdir(within)])
     except launch.TooLong as error:
         logger.warning("%s: %s (%s); the picture of the DAG is that of the stub run",
                        spec.pipeline, error.what, error.where)

@@ -11,7 +11,7 @@ import pytest
 from tasks.core import files
 from tasks.core.errors import CommandError
 from tasks.core.nextflow import installed, launch
-from tasks.core.nextflow.environment import SHORT_LIVED, Inherited
+from tasks.core.nextflow.environment import Inherited
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +66,7 @@ def cause_of(failing: Failing, archive: Path, folder: Path) -> str:
         configs=(folder / "own.config",), params=folder / "params.json",
         host_params=folder / "params.json")
     with pytest.raises(CommandError) as caught:
-        launch.run(ready, profile="", log=folder / "run.log", options=[],
-                   env=SHORT_LIVED)
+        launch.run(ready, profile="", log=folder / "run.log", options=[])
     said = "\n".join(caught.value.tail)
     assert "Tip:" not in said
     assert "file for details" not in said

@@ -10,7 +10,7 @@ import pytest
 from tasks.core import files
 from tasks.core.errors import CommandError
 from tasks.core.nextflow import launch
-from tasks.core.nextflow.environment import SHORT_LIVED, Inherited
+from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import install
 from tasks.core.source import resolved_config
 from tasks.resolve.resolve import ResolveSpec, resolve
@@ -49,9 +49,9 @@ def test_a_run_takes_the_script_that_offline_config_names(
         params=tmp_path / "params.json", host_params=tmp_path / "host.json", folder=tmp_path)
     log = tmp_path / "run.log"
     if main:
-        launch.run(ready, profile="test", log=log, options=[], env=SHORT_LIVED)
+        launch.run(ready, profile="test", log=log, options=[])
         assert "process > A" in log.read_text()
     else:
         with pytest.raises(CommandError):
-            launch.run(ready, profile="test", log=log, options=[], env=SHORT_LIVED)
+            launch.run(ready, profile="test", log=log, options=[])
         assert "the wrong script" in log.read_text()

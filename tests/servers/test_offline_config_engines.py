@@ -13,7 +13,6 @@ import pytest
 from tasks.core import config_places, files
 from tasks.core.config import engines
 from tasks.core.nextflow import installed, launch, machine, queries
-from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.core.nextflow.image_files import file_name
 from tasks.core.nextflow.library import Library
 from tasks.offline_config.render import IndexSpec, RenderSpec, build, build_files
@@ -125,7 +124,7 @@ def run(nextflow: installed.Nextflow, root: Path, kind: str, names: tuple[str, .
         configs=(written(root, kind, names), root / "images.config"), folder=root,
         host_params=root / "params.json")
     launch.run(ready, profile=profile, log=root / "run.log", options=["-offline"],
-               env={**SHORT_LIVED, "PATH": engine.path, "NXF_WORK": str(root / "work")})
+               env={"PATH": engine.path, "NXF_WORK": str(root / "work")})
     call, = engine.calls()
     return call
 

@@ -19,7 +19,6 @@ import pytest
 
 from tasks.core import files
 from tasks.core.nextflow import launch, machine
-from tasks.core.nextflow.environment import SHORT_LIVED
 from tasks.images.scan import ListSpec, list_images
 from tasks.offline_config.render import RenderSpec, build
 from tasks.offline_host.own_configs import OwnConfigs
@@ -281,7 +280,7 @@ def taken(here: Launched, *, profile: str) -> dict[str, str]:
                                 configs=(*here.ready.configs, here.root / "trace.config"))
     launch.run(ready, profile=profile, log=here.root / "run.log",
                options=["-with-trace", here.root / "trace.txt", "--outdir", here.root / "out"],
-               env={**SHORT_LIVED, "PATH": f"{here.root / 'bin'}:{os.environ['PATH']}"})
+               env={"PATH": f"{here.root / 'bin'}:{os.environ['PATH']}"})
     lines = (here.root / "trace.txt").read_text().splitlines()[1:]
     return dict(line.split("\t") for line in lines)
 

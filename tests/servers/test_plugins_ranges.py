@@ -17,7 +17,7 @@ from tasks.core.archives import limits, unpacking
 from tasks.core.config.settings import PluginsAt
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.nextflow import launch, plugin_pins
-from tasks.core.nextflow.environment import SHORT_LIVED, Inherited
+from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import install
 from tasks.plugins.cache import Plugins, cache
 from tasks.runtime import build as runtimes
@@ -147,8 +147,7 @@ def run(archive: Path, folder: Path, declared: Sequence[str], configs: tuple[Pat
     ready = launch.Launch(
         nextflow=nextflow, code=folder / "code", tree=folder / "configs", configs=configs,
         params=folder / "params.json", host_params=folder / "host.params.json", folder=folder)
-    launch.run(ready, profile="test", log=folder / "run.log", options=[],
-               env=SHORT_LIVED)
+    launch.run(ready, profile="test", log=folder / "run.log", options=[])
     detail = (folder / "run.nextflow.log").read_text()
     return set(re.findall(r"Start plugin '?([a-z-]+@[0-9.]+)", detail)) or set(re.findall(
         r"Plugin started ([a-z-]+@[0-9.]+)", detail))

@@ -13,7 +13,7 @@ from tasks.core import files
 from tasks.core.archives import limits, unpacking
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.nextflow import known_faults, launch, queries
-from tasks.core.nextflow.environment import SHORT_LIVED, Inherited
+from tasks.core.nextflow.environment import Inherited
 from tasks.core.nextflow.installed import install
 from tasks.core.parallel import run_all
 from tasks.runtime import build as runtimes
@@ -45,7 +45,7 @@ def run(archive: Path, folder: Path, *words: str, text: str = MAIN,
         code=folder / "code", tree=folder / "configs", configs=(), params=folder / "params.json",
         host_params=folder / "host.params.json", folder=folder)
     launch.run(ready, profile="test", log=folder / "run.log", options=[], words=words,
-               env=SHORT_LIVED, within=within)
+               within=within)
     return (folder / "run.log").read_text()
 
 

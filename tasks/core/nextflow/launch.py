@@ -18,7 +18,7 @@ from tasks.core.archives import limits, unpacking
 from tasks.core.errors import CommandError, SourceError
 from tasks.core.inputs import staged_data
 from tasks.core.nextflow import failures, installed, isolation, known_faults, queries
-from tasks.core.nextflow.environment import Inherited
+from tasks.core.nextflow.environment import SHORT_LIVED, Inherited
 from tasks.core.nextflow.library import Library
 from tasks.core.nextflow.machine import Limits, Machine
 from tasks.core.schema import read_json
@@ -233,8 +233,10 @@ def run(launch: Launch, *, profile: str, log: Path, options: Sequence[str | Path
     `words` stand directly before the project: after another option, `-stub-run` and `-preview`
     would swallow an argument (notes of Nextflow 24.10). With `within` it is confined to that, and
     has its time, else `limit` seconds, and keeps the files `holds` open, with the locks on them,
-    for as long as it lives. TooLong, which says what it did last, where it takes more.
+    for as long as it lives. TooLong, which says what it did last, where it takes more. Java is
+    started as one that lives for seconds, but where `env` has an NXF_OPTS of its own.
     """
+    env = {**SHORT_LIVED, **(env or {})}
     limit = within.timeout if within else limit
     script = main_script(launch.configs)
     if script:  # that of a folder is looked for in the working directory, so the whole path
@@ -286,12 +288,11 @@ def main_script(configs: Iterable[Path]) -> str | None:
 
 
 def _run_in(within: Confinement, launch: Launch, command: Sequence[str], *, log: Path,
-            env: Mapping[str, str] | None) -> None:
+            env: Mapping[str, str]) -> None:
     started = queries.confined(
         launch.nextflow, command, folder=within.folder, least=within.least,
         reads=[launch.folder, *launch.configs, *within.reads])
-    environment = launch.nextflow.environment(
-        {**queries.real_java(launch.nextflow), **(env or {})})
+    environment = launch.nextflow.environment({**queries.real_java(launch.nextflow), **env})
 
     def bound() -> None:
         if log.stat().st_size > queries.MAX_LOG:

@@ -84,10 +84,10 @@ def headers(manifest: str) -> dict[str, str]:
             (line.partition(":") for line in main.splitlines()) if mark}
 
 
-def _bundle_licences(headers: dict[str, str]) -> tuple[str, ...]:
+def _bundle_licences(manifest: dict[str, str]) -> tuple[str, ...]:
     """Bundle-License's entries: names or URLs, each with attributes after a semicolon."""
     entries = re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)',
-                       headers.get("Bundle-License", "")[:10 * LONGEST])
+                       manifest.get("Bundle-License", "")[:10 * LONGEST])
     return named(entry.split(";")[0].strip().strip('"') for entry in entries)
 
 

@@ -48,9 +48,9 @@ def counted(parts: Iterable[Part]) -> str:
     listed = list(parts)
     counts = Counter(part.kind for part in listed)
     unknown = Counter(part.kind for part in listed if not part.licences and part.kind != DATA)
-    counted, lacking = (", ".join(f"{count} {_word(kind, count)}" for kind, count in each.items())
-                        for each in (counts, unknown))
-    return counted + (f"\nlicence unknown: {lacking}" if lacking else "")
+    kinds, lacking = (", ".join(f"{count} {_word(kind, count)}" for kind, count in each.items())
+                      for each in (counts, unknown))
+    return kinds + (f"\nlicence unknown: {lacking}" if lacking else "")
 
 
 def _word(kind: str, count: int) -> str:

@@ -27,7 +27,7 @@ UNIT = "tasks"
 class TaskCount:
     """Logs the tasks of a step's run as they begin, and counts those that have ended.
 
-    Where it isn't `told`, nothing is logged.
+    Without `is_logged` it only counts.
     """
 
     def __init__(self, step: str, trace: Path, *, is_logged: bool = True) -> None:

@@ -137,10 +137,10 @@ class Authenticator:
     def refused(self, what: str, words: str = "") -> Refused:
         """The error for a registry that will not let us do `what`, and perhaps says why."""
         file = self._authfile or credentials.default_file()
-        quoted = f" (it says: {words})" if words else ""
+        its_words = f" (it says: {words})" if words else ""
         if self.login is None:
             return Refused(
-                f"{self._host} refuses {what} without a login, and none is known{quoted}",
+                f"{self._host} refuses {what} without a login, and none is known{its_words}",
                 where=file,
                 todo=f"check the name, or log in with `docker login {self._host}`, and set "
                      "registry.authfile to the file that it writes")
@@ -148,7 +148,7 @@ class Authenticator:
                "has no right to it" if self._has_let_in else
                "wrong user or password, or no right to it")
         return Refused(
-            f"{self._host} refuses {what}: {why}{quoted}", where=file,
+            f"{self._host} refuses {what}: {why}{its_words}", where=file,
             todo=f"correct the login there with `docker login {self._host}`, or ask the "
                  "registry's administrator for the right")
 
